@@ -1,0 +1,25 @@
+-- Creates or updates the account of a valid token's claims. The token is the truth: when another user's row still
+-- holds the e-mail, that row is stale and gives it up, so it locks nobody out.
+CREATE OR REPLACE FUNCTION account_upsert(p_user varchar, p_email varchar, p_username varchar, p_role varchar)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  FOR attempt IN 1..5 LOOP
+    BEGIN
+      INSERT INTO user_accounts AS a (user_id, email, username, role)
+      VALUES (p_user, p_email, p_username, p_role)
+      ON CONFLICT (user_id) DO UPDATE
+        SET email = excluded.email, username = excluded.username, role = excluded.role, updated_at = now()
+        WHERE (a.email, a.username, a.role) IS DISTINCT FROM (excluded.email, excluded.username, excluded.role);
+      INSERT INTO credit_balances (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
+      RETURN;
+    EXCEPTION WHEN unique_violation THEN
+      -- The .invalid domain is reserved (RFC 2606): no real address can be taken by this.
+      UPDATE user_accounts SET email = user_id || '@superseded.invalid', updated_at = now()
+       WHERE email = p_email AND user_id <> p_user;
+    END;
+  END LOOP;
+  RAISE EXCEPTION 'account % could not be written: its e-mail is claimed by others at the same time', p_user
+    USING ERRCODE = 'serialization_failure';
+END
+$$;

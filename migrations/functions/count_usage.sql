@@ -1,0 +1,18 @@
+-- Adds one record to the daily roll-up of its UTC day.
+CREATE OR REPLACE FUNCTION count_usage(p_record usage_records) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO usage_daily AS d
+    (user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, unpriced_records)
+  VALUES (p_record.user_id, (p_record.timestamp AT TIME ZONE 'UTC')::date, p_record.service, p_record.operation,
+          1, p_record.credits, coalesce(p_record.provider_cost_usd, 0),
+          (p_record.provider_cost_usd IS NOT NULL)::integer,
+          (p_record.pricing_source IS NOT DISTINCT FROM 'fallback')::integer)
+  ON CONFLICT (user_id, day, service, operation) DO UPDATE
+    SET records = d.records + 1,
+        credits = d.credits + excluded.credits,
+        provider_cost_usd = d.provider_cost_usd + excluded.provider_cost_usd,
+        costed_records = d.costed_records + excluded.costed_records,
+        unpriced_records = d.unpriced_records + excluded.unpriced_records;
+END
+$$;

@@ -1,0 +1,44 @@
+-- Gives a user a new lot. With p_email and p_username a user not yet seen is created.
+-- Outcomes: ok (the lot), user_not_found, email_taken, balance_limit, idempotency_mismatch.
+CREATE OR REPLACE FUNCTION credit_allocate(
+  p_user varchar, p_credits bigint, p_expiry_days integer, p_notes text, p_actor varchar,
+  p_email varchar, p_username varchar, p_caller varchar, p_key varchar, p_hash bytea
+) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_balance credit_balances := lock_balance(p_user);
+  v_lot credit_allocations;
+  v_now timestamptz;
+  v_answer jsonb;
+BEGIN
+  v_answer := remembered_answer(p_caller, p_key, p_hash);
+  IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
+  IF v_balance.user_id IS NULL THEN
+    IF p_email IS NULL OR p_username IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+    BEGIN
+      INSERT INTO user_accounts (user_id, email, username) VALUES (p_user, p_email, p_username)
+      ON CONFLICT (user_id) DO NOTHING;
+    EXCEPTION WHEN unique_violation THEN
+      -- Unlike a token, a supervisor's word does not take an e-mail away from another account.
+      RETURN '{"outcome": "email_taken"}';
+    END;
+    INSERT INTO credit_balances (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
+    v_balance := lock_balance(p_user);
+  END IF;
+  IF v_balance.available + v_balance.held + p_credits > 9007199254740991 THEN
+    RETURN '{"outcome": "balance_limit"}';
+  END IF;
+  v_now := clock_timestamp();
+  INSERT INTO credit_allocations
+    (user_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at, notes)
+  -- Days of 24 hours: an interval of days would follow a session's time zone over a clock change.
+  VALUES (p_user, p_credits, p_credits, p_actor, v_now, v_now + make_interval(hours => 24 * p_expiry_days), p_notes)
+  RETURNING * INTO v_lot;
+  INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, notes, created_at)
+  VALUES (p_user, 'allocation', p_credits, v_balance.available + p_credits, v_lot.id, p_actor, p_notes, v_now);
+  UPDATE credit_balances
+     SET available = available + p_credits, next_expiry = least(next_expiry, v_lot.expires_at)
+   WHERE user_id = p_user;
+  RETURN remember_answer(p_caller, p_key, p_hash, allocation_answer(v_lot));
+END
+$$;

@@ -1,0 +1,25 @@
+-- Takes credits away from a user, soonest expiry first; all of them or none.
+-- Outcomes: ok, user_not_found, insufficient, idempotency_mismatch.
+CREATE OR REPLACE FUNCTION credit_deduct(
+  p_user varchar, p_credits bigint, p_notes text, p_actor varchar, p_caller varchar, p_key varchar, p_hash bytea
+) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_balance credit_balances := lock_balance(p_user);
+  v_answer jsonb;
+  v_taken record;
+BEGIN
+  v_answer := remembered_answer(p_caller, p_key, p_hash);
+  IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
+  IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+  IF v_balance.available < p_credits THEN
+    RETURN jsonb_build_object('outcome', 'insufficient', 'requiredCredits', p_credits,
+                              'availableCredits', v_balance.available);
+  END IF;
+  v_taken := take_credits(p_user, p_credits, 'deduction', NULL, NULL, p_actor, p_notes, clock_timestamp(),
+                          v_balance.available, '{}', '{}');
+  UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user;
+  RETURN remember_answer(p_caller, p_key, p_hash, jsonb_build_object(
+    'outcome', 'ok', 'userId', p_user, 'deducted', p_credits, 'totalCredits', v_taken.p_available));
+END
+$$;

@@ -1,0 +1,16 @@
+-- What a call would cost now. Moves nothing.
+CREATE OR REPLACE FUNCTION credit_quote(
+  p_model varchar, p_tokens bigint, p_input bigint, p_output bigint, p_cached bigint
+) RETURNS jsonb
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_price record := price_for(p_model, now());
+BEGIN
+  RETURN jsonb_build_object(
+    'credits', credits_for_tokens(p_tokens, p_input, p_output, p_cached, v_price.price, v_price.input_price,
+                                  v_price.output_price, v_price.cached_price),
+    'pricingSource', v_price.source, 'pricingRuleId', v_price.rule_id,
+    'price', trim_scale(v_price.price)::text, 'inputPrice', trim_scale(v_price.input_price)::text,
+    'outputPrice', trim_scale(v_price.output_price)::text, 'cachedInputPrice', trim_scale(v_price.cached_price)::text);
+END
+$$;

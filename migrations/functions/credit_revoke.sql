@@ -1,0 +1,25 @@
+-- Empties one lot for good: what it still holds is revoked now, what sessions hold of it when they give it back.
+-- Outcomes: ok (the lot; the same when repeated), allocation_not_found.
+CREATE OR REPLACE FUNCTION credit_revoke(p_user varchar, p_allocation bigint, p_notes text, p_actor varchar)
+RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_balance credit_balances := lock_balance(p_user);
+  v_lot credit_allocations;
+  v_now timestamptz := clock_timestamp();
+BEGIN
+  SELECT * INTO v_lot FROM credit_allocations WHERE user_id = p_user AND id = p_allocation;
+  IF NOT FOUND THEN RETURN '{"outcome": "allocation_not_found"}'; END IF;
+  IF v_lot.revoked_at IS NOT NULL THEN RETURN allocation_answer(v_lot); END IF;
+  IF v_lot.remaining_credits > 0 THEN
+    INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, notes, created_at)
+    VALUES (p_user, 'revocation', -v_lot.remaining_credits, v_balance.available - v_lot.remaining_credits,
+            v_lot.id, p_actor, p_notes, v_now);
+    UPDATE credit_balances SET available = available - v_lot.remaining_credits WHERE user_id = p_user;
+  END IF;
+  UPDATE credit_allocations SET remaining_credits = 0, revoked_at = v_now
+   WHERE user_id = p_user AND id = p_allocation
+  RETURNING * INTO v_lot;
+  RETURN allocation_answer(v_lot);
+END
+$$;

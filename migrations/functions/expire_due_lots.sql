@@ -1,0 +1,28 @@
+-- Empties the user's lots that have expired, one ledger entry each, and corrects the cache.
+-- The caller holds the user's balance row, so no lot changes between these statements.
+CREATE OR REPLACE FUNCTION expire_due_lots(p_user varchar, p_now timestamptz) RETURNS credit_balances
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_available bigint;
+  v_balance credit_balances;
+  v_lot record;
+BEGIN
+  SELECT available INTO v_available FROM credit_balances WHERE user_id = p_user;
+  FOR v_lot IN
+    SELECT id, remaining_credits FROM credit_allocations
+     WHERE user_id = p_user AND is_open AND expires_at <= p_now
+     ORDER BY expires_at, id
+  LOOP
+    UPDATE credit_allocations SET remaining_credits = 0 WHERE user_id = p_user AND id = v_lot.id;
+    v_available := v_available - v_lot.remaining_credits;
+    INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
+    VALUES (p_user, 'expiry', -v_lot.remaining_credits, v_available, v_lot.id, 'service:accounting', p_now);
+  END LOOP;
+  UPDATE credit_balances
+     SET available = v_available,
+         next_expiry = (SELECT min(expires_at) FROM credit_allocations WHERE user_id = p_user AND is_open)
+   WHERE user_id = p_user
+  RETURNING * INTO v_balance;
+  RETURN v_balance;
+END
+$$;

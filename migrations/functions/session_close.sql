@@ -1,0 +1,51 @@
+-- Ends a session, or corrects one that a time-out ended: s carries how it ended (end_reason, status, used_credits,
+-- final_* tokens, provider_cost_usd). What was paid before (the hold, or what the time-out charged) is compared with
+-- the actual cost; the rest goes back to the lots it came from, or the difference is taken from the user's other lots,
+-- and what they cannot cover stays on the usage record for review. The caller holds the balance row.
+CREATE OR REPLACE FUNCTION session_close(
+  s streaming_sessions, p_available bigint, p_paid bigint, p_service varchar, p_metadata jsonb, p_actor varchar,
+  p_now timestamptz
+) RETURNS streaming_sessions
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_charge bigint := least(greatest(s.used_credits - p_paid, 0), p_available);
+  v_moved record;
+  v_next_expiry timestamptz;
+  v_record usage_records;
+  v_was_active boolean := s.usage_id IS NULL;
+  v_status varchar;
+BEGIN
+  s.uncollected_credits := greatest(s.used_credits - p_paid - v_charge, 0);
+  v_status := CASE WHEN s.uncollected_credits > 0 THEN 'needs_review' ELSE 'billed' END;
+  IF v_was_active THEN
+    v_record := write_usage(s.user_id, p_now, p_service, s.model_id, s.used_credits, p_metadata, v_status,
+                            s.uncollected_credits, s.provider_cost_usd, s.session_id, s.pricing_rule_id,
+                            s.pricing_source);
+  ELSE
+    v_record := replace_usage(s.user_id, s.usage_id, p_service, s.used_credits, p_metadata, v_status,
+                              s.uncollected_credits, s.provider_cost_usd);
+  END IF;
+  IF p_paid > s.used_credits THEN
+    v_moved := return_credits(s.user_id, p_paid - s.used_credits, s.session_id, v_record.id, p_actor, p_now,
+                              p_available, s.held_lots, s.held_credits);
+    v_next_expiry := v_moved.next_expiry;
+  ELSE
+    v_moved := take_credits(s.user_id, v_charge, 'charge', s.session_id, v_record.id, p_actor, NULL, p_now,
+                            p_available, s.held_lots, s.held_credits);
+  END IF;
+  UPDATE credit_balances
+     SET available = v_moved.p_available,
+         held = held - CASE WHEN v_was_active THEN s.allocated_credits ELSE 0 END,
+         next_expiry = least(next_expiry, v_next_expiry)
+   WHERE user_id = s.user_id;
+  UPDATE streaming_sessions
+     SET status = s.status, end_reason = s.end_reason, is_late = s.is_late, used_credits = s.used_credits,
+         uncollected_credits = s.uncollected_credits, final_tokens = s.final_tokens,
+         final_input_tokens = s.final_input_tokens, final_output_tokens = s.final_output_tokens,
+         final_cached_tokens = s.final_cached_tokens, provider_cost_usd = s.provider_cost_usd,
+         held_lots = v_moved.p_lots, held_credits = v_moved.p_credits, usage_id = v_record.id, completed_at = p_now
+   WHERE user_id = s.user_id AND session_id = s.session_id
+  RETURNING * INTO s;
+  RETURN s;
+END
+$$;

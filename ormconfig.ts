@@ -1,0 +1,49 @@
+import 'reflect-metadata';
+import { DataSource, type DataSourceOptions } from 'typeorm';
+import { migrations } from './migrations/index.js';
+import { UserAccount } from './src/accounts/entities/user-account.entity.js';
+import { loadConfig } from './src/config/env.js';
+import { CreditAllocation } from './src/credits/entities/credit-allocation.entity.js';
+import { CreditBalance } from './src/credits/entities/credit-balance.entity.js';
+import { LedgerEntry } from './src/credits/entities/ledger-entry.entity.js';
+import { PricingRule } from './src/pricing/entities/pricing-rule.entity.js';
+import { StreamingSession } from './src/streaming-sessions/entities/streaming-session.entity.js';
+import { UsageRecord } from './src/usage/entities/usage-record.entity.js';
+
+export interface ConnectionSettings {
+  url: string;
+  poolSize: number;
+  connectTimeoutMilliseconds: number;
+  statementTimeoutMilliseconds: number;
+}
+
+/** The options of the only DataSource: the service, the migrations, the scripts and the TypeORM CLI all use these. */
+export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptions {
+  return {
+    type: 'postgres',
+    url: settings.url,
+    applicationName: 'llm-accounting-service',
+    entities: [UserAccount, CreditBalance, CreditAllocation, LedgerEntry, PricingRule, StreamingSession, UsageRecord],
+    migrations,
+    synchronize: false,
+    installExtensions: false,
+    poolSize: settings.poolSize,
+    extra: {
+      connectionTimeoutMillis: settings.connectTimeoutMilliseconds,
+      // One after the other: the server gives up first and says so; the client's limit is for a server gone silent.
+      statement_timeout: settings.statementTimeoutMilliseconds,
+      query_timeout: settings.statementTimeoutMilliseconds + 2000,
+      idle_in_transaction_session_timeout: settings.statementTimeoutMilliseconds,
+      keepAlive: true,
+      options: '-c timezone=UTC',
+    },
+  };
+}
+
+/** For the TypeORM CLI (`npm run migration:generate`), which needs DATABASE_URL or DB_HOST. */
+function cliDataSource(): DataSource {
+  const { database } = loadConfig();
+  return new DataSource(dataSourceOptions({ ...database, url: database.migrationUrl ?? database.url ?? '' }));
+}
+
+export default process.argv[1]?.includes('typeorm') ? cliDataSource() : undefined;

@@ -1,0 +1,27 @@
+import { Check, Column, Entity, PrimaryColumn, Unique } from 'typeorm';
+
+/** A user as the authentication service's tokens describe them. */
+@Entity('user_accounts')
+@Unique('uq_user_accounts_email', ['email'])
+@Check('ck_user_accounts_role', `role IN ('user', 'supervisor', 'admin')`)
+export class UserAccount {
+  /** The token's `sub`. */
+  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_user_accounts' })
+  userId: string;
+
+  @Column({ type: 'varchar', length: 255 })
+  email: string;
+
+  @Column({ type: 'varchar', length: 100 })
+  username: string;
+
+  /** The role of the last token seen; what a caller may do is decided by the token at hand, never by this. */
+  @Column({ type: 'varchar', length: 50, default: 'user' })
+  role: string;
+
+  @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' })
+  createdAt: Date;
+
+  @Column({ name: 'updated_at', type: 'timestamptz', default: () => 'now()' })
+  updatedAt: Date;
+}

@@ -1,0 +1,49 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { APP_FILTER, APP_PIPE } from '@nestjs/core';
+import { ThrottlerModule } from '@nestjs/throttler';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { dataSourceOptions } from '../ormconfig.js';
+import { AuthModule } from './auth/auth.module.js';
+import { DatabaseModule } from './common/database/database.module.js';
+import { FixedWindowStorage } from './common/http/fixed-window.storage.js';
+import { ProblemFilter } from './common/http/problem.filter.js';
+import { RequestValidationPipe } from './common/http/validation.js';
+import { ConfigModule } from './config/config.module.js';
+import type { AppConfig } from './config/env.js';
+import { CreditsModule } from './credits/credits.module.js';
+import { HealthModule } from './health/health.module.js';
+import { PricingModule } from './pricing/pricing.module.js';
+import { StreamingSessionsModule } from './streaming-sessions/streaming-sessions.module.js';
+import { UsageModule } from './usage/usage.module.js';
+
+@Module({})
+export class AppModule {
+  /** @param databaseUrl connection string of the service's role, on a database that is migrated */
+  static forRoot(config: AppConfig, databaseUrl: string): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        ConfigModule.forRoot(config),
+        TypeOrmModule.forRoot({
+          ...dataSourceOptions({ ...config.database, url: databaseUrl }),
+          retryAttempts: 0,
+        }),
+        ThrottlerModule.forRoot({
+          throttlers: [{ limit: config.rateLimit.max, ttl: config.rateLimit.windowSeconds * 1000 }],
+          storage: new FixedWindowStorage(),
+        }),
+        DatabaseModule,
+        AuthModule,
+        CreditsModule,
+        UsageModule,
+        StreamingSessionsModule,
+        PricingModule,
+        HealthModule,
+      ],
+      providers: [
+        { provide: APP_FILTER, useClass: ProblemFilter },
+        { provide: APP_PIPE, useClass: RequestValidationPipe },
+      ],
+    };
+  }
+}

@@ -1,0 +1,64 @@
+import type { Server } from 'node:http';
+import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { json, type NextFunction, type Request, type Response } from 'express';
+import helmet from 'helmet';
+import type { Logger } from 'pino';
+import { AppModule } from './app.module.js';
+import { ServiceError } from './common/errors/service-error.js';
+import { createLogger, NestLogger, requestLogging } from './common/http/logging.js';
+import { setUpSwagger } from './common/http/swagger.js';
+import type { AppConfig } from './config/env.js';
+
+const BODY_LIMIT = '100kb';
+
+/** Builds the whole application, for `main` and for the tests alike; it does not listen yet. */
+export async function createApp(
+  config: AppConfig,
+  databaseUrl: string,
+  logger: Logger = createLogger(config.logLevel),
+): Promise<NestExpressApplication> {
+  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config, databaseUrl), {
+    logger: new NestLogger(logger),
+    bodyParser: false,
+    abortOnError: false,
+  });
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  // Queries are flat here; the nested parser would make objects of `a[b]=c`.
+  app.set('query parser', 'simple');
+  app.use(requestLogging(logger));
+  app.use(helmet());
+  app.enableCors({
+    origin: config.corsOrigins,
+    allowedHeaders: ['Content-Type', 'Authorization', 'Idempotency-Key', 'X-Request-Id', 'X-API-Key'],
+    exposedHeaders: ['Idempotency-Replayed', 'Retry-After', 'X-Request-Id'],
+    maxAge: 600,
+  });
+  app.use(requireJson);
+  app.use(json({ limit: BODY_LIMIT }));
+  app.setGlobalPrefix('api', { exclude: ['health', 'health/ready', 'api/health'] });
+  setUpSwagger(app);
+  limitTimes(app.getHttpServer() as Server, config.requestTimeoutSeconds);
+  return app;
+}
+
+/** A body of another type would be read as no body at all; the caller should hear that instead. */
+function requireJson(request: Request, _response: Response, next: NextFunction): void {
+  const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
+  if (!hasBody || request.is('json')) return next();
+  next(
+    new ServiceError(415, 'request.unsupported_media_type', 'The body must be sent as application/json', {
+      errors: [{ field: 'Content-Type', message: 'must be application/json' }],
+    }),
+  );
+}
+
+/** A client that sends slowly, or nothing, cannot keep a connection for ever. */
+function limitTimes(server: Server, requestTimeoutSeconds: number): void {
+  server.requestTimeout = requestTimeoutSeconds * 1000;
+  server.headersTimeout = Math.min(requestTimeoutSeconds, 10) * 1000;
+  // Longer than the usual 60 s of load balancers, so that they close idle connections first and no request is lost.
+  server.keepAliveTimeout = 65_000;
+  server.setTimeout(Math.max(requestTimeoutSeconds * 2, 60) * 1000);
+}

@@ -1,0 +1,69 @@
+import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
+import { ApiBearerAuth, ApiQuery, ApiSecurity } from '@nestjs/swagger';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import type { AuthenticatedRequest, Caller } from './caller.js';
+
+export const ACCESS = 'access';
+
+/** What an API key must be allowed to do to make a call. */
+export type Permission = 'credits:read' | 'usage:read' | 'usage:write' | 'sessions:write' | 'pricing:read';
+
+export interface Access {
+  /**
+   * `public`: anyone. `caller`: any authenticated caller. `self`: a user on their own account, or a trusted service
+   * that names the user. `supervisor`, `admin`: that role or a higher one.
+   */
+  readonly kind: 'public' | 'caller' | 'self' | 'supervisor' | 'admin';
+  readonly permission?: Permission;
+  /** Marked ⚙ in the contract: with METERING_CALLERS=service only a trusted service may call. */
+  readonly metering?: boolean;
+}
+
+/** Open to everyone, on purpose. */
+export const Public = () => SetMetadata(ACCESS, { kind: 'public' } satisfies Access);
+
+/** Any authenticated caller; nothing of a particular user is touched. */
+export const CallerAccess = (permission: Permission) =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: 'caller', permission } satisfies Access),
+    ApiBearerAuth(),
+    ApiSecurity('internal'),
+    ApiProblems(401, 403, 429, 503),
+  );
+
+/**
+ * A user on their own account. A trusted service names the user in `userId` (query, or body where the body has it) or
+ * forwards the user's token.
+ */
+export const SelfAccess = (permission: Permission, options: { metering?: boolean; userIdIn?: 'body' } = {}) =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: 'self', permission, metering: options.metering ?? false } satisfies Access),
+    ApiBearerAuth(),
+    ApiSecurity('internal'),
+    ...(options.userIdIn === 'body'
+      ? []
+      : [
+          ApiQuery({
+            name: 'userId',
+            required: false,
+            description: 'The user, named by a trusted service that forwards no token',
+            schema: { type: 'string', minLength: 1, maxLength: 50 },
+          }),
+        ]),
+    ApiProblems(400, 401, 403, 429, 503),
+  );
+
+/** Supervisors or admins only, by their own token. */
+export const RoleAccess = (role: 'supervisor' | 'admin') =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: role } satisfies Access),
+    ApiBearerAuth(),
+    ApiProblems(401, 403, 429, 503),
+  );
+
+/** The authenticated caller. */
+export const CurrentCaller = createParamDecorator((_: unknown, context: ExecutionContext): Caller => {
+  const { user } = context.switchToHttp().getRequest<AuthenticatedRequest>();
+  if (user === undefined) throw new Error('CurrentCaller on a route without a caller');
+  return user;
+});

@@ -1,0 +1,52 @@
+import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
+import { ServiceError, ValidationError } from '../common/errors/service-error.js';
+import { userIdProblem } from '../common/http/text.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { ACCESS, type Access } from './access.decorator.js';
+import { ForeignUser, RoleRequired, ServiceCallerRequired, TokenRequired } from './auth.errors.js';
+import { type AuthenticatedRequest, type Caller, hasRole } from './caller.js';
+
+/** Lets a caller through to what its route allows. Closed by default: a route that says nothing lets nobody in. */
+@Injectable()
+export class AccessGuard implements CanActivate {
+  constructor(
+    private readonly reflector: Reflector,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  canActivate(context: ExecutionContext): boolean {
+    const access = this.reflector.getAllAndOverride<Access | undefined>(ACCESS, [
+      context.getHandler(),
+      context.getClass(),
+    ]);
+    if (access?.kind === 'public') return true;
+    const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    const caller = request.user;
+    if (!caller) throw request.authenticationError ?? new TokenRequired();
+    if (access === undefined) throw new ServiceError(403, 'auth.closed', 'This operation is open to nobody');
+    if (access.kind === 'supervisor' || access.kind === 'admin') {
+      if (!hasRole(caller.role, access.kind)) throw new RoleRequired(access.kind);
+    }
+    if (access.metering && this.config.meteringCallers === 'service' && !caller.isTrustedService) {
+      throw new ServiceCallerRequired();
+    }
+    if (access.kind === 'self') request.user = onWhoseAccount(request, caller);
+    return true;
+  }
+}
+
+/** The caller with the user it acts for: its own, or the one that a trusted service names. */
+function onWhoseAccount(request: AuthenticatedRequest, caller: Caller): Caller {
+  const body = request.body as { userId?: unknown } | undefined;
+  for (const named of [body?.userId, request.query.userId]) {
+    if (named === undefined) continue;
+    const problem = userIdProblem(named);
+    if (problem !== undefined) throw new ValidationError([{ field: 'userId', message: problem }]);
+    if (caller.kind === 'internal') return { ...caller, userId: named as string };
+    if (named !== caller.userId) throw new ForeignUser();
+  }
+  if (caller.kind === 'user') return caller;
+  throw new ValidationError([{ field: 'userId', message: 'must name the user when no user token is forwarded' }]);
+}

@@ -1,0 +1,20 @@
+import { Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { PassportModule } from '@nestjs/passport';
+import { AccountsModule } from '../accounts/accounts.module.js';
+import { CallerThrottlerGuard } from '../common/http/caller-throttler.guard.js';
+import { AccessGuard } from './access.guard.js';
+import { AuthenticationGuard } from './authentication.guard.js';
+import { JwtStrategy } from './jwt.strategy.js';
+
+/** The global guards, in the order they run: who is calling, how often, and whether they may. */
+@Module({
+  imports: [PassportModule, AccountsModule],
+  providers: [
+    JwtStrategy,
+    { provide: APP_GUARD, useClass: AuthenticationGuard },
+    { provide: APP_GUARD, useClass: CallerThrottlerGuard },
+    { provide: APP_GUARD, useClass: AccessGuard },
+  ],
+})
+export class AuthModule {}

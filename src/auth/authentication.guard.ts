@@ -1,0 +1,86 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { AuthGuard } from '@nestjs/passport';
+import { translateDatabaseError } from '../common/errors/database-errors.js';
+import { ServiceError } from '../common/errors/service-error.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { InvalidInternalKey, InvalidToken, TokenExpired, TokenRequired } from './auth.errors.js';
+import { type AuthenticatedRequest, type Caller, INTERNAL_ACTOR } from './caller.js';
+
+/**
+ * Finds out who is calling. It refuses nobody: the rate limit comes next and counts by caller (or by address when there
+ * is none), and the access guard then refuses with what is kept in `authenticationError`.
+ */
+@Injectable()
+export class AuthenticationGuard extends AuthGuard('jwt') {
+  private readonly internalKeyDigest: Buffer | undefined;
+
+  constructor(@Inject(APP_CONFIG) config: AppConfig) {
+    super();
+    this.internalKeyDigest = config.internalApiKey === undefined ? undefined : digest(config.internalApiKey);
+  }
+
+  override async canActivate(context: ExecutionContext): Promise<boolean> {
+    const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    request.authenticationError = new TokenRequired();
+    const internalKey = request.headers['x-internal-api-key'];
+    if (internalKey !== undefined) {
+      if (!this.isInternalKey(String(internalKey))) {
+        request.authenticationError = new InvalidInternalKey();
+        return true;
+      }
+      request.isTrustedService = true;
+    }
+    if (request.headers.authorization !== undefined) {
+      await super.canActivate(context);
+      if (request.user && request.isTrustedService) request.user = { ...request.user, isTrustedService: true };
+    } else if (request.isTrustedService) {
+      request.user = { kind: 'internal', userId: '', role: 'user', actor: INTERNAL_ACTOR, isTrustedService: true };
+    }
+    return true;
+  }
+
+  override handleRequest<User = Caller>(
+    error: unknown,
+    user: User | false,
+    info: unknown,
+    context: ExecutionContext,
+  ): User {
+    const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    if (user) return user;
+    request.authenticationError = authenticationError(error ?? info);
+    // Passport's guard writes what this returns to request.user: nobody.
+    return undefined as User;
+  }
+
+  /** Digests of equal length are compared in constant time, so the answer's time says nothing about the key. */
+  private isInternalKey(key: string): boolean {
+    return this.internalKeyDigest !== undefined && timingSafeEqual(digest(key), this.internalKeyDigest);
+  }
+}
+
+function digest(value: string): Buffer {
+  return createHash('sha256').update(value).digest();
+}
+
+function authenticationError(cause: unknown): ServiceError {
+  const error = translateDatabaseError(cause);
+  if (error instanceof ServiceError) return error;
+  const { name, message } = (error ?? {}) as Partial<Error>;
+  if (name === 'TokenExpiredError') return new TokenExpired();
+  if (message === 'No auth token') return new TokenRequired();
+  if (name === 'JsonWebTokenError' || name === 'NotBeforeError') return new InvalidToken();
+  return isKeyServerTrouble(name, message) ? new KeysUnavailable() : new InvalidToken();
+}
+
+/** The authentication service's keys could not be fetched: the token may be good, so the caller should come again. */
+class KeysUnavailable extends ServiceError {
+  constructor() {
+    super(503, 'auth.keys_unavailable', 'The signing keys cannot be fetched right now', { retryAfterSeconds: 5 });
+  }
+}
+
+function isKeyServerTrouble(name: string | undefined, message: string | undefined): boolean {
+  return name === 'JwksError' || name === 'JwksRateLimitError' || /ECONNREFUSED|ETIMEDOUT|ENOTFOUND|timeout/i.test(message ?? '');
+}

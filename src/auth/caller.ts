@@ -1,0 +1,38 @@
+import type { Request } from 'express';
+import type { ServiceError } from '../common/errors/service-error.js';
+
+export const ROLES = ['user', 'supervisor', 'admin'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** How the ledger names a trusted service; no user may have an id that begins so. */
+export const INTERNAL_ACTOR = 'service:internal';
+
+/** Who is asking, and on whose account. */
+export interface Caller {
+  /** `user`: an access token. `internal`: a trusted service that named the user, or asks nothing of a user. */
+  readonly kind: 'user' | 'internal';
+  /** Whose credits, sessions and usage the request is about; empty for an internal caller that names nobody. */
+  readonly userId: string;
+  readonly role: Role;
+  /** Who did it, for the ledger: the user's id, or `service:internal`. */
+  readonly actor: string;
+  /** Whether the request came through a trusted service, with or without a forwarded token. */
+  readonly isTrustedService: boolean;
+}
+
+export interface AuthenticatedRequest extends Request {
+  user?: Caller;
+  /** Why authentication failed; the access guard throws it where a caller is needed. */
+  authenticationError?: ServiceError;
+  isTrustedService?: boolean;
+}
+
+/** Least privilege: a role this service does not know counts as `user`. */
+export function roleOf(claim: unknown): Role {
+  return ROLES.find((role) => role === claim) ?? 'user';
+}
+
+/** Whether a role may do what `needed` may: admins may do all that supervisors may. */
+export function hasRole(role: Role, needed: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(needed);
+}

@@ -1,0 +1,25 @@
+import type { ValueTransformer } from 'typeorm';
+
+/** BIGINT arrives as a string; credits and ids are safe integers here, and the database's CHECKs keep them so. */
+export const bigintTransformer: ValueTransformer = {
+  to: (value: unknown) => value,
+  from: (value: string | null) => (value === null ? null : toSafeInteger(value)),
+};
+
+/** NUMERIC stays a decimal string, without the trailing zeros of its column. */
+export const decimalTransformer: ValueTransformer = {
+  to: (value: unknown) => value,
+  from: (value: string | null) => (value === null ? null : trimDecimal(value)),
+};
+
+/** @throws RangeError when the value cannot be told exactly as a JSON number */
+export function toSafeInteger(value: string | number): number {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new RangeError(`${value} is not a safe integer`);
+  return number;
+}
+
+/** `3.000000` → `3`, `0.2500` → `0.25`. */
+export function trimDecimal(value: string): string {
+  return value.includes('.') ? value.replace(/\.?0+$/, '') : value;
+}

@@ -1,0 +1,61 @@
+/** One field of a request that is wrong, and why. */
+export interface FieldError {
+  field: string;
+  message: string;
+}
+
+export interface ServiceErrorDetails {
+  /** The fields at fault, for bad input. */
+  errors?: FieldError[];
+  /** Further members of the answer, for example `availableCredits`. */
+  members?: Record<string, unknown>;
+  /** Seconds after which a retry makes sense; sent as `Retry-After`. */
+  retryAfterSeconds?: number;
+}
+
+/**
+ * An error with a stable code that the caller may see. Everything else becomes a 500 that says nothing.
+ * The message is public: it never holds SQL, secrets or another user's data.
+ */
+export class ServiceError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly details: ServiceErrorDetails = {},
+  ) {
+    super(message);
+  }
+}
+
+/** 400: the request is not of the documented form; `errors` names each field. */
+export class ValidationError extends ServiceError {
+  constructor(errors: FieldError[]) {
+    super(400, 'validation.failed', errors.map((error) => `${error.field}: ${error.message}`).join('; '), { errors });
+  }
+}
+
+/** 422: an idempotency key came again with another request. */
+export class IdempotencyMismatch extends ServiceError {
+  constructor() {
+    super(422, 'idempotency.mismatch', 'This Idempotency-Key was used with another request', {
+      errors: [{ field: 'Idempotency-Key', message: 'was used with another request in the last 24 hours' }],
+    });
+  }
+}
+
+/** 404: no account of that id. */
+export class AccountNotFound extends ServiceError {
+  constructor() {
+    super(404, 'account.not_found', 'User account not found');
+  }
+}
+
+/** 503: the database or a place in its pool could not be had; nothing was done. */
+export class ServiceUnavailable extends ServiceError {
+  constructor() {
+    super(503, 'service.unavailable', 'The service cannot reach its database right now; nothing was changed by this attempt or a retry will tell', {
+      retryAfterSeconds: 1,
+    });
+  }
+}

@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import { applyDecorators, createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import { ApiHeader } from '@nestjs/swagger';
+import type { Request, Response } from 'express';
+import { ValidationError } from '../errors/service-error.js';
+
+const PRINTABLE = /^[\x20-\x7e]{1,255}$/;
+
+/** What makes a retry safe: the caller's key, if it sent one, and a hash of what was asked. */
+export interface Idempotency {
+  readonly callerId: string;
+  readonly key: string | null;
+  readonly hash: Buffer | null;
+}
+
+/** The `Idempotency-Key` header (1–255 printable characters), or null. */
+export const IdempotencyKey = createParamDecorator((_: unknown, context: ExecutionContext): string | null => {
+  const header = context.switchToHttp().getRequest<Request>().headers['idempotency-key'];
+  if (header === undefined) return null;
+  const key = String(header);
+  if (!PRINTABLE.test(key)) {
+    throw new ValidationError([{ field: 'Idempotency-Key', message: 'must be 1 to 255 printable characters' }]);
+  }
+  return key;
+});
+
+/** Documents the header. */
+export const ApiIdempotent = () =>
+  applyDecorators(
+    ApiHeader({
+      name: 'Idempotency-Key',
+      required: false,
+      description:
+        'Makes a retry safe: the same key with the same body gets the first answer again, with `Idempotency-Replayed: true`. Kept 24 hours, per caller.',
+      schema: { type: 'string', minLength: 1, maxLength: 255 },
+      example: '6b0c2a52-top-up-42',
+    }),
+  );
+
+/**
+ * The identity of a request: who, which operation, and what. Scoped to the caller, so that nobody meets another's keys.
+ *
+ * @param content everything that makes the request what it is; key order does not matter
+ */
+export function idempotencyOf(callerId: string, operation: string, key: string | null, content: object): Idempotency {
+  if (key === null) return { callerId, key, hash: null };
+  const hash = createHash('sha256').update(`${operation}\n${canonicalJson(content)}`).digest();
+  return { callerId, key, hash };
+}
+
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+      : item,
+  );
+}
+
+/** Says in the answer's header that it is an earlier answer again. */
+export function markReplayed(response: Response, replayed: boolean | undefined): void {
+  if (replayed) response.setHeader('Idempotency-Replayed', 'true');
+}

@@ -1,0 +1,65 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { ValidateBy, ValidateIf } from 'class-validator';
+import { IntegerQuery } from './validators.js';
+
+export const DEFAULT_PAGE_SIZE = 50;
+export const MAXIMUM_PAGE_SIZE = 200;
+
+const CURSOR = /^[A-Za-z0-9_-]{1,40}$/;
+
+/** `?limit=&cursor=` of every list. */
+export class PageQueryDto {
+  @IntegerQuery(1, MAXIMUM_PAGE_SIZE, {
+    description: 'Entries in the answer',
+    example: 50,
+    default: DEFAULT_PAGE_SIZE,
+  })
+  limit: number = DEFAULT_PAGE_SIZE;
+
+  @ApiProperty({ required: false, description: '`nextCursor` of the page before', maxLength: 40, example: 'MTIz' })
+  @ValidateIf((_, value) => value !== undefined)
+  @ValidateBy({
+    name: 'cursor',
+    validator: {
+      validate: (value) => typeof value === 'string' && CURSOR.test(value) && decodeCursor(value) !== undefined,
+      defaultMessage: () => 'must be the nextCursor of an earlier answer',
+    },
+  })
+  cursor?: string;
+
+  @ApiProperty({
+    required: false,
+    description: 'The user, named by a trusted service that forwards no token',
+    minLength: 1,
+    maxLength: 50,
+    example: 'alice',
+  })
+  @ValidateIf((_, value) => value !== undefined)
+  @ValidateBy({ name: 'userId', validator: { validate: (value) => typeof value === 'string' } })
+  userId?: string;
+}
+
+/** The id after which a page begins; undefined for text that is no cursor of ours. */
+export function decodeCursor(cursor: string | undefined): number | undefined {
+  if (cursor === undefined) return undefined;
+  const text = Buffer.from(cursor, 'base64url').toString('latin1');
+  return /^\d{1,16}$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : undefined;
+}
+
+export function encodeCursor(id: number): string {
+  return Buffer.from(String(id), 'latin1').toString('base64url');
+}
+
+/** Cuts a result that was read one longer than asked for into a page and the cursor of the next. */
+export function toPage<Row extends { id: number }, Item>(
+  rows: Row[],
+  limit: number,
+  toItem: (row: Row) => Item,
+): { items: Item[]; nextCursor: string | null } {
+  const page = rows.slice(0, limit);
+  const last = page[page.length - 1];
+  return {
+    items: page.map(toItem),
+    nextCursor: rows.length > limit && last ? encodeCursor(last.id) : null,
+  };
+}

@@ -1,0 +1,28 @@
+import { Param, type PipeTransform } from '@nestjs/common';
+import { ValidationError } from '../errors/service-error.js';
+import { userIdProblem } from './text.js';
+
+class UserIdPipe implements PipeTransform<unknown, string> {
+  transform(value: unknown): string {
+    const problem = userIdProblem(value);
+    if (problem !== undefined) throw new ValidationError([{ field: 'userId', message: problem }]);
+    return value as string;
+  }
+}
+
+class RowIdPipe implements PipeTransform<unknown, number> {
+  transform(value: unknown): number {
+    const id = typeof value === 'string' && /^[1-9]\d{0,15}$/.test(value) ? Number(value) : NaN;
+    if (!Number.isSafeInteger(id)) {
+      throw new ValidationError([{ field: 'id', message: 'must be a whole number from 1 to 9007199254740991' }]);
+    }
+    return id;
+  }
+}
+
+/** `:userId` of a path. */
+export const UserIdParam = () => Param('userId', new UserIdPipe());
+
+/** `:id` of a path. */
+export const IdParam = () => Param('id', new RowIdPipe());
+

@@ -1,0 +1,107 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiExtraModels, ApiProperty, ApiPropertyOptional, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+
+export class FieldErrorDto {
+  @ApiProperty({ description: 'Name of the field, with its path', example: 'credits' })
+  field: string;
+
+  @ApiProperty({ description: 'What is wrong with it', example: 'must be a whole number from 1 to 1000000000000' })
+  message: string;
+}
+
+/** An error answer in the form of RFC 9457. */
+export class ProblemDto {
+  @ApiProperty({ description: 'URN made of the code', example: 'urn:problem-type:credits.insufficient' })
+  type: string;
+
+  @ApiProperty({ description: 'The status in words', example: 'Payment Required' })
+  title: string;
+
+  @ApiProperty({ type: 'integer', description: 'The HTTP status', example: 402, minimum: 400, maximum: 599 })
+  status: number;
+
+  @ApiProperty({ description: 'What went wrong, for people', example: 'Insufficient credits' })
+  detail: string;
+
+  @ApiProperty({ description: 'The same as detail', example: 'Insufficient credits' })
+  message: string;
+
+  @ApiProperty({ description: 'What went wrong, for programs; stable', example: 'credits.insufficient' })
+  code: string;
+
+  @ApiProperty({ description: 'The id this request has in the logs', example: '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d' })
+  requestId: string;
+
+  @ApiPropertyOptional({ type: () => [FieldErrorDto], description: 'The fields at fault' })
+  errors?: FieldErrorDto[];
+}
+
+/** 402: what was needed and what is there. */
+export class InsufficientCreditsDto extends ProblemDto {
+  @ApiProperty({ type: 'integer', description: 'Credits needed', example: 4 })
+  requiredCredits: number;
+
+  @ApiProperty({ type: 'integer', description: 'Credits there', example: 3 })
+  availableCredits: number;
+
+  @ApiPropertyOptional({
+    type: 'integer',
+    description: 'The largest estimate that the credits there could hold (starting a session only)',
+    example: 666,
+  })
+  maxAffordableTokens?: number;
+}
+
+interface Example {
+  code: string;
+  detail: string;
+  title: string;
+  description: string;
+}
+
+const EXAMPLES: Record<number, Example> = {
+  400: { title: 'Bad Request', code: 'validation.failed', detail: 'credits: must be a whole number', description: 'The request is not of the documented form; `errors` names the fields' },
+  401: { title: 'Unauthorized', code: 'auth.token_required', detail: 'Authentication token required', description: 'No token, or one that is not acceptable' },
+  402: { title: 'Payment Required', code: 'credits.insufficient', detail: 'Insufficient credits', description: 'Too few credits; nothing was changed' },
+  403: { title: 'Forbidden', code: 'auth.role_required', detail: 'Supervisor access required', description: 'The caller may not do this' },
+  404: { title: 'Not Found', code: 'account.not_found', detail: 'User account not found', description: 'There is none, or none that the caller may know of' },
+  409: { title: 'Conflict', code: 'session.conflict', detail: 'This session id is in use with other content', description: 'It does not fit the present state; nothing was changed' },
+  413: { title: 'Payload Too Large', code: 'request.too_large', detail: 'The body is larger than 100 kB', description: 'The body is too large' },
+  422: { title: 'Unprocessable Entity', code: 'idempotency.mismatch', detail: 'This Idempotency-Key was used with another request', description: 'Well-formed, but refused by a rule' },
+  429: { title: 'Too Many Requests', code: 'rate_limit.exceeded', detail: 'Too many requests', description: 'The rate limit is used up; come back after `Retry-After` seconds' },
+  503: { title: 'Service Unavailable', code: 'service.unavailable', detail: 'The service cannot reach its database right now', description: 'The database cannot be reached; nothing half-done; come back after `Retry-After` seconds' },
+};
+
+/** Documents error answers with their schema and an example each. */
+export function ApiProblems(...statuses: number[]): MethodDecorator & ClassDecorator {
+  return applyDecorators(
+    ApiExtraModels(ProblemDto, InsufficientCreditsDto),
+    ...statuses.map((status) => {
+      const { title, code, detail, description } = EXAMPLES[status] as Example;
+      const members = status === 402 ? { requiredCredits: 4, availableCredits: 3 } : {};
+      const retry = status === 429 || status === 503;
+      return ApiResponse({
+        status,
+        description,
+        ...(retry
+          ? { headers: { 'Retry-After': { description: 'Seconds', schema: { type: 'integer', minimum: 1 } } } }
+          : {}),
+        content: {
+          'application/problem+json': {
+            schema: { $ref: getSchemaPath(status === 402 ? InsufficientCreditsDto : ProblemDto) },
+            example: {
+              type: `urn:problem-type:${code}`,
+              title,
+              status,
+              detail,
+              message: detail,
+              code,
+              requestId: '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d',
+              ...members,
+            },
+          },
+        },
+      });
+    }),
+  );
+}

@@ -1,0 +1,91 @@
+import { STATUS_CODES } from 'node:http';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { translateDatabaseError } from '../errors/database-errors.js';
+import { ServiceError } from '../errors/service-error.js';
+
+/** Codes of the errors that the framework itself raises. */
+const FRAMEWORK_CODES: Record<number, string> = {
+  400: 'request.malformed',
+  404: 'route.not_found',
+  405: 'request.method_not_allowed',
+  408: 'request.timeout',
+  413: 'request.too_large',
+  415: 'request.unsupported_media_type',
+};
+
+/** Renders every error as application/problem+json. What is not meant for the caller is logged and becomes a bare 500. */
+@Catch()
+export class ProblemFilter implements ExceptionFilter {
+  private readonly logger = new Logger(ProblemFilter.name);
+
+  catch(thrown: unknown, host: ArgumentsHost): void {
+    const request = host.switchToHttp().getRequest<Request & { id?: string }>();
+    const response = host.switchToHttp().getResponse<Response>();
+    const error = toServiceError(thrown);
+    if (error.status >= 500) this.logFault(error, thrown, request);
+    if (response.headersSent) {
+      // Half an answer is out: only cutting the connection tells the client that it is not whole.
+      response.destroy();
+      return;
+    }
+    const { errors, members, retryAfterSeconds } = error.details;
+    if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(retryAfterSeconds));
+    if (error.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
+    response
+      .status(error.status)
+      .type('application/problem+json')
+      .send(
+        JSON.stringify({
+          type: `urn:problem-type:${error.code}`,
+          title: STATUS_CODES[error.status] ?? 'Error',
+          status: error.status,
+          detail: error.message,
+          message: error.message,
+          code: error.code,
+          requestId: request.id ?? '',
+          ...(errors ? { errors } : {}),
+          ...members,
+        }),
+      );
+  }
+
+  private logFault(error: ServiceError, thrown: unknown, request: Request & { id?: string }): void {
+    const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const entry = { requestId: request.id, code: error.code, cause: cause.message };
+    if (error.status === 503) this.logger.warn(entry);
+    else this.logger.error({ ...entry, stack: cause.stack });
+  }
+}
+
+function toServiceError(thrown: unknown): ServiceError {
+  const error = translateDatabaseError(thrown);
+  if (error instanceof ServiceError) return error;
+  if (error instanceof HttpException) return fromHttpStatus(error.getStatus(), error.message);
+  // Body parser and router errors of Express carry a status and a message for the caller.
+  const { status, type, expose } = (error ?? {}) as { status?: number; type?: string; expose?: boolean };
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return fromHttpStatus(status, expose === false ? '' : httpMessage(status, type));
+  }
+  if (error instanceof URIError) return fromHttpStatus(400, 'The path is not valid percent-encoding');
+  return new ServiceError(500, 'internal', 'Internal server error');
+}
+
+function httpMessage(status: number, type: string | undefined): string {
+  if (type === 'entity.parse.failed') return 'The body is not valid JSON';
+  if (type === 'entity.too.large') return 'The body is larger than 100 kB';
+  return STATUS_CODES[status] ?? 'Bad request';
+}
+
+function fromHttpStatus(status: number, message: string): ServiceError {
+  if (status === 400) {
+    const detail = /JSON|Unexpected|position/.test(message) ? 'The body is not valid JSON' : message;
+    return new ServiceError(400, FRAMEWORK_CODES[400] as string, detail, {
+      errors: [{ field: /path|URI/i.test(detail) ? 'path' : 'body', message: detail }],
+    });
+  }
+  if (status === 413) return new ServiceError(413, 'request.too_large', 'The body is larger than 100 kB', {
+      errors: [{ field: 'body', message: 'must be at most 100 kB' }],
+    });
+  return new ServiceError(status, FRAMEWORK_CODES[status] ?? `http.${status}`, message || (STATUS_CODES[status] ?? 'Error'));
+}

@@ -1,0 +1,34 @@
+/** Longest user id: the width of the column, and of the token's `sub`. */
+export const USER_ID_LENGTH = 50;
+
+/** Ids that a route uses as a literal, so that no user may bear them. */
+export const RESERVED_USER_IDS: readonly string[] = ['all'];
+
+/** The ledger names actors that are no users so. */
+const SERVICE_PREFIX = 'service:';
+
+// eslint-disable-next-line no-control-regex -- control characters are what is looked for
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/;
+
+/** Whether a text can be stored as it is: PostgreSQL takes no NUL, and a lone surrogate is no character. */
+export function isStorable(text: string): boolean {
+  return !text.includes('\u0000') && text.isWellFormed();
+}
+
+/** Why a text is not fit to be an id (no control characters, no blanks around it), or undefined when it is. */
+export function idProblem(value: unknown, maximumLength: number): string | undefined {
+  if (typeof value !== 'string') return 'must be a string';
+  if (value.length === 0) return 'must not be empty';
+  if (value.length > maximumLength) return `must have at most ${maximumLength} characters`;
+  if (CONTROL_CHARACTERS.test(value) || !value.isWellFormed()) return 'must not contain control characters';
+  if (value.trim() !== value) return 'must not begin or end with blanks';
+  return undefined;
+}
+
+/** Why a value is not a user id, or undefined when it is. */
+export function userIdProblem(value: unknown): string | undefined {
+  const problem = idProblem(value, USER_ID_LENGTH);
+  if (problem !== undefined) return problem;
+  if ((value as string).startsWith(SERVICE_PREFIX)) return `must not begin with "${SERVICE_PREFIX}"`;
+  return RESERVED_USER_IDS.includes(value as string) ? `must not be "${value as string}"` : undefined;
+}

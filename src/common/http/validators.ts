@@ -1,0 +1,242 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { ValidateBy, ValidateIf } from 'class-validator';
+import { idProblem, isStorable, USER_ID_LENGTH, userIdProblem } from './text.js';
+
+/** Largest number of tokens in one call. */
+export const MAXIMUM_TOKENS = 1_000_000_000;
+/** Largest number of credits in one allocation, deduction or record. */
+export const MAXIMUM_CREDITS = 1_000_000_000_000;
+/** Longest id of a session, an operation or a model. */
+export const ID_LENGTH = 100;
+export const SESSION_ID_LENGTH = ID_LENGTH;
+export const MODEL_ID_LENGTH = ID_LENGTH;
+const METADATA_BYTES = 16_384;
+const METADATA_DEPTH = 8;
+
+interface FieldOptions {
+  description: string;
+  example?: unknown;
+  required?: boolean;
+}
+
+type Problem = string | undefined;
+
+/** A rule made of a function that says what is wrong with a value. */
+function Rule(name: string, problem: (value: unknown, owner: object) => Problem): PropertyDecorator {
+  return ValidateBy({
+    name,
+    validator: {
+      validate: (value, args) => problem(value, args?.object ?? {}) === undefined,
+      defaultMessage: (args) => problem(args?.value, args?.object ?? {}) ?? 'is not valid',
+    },
+  });
+}
+
+/** Optional means: may be left out. null is a value, and none of ours unless a field says so. */
+function Field(options: FieldOptions, schema: ApiPropertyOptions, ...rules: PropertyDecorator[]): PropertyDecorator {
+  const required = options.required ?? true;
+  return applyDecorators(
+    ApiProperty({ ...schema, required, description: options.description, example: options.example } as ApiPropertyOptions),
+    ...(required ? [] : [ValidateIf((_, value) => value !== undefined)]),
+    ...rules,
+  );
+}
+
+/** A whole number as JSON number, never a string, within limits. */
+export function IntegerField(minimum: number, maximum: number, options: FieldOptions & { default?: number }) {
+  return Field(
+    options,
+    { type: 'integer', format: 'int64', minimum, maximum, ...(options.default === undefined ? {} : { default: options.default }) },
+    Rule('integer', (value) => integerProblem(value, minimum, maximum)),
+  );
+}
+
+function integerProblem(value: unknown, minimum: number, maximum: number): Problem {
+  return typeof value === 'number' && Number.isInteger(value) && value >= minimum && value <= maximum
+    ? undefined
+    : `must be a whole number from ${minimum} to ${maximum}`;
+}
+
+/** The same for a query parameter, which arrives as text. */
+export function IntegerQuery(minimum: number, maximum: number, options: FieldOptions & { default?: number }) {
+  return applyDecorators(
+    IntegerField(minimum, maximum, { ...options, required: false }),
+    Transform(({ value }: { value: unknown }) =>
+      typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value,
+    ),
+  );
+}
+
+/**
+ * A token count that stands instead of token classes: the rule sees the whole object, also when this is left out.
+ *
+ * @param together what is wrong with the counts as a whole, or undefined
+ */
+export function WholeTokensField(
+  options: FieldOptions & { minimum?: number },
+  together: (owner: never) => Problem,
+): PropertyDecorator {
+  const minimum = options.minimum ?? 0;
+  return applyDecorators(
+    ApiProperty({
+      type: 'integer',
+      format: 'int64',
+      minimum,
+      maximum: MAXIMUM_TOKENS,
+      required: false,
+      description: options.description,
+      example: options.example,
+    }),
+    Rule('wholeTokens', (value, owner) =>
+      (value === undefined ? undefined : integerProblem(value, minimum, MAXIMUM_TOKENS)) ?? together(owner as never),
+    ),
+  );
+}
+
+export function TokensField(options: FieldOptions & { minimum?: number }) {
+  return IntegerField(options.minimum ?? 0, MAXIMUM_TOKENS, options);
+}
+
+export function IdField(maximumLength: number, options: FieldOptions) {
+  return Field(
+    options,
+    { type: 'string', minLength: 1, maxLength: maximumLength },
+    Rule('id', (value) => idProblem(value, maximumLength)),
+  );
+}
+
+export function UserIdField(options: Partial<FieldOptions> = {}) {
+  return Field(
+    { description: 'The user', example: 'alice', ...options },
+    { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH },
+    Rule('userId', userIdProblem),
+  );
+}
+
+/** Free text, which may have line breaks. */
+export function TextField(maximumLength: number, options: FieldOptions & { minimumLength?: number }) {
+  const minimumLength = options.minimumLength ?? 0;
+  return Field(
+    options,
+    { type: 'string', minLength: minimumLength, maxLength: maximumLength },
+    Rule('text', (value) => {
+      if (typeof value !== 'string') return 'must be a string';
+      if (value.length < minimumLength) return 'must not be empty';
+      if (value.length > maximumLength) return `must have at most ${maximumLength} characters`;
+      return isStorable(value) ? undefined : 'must not contain NUL or broken characters';
+    }),
+  );
+}
+
+export function EmailField(options: FieldOptions) {
+  return Field(
+    options,
+    { type: 'string', format: 'email', minLength: 3, maxLength: 255 },
+    Rule('email', (value) =>
+      idProblem(value, 255) ?? (/^[^\s@]+@[^\s@]+$/.test(value as string) ? undefined : 'must be an e-mail address'),
+    ),
+  );
+}
+
+export function BooleanField(options: FieldOptions & { default?: boolean }) {
+  return Field(
+    options,
+    { type: 'boolean', ...(options.default === undefined ? {} : { default: options.default }) },
+    Rule('boolean', (value) => (typeof value === 'boolean' ? undefined : 'must be true or false')),
+  );
+}
+
+/** An exact decimal as text: a JSON number would already have been rounded to a double. */
+export function DecimalField(
+  options: FieldOptions & { maximum: string; integerDigits: number; nullable?: boolean },
+) {
+  const pattern = new RegExp(`^\\d{1,${options.integerDigits}}(\\.\\d{1,18})?$`);
+  return Field(
+    options,
+    {
+      type: 'string',
+      pattern: pattern.source,
+      maxLength: options.integerDigits + 19,
+      ...(options.nullable ? { nullable: true } : {}),
+    },
+    Rule('decimal', (value) => {
+      if (value === null && options.nullable) return undefined;
+      if (typeof value !== 'string' || !pattern.test(value)) {
+        return 'must be a decimal number as a string, for example "0.25", with at most 18 decimals and no sign';
+      }
+      return isAtMost(value, options.maximum) ? undefined : `must be at most ${options.maximum}`;
+    }),
+  );
+}
+
+/** Compares a decimal of the pattern above with a whole number, without rounding. */
+function isAtMost(value: string, maximum: string): boolean {
+  const [whole = '0', fraction = ''] = value.split('.');
+  const difference = BigInt(whole) - BigInt(maximum);
+  return difference < 0n || (difference === 0n && /^0*$/.test(fraction));
+}
+
+const DATE = /^\d{4}-\d{2}-\d{2}$/;
+const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
+
+/** Why a value is no point in time (ISO 8601 with a zone, years 1970 to 9999), or undefined when it is. */
+export function timeProblem(value: unknown, allowDate: boolean): Problem {
+  const form = allowDate ? 'a date (2026-11-21) or a time with zone' : 'a time with zone';
+  const problem = `must be ${form}, for example 2026-11-21T12:00:00Z`;
+  if (typeof value !== 'string') return problem;
+  const isDate = DATE.test(value);
+  if (!(isDate && allowDate) && !DATE_TIME.test(value)) return problem;
+  const time = new Date(value);
+  // new Date('2026-02-30') rolls over to March; a date that changes is none.
+  if (Number.isNaN(time.getTime()) || !isRealDay(value.slice(0, 10))) return problem;
+  const year = time.getUTCFullYear();
+  return year >= 1970 && year <= 9999 ? undefined : 'must lie between the years 1970 and 9999';
+}
+
+function isRealDay(day: string): boolean {
+  const time = new Date(`${day}T00:00:00Z`);
+  return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day);
+}
+
+export function TimeField(options: FieldOptions & { allowDate?: boolean; problem?: (time: string) => Problem }) {
+  return Field(
+    options,
+    { type: 'string', ...(options.allowDate ? {} : { format: 'date-time' }), maxLength: 40 },
+    Rule('time', (value) => timeProblem(value, options.allowDate ?? false) ?? options.problem?.(value as string)),
+  );
+}
+
+/** A JSON object of the caller's own, kept as it came. */
+export function MetadataField(options: FieldOptions) {
+  return Field(
+    options,
+    { type: 'object', additionalProperties: true },
+    // The transformer would rebuild the object and lose keys; what the caller sent is kept.
+    Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]),
+    Rule('metadata', metadataProblem),
+  );
+}
+
+function metadataProblem(value: unknown): Problem {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be a JSON object';
+  if (!isStorableJson(value, METADATA_DEPTH)) {
+    return `must be nested at most ${METADATA_DEPTH} deep and contain no NUL or broken characters`;
+  }
+  return Buffer.byteLength(JSON.stringify(value)) <= METADATA_BYTES ? undefined : `must be at most ${METADATA_BYTES} bytes`;
+}
+
+function isStorableJson(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return isStorable(value);
+  // JSON has no such number, but 1e400 is read as one.
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || value === null) return true;
+  if (depth === 0) return false;
+  return Object.entries(value).every(([key, item]) => isStorable(key) && isStorableJson(item, depth - 1));
+}
+
+/** Marks a field that another field makes needless or forbidden; the rule sees the whole object. */
+export function Together(name: string, problem: (owner: never) => Problem): PropertyDecorator {
+  return Rule(name, (_, owner) => problem(owner as never));
+}

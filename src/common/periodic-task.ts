@@ -1,0 +1,43 @@
+import type { Logger } from '@nestjs/common';
+
+/**
+ * Runs a task again and again with a pause between, never twice at once, until stopped. A task that fails is logged and
+ * runs again after the pause. The pause is varied by ±20 % so that several instances do not move in step.
+ */
+export class PeriodicTask {
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<void> = Promise.resolve();
+  private stopped = false;
+
+  constructor(
+    private readonly logger: Logger,
+    private readonly name: string,
+    private readonly intervalSeconds: number,
+    private readonly task: () => Promise<unknown>,
+  ) {}
+
+  /** Starts after the first pause. An interval of 0 means never. */
+  start(): void {
+    if (this.intervalSeconds === 0 || this.stopped) return;
+    const pause = this.intervalSeconds * 1000 * (0.8 + Math.random() * 0.4);
+    this.timer = setTimeout(() => {
+      this.running = this.runOnce().finally(() => this.start());
+    }, pause);
+    this.timer.unref();
+  }
+
+  /** Waits for a run under way, then starts no more. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.running;
+  }
+
+  private async runOnce(): Promise<void> {
+    try {
+      await this.task();
+    } catch (error) {
+      this.logger.warn(`${this.name} failed and will run again: ${(error as Error).message}`);
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { Algorithm } from 'jsonwebtoken';
+
+/** Everything the service can be told from outside, read once at start. */
+export interface AppConfig {
+  readonly port: number;
+  readonly environment: 'development' | 'test' | 'production';
+  readonly version: string;
+  readonly logLevel: string;
+  /** `*` or a list of origins that browsers may call from. */
+  readonly corsOrigins: '*' | string[];
+  readonly database: DatabaseConfig;
+  readonly jwt: JwtConfig;
+  /** Secret of trusted services; undefined switches internal callers off. */
+  readonly internalApiKey: string | undefined;
+  readonly rateLimit: { readonly max: number; readonly windowSeconds: number };
+  readonly sessions: { readonly leaseSeconds: number; readonly bufferPercent: number };
+  readonly sweepIntervalSeconds: number;
+  readonly creditsPerUsd: number;
+  readonly unpricedModelPolicy: 'fallback' | 'reject';
+  readonly meteringCallers: 'any' | 'service';
+  readonly requestTimeoutSeconds: number;
+}
+
+export interface DatabaseConfig {
+  /** Connection of the running service; undefined means the embedded server. */
+  readonly url: string | undefined;
+  /** Connection of the schema's owner, for migrations; the same as `url` when not set. */
+  readonly migrationUrl: string | undefined;
+  readonly poolSize: number;
+  readonly statementTimeoutMilliseconds: number;
+  readonly connectTimeoutMilliseconds: number;
+  readonly embeddedDirectory: string;
+}
+
+export interface JwtConfig {
+  readonly accessSecret: string | undefined;
+  readonly publicKey: string | undefined;
+  readonly jwksUri: string | undefined;
+  readonly algorithms: Algorithm[];
+  readonly clockToleranceSeconds: number;
+}
+
+/** A configuration that cannot be used; the message has one line per bad variable and names it. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+const MINIMUM_SECRET_LENGTH = 32;
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+
+/** Reads variables and gathers what is wrong with them, so that one start shows every mistake. */
+class Reader {
+  readonly problems: string[] = [];
+  constructor(private readonly env: NodeJS.ProcessEnv) {}
+
+  text(name: string): string | undefined {
+    const value = this.env[name]?.trim();
+    return value === undefined || value === '' ? undefined : value;
+  }
+
+  integer(name: string, fallback: number, minimum: number, maximum: number): number {
+    const value = this.text(name);
+    if (value === undefined) return fallback;
+    const number = /^\d{1,10}$/.test(value) ? Number(value) : NaN;
+    if (number >= minimum && number <= maximum) return number;
+    this.problems.push(`${name} must be a whole number from ${minimum} to ${maximum}, not "${value}"`);
+    return fallback;
+  }
+
+  oneOf<T extends string>(name: string, fallback: T, allowed: readonly T[]): T {
+    const value = this.text(name) ?? fallback;
+    if ((allowed as readonly string[]).includes(value)) return value as T;
+    this.problems.push(`${name} must be one of ${allowed.join(', ')}, not "${value}"`);
+    return fallback;
+  }
+
+  url(name: string, protocols: string[]): string | undefined {
+    const value = this.text(name);
+    if (value === undefined) return undefined;
+    if (URL.canParse(value) && protocols.includes(new URL(value).protocol)) return value;
+    // The value is not repeated: a connection string holds a password.
+    this.problems.push(`${name} must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+    return undefined;
+  }
+
+  /** A secret of at least `minimum` characters; the message never repeats it. */
+  secret(name: string, minimum: number): string | undefined {
+    const value = this.text(name);
+    if (value !== undefined && value.length < minimum) {
+      this.problems.push(`${name} must have at least ${minimum} characters`);
+    }
+    return value;
+  }
+}
+
+/**
+ * Reads and checks the whole configuration.
+ *
+ * @throws ConfigError naming every variable that is missing or bad
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
+  const read = new Reader(env);
+  const environment = read.oneOf('NODE_ENV', 'development', ['development', 'test', 'production'] as const);
+  const database = readDatabase(read);
+  const config: AppConfig = {
+    port: read.integer('PORT', 3001, 0, 65535),
+    environment,
+    version: read.text('VERSION') ?? '1.0.0',
+    logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
+    corsOrigins: readCorsOrigins(read),
+    database,
+    jwt: readJwt(read, environment, database.embeddedDirectory),
+    internalApiKey: read.secret('INTERNAL_API_KEY', environment === 'production' ? MINIMUM_SECRET_LENGTH : 8),
+    rateLimit: {
+      max: read.integer('RATE_LIMIT_MAX', 6000, 1, 1_000_000_000),
+      windowSeconds: read.integer('RATE_LIMIT_WINDOW_SECONDS', 60, 1, 86_400),
+    },
+    sessions: {
+      leaseSeconds: read.integer('SESSION_LEASE_SECONDS', 900, 1, 86_400),
+      bufferPercent: read.integer('SESSION_BUFFER_PERCENT', 20, 0, 1000),
+    },
+    sweepIntervalSeconds: read.integer('SWEEP_INTERVAL_SECONDS', 10, 0, 3600),
+    creditsPerUsd: read.integer('CREDITS_PER_USD', 1000, 1, 1_000_000_000),
+    unpricedModelPolicy: read.oneOf('UNPRICED_MODEL_POLICY', 'fallback', ['fallback', 'reject'] as const),
+    meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),
+    requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
+  };
+  if (config.meteringCallers === 'service' && config.internalApiKey === undefined) {
+    read.problems.push('INTERNAL_API_KEY is required when METERING_CALLERS is "service"');
+  }
+  if (read.problems.length > 0) {
+    throw new ConfigError(`The configuration cannot be used:\n${read.problems.map((p) => `  - ${p}`).join('\n')}`);
+  }
+  return config;
+}
+
+function readDatabase(read: Reader): DatabaseConfig {
+  const protocols = ['postgres:', 'postgresql:'];
+  let url = read.url('DATABASE_URL', protocols);
+  const host = read.text('DB_HOST');
+  if (url === undefined && host !== undefined) {
+    const location = new URL('postgresql://localhost');
+    location.hostname = host;
+    location.port = String(read.integer('DB_PORT', 5432, 1, 65535));
+    location.pathname = `/${encodeURIComponent(read.text('DB_NAME') ?? 'accounting_db')}`;
+    location.username = encodeURIComponent(read.text('DB_USER') ?? 'postgres');
+    location.password = encodeURIComponent(read.text('DB_PASSWORD') ?? '');
+    url = location.toString();
+  }
+  return {
+    url,
+    migrationUrl: read.url('MIGRATION_DATABASE_URL', protocols),
+    poolSize: read.integer('DB_POOL_SIZE', 20, 1, 500),
+    statementTimeoutMilliseconds: read.integer('DB_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
+    connectTimeoutMilliseconds: read.integer('DB_CONNECT_TIMEOUT_MS', 3000, 100, 60_000),
+    embeddedDirectory: resolve(read.text('EMBEDDED_POSTGRES_DIR') ?? '.data/postgres'),
+  };
+}
+
+function readCorsOrigins(read: Reader): '*' | string[] {
+  const value = read.text('CORS_ORIGIN') ?? '*';
+  if (value === '*') return '*';
+  const origins = value.split(',').map((origin) => origin.trim());
+  for (const origin of origins) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
+      read.problems.push(`CORS_ORIGIN must be * or origins such as https://app.example.com, not "${origin}"`);
+    }
+  }
+  return origins;
+}
+
+function readJwt(read: Reader, environment: AppConfig['environment'], embeddedDirectory: string): JwtConfig {
+  const publicKey = read.text('JWT_PUBLIC_KEY')?.replaceAll('\\n', '\n');
+  const jwksUri = read.url('JWT_JWKS_URI', ['https:', 'http:']);
+  let accessSecret = read.secret('JWT_ACCESS_SECRET', environment === 'production' ? MINIMUM_SECRET_LENGTH : 1);
+  const given = [publicKey, jwksUri, accessSecret].filter((value) => value !== undefined).length;
+  if (given > 1) {
+    // Two ways to sign would be two ways in: the weaker one decides.
+    read.problems.push('Set only one of JWT_ACCESS_SECRET, JWT_PUBLIC_KEY and JWT_JWKS_URI');
+  } else if (given === 0 && environment === 'production') {
+    read.problems.push('JWT_ACCESS_SECRET (or JWT_PUBLIC_KEY or JWT_JWKS_URI) is required in production');
+  } else if (given === 0) {
+    accessSecret = developmentSecret(resolve(dirname(embeddedDirectory), 'jwt-access-secret'));
+  }
+  return {
+    accessSecret,
+    publicKey,
+    jwksUri,
+    algorithms: accessSecret === undefined ? ['RS256', 'ES256'] : ['HS256'],
+    clockToleranceSeconds: read.integer('JWT_CLOCK_TOLERANCE_SECONDS', 5, 0, 60),
+  };
+}
+
+/** The secret of a development machine: made once, kept where only its user can read it. */
+function developmentSecret(file: string): string {
+  if (!existsSync(file)) {
+    mkdirSync(dirname(file), { recursive: true });
+    try {
+      // wx: of two first starts at once one writes, and both read what it wrote.
+      writeFileSync(file, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  }
+  return readFileSync(file, 'utf8').trim();
+}

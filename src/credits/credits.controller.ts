@@ -1,0 +1,138 @@
+import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
+import type { Caller } from '../auth/caller.js';
+import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
+import { PageQueryDto } from '../common/http/page.js';
+import { IdParam, UserIdParam } from '../common/http/params.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { CreditsAuditService } from './credits-audit.service.js';
+import { CreditsService } from './credits.service.js';
+import { AllocateCreditsDto, CalculateCreditsDto, CheckCreditsDto, DeductCreditsDto, RevokeAllocationDto } from './dto/credits.requests.js';
+import { AllocationDto, AuditDto, BalanceDto, CheckCreditsAnswerDto, DeductionDto, LedgerPageDto, QuoteDto } from './dto/credits.responses.js';
+
+@ApiTags('Credits')
+@Controller('credits')
+export class CreditsController {
+  constructor(
+    private readonly credits: CreditsService,
+    private readonly auditService: CreditsAuditService,
+  ) {}
+
+  @Get('balance')
+  @ApiOperation({ summary: 'Own balance with its lots', operationId: 'getBalance' })
+  @ApiOkResponse({ type: BalanceDto })
+  @ApiProblems(404)
+  @SelfAccess('credits:read')
+  balance(@CurrentCaller() caller: Caller): Promise<BalanceDto> {
+    return this.credits.balance(caller.userId);
+  }
+
+  @Get('balance/:userId')
+  @ApiOperation({ summary: 'Balance of a user', operationId: 'getUserBalance' })
+  @ApiOkResponse({ type: BalanceDto })
+  @ApiProblems(400, 404)
+  @RoleAccess('supervisor')
+  userBalance(@UserIdParam() userId: string): Promise<BalanceDto> {
+    return this.credits.balance(userId);
+  }
+
+  @Post('check')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Are this many credits there?', operationId: 'checkCredits' })
+  @ApiOkResponse({ type: CheckCreditsAnswerDto })
+  @ApiProblems(404)
+  @SelfAccess('credits:read')
+  check(@CurrentCaller() caller: Caller, @Body() body: CheckCreditsDto): Promise<CheckCreditsAnswerDto> {
+    return this.credits.check(caller.userId, body.requiredCredits);
+  }
+
+  @Post('calculate')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'What would this call cost?', operationId: 'calculateCredits' })
+  @ApiOkResponse({ type: QuoteDto })
+  @ApiProblems(400)
+  @CallerAccess('pricing:read')
+  calculate(@Body() body: CalculateCreditsDto): Promise<QuoteDto> {
+    return this.credits.calculate(body);
+  }
+
+  @Post('allocate')
+  @ApiOperation({ summary: 'Give a user credits', operationId: 'allocateCredits' })
+  @ApiCreatedResponse({ type: AllocationDto })
+  @ApiProblems(400, 404, 409, 422)
+  @ApiIdempotent()
+  @RoleAccess('supervisor')
+  async allocate(
+    @CurrentCaller() caller: Caller,
+    @Body() body: AllocateCreditsDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<AllocationDto> {
+    const allocation = await this.credits.allocate(caller, body, key);
+    markReplayed(response, allocation.replayed);
+    return AllocationDto.from(allocation);
+  }
+
+  @Post('deduct')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Take credits away from a user, soonest expiry first', operationId: 'deductCredits' })
+  @ApiOkResponse({ type: DeductionDto })
+  @ApiProblems(400, 402, 404, 422)
+  @ApiIdempotent()
+  @RoleAccess('admin')
+  async deduct(
+    @CurrentCaller() caller: Caller,
+    @Body() body: DeductCreditsDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<DeductionDto> {
+    const deduction = await this.credits.deduct(caller, body, key);
+    markReplayed(response, deduction.replayed);
+    return DeductionDto.from(deduction);
+  }
+
+  @Post('allocations/:id/revoke')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Empty one lot for good', operationId: 'revokeAllocation' })
+  @ApiOkResponse({ type: AllocationDto })
+  @ApiProblems(400, 404)
+  @RoleAccess('admin')
+  async revoke(
+    @CurrentCaller() caller: Caller,
+    @IdParam() id: number,
+    @Body() body: RevokeAllocationDto,
+  ): Promise<AllocationDto> {
+    return AllocationDto.from(await this.credits.revoke(caller, id, body.notes));
+  }
+
+  @Get('ledger')
+  @ApiOperation({ summary: 'Own ledger, newest first', operationId: 'getLedger' })
+  @ApiOkResponse({ type: LedgerPageDto })
+  @ApiProblems(404)
+  @SelfAccess('credits:read', { userIdIn: 'body' })
+  ledger(@CurrentCaller() caller: Caller, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
+    return this.credits.ledgerPage(caller.userId, page);
+  }
+
+  @Get('ledger/:userId')
+  @ApiOperation({ summary: 'Ledger of a user, newest first', operationId: 'getUserLedger' })
+  @ApiOkResponse({ type: LedgerPageDto })
+  @ApiProblems(400, 404)
+  @RoleAccess('supervisor')
+  userLedger(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
+    return this.credits.ledgerPage(userId, page);
+  }
+
+  @Get('audit')
+  @ApiOperation({
+    summary: 'Do balances, lots, ledger and holds of every user agree?',
+    operationId: 'auditCredits',
+  })
+  @ApiOkResponse({ type: AuditDto })
+  @RoleAccess('admin')
+  audit(): Promise<AuditDto> {
+    return this.auditService.audit();
+  }
+}

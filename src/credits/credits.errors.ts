@@ -1,0 +1,33 @@
+import { ServiceError } from '../common/errors/service-error.js';
+
+/** 402: more credits are needed than are there; nothing was changed. */
+export class InsufficientCredits extends ServiceError {
+  constructor(members: { requiredCredits: number; availableCredits: number; maxAffordableTokens?: number }) {
+    super(402, 'credits.insufficient', 'Insufficient credits', { members });
+  }
+}
+
+/** 404: no lot of that id. */
+export class AllocationNotFound extends ServiceError {
+  constructor() {
+    super(404, 'credits.allocation_not_found', 'Allocation not found');
+  }
+}
+
+/** 409: the e-mail given for a new user belongs to another account. */
+export class EmailTaken extends ServiceError {
+  constructor() {
+    super(409, 'account.email_taken', 'This e-mail belongs to another account', {
+      errors: [{ field: 'email', message: 'belongs to another account' }],
+    });
+  }
+}
+
+/** 422: the user would own more credits than can be counted exactly (2^53 − 1). */
+export class BalanceLimit extends ServiceError {
+  constructor() {
+    super(422, 'credits.balance_limit', 'The balance would exceed 9007199254740991 credits', {
+      errors: [{ field: 'credits', message: 'would make the balance exceed 9007199254740991' }],
+    });
+  }
+}

@@ -1,0 +1,17 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { AccountsModule } from '../accounts/accounts.module.js';
+import { CreditsAuditService } from './credits-audit.service.js';
+import { CreditsController } from './credits.controller.js';
+import { CreditsService } from './credits.service.js';
+import { CreditsSweeper } from './credits.sweeper.js';
+import { LedgerEntry } from './entities/ledger-entry.entity.js';
+import { MoneyFunctions } from './money-functions.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([LedgerEntry]), AccountsModule],
+  controllers: [CreditsController],
+  providers: [MoneyFunctions, CreditsService, CreditsAuditService, CreditsSweeper],
+  exports: [MoneyFunctions, CreditsService],
+})
+export class CreditsModule {}

@@ -1,0 +1,167 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { LessThan, Repository } from 'typeorm';
+import { AccountsService } from '../accounts/accounts.service.js';
+import { type Caller, INTERNAL_ACTOR } from '../auth/caller.js';
+import { Database } from '../common/database/database.js';
+import { toSafeInteger } from '../common/database/transformers.js';
+import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
+import { idempotencyOf } from '../common/http/idempotency.js';
+import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import { AllocationNotFound, BalanceLimit, EmailTaken, InsufficientCredits } from './credits.errors.js';
+import type { AllocateCreditsDto, CalculateCreditsDto, DeductCreditsDto } from './dto/credits.requests.js';
+import { type BalanceDto, type CheckCreditsAnswerDto, isoTime, LedgerEntryDto, type LedgerPageDto, QuoteDto } from './dto/credits.responses.js';
+import { LedgerEntry } from './entities/ledger-entry.entity.js';
+import { type AllocationAnswer, type DeductionAnswer, MoneyFunctions } from './money-functions.js';
+
+/** What can be spent is the cache less the lots that have expired by now, whether or not anyone has written them off. */
+const SPENDABLE = `b.available - coalesce((
+  SELECT sum(x.remaining_credits) FROM credit_allocations x
+   WHERE x.user_id = b.user_id AND x.is_open AND x.expires_at <= now()), 0)`;
+
+const BALANCE = {
+  name: 'credit_balance',
+  text: `SELECT ${SPENDABLE} AS total, b.held, coalesce(
+           (SELECT jsonb_agg(jsonb_build_object('id', l.id, 'credits', l.remaining_credits, 'totalCredits',
+                     l.total_credits, 'expiresAt', l.expires_at, 'allocatedAt', l.allocated_at)
+                     ORDER BY l.expires_at, l.id)
+              FROM (SELECT * FROM credit_allocations a
+                     WHERE a.user_id = b.user_id AND a.is_open AND a.expires_at > now()
+                     ORDER BY a.expires_at, a.id LIMIT 1000) l), '[]') AS lots
+         FROM credit_balances b WHERE b.user_id = $1`,
+};
+const AVAILABLE = {
+  name: 'credit_available',
+  text: `SELECT ${SPENDABLE} AS total FROM credit_balances b WHERE b.user_id = $1`,
+};
+/** The one look-up by a lot's id alone: an admin names the lot, and every later statement names its user. */
+const LOT_OWNER = { name: 'credit_lot_owner', text: 'SELECT user_id FROM credit_allocations WHERE id = $1' };
+
+interface BalanceRow {
+  total: string;
+  held: string;
+  lots: { id: number; credits: number; totalCredits: number; expiresAt: string; allocatedAt: string }[];
+}
+
+/** Balances, allocations and the ledger. Rules in README.md beside this file. */
+@Injectable()
+export class CreditsService {
+  constructor(
+    private readonly money: MoneyFunctions,
+    private readonly database: Database,
+    private readonly accounts: AccountsService,
+    @InjectRepository(LedgerEntry) private readonly ledger: Repository<LedgerEntry>,
+  ) {}
+
+  /** @throws AccountNotFound */
+  async balance(userId: string): Promise<BalanceDto> {
+    const row = await this.database.row<BalanceRow>(BALANCE, [userId]);
+    if (row === undefined) throw new AccountNotFound();
+    return {
+      userId,
+      totalCredits: toSafeInteger(row.total),
+      heldCredits: toSafeInteger(row.held),
+      activeAllocations: row.lots.map((lot) => ({
+        id: lot.id,
+        credits: lot.credits,
+        totalCredits: lot.totalCredits,
+        expiresAt: isoTime(lot.expiresAt),
+        allocatedAt: isoTime(lot.allocatedAt),
+      })),
+    };
+  }
+
+  /** Whether `requiredCredits` are there. «No» is an answer. @throws AccountNotFound */
+  async check(userId: string, requiredCredits: number): Promise<CheckCreditsAnswerDto> {
+    const row = await this.database.row<{ total: string }>(AVAILABLE, [userId]);
+    if (row === undefined) throw new AccountNotFound();
+    const availableCredits = toSafeInteger(row.total);
+    return { hasSufficientCredits: availableCredits >= requiredCredits, requiredCredits, availableCredits };
+  }
+
+  async calculate(request: CalculateCreditsDto): Promise<QuoteDto> {
+    const quote = await this.money.quote(request.modelId, {
+      tokens: request.tokens,
+      input: request.inputTokens,
+      output: request.outputTokens,
+      cachedInput: request.cachedInputTokens,
+    });
+    return QuoteDto.from(request.modelId, quote);
+  }
+
+  /** @throws AccountNotFound, EmailTaken, BalanceLimit, IdempotencyMismatch */
+  async allocate(caller: Caller, request: AllocateCreditsDto, key: string | null): Promise<AllocationAnswer> {
+    const answer = await this.money.allocate({
+      userId: request.userId,
+      credits: request.credits,
+      expiryDays: request.expiryDays,
+      notes: request.notes ?? null,
+      actor: caller.actor,
+      email: request.email ?? null,
+      username: request.username ?? null,
+      idempotency: idempotencyOf(idempotencyScope(caller), 'allocate', key, request),
+    });
+    switch (answer.outcome) {
+      case 'ok':
+        return answer;
+      case 'user_not_found':
+        throw new AccountNotFound();
+      case 'email_taken':
+        throw new EmailTaken();
+      case 'balance_limit':
+        throw new BalanceLimit();
+      case 'idempotency_mismatch':
+        throw new IdempotencyMismatch();
+    }
+  }
+
+  /** @throws AccountNotFound, InsufficientCredits, IdempotencyMismatch */
+  async deduct(caller: Caller, request: DeductCreditsDto, key: string | null): Promise<DeductionAnswer> {
+    const answer = await this.money.deduct({
+      userId: request.userId,
+      credits: request.credits,
+      notes: request.notes,
+      actor: caller.actor,
+      idempotency: idempotencyOf(idempotencyScope(caller), 'deduct', key, request),
+    });
+    switch (answer.outcome) {
+      case 'ok':
+        return answer;
+      case 'user_not_found':
+        throw new AccountNotFound();
+      case 'insufficient':
+        throw new InsufficientCredits({
+          requiredCredits: answer.requiredCredits,
+          availableCredits: answer.availableCredits,
+        });
+      case 'idempotency_mismatch':
+        throw new IdempotencyMismatch();
+    }
+  }
+
+  /** @throws AllocationNotFound */
+  async revoke(caller: Caller, allocationId: number, notes: string | undefined): Promise<AllocationAnswer> {
+    const owner = await this.database.row<{ user_id: string }>(LOT_OWNER, [allocationId]);
+    if (owner === undefined) throw new AllocationNotFound();
+    const answer = await this.money.revoke(owner.user_id, allocationId, notes ?? null, caller.actor);
+    if (answer.outcome !== 'ok') throw new AllocationNotFound();
+    return answer;
+  }
+
+  /** A user's ledger, newest first. @throws AccountNotFound for a user never seen */
+  async ledgerPage(userId: string, { limit, cursor }: PageQueryDto): Promise<LedgerPageDto> {
+    const before = decodeCursor(cursor);
+    const entries = await this.ledger.find({
+      where: before === undefined ? { userId } : { userId, id: LessThan(before) },
+      order: { id: 'DESC' },
+      take: limit + 1,
+    });
+    if (entries.length === 0 && !(await this.accounts.exists(userId))) throw new AccountNotFound();
+    return toPage(entries, limit, LedgerEntryDto.from);
+  }
+}
+
+/** Idempotency keys belong to their caller: a user cannot meet a service's keys, whatever their id. */
+export function idempotencyScope(caller: Caller): string {
+  return caller.kind === 'internal' ? INTERNAL_ACTOR : `user:${caller.userId}`;
+}

@@ -1,0 +1,92 @@
+import {
+  EmailField,
+  IdField,
+  IntegerField,
+  MAXIMUM_CREDITS,
+  MODEL_ID_LENGTH,
+  TextField,
+  TokensField,
+  UserIdField,
+  WholeTokensField,
+} from '../../common/http/validators.js';
+
+const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
+const NOTES_LENGTH = 1000;
+
+export class CheckCreditsDto {
+  @IntegerField(0, MAXIMUM_CREDITS, { description: 'Credits that are wanted', example: 100 })
+  requiredCredits: number;
+}
+
+export class CalculateCreditsDto {
+  @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })
+  modelId: string;
+
+  @WholeTokensField({ description: 'Tokens of the call, at the blended price', example: 1000 }, tokensProblem)
+  tokens?: number;
+
+  @TokensField({ description: 'Input tokens without the cached ones', required: false })
+  inputTokens?: number;
+
+  @TokensField({ description: 'Output tokens', required: false })
+  outputTokens?: number;
+
+  @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
+  cachedInputTokens?: number;
+}
+
+/** Either `tokens`, or `inputTokens` with `outputTokens` (and perhaps `cachedInputTokens`). */
+export function tokensProblem(request: {
+  tokens?: number;
+  inputTokens?: number;
+  outputTokens?: number;
+  cachedInputTokens?: number;
+}): string | undefined {
+  const { tokens, inputTokens, outputTokens, cachedInputTokens } = request;
+  const byClass = inputTokens !== undefined || outputTokens !== undefined || cachedInputTokens !== undefined;
+  if (tokens !== undefined) return byClass ? 'cannot be given together with token classes' : undefined;
+  return inputTokens !== undefined && outputTokens !== undefined
+    ? undefined
+    : 'is required, or inputTokens and outputTokens';
+}
+
+export class AllocateCreditsDto {
+  @UserIdField({ description: 'Who gets the credits' })
+  userId: string;
+
+  @IntegerField(1, MAXIMUM_CREDITS, { description: 'How many', example: 1000 })
+  credits: number;
+
+  @IntegerField(1, 3650, {
+    description: 'Days of 24 hours until they expire',
+    example: 30,
+    required: false,
+    default: 30,
+  })
+  expiryDays: number = 30;
+
+  @TextField(NOTES_LENGTH, { description: 'Why, for the ledger', example: 'Monthly budget', required: false })
+  notes?: string;
+
+  @EmailField({ description: 'E-mail of a user not yet seen', example: 'alice@example.com', required: false })
+  email?: string;
+
+  @IdField(100, { description: 'Name of a user not yet seen', example: 'alice', required: false })
+  username?: string;
+}
+
+export class DeductCreditsDto {
+  @UserIdField({ description: 'Who loses the credits' })
+  userId: string;
+
+  @IntegerField(1, MAXIMUM_CREDITS, { description: 'How many', example: 5 })
+  credits: number;
+
+  @TextField(NOTES_LENGTH, { minimumLength: 1, description: 'Why, for the ledger', example: 'Correction of ticket 42' })
+  notes: string;
+}
+
+export class RevokeAllocationDto {
+  @TextField(NOTES_LENGTH, { description: 'Why, for the ledger', example: 'Given by mistake', required: false })
+  notes?: string;
+}

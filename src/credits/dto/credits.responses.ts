@@ -1,0 +1,154 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { AllocationAnswer, DeductionAnswer, PricingSource, Quote } from '../money-functions.js';
+import { LEDGER_KINDS, type LedgerEntry, type LedgerKind } from '../entities/ledger-entry.entity.js';
+
+const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
+const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
+const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
+
+/** ISO 8601 in UTC with milliseconds, whatever form the database gave. */
+export function isoTime(time: string | Date): string {
+  return (typeof time === 'string' ? new Date(time) : time).toISOString();
+}
+
+export class ActiveAllocationDto {
+  @ApiProperty(ID) id: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits left in this lot', example: 996 }) credits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits it was given with', example: 1000 }) totalCredits: number;
+  @ApiProperty(TIME) expiresAt: string;
+  @ApiProperty(TIME) allocatedAt: string;
+}
+
+export class BalanceDto {
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now', example: 996 }) totalCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions, not in totalCredits', example: 4 })
+  heldCredits: number;
+  @ApiProperty({
+    type: () => [ActiveAllocationDto],
+    description: 'Lots with credits, soonest expiry first; the first 1,000',
+  })
+  activeAllocations: ActiveAllocationDto[];
+}
+
+export class CheckCreditsAnswerDto {
+  @ApiProperty({ example: true }) hasSufficientCredits: boolean;
+  @ApiProperty({ ...CREDITS, example: 100 }) requiredCredits: number;
+  @ApiProperty({ ...CREDITS, example: 996 }) availableCredits: number;
+}
+
+export class QuoteDto {
+  @ApiProperty({ example: 'anthropic.claude-3-sonnet-20240229-v1:0' }) modelId: string;
+  @ApiProperty({ ...CREDITS, description: 'What the call would cost, rounded up once', example: 3 }) credits: number;
+  @ApiProperty({ description: 'Blended price, credits per 1,000 tokens', example: '3' }) pricePerThousandTokens: string;
+  @ApiProperty({ type: 'string', nullable: true, description: 'null: the blended price', example: null })
+  pricePerThousandInputTokens: string | null;
+  @ApiProperty({ type: 'string', nullable: true, description: 'null: the blended price', example: null })
+  pricePerThousandOutputTokens: string | null;
+  @ApiProperty({ type: 'string', nullable: true, description: 'null: the price of input', example: null })
+  pricePerThousandCachedInputTokens: string | null;
+  @ApiProperty({
+    enum: ['rule', 'default', 'fallback'],
+    description: 'rule: a pricing rule; default: built in; fallback: nobody knows this model, 1 per 1,000',
+    example: 'default',
+  })
+  pricingSource: PricingSource;
+  @ApiProperty({ ...ID, nullable: true, example: null }) pricingRuleId: number | null;
+
+  static from(modelId: string, quote: Quote): QuoteDto {
+    return {
+      modelId,
+      credits: quote.credits,
+      pricePerThousandTokens: quote.price,
+      pricePerThousandInputTokens: quote.inputPrice,
+      pricePerThousandOutputTokens: quote.outputPrice,
+      pricePerThousandCachedInputTokens: quote.cachedInputPrice,
+      pricingSource: quote.pricingSource,
+      pricingRuleId: quote.pricingRuleId,
+    };
+  }
+}
+
+export class AllocationDto {
+  @ApiProperty(ID) id: number;
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ ...CREDITS, example: 1000 }) totalCredits: number;
+  @ApiProperty({ ...CREDITS, example: 1000 }) remainingCredits: number;
+  @ApiProperty({ description: 'Who gave it', example: 'boss' }) allocatedBy: string;
+  @ApiProperty(TIME) allocatedAt: string;
+  @ApiProperty(TIME) expiresAt: string;
+  @ApiProperty({ type: 'string', nullable: true, example: 'Monthly budget' }) notes: string | null;
+
+  static from(lot: AllocationAnswer): AllocationDto {
+    return {
+      id: lot.id,
+      userId: lot.userId,
+      totalCredits: lot.totalCredits,
+      remainingCredits: lot.remainingCredits,
+      allocatedBy: lot.allocatedBy,
+      allocatedAt: isoTime(lot.allocatedAt),
+      expiresAt: isoTime(lot.expiresAt),
+      notes: lot.notes,
+    };
+  }
+}
+
+export class DeductionDto {
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ ...CREDITS, example: 5 }) deducted: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits left', example: 991 }) totalCredits: number;
+
+  static from(answer: DeductionAnswer): DeductionDto {
+    return { userId: answer.userId, deducted: answer.deducted, totalCredits: answer.totalCredits };
+  }
+}
+
+export class LedgerEntryDto {
+  @ApiProperty(ID) id: number;
+  @ApiProperty({ enum: LEDGER_KINDS, example: 'hold' }) kind: LedgerKind;
+  @ApiProperty({ type: 'integer', format: 'int64', description: 'Into the lot (+) or out of it (−)', example: -4 })
+  credits: number;
+  @ApiProperty({ ...CREDITS, description: 'Available credits after this entry', example: 996 }) balanceAfter: number;
+  @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
+  @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'The usage record', example: null }) usageId: number | null;
+  @ApiProperty({ description: 'Who did it: a user, or service:…', example: 'alice' }) actor: string;
+  @ApiProperty({ type: 'string', nullable: true, example: null }) notes: string | null;
+  @ApiProperty(TIME) createdAt: string;
+
+  static from(entry: LedgerEntry): LedgerEntryDto {
+    return {
+      id: entry.id,
+      kind: entry.kind,
+      credits: entry.credits,
+      balanceAfter: entry.balanceAfter,
+      allocationId: entry.allocationId,
+      sessionId: entry.sessionId,
+      usageId: entry.usageId,
+      actor: entry.actor,
+      notes: entry.notes,
+      createdAt: isoTime(entry.createdAt),
+    };
+  }
+}
+
+export class LedgerPageDto {
+  @ApiProperty({ type: () => [LedgerEntryDto] }) items: LedgerEntryDto[];
+  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  nextCursor: string | null;
+}
+
+export class AuditDifferenceDto {
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ description: 'What was compared', example: 'available = lots' }) check: string;
+  @ApiProperty({ ...ID, nullable: true, description: 'The lot, where one lot is at fault', example: null })
+  allocationId: number | null;
+  @ApiProperty({ type: 'integer', format: 'int64', example: 996 }) expected: number;
+  @ApiProperty({ type: 'integer', format: 'int64', example: 997 }) actual: number;
+}
+
+export class AuditDto {
+  @ApiProperty({ description: 'No difference was found', example: true }) ok: boolean;
+  @ApiProperty({ ...CREDITS, example: 1 }) usersChecked: number;
+  @ApiProperty({ type: () => [AuditDifferenceDto], description: 'The first 1,000' }) differences: AuditDifferenceDto[];
+}

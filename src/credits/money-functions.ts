@@ -1,0 +1,312 @@
+import { Injectable } from '@nestjs/common';
+import { Database, type Statement } from '../common/database/database.js';
+import type { Idempotency } from '../common/http/idempotency.js';
+
+/** A lot as the functions answer it; times are ISO 8601 texts. */
+export interface AllocationAnswer {
+  id: number;
+  userId: string;
+  totalCredits: number;
+  remainingCredits: number;
+  allocatedBy: string;
+  allocatedAt: string;
+  expiresAt: string;
+  notes: string | null;
+  replayed?: boolean;
+}
+
+export interface DeductionAnswer {
+  userId: string;
+  deducted: number;
+  totalCredits: number;
+  replayed?: boolean;
+}
+
+export interface Shortage {
+  outcome: 'insufficient';
+  requiredCredits: number;
+  availableCredits: number;
+  maxAffordableTokens?: number;
+}
+
+export interface SessionStartedAnswer {
+  sessionId: string;
+  userId: string;
+  modelId: string;
+  estimatedCredits: number;
+  allocatedCredits: number;
+  usedCredits: number;
+  status: 'active' | 'completed' | 'failed';
+  startedAt: string;
+  expiresAt: string;
+  remainingCredits: number;
+  pricingSource: PricingSource;
+}
+
+export interface ProgressAnswer {
+  sessionId: string;
+  status: 'active';
+  tokensGenerated: number;
+  usedCredits: number;
+  allocatedCredits: number;
+  shouldStop: boolean;
+  maxAffordableTokens: number;
+  expiresAt: string;
+}
+
+export interface SettlementAnswer {
+  sessionId: string;
+  status: 'completed' | 'failed';
+  endReason: 'finalized' | 'aborted' | 'timeout';
+  estimatedCredits: number;
+  actualCredits: number;
+  refund: number;
+  overage: number;
+  uncollected: number;
+  late: boolean;
+}
+
+export interface UsageAnswer {
+  id: number;
+  userId: string;
+  timestamp: string;
+  service: string;
+  operation: string;
+  credits: number;
+  metadata: Record<string, unknown>;
+  billingStatus: 'recorded' | 'billed' | 'needs_review' | 'waived';
+  uncollectedCredits: number;
+  providerCostUsd: string | null;
+  sessionId: string | null;
+  pricingRuleId: number | null;
+  pricingSource: PricingSource | null;
+  replayed?: boolean;
+}
+
+export type PricingSource = 'rule' | 'default' | 'fallback';
+
+export interface Quote {
+  credits: number;
+  pricingSource: PricingSource;
+  pricingRuleId: number | null;
+  price: string;
+  inputPrice: string | null;
+  outputPrice: string | null;
+  cachedInputPrice: string | null;
+}
+
+/** The tokens of a call: all together, or by class. Classes are exclusive: cached input is not in `input`. */
+export interface TokenCounts {
+  tokens?: number | undefined;
+  input?: number | undefined;
+  output?: number | undefined;
+  cachedInput?: number | undefined;
+}
+
+type Ok<Answer> = { outcome: 'ok' } & Answer;
+interface Refused<Outcome extends string> {
+  outcome: Outcome;
+}
+
+/** `SELECT name($1, …) AS answer`, parsed and planned once per connection. */
+function operation(name: string, parameters: number): Statement {
+  const places = Array.from({ length: parameters }, (_, index) => `$${index + 1}`).join(', ');
+  return { name, text: `SELECT ${name}(${places}) AS answer` };
+}
+
+const ALLOCATE = operation('credit_allocate', 10);
+const DEDUCT = operation('credit_deduct', 7);
+const REVOKE = operation('credit_revoke', 4);
+const EXPIRE = operation('credit_expire', 2);
+const QUOTE = operation('credit_quote', 5);
+const HOLD = operation('session_hold', 10);
+const PROGRESS = operation('session_progress', 6);
+const SETTLE = operation('session_settle', 10);
+const TIME_OUT = operation('session_timeout', 3);
+const RECORD = operation('usage_record', 9);
+const FORGET_KEYS = operation('forget_idempotency_keys', 1);
+
+/**
+ * Everything that moves credits, each as one SQL function in one transaction and one round trip (law 7). The functions
+ * are in `migrations/functions/*.sql`; nothing else writes the tables behind them. An outcome other than `ok` is a
+ * refusal that moved nothing.
+ */
+@Injectable()
+export class MoneyFunctions {
+  constructor(private readonly database: Database) {}
+
+  /** Gives a user a lot of `credits` that expires after `expiryDays` days of 24 hours. */
+  allocate(request: {
+    userId: string;
+    credits: number;
+    expiryDays: number;
+    notes: string | null;
+    actor: string;
+    email: string | null;
+    username: string | null;
+    idempotency: Idempotency;
+  }) {
+    const { callerId, key, hash } = request.idempotency;
+    return this.call<
+      Ok<AllocationAnswer> | Refused<'user_not_found' | 'email_taken' | 'balance_limit' | 'idempotency_mismatch'>
+    >(ALLOCATE, [
+      request.userId,
+      request.credits,
+      request.expiryDays,
+      request.notes,
+      request.actor,
+      request.email,
+      request.username,
+      callerId,
+      key,
+      hash,
+    ]);
+  }
+
+  /** Takes `credits` away, soonest expiry first; all or nothing. */
+  deduct(request: { userId: string; credits: number; notes: string; actor: string; idempotency: Idempotency }) {
+    const { callerId, key, hash } = request.idempotency;
+    return this.call<Ok<DeductionAnswer> | Shortage | Refused<'user_not_found' | 'idempotency_mismatch'>>(DEDUCT, [
+      request.userId,
+      request.credits,
+      request.notes,
+      request.actor,
+      callerId,
+      key,
+      hash,
+    ]);
+  }
+
+  /** Empties one lot for good; repeated, it answers the same. */
+  revoke(userId: string, allocationId: number, notes: string | null, actor: string) {
+    return this.call<Ok<AllocationAnswer> | Refused<'allocation_not_found'>>(REVOKE, [
+      userId,
+      allocationId,
+      notes,
+      actor,
+    ]);
+  }
+
+  /** Writes off a user's expired lots; `busy` when somebody holds the balance and `wait` is false. */
+  expire(userId: string, wait: boolean) {
+    return this.call<Ok<{ expiredCredits: number }> | Refused<'busy'>>(EXPIRE, [userId, wait]);
+  }
+
+  /** What a call costs at the price in force. Moves nothing. */
+  quote(modelId: string, counts: TokenCounts) {
+    return this.call<Quote>(QUOTE, [modelId, counts.tokens, counts.input, counts.output, counts.cachedInput]);
+  }
+
+  /** Starts a session: holds the estimate plus the buffer and pins the price. */
+  hold(request: {
+    userId: string;
+    sessionId: string;
+    modelId: string;
+    counts: TokenCounts;
+    bufferPercent: number;
+    leaseSeconds: number;
+    rejectUnpriced: boolean;
+    actor: string;
+  }) {
+    return this.call<
+      | ({ outcome: 'created' | 'repeated' } & SessionStartedAnswer)
+      | Shortage
+      | Refused<'conflict' | 'already_ended' | 'user_not_found' | 'unpriced'>
+    >(HOLD, [
+      request.userId,
+      request.sessionId,
+      request.modelId,
+      request.counts.tokens,
+      request.counts.input,
+      request.counts.output,
+      request.bufferPercent,
+      request.leaseSeconds,
+      request.rejectUnpriced,
+      request.actor,
+    ]);
+  }
+
+  /** Reports tokens generated so far, renews the lease and grows the hold when it gets short. */
+  progress(request: {
+    userId: string;
+    sessionId: string;
+    tokensGenerated: number;
+    bufferPercent: number;
+    leaseSeconds: number;
+    actor: string;
+  }) {
+    return this.call<Ok<ProgressAnswer> | Refused<'session_not_found' | 'already_ended'>>(PROGRESS, [
+      request.userId,
+      request.sessionId,
+      request.tokensGenerated,
+      request.bufferPercent,
+      request.leaseSeconds,
+      request.actor,
+    ]);
+  }
+
+  /** Ends a session by its client: charges what was used and gives the rest back to the lots it came from. */
+  settle(request: {
+    userId: string;
+    sessionId: string;
+    reason: 'finalized' | 'aborted';
+    success: boolean;
+    counts: TokenCounts;
+    providerCostUsd: string | null;
+    actor: string;
+  }) {
+    const { tokens, input, output, cachedInput } = request.counts;
+    return this.call<Ok<SettlementAnswer> | Refused<'session_not_found' | 'already_ended'>>(SETTLE, [
+      request.userId,
+      request.sessionId,
+      request.reason,
+      request.success,
+      tokens,
+      input,
+      output,
+      cachedInput,
+      request.providerCostUsd,
+      request.actor,
+    ]);
+  }
+
+  /** Ends a session whose lease ran out, by its last progress. */
+  timeOut(userId: string, sessionId: string, wait: boolean) {
+    return this.call<Ok<SettlementAnswer> | Refused<'busy' | 'not_stale'>>(TIME_OUT, [userId, sessionId, wait]);
+  }
+
+  /** Keeps a usage event that was settled elsewhere. Moves nothing. */
+  record(request: {
+    userId: string;
+    timestamp: string | null;
+    service: string;
+    operation: string;
+    credits: number;
+    metadata: Record<string, unknown>;
+    idempotency: Idempotency;
+  }) {
+    const { callerId, key, hash } = request.idempotency;
+    return this.call<Ok<UsageAnswer> | Refused<'user_not_found' | 'idempotency_mismatch'>>(RECORD, [
+      request.userId,
+      request.timestamp,
+      request.service,
+      request.operation,
+      request.credits,
+      JSON.stringify(request.metadata),
+      callerId,
+      key,
+      hash,
+    ]);
+  }
+
+  /** Deletes up to `limit` idempotency keys that are past their 24 hours; answers how many. */
+  async forgetIdempotencyKeys(limit: number): Promise<number> {
+    return Number(await this.call<string>(FORGET_KEYS, [limit]));
+  }
+
+  private async call<Answer>(statement: Statement, values: unknown[]): Promise<Answer> {
+    const row = await this.database.row<{ answer: Answer }>(statement, values);
+    if (row === undefined) throw new Error(`${statement.name} answered nothing`);
+    return row.answer;
+  }
+}

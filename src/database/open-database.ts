@@ -1,0 +1,115 @@
+import { createHmac } from 'node:crypto';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+import { grantRuntimeRole } from '../../migrations/functions/install.js';
+import { dataSourceOptions } from '../../ormconfig.js';
+import type { DatabaseConfig } from '../config/env.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.js';
+
+export interface OpenDatabase {
+  /** Connection string of the running service's role. */
+  url: string;
+  /** Connection string of the schema's owner. */
+  ownerUrl: string;
+  /** The server this process started itself, if it did. */
+  embedded: EmbeddedPostgres | undefined;
+  /** Stops the embedded server; does nothing for a database that is not ours. */
+  close(): Promise<void>;
+}
+
+const OWNER_ROLE = 'accounting_owner';
+const RUNTIME_ROLE = 'accounting_app';
+const DATABASE_NAME = 'accounting';
+/** Any fixed number: instances that start together migrate one after the other. */
+const MIGRATION_LOCK = 7_215_063;
+
+/**
+ * Gives the service a database that is migrated and ready: the configured one, or the embedded server.
+ *
+ * @throws when the database cannot be reached or a migration fails; nothing is left running then
+ */
+export async function openDatabase(config: DatabaseConfig, log?: (line: string) => void): Promise<OpenDatabase> {
+  if (config.url !== undefined) {
+    const ownerUrl = config.migrationUrl ?? config.url;
+    const runtimeRole = decodeURIComponent(new URL(config.url).username);
+    const separate = runtimeRole !== decodeURIComponent(new URL(ownerUrl).username);
+    await migrate(config, ownerUrl, separate ? runtimeRole : undefined);
+    return { url: config.url, ownerUrl, embedded: undefined, close: () => Promise.resolve() };
+  }
+  const embedded = await startEmbeddedPostgres({ dataDir: config.embeddedDirectory, ...(log ? { log } : {}) });
+  try {
+    const urls = await createEmbeddedDatabase(embedded, DATABASE_NAME);
+    await migrate(config, urls.ownerUrl, RUNTIME_ROLE);
+    return { ...urls, embedded, close: () => embedded.stop() };
+  } catch (error) {
+    await embedded.stop();
+    throw error;
+  }
+}
+
+/**
+ * Creates the two roles and a database on an embedded server, as far as they are missing: the owner migrates, the
+ * service works as a role that can write credits only through the SQL functions.
+ */
+export async function createEmbeddedDatabase(
+  server: Pick<EmbeddedPostgres, 'host' | 'port' | 'user' | 'password'>,
+  name: string,
+): Promise<{ url: string; ownerUrl: string }> {
+  const client = new pg.Client({ ...serverConnection(server), database: 'postgres' });
+  await client.connect();
+  try {
+    for (const role of [OWNER_ROLE, RUNTIME_ROLE]) {
+      const { rowCount } = await client.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [role]);
+      if (rowCount === 0) await client.query(`CREATE ROLE ${role}`);
+      const password = client.escapeLiteral(rolePassword(server.password, role));
+      await client.query(`ALTER ROLE ${role} LOGIN PASSWORD ${password}`);
+    }
+    const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
+    if (rowCount === 0) {
+      await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)} OWNER ${OWNER_ROLE}`);
+      await client.query(`REVOKE ALL ON DATABASE ${client.escapeIdentifier(name)} FROM PUBLIC`);
+      await client.query(`GRANT CONNECT ON DATABASE ${client.escapeIdentifier(name)} TO ${RUNTIME_ROLE}`);
+    }
+  } finally {
+    await client.end();
+  }
+  return embeddedUrls(server, name);
+}
+
+/** Connection strings of both roles for a database on an embedded server. */
+export function embeddedUrls(
+  server: Pick<EmbeddedPostgres, 'host' | 'port' | 'password'>,
+  name: string,
+): { url: string; ownerUrl: string } {
+  const url = (role: string) =>
+    `postgresql://${role}:${rolePassword(server.password, role)}@${server.host}:${server.port}/${name}`;
+  return { url: url(RUNTIME_ROLE), ownerUrl: url(OWNER_ROLE) };
+}
+
+/** Derived, so that one stored secret is enough for every role. */
+function rolePassword(superuserPassword: string, role: string): string {
+  return createHmac('sha256', superuserPassword).update(role).digest('base64url');
+}
+
+function serverConnection(server: Pick<EmbeddedPostgres, 'host' | 'port' | 'user' | 'password'>): pg.ClientConfig {
+  return { host: server.host, port: server.port, user: server.user, password: server.password };
+}
+
+/** Runs pending migrations as the owner, one instance at a time, and gives the runtime role what it needs. */
+export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeRole?: string): Promise<void> {
+  const dataSource = new DataSource(
+    // A migration of a large table takes its time; only ordinary statements have a short limit.
+    dataSourceOptions({ ...config, url: ownerUrl, poolSize: 2, statementTimeoutMilliseconds: 3_600_000 }),
+  );
+  await dataSource.initialize();
+  const runner = dataSource.createQueryRunner();
+  try {
+    await runner.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await dataSource.runMigrations({ transaction: 'each' });
+    if (runtimeRole !== undefined) await grantRuntimeRole(runner, pg.escapeIdentifier(runtimeRole));
+    await runner.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
+  } finally {
+    await runner.release();
+    await dataSource.destroy();
+  }
+}

@@ -1,0 +1,58 @@
+import { Controller, Get, Inject } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
+import { SkipThrottle } from '@nestjs/throttler';
+import { Public } from '../auth/access.decorator.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { HealthService } from './health.service.js';
+
+export class HealthDto {
+  @ApiProperty({ enum: ['ok'], example: 'ok' }) status: 'ok';
+  @ApiProperty({ example: 'accounting-service' }) service: string;
+  @ApiProperty({ example: '1.0.0' }) version: string;
+  @ApiProperty({ format: 'date-time', example: '2026-11-21T12:00:00.000Z' }) timestamp: string;
+}
+
+@ApiTags('Health')
+@SkipThrottle()
+@Public()
+@Controller()
+export class HealthController {
+  constructor(
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+    private readonly service: HealthService,
+  ) {}
+
+  @Get('health')
+  @ApiOperation({ summary: 'Is the process alive?', operationId: 'getHealth' })
+  @ApiOkResponse({ type: HealthDto })
+  health(): HealthDto {
+    return this.answer();
+  }
+
+  @Get('api/health')
+  @ApiOperation({ summary: 'Is the process alive? (the same under /api)', operationId: 'getApiHealth' })
+  @ApiOkResponse({ type: HealthDto })
+  apiHealth(): HealthDto {
+    return this.answer();
+  }
+
+  @Get('health/ready')
+  @ApiOperation({ summary: 'Does the database answer, and is it migrated?', operationId: 'getReadiness' })
+  @ApiOkResponse({ type: HealthDto })
+  @ApiProblems(503)
+  async ready(): Promise<HealthDto> {
+    await this.service.requireReady();
+    return this.answer();
+  }
+
+  private answer(): HealthDto {
+    return {
+      status: 'ok',
+      service: 'accounting-service',
+      version: this.config.version,
+      timestamp: new Date().toISOString(),
+    };
+  }
+}

@@ -1,0 +1,64 @@
+import { ApiProperty } from '@nestjs/swagger';
+import type { PricingRule } from '../entities/pricing-rule.entity.js';
+
+const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
+const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
+const optionalDecimal = (description: string) =>
+  ({ type: 'string', nullable: true, description, example: null }) as const;
+
+export class PricingRuleDto {
+  @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, example: 1 }) id: number;
+  @ApiProperty({ example: MODEL }) modelId: string;
+  @ApiProperty({ description: 'Blended price, credits per 1,000 tokens', example: '3' }) pricePerThousandTokens: string;
+  @ApiProperty(optionalDecimal('Price of input; null: the blended price'))
+  pricePerThousandInputTokens: string | null;
+  @ApiProperty(optionalDecimal('Price of output; null: the blended price'))
+  pricePerThousandOutputTokens: string | null;
+  @ApiProperty(optionalDecimal('Price of cached input; null: the price of input'))
+  pricePerThousandCachedInputTokens: string | null;
+  @ApiProperty(optionalDecimal('Provider cost, USD per 1,000 tokens; null: unknown'))
+  providerCostPerThousandTokens: string | null;
+  @ApiProperty(optionalDecimal('Provider cost of input; null: unknown'))
+  providerCostPerThousandInputTokens: string | null;
+  @ApiProperty(optionalDecimal('Provider cost of output; null: unknown'))
+  providerCostPerThousandOutputTokens: string | null;
+  @ApiProperty(optionalDecimal('Provider cost of cached input; null: unknown'))
+  providerCostPerThousandCachedInputTokens: string | null;
+  @ApiProperty({ ...TIME, description: 'Applies from this instant' }) effectiveFrom: string;
+  @ApiProperty({ ...TIME, nullable: true, example: null, description: 'Applies until before this instant; null: for ever' })
+  effectiveTo: string | null;
+  @ApiProperty({ description: 'Who made it', example: 'root' }) createdBy: string;
+
+  static from(rule: PricingRule): PricingRuleDto {
+    return {
+      id: Number(rule.id),
+      modelId: rule.modelId,
+      pricePerThousandTokens: rule.price,
+      pricePerThousandInputTokens: rule.inputPrice,
+      pricePerThousandOutputTokens: rule.outputPrice,
+      pricePerThousandCachedInputTokens: rule.cachedInputPrice,
+      providerCostPerThousandTokens: rule.providerCost,
+      providerCostPerThousandInputTokens: rule.providerInputCost,
+      providerCostPerThousandOutputTokens: rule.providerOutputCost,
+      providerCostPerThousandCachedInputTokens: rule.providerCachedCost,
+      effectiveFrom: rule.effectiveFrom.toISOString(),
+      effectiveTo: rule.effectiveTo?.toISOString() ?? null,
+      createdBy: rule.createdBy,
+    };
+  }
+}
+
+export class PricingPageDto {
+  @ApiProperty({ type: () => [PricingRuleDto], description: 'By model' }) items: PricingRuleDto[];
+  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  nextCursor: string | null;
+}
+
+export class ModelPricingDto {
+  @ApiProperty({ type: () => PricingRuleDto, nullable: true, description: 'The rule in force now' })
+  current: PricingRuleDto | null;
+  @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules yet to come, the next one first' })
+  upcoming: PricingRuleDto[];
+  @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules that have ended, the last one first; at most 200' })
+  history: PricingRuleDto[];
+}

@@ -1,0 +1,68 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
+import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
+import type { Caller } from '../auth/caller.js';
+import { PageQueryDto } from '../common/http/page.js';
+import { IdParam } from '../common/http/params.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { CreatePricingRuleDto } from './dto/pricing.requests.js';
+import { ModelPricingDto, PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
+import { ModelIdPipe } from './model-id.pipe.js';
+import { PricingService } from './pricing.service.js';
+
+@ApiTags('Pricing')
+@Controller('pricing')
+export class PricingController {
+  constructor(private readonly pricing: PricingService) {}
+
+  @Get()
+  @ApiOperation({ summary: 'Rules in force now', operationId: 'listPricing' })
+  @ApiOkResponse({ type: PricingPageDto })
+  @ApiProblems(400)
+  @CallerAccess('pricing:read')
+  inForce(@Query() page: PageQueryDto): Promise<PricingPageDto> {
+    return this.pricing.inForce(page);
+  }
+
+  @Get('*modelId')
+  @ApiOperation({ summary: 'Present, coming and past prices of a model', operationId: 'getModelPricing' })
+  @ApiParam({
+    name: 'modelId',
+    description: 'The model; may contain `.`, `:` and `/`, encoded or not',
+    schema: { type: 'string', minLength: 1, maxLength: 100 },
+    example: 'anthropic.claude-3-sonnet-20240229-v1:0',
+  })
+  @ApiOkResponse({ type: ModelPricingDto })
+  @ApiProblems(400)
+  @CallerAccess('pricing:read')
+  ofModel(@Param('modelId', new ModelIdPipe()) modelId: string): Promise<ModelPricingDto> {
+    return this.pricing.ofModel(modelId);
+  }
+
+  @Post()
+  @ApiOperation({
+    summary: 'Set the price of a model',
+    description: 'Ends the open rule where the new one begins.',
+    operationId: 'createPricingRule',
+  })
+  @ApiCreatedResponse({ type: PricingRuleDto })
+  @ApiProblems(400, 409)
+  @RoleAccess('admin')
+  create(@CurrentCaller() caller: Caller, @Body() body: CreatePricingRuleDto): Promise<PricingRuleDto> {
+    return this.pricing.create(caller, body);
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Take a rule out of force',
+    description: 'A rule that has not begun disappears, the current one ends now, a past one stays (409).',
+    operationId: 'deletePricingRule',
+  })
+  @ApiNoContentResponse({ description: 'Done' })
+  @ApiProblems(400, 404, 409)
+  @RoleAccess('admin')
+  remove(@IdParam() id: number): Promise<void> {
+    return this.pricing.remove(id);
+  }
+}

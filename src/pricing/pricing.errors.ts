@@ -1,0 +1,33 @@
+import { ServiceError } from '../common/errors/service-error.js';
+
+/** 404: no rule of that id. */
+export class PricingRuleNotFound extends ServiceError {
+  constructor() {
+    super(404, 'pricing.rule_not_found', 'Pricing rule not found');
+  }
+}
+
+/** 409: the period overlaps another rule of the model. */
+export class PricingOverlap extends ServiceError {
+  constructor() {
+    super(409, 'pricing.overlap', 'The period overlaps another rule of this model', {
+      errors: [{ field: 'effectiveFrom', message: 'the period overlaps another rule of this model' }],
+    });
+  }
+}
+
+/** 409: the rule's period is over; history does not change. */
+export class PricingRuleEnded extends ServiceError {
+  constructor() {
+    super(409, 'pricing.rule_ended', 'The rule has ended already');
+  }
+}
+
+/** 422: the model has no price and UNPRICED_MODEL_POLICY is `reject`. */
+export class UnpricedModel extends ServiceError {
+  constructor() {
+    super(422, 'pricing.unpriced_model', 'This model has no price', {
+      errors: [{ field: 'modelId', message: 'has no price' }],
+    });
+  }
+}

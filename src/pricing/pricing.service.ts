@@ -1,0 +1,151 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { type EntityManager, QueryFailedError, Repository } from 'typeorm';
+import type { Caller } from '../auth/caller.js';
+import { postgresError } from '../common/errors/database-errors.js';
+import { ValidationError } from '../common/errors/service-error.js';
+import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import type { CreatePricingRuleDto } from './dto/pricing.requests.js';
+import { type ModelPricingDto, type PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
+import { PricingRule } from './entities/pricing-rule.entity.js';
+import { PricingOverlap, PricingRuleEnded, PricingRuleNotFound } from './pricing.errors.js';
+
+/** How far a client's clock may lag when it says «from now». */
+const PAST_TOLERANCE_SECONDS = 60;
+const MAXIMUM_HISTORY = 200;
+const IN_FORCE = 'rule.effectiveFrom <= now() AND (rule.effectiveTo IS NULL OR rule.effectiveTo > now())';
+
+/** Pricing rules: an immutable history per model, without overlaps. Times are the database's. */
+@Injectable()
+export class PricingService {
+  constructor(@InjectRepository(PricingRule) private readonly rules: Repository<PricingRule>) {}
+
+  /** The rules in force now, in the order they were made. */
+  async inForce({ limit, cursor }: PageQueryDto): Promise<PricingPageDto> {
+    const rules = await this.rules
+      .createQueryBuilder('rule')
+      .where(IN_FORCE)
+      .andWhere('rule.id > :after', { after: decodeCursor(cursor) ?? 0 })
+      .orderBy('rule.id')
+      .limit(limit + 1)
+      .getMany();
+    return toPage(
+      rules.map((rule) => PricingRuleDto.from(rule)),
+      limit,
+      (rule) => rule,
+    );
+  }
+
+  /** All that is known of a model's price; empty for a model without rules. */
+  async ofModel(modelId: string): Promise<ModelPricingDto> {
+    const rules = await this.rules
+      .createQueryBuilder('rule')
+      .addSelect('rule.effectiveFrom > now()', 'is_upcoming')
+      .addSelect(`(${IN_FORCE})`, 'is_current')
+      .where('rule.modelId = :modelId', { modelId })
+      .orderBy('rule.effectiveFrom', 'DESC')
+      .limit(MAXIMUM_HISTORY)
+      .getRawAndEntities<{ is_upcoming: boolean; is_current: boolean }>();
+    const answer: ModelPricingDto = { current: null, upcoming: [], history: [] };
+    rules.entities.forEach((entity, index) => {
+      const rule = PricingRuleDto.from(entity);
+      if (rules.raw[index]?.is_upcoming) answer.upcoming.unshift(rule);
+      else if (rules.raw[index]?.is_current) answer.current = rule;
+      else answer.history.push(rule);
+    });
+    return answer;
+  }
+
+  /**
+   * Adds a rule and ends the model's open rule where the new one begins.
+   *
+   * @throws ValidationError when it would begin in the past, PricingOverlap
+   */
+  async create(caller: Caller, request: CreatePricingRuleDto): Promise<PricingRuleDto> {
+    try {
+      return await this.rules.manager.transaction((manager) => addRule(manager, caller.userId, request));
+    } catch (error) {
+      // 23P01: the exclusion constraint has seen an overlap, perhaps with a rule made at the same moment.
+      if (error instanceof QueryFailedError && postgresError(error).code === '23P01') throw new PricingOverlap();
+      throw error;
+    }
+  }
+
+  /**
+   * Takes a rule out of force: one that has not begun disappears, the current one ends now.
+   *
+   * @throws PricingRuleNotFound, PricingRuleEnded
+   */
+  async remove(id: number): Promise<void> {
+    await this.rules.manager.transaction(async (manager) => {
+      const { modelId } = (await manager.findOneBy(PricingRule, { id: String(id) })) ?? {};
+      if (modelId === undefined) throw new PricingRuleNotFound();
+      await lockModel(manager, modelId);
+      const ended = await manager
+        .createQueryBuilder()
+        .update(PricingRule)
+        .set({ effectiveTo: () => 'now()', supersededBy: null })
+        .where('id = :id AND effective_from < now() AND (effective_to IS NULL OR effective_to > now())', { id })
+        .execute();
+      if (ended.affected === 1) return;
+      const withdrawn = await manager
+        .createQueryBuilder()
+        .delete()
+        .from(PricingRule)
+        .where('id = :id AND effective_from >= now()', { id })
+        .execute();
+      if (withdrawn.affected !== 1) throw new PricingRuleEnded();
+      await manager.update(PricingRule, { supersededBy: id }, { effectiveTo: null, supersededBy: null });
+    });
+  }
+}
+
+/** Changes to one model's rules come one after the other, so that each sees what the one before did. */
+async function lockModel(manager: EntityManager, modelId: string): Promise<void> {
+  await manager.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`pricing:${modelId}`]);
+}
+
+async function addRule(manager: EntityManager, createdBy: string, request: CreatePricingRuleDto): Promise<PricingRuleDto> {
+  await lockModel(manager, request.modelId);
+  const effectiveFrom = await startOf(manager, request.effectiveFrom);
+  const closed = await manager
+    .createQueryBuilder()
+    .update(PricingRule)
+    .set({ effectiveTo: effectiveFrom })
+    .where('model_id = :modelId AND effective_to IS NULL AND effective_from < :effectiveFrom', {
+      modelId: request.modelId,
+      effectiveFrom,
+    })
+    .returning('id')
+    .execute();
+  const { identifiers } = await manager.insert(PricingRule, {
+    modelId: request.modelId,
+    price: request.pricePerThousandTokens,
+    inputPrice: request.pricePerThousandInputTokens ?? null,
+    outputPrice: request.pricePerThousandOutputTokens ?? null,
+    cachedInputPrice: request.pricePerThousandCachedInputTokens ?? null,
+    providerCost: request.providerCostPerThousandTokens ?? null,
+    providerInputCost: request.providerCostPerThousandInputTokens ?? null,
+    providerOutputCost: request.providerCostPerThousandOutputTokens ?? null,
+    providerCachedCost: request.providerCostPerThousandCachedInputTokens ?? null,
+    effectiveFrom,
+    effectiveTo: request.effectiveTo === undefined ? null : new Date(request.effectiveTo),
+    createdBy,
+  });
+  const id = String(identifiers[0]?.id);
+  const ended = (closed.raw as { id: string }[])[0];
+  if (ended) await manager.update(PricingRule, { id: ended.id }, { supersededBy: Number(id) });
+  return PricingRuleDto.from(await manager.findOneByOrFail(PricingRule, { id }));
+}
+
+/** When the rule begins, by the database's clock, in whole milliseconds so that the answer tells it exactly. */
+async function startOf(manager: EntityManager, effectiveFrom: string | undefined): Promise<Date> {
+  const rows = await manager.query<{ now: Date }[]>(`SELECT date_trunc('milliseconds', clock_timestamp()) AS now`);
+  const now = (rows[0] as { now: Date }).now;
+  if (effectiveFrom === undefined) return now;
+  const start = new Date(effectiveFrom);
+  if (start.getTime() < now.getTime() - PAST_TOLERANCE_SECONDS * 1000) {
+    throw new ValidationError([{ field: 'effectiveFrom', message: 'must not be in the past' }]);
+  }
+  return start > now ? start : now;
+}

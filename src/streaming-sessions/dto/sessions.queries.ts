@@ -1,0 +1,18 @@
+import { IntegerQuery, UserIdField } from '../../common/http/validators.js';
+
+const MAXIMUM_SESSIONS = 10_000;
+const DEFAULT_SESSIONS = 1000;
+
+export class ListSessionsQueryDto {
+  @IntegerQuery(1, MAXIMUM_SESSIONS, {
+    description: 'The most sessions in the answer',
+    example: DEFAULT_SESSIONS,
+    default: DEFAULT_SESSIONS,
+  })
+  limit: number = DEFAULT_SESSIONS;
+}
+
+export class ActiveSessionsQueryDto extends ListSessionsQueryDto {
+  @UserIdField({ description: 'The user, named by a trusted service that forwards no token', required: false })
+  userId?: string;
+}

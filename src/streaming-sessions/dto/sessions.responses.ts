@@ -1,0 +1,144 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { isoTime } from '../../credits/dto/credits.responses.js';
+import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../../credits/money-functions.js';
+import type { StreamingSession } from '../entities/streaming-session.entity.js';
+
+const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
+const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
+const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
+const STATUSES = ['active', 'completed', 'failed'] as const;
+
+export class SessionStartedDto {
+  @ApiProperty({ example: 'session-1' }) sessionId: string;
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ example: MODEL }) modelId: string;
+  @ApiProperty({ ...CREDITS, description: 'What the estimate costs', example: 3 }) estimatedCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'What is held: the estimate and the buffer', example: 4 })
+  allocatedCredits: number;
+  @ApiProperty({ ...CREDITS, example: 0 }) usedCredits: number;
+  @ApiProperty({ enum: STATUSES, example: 'active' }) status: 'active' | 'completed' | 'failed';
+  @ApiProperty(TIME) startedAt: string;
+  @ApiProperty({ ...TIME, description: 'End of the lease; progress renews it' }) expiresAt: string;
+  @ApiProperty({ ...CREDITS, description: 'Available credits after the hold', example: 996 }) remainingCredits: number;
+  @ApiProperty({ enum: ['rule', 'default', 'fallback'], description: 'Where the price is from', example: 'default' })
+  pricingSource: string;
+
+  static from(answer: SessionStartedAnswer): SessionStartedDto {
+    return {
+      sessionId: answer.sessionId,
+      userId: answer.userId,
+      modelId: answer.modelId,
+      estimatedCredits: answer.estimatedCredits,
+      allocatedCredits: answer.allocatedCredits,
+      usedCredits: answer.usedCredits,
+      status: answer.status,
+      startedAt: isoTime(answer.startedAt),
+      expiresAt: isoTime(answer.expiresAt),
+      remainingCredits: answer.remainingCredits,
+      pricingSource: answer.pricingSource,
+    };
+  }
+}
+
+export class SessionProgressDto {
+  @ApiProperty({ example: 'session-1' }) sessionId: string;
+  @ApiProperty({ enum: STATUSES, example: 'active' }) status: string;
+  @ApiProperty({ ...CREDITS, description: 'The most tokens reported so far', example: 500 }) tokensGenerated: number;
+  @ApiProperty({ ...CREDITS, description: 'What they cost', example: 2 }) usedCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'What is held', example: 4 }) allocatedCredits: number;
+  @ApiProperty({ description: 'The user cannot hold what the stream will soon need: stop it', example: false })
+  shouldStop: boolean;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'The most tokens the hold and the balance pay for, in the unit of the estimate (10^9 at the most)',
+    example: 333333,
+  })
+  maxAffordableTokens: number;
+  @ApiProperty({ ...TIME, description: 'The renewed end of the lease' }) expiresAt: string;
+
+  static from(answer: ProgressAnswer): SessionProgressDto {
+    return {
+      sessionId: answer.sessionId,
+      status: answer.status,
+      tokensGenerated: answer.tokensGenerated,
+      usedCredits: answer.usedCredits,
+      allocatedCredits: answer.allocatedCredits,
+      shouldStop: answer.shouldStop,
+      maxAffordableTokens: answer.maxAffordableTokens,
+      expiresAt: isoTime(answer.expiresAt),
+    };
+  }
+}
+
+export class SessionSettledDto {
+  @ApiProperty({ example: 'session-1' }) sessionId: string;
+  @ApiProperty({ enum: ['completed', 'failed'], example: 'completed' }) status: 'completed' | 'failed';
+  @ApiProperty({ ...CREDITS, example: 3 }) estimatedCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 3 }) actualCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Given back out of the hold', example: 1 }) refund: number;
+  @ApiProperty({ ...CREDITS, description: 'Cost beyond the hold', example: 0 }) overage: number;
+  @ApiProperty({ ...CREDITS, description: 'The part of it that nobody could pay, kept for review', example: 0 })
+  uncollected: number;
+  @ApiProperty({ description: 'It came after the lease had ended', example: false }) late: boolean;
+
+  static from(answer: SettlementAnswer): SessionSettledDto {
+    return {
+      sessionId: answer.sessionId,
+      status: answer.status,
+      estimatedCredits: answer.estimatedCredits,
+      actualCredits: answer.actualCredits,
+      refund: answer.refund,
+      overage: answer.overage,
+      uncollected: answer.uncollected,
+      late: answer.late,
+    };
+  }
+}
+
+export class SessionAbortedDto {
+  @ApiProperty({ example: 'session-1' }) sessionId: string;
+  @ApiProperty({ enum: ['aborted'], example: 'aborted' }) status: 'aborted';
+  @ApiProperty({ ...CREDITS, description: 'What was generated until then cost', example: 1 }) partialCredits: number;
+  @ApiProperty({ ...CREDITS, example: 3 }) refund: number;
+  @ApiProperty({ ...CREDITS, example: 0 }) overage: number;
+  @ApiProperty({ ...CREDITS, example: 0 }) uncollected: number;
+
+  static from(answer: SettlementAnswer): SessionAbortedDto {
+    return {
+      sessionId: answer.sessionId,
+      status: 'aborted',
+      partialCredits: answer.actualCredits,
+      refund: answer.refund,
+      overage: answer.overage,
+      uncollected: answer.uncollected,
+    };
+  }
+}
+
+export class ActiveSessionDto {
+  @ApiProperty({ example: 'session-1' }) sessionId: string;
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ example: MODEL }) modelId: string;
+  @ApiProperty({ ...CREDITS, example: 3 }) estimatedCredits: number;
+  @ApiProperty({ ...CREDITS, example: 4 }) allocatedCredits: number;
+  @ApiProperty({ ...CREDITS, example: 2 }) usedCredits: number;
+  @ApiProperty({ ...CREDITS, example: 500 }) tokensGenerated: number;
+  @ApiProperty({ enum: STATUSES, example: 'active' }) status: string;
+  @ApiProperty(TIME) startedAt: string;
+  @ApiProperty(TIME) expiresAt: string;
+
+  static from(session: StreamingSession): ActiveSessionDto {
+    return {
+      sessionId: session.sessionId,
+      userId: session.userId,
+      modelId: session.modelId,
+      estimatedCredits: session.estimatedCredits,
+      allocatedCredits: session.allocatedCredits,
+      usedCredits: session.usedCredits,
+      tokensGenerated: session.tokensGenerated,
+      status: session.status,
+      startedAt: isoTime(session.startedAt),
+      expiresAt: isoTime(session.expiresAt),
+    };
+  }
+}

@@ -1,0 +1,91 @@
+import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { Response } from 'express';
+import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
+import type { Caller } from '../auth/caller.js';
+import { UserIdParam } from '../common/http/params.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { AbortSessionDto, FinalizeSessionDto, InitializeSessionDto, ProgressDto } from './dto/sessions.requests.js';
+import { ActiveSessionDto, SessionAbortedDto, SessionProgressDto, SessionSettledDto, SessionStartedDto } from './dto/sessions.responses.js';
+import { ActiveSessionsQueryDto, ListSessionsQueryDto } from './dto/sessions.queries.js';
+import { StreamingSessionsService } from './streaming-sessions.service.js';
+
+const METERING = { metering: true, userIdIn: 'body' } as const;
+
+@ApiTags('Streaming sessions')
+@Controller('streaming-sessions')
+export class StreamingSessionsController {
+  constructor(private readonly sessions: StreamingSessionsService) {}
+
+  @Post('initialize')
+  @ApiOperation({ summary: 'Start a stream: hold its estimate plus the buffer', operationId: 'initializeSession' })
+  @ApiCreatedResponse({ type: SessionStartedDto, description: 'Credits are held' })
+  @ApiOkResponse({ type: SessionStartedDto, description: 'The same call again: the same session' })
+  @ApiProblems(402, 404, 409, 422)
+  @SelfAccess('sessions:write', METERING)
+  async initialize(
+    @CurrentCaller() caller: Caller,
+    @Body() body: InitializeSessionDto,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<SessionStartedDto> {
+    const { created, session } = await this.sessions.initialize(caller, body);
+    response.status(created ? 201 : 200);
+    return SessionStartedDto.from(session);
+  }
+
+  @Post('progress')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Report tokens so far; renews the lease, grows the hold', operationId: 'reportProgress' })
+  @ApiOkResponse({ type: SessionProgressDto })
+  @ApiProblems(404, 409)
+  @SelfAccess('sessions:write', METERING)
+  async progress(@CurrentCaller() caller: Caller, @Body() body: ProgressDto): Promise<SessionProgressDto> {
+    return SessionProgressDto.from(await this.sessions.progress(caller, body));
+  }
+
+  @Post('finalize')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'End a stream: charge what was used, give the rest back', operationId: 'finalizeSession' })
+  @ApiOkResponse({ type: SessionSettledDto })
+  @ApiProblems(404, 409)
+  @SelfAccess('sessions:write', METERING)
+  async finalize(@CurrentCaller() caller: Caller, @Body() body: FinalizeSessionDto): Promise<SessionSettledDto> {
+    return SessionSettledDto.from(await this.sessions.finalize(caller, body));
+  }
+
+  @Post('abort')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Break a stream off: charge what was generated', operationId: 'abortSession' })
+  @ApiOkResponse({ type: SessionAbortedDto })
+  @ApiProblems(404, 409)
+  @SelfAccess('sessions:write', METERING)
+  async abort(@CurrentCaller() caller: Caller, @Body() body: AbortSessionDto): Promise<SessionAbortedDto> {
+    return SessionAbortedDto.from(await this.sessions.abort(caller, body));
+  }
+
+  @Get('active')
+  @ApiOperation({ summary: 'Own active sessions, newest first', operationId: 'listActiveSessions' })
+  @ApiOkResponse({ type: [ActiveSessionDto] })
+  @SelfAccess('sessions:write', { userIdIn: 'body' })
+  active(@CurrentCaller() caller: Caller, @Query() query: ActiveSessionsQueryDto): Promise<ActiveSessionDto[]> {
+    return this.sessions.active(caller.userId, query.limit);
+  }
+
+  @Get('active/all')
+  @ApiOperation({ summary: 'Active sessions of everyone, newest first', operationId: 'listAllActiveSessions' })
+  @ApiOkResponse({ type: [ActiveSessionDto] })
+  @ApiProblems(400)
+  @RoleAccess('admin')
+  allActive(@Query() query: ListSessionsQueryDto): Promise<ActiveSessionDto[]> {
+    return this.sessions.active(undefined, query.limit);
+  }
+
+  @Get('active/:userId')
+  @ApiOperation({ summary: 'Active sessions of a user, newest first', operationId: 'listUserActiveSessions' })
+  @ApiOkResponse({ type: [ActiveSessionDto] })
+  @ApiProblems(400)
+  @RoleAccess('supervisor')
+  userActive(@UserIdParam() userId: string, @Query() query: ListSessionsQueryDto): Promise<ActiveSessionDto[]> {
+    return this.sessions.active(userId, query.limit);
+  }
+}

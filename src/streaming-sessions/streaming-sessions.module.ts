@@ -1,0 +1,14 @@
+import { Module } from '@nestjs/common';
+import { TypeOrmModule } from '@nestjs/typeorm';
+import { CreditsModule } from '../credits/credits.module.js';
+import { StreamingSession } from './entities/streaming-session.entity.js';
+import { StreamingSessionsController } from './streaming-sessions.controller.js';
+import { StreamingSessionsService } from './streaming-sessions.service.js';
+import { StreamingSessionsSweeper } from './streaming-sessions.sweeper.js';
+
+@Module({
+  imports: [TypeOrmModule.forFeature([StreamingSession]), CreditsModule],
+  controllers: [StreamingSessionsController],
+  providers: [StreamingSessionsService, StreamingSessionsSweeper],
+})
+export class StreamingSessionsModule {}

@@ -1,0 +1,132 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Repository } from 'typeorm';
+import type { Caller } from '../auth/caller.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { InsufficientCredits } from '../credits/credits.errors.js';
+import {
+  MoneyFunctions,
+  type ProgressAnswer,
+  type SessionStartedAnswer,
+  type SettlementAnswer,
+} from '../credits/money-functions.js';
+import { UnpricedModel } from '../pricing/pricing.errors.js';
+import type { AbortSessionDto, FinalizeSessionDto, InitializeSessionDto, ProgressDto } from './dto/sessions.requests.js';
+import { ActiveSessionDto } from './dto/sessions.responses.js';
+import { StreamingSession } from './entities/streaming-session.entity.js';
+import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streaming-sessions.errors.js';
+
+/** Streams and the credits they hold. Rules in README.md beside this file. */
+@Injectable()
+export class StreamingSessionsService {
+  constructor(
+    private readonly money: MoneyFunctions,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+    @InjectRepository(StreamingSession) private readonly sessions: Repository<StreamingSession>,
+  ) {}
+
+  /**
+   * Holds the estimate plus the buffer. Repeated with the same content it gives the same session.
+   *
+   * @throws AccountNotFound, InsufficientCredits, SessionConflict, SessionAlreadyEnded, UnpricedModel
+   */
+  async initialize(caller: Caller, request: InitializeSessionDto): Promise<{ created: boolean; session: SessionStartedAnswer }> {
+    const answer = await this.money.hold({
+      userId: caller.userId,
+      sessionId: request.sessionId,
+      modelId: request.modelId,
+      counts: {
+        tokens: request.estimatedTokens,
+        input: request.estimatedInputTokens,
+        output: request.estimatedOutputTokens,
+      },
+      bufferPercent: this.config.sessions.bufferPercent,
+      leaseSeconds: this.config.sessions.leaseSeconds,
+      rejectUnpriced: this.config.unpricedModelPolicy === 'reject',
+      actor: caller.actor,
+    });
+    switch (answer.outcome) {
+      case 'created':
+      case 'repeated':
+        return { created: answer.outcome === 'created', session: answer };
+      case 'insufficient': {
+        const { outcome: _, ...members } = answer;
+        throw new InsufficientCredits(members);
+      }
+      case 'user_not_found':
+        throw new AccountNotFound();
+      case 'conflict':
+        throw new SessionConflict();
+      case 'already_ended':
+        throw new SessionAlreadyEnded();
+      case 'unpriced':
+        throw new UnpricedModel();
+    }
+  }
+
+  /** @throws SessionNotFound, SessionAlreadyEnded */
+  async progress(caller: Caller, request: ProgressDto): Promise<ProgressAnswer> {
+    const answer = await this.money.progress({
+      userId: caller.userId,
+      sessionId: request.sessionId,
+      tokensGenerated: request.tokensGenerated,
+      bufferPercent: this.config.sessions.bufferPercent,
+      leaseSeconds: this.config.sessions.leaseSeconds,
+      actor: caller.actor,
+    });
+    return settled(answer);
+  }
+
+  /** Charges what was used, also of a session that timed out meanwhile. @throws SessionNotFound, SessionAlreadyEnded */
+  async finalize(caller: Caller, request: FinalizeSessionDto): Promise<SettlementAnswer> {
+    const answer = await this.money.settle({
+      userId: caller.userId,
+      sessionId: request.sessionId,
+      reason: 'finalized',
+      success: request.success,
+      counts: {
+        tokens: request.actualTokens,
+        input: request.inputTokens,
+        output: request.outputTokens,
+        cachedInput: request.cachedInputTokens,
+      },
+      providerCostUsd: request.providerCostUsd ?? null,
+      actor: caller.actor,
+    });
+    return settled(answer);
+  }
+
+  /** Charges what was generated until the stream was broken off. @throws SessionNotFound, SessionAlreadyEnded */
+  async abort(caller: Caller, request: AbortSessionDto): Promise<SettlementAnswer> {
+    const answer = await this.money.settle({
+      userId: caller.userId,
+      sessionId: request.sessionId,
+      reason: 'aborted',
+      success: false,
+      counts: { tokens: request.tokensGenerated },
+      providerCostUsd: null,
+      actor: caller.actor,
+    });
+    return settled(answer);
+  }
+
+  /** Active sessions, newest first: of one user, or of everyone. */
+  async active(userId: string | undefined, limit: number): Promise<ActiveSessionDto[]> {
+    const sessions = await this.sessions.find({
+      where: userId === undefined ? { status: 'active' } : { userId, status: 'active' },
+      order: { startedAt: 'DESC', sessionId: 'ASC' },
+      take: limit,
+    });
+    return sessions.map((session) => ActiveSessionDto.from(session));
+  }
+}
+
+function settled<Answer>(
+  answer: ({ outcome: 'ok' } & Answer) | { outcome: 'session_not_found' | 'already_ended' },
+): Answer {
+  if (answer.outcome === 'session_not_found') throw new SessionNotFound();
+  if (answer.outcome === 'already_ended') throw new SessionAlreadyEnded();
+  return answer as Answer;
+}

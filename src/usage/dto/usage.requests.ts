@@ -1,0 +1,110 @@
+import { ValidationError } from '../../common/errors/service-error.js';
+import { PageQueryDto } from '../../common/http/page.js';
+import {
+  ID_LENGTH,
+  IdField,
+  IntegerField,
+  IntegerQuery,
+  MAXIMUM_CREDITS,
+  MetadataField,
+  TimeField,
+  UserIdField,
+} from '../../common/http/validators.js';
+
+const SERVICE_LENGTH = 50;
+const DAY_MILLISECONDS = 86_400_000;
+/** How far a sender's clock may be ahead. */
+const FUTURE_TOLERANCE_MILLISECONDS = DAY_MILLISECONDS;
+
+export class RecordUsageDto {
+  @IdField(SERVICE_LENGTH, { description: 'What was used', example: 'embeddings' })
+  service: string;
+
+  @IdField(ID_LENGTH, { description: 'What was done with it, or the model', example: 'text-embedding-3-small' })
+  operation: string;
+
+  @IntegerField(0, MAXIMUM_CREDITS, { description: 'Credits, settled elsewhere', example: 12 })
+  credits: number;
+
+  @MetadataField({ description: 'Anything worth keeping, at most 16 kB', example: { documents: 3 }, required: false })
+  metadata?: Record<string, unknown>;
+
+  @TimeField({
+    description: 'When it happened; now, when left out. At most a day ahead',
+    example: '2026-11-21T12:00:00Z',
+    required: false,
+    problem: (time) =>
+      Date.parse(time) <= Date.now() + FUTURE_TOLERANCE_MILLISECONDS ? undefined : 'must not lie in the future',
+  })
+  timestamp?: string;
+
+  @UserIdField({ description: 'The user, named by a trusted service that forwards no token', required: false })
+  userId?: string;
+}
+
+const START = { description: 'From this day (UTC) or instant on', example: '2026-11-01', required: false } as const;
+const END = {
+  description: 'Up to and including this day (UTC) or instant',
+  example: '2026-11-30',
+  required: false,
+} as const;
+const ON_BEHALF = { description: 'The user, named by a trusted service that forwards no token', required: false };
+
+/** A range of time with both ends included; a missing end is open. */
+export class RangeQueryDto {
+  @TimeField({ ...START, allowDate: true })
+  startDate?: string;
+
+  @TimeField({ ...END, allowDate: true })
+  endDate?: string;
+}
+
+export class OwnRangeQueryDto extends RangeQueryDto {
+  @UserIdField(ON_BEHALF)
+  userId?: string;
+}
+
+export class SystemStatsQueryDto extends RangeQueryDto {
+  @IntegerQuery(1, 1000, { description: 'Users in byUser, those with the most credits', example: 100, default: 100 })
+  top: number = 100;
+}
+
+export class RecordsQueryDto extends PageQueryDto {
+  @TimeField({ ...START, allowDate: true })
+  startDate?: string;
+
+  @TimeField({ ...END, allowDate: true })
+  endDate?: string;
+
+  @IdField(SERVICE_LENGTH, { description: 'Only this service', example: 'chat-streaming', required: false })
+  service?: string;
+
+  @IdField(ID_LENGTH, { description: 'Only this operation', example: 'anthropic.claude-instant-v1', required: false })
+  operation?: string;
+}
+
+/** A half-open range of instants in ISO 8601; null is open. */
+export interface TimeRange {
+  from: string | null;
+  to: string | null;
+}
+
+/**
+ * Both ends of a query included: a day means all of it, an instant its whole millisecond.
+ *
+ * @throws ValidationError when the end lies before the start
+ */
+export function timeRange({ startDate, endDate }: { startDate?: string; endDate?: string }): TimeRange {
+  const range = {
+    from: startDate === undefined ? null : new Date(startDate).toISOString(),
+    to: endDate === undefined ? null : new Date(Date.parse(endDate) + lengthOf(endDate)).toISOString(),
+  };
+  if (range.from !== null && range.to !== null && range.from > range.to) {
+    throw new ValidationError([{ field: 'endDate', message: 'must not lie before startDate' }]);
+  }
+  return range;
+}
+
+function lengthOf(time: string): number {
+  return time.length === 'YYYY-MM-DD'.length ? DAY_MILLISECONDS : 1;
+}

@@ -1,0 +1,84 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { isoTime } from '../../credits/dto/credits.responses.js';
+import type { UsageAnswer } from '../../credits/money-functions.js';
+import { BILLING_STATUSES, type BillingStatus } from '../entities/usage-record.entity.js';
+
+const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
+const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
+const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
+const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
+const creditsBy = (example: Record<string, number>) =>
+  ({ type: 'object', additionalProperties: { ...CREDITS }, example }) as const;
+
+export class UsageRecordDto {
+  @ApiProperty(ID) id: number;
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty(TIME) timestamp: string;
+  @ApiProperty({ example: 'chat-streaming' }) service: string;
+  @ApiProperty({ example: MODEL }) operation: string;
+  @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 3 }) credits: number;
+  @ApiProperty({ type: 'object', additionalProperties: true, example: { sessionId: 'session-1', tokens: 700 } })
+  metadata: Record<string, unknown>;
+  @ApiProperty({ enum: BILLING_STATUSES, example: 'billed' }) billingStatus: BillingStatus;
+  @ApiProperty({ ...CREDITS, description: 'The part that the balance did not cover', example: 0 })
+  uncollectedCredits: number;
+  @ApiProperty({ type: 'string', nullable: true, description: 'USD; null: unknown', example: '0.0021' })
+  providerCostUsd: string | null;
+  @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'The rule it was priced with', example: null })
+  pricingRuleId: number | null;
+  @ApiProperty({ enum: ['rule', 'default', 'fallback', null], type: 'string', nullable: true, example: 'default' })
+  pricingSource: string | null;
+
+  static from(record: Omit<UsageAnswer, 'timestamp'> & { timestamp: string | Date }): UsageRecordDto {
+    return {
+      id: record.id,
+      userId: record.userId,
+      timestamp: isoTime(record.timestamp),
+      service: record.service,
+      operation: record.operation,
+      credits: record.credits,
+      metadata: record.metadata,
+      billingStatus: record.billingStatus,
+      uncollectedCredits: record.uncollectedCredits,
+      providerCostUsd: record.providerCostUsd,
+      sessionId: record.sessionId,
+      pricingRuleId: record.pricingRuleId,
+      pricingSource: record.pricingSource,
+    };
+  }
+}
+
+export class UsagePageDto {
+  @ApiProperty({ type: () => [UsageRecordDto] }) items: UsageRecordDto[];
+  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  nextCursor: string | null;
+}
+
+export class UsageStatsDto {
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
+  @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
+  @ApiProperty(creditsBy({ 'chat-streaming': 3 })) byService: Record<string, number>;
+  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'By UTC day' }) byDay: Record<string, number>;
+  @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
+  byModel: Record<string, number>;
+  @ApiProperty({ type: () => [UsageRecordDto], description: 'The last 10 records of the range, newest first' })
+  recentActivity: UsageRecordDto[];
+}
+
+export class SystemStatsDto {
+  @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
+  @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
+  @ApiProperty({ ...creditsBy({ alice: 3 }), description: 'The users with the most credits' })
+  byUser: Record<string, number>;
+  @ApiProperty(creditsBy({ 'chat-streaming': 3 })) byService: Record<string, number>;
+  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'By UTC day' }) byDay: Record<string, number>;
+  @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
+  byModel: Record<string, number>;
+  @ApiProperty({ type: 'string', nullable: true, description: 'Known provider costs; null: none known', example: '0.0021' })
+  providerCostUsd: string | null;
+  @ApiProperty({ ...CREDITS, description: 'Records priced with the fallback: nobody knows their model', example: 0 })
+  unpricedRecords: number;
+  @ApiProperty({ ...CREDITS, description: 'Records that wait for a review', example: 0 }) needsReview: number;
+}

@@ -1,0 +1,63 @@
+import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
+
+const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
+
+export const BILLING_STATUSES = ['recorded', 'billed', 'needs_review', 'waived'] as const;
+export type BillingStatus = (typeof BILLING_STATUSES)[number];
+
+/** One finished call. Written by the SQL functions only. */
+@Entity('usage_records')
+@Index('idx_usage_user_timestamp', ['userId', 'timestamp', 'id'])
+@Check('ck_usage_records_credits', 'credits >= 0')
+export class UsageRecord {
+  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_usage_records' })
+  userId: string;
+
+  @PrimaryColumn({ ...CREDITS, primaryKeyConstraintName: 'pk_usage_records' })
+  id: number;
+
+  @Column({ type: 'timestamptz', default: () => 'now()' })
+  timestamp: Date;
+
+  @Column({ type: 'varchar', length: 50 })
+  service: string;
+
+  @Column({ type: 'varchar', length: 100 })
+  operation: string;
+
+  /** What the call cost, also the part that could not be collected. */
+  @Column(CREDITS)
+  credits: number;
+
+  @Column({ type: 'jsonb', default: {} })
+  metadata: Record<string, unknown>;
+
+  /** recorded: settled elsewhere. billed: paid here. needs_review, waived: see the review. */
+  @Column({ name: 'billing_status', type: 'varchar', length: 20 })
+  billingStatus: BillingStatus;
+
+  /** The part of `credits` that the user's lots did not cover. */
+  @Column({ name: 'uncollected_credits', ...CREDITS })
+  uncollectedCredits: number;
+
+  /** What the provider charged; null is unknown, never 0. */
+  @Column({
+    name: 'provider_cost_usd',
+    type: 'numeric',
+    precision: 30,
+    scale: 18,
+    nullable: true,
+    transformer: decimalTransformer,
+  })
+  providerCostUsd: string | null;
+
+  @Column({ name: 'session_id', type: 'varchar', length: 100, nullable: true })
+  sessionId: string | null;
+
+  @Column({ name: 'pricing_rule_id', ...CREDITS, nullable: true })
+  pricingRuleId: number | null;
+
+  @Column({ name: 'pricing_source', type: 'varchar', length: 10, nullable: true })
+  pricingSource: 'rule' | 'default' | 'fallback' | null;
+}

@@ -1,0 +1,48 @@
+import type { UsageRecord } from './entities/usage-record.entity.js';
+
+export const USAGE_CSV_HEADER = [
+  'id',
+  'userId',
+  'timestamp',
+  'service',
+  'operation',
+  'credits',
+  'billingStatus',
+  'uncollectedCredits',
+  'providerCostUsd',
+  'sessionId',
+  'pricingRuleId',
+  'pricingSource',
+  'metadata',
+];
+
+/** One record as a line of CSV (RFC 4180). */
+export function usageCsvLine(record: UsageRecord): string {
+  return csvLine([
+    record.id,
+    record.userId,
+    record.timestamp.toISOString(),
+    record.service,
+    record.operation,
+    record.credits,
+    record.billingStatus,
+    record.uncollectedCredits,
+    record.providerCostUsd,
+    record.sessionId,
+    record.pricingRuleId,
+    record.pricingSource,
+    JSON.stringify(record.metadata),
+  ]);
+}
+
+export function csvLine(values: (string | number | null)[]): string {
+  return `${values.map(csvField).join(',')}\r\n`;
+}
+
+/** Texts that a spreadsheet would take for a formula get an apostrophe, so that opening the file runs nothing. */
+function csvField(value: string | number | null): string {
+  if (value === null) return '';
+  if (typeof value === 'number') return String(value);
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

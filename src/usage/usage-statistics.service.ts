@@ -1,0 +1,137 @@
+import { Injectable } from '@nestjs/common';
+import { Database } from '../common/database/database.js';
+import { toSafeInteger, trimDecimal } from '../common/database/transformers.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
+import type { UsageAnswer } from '../credits/money-functions.js';
+import type { TimeRange } from './dto/usage.requests.js';
+import { type SystemStatsDto, UsageRecordDto, type UsageStatsDto } from './dto/usage.responses.js';
+
+/**
+ * The rows that statistics add up: whole UTC days from the daily roll-up, and the broken days at both ends from the
+ * records themselves. $1 and $2 are the half-open range, NULL for an open end.
+ */
+function facts(user: string): string {
+  const filter = user === '' ? '' : `user_id = ${user} AND`;
+  const fromRecords = `
+    SELECT user_id, (timestamp AT TIME ZONE 'UTC')::date, service, operation, 1, credits,
+           coalesce(provider_cost_usd, 0), (provider_cost_usd IS NOT NULL)::integer,
+           (pricing_source IS NOT DISTINCT FROM 'fallback')::integer
+      FROM usage_records, bounds`;
+  return `
+  days AS (
+    -- The first whole day at or after the start, and the day the end falls into.
+    SELECT coalesce((date_trunc('day', $1::timestamptz AT TIME ZONE 'UTC' + interval '1 day' - interval '1 microsecond'))
+                      ::date, '-infinity') AS first_day,
+           coalesce(($2::timestamptz AT TIME ZONE 'UTC')::date, 'infinity') AS end_day
+  ), bounds AS (
+    SELECT first_day, end_day, first_day::timestamp AT TIME ZONE 'UTC' AS t_first,
+           end_day::timestamp AT TIME ZONE 'UTC' AS t_end FROM days
+  ), facts AS (
+    SELECT user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, unpriced_records
+      FROM usage_daily, bounds
+     WHERE ${filter} day >= first_day AND day < end_day AND records > 0
+    UNION ALL ${fromRecords}
+     WHERE ${filter} timestamp >= $1 AND timestamp < least(t_first, $2)
+    UNION ALL ${fromRecords}
+     -- When both ends fall into one day, the branch above has it all.
+     WHERE ${filter} timestamp < $2 AND timestamp >= t_end AND end_day >= first_day
+  )`;
+}
+
+const creditsBy = (key: string, where = 'true') =>
+  `coalesce((SELECT jsonb_object_agg(k, c ORDER BY k) FROM (
+     SELECT ${key} AS k, sum(credits) AS c FROM facts WHERE ${where} GROUP BY 1) g), '{}')`;
+
+/** What the design calls a model: the operation of chat calls. */
+const IS_CHAT = `service IN ('chat', 'chat-streaming')`;
+
+const TOTALS = `
+  (SELECT coalesce(sum(records), 0) FROM facts) AS records,
+  (SELECT coalesce(sum(credits), 0) FROM facts) AS credits,
+  ${creditsBy('service')} AS by_service,
+  ${creditsBy('day::text')} AS by_day,
+  ${creditsBy('operation', IS_CHAT)} AS by_model`;
+
+const USER_STATS = {
+  name: 'usage_user_stats',
+  text: `WITH ${facts('$3')}
+  SELECT ${TOTALS},
+    EXISTS (SELECT 1 FROM user_accounts WHERE user_id = $3) AS known,
+    coalesce((SELECT jsonb_agg(jsonb_build_object(
+        'id', id, 'userId', user_id, 'timestamp', timestamp, 'service', service, 'operation', operation,
+        'credits', credits, 'metadata', metadata, 'billingStatus', billing_status,
+        'uncollectedCredits', uncollected_credits, 'providerCostUsd', trim_scale(provider_cost_usd)::text,
+        'sessionId', session_id, 'pricingRuleId', pricing_rule_id, 'pricingSource', pricing_source)
+        ORDER BY timestamp DESC, id DESC)
+      FROM (SELECT * FROM usage_records
+             WHERE user_id = $3 AND ($1::timestamptz IS NULL OR timestamp >= $1)
+               AND ($2::timestamptz IS NULL OR timestamp < $2)
+             ORDER BY timestamp DESC, id DESC LIMIT 10) r), '[]') AS recent`,
+};
+
+const SYSTEM_STATS = {
+  name: 'usage_system_stats',
+  text: `WITH ${facts('')}
+  SELECT ${TOTALS},
+    coalesce((SELECT jsonb_agg(jsonb_build_array(user_id, c) ORDER BY c DESC, user_id) FROM (
+      SELECT user_id, sum(credits) AS c FROM facts GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]') AS by_user,
+    (SELECT sum(provider_cost_usd) FROM facts WHERE costed_records > 0)::text AS provider_cost,
+    (SELECT coalesce(sum(unpriced_records), 0) FROM facts) AS unpriced,
+    (SELECT count(*) FROM usage_records WHERE billing_status = 'needs_review'
+        AND ($1::timestamptz IS NULL OR timestamp >= $1) AND ($2::timestamptz IS NULL OR timestamp < $2)) AS review`,
+};
+
+interface Totals {
+  records: string;
+  credits: string;
+  by_service: Record<string, number>;
+  by_day: Record<string, number>;
+  by_model: Record<string, number>;
+}
+
+/** Statistics, added up by the database; records are never loaded to be counted. */
+@Injectable()
+export class UsageStatisticsService {
+  constructor(private readonly database: Database) {}
+
+  /** @throws AccountNotFound for a user never seen */
+  async ofUser(userId: string, range: TimeRange): Promise<UsageStatsDto> {
+    const row = await this.database.row<Totals & { known: boolean; recent: UsageAnswer[] }>(USER_STATS, [
+      range.from,
+      range.to,
+      userId,
+    ]);
+    if (!row?.known) throw new AccountNotFound();
+    return { userId, ...totals(row), recentActivity: row.recent.map((record) => UsageRecordDto.from(record)) };
+  }
+
+  /** @param top how many users `byUser` names */
+  async ofSystem(range: TimeRange, top: number): Promise<SystemStatsDto> {
+    const row = await this.database.row<
+      Totals & { by_user: [string, number][]; provider_cost: string | null; unpriced: string; review: string }
+    >(SYSTEM_STATS, [range.from, range.to, top]);
+    if (row === undefined) throw new Error('system statistics answered nothing');
+    return {
+      ...totals(row),
+      byUser: fromPairs(row.by_user),
+      providerCostUsd: row.provider_cost === null ? null : trimDecimal(row.provider_cost),
+      unpricedRecords: toSafeInteger(row.unpriced),
+      needsReview: toSafeInteger(row.review),
+    };
+  }
+}
+
+function totals(row: Totals) {
+  return {
+    totalRecords: toSafeInteger(row.records),
+    totalCredits: toSafeInteger(row.credits),
+    byService: row.by_service,
+    byDay: row.by_day,
+    byModel: row.by_model,
+  };
+}
+
+/** Keys come from users: defined, not assigned, so that `__proto__` is a key like any other. */
+function fromPairs(pairs: [string, number][]): Record<string, number> {
+  return Object.fromEntries(pairs);
+}

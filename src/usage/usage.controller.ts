@@ -1,0 +1,113 @@
+import { pipeline } from 'node:stream/promises';
+import { Readable } from 'node:stream';
+import { Body, Controller, Get, Post, Query, Req, Res } from '@nestjs/common';
+import { ApiCreatedResponse, ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import type { Request, Response } from 'express';
+import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
+import type { Caller } from '../auth/caller.js';
+import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
+import { UserIdParam } from '../common/http/params.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { OwnRangeQueryDto, RangeQueryDto, RecordsQueryDto, RecordUsageDto, SystemStatsQueryDto, timeRange } from './dto/usage.requests.js';
+import { SystemStatsDto, UsagePageDto, UsageRecordDto, UsageStatsDto } from './dto/usage.responses.js';
+import { UsageStatisticsService } from './usage-statistics.service.js';
+import { UsageService } from './usage.service.js';
+
+const PAGE_OR_CSV = ApiOkResponse({
+  description: 'A page as JSON; with `Accept: text/csv` all records as CSV, one a line',
+  content: {
+    'application/json': { schema: { $ref: getSchemaPath(UsagePageDto) } },
+    'text/csv': { schema: { type: 'string' }, example: 'id,userId,timestamp,…\r\n' },
+  },
+});
+
+@ApiTags('Usage')
+@ApiExtraModels(UsagePageDto)
+@Controller('usage')
+export class UsageController {
+  constructor(
+    private readonly usage: UsageService,
+    private readonly statistics: UsageStatisticsService,
+  ) {}
+
+  @Post('record')
+  @ApiOperation({ summary: 'Keep a usage event that was settled elsewhere', operationId: 'recordUsage' })
+  @ApiCreatedResponse({ type: UsageRecordDto })
+  @ApiProblems(404, 422)
+  @ApiIdempotent()
+  @SelfAccess('usage:write', { metering: true, userIdIn: 'body' })
+  async record(
+    @CurrentCaller() caller: Caller,
+    @Body() body: RecordUsageDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<UsageRecordDto> {
+    const record = await this.usage.record(caller, body, key);
+    markReplayed(response, record.replayed);
+    return UsageRecordDto.from(record);
+  }
+
+  @Get('stats')
+  @ApiOperation({ summary: 'Own usage statistics', operationId: 'getUsageStats' })
+  @ApiOkResponse({ type: UsageStatsDto })
+  @ApiProblems(404)
+  @SelfAccess('usage:read', { userIdIn: 'body' })
+  stats(@CurrentCaller() caller: Caller, @Query() query: OwnRangeQueryDto): Promise<UsageStatsDto> {
+    return this.statistics.ofUser(caller.userId, timeRange(query));
+  }
+
+  @Get('stats/:userId')
+  @ApiOperation({ summary: 'Usage statistics of a user', operationId: 'getUserUsageStats' })
+  @ApiOkResponse({ type: UsageStatsDto })
+  @ApiProblems(400, 404)
+  @RoleAccess('supervisor')
+  userStats(@UserIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageStatsDto> {
+    return this.statistics.ofUser(userId, timeRange(query));
+  }
+
+  @Get('system-stats')
+  @ApiOperation({ summary: 'Usage statistics of everyone', operationId: 'getSystemStats' })
+  @ApiOkResponse({ type: SystemStatsDto })
+  @ApiProblems(400)
+  @RoleAccess('admin')
+  systemStats(@Query() query: SystemStatsQueryDto): Promise<SystemStatsDto> {
+    return this.statistics.ofSystem(timeRange(query), query.top);
+  }
+
+  @Get('records')
+  @ApiOperation({ summary: 'Own usage records, newest first', operationId: 'listUsageRecords' })
+  @PAGE_OR_CSV
+  @ApiProblems(404)
+  @SelfAccess('usage:read', { userIdIn: 'body' })
+  records(
+    @CurrentCaller() caller: Caller,
+    @Query() query: RecordsQueryDto,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<UsagePageDto | undefined> {
+    return this.pageOrCsv(caller.userId, query, request, response);
+  }
+
+  @Get('records/:userId')
+  @ApiOperation({ summary: 'Usage records of a user, newest first', operationId: 'listUserUsageRecords' })
+  @PAGE_OR_CSV
+  @ApiProblems(400, 404)
+  @RoleAccess('supervisor')
+  userRecords(
+    @UserIdParam() userId: string,
+    @Query() query: RecordsQueryDto,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<UsagePageDto | undefined> {
+    return this.pageOrCsv(userId, query, request, response);
+  }
+
+  private async pageOrCsv(userId: string, query: RecordsQueryDto, request: Request, response: Response) {
+    if (request.accepts(['json', 'csv']) !== 'csv') return this.usage.page(userId, query);
+    await this.usage.requireAccount(userId);
+    response.setHeader('Content-Type', 'text/csv; charset=utf-8');
+    response.setHeader('Content-Disposition', 'attachment; filename="usage.csv"');
+    await pipeline(Readable.from(this.usage.csv(userId, query)), response);
+    return undefined;
+  }
+}
