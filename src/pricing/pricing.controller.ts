@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Post, Query } from '@nestjs/common';
 import { ApiCreatedResponse, ApiNoContentResponse, ApiOkResponse, ApiOperation, ApiParam, ApiTags } from '@nestjs/swagger';
 import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
@@ -7,7 +7,7 @@ import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { CreatePricingRuleDto } from './dto/pricing.requests.js';
 import { ModelPricingDto, PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
-import { ModelIdPipe } from './model-id.pipe.js';
+import { ModelIdParam } from './model-id.param.js';
 import { PricingService } from './pricing.service.js';
 
 @ApiTags('Pricing')
@@ -35,7 +35,7 @@ export class PricingController {
   @ApiOkResponse({ type: ModelPricingDto })
   @ApiProblems(400)
   @CallerAccess('pricing:read')
-  ofModel(@Param('modelId', new ModelIdPipe()) modelId: string): Promise<ModelPricingDto> {
+  ofModel(@ModelIdParam() modelId: string): Promise<ModelPricingDto> {
     return this.pricing.ofModel(modelId);
   }
 

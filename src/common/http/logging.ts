@@ -12,10 +12,14 @@ export function createLogger(level: string): Logger {
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime });
 }
 
+/** Parts of Nest that tell at every start what the code says already. */
+const CHATTY = new Set<unknown>(['InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestFactory', 'NestApplication']);
+
 /** Nest's own messages in the same form. */
 export class NestLogger implements LoggerService {
   constructor(private readonly logger: Logger) {}
-  log = (message: unknown, context?: string) => this.write('info', message, context);
+  log = (message: unknown, context?: string) =>
+    this.write(CHATTY.has(context) ? 'debug' : 'info', message, context);
   error = (message: unknown, ...rest: unknown[]) => this.write('error', message, rest[rest.length - 1]);
   warn = (message: unknown, context?: string) => this.write('warn', message, context);
   debug = (message: unknown, context?: string) => this.write('debug', message, context);

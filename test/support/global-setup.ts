@@ -1,0 +1,67 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { createEmbeddedDatabase, migrate } from '../../src/database/open-database.js';
+import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+
+export interface TestServer {
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    server: TestServer;
+  }
+}
+
+/** Every test file's database is a copy of this one. */
+export const TEMPLATE = 'template_accounting';
+
+/**
+ * One real server for the whole run, with one migrated database to copy from. With TEST_DATABASE_URL (a superuser's
+ * connection to another server) the same tests run there.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const directory = await mkdtemp(join(tmpdir(), 'accounting-test-'));
+  const given = process.env.TEST_DATABASE_URL;
+  const embedded =
+    given === undefined
+      ? await startEmbeddedPostgres({
+          dataDir: join(directory, 'postgres'),
+          // The data lives for one run: nothing is lost when the machine loses power.
+          settings: { fsync: 'off', full_page_writes: 'off', max_connections: '300' },
+        })
+      : undefined;
+  const server = embedded ?? fromUrl(given as string);
+  await dropTemplate(server);
+  const { ownerUrl } = await createEmbeddedDatabase(server, TEMPLATE);
+  const limits = { poolSize: 2, statementTimeoutMilliseconds: 60_000, connectTimeoutMilliseconds: 5000 };
+  await migrate({ ...limits, url: undefined, migrationUrl: undefined, embeddedDirectory: '' }, ownerUrl, 'accounting_app');
+  const { host, port, user, password } = server;
+  project.provide('server', { host, port, user, password });
+  return async () => {
+    await embedded?.stop();
+    await rm(directory, { recursive: true, force: true });
+  };
+}
+
+function fromUrl(text: string): TestServer {
+  const { hostname, port, username, password } = new URL(text);
+  return { host: hostname, port: Number(port || 5432), user: username, password };
+}
+
+async function dropTemplate(server: TestServer): Promise<void> {
+  const client = new pg.Client({ ...connection(server), database: 'postgres' });
+  await client.connect();
+  await client.query(`DROP DATABASE IF EXISTS ${TEMPLATE} WITH (FORCE)`);
+  await client.end();
+}
+
+function connection({ host, port, user, password }: TestServer) {
+  return { host, port, user, password };
+}

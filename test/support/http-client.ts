@@ -1,0 +1,52 @@
+export interface Answer<Body = Record<string, unknown>> {
+  status: number;
+  body: Body;
+  text: string;
+  headers: Headers;
+}
+
+/** Real HTTP with fixed headers. Bodies are JSON unless they are text already. */
+export class HttpClient {
+  constructor(
+    private readonly url: string,
+    private readonly headers: Record<string, string>,
+    readonly userId: string,
+  ) {}
+
+  get<Body = Record<string, unknown>>(path: string, headers: Record<string, string> = {}): Promise<Answer<Body>> {
+    return this.send('GET', path, undefined, headers);
+  }
+
+  post<Body = Record<string, unknown>>(
+    path: string,
+    body: unknown = {},
+    headers: Record<string, string> = {},
+  ): Promise<Answer<Body>> {
+    return this.send('POST', path, body, headers);
+  }
+
+  delete<Body = Record<string, unknown>>(path: string): Promise<Answer<Body>> {
+    return this.send('DELETE', path, undefined, {});
+  }
+
+  async send<Body>(
+    method: string,
+    path: string,
+    body: unknown,
+    headers: Record<string, string>,
+  ): Promise<Answer<Body>> {
+    const response = await fetch(this.url + path, {
+      method,
+      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...this.headers, ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') ?? false;
+    return {
+      status: response.status,
+      text,
+      body: (isJson && text !== '' ? JSON.parse(text) : {}) as Body,
+      headers: response.headers,
+    };
+  }
+}

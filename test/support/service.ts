@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import type { Type } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import pg from 'pg';
+import { pino } from 'pino';
+import { inject } from 'vitest';
+import { createApp } from '../../src/app.setup.js';
+import { type AppConfig, loadConfig } from '../../src/config/env.js';
+import { embeddedUrls } from '../../src/database/open-database.js';
+import { TEMPLATE } from './global-setup.js';
+import { HttpClient } from './http-client.js';
+import { accessToken, SECRET, type TokenClaims } from './tokens.js';
+
+export const INTERNAL_KEY = 'internal-key-of-the-tests-0123456789';
+
+export interface TestService {
+  /** `http://127.0.0.1:port` */
+  url: string;
+  app: NestExpressApplication;
+  config: AppConfig;
+  /** The database's superuser, for what a test must see or break by hand. */
+  owner: pg.Pool;
+  databaseUrl: string;
+  /** Log lines, parsed. */
+  logs: Record<string, unknown>[];
+  /** A client with a token of this user; a fresh user when none is named. */
+  as(userId?: string, claims?: Partial<TokenClaims>): HttpClient;
+  /** A client with no credentials. */
+  anonymous(): HttpClient;
+  /** A client with the internal key. */
+  internal(headers?: Record<string, string>): HttpClient;
+  get<T>(type: Type<T>): T;
+  /** A second instance on the same database. */
+  another(env?: Record<string, string>): Promise<TestService>;
+  close(): Promise<void>;
+}
+
+/** A user id that no other test has. */
+export function freshUser(prefix = 'user'): string {
+  return `${prefix}-${randomUUID().slice(0, 12)}`;
+}
+
+/**
+ * The whole service over real HTTP, on a database of its own copied from the migrated template. The sweepers run only
+ * when a test calls them, so that nothing happens by chance.
+ */
+export async function startService(env: Record<string, string> = {}): Promise<TestService> {
+  const server = inject('server');
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  const admin = new pg.Client({ ...server, database: 'postgres' });
+  await admin.connect();
+  await admin.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  const owner = new pg.Pool({ ...server, database: name, max: 5 });
+  const service = await startOn(embeddedUrls(server, name).url, owner, env);
+  return {
+    ...service,
+    close: async () => {
+      await service.close();
+      await owner.end();
+      await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      await admin.end();
+    },
+  };
+}
+
+/** An instance of the service on a database that is there. */
+export async function startOn(
+  databaseUrl: string,
+  owner: pg.Pool,
+  env: Record<string, string> = {},
+): Promise<TestService> {
+  const config = loadConfig({
+    NODE_ENV: 'test',
+    DATABASE_URL: databaseUrl,
+    JWT_ACCESS_SECRET: SECRET,
+    INTERNAL_API_KEY: INTERNAL_KEY,
+    SWEEP_INTERVAL_SECONDS: '0',
+    RATE_LIMIT_MAX: '1000000',
+    ...env,
+  });
+  const logs: Record<string, unknown>[] = [];
+  const logger = pino(
+    { level: 'debug', base: null },
+    { write: (line: string) => void logs.push(JSON.parse(line) as Record<string, unknown>) },
+  );
+  const app = await createApp(config, config.database.url as string, logger);
+  await app.listen(0, '127.0.0.1');
+  const url = `http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`;
+  return {
+    url,
+    app,
+    config,
+    owner,
+    databaseUrl,
+    logs,
+    as: (userId = freshUser(), claims = {}) =>
+      new HttpClient(url, { authorization: `Bearer ${accessToken({ sub: userId, ...claims })}` }, userId),
+    anonymous: () => new HttpClient(url, {}, ''),
+    internal: (headers = {}) => new HttpClient(url, { 'x-internal-api-key': INTERNAL_KEY, ...headers }, ''),
+    get: (type) => app.get(type, { strict: false }),
+    another: (more = {}) => startOn(databaseUrl, owner, { ...env, ...more }),
+    close: () => app.close(),
+  };
+}
