@@ -39,13 +39,14 @@ export async function createApp(
   app.use(json({ limit: BODY_LIMIT }));
   app.setGlobalPrefix('api', { exclude: ['health', 'health/ready', 'api/health'] });
   setUpSwagger(app);
-  limitTimes(app.getHttpServer() as Server, config.requestTimeoutSeconds);
+  limitTimes(app.getHttpServer(), config.requestTimeoutSeconds);
   return app;
 }
 
 /** A body of another type would be read as no body at all; the caller should hear that instead. */
 function requireJson(request: Request, _response: Response, next: NextFunction): void {
-  const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
+  const hasBody =
+    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
   if (!hasBody || request.is('json')) return next();
   next(
     new ServiceError(415, 'request.unsupported_media_type', 'The body must be sent as application/json', {

@@ -55,7 +55,8 @@ function announce(config: AppConfig, port: number, database: OpenDatabase): void
   const data = database.embedded
     ? `${database.embedded.dataDir} (embedded PostgreSQL on port ${database.embedded.port})`
     : describe(database.url);
-  const token = config.environment === 'production' ? [] : ['  Token      npm run -s token -- --role admin --sub alice'];
+  const token =
+    config.environment === 'production' ? [] : ['  Token      npm run -s token -- --role admin --sub alice'];
   const lines = [`  API        ${url}/api`, `  Swagger UI ${url}/api/docs`, `  Data       ${data}`, ...token];
   process.stdout.write(`\nThe accounting service is ready.\n${lines.join('\n')}\n\n`);
 }
@@ -66,6 +67,8 @@ function describe(connection: string): string {
 }
 
 start().catch((error: Error) => {
-  process.stderr.write(error instanceof ConfigError ? `${error.message}\n` : `The service could not start: ${error.message}\n`);
+  process.stderr.write(
+    error instanceof ConfigError ? `${error.message}\n` : `The service could not start: ${error.message}\n`,
+  );
   process.exit(1);
 });

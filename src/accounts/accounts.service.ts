@@ -19,7 +19,9 @@ const KNOWN_USERS = 100_000;
 @Injectable()
 export class AccountsService {
   /** What was written last for a user, or is being written: an unchanged, known user costs no database trip. */
-  private readonly known = new LRUCache<string, { claims: string; written: Promise<void> }>({ max: KNOWN_USERS });
+  private readonly known = new LRUCache<string, { claims: string; written: Promise<void> }>({
+    max: KNOWN_USERS,
+  });
 
   constructor(private readonly database: Database) {}
 

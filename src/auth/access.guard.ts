@@ -48,5 +48,7 @@ function onWhoseAccount(request: AuthenticatedRequest, caller: Caller): Caller {
     if (named !== caller.userId) throw new ForeignUser();
   }
   if (caller.kind === 'user') return caller;
-  throw new ValidationError([{ field: 'userId', message: 'must name the user when no user token is forwarded' }]);
+  throw new ValidationError([
+    { field: 'userId', message: 'must name the user when no user token is forwarded' },
+  ]);
 }

@@ -38,7 +38,11 @@ export class InvalidInternalKey extends ServiceError {
 /** 403: the role is not enough. */
 export class RoleRequired extends ServiceError {
   constructor(role: 'supervisor' | 'admin') {
-    super(403, 'auth.role_required', role === 'admin' ? 'Admin access required' : 'Supervisor access required');
+    super(
+      403,
+      'auth.role_required',
+      role === 'admin' ? 'Admin access required' : 'Supervisor access required',
+    );
   }
 }
 

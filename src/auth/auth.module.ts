@@ -1,6 +1,5 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
-import { PassportModule } from '@nestjs/passport';
 import { AccountsModule } from '../accounts/accounts.module.js';
 import { CallerThrottlerGuard } from '../common/http/caller-throttler.guard.js';
 import { AccessGuard } from './access.guard.js';
@@ -9,7 +8,7 @@ import { JwtStrategy } from './jwt.strategy.js';
 
 /** The global guards, in the order they run: who is calling, how often, and whether they may. */
 @Module({
-  imports: [PassportModule, AccountsModule],
+  imports: [AccountsModule],
   providers: [
     JwtStrategy,
     { provide: APP_GUARD, useClass: AuthenticationGuard },

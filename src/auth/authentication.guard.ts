@@ -1,23 +1,29 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { AuthGuard } from '@nestjs/passport';
+import passport from 'passport';
 import { translateDatabaseError } from '../common/errors/database-errors.js';
 import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { InvalidInternalKey, InvalidToken, TokenExpired, TokenRequired } from './auth.errors.js';
 import { type AuthenticatedRequest, type Caller, INTERNAL_ACTOR } from './caller.js';
+import { JwtStrategy } from './jwt.strategy.js';
 
 /**
  * Finds out who is calling. It refuses nobody: the rate limit comes next and counts by caller (or by address when there
  * is none), and the access guard then refuses with what is kept in `authenticationError`.
  */
 @Injectable()
-export class AuthenticationGuard extends AuthGuard('jwt') {
+export class AuthenticationGuard extends AuthGuard() {
   private readonly internalKeyDigest: Buffer | undefined;
 
-  constructor(@Inject(APP_CONFIG) config: AppConfig) {
-    super();
+  constructor(@Inject(APP_CONFIG) config: AppConfig, strategy: JwtStrategy) {
+    // Passport knows strategies by name in one registry per process; a name of its own keeps a second application in
+    // the same process from taking this one's place.
+    const name = `jwt-${randomUUID()}`;
+    passport.use(name, strategy);
+    super({ defaultStrategy: name });
     this.internalKeyDigest = config.internalApiKey === undefined ? undefined : digest(config.internalApiKey);
   }
 
@@ -34,9 +40,16 @@ export class AuthenticationGuard extends AuthGuard('jwt') {
     }
     if (request.headers.authorization !== undefined) {
       await super.canActivate(context);
-      if (request.user && request.isTrustedService) request.user = { ...request.user, isTrustedService: true };
+      if (request.user && request.isTrustedService)
+        request.user = { ...request.user, isTrustedService: true };
     } else if (request.isTrustedService) {
-      request.user = { kind: 'internal', userId: '', role: 'user', actor: INTERNAL_ACTOR, isTrustedService: true };
+      request.user = {
+        kind: 'internal',
+        userId: '',
+        role: 'user',
+        actor: INTERNAL_ACTOR,
+        isTrustedService: true,
+      };
     }
     return true;
   }
@@ -77,10 +90,16 @@ function authenticationError(cause: unknown): ServiceError {
 /** The authentication service's keys could not be fetched: the token may be good, so the caller should come again. */
 class KeysUnavailable extends ServiceError {
   constructor() {
-    super(503, 'auth.keys_unavailable', 'The signing keys cannot be fetched right now', { retryAfterSeconds: 5 });
+    super(503, 'auth.keys_unavailable', 'The signing keys cannot be fetched right now', {
+      retryAfterSeconds: 5,
+    });
   }
 }
 
 function isKeyServerTrouble(name: string | undefined, message: string | undefined): boolean {
-  return name === 'JwksError' || name === 'JwksRateLimitError' || /ECONNREFUSED|ETIMEDOUT|ENOTFOUND|timeout/i.test(message ?? '');
+  return (
+    name === 'JwksError' ||
+    name === 'JwksRateLimitError' ||
+    /ECONNREFUSED|ETIMEDOUT|ENOTFOUND|timeout/i.test(message ?? '')
+  );
 }

@@ -32,7 +32,13 @@ function readPublicKey(pem: string): KeyObject {
 
 /** Keys by `kid`; the client caches them and limits how often unknown ids may ask the authentication service. */
 function jwksKeyProvider(jwksUri: string): KeyProvider {
-  const client = new JwksClient({ jwksUri, cache: true, rateLimit: true, jwksRequestsPerMinute: 10, timeout: 3000 });
+  const client = new JwksClient({
+    jwksUri,
+    cache: true,
+    rateLimit: true,
+    jwksRequestsPerMinute: 10,
+    timeout: 3000,
+  });
   const keys = new Map<string, KeyObject>();
   return (_request, token, done) => {
     const kid = keyIdOf(token);
@@ -56,7 +62,9 @@ function jwksKeyProvider(jwksUri: string): KeyProvider {
 
 function keyIdOf(token: string): string | undefined {
   try {
-    const header = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8')) as unknown;
+    const header = JSON.parse(
+      Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8'),
+    ) as unknown;
     const kid = (header as { kid?: unknown }).kid;
     return typeof kid === 'string' && kid.length <= 200 ? kid : undefined;
   } catch {

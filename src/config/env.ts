@@ -82,7 +82,9 @@ class Reader {
     if (value === undefined) return undefined;
     if (URL.canParse(value) && protocols.includes(new URL(value).protocol)) return value;
     // The value is not repeated: a connection string holds a password.
-    this.problems.push(`${name} must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`);
+    this.problems.push(
+      `${name} must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
+    );
     return undefined;
   }
 
@@ -132,7 +134,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     read.problems.push('INTERNAL_API_KEY is required when METERING_CALLERS is "service"');
   }
   if (read.problems.length > 0) {
-    throw new ConfigError(`The configuration cannot be used:\n${read.problems.map((p) => `  - ${p}`).join('\n')}`);
+    throw new ConfigError(
+      `The configuration cannot be used:\n${read.problems.map((p) => `  - ${p}`).join('\n')}`,
+    );
   }
   return config;
 }
@@ -175,7 +179,10 @@ function readCorsOrigins(read: Reader): '*' | string[] {
 function readJwt(read: Reader, environment: AppConfig['environment'], embeddedDirectory: string): JwtConfig {
   const publicKey = read.text('JWT_PUBLIC_KEY')?.replaceAll('\\n', '\n');
   const jwksUri = read.url('JWT_JWKS_URI', ['https:', 'http:']);
-  let accessSecret = read.secret('JWT_ACCESS_SECRET', environment === 'production' ? MINIMUM_SECRET_LENGTH : 1);
+  let accessSecret = read.secret(
+    'JWT_ACCESS_SECRET',
+    environment === 'production' ? MINIMUM_SECRET_LENGTH : 1,
+  );
   const given = [publicKey, jwksUri, accessSecret].filter((value) => value !== undefined).length;
   if (given > 1) {
     // Two ways to sign would be two ways in: the weaker one decides.

@@ -60,10 +60,11 @@ export class CreditsAuditService {
     let usersChecked = 0;
     let last = '';
     for (;;) {
-      const batch = await this.database.row<{ users: string; last: string; differences: AuditDifferenceDto[] }>(
-        AUDIT_BATCH,
-        [last],
-      );
+      const batch = await this.database.row<{
+        users: string;
+        last: string;
+        differences: AuditDifferenceDto[];
+      }>(AUDIT_BATCH, [last]);
       if (batch === undefined || batch.last === null) break;
       usersChecked += toSafeInteger(batch.users);
       differences.push(...batch.differences.slice(0, MAXIMUM_DIFFERENCES - differences.length));

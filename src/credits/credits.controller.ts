@@ -9,8 +9,22 @@ import { IdParam, UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsService } from './credits.service.js';
-import { AllocateCreditsDto, CalculateCreditsDto, CheckCreditsDto, DeductCreditsDto, RevokeAllocationDto } from './dto/credits.requests.js';
-import { AllocationDto, AuditDto, BalanceDto, CheckCreditsAnswerDto, DeductionDto, LedgerPageDto, QuoteDto } from './dto/credits.responses.js';
+import {
+  AllocateCreditsDto,
+  CalculateCreditsDto,
+  CheckCreditsDto,
+  DeductCreditsDto,
+  RevokeAllocationDto,
+} from './dto/credits.requests.js';
+import {
+  AllocationDto,
+  AuditDto,
+  BalanceDto,
+  CheckCreditsAnswerDto,
+  DeductionDto,
+  LedgerPageDto,
+  QuoteDto,
+} from './dto/credits.responses.js';
 
 @ApiTags('Credits')
 @Controller('credits')
@@ -77,7 +91,10 @@ export class CreditsController {
 
   @Post('deduct')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Take credits away from a user, soonest expiry first', operationId: 'deductCredits' })
+  @ApiOperation({
+    summary: 'Take credits away from a user, soonest expiry first',
+    operationId: 'deductCredits',
+  })
   @ApiOkResponse({ type: DeductionDto })
   @ApiProblems(400, 402, 404, 422)
   @ApiIdempotent()

@@ -10,7 +10,14 @@ import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { AllocationNotFound, BalanceLimit, EmailTaken, InsufficientCredits } from './credits.errors.js';
 import type { AllocateCreditsDto, CalculateCreditsDto, DeductCreditsDto } from './dto/credits.requests.js';
-import { type BalanceDto, type CheckCreditsAnswerDto, isoTime, LedgerEntryDto, type LedgerPageDto, QuoteDto } from './dto/credits.responses.js';
+import {
+  type BalanceDto,
+  type CheckCreditsAnswerDto,
+  isoTime,
+  LedgerEntryDto,
+  type LedgerPageDto,
+  QuoteDto,
+} from './dto/credits.responses.js';
 import { LedgerEntry } from './entities/ledger-entry.entity.js';
 import { type AllocationAnswer, type DeductionAnswer, MoneyFunctions } from './money-functions.js';
 
@@ -157,7 +164,7 @@ export class CreditsService {
       take: limit + 1,
     });
     if (entries.length === 0 && !(await this.accounts.exists(userId))) throw new AccountNotFound();
-    return toPage(entries, limit, LedgerEntryDto.from);
+    return toPage(entries, limit, (entry) => LedgerEntryDto.from(entry));
   }
 }
 

@@ -148,7 +148,8 @@ export class MoneyFunctions {
   }) {
     const { callerId, key, hash } = request.idempotency;
     return this.call<
-      Ok<AllocationAnswer> | Refused<'user_not_found' | 'email_taken' | 'balance_limit' | 'idempotency_mismatch'>
+      | Ok<AllocationAnswer>
+      | Refused<'user_not_found' | 'email_taken' | 'balance_limit' | 'idempotency_mismatch'>
     >(ALLOCATE, [
       request.userId,
       request.credits,
@@ -164,17 +165,18 @@ export class MoneyFunctions {
   }
 
   /** Takes `credits` away, soonest expiry first; all or nothing. */
-  deduct(request: { userId: string; credits: number; notes: string; actor: string; idempotency: Idempotency }) {
+  deduct(request: {
+    userId: string;
+    credits: number;
+    notes: string;
+    actor: string;
+    idempotency: Idempotency;
+  }) {
     const { callerId, key, hash } = request.idempotency;
-    return this.call<Ok<DeductionAnswer> | Shortage | Refused<'user_not_found' | 'idempotency_mismatch'>>(DEDUCT, [
-      request.userId,
-      request.credits,
-      request.notes,
-      request.actor,
-      callerId,
-      key,
-      hash,
-    ]);
+    return this.call<Ok<DeductionAnswer> | Shortage | Refused<'user_not_found' | 'idempotency_mismatch'>>(
+      DEDUCT,
+      [request.userId, request.credits, request.notes, request.actor, callerId, key, hash],
+    );
   }
 
   /** Empties one lot for good; repeated, it answers the same. */
@@ -272,7 +274,11 @@ export class MoneyFunctions {
 
   /** Ends a session whose lease ran out, by its last progress. */
   timeOut(userId: string, sessionId: string, wait: boolean) {
-    return this.call<Ok<SettlementAnswer> | Refused<'busy' | 'not_stale'>>(TIME_OUT, [userId, sessionId, wait]);
+    return this.call<Ok<SettlementAnswer> | Refused<'busy' | 'not_stale'>>(TIME_OUT, [
+      userId,
+      sessionId,
+      wait,
+    ]);
   }
 
   /** Keeps a usage event that was settled elsewhere. Moves nothing. */

@@ -55,7 +55,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const binaries = await findBinaries();
     const launcher = await asPostgresUser([binaries.postgres, dataDir]);
     const password = await superuserPassword(dataDir);
-    if (!existsSync(join(dataDir, 'PG_VERSION'))) await initialise(binaries.initdb, launcher, dataDir, password);
+    if (!existsSync(join(dataDir, 'PG_VERSION')))
+      await initialise(binaries.initdb, launcher, dataDir, password);
     await ownedByLauncher(launcher, dataDir);
     return await startOnFreePort(binaries.postgres, launcher, dataDir, password, options, release);
   } catch (error) {
@@ -71,7 +72,12 @@ async function superuserPassword(dataDir: string): Promise<string> {
 }
 
 /** initdb into a directory beside, then a rename: a start that was killed in the middle leaves nothing half-made. */
-async function initialise(initdb: string, launcher: Launcher, dataDir: string, password: string): Promise<void> {
+async function initialise(
+  initdb: string,
+  launcher: Launcher,
+  dataDir: string,
+  password: string,
+): Promise<void> {
   const unfinished = `${dataDir}.initializing`;
   const passwordFile = `${unfinished}.pw`;
   await rm(unfinished, { recursive: true, force: true });
@@ -98,11 +104,17 @@ async function initialise(initdb: string, launcher: Launcher, dataDir: string, p
 function run(launcher: Launcher, command: string, args: string[]): Promise<void> {
   return new Promise((done, fail) => {
     const [program, ...rest] = [...launcher.prefix, command, ...args];
-    const child = spawn(program as string, rest, { ...launcher.ids, stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
+    const child = spawn(program as string, rest, {
+      ...launcher.ids,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      cwd: '/',
+    });
     let output = '';
     child.stderr.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
     child.once('error', fail);
-    child.once('close', (code) => (code === 0 ? done() : fail(new Error(`${command} failed: ${output.trim()}`))));
+    child.once('close', (code) =>
+      code === 0 ? done() : fail(new Error(`${command} failed: ${output.trim()}`)),
+    );
   });
 }
 
@@ -174,7 +186,8 @@ function launch(
 async function untilReady(server: Server, port: number, password: string): Promise<void> {
   const deadline = Date.now() + READY_SECONDS * 1000;
   for (;;) {
-    if (hasExited(server.child)) throw new Error(`the embedded PostgreSQL server ended: ${server.output().trim()}`);
+    if (hasExited(server.child))
+      throw new Error(`the embedded PostgreSQL server ended: ${server.output().trim()}`);
     const client = new pg.Client({ host: HOST, port, user: SUPERUSER, password, database: 'postgres' });
     // Without a listener an error after the connection was made would end the process.
     client.on('error', () => undefined);
@@ -193,16 +206,17 @@ async function untilReady(server: Server, port: number, password: string): Promi
 }
 
 function handle(
-  { child, output }: Server,
+  server: Server,
   port: number,
   password: string,
   dataDir: string,
   release: () => Promise<void>,
 ): EmbeddedPostgres {
+  const { child } = server;
   let stopped: Promise<void> | undefined;
   const listeners: ((why: string) => void)[] = [];
   child.once('exit', () => {
-    if (stopped === undefined) for (const listener of listeners) listener(output().trim());
+    if (stopped === undefined) for (const listener of listeners) listener(server.output().trim());
   });
   return {
     host: HOST,
@@ -240,4 +254,3 @@ function freePort(): Promise<number> {
     });
   });
 }
-

@@ -6,6 +6,14 @@ import { dataSourceOptions } from '../../ormconfig.js';
 import type { DatabaseConfig } from '../config/env.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.js';
 
+/** How to reach a server as its superuser. */
+export interface ServerLogin {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+}
+
 export interface OpenDatabase {
   /** Connection string of the running service's role. */
   url: string;
@@ -28,7 +36,10 @@ const MIGRATION_LOCK = 7_215_063;
  *
  * @throws when the database cannot be reached or a migration fails; nothing is left running then
  */
-export async function openDatabase(config: DatabaseConfig, log?: (line: string) => void): Promise<OpenDatabase> {
+export async function openDatabase(
+  config: DatabaseConfig,
+  log?: (line: string) => void,
+): Promise<OpenDatabase> {
   if (config.url !== undefined) {
     const ownerUrl = config.migrationUrl ?? config.url;
     const runtimeRole = decodeURIComponent(new URL(config.url).username);
@@ -36,7 +47,10 @@ export async function openDatabase(config: DatabaseConfig, log?: (line: string) 
     await migrate(config, ownerUrl, separate ? runtimeRole : undefined);
     return { url: config.url, ownerUrl, embedded: undefined, close: () => Promise.resolve() };
   }
-  const embedded = await startEmbeddedPostgres({ dataDir: config.embeddedDirectory, ...(log ? { log } : {}) });
+  const embedded = await startEmbeddedPostgres({
+    dataDir: config.embeddedDirectory,
+    ...(log ? { log } : {}),
+  });
   try {
     const urls = await createEmbeddedDatabase(embedded, DATABASE_NAME);
     await migrate(config, urls.ownerUrl, RUNTIME_ROLE);
@@ -52,7 +66,7 @@ export async function openDatabase(config: DatabaseConfig, log?: (line: string) 
  * service works as a role that can write credits only through the SQL functions.
  */
 export async function createEmbeddedDatabase(
-  server: Pick<EmbeddedPostgres, 'host' | 'port' | 'user' | 'password'>,
+  server: ServerLogin,
   name: string,
 ): Promise<{ url: string; ownerUrl: string }> {
   const client = new pg.Client({ ...serverConnection(server), database: 'postgres' });
@@ -78,7 +92,7 @@ export async function createEmbeddedDatabase(
 
 /** Connection strings of both roles for a database on an embedded server. */
 export function embeddedUrls(
-  server: Pick<EmbeddedPostgres, 'host' | 'port' | 'password'>,
+  server: Omit<ServerLogin, 'user'>,
   name: string,
 ): { url: string; ownerUrl: string } {
   const url = (role: string) =>
@@ -91,7 +105,7 @@ function rolePassword(superuserPassword: string, role: string): string {
   return createHmac('sha256', superuserPassword).update(role).digest('base64url');
 }
 
-function serverConnection(server: Pick<EmbeddedPostgres, 'host' | 'port' | 'user' | 'password'>): pg.ClientConfig {
+function serverConnection(server: ServerLogin): pg.ClientConfig {
   return { host: server.host, port: server.port, user: server.user, password: server.password };
 }
 

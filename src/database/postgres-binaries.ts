@@ -39,8 +39,10 @@ async function restoreLibraryLinks(packageDirectory: string): Promise<void> {
   for (const { source, target } of links) {
     const link = join(packageDirectory, target);
     if (existsSync(link)) continue;
-    await symlink(relative(dirname(link), join(packageDirectory, source)), link).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
+    await symlink(relative(dirname(link), join(packageDirectory, source)), link).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error;
+      },
+    );
   }
 }

@@ -50,7 +50,8 @@ export async function ownedByLauncher({ owner }: Launcher, path: string): Promis
   // The server keeps its directory in one hand: when the top is right, so is the rest.
   if (status.uid === owner.uid) return;
   if (status.isDirectory()) {
-    for (const entry of await readdir(path)) await ownedByLauncher({ prefix: [], ids: {}, owner }, join(path, entry));
+    for (const entry of await readdir(path))
+      await ownedByLauncher({ prefix: [], ids: {}, owner }, join(path, entry));
   }
   await chown(path, owner.uid, owner.gid);
 }
@@ -61,7 +62,9 @@ async function unprivilegedUser(): Promise<{ uid: number; gid: number; name: str
     const entry = lines.find((fields) => fields[0] === name);
     if (entry) return { name, uid: Number(entry[2]), gid: Number(entry[3]) };
   }
-  throw new Error('PostgreSQL must not run as root, and there is neither a user "postgres" nor "nobody" to run it as');
+  throw new Error(
+    'PostgreSQL must not run as root, and there is neither a user "postgres" nor "nobody" to run it as',
+  );
 }
 
 /** Whether every directory above a path lets the user pass. */

@@ -66,7 +66,8 @@ export class PricingService {
       return await this.rules.manager.transaction((manager) => addRule(manager, caller.userId, request));
     } catch (error) {
       // 23P01: the exclusion constraint has seen an overlap, perhaps with a rule made at the same moment.
-      if (error instanceof QueryFailedError && postgresError(error).code === '23P01') throw new PricingOverlap();
+      if (error instanceof QueryFailedError && postgresError(error).code === '23P01')
+        throw new PricingOverlap();
       throw error;
     }
   }
@@ -85,7 +86,9 @@ export class PricingService {
         .createQueryBuilder()
         .update(PricingRule)
         .set({ effectiveTo: () => 'now()', supersededBy: null })
-        .where('id = :id AND effective_from < now() AND (effective_to IS NULL OR effective_to > now())', { id })
+        .where('id = :id AND effective_from < now() AND (effective_to IS NULL OR effective_to > now())', {
+          id,
+        })
         .execute();
       if (ended.affected === 1) return;
       const withdrawn = await manager
@@ -105,7 +108,11 @@ async function lockModel(manager: EntityManager, modelId: string): Promise<void>
   await manager.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`pricing:${modelId}`]);
 }
 
-async function addRule(manager: EntityManager, createdBy: string, request: CreatePricingRuleDto): Promise<PricingRuleDto> {
+async function addRule(
+  manager: EntityManager,
+  createdBy: string,
+  request: CreatePricingRuleDto,
+): Promise<PricingRuleDto> {
   await lockModel(manager, request.modelId);
   const effectiveFrom = await startOf(manager, request.effectiveFrom);
   const closed = await manager
@@ -140,7 +147,9 @@ async function addRule(manager: EntityManager, createdBy: string, request: Creat
 
 /** When the rule begins, by the database's clock, in whole milliseconds so that the answer tells it exactly. */
 async function startOf(manager: EntityManager, effectiveFrom: string | undefined): Promise<Date> {
-  const rows = await manager.query<{ now: Date }[]>(`SELECT date_trunc('milliseconds', clock_timestamp()) AS now`);
+  const rows = await manager.query<{ now: Date }[]>(
+    `SELECT date_trunc('milliseconds', clock_timestamp()) AS now`,
+  );
   const now = (rows[0] as { now: Date }).now;
   if (effectiveFrom === undefined) return now;
   const start = new Date(effectiveFrom);

@@ -5,8 +5,19 @@ import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.
 import type { Caller } from '../auth/caller.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { AbortSessionDto, FinalizeSessionDto, InitializeSessionDto, ProgressDto } from './dto/sessions.requests.js';
-import { ActiveSessionDto, SessionAbortedDto, SessionProgressDto, SessionSettledDto, SessionStartedDto } from './dto/sessions.responses.js';
+import {
+  AbortSessionDto,
+  FinalizeSessionDto,
+  InitializeSessionDto,
+  ProgressDto,
+} from './dto/sessions.requests.js';
+import {
+  ActiveSessionDto,
+  SessionAbortedDto,
+  SessionProgressDto,
+  SessionSettledDto,
+  SessionStartedDto,
+} from './dto/sessions.responses.js';
 import { ActiveSessionsQueryDto, ListSessionsQueryDto } from './dto/sessions.queries.js';
 import { StreamingSessionsService } from './streaming-sessions.service.js';
 
@@ -18,7 +29,10 @@ export class StreamingSessionsController {
   constructor(private readonly sessions: StreamingSessionsService) {}
 
   @Post('initialize')
-  @ApiOperation({ summary: 'Start a stream: hold its estimate plus the buffer', operationId: 'initializeSession' })
+  @ApiOperation({
+    summary: 'Start a stream: hold its estimate plus the buffer',
+    operationId: 'initializeSession',
+  })
   @ApiCreatedResponse({ type: SessionStartedDto, description: 'Credits are held' })
   @ApiOkResponse({ type: SessionStartedDto, description: 'The same call again: the same session' })
   @ApiProblems(402, 404, 409, 422)
@@ -35,7 +49,10 @@ export class StreamingSessionsController {
 
   @Post('progress')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Report tokens so far; renews the lease, grows the hold', operationId: 'reportProgress' })
+  @ApiOperation({
+    summary: 'Report tokens so far; renews the lease, grows the hold',
+    operationId: 'reportProgress',
+  })
   @ApiOkResponse({ type: SessionProgressDto })
   @ApiProblems(404, 409)
   @SelfAccess('sessions:write', METERING)
@@ -45,11 +62,17 @@ export class StreamingSessionsController {
 
   @Post('finalize')
   @HttpCode(200)
-  @ApiOperation({ summary: 'End a stream: charge what was used, give the rest back', operationId: 'finalizeSession' })
+  @ApiOperation({
+    summary: 'End a stream: charge what was used, give the rest back',
+    operationId: 'finalizeSession',
+  })
   @ApiOkResponse({ type: SessionSettledDto })
   @ApiProblems(404, 409)
   @SelfAccess('sessions:write', METERING)
-  async finalize(@CurrentCaller() caller: Caller, @Body() body: FinalizeSessionDto): Promise<SessionSettledDto> {
+  async finalize(
+    @CurrentCaller() caller: Caller,
+    @Body() body: FinalizeSessionDto,
+  ): Promise<SessionSettledDto> {
     return SessionSettledDto.from(await this.sessions.finalize(caller, body));
   }
 
@@ -67,12 +90,18 @@ export class StreamingSessionsController {
   @ApiOperation({ summary: 'Own active sessions, newest first', operationId: 'listActiveSessions' })
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @SelfAccess('sessions:write', { userIdIn: 'body' })
-  active(@CurrentCaller() caller: Caller, @Query() query: ActiveSessionsQueryDto): Promise<ActiveSessionDto[]> {
+  active(
+    @CurrentCaller() caller: Caller,
+    @Query() query: ActiveSessionsQueryDto,
+  ): Promise<ActiveSessionDto[]> {
     return this.sessions.active(caller.userId, query.limit);
   }
 
   @Get('active/all')
-  @ApiOperation({ summary: 'Active sessions of everyone, newest first', operationId: 'listAllActiveSessions' })
+  @ApiOperation({
+    summary: 'Active sessions of everyone, newest first',
+    operationId: 'listAllActiveSessions',
+  })
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @ApiProblems(400)
   @RoleAccess('admin')
@@ -85,7 +114,10 @@ export class StreamingSessionsController {
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @ApiProblems(400)
   @RoleAccess('supervisor')
-  userActive(@UserIdParam() userId: string, @Query() query: ListSessionsQueryDto): Promise<ActiveSessionDto[]> {
+  userActive(
+    @UserIdParam() userId: string,
+    @Query() query: ListSessionsQueryDto,
+  ): Promise<ActiveSessionDto[]> {
     return this.sessions.active(userId, query.limit);
   }
 }

@@ -13,7 +13,12 @@ import {
   type SettlementAnswer,
 } from '../credits/money-functions.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
-import type { AbortSessionDto, FinalizeSessionDto, InitializeSessionDto, ProgressDto } from './dto/sessions.requests.js';
+import type {
+  AbortSessionDto,
+  FinalizeSessionDto,
+  InitializeSessionDto,
+  ProgressDto,
+} from './dto/sessions.requests.js';
 import { ActiveSessionDto } from './dto/sessions.responses.js';
 import { StreamingSession } from './entities/streaming-session.entity.js';
 import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streaming-sessions.errors.js';
@@ -32,7 +37,10 @@ export class StreamingSessionsService {
    *
    * @throws AccountNotFound, InsufficientCredits, SessionConflict, SessionAlreadyEnded, UnpricedModel
    */
-  async initialize(caller: Caller, request: InitializeSessionDto): Promise<{ created: boolean; session: SessionStartedAnswer }> {
+  async initialize(
+    caller: Caller,
+    request: InitializeSessionDto,
+  ): Promise<{ created: boolean; session: SessionStartedAnswer }> {
     const answer = await this.money.hold({
       userId: caller.userId,
       sessionId: request.sessionId,

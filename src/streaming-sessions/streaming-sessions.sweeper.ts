@@ -1,4 +1,10 @@
-import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+} from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { PeriodicTask } from '../common/periodic-task.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -44,7 +50,9 @@ export class StreamingSessionsSweeper implements OnApplicationBootstrap, OnModul
   async sweep(): Promise<number> {
     let ended = 0;
     for (let batch = 0; batch < MAXIMUM_BATCHES; batch++) {
-      const stale = await this.database.rows<{ user_id: string; session_id: string }>(STALE_SESSIONS, [BATCH]);
+      const stale = await this.database.rows<{ user_id: string; session_id: string }>(STALE_SESSIONS, [
+        BATCH,
+      ]);
       const busy: typeof stale = [];
       for (const session of stale) {
         // SKIP LOCKED first: a busy user does not hold up the others, and two sweepers share the work.

@@ -102,7 +102,11 @@ export class UsageStatisticsService {
       userId,
     ]);
     if (!row?.known) throw new AccountNotFound();
-    return { userId, ...totals(row), recentActivity: row.recent.map((record) => UsageRecordDto.from(record)) };
+    return {
+      userId,
+      ...totals(row),
+      recentActivity: row.recent.map((record) => UsageRecordDto.from(record)),
+    };
   }
 
   /** @param top how many users `byUser` names */

@@ -1,14 +1,28 @@
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
 import { Body, Controller, Get, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiCreatedResponse, ApiExtraModels, ApiOkResponse, ApiOperation, ApiTags, getSchemaPath } from '@nestjs/swagger';
+import {
+  ApiCreatedResponse,
+  ApiExtraModels,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+  getSchemaPath,
+} from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { OwnRangeQueryDto, RangeQueryDto, RecordsQueryDto, RecordUsageDto, SystemStatsQueryDto, timeRange } from './dto/usage.requests.js';
+import {
+  OwnRangeQueryDto,
+  RangeQueryDto,
+  RecordsQueryDto,
+  RecordUsageDto,
+  SystemStatsQueryDto,
+  timeRange,
+} from './dto/usage.requests.js';
 import { SystemStatsDto, UsagePageDto, UsageRecordDto, UsageStatsDto } from './dto/usage.responses.js';
 import { UsageStatisticsService } from './usage-statistics.service.js';
 import { UsageService } from './usage.service.js';

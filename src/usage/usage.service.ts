@@ -33,7 +33,10 @@ export class UsageService {
       operation: request.operation,
       credits: request.credits,
       metadata: request.metadata ?? {},
-      idempotency: idempotencyOf(idempotencyScope(caller), 'record', key, { ...request, userId: caller.userId }),
+      idempotency: idempotencyOf(idempotencyScope(caller), 'record', key, {
+        ...request,
+        userId: caller.userId,
+      }),
     });
     switch (answer.outcome) {
       case 'ok':
@@ -80,7 +83,8 @@ export class UsageService {
     if (from !== null) records.andWhere('r.timestamp >= :from', { from });
     if (to !== null) records.andWhere('r.timestamp < :to', { to });
     if (query.service !== undefined) records.andWhere('r.service = :service', { service: query.service });
-    if (query.operation !== undefined) records.andWhere('r.operation = :operation', { operation: query.operation });
+    if (query.operation !== undefined)
+      records.andWhere('r.operation = :operation', { operation: query.operation });
     if (after !== undefined) {
       // By the record itself, whose time has microseconds that a JSON time does not show.
       records.andWhere(

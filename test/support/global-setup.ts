@@ -3,19 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { createEmbeddedDatabase, migrate } from '../../src/database/open-database.js';
+import { createEmbeddedDatabase, migrate, type ServerLogin } from '../../src/database/open-database.js';
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
-
-export interface TestServer {
-  host: string;
-  port: number;
-  user: string;
-  password: string;
-}
 
 declare module 'vitest' {
   interface ProvidedContext {
-    server: TestServer;
+    server: ServerLogin;
   }
 }
 
@@ -37,11 +30,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
           settings: { fsync: 'off', full_page_writes: 'off', max_connections: '300' },
         })
       : undefined;
-  const server = embedded ?? fromUrl(given as string);
+  const server: ServerLogin = embedded ?? fromUrl(given as string);
   await dropTemplate(server);
   const { ownerUrl } = await createEmbeddedDatabase(server, TEMPLATE);
   const limits = { poolSize: 2, statementTimeoutMilliseconds: 60_000, connectTimeoutMilliseconds: 5000 };
-  await migrate({ ...limits, url: undefined, migrationUrl: undefined, embeddedDirectory: '' }, ownerUrl, 'accounting_app');
+  await migrate(
+    { ...limits, url: undefined, migrationUrl: undefined, embeddedDirectory: '' },
+    ownerUrl,
+    'accounting_app',
+  );
   const { host, port, user, password } = server;
   project.provide('server', { host, port, user, password });
   return async () => {
@@ -50,18 +47,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-function fromUrl(text: string): TestServer {
+function fromUrl(text: string): ServerLogin {
   const { hostname, port, username, password } = new URL(text);
   return { host: hostname, port: Number(port || 5432), user: username, password };
 }
 
-async function dropTemplate(server: TestServer): Promise<void> {
+async function dropTemplate(server: ServerLogin): Promise<void> {
   const client = new pg.Client({ ...connection(server), database: 'postgres' });
   await client.connect();
   await client.query(`DROP DATABASE IF EXISTS ${TEMPLATE} WITH (FORCE)`);
   await client.end();
 }
 
-function connection({ host, port, user, password }: TestServer) {
+function connection({ host, port, user, password }: ServerLogin) {
   return { host, port, user, password };
 }

@@ -52,6 +52,8 @@ export async function startService(env: Record<string, string> = {}): Promise<Te
   await admin.connect();
   await admin.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
   const owner = new pg.Pool({ ...server, database: name, max: 5 });
+  // Its connections may still be closing when the database is dropped.
+  owner.on('error', () => undefined);
   const service = await startOn(embeddedUrls(server, name).url, owner, env);
   return {
     ...service,

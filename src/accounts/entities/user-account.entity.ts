@@ -6,7 +6,12 @@ import { Check, Column, Entity, PrimaryColumn, Unique } from 'typeorm';
 @Check('ck_user_accounts_role', `role IN ('user', 'supervisor', 'admin')`)
 export class UserAccount {
   /** The token's `sub`. */
-  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_user_accounts' })
+  @PrimaryColumn({
+    name: 'user_id',
+    type: 'varchar',
+    length: 50,
+    primaryKeyConstraintName: 'pk_user_accounts',
+  })
   userId: string;
 
   @Column({ type: 'varchar', length: 255 })

@@ -31,7 +31,9 @@ export class ServiceError extends Error {
 /** 400: the request is not of the documented form; `errors` names each field. */
 export class ValidationError extends ServiceError {
   constructor(errors: FieldError[]) {
-    super(400, 'validation.failed', errors.map((error) => `${error.field}: ${error.message}`).join('; '), { errors });
+    super(400, 'validation.failed', errors.map((error) => `${error.field}: ${error.message}`).join('; '), {
+      errors,
+    });
   }
 }
 
@@ -54,8 +56,13 @@ export class AccountNotFound extends ServiceError {
 /** 503: the database or a place in its pool could not be had; nothing was done. */
 export class ServiceUnavailable extends ServiceError {
   constructor() {
-    super(503, 'service.unavailable', 'The service cannot reach its database right now; nothing was changed by this attempt or a retry will tell', {
-      retryAfterSeconds: 1,
-    });
+    super(
+      503,
+      'service.unavailable',
+      'The service cannot reach its database right now; nothing was changed by this attempt or a retry will tell',
+      {
+        retryAfterSeconds: 1,
+      },
+    );
   }
 }

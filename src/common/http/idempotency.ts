@@ -19,7 +19,9 @@ export const IdempotencyKey = createParamDecorator((_: unknown, context: Executi
   if (header === undefined) return null;
   const key = String(header);
   if (!PRINTABLE.test(key)) {
-    throw new ValidationError([{ field: 'Idempotency-Key', message: 'must be 1 to 255 printable characters' }]);
+    throw new ValidationError([
+      { field: 'Idempotency-Key', message: 'must be 1 to 255 printable characters' },
+    ]);
   }
   return key;
 });
@@ -42,9 +44,16 @@ export const ApiIdempotent = () =>
  *
  * @param content everything that makes the request what it is; key order does not matter
  */
-export function idempotencyOf(callerId: string, operation: string, key: string | null, content: object): Idempotency {
+export function idempotencyOf(
+  callerId: string,
+  operation: string,
+  key: string | null,
+  content: object,
+): Idempotency {
   if (key === null) return { callerId, key, hash: null };
-  const hash = createHash('sha256').update(`${operation}\n${canonicalJson(content)}`).digest();
+  const hash = createHash('sha256')
+    .update(`${operation}\n${canonicalJson(content)}`)
+    .digest();
   return { callerId, key, hash };
 }
 

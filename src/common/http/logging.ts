@@ -13,7 +13,13 @@ export function createLogger(level: string): Logger {
 }
 
 /** Parts of Nest that tell at every start what the code says already. */
-const CHATTY = new Set<unknown>(['InstanceLoader', 'RoutesResolver', 'RouterExplorer', 'NestFactory', 'NestApplication']);
+const CHATTY = new Set<unknown>([
+  'InstanceLoader',
+  'RoutesResolver',
+  'RouterExplorer',
+  'NestFactory',
+  'NestApplication',
+]);
 
 /** Nest's own messages in the same form. */
 export class NestLogger implements LoggerService {
@@ -26,7 +32,11 @@ export class NestLogger implements LoggerService {
   verbose = (message: unknown, context?: string) => this.write('trace', message, context);
   fatal = (message: unknown, context?: string) => this.write('fatal', message, context);
 
-  private write(level: 'info' | 'error' | 'warn' | 'debug' | 'trace' | 'fatal', message: unknown, context: unknown): void {
+  private write(
+    level: 'info' | 'error' | 'warn' | 'debug' | 'trace' | 'fatal',
+    message: unknown,
+    context: unknown,
+  ): void {
     if (typeof message === 'object' && message !== null) this.logger[level]({ context, ...message });
     else this.logger[level]({ context }, String(message));
   }
@@ -68,7 +78,10 @@ function requestFacts(request: IncomingMessage, response: ServerResponse): objec
 }
 
 function pathOf(request: IncomingMessage): string {
-  return ((request as { originalUrl?: string }).originalUrl ?? request.url ?? '').split('?')[0]?.slice(0, 200) ?? '';
+  return (
+    ((request as { originalUrl?: string }).originalUrl ?? request.url ?? '').split('?')[0]?.slice(0, 200) ??
+    ''
+  );
 }
 
 function isHealth(request: IncomingMessage): boolean {

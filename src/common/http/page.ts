@@ -16,12 +16,18 @@ export class PageQueryDto {
   })
   limit: number = DEFAULT_PAGE_SIZE;
 
-  @ApiProperty({ required: false, description: '`nextCursor` of the page before', maxLength: 40, example: 'MTIz' })
+  @ApiProperty({
+    required: false,
+    description: '`nextCursor` of the page before',
+    maxLength: 40,
+    example: 'MTIz',
+  })
   @ValidateIf((_, value) => value !== undefined)
   @ValidateBy({
     name: 'cursor',
     validator: {
-      validate: (value) => typeof value === 'string' && CURSOR.test(value) && decodeCursor(value) !== undefined,
+      validate: (value) =>
+        typeof value === 'string' && CURSOR.test(value) && decodeCursor(value) !== undefined,
       defaultMessage: () => 'must be the nextCursor of an earlier answer',
     },
   })

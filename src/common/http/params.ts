@@ -14,7 +14,9 @@ class RowIdPipe implements PipeTransform<unknown, number> {
   transform(value: unknown): number {
     const id = typeof value === 'string' && /^[1-9]\d{0,15}$/.test(value) ? Number(value) : NaN;
     if (!Number.isSafeInteger(id)) {
-      throw new ValidationError([{ field: 'id', message: 'must be a whole number from 1 to 9007199254740991' }]);
+      throw new ValidationError([
+        { field: 'id', message: 'must be a whole number from 1 to 9007199254740991' },
+      ]);
     }
     return id;
   }
@@ -25,4 +27,3 @@ export const UserIdParam = () => Param('userId', new UserIdPipe());
 
 /** `:id` of a path. */
 export const IdParam = () => Param('id', new RowIdPipe());
-

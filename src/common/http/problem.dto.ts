@@ -1,11 +1,20 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiExtraModels, ApiProperty, ApiPropertyOptional, ApiResponse, getSchemaPath } from '@nestjs/swagger';
+import {
+  ApiExtraModels,
+  ApiProperty,
+  ApiPropertyOptional,
+  ApiResponse,
+  getSchemaPath,
+} from '@nestjs/swagger';
 
 export class FieldErrorDto {
   @ApiProperty({ description: 'Name of the field, with its path', example: 'credits' })
   field: string;
 
-  @ApiProperty({ description: 'What is wrong with it', example: 'must be a whole number from 1 to 1000000000000' })
+  @ApiProperty({
+    description: 'What is wrong with it',
+    example: 'must be a whole number from 1 to 1000000000000',
+  })
   message: string;
 }
 
@@ -29,7 +38,10 @@ export class ProblemDto {
   @ApiProperty({ description: 'What went wrong, for programs; stable', example: 'credits.insufficient' })
   code: string;
 
-  @ApiProperty({ description: 'The id this request has in the logs', example: '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d' })
+  @ApiProperty({
+    description: 'The id this request has in the logs',
+    example: '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d',
+  })
   requestId: string;
 
   @ApiPropertyOptional({ type: () => [FieldErrorDto], description: 'The fields at fault' })
@@ -60,16 +72,66 @@ interface Example {
 }
 
 const EXAMPLES: Record<number, Example> = {
-  400: { title: 'Bad Request', code: 'validation.failed', detail: 'credits: must be a whole number', description: 'The request is not of the documented form; `errors` names the fields' },
-  401: { title: 'Unauthorized', code: 'auth.token_required', detail: 'Authentication token required', description: 'No token, or one that is not acceptable' },
-  402: { title: 'Payment Required', code: 'credits.insufficient', detail: 'Insufficient credits', description: 'Too few credits; nothing was changed' },
-  403: { title: 'Forbidden', code: 'auth.role_required', detail: 'Supervisor access required', description: 'The caller may not do this' },
-  404: { title: 'Not Found', code: 'account.not_found', detail: 'User account not found', description: 'There is none, or none that the caller may know of' },
-  409: { title: 'Conflict', code: 'session.conflict', detail: 'This session id is in use with other content', description: 'It does not fit the present state; nothing was changed' },
-  413: { title: 'Payload Too Large', code: 'request.too_large', detail: 'The body is larger than 100 kB', description: 'The body is too large' },
-  422: { title: 'Unprocessable Entity', code: 'idempotency.mismatch', detail: 'This Idempotency-Key was used with another request', description: 'Well-formed, but refused by a rule' },
-  429: { title: 'Too Many Requests', code: 'rate_limit.exceeded', detail: 'Too many requests', description: 'The rate limit is used up; come back after `Retry-After` seconds' },
-  503: { title: 'Service Unavailable', code: 'service.unavailable', detail: 'The service cannot reach its database right now', description: 'The database cannot be reached; nothing half-done; come back after `Retry-After` seconds' },
+  400: {
+    title: 'Bad Request',
+    code: 'validation.failed',
+    detail: 'credits: must be a whole number',
+    description: 'The request is not of the documented form; `errors` names the fields',
+  },
+  401: {
+    title: 'Unauthorized',
+    code: 'auth.token_required',
+    detail: 'Authentication token required',
+    description: 'No token, or one that is not acceptable',
+  },
+  402: {
+    title: 'Payment Required',
+    code: 'credits.insufficient',
+    detail: 'Insufficient credits',
+    description: 'Too few credits; nothing was changed',
+  },
+  403: {
+    title: 'Forbidden',
+    code: 'auth.role_required',
+    detail: 'Supervisor access required',
+    description: 'The caller may not do this',
+  },
+  404: {
+    title: 'Not Found',
+    code: 'account.not_found',
+    detail: 'User account not found',
+    description: 'There is none, or none that the caller may know of',
+  },
+  409: {
+    title: 'Conflict',
+    code: 'session.conflict',
+    detail: 'This session id is in use with other content',
+    description: 'It does not fit the present state; nothing was changed',
+  },
+  413: {
+    title: 'Payload Too Large',
+    code: 'request.too_large',
+    detail: 'The body is larger than 100 kB',
+    description: 'The body is too large',
+  },
+  422: {
+    title: 'Unprocessable Entity',
+    code: 'idempotency.mismatch',
+    detail: 'This Idempotency-Key was used with another request',
+    description: 'Well-formed, but refused by a rule',
+  },
+  429: {
+    title: 'Too Many Requests',
+    code: 'rate_limit.exceeded',
+    detail: 'Too many requests',
+    description: 'The rate limit is used up; come back after `Retry-After` seconds',
+  },
+  503: {
+    title: 'Service Unavailable',
+    code: 'service.unavailable',
+    detail: 'The service cannot reach its database right now',
+    description: 'The database cannot be reached; nothing half-done; come back after `Retry-After` seconds',
+  },
 };
 
 /** Documents error answers with their schema and an example each. */
@@ -84,7 +146,9 @@ export function ApiProblems(...statuses: number[]): MethodDecorator & ClassDecor
         status,
         description,
         ...(retry
-          ? { headers: { 'Retry-After': { description: 'Seconds', schema: { type: 'integer', minimum: 1 } } } }
+          ? {
+              headers: { 'Retry-After': { description: 'Seconds', schema: { type: 'integer', minimum: 1 } } },
+            }
           : {}),
         content: {
           'application/problem+json': {

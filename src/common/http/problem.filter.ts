@@ -84,8 +84,13 @@ function fromHttpStatus(status: number, message: string): ServiceError {
       errors: [{ field: /path|URI/i.test(detail) ? 'path' : 'body', message: detail }],
     });
   }
-  if (status === 413) return new ServiceError(413, 'request.too_large', 'The body is larger than 100 kB', {
+  if (status === 413)
+    return new ServiceError(413, 'request.too_large', 'The body is larger than 100 kB', {
       errors: [{ field: 'body', message: 'must be at most 100 kB' }],
     });
-  return new ServiceError(status, FRAMEWORK_CODES[status] ?? `http.${status}`, message || (STATUS_CODES[status] ?? 'Error'));
+  return new ServiceError(
+    status,
+    FRAMEWORK_CODES[status] ?? `http.${status}`,
+    message || (STATUS_CODES[status] ?? 'Error'),
+  );
 }

@@ -31,7 +31,8 @@ export function createDocument(app: INestApplication): OpenAPIObject {
         type: 'apiKey',
         in: 'header',
         name: 'X-Internal-API-Key',
-        description: 'A trusted service; it names the user in `userId` or forwards the user’s token beside it',
+        description:
+          'A trusted service; it names the user in `userId` or forwards the user’s token beside it',
       },
       'internal',
     );

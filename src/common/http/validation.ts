@@ -22,7 +22,9 @@ export class RequestValidationPipe extends ValidationPipe {
   }
 
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
-    if (metadata.type !== 'body') return super.transform(value, metadata) as Promise<unknown>;
+    // Parts of the path have pipes of their own, which must see the text: this one would make a number of it first.
+    if (metadata.type === 'param' || metadata.type === 'custom') return value;
+    if (metadata.type === 'query') return super.transform(value, metadata) as Promise<unknown>;
     // No body at all is an empty object: what is required is then named field by field.
     const body = value ?? {};
     if (typeof body !== 'object' || Array.isArray(body)) {

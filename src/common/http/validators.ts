@@ -35,10 +35,19 @@ function Rule(name: string, problem: (value: unknown, owner: object) => Problem)
 }
 
 /** Optional means: may be left out. null is a value, and none of ours unless a field says so. */
-function Field(options: FieldOptions, schema: ApiPropertyOptions, ...rules: PropertyDecorator[]): PropertyDecorator {
+function Field(
+  options: FieldOptions,
+  schema: ApiPropertyOptions,
+  ...rules: PropertyDecorator[]
+): PropertyDecorator {
   const required = options.required ?? true;
   return applyDecorators(
-    ApiProperty({ ...schema, required, description: options.description, example: options.example } as ApiPropertyOptions),
+    ApiProperty({
+      ...schema,
+      required,
+      description: options.description,
+      example: options.example,
+    } as ApiPropertyOptions),
     ...(required ? [] : [ValidateIf((_, value) => value !== undefined)]),
     ...rules,
   );
@@ -48,7 +57,13 @@ function Field(options: FieldOptions, schema: ApiPropertyOptions, ...rules: Prop
 export function IntegerField(minimum: number, maximum: number, options: FieldOptions & { default?: number }) {
   return Field(
     options,
-    { type: 'integer', format: 'int64', minimum, maximum, ...(options.default === undefined ? {} : { default: options.default }) },
+    {
+      type: 'integer',
+      format: 'int64',
+      minimum,
+      maximum,
+      ...(options.default === undefined ? {} : { default: options.default }),
+    },
     Rule('integer', (value) => integerProblem(value, minimum, maximum)),
   );
 }
@@ -89,8 +104,11 @@ export function WholeTokensField(
       description: options.description,
       example: options.example,
     }),
-    Rule('wholeTokens', (value, owner) =>
-      (value === undefined ? undefined : integerProblem(value, minimum, MAXIMUM_TOKENS)) ?? together(owner as never),
+    Rule(
+      'wholeTokens',
+      (value, owner) =>
+        (value === undefined ? undefined : integerProblem(value, minimum, MAXIMUM_TOKENS)) ??
+        together(owner as never),
     ),
   );
 }
@@ -134,8 +152,11 @@ export function EmailField(options: FieldOptions) {
   return Field(
     options,
     { type: 'string', format: 'email', minLength: 3, maxLength: 255 },
-    Rule('email', (value) =>
-      idProblem(value, 255) ?? (/^[^\s@]+@[^\s@]+$/.test(value as string) ? undefined : 'must be an e-mail address'),
+    Rule(
+      'email',
+      (value) =>
+        idProblem(value, 255) ??
+        (/^[^\s@]+@[^\s@]+$/.test(value as string) ? undefined : 'must be an e-mail address'),
     ),
   );
 }
@@ -200,11 +221,16 @@ function isRealDay(day: string): boolean {
   return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day);
 }
 
-export function TimeField(options: FieldOptions & { allowDate?: boolean; problem?: (time: string) => Problem }) {
+export function TimeField(
+  options: FieldOptions & { allowDate?: boolean; problem?: (time: string) => Problem },
+) {
   return Field(
     options,
     { type: 'string', ...(options.allowDate ? {} : { format: 'date-time' }), maxLength: 40 },
-    Rule('time', (value) => timeProblem(value, options.allowDate ?? false) ?? options.problem?.(value as string)),
+    Rule(
+      'time',
+      (value) => timeProblem(value, options.allowDate ?? false) ?? options.problem?.(value as string),
+    ),
   );
 }
 
@@ -224,7 +250,9 @@ function metadataProblem(value: unknown): Problem {
   if (!isStorableJson(value, METADATA_DEPTH)) {
     return `must be nested at most ${METADATA_DEPTH} deep and contain no NUL or broken characters`;
   }
-  return Buffer.byteLength(JSON.stringify(value)) <= METADATA_BYTES ? undefined : `must be at most ${METADATA_BYTES} bytes`;
+  return Buffer.byteLength(JSON.stringify(value)) <= METADATA_BYTES
+    ? undefined
+    : `must be at most ${METADATA_BYTES} bytes`;
 }
 
 function isStorableJson(value: unknown, depth: number): boolean {

@@ -82,11 +82,19 @@ export class DeductCreditsDto {
   @IntegerField(1, MAXIMUM_CREDITS, { description: 'How many', example: 5 })
   credits: number;
 
-  @TextField(NOTES_LENGTH, { minimumLength: 1, description: 'Why, for the ledger', example: 'Correction of ticket 42' })
+  @TextField(NOTES_LENGTH, {
+    minimumLength: 1,
+    description: 'Why, for the ledger',
+    example: 'Correction of ticket 42',
+  })
   notes: string;
 }
 
 export class RevokeAllocationDto {
-  @TextField(NOTES_LENGTH, { description: 'Why, for the ledger', example: 'Given by mistake', required: false })
+  @TextField(NOTES_LENGTH, {
+    description: 'Why, for the ledger',
+    example: 'Given by mistake',
+    required: false,
+  })
   notes?: string;
 }

@@ -21,8 +21,13 @@ export class ActiveAllocationDto {
 
 export class BalanceDto {
   @ApiProperty({ example: 'alice' }) userId: string;
-  @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now', example: 996 }) totalCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions, not in totalCredits', example: 4 })
+  @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now', example: 996 })
+  totalCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Credits held by active sessions, not in totalCredits',
+    example: 4,
+  })
   heldCredits: number;
   @ApiProperty({
     type: () => [ActiveAllocationDto],
@@ -39,8 +44,10 @@ export class CheckCreditsAnswerDto {
 
 export class QuoteDto {
   @ApiProperty({ example: 'anthropic.claude-3-sonnet-20240229-v1:0' }) modelId: string;
-  @ApiProperty({ ...CREDITS, description: 'What the call would cost, rounded up once', example: 3 }) credits: number;
-  @ApiProperty({ description: 'Blended price, credits per 1,000 tokens', example: '3' }) pricePerThousandTokens: string;
+  @ApiProperty({ ...CREDITS, description: 'What the call would cost, rounded up once', example: 3 })
+  credits: number;
+  @ApiProperty({ description: 'Blended price, credits per 1,000 tokens', example: '3' })
+  pricePerThousandTokens: string;
   @ApiProperty({ type: 'string', nullable: true, description: 'null: the blended price', example: null })
   pricePerThousandInputTokens: string | null;
   @ApiProperty({ type: 'string', nullable: true, description: 'null: the blended price', example: null })
@@ -106,12 +113,19 @@ export class DeductionDto {
 export class LedgerEntryDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({ enum: LEDGER_KINDS, example: 'hold' }) kind: LedgerKind;
-  @ApiProperty({ type: 'integer', format: 'int64', description: 'Into the lot (+) or out of it (−)', example: -4 })
+  @ApiProperty({
+    type: 'integer',
+    format: 'int64',
+    description: 'Into the lot (+) or out of it (−)',
+    example: -4,
+  })
   credits: number;
-  @ApiProperty({ ...CREDITS, description: 'Available credits after this entry', example: 996 }) balanceAfter: number;
+  @ApiProperty({ ...CREDITS, description: 'Available credits after this entry', example: 996 })
+  balanceAfter: number;
   @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
   @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
-  @ApiProperty({ ...ID, nullable: true, description: 'The usage record', example: null }) usageId: number | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'The usage record', example: null }) usageId:
+    number | null;
   @ApiProperty({ description: 'Who did it: a user, or service:…', example: 'alice' }) actor: string;
   @ApiProperty({ type: 'string', nullable: true, example: null }) notes: string | null;
   @ApiProperty(TIME) createdAt: string;
@@ -150,5 +164,6 @@ export class AuditDifferenceDto {
 export class AuditDto {
   @ApiProperty({ description: 'No difference was found', example: true }) ok: boolean;
   @ApiProperty({ ...CREDITS, example: 1 }) usersChecked: number;
-  @ApiProperty({ type: () => [AuditDifferenceDto], description: 'The first 1,000' }) differences: AuditDifferenceDto[];
+  @ApiProperty({ type: () => [AuditDifferenceDto], description: 'The first 1,000' })
+  differences: AuditDifferenceDto[];
 }

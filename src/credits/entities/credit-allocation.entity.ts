@@ -6,7 +6,12 @@ import { bigintTransformer } from '../../common/database/transformers.js';
 @Index('idx_credit_user_expiry', ['userId', 'expiresAt'])
 @Check('ck_credit_allocations_remaining', 'remaining_credits BETWEEN 0 AND total_credits')
 export class CreditAllocation {
-  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_credit_allocations' })
+  @PrimaryColumn({
+    name: 'user_id',
+    type: 'varchar',
+    length: 50,
+    primaryKeyConstraintName: 'pk_credit_allocations',
+  })
   userId: string;
 
   @PrimaryColumn({

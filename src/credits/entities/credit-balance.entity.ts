@@ -5,7 +5,12 @@ import { bigintTransformer } from '../../common/database/transformers.js';
 @Entity('credit_balances')
 @Check('ck_credit_balances_limit', 'available + held <= 9007199254740991')
 export class CreditBalance {
-  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_credit_balances' })
+  @PrimaryColumn({
+    name: 'user_id',
+    type: 'varchar',
+    length: 50,
+    primaryKeyConstraintName: 'pk_credit_balances',
+  })
   userId: string;
 
   /** Credits in lots, those included that have expired and are not yet written off. */

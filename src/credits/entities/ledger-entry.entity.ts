@@ -1,17 +1,34 @@
 import { Check, Column, Entity, PrimaryColumn } from 'typeorm';
 import { bigintTransformer } from '../../common/database/transformers.js';
 
-export const LEDGER_KINDS = ['allocation', 'hold', 'refund', 'charge', 'deduction', 'revocation', 'expiry'] as const;
+export const LEDGER_KINDS = [
+  'allocation',
+  'hold',
+  'refund',
+  'charge',
+  'deduction',
+  'revocation',
+  'expiry',
+] as const;
 export type LedgerKind = (typeof LEDGER_KINDS)[number];
 
 /** One change of one lot. Append-only: the database refuses UPDATE, DELETE and TRUNCATE. */
 @Entity('credit_ledger')
 @Check('ck_credit_ledger_balance', 'balance_after >= 0')
 export class LedgerEntry {
-  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_credit_ledger' })
+  @PrimaryColumn({
+    name: 'user_id',
+    type: 'varchar',
+    length: 50,
+    primaryKeyConstraintName: 'pk_credit_ledger',
+  })
   userId: string;
 
-  @PrimaryColumn({ type: 'bigint', primaryKeyConstraintName: 'pk_credit_ledger', transformer: bigintTransformer })
+  @PrimaryColumn({
+    type: 'bigint',
+    primaryKeyConstraintName: 'pk_credit_ledger',
+    transformer: bigintTransformer,
+  })
   id: number;
 
   @Column({ type: 'varchar', length: 20 })

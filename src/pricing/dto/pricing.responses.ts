@@ -9,7 +9,8 @@ const optionalDecimal = (description: string) =>
 export class PricingRuleDto {
   @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, example: 1 }) id: number;
   @ApiProperty({ example: MODEL }) modelId: string;
-  @ApiProperty({ description: 'Blended price, credits per 1,000 tokens', example: '3' }) pricePerThousandTokens: string;
+  @ApiProperty({ description: 'Blended price, credits per 1,000 tokens', example: '3' })
+  pricePerThousandTokens: string;
   @ApiProperty(optionalDecimal('Price of input; null: the blended price'))
   pricePerThousandInputTokens: string | null;
   @ApiProperty(optionalDecimal('Price of output; null: the blended price'))
@@ -25,7 +26,12 @@ export class PricingRuleDto {
   @ApiProperty(optionalDecimal('Provider cost of cached input; null: unknown'))
   providerCostPerThousandCachedInputTokens: string | null;
   @ApiProperty({ ...TIME, description: 'Applies from this instant' }) effectiveFrom: string;
-  @ApiProperty({ ...TIME, nullable: true, example: null, description: 'Applies until before this instant; null: for ever' })
+  @ApiProperty({
+    ...TIME,
+    nullable: true,
+    example: null,
+    description: 'Applies until before this instant; null: for ever',
+  })
   effectiveTo: string | null;
   @ApiProperty({ description: 'Who made it', example: 'root' }) createdBy: string;
 
@@ -59,6 +65,9 @@ export class ModelPricingDto {
   current: PricingRuleDto | null;
   @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules yet to come, the next one first' })
   upcoming: PricingRuleDto[];
-  @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules that have ended, the last one first; at most 200' })
+  @ApiProperty({
+    type: () => [PricingRuleDto],
+    description: 'Rules that have ended, the last one first; at most 200',
+  })
   history: PricingRuleDto[];
 }

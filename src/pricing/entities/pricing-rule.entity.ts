@@ -10,7 +10,10 @@ const PRICE = { type: 'numeric', precision: 30, scale: 18, transformer: decimalT
 @Entity('pricing_rules')
 @Index('idx_pricing_model_from', ['modelId', 'effectiveFrom'])
 @Check('ck_pricing_rules_period', 'effective_to > effective_from')
-@Exclusion('ex_pricing_rules_period', 'USING gist (model_id WITH =, tstzrange(effective_from, effective_to) WITH &&)')
+@Exclusion(
+  'ex_pricing_rules_period',
+  'USING gist (model_id WITH =, tstzrange(effective_from, effective_to) WITH &&)',
+)
 export class PricingRule {
   @PrimaryGeneratedColumn('identity', {
     type: 'bigint',

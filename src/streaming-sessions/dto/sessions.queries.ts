@@ -13,6 +13,9 @@ export class ListSessionsQueryDto {
 }
 
 export class ActiveSessionsQueryDto extends ListSessionsQueryDto {
-  @UserIdField({ description: 'The user, named by a trusted service that forwards no token', required: false })
+  @UserIdField({
+    description: 'The user, named by a trusted service that forwards no token',
+    required: false,
+  })
   userId?: string;
 }

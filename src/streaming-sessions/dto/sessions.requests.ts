@@ -72,7 +72,12 @@ export class FinalizeSessionDto {
   @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
   cachedInputTokens?: number;
 
-  @BooleanField({ description: 'Whether the stream ended well', example: true, required: false, default: true })
+  @BooleanField({
+    description: 'Whether the stream ended well',
+    example: true,
+    required: false,
+    default: true,
+  })
   success: boolean = true;
 
   @DecimalField({
@@ -97,7 +102,11 @@ export class AbortSessionDto {
   @IdField(SESSION_ID_LENGTH, SESSION)
   sessionId: string;
 
-  @TokensField({ description: 'Tokens generated; left out: the last progress', example: 120, required: false })
+  @TokensField({
+    description: 'Tokens generated; left out: the last progress',
+    example: 120,
+    required: false,
+  })
   tokensGenerated?: number;
 
   @UserIdField(ON_BEHALF)

@@ -1,6 +1,10 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { isoTime } from '../../credits/dto/credits.responses.js';
-import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../../credits/money-functions.js';
+import type {
+  ProgressAnswer,
+  SessionStartedAnswer,
+  SettlementAnswer,
+} from '../../credits/money-functions.js';
 import type { StreamingSession } from '../entities/streaming-session.entity.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
@@ -19,8 +23,13 @@ export class SessionStartedDto {
   @ApiProperty({ enum: STATUSES, example: 'active' }) status: 'active' | 'completed' | 'failed';
   @ApiProperty(TIME) startedAt: string;
   @ApiProperty({ ...TIME, description: 'End of the lease; progress renews it' }) expiresAt: string;
-  @ApiProperty({ ...CREDITS, description: 'Available credits after the hold', example: 996 }) remainingCredits: number;
-  @ApiProperty({ enum: ['rule', 'default', 'fallback'], description: 'Where the price is from', example: 'default' })
+  @ApiProperty({ ...CREDITS, description: 'Available credits after the hold', example: 996 })
+  remainingCredits: number;
+  @ApiProperty({
+    enum: ['rule', 'default', 'fallback'],
+    description: 'Where the price is from',
+    example: 'default',
+  })
   pricingSource: string;
 
   static from(answer: SessionStartedAnswer): SessionStartedDto {
@@ -43,14 +52,19 @@ export class SessionStartedDto {
 export class SessionProgressDto {
   @ApiProperty({ example: 'session-1' }) sessionId: string;
   @ApiProperty({ enum: STATUSES, example: 'active' }) status: string;
-  @ApiProperty({ ...CREDITS, description: 'The most tokens reported so far', example: 500 }) tokensGenerated: number;
+  @ApiProperty({ ...CREDITS, description: 'The most tokens reported so far', example: 500 })
+  tokensGenerated: number;
   @ApiProperty({ ...CREDITS, description: 'What they cost', example: 2 }) usedCredits: number;
   @ApiProperty({ ...CREDITS, description: 'What is held', example: 4 }) allocatedCredits: number;
-  @ApiProperty({ description: 'The user cannot hold what the stream will soon need: stop it', example: false })
+  @ApiProperty({
+    description: 'The user cannot hold what the stream will soon need: stop it',
+    example: false,
+  })
   shouldStop: boolean;
   @ApiProperty({
     ...CREDITS,
-    description: 'The most tokens the hold and the balance pay for, in the unit of the estimate (10^9 at the most)',
+    description:
+      'The most tokens the hold and the balance pay for, in the unit of the estimate (10^9 at the most)',
     example: 333333,
   })
   maxAffordableTokens: number;
@@ -77,7 +91,11 @@ export class SessionSettledDto {
   @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 3 }) actualCredits: number;
   @ApiProperty({ ...CREDITS, description: 'Given back out of the hold', example: 1 }) refund: number;
   @ApiProperty({ ...CREDITS, description: 'Cost beyond the hold', example: 0 }) overage: number;
-  @ApiProperty({ ...CREDITS, description: 'The part of it that nobody could pay, kept for review', example: 0 })
+  @ApiProperty({
+    ...CREDITS,
+    description: 'The part of it that nobody could pay, kept for review',
+    example: 0,
+  })
   uncollected: number;
   @ApiProperty({ description: 'It came after the lease had ended', example: false }) late: boolean;
 
@@ -98,7 +116,8 @@ export class SessionSettledDto {
 export class SessionAbortedDto {
   @ApiProperty({ example: 'session-1' }) sessionId: string;
   @ApiProperty({ enum: ['aborted'], example: 'aborted' }) status: 'aborted';
-  @ApiProperty({ ...CREDITS, description: 'What was generated until then cost', example: 1 }) partialCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'What was generated until then cost', example: 1 })
+  partialCredits: number;
   @ApiProperty({ ...CREDITS, example: 3 }) refund: number;
   @ApiProperty({ ...CREDITS, example: 0 }) overage: number;
   @ApiProperty({ ...CREDITS, example: 0 }) uncollected: number;

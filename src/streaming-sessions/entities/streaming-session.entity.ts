@@ -8,7 +8,12 @@ const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
 @Index('idx_streaming_user_status', ['userId', 'status', 'startedAt'], { where: `status = 'active'` })
 @Check('ck_sessions_status', `status IN ('active', 'completed', 'failed')`)
 export class StreamingSession {
-  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_streaming_sessions' })
+  @PrimaryColumn({
+    name: 'user_id',
+    type: 'varchar',
+    length: 50,
+    primaryKeyConstraintName: 'pk_streaming_sessions',
+  })
   userId: string;
 
   /** The caller's id of the stream, unique per user. */

@@ -20,13 +20,20 @@ export class RecordUsageDto {
   @IdField(SERVICE_LENGTH, { description: 'What was used', example: 'embeddings' })
   service: string;
 
-  @IdField(ID_LENGTH, { description: 'What was done with it, or the model', example: 'text-embedding-3-small' })
+  @IdField(ID_LENGTH, {
+    description: 'What was done with it, or the model',
+    example: 'text-embedding-3-small',
+  })
   operation: string;
 
   @IntegerField(0, MAXIMUM_CREDITS, { description: 'Credits, settled elsewhere', example: 12 })
   credits: number;
 
-  @MetadataField({ description: 'Anything worth keeping, at most 16 kB', example: { documents: 3 }, required: false })
+  @MetadataField({
+    description: 'Anything worth keeping, at most 16 kB',
+    example: { documents: 3 },
+    required: false,
+  })
   metadata?: Record<string, unknown>;
 
   @TimeField({
@@ -34,21 +41,33 @@ export class RecordUsageDto {
     example: '2026-11-21T12:00:00Z',
     required: false,
     problem: (time) =>
-      Date.parse(time) <= Date.now() + FUTURE_TOLERANCE_MILLISECONDS ? undefined : 'must not lie in the future',
+      Date.parse(time) <= Date.now() + FUTURE_TOLERANCE_MILLISECONDS
+        ? undefined
+        : 'must not lie in the future',
   })
   timestamp?: string;
 
-  @UserIdField({ description: 'The user, named by a trusted service that forwards no token', required: false })
+  @UserIdField({
+    description: 'The user, named by a trusted service that forwards no token',
+    required: false,
+  })
   userId?: string;
 }
 
-const START = { description: 'From this day (UTC) or instant on', example: '2026-11-01', required: false } as const;
+const START = {
+  description: 'From this day (UTC) or instant on',
+  example: '2026-11-01',
+  required: false,
+} as const;
 const END = {
   description: 'Up to and including this day (UTC) or instant',
   example: '2026-11-30',
   required: false,
 } as const;
-const ON_BEHALF = { description: 'The user, named by a trusted service that forwards no token', required: false };
+const ON_BEHALF = {
+  description: 'The user, named by a trusted service that forwards no token',
+  required: false,
+};
 
 /** A range of time with both ends included; a missing end is open. */
 export class RangeQueryDto {
@@ -65,7 +84,11 @@ export class OwnRangeQueryDto extends RangeQueryDto {
 }
 
 export class SystemStatsQueryDto extends RangeQueryDto {
-  @IntegerQuery(1, 1000, { description: 'Users in byUser, those with the most credits', example: 100, default: 100 })
+  @IntegerQuery(1, 1000, {
+    description: 'Users in byUser, those with the most credits',
+    example: 100,
+    default: 100,
+  })
   top: number = 100;
 }
 
@@ -79,7 +102,11 @@ export class RecordsQueryDto extends PageQueryDto {
   @IdField(SERVICE_LENGTH, { description: 'Only this service', example: 'chat-streaming', required: false })
   service?: string;
 
-  @IdField(ID_LENGTH, { description: 'Only this operation', example: 'anthropic.claude-instant-v1', required: false })
+  @IdField(ID_LENGTH, {
+    description: 'Only this operation',
+    example: 'anthropic.claude-instant-v1',
+    required: false,
+  })
   operation?: string;
 }
 

@@ -17,7 +17,11 @@ export class UsageRecordDto {
   @ApiProperty({ example: 'chat-streaming' }) service: string;
   @ApiProperty({ example: MODEL }) operation: string;
   @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 3 }) credits: number;
-  @ApiProperty({ type: 'object', additionalProperties: true, example: { sessionId: 'session-1', tokens: 700 } })
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: true,
+    example: { sessionId: 'session-1', tokens: 700 },
+  })
   metadata: Record<string, unknown>;
   @ApiProperty({ enum: BILLING_STATUSES, example: 'billed' }) billingStatus: BillingStatus;
   @ApiProperty({ ...CREDITS, description: 'The part that the balance did not cover', example: 0 })
@@ -27,7 +31,12 @@ export class UsageRecordDto {
   @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
   @ApiProperty({ ...ID, nullable: true, description: 'The rule it was priced with', example: null })
   pricingRuleId: number | null;
-  @ApiProperty({ enum: ['rule', 'default', 'fallback', null], type: 'string', nullable: true, example: 'default' })
+  @ApiProperty({
+    enum: ['rule', 'default', 'fallback', null],
+    type: 'string',
+    nullable: true,
+    example: 'default',
+  })
   pricingSource: string | null;
 
   static from(record: Omit<UsageAnswer, 'timestamp'> & { timestamp: string | Date }): UsageRecordDto {
@@ -60,10 +69,16 @@ export class UsageStatsDto {
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
   @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
   @ApiProperty(creditsBy({ 'chat-streaming': 3 })) byService: Record<string, number>;
-  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'By UTC day' }) byDay: Record<string, number>;
+  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'By UTC day' }) byDay: Record<
+    string,
+    number
+  >;
   @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
   byModel: Record<string, number>;
-  @ApiProperty({ type: () => [UsageRecordDto], description: 'The last 10 records of the range, newest first' })
+  @ApiProperty({
+    type: () => [UsageRecordDto],
+    description: 'The last 10 records of the range, newest first',
+  })
   recentActivity: UsageRecordDto[];
 }
 
@@ -73,12 +88,24 @@ export class SystemStatsDto {
   @ApiProperty({ ...creditsBy({ alice: 3 }), description: 'The users with the most credits' })
   byUser: Record<string, number>;
   @ApiProperty(creditsBy({ 'chat-streaming': 3 })) byService: Record<string, number>;
-  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'By UTC day' }) byDay: Record<string, number>;
+  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'By UTC day' }) byDay: Record<
+    string,
+    number
+  >;
   @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
   byModel: Record<string, number>;
-  @ApiProperty({ type: 'string', nullable: true, description: 'Known provider costs; null: none known', example: '0.0021' })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Known provider costs; null: none known',
+    example: '0.0021',
+  })
   providerCostUsd: string | null;
-  @ApiProperty({ ...CREDITS, description: 'Records priced with the fallback: nobody knows their model', example: 0 })
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Records priced with the fallback: nobody knows their model',
+    example: 0,
+  })
   unpricedRecords: number;
   @ApiProperty({ ...CREDITS, description: 'Records that wait for a review', example: 0 }) needsReview: number;
 }

@@ -11,7 +11,12 @@ export type BillingStatus = (typeof BILLING_STATUSES)[number];
 @Index('idx_usage_user_timestamp', ['userId', 'timestamp', 'id'])
 @Check('ck_usage_records_credits', 'credits >= 0')
 export class UsageRecord {
-  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_usage_records' })
+  @PrimaryColumn({
+    name: 'user_id',
+    type: 'varchar',
+    length: 50,
+    primaryKeyConstraintName: 'pk_usage_records',
+  })
   userId: string;
 
   @PrimaryColumn({ ...CREDITS, primaryKeyConstraintName: 'pk_usage_records' })

@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../../src/streaming-sessions/streaming-sessions.sweeper.js';
-import { balanceOf, countByStatus, expectSoundBooks, initialize, userWithCredits } from '../../support/money.js';
+import {
+  balanceOf,
+  countByStatus,
+  expectSoundBooks,
+  initialize,
+  userWithCredits,
+} from '../../support/money.js';
 import { startService, type TestService } from '../../support/service.js';
 
 let service: TestService;
@@ -74,7 +80,9 @@ describe('sessions under concurrency', () => {
     const ids = Array.from({ length: 40 }, (_, index) => `stale-${index}`);
     await Promise.all(ids.map((id) => initialize(user, id)));
     await Promise.all(
-      ids.map((sessionId) => user.post('/api/streaming-sessions/progress', { sessionId, tokensGenerated: 400 })),
+      ids.map((sessionId) =>
+        user.post('/api/streaming-sessions/progress', { sessionId, tokensGenerated: 400 }),
+      ),
     );
     await service.owner.query(
       `UPDATE streaming_sessions SET expires_at = now() - interval '1 second' WHERE user_id = $1`,
@@ -83,10 +91,14 @@ describe('sessions under concurrency', () => {
     const [, , ...answers] = await Promise.all([
       service.get(StreamingSessionsSweeper).sweep(),
       second.get(StreamingSessionsSweeper).sweep(),
-      ...ids.map((sessionId) => user.post('/api/streaming-sessions/finalize', { sessionId, actualTokens: 700 })),
+      ...ids.map((sessionId) =>
+        user.post('/api/streaming-sessions/finalize', { sessionId, actualTokens: 700 }),
+      ),
     ]);
     expect(countByStatus(answers)).toEqual({ 200: 40 });
-    expect(answers.every((answer) => answer.body.actualCredits === 3 && answer.body.late === true)).toBe(true);
+    expect(answers.every((answer) => answer.body.actualCredits === 3 && answer.body.late === true)).toBe(
+      true,
+    );
     expect(await balanceOf(user)).toMatchObject({ totalCredits: 1000 - 40 * 3, heldCredits: 0 });
     expect((await user.get('/api/usage/stats')).body).toMatchObject({
       totalRecords: 40,
@@ -100,10 +112,14 @@ describe('sessions under concurrency', () => {
   it('loses nothing when initialize races allocate, deduct and revoke', async () => {
     const user = await userWithCredits(service, 50);
     const root = service.as('root', { role: 'admin' });
-    const lot = (await root.post<{ id: number }>('/api/credits/allocate', { userId: user.userId, credits: 60 })).body.id;
+    const lot = (
+      await root.post<{ id: number }>('/api/credits/allocate', { userId: user.userId, credits: 60 })
+    ).body.id;
     const answers = await Promise.all([
       ...Array.from({ length: 60 }, (_, index) => initialize(user, `m${index}`)),
-      ...Array.from({ length: 20 }, () => root.post('/api/credits/allocate', { userId: user.userId, credits: 10 })),
+      ...Array.from({ length: 20 }, () =>
+        root.post('/api/credits/allocate', { userId: user.userId, credits: 10 }),
+      ),
       ...Array.from({ length: 20 }, () =>
         root.post('/api/credits/deduct', { userId: user.userId, credits: 7, notes: 'race' }),
       ),
@@ -112,7 +128,9 @@ describe('sessions under concurrency', () => {
     expect(Object.keys(countByStatus(answers)).sort()).toEqual(['200', '201', '402']);
     const started = (await user.get<{ sessionId: string }[]>('/api/streaming-sessions/active')).body;
     await Promise.all(
-      started.map(({ sessionId }) => user.post('/api/streaming-sessions/abort', { sessionId, tokensGenerated: 0 })),
+      started.map(({ sessionId }) =>
+        user.post('/api/streaming-sessions/abort', { sessionId, tokensGenerated: 0 }),
+      ),
     );
     const balance = await balanceOf(user);
     const deducted = answers.slice(80, 100).filter((answer) => answer.status === 200).length * 7;
@@ -137,7 +155,10 @@ describe('sessions under concurrency', () => {
     ]);
     expect(before.body.estimatedCredits).toBe(10);
     expect(during.every((answer) => [10, 20].includes(answer.body.estimatedCredits as number))).toBe(true);
-    const settled = await user.post('/api/streaming-sessions/finalize', { sessionId: 'before', actualTokens: 1000 });
+    const settled = await user.post('/api/streaming-sessions/finalize', {
+      sessionId: 'before',
+      actualTokens: 1000,
+    });
     expect(settled.body.actualCredits).toBe(10);
     expect((await initialize(user, 'after', model)).body.estimatedCredits).toBe(20);
   });

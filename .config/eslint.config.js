@@ -1,0 +1,71 @@
+import eslint from '@eslint/js';
+import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescript';
+import { importX } from 'eslint-plugin-import-x';
+import tseslint from 'typescript-eslint';
+
+/** Which domain modules each of them may import: the imports run one way. */
+const MAY_IMPORT = {
+  accounts: [],
+  credits: ['accounts'],
+  pricing: [],
+  'api-keys': ['accounts'],
+  usage: ['accounts', 'credits', 'pricing'],
+  'streaming-sessions': ['accounts', 'credits', 'pricing', 'usage'],
+};
+const mayNotImport = (module) =>
+  Object.keys(MAY_IMPORT).filter((other) => other !== module && !MAY_IMPORT[module].includes(other));
+
+export default tseslint.config(
+  { ignores: ['dist/**', 'node_modules/**', 'coverage/**', '.data/**'] },
+  eslint.configs.recommended,
+  ...tseslint.configs.recommendedTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: {
+        projectService: { allowDefaultProject: ['.config/*'] },
+        tsconfigRootDir: new URL('..', import.meta.url).pathname,
+      },
+    },
+    plugins: { 'import-x': importX },
+    settings: { 'import-x/resolver-next': [createTypeScriptImportResolver()] },
+    rules: {
+      // The compiler knows better what is defined.
+      'no-undef': 'off',
+      // A circle passes under the test runner and kills the compiled application.
+      'import-x/no-cycle': 'error',
+      // It would turn injected classes into types, and the injector would find nothing.
+      '@typescript-eslint/consistent-type-imports': 'off',
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "MemberExpression[object.name='process'][property.name='env']",
+          message: 'Only src/config/env.ts reads the environment.',
+        },
+      ],
+      eqeqeq: 'error',
+    },
+  },
+  { files: ['.config/*.js'], extends: [tseslint.configs.disableTypeChecked] },
+  { files: ['src/config/env.ts', 'test/**', '.config/**'], rules: { 'no-restricted-syntax': 'off' } },
+  ...Object.keys(MAY_IMPORT).map((module) => ({
+    files: [`src/${module}/**`],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: `^(\\.\\./)+(${mayNotImport(module).join('|')})/`,
+              message: `${module} may import these modules only: ${MAY_IMPORT[module].join(', ') || 'none'}.`,
+            },
+          ],
+        },
+      ],
+    },
+  })),
+);
