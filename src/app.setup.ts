@@ -1,14 +1,16 @@
 import type { Server } from 'node:http';
+import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { OpenAPIObject } from '@nestjs/swagger';
 import { json, type NextFunction, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
 import { ServiceError } from './common/errors/service-error.js';
 import { createLogger, NestLogger, requestLogging } from './common/http/logging.js';
-import { setUpSwagger } from './common/http/swagger.js';
-import type { AppConfig } from './config/env.js';
+import { createDocument, setUpSwagger } from './common/http/swagger.js';
+import { type AppConfig, loadConfig } from './config/env.js';
 
 const BODY_LIMIT = '100kb';
 
@@ -37,10 +39,29 @@ export async function createApp(
   });
   app.use(requireJson);
   app.use(json({ limit: BODY_LIMIT }));
-  app.setGlobalPrefix('api', { exclude: ['health', 'health/ready', 'api/health'] });
+  setPrefix(app);
   setUpSwagger(app);
   limitTimes(app.getHttpServer(), config.requestTimeoutSeconds);
   return app;
+}
+
+/** The OpenAPI document without a database or a configuration: nothing is started for it. */
+export async function describeApi(): Promise<OpenAPIObject> {
+  const config = loadConfig({
+    NODE_ENV: 'test',
+    DATABASE_URL: 'postgresql://localhost/none',
+    JWT_ACCESS_SECRET: 'none',
+  });
+  const app = await NestFactory.create(AppModule.forRoot(config, config.database.url as string), {
+    preview: true,
+    logger: false,
+  });
+  setPrefix(app);
+  return createDocument(app);
+}
+
+function setPrefix(app: INestApplication): void {
+  app.setGlobalPrefix('api', { exclude: ['health', 'health/ready', 'api/health'] });
 }
 
 /** A body of another type would be read as no body at all; the caller should hear that instead. */

@@ -7,7 +7,6 @@ import type { Algorithm } from 'jsonwebtoken';
 export interface AppConfig {
   readonly port: number;
   readonly environment: 'development' | 'test' | 'production';
-  readonly version: string;
   readonly logLevel: string;
   /** `*` or a list of origins that browsers may call from. */
   readonly corsOrigins: '*' | string[];
@@ -110,7 +109,6 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   const config: AppConfig = {
     port: read.integer('PORT', 3001, 0, 65535),
     environment,
-    version: read.text('VERSION') ?? '1.0.0',
     logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
     corsOrigins: readCorsOrigins(read),
     database,

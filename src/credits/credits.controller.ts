@@ -4,7 +4,7 @@ import type { Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
-import { PageQueryDto } from '../common/http/page.js';
+import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { CreditsAuditService } from './credits-audit.service.js';
@@ -129,7 +129,7 @@ export class CreditsController {
   @ApiOkResponse({ type: LedgerPageDto })
   @ApiProblems(404)
   @SelfAccess('credits:read', { userIdIn: 'body' })
-  ledger(@CurrentCaller() caller: Caller, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
+  ledger(@CurrentCaller() caller: Caller, @Query() page: OwnPageQueryDto): Promise<LedgerPageDto> {
     return this.credits.ledgerPage(caller.userId, page);
   }
 

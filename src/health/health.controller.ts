@@ -1,16 +1,15 @@
-import { Controller, Get, Inject } from '@nestjs/common';
+import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
 import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { APP_CONFIG } from '../config/config.module.js';
-import type { AppConfig } from '../config/env.js';
+import { VERSION } from '../config/version.js';
 import { HealthService } from './health.service.js';
 
 export class HealthDto {
   @ApiProperty({ enum: ['ok'], example: 'ok' }) status: 'ok';
   @ApiProperty({ example: 'accounting-service' }) service: string;
-  @ApiProperty({ example: '1.0.0' }) version: string;
+  @ApiProperty({ example: VERSION }) version: string;
   @ApiProperty({ format: 'date-time', example: '2026-11-21T12:00:00.000Z' }) timestamp: string;
 }
 
@@ -19,10 +18,7 @@ export class HealthDto {
 @Public()
 @Controller()
 export class HealthController {
-  constructor(
-    @Inject(APP_CONFIG) private readonly config: AppConfig,
-    private readonly service: HealthService,
-  ) {}
+  constructor(private readonly service: HealthService) {}
 
   @Get('health')
   @ApiOperation({ summary: 'Is the process alive?', operationId: 'getHealth' })
@@ -51,7 +47,7 @@ export class HealthController {
     return {
       status: 'ok',
       service: 'accounting-service',
-      version: this.config.version,
+      version: VERSION,
       timestamp: new Date().toISOString(),
     };
   }

@@ -31,11 +31,11 @@ export class PricingController {
     return this.pricing.inForce(page);
   }
 
-  @Get('*modelId')
+  @Get('*id')
   @ApiOperation({ summary: 'Present, coming and past prices of a model', operationId: 'getModelPricing' })
   @ApiParam({
-    name: 'modelId',
-    description: 'The model; may contain `.`, `:` and `/`, encoded or not',
+    name: 'id',
+    description: 'The model’s id; may contain `.`, `:` and `/`, encoded or not',
     schema: { type: 'string', minLength: 1, maxLength: 100 },
     example: 'anthropic.claude-3-sonnet-20240229-v1:0',
   })

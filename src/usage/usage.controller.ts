@@ -17,6 +17,7 @@ import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import {
   OwnRangeQueryDto,
+  OwnRecordsQueryDto,
   RangeQueryDto,
   RecordsQueryDto,
   RecordUsageDto,
@@ -95,7 +96,7 @@ export class UsageController {
   @SelfAccess('usage:read', { userIdIn: 'body' })
   records(
     @CurrentCaller() caller: Caller,
-    @Query() query: RecordsQueryDto,
+    @Query() query: OwnRecordsQueryDto,
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UsagePageDto | undefined> {

@@ -1,3 +1,5 @@
+import { assertDocumented } from './contract.js';
+
 export interface Answer<Body = Record<string, unknown>> {
   status: number;
   body: Body;
@@ -49,10 +51,12 @@ export class HttpClient {
     });
     const text = await response.text();
     const isJson = response.headers.get('content-type')?.includes('json') ?? false;
+    const parsed = (isJson && text !== '' ? JSON.parse(text) : {}) as Body;
+    assertDocumented(method, path, response.status, response.headers.get('content-type') ?? '', parsed);
     return {
       status: response.status,
       text,
-      body: (isJson && text !== '' ? JSON.parse(text) : {}) as Body,
+      body: parsed,
       headers: response.headers,
     };
   }

@@ -53,16 +53,11 @@ export class AccountNotFound extends ServiceError {
   }
 }
 
-/** 503: the database or a place in its pool could not be had; nothing was done. */
+/** 503: the database or a place in its pool could not be had; whatever was begun is rolled back whole. */
 export class ServiceUnavailable extends ServiceError {
   constructor() {
-    super(
-      503,
-      'service.unavailable',
-      'The service cannot reach its database right now; nothing was changed by this attempt or a retry will tell',
-      {
-        retryAfterSeconds: 1,
-      },
-    );
+    super(503, 'service.unavailable', 'The database does not answer right now; try again', {
+      retryAfterSeconds: 1,
+    });
   }
 }

@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { ValidateBy, ValidateIf } from 'class-validator';
-import { IntegerQuery } from './validators.js';
+import { IntegerQuery, OnBehalfField } from './validators.js';
 
 export const DEFAULT_PAGE_SIZE = 50;
 export const MAXIMUM_PAGE_SIZE = 200;
@@ -32,16 +32,11 @@ export class PageQueryDto {
     },
   })
   cursor?: string;
+}
 
-  @ApiProperty({
-    required: false,
-    description: 'The user, named by a trusted service that forwards no token',
-    minLength: 1,
-    maxLength: 50,
-    example: 'alice',
-  })
-  @ValidateIf((_, value) => value !== undefined)
-  @ValidateBy({ name: 'userId', validator: { validate: (value) => typeof value === 'string' } })
+/** The same for lists of a caller's own. */
+export class OwnPageQueryDto extends PageQueryDto {
+  @OnBehalfField()
   userId?: string;
 }
 

@@ -114,6 +114,12 @@ const EXAMPLES: Record<number, Example> = {
     detail: 'The body is larger than 100 kB',
     description: 'The body is too large',
   },
+  415: {
+    title: 'Unsupported Media Type',
+    code: 'request.unsupported_media_type',
+    detail: 'The body must be sent as application/json',
+    description: 'The body is not declared as JSON',
+  },
   422: {
     title: 'Unprocessable Entity',
     code: 'idempotency.mismatch',
@@ -126,10 +132,16 @@ const EXAMPLES: Record<number, Example> = {
     detail: 'Too many requests',
     description: 'The rate limit is used up; come back after `Retry-After` seconds',
   },
+  500: {
+    title: 'Internal Server Error',
+    code: 'internal',
+    detail: 'Internal server error',
+    description: 'A fault of the service; the log has it under `requestId`',
+  },
   503: {
     title: 'Service Unavailable',
     code: 'service.unavailable',
-    detail: 'The service cannot reach its database right now',
+    detail: 'The database does not answer right now; try again',
     description: 'The database cannot be reached; nothing half-done; come back after `Retry-After` seconds',
   },
 };
@@ -138,34 +150,32 @@ const EXAMPLES: Record<number, Example> = {
 export function ApiProblems(...statuses: number[]): MethodDecorator & ClassDecorator {
   return applyDecorators(
     ApiExtraModels(ProblemDto, InsufficientCreditsDto),
-    ...statuses.map((status) => {
-      const { title, code, detail, description } = EXAMPLES[status] as Example;
-      const members = status === 402 ? { requiredCredits: 4, availableCredits: 3 } : {};
-      const retry = status === 429 || status === 503;
-      return ApiResponse({
-        status,
-        description,
-        ...(retry
-          ? {
-              headers: { 'Retry-After': { description: 'Seconds', schema: { type: 'integer', minimum: 1 } } },
-            }
-          : {}),
-        content: {
-          'application/problem+json': {
-            schema: { $ref: getSchemaPath(status === 402 ? InsufficientCreditsDto : ProblemDto) },
-            example: {
-              type: `urn:problem-type:${code}`,
-              title,
-              status,
-              detail,
-              message: detail,
-              code,
-              requestId: '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d',
-              ...members,
-            },
-          },
-        },
-      });
-    }),
+    ...statuses.map((status) => ApiResponse({ status, ...problemResponse(status) })),
   );
+}
+
+/** One error answer as the OpenAPI document describes it. */
+export function problemResponse(status: number) {
+  const { title, code, detail, description } = EXAMPLES[status] as Example;
+  const members = status === 402 ? { requiredCredits: 4, availableCredits: 3 } : {};
+  const retryAfter = { description: 'Seconds', schema: { type: 'integer', minimum: 1 } } as const;
+  return {
+    description,
+    ...(status === 429 || status === 503 ? { headers: { 'Retry-After': retryAfter } } : {}),
+    content: {
+      'application/problem+json': {
+        schema: { $ref: getSchemaPath(status === 402 ? InsufficientCreditsDto : ProblemDto) },
+        example: {
+          type: `urn:problem-type:${code}`,
+          title,
+          status,
+          detail,
+          message: detail,
+          code,
+          requestId: '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d',
+          ...members,
+        },
+      },
+    },
+  };
 }

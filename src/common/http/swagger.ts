@@ -1,5 +1,10 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
+import { VERSION } from '../../config/version.js';
+import { addExamples } from './openapi-examples.js';
+import { problemResponse } from './problem.dto.js';
+
+type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 const TAGS: Record<string, string> = {
   Credits: 'Balances, allocations, and the ledger of every change.',
@@ -13,12 +18,11 @@ const TAGS: Record<string, string> = {
 export function createDocument(app: INestApplication): OpenAPIObject {
   const builder = new DocumentBuilder()
     .setTitle('LLM accounting service')
-    .setVersion('1.0.0')
+    .setVersion(VERSION)
     .setDescription(
       'Prepaid credits, holds of streaming sessions, usage and prices for an LLM platform. Credits are integers; ' +
         'prices and USD are decimal strings; times are ISO 8601 in UTC. Errors are problem+json with a stable `code`.',
     )
-    .setLicense('Proprietary', 'https://example.invalid/license')
     .addServer('/')
     .addBearerAuth({
       type: 'http',
@@ -39,11 +43,41 @@ export function createDocument(app: INestApplication): OpenAPIObject {
   for (const [name, description] of Object.entries(TAGS)) builder.addTag(name, description);
   const document = SwaggerModule.createDocument(app, builder.build());
   document.openapi = '3.0.3';
-  // Express writes the rest of a path as *modelId; in the document it is an ordinary parameter.
-  document.paths = Object.fromEntries(
-    Object.entries(document.paths).map(([path, item]) => [path.replace(/\{?\*(\w+)\}?/g, '{$1}'), item]),
-  );
+  document.paths = withPlainParameters(document.paths);
+  for (const operation of operationsOf(document.paths)) {
+    // Said, not left out: open to everyone on purpose.
+    operation.security ??= [];
+    addCommonAnswers(operation);
+  }
+  addExamples(document);
   return document;
+}
+
+/** Express writes the rest of a path as `*id`; in the document it is an ordinary parameter, beside `:id`. */
+function withPlainParameters(paths: OpenAPIObject['paths']): OpenAPIObject['paths'] {
+  const plain: OpenAPIObject['paths'] = {};
+  for (const [path, item] of Object.entries(paths)) {
+    const name = path.replace(/\{?\*(\w+)\}?/g, '{$1}');
+    plain[name] = { ...plain[name], ...item };
+  }
+  return plain;
+}
+
+function operationsOf(paths: OpenAPIObject['paths']): OperationObject[] {
+  return Object.values(paths).flatMap(({ get, post, put, patch, delete: remove }) =>
+    [get, post, put, patch, remove].filter((operation) => operation !== undefined),
+  );
+}
+
+/** What any operation may answer because of its form: bad parameters, a bad body, a fault. */
+function addCommonAnswers(operation: OperationObject): void {
+  const statuses = [500];
+  if (operation.requestBody !== undefined) statuses.push(400, 413, 415);
+  if ((operation.parameters ?? []).length > 0) statuses.push(400);
+  for (const answer of Object.values(operation.responses)) {
+    if (answer !== undefined && 'description' in answer) answer.description ||= 'Done';
+  }
+  for (const status of statuses) operation.responses[String(status)] ??= problemResponse(status);
 }
 
 /** Swagger UI at `/api/docs`, the document at `/api/docs-json`; its scripts are files of this server, as the CSP asks. */

@@ -133,6 +133,15 @@ export function UserIdField(options: Partial<FieldOptions> = {}) {
   );
 }
 
+/** The user a trusted service acts for when it forwards no token. Without an example: users leave it out. */
+export function OnBehalfField() {
+  return UserIdField({
+    description: 'The user, named by a trusted service that forwards no token',
+    required: false,
+    example: undefined,
+  });
+}
+
 /** Free text, which may have line breaks. */
 export function TextField(maximumLength: number, options: FieldOptions & { minimumLength?: number }) {
   const minimumLength = options.minimumLength ?? 0;

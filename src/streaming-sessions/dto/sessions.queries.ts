@@ -1,4 +1,4 @@
-import { IntegerQuery, UserIdField } from '../../common/http/validators.js';
+import { IntegerQuery, OnBehalfField } from '../../common/http/validators.js';
 
 const MAXIMUM_SESSIONS = 10_000;
 const DEFAULT_SESSIONS = 1000;
@@ -13,9 +13,6 @@ export class ListSessionsQueryDto {
 }
 
 export class ActiveSessionsQueryDto extends ListSessionsQueryDto {
-  @UserIdField({
-    description: 'The user, named by a trusted service that forwards no token',
-    required: false,
-  })
+  @OnBehalfField()
   userId?: string;
 }

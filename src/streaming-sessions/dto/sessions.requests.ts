@@ -5,18 +5,12 @@ import {
   MODEL_ID_LENGTH,
   SESSION_ID_LENGTH,
   TokensField,
-  UserIdField,
+  OnBehalfField,
   WholeTokensField,
 } from '../../common/http/validators.js';
 import { tokensProblem } from '../../credits/dto/credits.requests.js';
 
 const SESSION = { description: 'The caller’s id of the stream, unique per user', example: 'session-1' };
-const ON_BEHALF = {
-  description: 'The user, named by a trusted service that forwards no token',
-  required: false,
-  example: undefined,
-};
-
 export class InitializeSessionDto {
   @IdField(SESSION_ID_LENGTH, SESSION)
   sessionId: string;
@@ -33,7 +27,7 @@ export class InitializeSessionDto {
   @TokensField({ description: 'Output tokens expected', required: false })
   estimatedOutputTokens?: number;
 
-  @UserIdField(ON_BEHALF)
+  @OnBehalfField()
   userId?: string;
 }
 
@@ -52,7 +46,7 @@ export class ProgressDto {
   @TokensField({ description: 'Tokens generated since the start of the stream', example: 500 })
   tokensGenerated: number;
 
-  @UserIdField(ON_BEHALF)
+  @OnBehalfField()
   userId?: string;
 }
 
@@ -90,7 +84,7 @@ export class FinalizeSessionDto {
   })
   providerCostUsd?: string | null;
 
-  @UserIdField(ON_BEHALF)
+  @OnBehalfField()
   userId?: string;
 }
 
@@ -109,6 +103,6 @@ export class AbortSessionDto {
   })
   tokensGenerated?: number;
 
-  @UserIdField(ON_BEHALF)
+  @OnBehalfField()
   userId?: string;
 }

@@ -8,7 +8,7 @@ import {
   MAXIMUM_CREDITS,
   MetadataField,
   TimeField,
-  UserIdField,
+  OnBehalfField,
 } from '../../common/http/validators.js';
 
 const SERVICE_LENGTH = 50;
@@ -47,10 +47,7 @@ export class RecordUsageDto {
   })
   timestamp?: string;
 
-  @UserIdField({
-    description: 'The user, named by a trusted service that forwards no token',
-    required: false,
-  })
+  @OnBehalfField()
   userId?: string;
 }
 
@@ -64,11 +61,6 @@ const END = {
   example: '2026-11-30',
   required: false,
 } as const;
-const ON_BEHALF = {
-  description: 'The user, named by a trusted service that forwards no token',
-  required: false,
-};
-
 /** A range of time with both ends included; a missing end is open. */
 export class RangeQueryDto {
   @TimeField({ ...START, allowDate: true })
@@ -79,7 +71,7 @@ export class RangeQueryDto {
 }
 
 export class OwnRangeQueryDto extends RangeQueryDto {
-  @UserIdField(ON_BEHALF)
+  @OnBehalfField()
   userId?: string;
 }
 
@@ -108,6 +100,11 @@ export class RecordsQueryDto extends PageQueryDto {
     required: false,
   })
   operation?: string;
+}
+
+export class OwnRecordsQueryDto extends RecordsQueryDto {
+  @OnBehalfField()
+  userId?: string;
 }
 
 /** A half-open range of instants in ISO 8601; null is open. */

@@ -1,0 +1,34 @@
+import type { OpenAPIObject } from '@nestjs/swagger';
+
+type Schemas = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>;
+type Schema = Schemas[string];
+type Content = Record<string, { schema?: Schema; example?: unknown }>;
+
+/** Gives every body of the document that has no example one, put together from its fields' examples. */
+export function addExamples(document: OpenAPIObject): void {
+  const schemas = document.components?.schemas ?? {};
+  for (const item of Object.values(document.paths)) {
+    for (const operation of [item.get, item.post, item.put, item.patch, item.delete]) {
+      if (operation === undefined) continue;
+      const bodies = [operation.requestBody, ...Object.values(operation.responses)];
+      for (const body of bodies) addToContent((body as { content?: Content } | undefined)?.content, schemas);
+    }
+  }
+}
+
+function addToContent(content: Content | undefined, schemas: Schemas): void {
+  for (const media of Object.values(content ?? {})) {
+    if (media.schema !== undefined) media.example ??= exampleOf(media.schema, schemas);
+  }
+}
+
+/** The example of a schema; undefined when an optional field has none, and is then left out. */
+function exampleOf(schema: Schema, schemas: Schemas): unknown {
+  if ('$ref' in schema) return exampleOf(schemas[schema.$ref.split('/').at(-1) as string] as Schema, schemas);
+  if (schema.example !== undefined) return schema.example as unknown;
+  if (schema.allOf?.[0]) return exampleOf(schema.allOf[0], schemas);
+  if (schema.type === 'array') return schema.items ? [exampleOf(schema.items, schemas)] : [];
+  if (schema.properties === undefined) return undefined;
+  const fields = Object.entries(schema.properties).map(([name, field]) => [name, exampleOf(field, schemas)]);
+  return Object.fromEntries(fields.filter(([, example]) => example !== undefined));
+}

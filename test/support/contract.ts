@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+import { Ajv, type ValidateFunction } from 'ajv';
+import addFormats from 'ajv-formats';
+
+interface Operation {
+  responses: Record<string, { content?: Record<string, { schema?: object }> }>;
+}
+interface Document {
+  paths: Record<string, Record<string, Operation>>;
+  components: {
+    schemas: Record<string, { type?: string; properties?: object; additionalProperties?: unknown }>;
+  };
+}
+
+const document = JSON.parse(readFileSync(new URL('../../openapi.json', import.meta.url), 'utf8')) as Document;
+// An answer with a member that the document does not know is an answer nobody was told of.
+for (const schema of Object.values(document.components.schemas)) {
+  if (schema.properties) schema.additionalProperties ??= false;
+}
+
+const ajv = new Ajv({ strict: false, allErrors: true });
+addFormats.default(ajv);
+ajv.addFormat('int64', { type: 'number', validate: Number.isSafeInteger });
+ajv.addSchema(document, 'openapi');
+
+/** Literal segments before parameters, as a router would choose. */
+const routes = Object.keys(document.paths)
+  .map((path) => ({ path, parameters: (path.match(/\{/g) ?? []).length, pattern: patternOf(path) }))
+  .sort((a, b) => a.parameters - b.parameters);
+
+/** Whether a method and path are in the document at all. */
+export function operationOf(method: string, url: string): { path: string; operation: Operation } | undefined {
+  const pathname = url.split('?')[0] as string;
+  for (const { path, pattern } of routes) {
+    const operation = document.paths[path]?.[method.toLowerCase()];
+    if (pattern.test(pathname) && operation) return { path, operation };
+  }
+  return undefined;
+}
+
+const validators = new Map<string, ValidateFunction>();
+
+/**
+ * Every answer that any test gets is held against the committed OpenAPI document: its status must be documented for
+ * the operation, and its body must be of the documented form.
+ */
+export function assertDocumented(
+  method: string,
+  url: string,
+  status: number,
+  type: string,
+  body: unknown,
+): void {
+  const found = operationOf(method, url);
+  if (found === undefined) return;
+  const answer = found.operation.responses[String(status)];
+  const where = `${method} ${found.path} answered ${status}`;
+  if (answer === undefined)
+    throw new Error(`${where}, which openapi.json does not know: ${JSON.stringify(body)}`);
+  const media = type.split(';')[0] as string;
+  if (answer.content === undefined) return;
+  if (!(media in answer.content)) throw new Error(`${where} with ${media}, which openapi.json does not know`);
+  if (!media.includes('json')) return;
+  const validate = validatorOf(found.path, method.toLowerCase(), status, media);
+  if (!validate(body)) {
+    throw new Error(`${where} in another form than openapi.json has: ${ajv.errorsText(validate.errors)}`);
+  }
+}
+
+function validatorOf(path: string, method: string, status: number, media: string): ValidateFunction {
+  const parts = ['paths', path, method, 'responses', String(status), 'content', media, 'schema'];
+  const reference = `openapi#/${parts.map(pointerPart).join('/')}`;
+  let validate = validators.get(reference);
+  if (validate === undefined) {
+    validate = ajv.compile({ $ref: reference });
+    validators.set(reference, validate);
+  }
+  return validate;
+}
+
+/** RFC 6901, inside a URI fragment. */
+function pointerPart(part: string): string {
+  return encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'));
+}
+
+function patternOf(path: string): RegExp {
+  const escaped = path.replace(/[.*+?^$()|[\]\\]/g, '\\$&');
+  // A model id may hold slashes.
+  return new RegExp(`^${escaped.replace(/\{\w+\}/g, path.includes('/pricing/') ? '.+' : '[^/]+')}$`);
+}
