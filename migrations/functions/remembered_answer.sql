@@ -9,7 +9,9 @@ BEGIN
   SELECT * INTO v_row FROM idempotency_keys WHERE caller_id = p_caller AND key = p_key;
   IF NOT FOUND THEN RETURN NULL; END IF;
   IF v_row.created_at <= now() - interval '24 hours' THEN
-    DELETE FROM idempotency_keys WHERE caller_id = p_caller AND key = p_key;
+    -- The old one only: by now another request may have written a new one.
+    DELETE FROM idempotency_keys
+     WHERE caller_id = p_caller AND key = p_key AND created_at <= now() - interval '24 hours';
     RETURN NULL;
   END IF;
   IF v_row.request_hash <> p_hash THEN

@@ -35,6 +35,15 @@ export class InvalidInternalKey extends ServiceError {
   }
 }
 
+/** 503: the authentication service's keys could not be fetched; the token may be good, so the caller should come again. */
+export class KeysUnavailable extends ServiceError {
+  constructor() {
+    super(503, 'auth.keys_unavailable', 'The signing keys cannot be fetched right now', {
+      retryAfterSeconds: 5,
+    });
+  }
+}
+
 /** 403: the role is not enough. */
 export class RoleRequired extends ServiceError {
   constructor(role: 'supervisor' | 'admin') {

@@ -2,7 +2,6 @@ import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { AuthGuard } from '@nestjs/passport';
 import passport from 'passport';
-import { translateDatabaseError } from '../common/errors/database-errors.js';
 import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -62,7 +61,8 @@ export class AuthenticationGuard extends AuthGuard() {
   ): User {
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
     if (user) return user;
-    request.authenticationError = authenticationError(error ?? info);
+    // `info` says why the token was refused; an `error` beside it is a fault of ours and must not look like a bad token.
+    request.authenticationError = (error as Error | null) ?? refusal(info);
     // Passport's guard writes what this returns to request.user: nobody.
     return undefined as User;
   }
@@ -77,29 +77,10 @@ function digest(value: string): Buffer {
   return createHash('sha256').update(value).digest();
 }
 
-function authenticationError(cause: unknown): ServiceError {
-  const error = translateDatabaseError(cause);
-  if (error instanceof ServiceError) return error;
-  const { name, message } = (error ?? {}) as Partial<Error>;
+/** Why passport refused the token: what the key provider said, or an error of jsonwebtoken. */
+function refusal(info: unknown): ServiceError {
+  if (info instanceof ServiceError) return info;
+  const { name, message } = (info ?? {}) as Partial<Error>;
   if (name === 'TokenExpiredError') return new TokenExpired();
-  if (message === 'No auth token') return new TokenRequired();
-  if (name === 'JsonWebTokenError' || name === 'NotBeforeError') return new InvalidToken();
-  return isKeyServerTrouble(name, message) ? new KeysUnavailable() : new InvalidToken();
-}
-
-/** The authentication service's keys could not be fetched: the token may be good, so the caller should come again. */
-class KeysUnavailable extends ServiceError {
-  constructor() {
-    super(503, 'auth.keys_unavailable', 'The signing keys cannot be fetched right now', {
-      retryAfterSeconds: 5,
-    });
-  }
-}
-
-function isKeyServerTrouble(name: string | undefined, message: string | undefined): boolean {
-  return (
-    name === 'JwksError' ||
-    name === 'JwksRateLimitError' ||
-    /ECONNREFUSED|ETIMEDOUT|ENOTFOUND|timeout/i.test(message ?? '')
-  );
+  return message === 'No auth token' ? new TokenRequired() : new InvalidToken();
 }

@@ -1,5 +1,4 @@
 import type { Request } from 'express';
-import type { ServiceError } from '../common/errors/service-error.js';
 
 export const ROLES = ['user', 'supervisor', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
@@ -23,7 +22,7 @@ export interface Caller {
 export interface AuthenticatedRequest extends Request {
   user?: Caller;
   /** Why authentication failed; the access guard throws it where a caller is needed. */
-  authenticationError?: ServiceError;
+  authenticationError?: Error;
   isTrustedService?: boolean;
 }
 

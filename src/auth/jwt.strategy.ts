@@ -62,8 +62,13 @@ function claimProblems(claims: AccessTokenClaims, toleranceSeconds: number): Fie
   check('email', idProblem(claims.email, EMAIL_LENGTH));
   check('username', idProblem(claims.username, USERNAME_LENGTH));
   // jsonwebtoken refuses an exp in the past, but accepts a token that never expires.
-  check('exp', typeof claims.exp === 'number' ? undefined : 'must be a time in seconds');
-  const now = Date.now() / 1000;
-  check('iat', (claims.iat ?? 0) > now + toleranceSeconds ? 'must not be in the future' : undefined);
+  check('exp', Number.isFinite(claims.exp) ? undefined : 'must be a time in seconds');
+  check('iat', issueTimeProblem(claims.iat, toleranceSeconds));
   return problems;
+}
+
+function issueTimeProblem(issuedAt: unknown, toleranceSeconds: number): string | undefined {
+  if (issuedAt === undefined) return undefined;
+  if (typeof issuedAt !== 'number') return 'must be a time in seconds';
+  return issuedAt > Date.now() / 1000 + toleranceSeconds ? 'must not be in the future' : undefined;
 }

@@ -1,6 +1,7 @@
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { JwksClient } from 'jwks-rsa';
 import type { JwtConfig } from '../config/env.js';
+import { InvalidToken, KeysUnavailable } from './auth.errors.js';
 
 export type KeyProvider = (
   request: unknown,
@@ -30,34 +31,64 @@ function readPublicKey(pem: string): KeyObject {
   }
 }
 
-/** Keys by `kid`; the client caches them and limits how often unknown ids may ask the authentication service. */
 function jwksKeyProvider(jwksUri: string): KeyProvider {
-  const client = new JwksClient({
-    jwksUri,
-    cache: true,
-    rateLimit: true,
-    jwksRequestsPerMinute: 10,
-    timeout: 3000,
-  });
-  const keys = new Map<string, KeyObject>();
+  const published = new PublishedKeys(jwksUri);
   return (_request, token, done) => {
     const kid = keyIdOf(token);
-    if (kid === undefined) return done(new Error('the token names no key'));
-    client.getSigningKey(kid).then(
-      (signingKey) => {
-        const pem = signingKey.getPublicKey();
-        let key = keys.get(pem);
-        if (key === undefined) {
-          key = createPublicKey(pem);
-          // A handful of keys is in use at a time; forgetting the rest keeps this bounded over years of rotation.
-          if (keys.size >= 32) keys.clear();
-          keys.set(pem, key);
-        }
-        done(null, key);
-      },
+    if (kid === undefined) return done(new InvalidToken());
+    published.find(kid).then(
+      (key) => done(null, key),
       (error: unknown) => done(error),
     );
   };
+}
+
+const FRESH_MILLISECONDS = 600_000;
+/** How long known keys serve when the authentication service cannot be asked; a key it withdrew ends here at last. */
+const TRUSTED_MILLISECONDS = 86_400_000;
+const FETCHES_PER_MINUTE = 10;
+
+/**
+ * The keys of the authentication service by `kid`. Each fetch brings all of them: a limit on fetches then costs only
+ * tokens of unknown keys, so that nobody can shut others out by using the limit up with made-up ids.
+ */
+class PublishedKeys {
+  private readonly client: JwksClient;
+  private keys = new Map<string, KeyObject>();
+  private fetchedAt = 0;
+  private attempts: number[] = [];
+  private fetching: Promise<void> | undefined;
+
+  constructor(jwksUri: string) {
+    this.client = new JwksClient({ jwksUri, cache: false, timeout: 3000 });
+  }
+
+  /** @throws InvalidToken for a key that is not published, KeysUnavailable when that cannot be found out */
+  async find(kid: string): Promise<KeyObject> {
+    const known = this.keys.get(kid);
+    const age = Date.now() - this.fetchedAt;
+    if (known !== undefined && age < FRESH_MILLISECONDS) return known;
+    try {
+      this.fetching ??= this.fetch().finally(() => (this.fetching = undefined));
+      await this.fetching;
+    } catch {
+      if (known !== undefined && age < TRUSTED_MILLISECONDS) return known;
+      throw new KeysUnavailable();
+    }
+    const key = this.keys.get(kid);
+    if (key === undefined) throw new InvalidToken();
+    return key;
+  }
+
+  private async fetch(): Promise<void> {
+    const now = Date.now();
+    this.attempts = this.attempts.filter((attempt) => attempt > now - 60_000);
+    if (this.attempts.length >= FETCHES_PER_MINUTE) throw new KeysUnavailable();
+    this.attempts.push(now);
+    const published = await this.client.getSigningKeys();
+    this.keys = new Map(published.map((key) => [key.kid, createPublicKey(key.getPublicKey())]));
+    this.fetchedAt = now;
+  }
 }
 
 function keyIdOf(token: string): string | undefined {

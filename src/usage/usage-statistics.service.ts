@@ -128,7 +128,9 @@ export class UsageStatisticsService {
 function totals(row: Totals) {
   return {
     totalRecords: toSafeInteger(row.records),
-    totalCredits: toSafeInteger(row.credits),
+    // A sum may pass 2^53 - 1, for a record's credits need not have been anyone's: then it is the nearest JSON number,
+    // as in the maps, rather than no statistics at all.
+    totalCredits: Number(row.credits),
     byService: row.by_service,
     byDay: row.by_day,
     byModel: row.by_model,

@@ -122,7 +122,12 @@ export class UsageController {
     await this.usage.requireAccount(userId);
     response.setHeader('Content-Type', 'text/csv; charset=utf-8');
     response.setHeader('Content-Disposition', 'attachment; filename="usage.csv"');
-    await pipeline(Readable.from(this.usage.csv(userId, query)), response);
+    try {
+      await pipeline(Readable.from(this.usage.csv(userId, query)), response);
+    } catch (error) {
+      // The reader has hung up: nobody is there to be told, and nothing has gone wrong here.
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+    }
     return undefined;
   }
 }

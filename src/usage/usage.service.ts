@@ -9,7 +9,7 @@ import { decodeCursor, toPage } from '../common/http/page.js';
 import { idempotencyScope } from '../credits/credits.service.js';
 import { MoneyFunctions, type UsageAnswer } from '../credits/money-functions.js';
 import { csvLine, USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
-import { type RecordsQueryDto, type RecordUsageDto, timeRange } from './dto/usage.requests.js';
+import { type RecordsQueryDto, type RecordUsageDto, timeRange, utcTime } from './dto/usage.requests.js';
 import { type UsagePageDto, UsageRecordDto } from './dto/usage.responses.js';
 import { UsageRecord } from './entities/usage-record.entity.js';
 
@@ -28,7 +28,7 @@ export class UsageService {
   async record(caller: Caller, request: RecordUsageDto, key: string | null): Promise<UsageAnswer> {
     const answer = await this.money.record({
       userId: caller.userId,
-      timestamp: request.timestamp ?? null,
+      timestamp: request.timestamp === undefined ? null : utcTime(request.timestamp),
       service: request.service,
       operation: request.operation,
       credits: request.credits,

@@ -51,3 +51,47 @@ export function initialize(user: HttpClient, sessionId: string, more: Record<str
     ...more,
   });
 }
+
+export const times = <T>(count: number, make: (index: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: count }, (_, index) => make(index)));
+
+export interface Entry {
+  id: number;
+  kind: string;
+  credits: number;
+  balanceAfter: number;
+  allocationId: number;
+  sessionId: string | null;
+  usageId: number | null;
+}
+
+/** The newest 200 entries of a user's ledger, newest first. */
+export async function ledgerOf(user: HttpClient): Promise<Entry[]> {
+  const answer = await user.get<{ items: Entry[] }>('/api/credits/ledger?limit=200');
+  expect(answer.status).toBe(200);
+  return answer.body.items;
+}
+
+/** Lets the user's lots of these sizes expire a second ago, as time would. */
+export async function expireLots(service: TestService, user: HttpClient, sizes: number[]): Promise<void> {
+  await service.owner.query(
+    `UPDATE credit_allocations SET expires_at = now() - interval '1 second'
+      WHERE user_id = $1 AND total_credits = ANY($2)`,
+    [user.userId, sizes],
+  );
+  await service.owner.query(
+    `UPDATE credit_balances SET next_expiry = (
+       SELECT min(expires_at) FROM credit_allocations WHERE user_id = $1 AND remaining_credits > 0)
+      WHERE user_id = $1`,
+    [user.userId],
+  );
+}
+
+/** Lets the lease of a user's active sessions end a second ago. */
+export async function endLeases(service: TestService, user: HttpClient): Promise<void> {
+  await service.owner.query(
+    `UPDATE streaming_sessions SET expires_at = now() - interval '1 second'
+      WHERE user_id = $1 AND status = 'active'`,
+    [user.userId],
+  );
+}

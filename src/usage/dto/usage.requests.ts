@@ -113,22 +113,35 @@ export interface TimeRange {
   to: string | null;
 }
 
+/** From the year 10000 on, ISO 8601 is written in another way, which PostgreSQL does not read. */
+const YEAR_10000 = Date.UTC(10_000, 0);
+
 /**
  * Both ends of a query included: a day means all of it, an instant its whole millisecond.
  *
  * @throws ValidationError when the end lies before the start
  */
 export function timeRange({ startDate, endDate }: { startDate?: string; endDate?: string }): TimeRange {
-  const range = {
-    from: startDate === undefined ? null : new Date(startDate).toISOString(),
-    to: endDate === undefined ? null : new Date(Date.parse(endDate) + lengthOf(endDate)).toISOString(),
+  const from = startDate === undefined ? -Infinity : Date.parse(startDate);
+  const to = endDate === undefined ? Infinity : Date.parse(endDate) + lengthOf(endDate);
+  // Even the shortest range has a length: one of none ends right before it starts.
+  if (from >= to) throw new ValidationError([{ field: 'endDate', message: 'must not lie before startDate' }]);
+  return {
+    from: startDate === undefined ? null : new Date(from).toISOString(),
+    // No record lies beyond the year 9999, so an end there is as good as none.
+    to: to >= YEAR_10000 ? null : new Date(to).toISOString(),
   };
-  if (range.from !== null && range.to !== null && range.from > range.to) {
-    throw new ValidationError([{ field: 'endDate', message: 'must not lie before startDate' }]);
-  }
-  return range;
 }
 
 function lengthOf(time: string): number {
   return time.length === 'YYYY-MM-DD'.length ? DAY_MILLISECONDS : 1;
+}
+
+/**
+ * The same time in UTC, with the microseconds that PostgreSQL keeps: it reads no offsets beyond 16 hours, and rounds
+ * what is finer, perhaps into the next day.
+ */
+export function utcTime(time: string): string {
+  const fraction = /\.(\d{1,6})/.exec(time)?.[1] ?? '';
+  return new Date(time).toISOString().replace(/\d{3}Z$/, `${fraction.padEnd(6, '0')}Z`);
 }

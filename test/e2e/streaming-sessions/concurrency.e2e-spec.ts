@@ -5,6 +5,7 @@ import {
   countByStatus,
   expectSoundBooks,
   initialize,
+  times,
   userWithCredits,
 } from '../../support/money.js';
 import { startService, type TestService } from '../../support/service.js';
@@ -14,9 +15,6 @@ beforeAll(async () => {
   service = await startService();
 });
 afterAll(() => service.close());
-
-const times = <T>(count: number, make: (index: number) => Promise<T>) =>
-  Promise.all(Array.from({ length: count }, (_, index) => make(index)));
 
 describe('sessions under concurrency', () => {
   it('sells credit for exactly 50 sessions to 300 parallel initializes', async () => {

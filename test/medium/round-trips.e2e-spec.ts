@@ -1,0 +1,96 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { HttpClient } from '../support/http-client.js';
+import { SONNET, userWithCredits } from '../support/money.js';
+import { type CountingProxy, startCountingProxy } from '../support/counting-proxy.js';
+import { startService, type TestService } from '../support/service.js';
+
+let direct: TestService;
+let service: TestService;
+let proxy: CountingProxy;
+let user: HttpClient;
+let boss: HttpClient;
+beforeAll(async () => {
+  direct = await startService();
+  proxy = await startCountingProxy(direct.databaseUrl);
+  service = await direct.another({ DATABASE_URL: proxy.url, DB_POOL_SIZE: '1' });
+  const { userId } = await userWithCredits(direct, 1_000_000);
+  user = service.as(userId);
+  boss = service.as('boss', { role: 'supervisor' });
+  // Now this instance knows them too.
+  await user.get('/api/credits/balance');
+  await boss.get('/api/streaming-sessions/active');
+  proxy.taken();
+});
+afterAll(async () => {
+  await service.close();
+  await proxy.close();
+  await direct.close();
+});
+
+const SESSIONS = '/api/streaming-sessions';
+const start = (sessionId: string) => ({ sessionId, modelId: SONNET, estimatedTokens: 1000 });
+
+describe('round trips to the database for a known user (law 7)', () => {
+  it.each<[string, string, () => Promise<{ status: number }>]>([
+    ['initialize', 'session_hold', () => user.post(`${SESSIONS}/initialize`, start('a'))],
+    ['initialize, repeated', 'session_hold', () => user.post(`${SESSIONS}/initialize`, start('a'))],
+    [
+      'progress that grows the hold',
+      'session_progress',
+      () => user.post(`${SESSIONS}/progress`, { sessionId: 'a', tokensGenerated: 90_000 }),
+    ],
+    [
+      'finalize',
+      'session_settle',
+      () => user.post(`${SESSIONS}/finalize`, { sessionId: 'a', actualTokens: 95_000 }),
+    ],
+    ['initialize, another', 'session_hold', () => user.post(`${SESSIONS}/initialize`, start('b'))],
+    [
+      'abort',
+      'session_settle',
+      () => user.post(`${SESSIONS}/abort`, { sessionId: 'b', tokensGenerated: 10 }),
+    ],
+    [
+      'record with an idempotency key',
+      'usage_record',
+      () =>
+        user.post(
+          '/api/usage/record',
+          { service: 's', operation: 'o', credits: 1, metadata: { a: 1 } },
+          { 'idempotency-key': 'k' },
+        ),
+    ],
+    [
+      'allocate with an idempotency key',
+      'credit_allocate',
+      () =>
+        boss.post(
+          '/api/credits/allocate',
+          { userId: user.userId, credits: 5, notes: 'x' },
+          { 'idempotency-key': 'k' },
+        ),
+    ],
+    ['balance', 'credit_balance', () => user.get('/api/credits/balance')],
+    ['check', 'credit_available', () => user.post('/api/credits/check', { requiredCredits: 1 })],
+    ['calculate', 'credit_quote', () => user.post('/api/credits/calculate', { modelId: SONNET, tokens: 1 })],
+    ['usage statistics', 'usage_user_stats', () => user.get('/api/usage/stats')],
+  ])('%s makes one', async (_, statement, call) => {
+    expect((await call()).status).toBeLessThan(300);
+    expect(proxy.taken()).toEqual([statement]);
+  });
+
+  it('a new user makes one more, once', async () => {
+    const fresh = service.as();
+    await fresh.get('/api/credits/balance');
+    expect(proxy.taken()).toEqual(['account_upsert', 'credit_balance']);
+    await fresh.get('/api/credits/balance');
+    expect(proxy.taken()).toEqual(['credit_balance']);
+  });
+
+  it('a request that is refused before it needs the database makes none', async () => {
+    await service.anonymous().get('/api/credits/balance');
+    await user.post(`${SESSIONS}/initialize`, { sessionId: '' });
+    await user.get('/api/credits/audit');
+    expect(proxy.taken()).toEqual([]);
+  });
+});

@@ -1,0 +1,71 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+export interface CountingProxy {
+  /** The same connection string by way of the proxy. */
+  url: string;
+  /** Statements by name (or text) that clients have waited for since the last call, each one a round trip. */
+  taken(): string[];
+  close(): Promise<void>;
+}
+
+/**
+ * Sits between the service and its database and counts round trips: every Sync and every simple Query of PostgreSQL's
+ * protocol is one, whatever the service believes.
+ */
+export async function startCountingProxy(databaseUrl: string): Promise<CountingProxy> {
+  const target = new URL(databaseUrl);
+  const trips: string[] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    const count = tripCounter((statement) => trips.push(statement));
+    client.on('data', count);
+    client.pipe(upstream).pipe(client);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        sockets.delete(socket);
+        client.destroy();
+        upstream.destroy();
+      });
+    }
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const url = new URL(databaseUrl);
+  url.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    url: url.toString(),
+    taken: () => trips.splice(0),
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((closed) => server.close(closed));
+    },
+  };
+}
+
+/** Reads the messages of one client: https://www.postgresql.org/docs/current/protocol-message-formats.html */
+function tripCounter(onTrip: (statement: string) => void): (chunk: Buffer) => void {
+  let rest = Buffer.alloc(0);
+  let started = false;
+  let statement = '';
+  return (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    for (;;) {
+      // The start-up message alone has no type byte before its length.
+      const header = started ? 5 : 4;
+      if (rest.length < header) return;
+      const length = rest.readInt32BE(header - 4) + header - 4;
+      if (rest.length < length) return;
+      const body = rest.subarray(header, length).toString('latin1');
+      if (started) {
+        const type = String.fromCharCode(rest[0] as number);
+        if (type === 'B') statement = body.split('\0')[1] || '(unnamed)';
+        if (type === 'Q') onTrip(body.slice(0, -1));
+        if (type === 'S') onTrip(statement);
+      }
+      started = true;
+      rest = rest.subarray(length);
+    }
+  };
+}

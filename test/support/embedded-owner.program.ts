@@ -1,0 +1,13 @@
+import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+
+/** What embedded-owner.ts runs: a process that owns an embedded server until it is told to end, or left alone. */
+const directory = process.argv[2] as string;
+try {
+  const server = await startEmbeddedPostgres({ dataDir: directory });
+  const { port, password, pid } = server;
+  process.send?.({ server: { port, password, pid } });
+  process.once('disconnect', () => void server.stop());
+} catch (error) {
+  process.send?.({ refused: (error as Error).message });
+  process.disconnect();
+}

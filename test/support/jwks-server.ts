@@ -1,0 +1,79 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type jwt from 'jsonwebtoken';
+import { accessToken } from './tokens.js';
+
+export interface SigningKey {
+  kid: string;
+  algorithm: 'RS256' | 'ES256';
+  publicKey: KeyObject;
+  privateKey: KeyObject;
+}
+
+export function signingKey(kid: string, algorithm: SigningKey['algorithm'] = 'ES256'): SigningKey {
+  const pair =
+    algorithm === 'RS256'
+      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return { kid, algorithm, ...pair };
+}
+
+/** A token of that key, as an authentication service signs it. */
+export function tokenOf(key: SigningKey, options: jwt.SignOptions = {}, sub = 'alice'): string {
+  return accessToken({ sub }, { algorithm: key.algorithm, keyid: key.kid, ...options }, key.privateKey);
+}
+
+export function pemOf(key: SigningKey): string {
+  return key.publicKey.export({ type: 'spki', format: 'pem' }).toString();
+}
+
+export function jwkOf(key: SigningKey, more: object = {}): object {
+  return {
+    ...key.publicKey.export({ format: 'jwk' }),
+    kid: key.kid,
+    use: 'sig',
+    alg: key.algorithm,
+    ...more,
+  };
+}
+
+/** The key endpoint of an authentication service, on this machine. */
+export class JwksServer {
+  requests = 0;
+  private server: Server | undefined;
+  private port = 0;
+  private answer = { status: 200, body: '{"keys":[]}' };
+
+  get uri(): string {
+    return `http://127.0.0.1:${this.port}/.well-known/jwks.json`;
+  }
+
+  publish(...keys: object[]): void {
+    this.answer = { status: 200, body: JSON.stringify({ keys }) };
+  }
+
+  /** Something that is no key set. */
+  answerWith(status: number, body: string): void {
+    this.answer = { status, body };
+  }
+
+  /** Listens; after a stop on the same port again. */
+  async start(): Promise<this> {
+    this.server = createServer((_request, response) => {
+      this.requests++;
+      response.writeHead(this.answer.status, { 'content-type': 'application/json' }).end(this.answer.body);
+    });
+    await new Promise<void>((resolve) => this.server?.listen(this.port, '127.0.0.1', resolve));
+    this.port = (this.server.address() as AddressInfo).port;
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    const { server } = this;
+    this.server = undefined;
+    if (server === undefined) return;
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+}

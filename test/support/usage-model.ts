@@ -1,0 +1,107 @@
+import type pg from 'pg';
+
+const MICROSECONDS_PER_DAY = 86_400_000_000n;
+const DECIMALS = 18;
+
+/** One usage record, with its instant and its cost as whole numbers, so that adding up is exact. */
+export interface Fact {
+  id: number;
+  userId: string;
+  /** Microseconds since 1970. */
+  at: bigint;
+  service: string;
+  operation: string;
+  credits: bigint;
+  /** In 10^-18 USD; null is unknown. */
+  cost: bigint | null;
+  isUnpriced: boolean;
+  needsReview: boolean;
+}
+
+/** Every record there is, as the table has it. */
+export async function readFacts(database: pg.Pool): Promise<Fact[]> {
+  const { rows } = await database.query<Record<string, string | null>>(
+    `SELECT id, user_id, (extract(epoch FROM timestamp) * 1000000)::bigint AS at, service, operation, credits,
+            provider_cost_usd::text AS cost, pricing_source, billing_status
+       FROM usage_records`,
+  );
+  return rows.map((row) => ({
+    id: Number(row.id),
+    userId: String(row.user_id),
+    at: BigInt(String(row.at)),
+    service: String(row.service),
+    operation: String(row.operation),
+    credits: BigInt(String(row.credits)),
+    cost: row.cost === null || row.cost === undefined ? null : scaled(row.cost),
+    isUnpriced: row.pricing_source === 'fallback',
+    needsReview: row.billing_status === 'needs_review',
+  }));
+}
+
+/** The records of a query's range, as the contract words it: both ends included, a day whole, an instant its millisecond. */
+export function inRange(facts: Fact[], startDate: string | undefined, endDate: string | undefined): Fact[] {
+  const from = startDate === undefined ? undefined : microsecondsOf(startDate);
+  const to = endDate === undefined ? undefined : microsecondsOf(endDate) + lengthOf(endDate);
+  return facts.filter(({ at }) => (from === undefined || at >= from) && (to === undefined || at < to));
+}
+
+function microsecondsOf(time: string): bigint {
+  return BigInt(Date.parse(time)) * 1000n;
+}
+
+function lengthOf(time: string): bigint {
+  return time.includes('T') ? 1000n : MICROSECONDS_PER_DAY;
+}
+
+/** What the statistics must say of these records, by adding up one record after the other. */
+export function statisticsOf(facts: Fact[]) {
+  const chat = facts.filter(({ service }) => service === 'chat' || service === 'chat-streaming');
+  const costs = facts.flatMap(({ cost }) => (cost === null ? [] : [cost]));
+  return {
+    totalRecords: facts.length,
+    totalCredits: Number(facts.reduce((sum, { credits }) => sum + credits, 0n)),
+    byUser: creditsBy(facts, ({ userId }) => userId),
+    byService: creditsBy(facts, ({ service }) => service),
+    byDay: creditsBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
+    byModel: creditsBy(chat, ({ operation }) => operation),
+    providerCostUsd: costs.length === 0 ? null : unscaled(costs.reduce((sum, cost) => sum + cost, 0n)),
+    unpricedRecords: facts.filter(({ isUnpriced }) => isUnpriced).length,
+    needsReview: facts.filter(({ needsReview }) => needsReview).length,
+    recent: facts
+      .toSorted((a, b) => (a.at === b.at ? b.id - a.id : a.at < b.at ? 1 : -1))
+      .slice(0, 10)
+      .map(({ id }) => id),
+  };
+}
+
+/** Names with their credits in a fixed order: an object would treat `__proto__` and `42` as something special. */
+export type NamedCredits = [name: string, credits: number][];
+
+function creditsBy(facts: Fact[], nameOf: (fact: Fact) => string): NamedCredits {
+  const sums = new Map<string, bigint>();
+  for (const fact of facts) sums.set(nameOf(fact), (sums.get(nameOf(fact)) ?? 0n) + fact.credits);
+  return byName([...sums].map(([name, credits]) => [name, Number(credits)]));
+}
+
+export function byName(entries: NamedCredits): NamedCredits {
+  return entries.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+/** ISO 8601 in UTC with all six digits of the microseconds. */
+export function isoTime(microseconds: bigint): string {
+  const time = new Date(Number(microseconds / 1000n)).toISOString();
+  return time.replace('Z', `${String(microseconds % 1000n).padStart(3, '0')}Z`);
+}
+
+/** A decimal text as a whole number of 10^-18. */
+export function scaled(decimal: string): bigint {
+  const [whole = '0', fraction = ''] = decimal.split('.');
+  return BigInt(whole + fraction.padEnd(DECIMALS, '0'));
+}
+
+/** The other way round, without needless zeros. */
+export function unscaled(value: bigint): string {
+  const digits = String(value).padStart(DECIMALS + 1, '0');
+  const fraction = digits.slice(-DECIMALS).replace(/0+$/, '');
+  return digits.slice(0, -DECIMALS) + (fraction === '' ? '' : `.${fraction}`);
+}
