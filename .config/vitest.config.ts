@@ -4,7 +4,10 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
-    include: ['src/**/*.spec.ts', 'test/**/*.{spec,e2e-spec}.ts'],
+    // Browser tests need a Chromium, which a fresh machine has not: npm run test:browser names it.
+    include: process.env.CHROMIUM
+      ? ['test/browser/*.browser-spec.ts']
+      : ['src/**/*.spec.ts', 'test/**/*.{spec,e2e-spec}.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/setup.ts'],
     testTimeout: 60_000,

@@ -30,7 +30,8 @@ export async function createApp(
   // Queries are flat here; the nested parser would make objects of `a[b]=c`.
   app.set('query parser', 'simple');
   app.use(requestLogging(logger));
-  app.use(helmet());
+  // Not upgraded to HTTPS by the browser: behind a plain-HTTP address that would break Swagger UI. TLS is the proxy's.
+  app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
   app.enableCors({
     origin: config.corsOrigins,
     allowedHeaders: ['Content-Type', 'Authorization', 'Idempotency-Key', 'X-Request-Id', 'X-API-Key'],
@@ -42,6 +43,7 @@ export async function createApp(
   setPrefix(app);
   setUpSwagger(app);
   limitTimes(app.getHttpServer(), config.requestTimeoutSeconds);
+  closeWhenIdle(app.getHttpServer());
   return app;
 }
 
@@ -83,4 +85,16 @@ function limitTimes(server: Server, requestTimeoutSeconds: number): void {
   // Longer than the usual 60 s of load balancers, so that they close idle connections first and no request is lost.
   server.keepAliveTimeout = 65_000;
   server.setTimeout(Math.max(requestTimeoutSeconds * 2, 60) * 1000);
+}
+
+/**
+ * A server that is being closed drops the connections that are idle at that moment only; one whose last answer goes out
+ * later would be kept alive for a minute, and the shutdown would wait for it.
+ */
+function closeWhenIdle(server: Server): void {
+  server.on('request', (_request, response) => {
+    response.once('close', () => {
+      if (!server.listening) setImmediate(() => server.closeIdleConnections());
+    });
+  });
 }

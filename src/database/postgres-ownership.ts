@@ -11,6 +11,7 @@ interface Owner {
   startedAt: string;
 }
 
+const NOBODY: Owner = { pid: -1, startedAt: '' };
 const STOP_SECONDS = 10;
 const CLAIM_ATTEMPTS = 40;
 const CLAIM_PAUSE_MILLISECONDS = 25;
@@ -73,18 +74,20 @@ function removeDeadClaim(file: string): void {
   }
   try {
     const owner = readOwner(file);
-    if (owner === undefined || !isAlive(owner)) rmSync(file, { force: true });
+    // When there is none, one may come at this moment.
+    if (owner !== undefined && !isAlive(owner)) rmSync(file);
   } finally {
     rmdirSync(turn);
   }
 }
 
-/** Undefined when there is none, or none that can be understood (the machine lost power while it was written). */
 function readOwner(file: string): Owner | undefined {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as Owner;
   } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    // The machine lost power before the text was on the disk.
+    if (error instanceof SyntaxError) return NOBODY;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -95,19 +98,21 @@ function readOwner(file: string): Owner | undefined {
  */
 export async function stopOrphan(dataDir: string): Promise<void> {
   const file = join(dataDir, 'postmaster.pid');
+  const pid = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);
+  if (pid > 0) await stopServerOf(pid, dataDir);
   const text = await readFile(file, 'utf8').catch(() => '');
-  const pid = Number(text.split('\n')[0]);
-  if (!Number.isInteger(pid) || pid <= 0) {
-    // An empty one, as a loss of power leaves it, would stop PostgreSQL.
-    await rm(file, { force: true });
-    return;
-  }
-  if (!isServerOf(pid, dataDir)) {
+  if (/^-?\d/.test(text)) {
     // A process of that number would stop PostgreSQL: another program by now, or a dead one that its parent has not
     // waited for. The number of PostgreSQL's own parent does not.
-    await writeFile(file, text.replace(/^\d+/, String(process.pid)));
-    return;
+    await writeFile(file, text.replace(/^-?\d+/, String(process.pid)));
+  } else {
+    // An empty one, as a loss of power leaves it, would stop PostgreSQL too.
+    await rm(file, { force: true });
   }
+}
+
+async function stopServerOf(pid: number, dataDir: string): Promise<void> {
+  if (!isServerOf(pid, dataDir)) return;
   sendSignal(pid, 'SIGINT');
   const impatient = Date.now() + STOP_SECONDS * 1000;
   let quit = false;

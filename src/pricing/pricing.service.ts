@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, QueryFailedError, Repository } from 'typeorm';
+import { type EntityManager, MoreThan, MoreThanOrEqual, QueryFailedError, Repository } from 'typeorm';
 import type { Caller } from '../auth/caller.js';
 import { postgresError } from '../common/errors/database-errors.js';
 import { ValidationError } from '../common/errors/service-error.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
-import type { CreatePricingRuleDto } from './dto/pricing.requests.js';
+import { type CreatePricingRuleDto, PERIOD_PROBLEM } from './dto/pricing.requests.js';
 import { type ModelPricingDto, type PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
 import { PricingRule } from './entities/pricing-rule.entity.js';
 import { PricingOverlap, PricingRuleEnded, PricingRuleNotFound } from './pricing.errors.js';
@@ -82,25 +82,43 @@ export class PricingService {
       const { modelId } = (await manager.findOneBy(PricingRule, { id: String(id) })) ?? {};
       if (modelId === undefined) throw new PricingRuleNotFound();
       await lockModel(manager, modelId);
+      // The time after the wait: the change that was waited for may have ended the rule.
+      const now = await databaseTime(manager);
       const ended = await manager
         .createQueryBuilder()
         .update(PricingRule)
-        .set({ effectiveTo: () => 'now()', supersededBy: null })
-        .where('id = :id AND effective_from < now() AND (effective_to IS NULL OR effective_to > now())', {
+        .set({ effectiveTo: now, supersededBy: null })
+        .where('id = :id AND effective_from < :now AND (effective_to IS NULL OR effective_to > :now)', {
           id,
+          now,
         })
         .execute();
       if (ended.affected === 1) return;
-      const withdrawn = await manager
-        .createQueryBuilder()
-        .delete()
-        .from(PricingRule)
-        .where('id = :id AND effective_from >= now()', { id })
-        .execute();
-      if (withdrawn.affected !== 1) throw new PricingRuleEnded();
-      await manager.update(PricingRule, { supersededBy: id }, { effectiveTo: null, supersededBy: null });
+      if (!(await withdraw(manager, id, modelId, now))) throw new PricingRuleEnded();
     });
   }
+}
+
+/**
+ * Makes a rule disappear that has not begun. The rule it had ended goes on as if this one had never been: to the next
+ * rule, or for ever.
+ *
+ * @returns false, and nothing is done, when the rule has begun
+ */
+async function withdraw(manager: EntityManager, id: number, modelId: string, now: Date): Promise<boolean> {
+  const rule = await manager.findOneBy(PricingRule, { id: String(id), effectiveFrom: MoreThanOrEqual(now) });
+  if (rule === null) return false;
+  await manager.delete(PricingRule, { id: rule.id });
+  const next = await manager.findOne(PricingRule, {
+    where: { modelId, effectiveFrom: MoreThan(rule.effectiveFrom) },
+    order: { effectiveFrom: 'ASC' },
+  });
+  await manager.update(
+    PricingRule,
+    { supersededBy: id },
+    { effectiveTo: next?.effectiveFrom ?? null, supersededBy: next === null ? null : Number(next.id) },
+  );
+  return true;
 }
 
 /** Changes to one model's rules come one after the other, so that each sees what the one before did. */
@@ -115,6 +133,11 @@ async function addRule(
 ): Promise<PricingRuleDto> {
   await lockModel(manager, request.modelId);
   const effectiveFrom = await startOf(manager, request.effectiveFrom);
+  const effectiveTo = request.effectiveTo === undefined ? null : new Date(request.effectiveTo);
+  if (effectiveTo !== null && effectiveTo <= effectiveFrom) {
+    // A beginning in the recent past has become now, and an end a moment ahead may have passed.
+    throw new ValidationError([{ field: 'effectiveTo', message: PERIOD_PROBLEM }]);
+  }
   const closed = await manager
     .createQueryBuilder()
     .update(PricingRule)
@@ -136,7 +159,7 @@ async function addRule(
     providerOutputCost: request.providerCostPerThousandOutputTokens ?? null,
     providerCachedCost: request.providerCostPerThousandCachedInputTokens ?? null,
     effectiveFrom,
-    effectiveTo: request.effectiveTo === undefined ? null : new Date(request.effectiveTo),
+    effectiveTo,
     createdBy,
   });
   const id = String(identifiers[0]?.id);
@@ -145,16 +168,21 @@ async function addRule(
   return PricingRuleDto.from(await manager.findOneByOrFail(PricingRule, { id }));
 }
 
-/** When the rule begins, by the database's clock, in whole milliseconds so that the answer tells it exactly. */
+/** When the rule begins, by the database's clock. */
 async function startOf(manager: EntityManager, effectiveFrom: string | undefined): Promise<Date> {
-  const rows = await manager.query<{ now: Date }[]>(
-    `SELECT date_trunc('milliseconds', clock_timestamp()) AS now`,
-  );
-  const now = (rows[0] as { now: Date }).now;
+  const now = await databaseTime(manager);
   if (effectiveFrom === undefined) return now;
   const start = new Date(effectiveFrom);
   if (start.getTime() < now.getTime() - PAST_TOLERANCE_SECONDS * 1000) {
     throw new ValidationError([{ field: 'effectiveFrom', message: 'must not be in the past' }]);
   }
   return start > now ? start : now;
+}
+
+/** The database's time at this moment, in whole milliseconds so that answers tell it exactly. */
+async function databaseTime(manager: EntityManager): Promise<Date> {
+  const rows = await manager.query<{ now: Date }[]>(
+    `SELECT date_trunc('milliseconds', clock_timestamp()) AS now`,
+  );
+  return (rows[0] as { now: Date }).now;
 }

@@ -4,6 +4,8 @@ import { existsSync } from 'node:fs';
 import {
   chmod,
   chown,
+  copyFile,
+  cp,
   lstat,
   mkdir,
   mkdtemp,
@@ -22,7 +24,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
-import { compileOwner, type Owner, type Reachable, startOwner } from '../support/embedded-owner.js';
+import { compilePrograms, type Program, startProgram } from '../support/programs.js';
+
+type Reachable = Pick<EmbeddedPostgres, 'port' | 'password' | 'pid'>;
+type Owner = Program<{ server?: Reachable; refused?: string }>;
 
 const asRoot = process.getuid?.() === 0;
 const NOBODY = { uid: 65534, gid: 65534 };
@@ -32,7 +37,7 @@ const nobodyCanRunNode =
   spawnSync(process.execPath, ['-e', 'process.chdir(process.argv[1])', process.cwd()], NOBODY).status === 0;
 
 let directory: string;
-let program: string;
+let programs: string;
 let dataDir: string;
 let undo: (() => unknown)[] = [];
 
@@ -40,7 +45,12 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'embedded-postgres-'));
   // Passable, so that the ordinary way is tried; the other way has a test of its own.
   await chmod(directory, 0o755);
-  program = await compileOwner(join(directory, 'program'));
+  programs = join(directory, 'programs');
+  await compilePrograms(programs);
+});
+beforeAll(async () => {
+  const server = await startEmbeddedPostgres({ dataDir: join(directory, 'made', 'pg') });
+  await server.stop();
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -60,19 +70,32 @@ async function start(path = dataDir): Promise<EmbeddedPostgres> {
   return server;
 }
 
-function own(path = dataDir, ids = {}): Owner {
-  const owner = startOwner(program, path, ids);
+function launch<Answer>(name: string, args: string[], ids = {}): Program<Answer> {
+  const program = startProgram<Answer>(programs, name, args, ids);
   undo.push(async () => {
-    if (owner.process.connected) owner.process.disconnect();
-    await owner.ended;
+    if (program.process.connected) program.process.disconnect();
+    await program.ended;
   });
-  return owner;
+  return program;
+}
+
+/** Another process that starts the server. */
+function own(path = dataDir, ids = {}): Owner {
+  return launch('embedded-owner', [path], ids);
+}
+
+/** Makes the directory one that has been used before: quicker than an initdb in every test. */
+async function usedBefore(path = dataDir): Promise<void> {
+  const made = join(directory, 'made', 'pg');
+  await cp(made, path, { recursive: true });
+  await copyFile(`${made}.password`, `${path}.password`);
 }
 
 /** An owner in another process whose server is ready and holds a word. */
 async function ownWithWord(word: string): Promise<{ owner: Owner; server: Reachable }> {
+  await usedBefore();
   const owner = own();
-  const server = (await owner.outcome).server as Reachable;
+  const server = (await owner.answer)?.server as Reachable;
   await write(server, word);
   return { owner, server };
 }
@@ -186,16 +209,17 @@ describe('the embedded PostgreSQL server, on its own directory', () => {
   it.runIf(nobodyCanRunNode)('works for a normal user, as that user', async () => {
     await chown(join(dataDir, '..'), NOBODY.uid, NOBODY.gid);
     const owner = own(dataDir, NOBODY);
-    const { server } = await owner.outcome;
-    expect(await query(server as Reachable, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
-    expect((await stat(`/proc/${(server as Reachable).pid}`)).uid).toBe(NOBODY.uid);
+    const server = (await owner.answer)?.server as Reachable;
+    expect(await query(server, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    expect((await stat(`/proc/${server.pid}`)).uid).toBe(NOBODY.uid);
     expect((await stat(`${dataDir}.password`)).mode & 0o777).toBe(0o600);
     owner.process.disconnect();
     await owner.ended;
-    expect(await isRunning((server as Reachable).pid)).toBe(false);
+    expect(await isRunning(server.pid)).toBe(false);
   });
 
   it('picks another port when something listens on the one it had', async () => {
+    await usedBefore();
     const first = await start();
     await first.stop();
     const squatter = createServer().listen(first.port, '127.0.0.1');
@@ -207,6 +231,7 @@ describe('the embedded PostgreSQL server, on its own directory', () => {
   });
 
   it('stops once however often it is asked, and frees the directory', async () => {
+    await usedBefore();
     const server = await start();
     const client = new pg.Client({ ...server, database: 'postgres' });
     client.on('error', () => undefined);
@@ -220,6 +245,7 @@ describe('the embedded PostgreSQL server, on its own directory', () => {
   });
 
   it('reports the unexpected death of the server to every listener, also to one that asks later', async () => {
+    await usedBefore();
     const server = await start();
     const early = new Promise<string>((done) => server.onUnexpectedExit(done));
     process.kill(server.pid, 'SIGKILL');
@@ -230,6 +256,7 @@ describe('the embedded PostgreSQL server, on its own directory', () => {
   });
 
   it('does not report a stop that was asked for', async () => {
+    await usedBefore();
     const server = await start();
     const reports: string[] = [];
     server.onUnexpectedExit((why) => reports.push(why));
@@ -267,6 +294,7 @@ describe('the embedded PostgreSQL server, after a crash', () => {
   });
 
   it('recovers when postmaster.pid names the server of another directory, and leaves that alone', async () => {
+    await usedBefore(`${dataDir}2`);
     const other = await start(`${dataDir}2`);
     await crashed('neighbour');
     await namesInPidFile(other.pid);
@@ -305,6 +333,7 @@ describe('the embedded PostgreSQL server, in the presence of others', () => {
   });
 
   it('refuses a second start in the same process, and by another path to the same directory', async () => {
+    await usedBefore();
     const link = `${dataDir}-link`;
     const server = await start();
     await symlink(dataDir, link);
@@ -316,13 +345,28 @@ describe('the embedded PostgreSQL server, in the presence of others', () => {
   it('lets exactly one of several simultaneous starts win, also where an owner has died', async () => {
     await kill((await ownWithWord('contested')).owner);
     const owners = Array.from({ length: 4 }, () => own());
-    const outcomes = await Promise.all(owners.map((owner) => owner.outcome));
-    const winners = outcomes.flatMap(({ server }) => server ?? []);
+    const answers = await Promise.all(owners.map((owner) => owner.answer));
+    const winners = answers.flatMap((answer) => answer?.server ?? []);
     expect(winners).toHaveLength(1);
     expect(await read(winners[0] as Reachable)).toBe('contested');
-    const refusals = outcomes.flatMap(({ refused }) => refused ?? []);
+    const refusals = answers.flatMap((answer) => answer?.refused ?? []);
     expect(refusals).toHaveLength(3);
     for (const refusal of refusals) expect(refusal).toMatch(/is in use by process \d+/);
+  });
+
+  it('gives a directory whose owner has died to exactly one of many that ask at the same moment', async () => {
+    const rounds = 100;
+    const dead = spawnSync(process.execPath, ['-e', '']).pid;
+    for (let round = 0; round < rounds; round++) {
+      await writeFile(`${dataDir}${round}.owner`, JSON.stringify({ pid: dead, startedAt: '1' }));
+    }
+    const firstMoment = Date.now() + 1000;
+    const rivals = Array.from({ length: 6 }, () =>
+      launch<{ won: number[] }>('claim-race', [dataDir, String(rounds), String(firstMoment)]),
+    );
+    const answers = await Promise.all(rivals.map((rival) => rival.answer));
+    const won = answers.flatMap((answer) => answer?.won ?? []);
+    expect(won.sort((a, b) => a - b)).toEqual(Array.from({ length: rounds }, (_, round) => round));
   });
 
   it('refuses what is not its own, and leaves it untouched', async () => {

@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HttpClient } from '../support/http-client.js';
 import { SONNET, userWithCredits } from '../support/money.js';
-import { type CountingProxy, startCountingProxy } from '../support/counting-proxy.js';
+import { type DatabaseProxy, startDatabaseProxy } from '../support/database-proxy.js';
 import { startService, type TestService } from '../support/service.js';
 
 let direct: TestService;
 let service: TestService;
-let proxy: CountingProxy;
+let proxy: DatabaseProxy;
 let user: HttpClient;
 let boss: HttpClient;
 beforeAll(async () => {
   direct = await startService();
-  proxy = await startCountingProxy(direct.databaseUrl);
+  proxy = await startDatabaseProxy(direct.databaseUrl);
   service = await direct.another({ DATABASE_URL: proxy.url, DB_POOL_SIZE: '1' });
   const { userId } = await userWithCredits(direct, 1_000_000);
   user = service.as(userId);

@@ -67,7 +67,7 @@ function toServiceError(thrown: unknown): ServiceError {
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return fromHttpStatus(status, expose === false ? '' : httpMessage(status, type));
   }
-  if (error instanceof URIError) return fromHttpStatus(400, 'The path is not valid percent-encoding');
+  if (error instanceof URIError) return malformed(error.message);
   return new ServiceError(500, 'internal', 'Internal server error');
 }
 
@@ -77,13 +77,20 @@ function httpMessage(status: number, type: string | undefined): string {
   return STATUS_CODES[status] ?? 'Bad request';
 }
 
+/** 400: what the router or the body parser could not read. */
+function malformed(message: string): ServiceError {
+  // The router's message holds the path as the caller wrote it, so it may speak of anything further on.
+  const isPath = /^Failed to decode param|^URI /.test(message);
+  const isJson = /JSON|Unexpected|position/.test(message);
+  const body = isJson ? 'The body is not valid JSON' : message;
+  const detail = isPath ? 'The path is not valid percent-encoding' : body;
+  return new ServiceError(400, FRAMEWORK_CODES[400] as string, detail, {
+    errors: [{ field: isPath ? 'path' : 'body', message: detail }],
+  });
+}
+
 function fromHttpStatus(status: number, message: string): ServiceError {
-  if (status === 400) {
-    const detail = /JSON|Unexpected|position/.test(message) ? 'The body is not valid JSON' : message;
-    return new ServiceError(400, FRAMEWORK_CODES[400] as string, detail, {
-      errors: [{ field: /path|URI/i.test(detail) ? 'path' : 'body', message: detail }],
-    });
-  }
+  if (status === 400) return malformed(message);
   if (status === 413)
     return new ServiceError(413, 'request.too_large', 'The body is larger than 100 kB', {
       errors: [{ field: 'body', message: 'must be at most 100 kB' }],

@@ -24,26 +24,61 @@ export class RequestValidationPipe extends ValidationPipe {
   override async transform(value: unknown, metadata: ArgumentMetadata): Promise<unknown> {
     // Parts of the path have pipes of their own, which must see the text: this one would make a number of it first.
     if (metadata.type === 'param' || metadata.type === 'custom') return value;
-    if (metadata.type === 'query') return super.transform(value, metadata) as Promise<unknown>;
+    if (metadata.type === 'query') {
+      refuseWhatWouldBeDropped(value as object);
+      return super.transform(value, metadata) as Promise<unknown>;
+    }
     // No body at all is an empty object: what is required is then named field by field.
     const body = value ?? {};
     if (typeof body !== 'object' || Array.isArray(body)) {
       throw new ValidationError([{ field: 'body', message: 'must be a JSON object' }]);
     }
+    refuseWhatWouldBeDropped(body);
     return super.transform(body, metadata) as Promise<unknown>;
   }
 }
 
+/** Keys that mean something to JavaScript; the framework deletes them wherever they stand. */
+const DELETED_KEYS = ['__proto__', 'prototype', 'constructor'];
+/** Far deeper than anything documented, and far from what would exhaust the stack of those who walk it later. */
+const MAXIMUM_DEPTH = 32;
+
+/**
+ * Looks at a request before the transformer does, which would drop what every object has (`toString`) without a word.
+ *
+ * @throws ValidationError
+ */
+function refuseWhatWouldBeDropped(request: object): void {
+  const errors = Object.entries(request).flatMap(([field, value]) => {
+    const isDropped = field in Object.prototype || DELETED_KEYS.includes(field);
+    const message = isDropped ? 'is not a known field' : structureProblem(value, MAXIMUM_DEPTH);
+    return message === undefined ? [] : [{ field: field.slice(0, MAXIMUM_FIELD_LENGTH), message }];
+  });
+  if (errors.length > 0) throw new ValidationError(errors.slice(0, MAXIMUM_ERRORS));
+}
+
+function structureProblem(value: unknown, depth: number): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (depth === 0) return `must be nested at most ${MAXIMUM_DEPTH} deep`;
+  for (const [key, item] of Object.entries(value)) {
+    if (DELETED_KEYS.includes(key)) return `must not contain the key "${key}"`;
+    const problem = structureProblem(item, depth - 1);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
 /** Deepest nesting of DTOs here is 2; a limit keeps a hostile request's errors short. */
 const MAXIMUM_ERRORS = 20;
+/** A field nobody knows is named as the caller wrote it, but not at any length. */
+const MAXIMUM_FIELD_LENGTH = 100;
 
 function flatten(errors: ClassValidatorError[], path = ''): FieldError[] {
   return errors
     .flatMap((error) => {
       const field = path + error.property;
       const own = Object.entries(error.constraints ?? {}).map(([rule, message]) => ({
-        // A field nobody knows is named as the caller wrote it, but not at any length.
-        field: field.slice(0, 100),
+        field: field.slice(0, MAXIMUM_FIELD_LENGTH),
         message: rule === 'whitelistValidation' ? 'is not a known field' : strip(message, error.property),
       }));
       return [...own, ...flatten(error.children ?? [], `${field}.`)];

@@ -16,6 +16,8 @@ const cost = (description: string) =>
     maximum: '1000000',
   });
 
+export const PERIOD_PROBLEM = 'must be later than effectiveFrom and than now';
+
 export class CreatePricingRuleDto {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: 'anthropic.claude-3-sonnet-20240229-v1:0' })
   modelId: string;
@@ -59,7 +61,7 @@ export class CreatePricingRuleDto {
   @Together('period', ({ effectiveFrom, effectiveTo }: CreatePricingRuleDto) => {
     if (effectiveTo === undefined) return undefined;
     const start = effectiveFrom === undefined ? Date.now() : Date.parse(effectiveFrom);
-    return Date.parse(effectiveTo) > start ? undefined : 'must be later than effectiveFrom and than now';
+    return Date.parse(effectiveTo) > start ? undefined : PERIOD_PROBLEM;
   })
   effectiveTo?: string;
 }

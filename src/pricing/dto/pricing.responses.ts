@@ -1,4 +1,4 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiProperty, getSchemaPath } from '@nestjs/swagger';
 import type { PricingRule } from '../entities/pricing-rule.entity.js';
 
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
@@ -55,13 +55,19 @@ export class PricingRuleDto {
 }
 
 export class PricingPageDto {
-  @ApiProperty({ type: () => [PricingRuleDto], description: 'By model' }) items: PricingRuleDto[];
+  @ApiProperty({ type: () => [PricingRuleDto], description: 'In the order they were made' })
+  items: PricingRuleDto[];
   @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
   nextCursor: string | null;
 }
 
 export class ModelPricingDto {
-  @ApiProperty({ type: () => PricingRuleDto, nullable: true, description: 'The rule in force now' })
+  @ApiProperty({
+    // OpenAPI 3.0 has no shorter way to say that a referenced object may be null.
+    oneOf: [{ $ref: getSchemaPath(PricingRuleDto) }, { type: 'object', nullable: true, enum: [null] }],
+    description: 'The rule in force now; null: none',
+    example: null,
+  })
   current: PricingRuleDto | null;
   @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules yet to come, the next one first' })
   upcoming: PricingRuleDto[];

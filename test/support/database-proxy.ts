@@ -1,22 +1,34 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-export interface CountingProxy {
+export interface DatabaseProxy {
   /** The same connection string by way of the proxy. */
   url: string;
   /** Statements by name (or text) that clients have waited for since the last call, each one a round trip. */
   taken(): string[];
+  /** Breaks every connection and refuses new ones, as a server that is down. */
+  cut(): void;
+  /** Passes nothing on any more and says nothing, as a network that swallows packets. */
+  silence(): void;
+  /** Lets new connections through again; what was cut stays cut. */
+  restore(): void;
   close(): Promise<void>;
 }
 
 /**
- * Sits between the service and its database and counts round trips: every Sync and every simple Query of PostgreSQL's
+ * Sits between the service and its database, fails when told to, and counts round trips: every Sync and every simple Query of PostgreSQL's
  * protocol is one, whatever the service believes.
  */
-export async function startCountingProxy(databaseUrl: string): Promise<CountingProxy> {
+export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseProxy> {
   const target = new URL(databaseUrl);
   const trips: string[] = [];
   const sockets = new Set<Socket>();
+  let mode: 'open' | 'cut' | 'silent' = 'open';
+  const cutAll = () => {
+    for (const socket of sockets) socket.destroy();
+  };
   const server = createServer((client) => {
+    if (mode === 'cut') return void client.destroy();
+    if (mode === 'silent') return void sockets.add(client.on('error', () => undefined));
     const upstream = connect(Number(target.port), target.hostname);
     const count = tripCounter((statement) => trips.push(statement));
     client.on('data', count);
@@ -37,8 +49,20 @@ export async function startCountingProxy(databaseUrl: string): Promise<CountingP
   return {
     url: url.toString(),
     taken: () => trips.splice(0),
+    cut: () => {
+      mode = 'cut';
+      cutAll();
+    },
+    silence: () => {
+      mode = 'silent';
+      for (const socket of sockets) socket.unpipe().pause();
+    },
+    restore: () => {
+      mode = 'open';
+      cutAll();
+    },
     close: async () => {
-      for (const socket of sockets) socket.destroy();
+      cutAll();
       await new Promise((closed) => server.close(closed));
     },
   };
