@@ -22,7 +22,7 @@ export default tseslint.config(
   {
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ['.config/*'] },
+        projectService: { allowDefaultProject: ['.config/*', 'test/*.js'] },
         tsconfigRootDir: new URL('..', import.meta.url).pathname,
       },
     },
@@ -50,7 +50,7 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  { files: ['.config/*.js'], extends: [tseslint.configs.disableTypeChecked] },
+  { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
   { files: ['src/config/env.ts', 'test/**', '.config/**'], rules: { 'no-restricted-syntax': 'off' } },
   ...Object.keys(MAY_IMPORT).map((module) => ({
     files: [`src/${module}/**`],

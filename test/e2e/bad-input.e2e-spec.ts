@@ -502,8 +502,7 @@ describe('a query', () => {
 
   it.each(ranges)('of %s takes the first and the last day there is', async (path) => {
     const answer = await root.get(`${path}?startDate=1970-01-01&endDate=9999-12-31`);
-    expect([200, 400], answer.text).toContain(answer.status);
-    if (answer.status === 400) expectProblem(answer, 400, { field: 'endDate' });
+    expect(answer.status, answer.text).toBe(200);
   });
 
   it.each([...pages, '/api/streaming-sessions/active', '/api/streaming-sessions/active/all', ...ranges])(

@@ -65,7 +65,8 @@ afterEach(async () => {
 });
 
 async function start(path = dataDir): Promise<EmbeddedPostgres> {
-  const server = await startEmbeddedPostgres({ dataDir: path });
+  // Processes are killed here, machines are not.
+  const server = await startEmbeddedPostgres({ dataDir: path, settings: { fsync: 'off' } });
   undo.push(() => server.stop());
   return server;
 }

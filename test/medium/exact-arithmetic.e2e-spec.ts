@@ -84,7 +84,10 @@ function randomCall(): Call {
 /** BigInt as the decimal text that SQL and the API take. */
 const asDecimals = (values: Record<string, unknown>) =>
   Object.fromEntries(
-    Object.entries(values).map(([name, value]) => [name, typeof value === 'bigint' ? unscaled(value) : value]),
+    Object.entries(values).map(([name, value]) => [
+      name,
+      typeof value === 'bigint' ? unscaled(value) : value,
+    ]),
   );
 
 describe('credits_for_tokens', () => {
@@ -93,9 +96,9 @@ describe('credits_for_tokens', () => {
     const { rows } = await service.owner.query<{ credits: string }>(
       `SELECT credits_for_tokens(tokens, input, output, cached, price, "inputPrice", "outputPrice", "cachedPrice")
                 AS credits
-         FROM json_to_recordset($1) WITH ORDINALITY AS c (tokens bigint, input bigint, output bigint, cached bigint,
-                price numeric, "inputPrice" numeric, "outputPrice" numeric, "cachedPrice" numeric, n)
-        ORDER BY n`.replace(', n)', ')'),
+         FROM ROWS FROM (json_to_recordset($1) AS (tokens bigint, input bigint, output bigint, cached bigint,
+                price numeric, "inputPrice" numeric, "outputPrice" numeric, "cachedPrice" numeric)) WITH ORDINALITY
+        ORDER BY ordinality`,
       [JSON.stringify(calls.map((call) => asDecimals({ ...call })))],
     );
     expect(rows).toHaveLength(RANDOM_CASES);
@@ -143,7 +146,14 @@ describe('tokens_for_credits', () => {
 /** As it would be computed with doubles. */
 const naive = (tokens: number, price: bigint) => Math.ceil((tokens * Number(unscaled(price))) / 1000);
 const exact = (tokens: number, price: bigint) => {
-  const none = { input: null, output: null, cached: null, inputPrice: null, outputPrice: null, cachedPrice: null };
+  const none = {
+    input: null,
+    output: null,
+    cached: null,
+    inputPrice: null,
+    outputPrice: null,
+    cachedPrice: null,
+  };
   return Number(creditsFor({ ...none, tokens, price }));
 };
 
@@ -152,20 +162,36 @@ const exact = (tokens: number, price: bigint) => {
  * much; a cost a hair above so many credits that comes out as exactly those is one too little.
  */
 function searchWrong(decimals: number, direction: 'too much' | 'too little', wanted: number) {
-  const unit = 10n ** BigInt(18 - decimals);
   const found: { tokens: number; price: bigint }[] = [];
-  for (let attempt = 0; attempt < 400_000 && found.length < wanted; attempt++) {
-    let tokens = random.integer(1, MAXIMUM_TOKENS);
-    let price = random.big(1n, MAXIMUM_PRICE / unit) * unit;
-    if (direction === 'too much') {
-      // Tokens carry the factor 5 as often as the decimals need, the price the factor 2: their product is whole.
-      tokens = 1000 * 5 ** decimals * random.integer(1, Math.floor(1_000_000 / 5 ** decimals));
-      price = 2n ** BigInt(decimals) * random.big(1n, 10n ** 6n) * unit;
-    }
+  for (let attempt = 0; attempt < 100_000 && found.length < wanted; attempt++) {
+    const { tokens, price } = direction === 'too much' ? wholeCost(decimals) : hairAboveWhole(decimals);
     const difference = naive(tokens, price) - exact(tokens, price);
     if (direction === 'too much' ? difference > 0 : difference < 0) found.push({ tokens, price });
   }
   return found;
+}
+
+/** Tokens with the factor 5 as often as the price has decimals, and a price with the factor 2 as often. */
+function wholeCost(decimals: number): { tokens: number; price: bigint } {
+  return {
+    tokens: 1000 * 5 ** decimals * random.integer(1, Math.floor(1_000_000 / 5 ** decimals)),
+    price: (2n ** BigInt(decimals) * random.big(1n, 10n ** 6n) * ONE) / 10n ** BigInt(decimals),
+  };
+}
+
+/** Tokens times price are 1 modulo what one credit is: the price is the inverse of the tokens. */
+function hairAboveWhole(decimals: number): { tokens: number; price: bigint } {
+  const tokens = 10 * random.integer(1, MAXIMUM_TOKENS / 10 - 1) + random.pick([1, 3, 7, 9]);
+  const credit = 10n ** BigInt(decimals + 3);
+  const price = inverse(BigInt(tokens), credit) + credit * random.big(0n, 999n);
+  return { tokens, price: (price * ONE) / 10n ** BigInt(decimals) };
+}
+
+/** The x with value × x = 1 modulo a power of ten (Euclid). */
+function inverse(value: bigint, modulus: bigint): bigint {
+  let [low, high, x, y] = [value % modulus, modulus, 1n, 0n];
+  while (low > 1n) [low, high, x, y] = [high % low, low, y - (high / low) * x, x];
+  return ((x % modulus) + modulus) % modulus;
 }
 
 describe('POST /credits/calculate where doubles are wrong', () => {
@@ -195,20 +221,29 @@ describe('POST /credits/calculate where doubles are wrong', () => {
     }
   });
 
-  // Found once by the search above, small enough to check by hand.
+  // Small enough to check by hand.
+  it.each<[tokens: number, price: string, credits: number, wrong: number]>([
+    [5_000_000, '0.0102', 51, 52],
+    [5_000_000, '0.0198', 99, 100],
+    [62_500_000, '0.0164', 1025, 1026],
+    [390_625_000, '0.00001792', 7, 8],
+    [390_625_000, '0.00026368', 103, 104],
+    [1000, '1.000000000000000001', 2, 1],
+    [1_000_000_000, '1000.000000000000000001', 1_000_000_001, 1_000_000_000],
+  ])('%i tokens at %s cost %i, where doubles come to %i', async (tokens, price, credits, wrong) => {
+    expect(naive(tokens, scaled(price))).toBe(wrong);
+    expect((await quote(scaled(price), { tokens })).credits).toBe(credits);
+  });
+
   it.each<[tokens: number, price: string, credits: number]>([
-    [1_100_000, '0.1', 110],
     [3000, '0.0001', 1],
-    [1_000_000_000, '999999.9999', 999_999_999_900],
-    [999_999_999, '0.000000000000000001', 1],
-    [1_000_000_000, '0.000000000000000001', 1],
     [1, '0.000000000000000001', 1],
-    [1000, '1.000000000000000001', 2],
+    [1_000_000_000, '0.000000000000000001', 1],
     [1000, '0.999999999999999999', 1],
+    [1_000_000_000, '999999.9999', 999_999_999_900],
     [1_000_000_000, '1000000', 1_000_000_000_000],
   ])('%i tokens at %s cost %i', async (tokens, price, credits) => {
     expect((await quote(scaled(price), { tokens })).credits).toBe(credits);
-    expect(exact(tokens, scaled(price))).toBe(credits);
   });
 
   it('is exact for random prices of 18 decimals, which a double cannot even hold', async () => {
@@ -280,7 +315,7 @@ describe('the most tokens at the highest price', () => {
   it.each([
     ['tokens', { tokens: MAXIMUM_TOKENS + 1 }],
     ['inputTokens', { inputTokens: 1e18, outputTokens: 0 }],
-    ['outputTokens', { inputTokens: 0, outputTokens: 9_007_199_254_740_993 }],
+    ['outputTokens', { inputTokens: 0, outputTokens: 1e16 }],
     ['cachedInputTokens', { inputTokens: 0, outputTokens: 0, cachedInputTokens: -1 }],
     ['tokens', { tokens: 0.5 }],
   ])('400 for more, or for no count at all: %s', async (field, tokens) => {

@@ -3,7 +3,7 @@ import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
 /** A process that owns an embedded server until it is told to end, or left alone. */
 const directory = process.argv[2] as string;
 try {
-  const server = await startEmbeddedPostgres({ dataDir: directory });
+  const server = await startEmbeddedPostgres({ dataDir: directory, settings: { fsync: 'off' } });
   const { port, password, pid } = server;
   process.send?.({ server: { port, password, pid } });
   process.once('disconnect', () => void server.stop());

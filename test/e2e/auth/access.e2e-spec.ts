@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import type { NestExpressApplication } from '@nestjs/platform-express';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AppModule } from '../../../src/app.module.js';
 import type { Answer, HttpClient } from '../../support/http-client.js';
@@ -362,7 +363,10 @@ describe('a route that says nothing of access', () => {
       controllers: [ForgottenController],
     })
     class ForgetfulModule {}
-    const app = await NestFactory.create(ForgetfulModule, { logger: false, abortOnError: false });
+    const app = await NestFactory.create<NestExpressApplication>(ForgetfulModule, {
+      logger: false,
+      abortOnError: false,
+    });
     await app.listen(0, '127.0.0.1');
     const url = `http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}/forgotten`;
     const statusWith = async (headers: Record<string, string>) => (await fetch(url, { headers })).status;

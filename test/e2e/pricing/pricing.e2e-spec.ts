@@ -553,18 +553,16 @@ describe('what a call costs', () => {
     ['nobody/knows-this', '1', 'fallback'],
     ['Anthropic.Claude-Instant-V1', '1', 'fallback'],
   ])('follows a rule for %s, and without one the price %s (%s)', async (modelId, price, pricingSource) => {
-    const other = await startService();
-    const admin = other.as('root', { role: 'admin' });
-    const quote = async () => (await admin.post('/api/credits/calculate', { modelId, tokens: 1000 })).body;
+    const quote = async () => (await calculate(modelId, { tokens: 1000 })).body;
     const builtIn = { pricePerThousandTokens: price, pricingSource, pricingRuleId: null };
     expect(await quote()).toMatchObject(builtIn);
-    const rule = await admin.post<Rule>('/api/pricing', { modelId, pricePerThousandTokens: '17.5' });
+    const rule = await created(modelId, '17.5');
     expect(await quote()).toMatchObject({
-      ...{ credits: 18, pricePerThousandTokens: '17.5', pricingSource: 'rule', pricingRuleId: rule.body.id },
+      ...{ credits: 18, pricePerThousandTokens: '17.5', pricingSource: 'rule', pricingRuleId: rule.id },
     });
-    await admin.delete(`/api/pricing/${rule.body.id}`);
+    await letPass(modelId, HOUR);
+    await root.delete(`/api/pricing/${rule.id}`);
     expect(await quote()).toMatchObject(builtIn);
-    await other.close();
   });
 
   const [INPUT, OUTPUT, CACHED] = [

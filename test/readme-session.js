@@ -1,0 +1,56 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/**
+ * Runs the commands of the README's session as they stand, against the service that is running, and compares each
+ * answer with the printed one. Only times and ids may differ. SERVICE_URL stands in for the README's address.
+ */
+const ADDRESS = 'http://localhost:3001';
+const MARK = '--- end of answer ---';
+
+const section = readFileSync('README.md', 'utf8')
+  .split('\n## ')
+  .find((part) => part.startsWith('One session'));
+const steps = [...section.matchAll(/```sh\n(.*?)```\s*```json\n(.*?)```/gs)].map(([, commands, answer]) => ({
+  commands: commands.replaceAll(ADDRESS, process.env.SERVICE_URL ?? ADDRESS),
+  expected: JSON.parse(answer),
+}));
+if (steps.length < 9) throw new Error(`The README's session has only ${steps.length} steps`);
+
+const script = steps.map(({ commands }) => `${commands}\necho; echo '${MARK}'\n`).join('');
+const { stdout, stderr, status } = spawnSync('bash', ['-s'], { input: script, encoding: 'utf8' });
+if (status !== 0) throw new Error(`The commands failed: ${stderr}`);
+
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
+const IDS = new Set(['id', 'allocationId', 'usageId']);
+
+/** The answer with every time and id replaced by what it is. */
+function normalize(value, name) {
+  if (typeof value === 'string' && TIME.test(value)) return 'a time';
+  if (typeof value === 'number' && IDS.has(name)) return 'an id';
+  if (name === 'duration') return 'a time';
+  if (Array.isArray(value)) return value.map((item) => normalize(item, name));
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([key, item]) => [
+    /^\d{4}-\d{2}-\d{2}$/.test(key) ? 'a day' : key,
+    normalize(item, key),
+  ]);
+  return Object.fromEntries(entries);
+}
+
+const answers = stdout.split(MARK);
+let failed = 0;
+for (const [index, { commands, expected }] of steps.entries()) {
+  const wanted = JSON.stringify(normalize(expected));
+  let given = answers[index].trim();
+  try {
+    given = JSON.stringify(normalize(JSON.parse(given)));
+  } catch {
+    // Not JSON: shown as it came.
+  }
+  if (given === wanted) continue;
+  failed++;
+  process.stderr.write(`${commands}  expected ${wanted}\n  got      ${given}\n`);
+}
+process.stdout.write(`README session: ${steps.length - failed} answers as printed, ${failed} not\n`);
+process.exitCode = failed === 0 ? 0 : 1;
