@@ -7,7 +7,7 @@ import tseslint from 'typescript-eslint';
 const MAY_IMPORT = {
   accounts: [],
   credits: ['accounts'],
-  pricing: [],
+  pricing: ['accounts'],
   'api-keys': ['accounts'],
   usage: ['accounts', 'credits', 'pricing'],
   'streaming-sessions': ['accounts', 'credits', 'pricing', 'usage'],
@@ -22,7 +22,7 @@ export default tseslint.config(
   {
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ['.config/*', 'test/*.js'] },
+        projectService: { allowDefaultProject: ['.config/*', 'test/*.js', 'test/bench/*.js'] },
         tsconfigRootDir: new URL('..', import.meta.url).pathname,
       },
     },

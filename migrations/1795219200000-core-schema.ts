@@ -48,10 +48,8 @@ const CREDITS = [
      next_expiry TIMESTAMPTZ,
      CONSTRAINT ck_credit_balances_limit CHECK (available + held <= 9007199254740991)
    ) WITH (fillfactor = 50)`,
-  `COMMENT ON COLUMN credit_balances.next_expiry IS
-     'No lot with credits left expires before this instant; NULL when no lot has credits.'`,
   // is_open is what the partial indexes ask for: it changes only when a lot runs empty or is refilled, so taking
-  // credits from a lot stays a heap-only update.
+  // credits from a lot stays a heap-only update; asking for remaining_credits > 0 would index every change.
   `CREATE TABLE credit_allocations (
      id                BIGINT GENERATED ALWAYS AS IDENTITY,
      user_id           VARCHAR(50) NOT NULL
@@ -63,9 +61,10 @@ const CREDITS = [
      expires_at        TIMESTAMPTZ NOT NULL,
      notes             TEXT,
      revoked_at        TIMESTAMPTZ,
-     is_open           BOOLEAN GENERATED ALWAYS AS (remaining_credits > 0) STORED,
+     is_open           BOOLEAN NOT NULL DEFAULT TRUE,
      CONSTRAINT pk_credit_allocations PRIMARY KEY (user_id, id),
      CONSTRAINT ck_credit_allocations_remaining CHECK (remaining_credits BETWEEN 0 AND total_credits),
+     CONSTRAINT ck_credit_allocations_open CHECK (is_open = (remaining_credits > 0)),
      CONSTRAINT ck_credit_allocations_revoked CHECK (revoked_at IS NULL OR remaining_credits = 0)
    ) WITH (fillfactor = 80)`,
   'CREATE INDEX idx_credit_user_expiry ON credit_allocations (user_id, expires_at)',

@@ -17,7 +17,7 @@ BEGIN
             v_lot.id, p_actor, p_notes, v_now);
     UPDATE credit_balances SET available = available - v_lot.remaining_credits WHERE user_id = p_user;
   END IF;
-  UPDATE credit_allocations SET remaining_credits = 0, revoked_at = v_now
+  UPDATE credit_allocations SET remaining_credits = 0, is_open = FALSE, revoked_at = v_now
    WHERE user_id = p_user AND id = p_allocation
   RETURNING * INTO v_lot;
   RETURN allocation_answer(v_lot);

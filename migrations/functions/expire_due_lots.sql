@@ -13,7 +13,7 @@ BEGIN
      WHERE user_id = p_user AND is_open AND expires_at <= p_now
      ORDER BY expires_at, id
   LOOP
-    UPDATE credit_allocations SET remaining_credits = 0 WHERE user_id = p_user AND id = v_lot.id;
+    UPDATE credit_allocations SET remaining_credits = 0, is_open = FALSE WHERE user_id = p_user AND id = v_lot.id;
     v_available := v_available - v_lot.remaining_credits;
     INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
     VALUES (p_user, 'expiry', -v_lot.remaining_credits, v_available, v_lot.id, 'service:accounting', p_now);

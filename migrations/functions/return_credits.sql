@@ -24,7 +24,7 @@ BEGIN
       VALUES (p_user, CASE WHEN v_lot.revoked_at IS NULL THEN 'expiry' ELSE 'revocation' END,
               -v_give, p_available, v_lot.id, p_session, p_usage, 'service:accounting', p_now);
     ELSE
-      UPDATE credit_allocations SET remaining_credits = remaining_credits + v_give
+      UPDATE credit_allocations SET remaining_credits = remaining_credits + v_give, is_open = TRUE
        WHERE user_id = p_user AND id = v_lot.id;
       p_available := p_available + v_give;
       next_expiry := least(next_expiry, v_lot.expires_at);

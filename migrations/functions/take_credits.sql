@@ -19,7 +19,8 @@ BEGIN
      ORDER BY expires_at, id
   LOOP
     v_take := least(v_lot.remaining_credits, v_left);
-    UPDATE credit_allocations SET remaining_credits = remaining_credits - v_take
+    UPDATE credit_allocations
+       SET remaining_credits = remaining_credits - v_take, is_open = remaining_credits > v_take
      WHERE user_id = p_user AND id = v_lot.id;
     p_available := p_available - v_take;
     INSERT INTO credit_ledger

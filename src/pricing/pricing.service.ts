@@ -79,7 +79,7 @@ export class PricingService {
    */
   async remove(id: number): Promise<void> {
     await this.rules.manager.transaction(async (manager) => {
-      const { modelId } = (await manager.findOneBy(PricingRule, { id: String(id) })) ?? {};
+      const { modelId } = (await manager.findOneBy(PricingRule, { id })) ?? {};
       if (modelId === undefined) throw new PricingRuleNotFound();
       await lockModel(manager, modelId);
       // The time after the wait: the change that was waited for may have ended the rule.
@@ -106,7 +106,7 @@ export class PricingService {
  * @returns false, and nothing is done, when the rule has begun
  */
 async function withdraw(manager: EntityManager, id: number, modelId: string, now: Date): Promise<boolean> {
-  const rule = await manager.findOneBy(PricingRule, { id: String(id), effectiveFrom: MoreThanOrEqual(now) });
+  const rule = await manager.findOneBy(PricingRule, { id, effectiveFrom: MoreThanOrEqual(now) });
   if (rule === null) return false;
   await manager.delete(PricingRule, { id: rule.id });
   const next = await manager.findOne(PricingRule, {
@@ -162,9 +162,9 @@ async function addRule(
     effectiveTo,
     createdBy,
   });
-  const id = String(identifiers[0]?.id);
+  const id = Number(identifiers[0]?.id);
   const ended = (closed.raw as { id: string }[])[0];
-  if (ended) await manager.update(PricingRule, { id: ended.id }, { supersededBy: Number(id) });
+  if (ended) await manager.update(PricingRule, { id: Number(ended.id) }, { supersededBy: id });
   return PricingRuleDto.from(await manager.findOneByOrFail(PricingRule, { id }));
 }
 

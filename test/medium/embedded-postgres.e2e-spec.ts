@@ -101,13 +101,14 @@ async function ownWithWord(word: string): Promise<{ owner: Owner; server: Reacha
   return { owner, server };
 }
 
+const login = ({ port, password }: Reachable) => ({ host: '127.0.0.1', port, user: 'postgres', password });
+
 async function query(
   server: Reachable,
   text: string,
   values: unknown[] = [],
 ): Promise<Record<string, unknown>[]> {
-  const { port, password } = server;
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres' });
+  const client = new pg.Client({ ...login(server), database: 'postgres' });
   await client.connect();
   try {
     return (await client.query<Record<string, unknown>>(text, values)).rows;
@@ -234,7 +235,7 @@ describe('the embedded PostgreSQL server, on its own directory', () => {
   it('stops once however often it is asked, and frees the directory', async () => {
     await usedBefore();
     const server = await start();
-    const client = new pg.Client({ ...server, database: 'postgres' });
+    const client = new pg.Client({ ...login(server), database: 'postgres' });
     client.on('error', () => undefined);
     await client.connect();
     await Promise.all([server.stop(), server.stop()]);
@@ -283,6 +284,22 @@ describe('the embedded PostgreSQL server, after a crash', () => {
     const dead = await crashed('crash');
     expect(await readFile(join(dataDir, 'postmaster.pid'), 'utf8')).toContain(String(dead.pid));
     expect(await read(await start())).toBe('crash');
+  });
+
+  it('waits for a process of the killed server that still uses the data', async () => {
+    const { owner, server } = await ownWithWord('late');
+    const client = new pg.Client({ ...login(server), database: 'postgres' });
+    client.on('error', () => undefined);
+    await client.connect();
+    const backend = (await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0]
+      ?.pid as number;
+    process.kill(backend, 'SIGSTOP');
+    await kill(owner);
+    process.kill(server.pid, 'SIGKILL');
+    const starting = start();
+    expect(await Promise.race([starting, pause(700, 'waits')])).toBe('waits');
+    process.kill(backend, 'SIGCONT');
+    expect(await read(await starting)).toBe('late');
   });
 
   it('recovers when postmaster.pid names a living process that is another program, and leaves that alone', async () => {

@@ -1,10 +1,18 @@
-import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { UserAccount } from '../../accounts/entities/user-account.entity.js';
+import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer } from '../../common/database/transformers.js';
 
 /** A lot: credits given at one time, with their own expiry. Written by the SQL functions only. */
 @Entity('credit_allocations')
-@Index('idx_credit_user_expiry', ['userId', 'expiresAt'])
+@Index('idx_credit_user_expiry', { synchronize: false })
+@Index('idx_credit_open', { synchronize: false })
+@Index('idx_credit_open_expiry', { synchronize: false })
+@Index('idx_credit_allocation_id', { synchronize: false })
+@Check('ck_credit_allocations_total', 'total_credits >= 0')
 @Check('ck_credit_allocations_remaining', 'remaining_credits BETWEEN 0 AND total_credits')
+@Check('ck_credit_allocations_open', 'is_open = (remaining_credits > 0)')
+@Check('ck_credit_allocations_revoked', 'revoked_at IS NULL OR remaining_credits = 0')
 export class CreditAllocation {
   @PrimaryColumn({
     name: 'user_id',
@@ -12,13 +20,10 @@ export class CreditAllocation {
     length: 50,
     primaryKeyConstraintName: 'pk_credit_allocations',
   })
+  @ForeignKey(() => UserAccount, { name: 'fk_credit_allocations_user' })
   userId: string;
 
-  @PrimaryColumn({
-    type: 'bigint',
-    primaryKeyConstraintName: 'pk_credit_allocations',
-    transformer: bigintTransformer,
-  })
+  @IdentityColumn('pk_credit_allocations')
   id: number;
 
   @Column({ name: 'total_credits', type: 'bigint', transformer: bigintTransformer })
@@ -41,4 +46,8 @@ export class CreditAllocation {
 
   @Column({ name: 'revoked_at', type: 'timestamptz', nullable: true })
   revokedAt: Date | null;
+
+  /** Whether credits are left; what the partial indexes ask for. */
+  @Column({ name: 'is_open', type: 'boolean', default: true })
+  isOpen: boolean;
 }

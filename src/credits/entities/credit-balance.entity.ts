@@ -1,8 +1,11 @@
-import { Check, Column, Entity, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, PrimaryColumn } from 'typeorm';
+import { UserAccount } from '../../accounts/entities/user-account.entity.js';
 import { bigintTransformer } from '../../common/database/transformers.js';
 
 /** A user's balance cache and money lock. Written by the SQL functions only. */
 @Entity('credit_balances')
+@Check('ck_credit_balances_available', 'available >= 0')
+@Check('ck_credit_balances_held', 'held >= 0')
 @Check('ck_credit_balances_limit', 'available + held <= 9007199254740991')
 export class CreditBalance {
   @PrimaryColumn({
@@ -11,6 +14,7 @@ export class CreditBalance {
     length: 50,
     primaryKeyConstraintName: 'pk_credit_balances',
   })
+  @ForeignKey(() => UserAccount, { name: 'fk_credit_balances_user' })
   userId: string;
 
   /** Credits in lots, those included that have expired and are not yet written off. */

@@ -1,5 +1,7 @@
-import { Check, Column, Entity, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, PrimaryColumn } from 'typeorm';
+import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer } from '../../common/database/transformers.js';
+import { CreditAllocation } from './credit-allocation.entity.js';
 
 export const LEDGER_KINDS = [
   'allocation',
@@ -14,7 +16,16 @@ export type LedgerKind = (typeof LEDGER_KINDS)[number];
 
 /** One change of one lot. Append-only: the database refuses UPDATE, DELETE and TRUNCATE. */
 @Entity('credit_ledger')
+@ForeignKey(() => CreditAllocation, ['userId', 'allocationId'], ['userId', 'id'], {
+  name: 'fk_credit_ledger_allocation',
+})
 @Check('ck_credit_ledger_balance', 'balance_after >= 0')
+@Check(
+  'ck_credit_ledger_sign',
+  `CASE WHEN kind IN ('allocation', 'refund') THEN credits > 0
+        WHEN kind IN ('hold', 'charge', 'deduction', 'revocation', 'expiry') THEN credits < 0
+        ELSE FALSE END`,
+)
 export class LedgerEntry {
   @PrimaryColumn({
     name: 'user_id',
@@ -24,11 +35,7 @@ export class LedgerEntry {
   })
   userId: string;
 
-  @PrimaryColumn({
-    type: 'bigint',
-    primaryKeyConstraintName: 'pk_credit_ledger',
-    transformer: bigintTransformer,
-  })
+  @IdentityColumn('pk_credit_ledger')
   id: number;
 
   @Column({ type: 'varchar', length: 20 })

@@ -37,7 +37,7 @@ export class PricingRuleDto {
 
   static from(rule: PricingRule): PricingRuleDto {
     return {
-      id: Number(rule.id),
+      id: rule.id,
       modelId: rule.modelId,
       pricePerThousandTokens: rule.price,
       pricePerThousandInputTokens: rule.inputPrice,

@@ -1,4 +1,6 @@
-import { Check, Column, Entity, Exclusion, Index, PrimaryGeneratedColumn } from 'typeorm';
+import { Check, Column, Entity, Exclusion, ForeignKey, Index } from 'typeorm';
+import { UserAccount } from '../../accounts/entities/user-account.entity.js';
+import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
 
 const PRICE = { type: 'numeric', precision: 30, scale: 18, transformer: decimalTransformer } as const;
@@ -8,19 +10,26 @@ const PRICE = { type: 'numeric', precision: 30, scale: 18, transformer: decimalT
  * tokens, both decimal strings. A rule never changes, except that its period may end.
  */
 @Entity('pricing_rules')
-@Index('idx_pricing_model_from', ['modelId', 'effectiveFrom'])
+@Index('idx_pricing_model_from', { synchronize: false })
+@Check(
+  'ck_pricing_rules_prices',
+  `price_per_1k_tokens BETWEEN 0 AND 1000000
+   AND input_price_per_1k_tokens BETWEEN 0 AND 1000000
+   AND output_price_per_1k_tokens BETWEEN 0 AND 1000000
+   AND cached_input_price_per_1k_tokens BETWEEN 0 AND 1000000
+   AND provider_cost_per_1k_tokens >= 0
+   AND provider_input_cost_per_1k_tokens >= 0
+   AND provider_output_cost_per_1k_tokens >= 0
+   AND provider_cached_cost_per_1k_tokens >= 0`,
+)
 @Check('ck_pricing_rules_period', 'effective_to > effective_from')
 @Exclusion(
   'ex_pricing_rules_period',
   'USING gist (model_id WITH =, tstzrange(effective_from, effective_to) WITH &&)',
 )
 export class PricingRule {
-  @PrimaryGeneratedColumn('identity', {
-    type: 'bigint',
-    generatedIdentity: 'ALWAYS',
-    primaryKeyConstraintName: 'pk_pricing_rules',
-  })
-  id: string;
+  @IdentityColumn('pk_pricing_rules')
+  id: number;
 
   @Column({ name: 'model_id', type: 'varchar', length: 100 })
   modelId: string;
@@ -61,5 +70,6 @@ export class PricingRule {
   supersededBy: number | null;
 
   @Column({ name: 'created_by', type: 'varchar', length: 50 })
+  @ForeignKey(() => UserAccount, { name: 'fk_pricing_rules_creator' })
   createdBy: string;
 }

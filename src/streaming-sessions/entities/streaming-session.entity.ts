@@ -1,12 +1,25 @@
-import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import { bigintTransformer } from '../../common/database/transformers.js';
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { UserAccount } from '../../accounts/entities/user-account.entity.js';
+import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
 
 const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
+const PRICE = { type: 'numeric', precision: 30, scale: 18, transformer: decimalTransformer } as const;
 
 /** One stream of an LLM and the credits it holds. Written by the SQL functions only. */
 @Entity('streaming_sessions')
-@Index('idx_streaming_user_status', ['userId', 'status', 'startedAt'], { where: `status = 'active'` })
+@Index('idx_streaming_user_status', { synchronize: false })
+@Index('idx_streaming_stale', { synchronize: false })
+@Check('ck_sessions_estimated', 'estimated_credits >= 0')
+@Check('ck_sessions_allocated', 'allocated_credits >= 0')
+@Check('ck_sessions_used', 'used_credits >= 0')
+@Check('ck_sessions_uncollected', 'uncollected_credits BETWEEN 0 AND used_credits')
 @Check('ck_sessions_status', `status IN ('active', 'completed', 'failed')`)
+@Check('ck_sessions_end', `end_reason IN ('finalized', 'aborted', 'timeout')`)
+@Check(
+  'ck_sessions_ended',
+  `(status = 'active') = (end_reason IS NULL) AND (status = 'active') = (completed_at IS NULL)`,
+)
+@Check('ck_sessions_holds', 'cardinality(held_lots) = cardinality(held_credits)')
 export class StreamingSession {
   @PrimaryColumn({
     name: 'user_id',
@@ -14,6 +27,7 @@ export class StreamingSession {
     length: 50,
     primaryKeyConstraintName: 'pk_streaming_sessions',
   })
+  @ForeignKey(() => UserAccount, { name: 'fk_streaming_sessions_user' })
   userId: string;
 
   /** The caller's id of the stream, unique per user. */
@@ -38,13 +52,18 @@ export class StreamingSession {
   @Column({ name: 'allocated_credits', ...CREDITS })
   allocatedCredits: number;
 
-  @Column({ name: 'used_credits', ...CREDITS })
+  @Column({ name: 'used_credits', ...CREDITS, default: 0 })
   usedCredits: number;
 
-  @Column({ name: 'tokens_generated', ...CREDITS })
+  /** The part of `usedCredits` that the user's lots did not cover. */
+  @Column({ name: 'uncollected_credits', ...CREDITS, default: 0 })
+  uncollectedCredits: number;
+
+  /** The most tokens that a progress report has named. */
+  @Column({ name: 'tokens_generated', ...CREDITS, default: 0 })
   tokensGenerated: number;
 
-  @Column({ type: 'varchar', length: 20 })
+  @Column({ type: 'varchar', length: 20, default: 'active' })
   status: 'active' | 'completed' | 'failed';
 
   @Column({ name: 'end_reason', type: 'varchar', length: 20, nullable: true })
@@ -59,4 +78,68 @@ export class StreamingSession {
 
   @Column({ name: 'completed_at', type: 'timestamptz', nullable: true })
   completedAt: Date | null;
+
+  /** Whether it was settled after its lease had ended. */
+  @Column({ name: 'is_late', type: 'boolean', default: false })
+  isLate: boolean;
+
+  /** The estimate as it was given: all tokens, or by class. */
+  @Column({ name: 'estimated_tokens', ...CREDITS, nullable: true })
+  estimatedTokens: number | null;
+
+  @Column({ name: 'estimated_input_tokens', ...CREDITS, nullable: true })
+  estimatedInputTokens: number | null;
+
+  @Column({ name: 'estimated_output_tokens', ...CREDITS, nullable: true })
+  estimatedOutputTokens: number | null;
+
+  /** What it was settled with, so that a repeated call can be told from another. */
+  @Column({ name: 'final_tokens', ...CREDITS, nullable: true })
+  finalTokens: number | null;
+
+  @Column({ name: 'final_input_tokens', ...CREDITS, nullable: true })
+  finalInputTokens: number | null;
+
+  @Column({ name: 'final_output_tokens', ...CREDITS, nullable: true })
+  finalOutputTokens: number | null;
+
+  @Column({ name: 'final_cached_tokens', ...CREDITS, nullable: true })
+  finalCachedTokens: number | null;
+
+  @Column({ name: 'provider_cost_usd', ...PRICE, nullable: true })
+  providerCostUsd: string | null;
+
+  /** The price it started with, pinned. */
+  @Column({ name: 'pricing_rule_id', ...CREDITS, nullable: true })
+  pricingRuleId: number | null;
+
+  @Column({ name: 'pricing_source', type: 'varchar', length: 10 })
+  pricingSource: 'rule' | 'default' | 'fallback';
+
+  @Column({ name: 'price_per_1k', ...PRICE })
+  price: string;
+
+  @Column({ name: 'input_price_per_1k', ...PRICE, nullable: true })
+  inputPrice: string | null;
+
+  @Column({ name: 'output_price_per_1k', ...PRICE, nullable: true })
+  outputPrice: string | null;
+
+  @Column({ name: 'cached_price_per_1k', ...PRICE, nullable: true })
+  cachedPrice: string | null;
+
+  /** Which lots gave how many credits that have not been given back, in the order they were taken. */
+  @Column({ name: 'held_lots', type: 'bigint', array: true })
+  heldLots: string[];
+
+  @Column({ name: 'held_credits', type: 'bigint', array: true })
+  heldCredits: string[];
+
+  /** The available balance after the first hold: what the start answered, and answers again. */
+  @Column({ name: 'remaining_after_hold', ...CREDITS })
+  remainingAfterHold: number;
+
+  /** The usage record written at its end. */
+  @Column({ name: 'usage_id', ...CREDITS, nullable: true })
+  usageId: number | null;
 }

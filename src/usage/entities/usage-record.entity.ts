@@ -1,4 +1,6 @@
-import { Check, Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { UserAccount } from '../../accounts/entities/user-account.entity.js';
+import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
 
 const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
@@ -8,8 +10,13 @@ export type BillingStatus = (typeof BILLING_STATUSES)[number];
 
 /** One finished call. Written by the SQL functions only. */
 @Entity('usage_records')
-@Index('idx_usage_user_timestamp', ['userId', 'timestamp', 'id'])
+@Index('idx_usage_user_timestamp', { synchronize: false })
+@Index('idx_usage_timestamp', { synchronize: false })
+@Index('idx_usage_needs_review', { synchronize: false })
 @Check('ck_usage_records_credits', 'credits >= 0')
+@Check('ck_usage_records_status', `billing_status IN ('recorded', 'billed', 'needs_review', 'waived')`)
+@Check('ck_usage_records_uncollected', 'uncollected_credits BETWEEN 0 AND credits')
+@Check('ck_usage_records_cost', 'provider_cost_usd >= 0')
 export class UsageRecord {
   @PrimaryColumn({
     name: 'user_id',
@@ -17,9 +24,10 @@ export class UsageRecord {
     length: 50,
     primaryKeyConstraintName: 'pk_usage_records',
   })
+  @ForeignKey(() => UserAccount, { name: 'fk_usage_records_user' })
   userId: string;
 
-  @PrimaryColumn({ ...CREDITS, primaryKeyConstraintName: 'pk_usage_records' })
+  @IdentityColumn('pk_usage_records')
   id: number;
 
   @Column({ type: 'timestamptz', default: () => 'now()' })
@@ -43,7 +51,7 @@ export class UsageRecord {
   billingStatus: BillingStatus;
 
   /** The part of `credits` that the user's lots did not cover. */
-  @Column({ name: 'uncollected_credits', ...CREDITS })
+  @Column({ name: 'uncollected_credits', ...CREDITS, default: 0 })
   uncollectedCredits: number;
 
   /** What the provider charged; null is unknown, never 0. */

@@ -81,7 +81,7 @@ async function priceNow(modelId: string): Promise<unknown> {
 }
 
 const PRICES = {
-  pricePerThousandTokens: '3',
+  pricePerThousandTokens: '123456.123456789012345678',
   pricePerThousandInputTokens: '0.000000000000000001',
   pricePerThousandOutputTokens: '999999.999999999999999999',
   pricePerThousandCachedInputTokens: '0.123456789012345678',
@@ -480,7 +480,7 @@ describe('GET /pricing', () => {
 
 describe('GET /pricing/:modelId', () => {
   it.each([
-    'anthropic.claude-3-sonnet-20240229-v1:0',
+    'anthropic.claude-3-opus-20240229-v1:0',
     'vendor/family/model:1.0',
     'openrouter/meta-llama/llama-3.1-70b:free',
     'a//b',

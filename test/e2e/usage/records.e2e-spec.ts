@@ -541,7 +541,12 @@ describe('GET /usage/records with Accept: text/csv', () => {
 
   it('goes on serving, and complains of nothing, when a client hangs up in the middle', async () => {
     const user = service.as();
-    await writeMany(user, 10_000);
+    await writeMany(user, 3000);
+    // 24 MB: more than the connection takes without a reader.
+    await service.owner.query(
+      `UPDATE usage_records SET metadata = jsonb_build_object('text', repeat('x', 8000)) WHERE user_id = $1`,
+      [user.userId],
+    );
     const before = service.logs.length;
     const authorization = `Bearer ${accessToken({ sub: user.userId })}`;
     const stop = new AbortController();

@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { migrations } from '../../migrations/index.js';
+import { dataSourceOptions } from '../../ormconfig.js';
+import { createEmbeddedDatabase, migrate } from '../../src/database/open-database.js';
+
+const LIMITS = { poolSize: 2, statementTimeoutMilliseconds: 60_000, connectTimeoutMilliseconds: 5000 };
+const CONFIG = { ...LIMITS, url: undefined, migrationUrl: undefined, embeddedDirectory: '' };
+
+let name: string;
+let ownerUrl: string;
+let admin: pg.Client;
+beforeAll(async () => {
+  const server = inject('server');
+  name = `migrations_${randomUUID().replaceAll('-', '')}`;
+  admin = new pg.Client({ ...server, database: 'postgres' });
+  await admin.connect();
+  ({ ownerUrl } = await createEmbeddedDatabase(server, name));
+});
+afterAll(async () => {
+  await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+  await admin.end();
+});
+
+describe('migrations', () => {
+  it('are run once when several instances start at the same moment', async () => {
+    await Promise.all(Array.from({ length: 4 }, () => migrate(CONFIG, ownerUrl, 'accounting_app')));
+    const client = new pg.Client({ connectionString: ownerUrl });
+    await client.connect();
+    const { rows } = await client.query<{ name: string }>('SELECT name FROM migrations ORDER BY id');
+    await client.end();
+    expect(rows.map((row) => row.name)).toEqual(migrations.map((migration) => migration.name));
+  });
+
+  it('make the schema that the entities describe: migration:generate finds nothing to add', async () => {
+    const dataSource = new DataSource(dataSourceOptions({ ...LIMITS, url: ownerUrl }));
+    await dataSource.initialize();
+    const { upQueries } = await dataSource.driver.createSchemaBuilder().log();
+    await dataSource.destroy();
+    expect(upQueries.map(({ query }) => query)).toEqual([]);
+  });
+
+  it('refuse to take the first one back, which would delete all credits', async () => {
+    const dataSource = new DataSource(dataSourceOptions({ ...LIMITS, url: ownerUrl }));
+    await dataSource.initialize();
+    while ((await dataSource.query<unknown[]>('SELECT 1 FROM migrations OFFSET 1')).length > 0) {
+      await dataSource.undoLastMigration();
+    }
+    await expect(dataSource.undoLastMigration()).rejects.toThrow(/delete all credits/);
+    await dataSource.destroy();
+  });
+});
