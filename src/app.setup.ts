@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
 import { ServiceError } from './common/errors/service-error.js';
 import { createLogger, NestLogger, requestLogging } from './common/http/logging.js';
+import { answerOtherPaths } from './common/http/problem.filter.js';
 import { createDocument, setUpSwagger } from './common/http/swagger.js';
 import { type AppConfig, loadConfig } from './config/env.js';
 
@@ -42,6 +43,8 @@ export async function createApp(
   app.use(json({ limit: BODY_LIMIT }));
   setPrefix(app);
   setUpSwagger(app);
+  await app.init();
+  answerOtherPaths(app);
   limitTimes(app.getHttpServer(), config.requestTimeoutSeconds);
   closeWhenIdle(app.getHttpServer());
   return app;

@@ -14,8 +14,9 @@ BEGIN
       INSERT INTO credit_balances (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
       RETURN;
     EXCEPTION WHEN unique_violation THEN
-      -- The .invalid domain is reserved (RFC 2606): no real address can be taken by this.
-      UPDATE user_accounts SET email = user_id || '@superseded.invalid', updated_at = now()
+      -- The .invalid domain is reserved (RFC 2606): no real address is taken by this; the UUID keeps anyone from
+      -- standing in the way with a made-up one.
+      UPDATE user_accounts SET email = gen_random_uuid() || '@superseded.invalid', updated_at = now()
        WHERE email = p_email AND user_id <> p_user;
     END;
   END LOOP;

@@ -25,10 +25,13 @@ export function keyProvider(config: JwtConfig): KeyProvider {
 
 function readPublicKey(pem: string): KeyObject {
   try {
-    return createPublicKey(pem);
+    const key = createPublicKey(pem);
+    const curve = key.asymmetricKeyDetails?.namedCurve;
+    if (key.asymmetricKeyType === 'rsa' || curve === 'prime256v1') return key;
   } catch {
-    throw new Error('JWT_PUBLIC_KEY must be a public key in PEM form (RSA or EC P-256)');
+    // Said below, without what was given.
   }
+  throw new Error('JWT_PUBLIC_KEY must be a public key in PEM form (RSA or EC P-256)');
 }
 
 function jwksKeyProvider(jwksUri: string): KeyProvider {

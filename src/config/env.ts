@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import type { Algorithm } from 'jsonwebtoken';
 
@@ -144,8 +145,12 @@ function readDatabase(read: Reader): DatabaseConfig {
   let url = read.url('DATABASE_URL', protocols);
   const host = read.text('DB_HOST');
   if (url === undefined && host !== undefined) {
-    const location = new URL('postgresql://localhost');
-    location.hostname = host;
+    const location = new URL('postgresql://unset.invalid');
+    location.hostname = isIPv6(host) ? `[${host}]` : host;
+    // A URL keeps the host it has when it is given what is none, and that would be another server than was meant.
+    if (/[/?#\\]/.test(host) || ['', 'unset.invalid'].includes(location.hostname)) {
+      read.problems.push(`DB_HOST must be the name or the address of a host, without a port, not "${host}"`);
+    }
     location.port = String(read.integer('DB_PORT', 5432, 1, 65535));
     location.pathname = `/${encodeURIComponent(read.text('DB_NAME') ?? 'accounting_db')}`;
     location.username = encodeURIComponent(read.text('DB_USER') ?? 'postgres');
@@ -203,11 +208,15 @@ function readJwt(read: Reader, environment: AppConfig['environment'], embeddedDi
 function developmentSecret(file: string): string {
   if (!existsSync(file)) {
     mkdirSync(dirname(file), { recursive: true });
+    const draft = `${file}.${process.pid}`;
+    writeFileSync(draft, randomBytes(32).toString('base64url'), { mode: 0o600 });
     try {
-      // wx: of two first starts at once one writes, and both read what it wrote.
-      writeFileSync(file, randomBytes(32).toString('base64url'), { mode: 0o600, flag: 'wx' });
+      // Of two first starts at once one makes the link, and both read what it wrote, which is whole from the beginning.
+      linkSync(draft, file);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    } finally {
+      rmSync(draft);
     }
   }
   return readFileSync(file, 'utf8').trim();

@@ -75,7 +75,7 @@ function removeDeadClaim(file: string): void {
   try {
     const owner = readOwner(file);
     // When there is none, one may come at this moment.
-    if (owner !== undefined && !isAlive(owner)) rmSync(file);
+    if (owner !== undefined && !isAlive(owner)) rmSync(file, { force: true });
   } finally {
     rmdirSync(turn);
   }

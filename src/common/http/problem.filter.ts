@@ -1,6 +1,13 @@
 import { STATUS_CODES } from 'node:http';
-import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
-import type { Request, Response } from 'express';
+import {
+  type ArgumentsHost,
+  Catch,
+  type ExceptionFilter,
+  HttpException,
+  type INestApplication,
+  Logger,
+} from '@nestjs/common';
+import type { Express, NextFunction, Request, Response } from 'express';
 import { translateDatabaseError } from '../errors/database-errors.js';
 import { ServiceError } from '../errors/service-error.js';
 
@@ -17,45 +24,65 @@ const FRAMEWORK_CODES: Record<number, string> = {
 /** Renders every error as application/problem+json. What is not meant for the caller is logged and becomes a bare 500. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
-  private readonly logger = new Logger(ProblemFilter.name);
-
   catch(thrown: unknown, host: ArgumentsHost): void {
-    const request = host.switchToHttp().getRequest<Request & { id?: string }>();
-    const response = host.switchToHttp().getResponse<Response>();
-    const error = toServiceError(thrown);
-    if (error.status >= 500) this.logFault(error, thrown, request);
-    if (response.headersSent) {
-      // Half an answer is out: only cutting the connection tells the client that it is not whole.
-      response.destroy();
-      return;
-    }
-    const { errors, members, retryAfterSeconds } = error.details;
-    if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(retryAfterSeconds));
-    if (error.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
-    response
-      .status(error.status)
-      .type('application/problem+json')
-      .send(
-        JSON.stringify({
-          type: `urn:problem-type:${error.code}`,
-          title: STATUS_CODES[error.status] ?? 'Error',
-          status: error.status,
-          detail: error.message,
-          message: error.message,
-          code: error.code,
-          requestId: request.id ?? '',
-          ...(errors ? { errors } : {}),
-          ...members,
-        }),
-      );
+    const http = host.switchToHttp();
+    sendProblem(thrown, http.getRequest<Request>(), http.getResponse<Response>());
   }
+}
 
-  private logFault(error: ServiceError, thrown: unknown, request: Request & { id?: string }): void {
-    const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
-    const entry = { requestId: request.id, code: error.code, cause: cause.message };
-    if (error.status === 503) this.logger.warn(entry);
-    else this.logger.error({ ...entry, stack: cause.stack });
+/** The same for requests that no route of the application has taken. */
+export function answerOtherPaths(app: INestApplication): void {
+  const express = app.getHttpAdapter().getInstance() as Express;
+  express.use((request: Request, response: Response) =>
+    sendProblem(new ServiceError(404, 'route.not_found', 'There is nothing here'), request, response),
+  );
+  // Express knows an error handler by its four parameters.
+  express.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
+    sendProblem(error, request, response),
+  );
+}
+
+function sendProblem(thrown: unknown, request: Request, response: Response): void {
+  const error = toServiceError(thrown);
+  if (error.status >= 500) logFault(error, thrown, request);
+  if (response.headersSent) {
+    // Half an answer is out: only cutting the connection tells the client that it is not whole.
+    response.destroy();
+    return;
   }
+  const { errors, members, retryAfterSeconds } = error.details;
+  if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(retryAfterSeconds));
+  if (error.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
+  response
+    .status(error.status)
+    .type('application/problem+json')
+    .send(
+      JSON.stringify({
+        type: `urn:problem-type:${error.code}`,
+        title: STATUS_CODES[error.status] ?? 'Error',
+        status: error.status,
+        detail: error.message,
+        message: error.message,
+        code: error.code,
+        requestId: requestIdOf(request),
+        ...(errors ? { errors } : {}),
+        ...members,
+      }),
+    );
+}
+
+/** As the request log has given it. */
+function requestIdOf(request: Request): string {
+  return (request as { id?: string }).id ?? '';
+}
+
+const logger = new Logger('ProblemFilter');
+
+function logFault(error: ServiceError, thrown: unknown, request: Request): void {
+  const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const entry = { requestId: requestIdOf(request), code: error.code, cause: cause.message };
+  if (error.status === 503) logger.warn(entry);
+  else logger.error({ ...entry, stack: cause.stack });
 }
 
 function toServiceError(thrown: unknown): ServiceError {

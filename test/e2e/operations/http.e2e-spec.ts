@@ -215,8 +215,16 @@ describe('the OpenAPI document', () => {
   });
 });
 
-it('404 in the same form for a path that is no route', async () => {
-  const answer = await service.anonymous().get('/api/nothing');
-  expect([answer.status, answer.body.code]).toEqual([404, 'route.not_found']);
-  expect(answer.headers.get('content-type')).toContain('application/problem+json');
-});
+it.each(['/api/nothing', '/nothing', '/', '/api'])(
+  '404 in the same form for %s, which is no route',
+  async (path) => {
+    for (const answer of [
+      await service.anonymous().get(path),
+      await service.anonymous().post(path, 'no json'),
+    ]) {
+      expect([404, 400]).toContain(answer.status);
+      expect(answer.headers.get('content-type')).toContain('application/problem+json');
+      expect(answer.body.requestId).toBeTruthy();
+    }
+  },
+);

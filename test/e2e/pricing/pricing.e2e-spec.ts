@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, HttpClient } from '../../support/http-client.js';
+import { holdUp } from '../../support/hold-up.js';
 import { countByStatus, initialize, userWithCredits } from '../../support/money.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
 
@@ -311,29 +312,13 @@ describe('changes to one model at once', () => {
   it('ending a rule that waited for a new price to be made leaves no gap: it had ended already', async () => {
     const modelId = freshModel();
     const old = await created(modelId, '1');
-    const gate = await service.owner.connect();
-    await gate.query('BEGIN');
-    // Both changes queue up behind this lock, in the order in which they came.
-    await gate.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`pricing:${modelId}`]);
-    const waiting = async (count: number) => {
-      await expect
-        .poll(async () => {
-          const { rows } = await gate.query<{ count: number }>(
-            `SELECT count(*)::integer FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-              WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()`,
-          );
-          return rows[0]?.count;
-        })
-        .toBe(count);
-    };
-    const creating = create(modelId, '2');
-    await waiting(1);
-    const ending = root.delete(`/api/pricing/${old.id}`);
-    await waiting(2);
-    await gate.query('COMMIT');
-    gate.release();
-    expect((await creating).status).toBe(201);
-    expect((await ending).status).toBe(409);
+    const [creating, ending] = await holdUp<Answer<object>>(
+      service,
+      'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))',
+      [`pricing:${modelId}`],
+      [() => create(modelId, '2'), () => root.delete(`/api/pricing/${old.id}`)],
+    );
+    expect([creating?.status, ending?.status]).toEqual([201, 409]);
     await expectUnbroken(modelId);
     expect(await priceNow(modelId)).toBe('2');
   });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, HttpClient } from '../../support/http-client.js';
+import { holdUp } from '../../support/hold-up.js';
 import { balanceOf, countByStatus, userWithCredits } from '../../support/money.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
 import { accessToken } from '../../support/tokens.js';
@@ -196,13 +197,25 @@ describe('Idempotency-Key on POST /usage/record', () => {
     expect((await record(service.internal(), { userId: two.userId }, key('shared'))).status).toBe(422);
   });
 
+  /** All requests stand before the same key, unseen by each other, until a lock on it is given back. */
+  const atOnce = (user: HttpClient, requests: (() => Promise<Answer<UsageRecord>>)[]) =>
+    holdUp(
+      service,
+      `INSERT INTO idempotency_keys (caller_id, key, request_hash, response)
+       VALUES ($1, 'once', sha256('gate'), '{}')`,
+      [`user:${user.userId}`],
+      requests,
+    );
+
   it('makes one record and 20 equal answers of 20 requests at once, also on two instances', async () => {
     const user = service.as();
     await balanceOf(user);
     const second = await service.another();
     const twin = second.as(user.userId);
-    const answers = await Promise.all(
-      Array.from({ length: 20 }, (_, index) => record(index % 2 === 0 ? user : twin, {}, key('once'))),
+    await balanceOf(twin);
+    const answers = await atOnce(
+      user,
+      Array.from({ length: 20 }, (_, index) => () => record(index % 2 === 0 ? user : twin, {}, key('once'))),
     );
     await second.close();
     expect(countByStatus(answers as unknown as Answer[])).toEqual({ 201: 20 });
@@ -215,24 +228,31 @@ describe('Idempotency-Key on POST /usage/record', () => {
   it('answers one of two different requests at once under one key, and 422 to the other', async () => {
     const user = service.as();
     await balanceOf(user);
-    const answers = await Promise.all([1, 2].map((credits) => record(user, { credits }, key('clash'))));
+    const answers = await atOnce(
+      user,
+      [1, 2].map((credits) => () => record(user, { credits }, key('once'))),
+    );
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 422]);
     expect(await recordsOf(user)).toHaveLength(1);
   });
 
   it('is forgotten after 24 hours: then it counts as new, once, also for requests at once', async () => {
     const user = service.as();
+    const caller = `user:${user.userId}`;
     const first = await record(user, {}, key('old'));
     const age = (interval: string) =>
       service.owner.query(
         'UPDATE idempotency_keys SET created_at = now() - $2::interval WHERE caller_id = $1',
-        [`user:${user.userId}`, interval],
+        [caller, interval],
       );
     await age('23 hours 59 minutes');
     expect((await record(user, {}, key('old'))).text).toBe(first.text);
     await age('24 hours');
-    const answers = await Promise.all(
-      Array.from({ length: 12 }, () => record(user, { credits: 1 }, key('old'))),
+    const answers = await holdUp(
+      service,
+      'SELECT FROM idempotency_keys WHERE caller_id = $1 FOR UPDATE',
+      [caller],
+      Array.from({ length: 12 }, () => () => record(user, { credits: 1 }, key('old'))),
     );
     expect(countByStatus(answers as unknown as Answer[])).toEqual({ 201: 12 });
     expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
@@ -255,9 +275,9 @@ describe('Idempotency-Key on POST /usage/record', () => {
  * Events numbered by their credits, in groups of one time, some a microsecond apart inside one millisecond. They arrive
  * in another order than they happened.
  */
-async function writeMany(user: HttpClient, count: number): Promise<void> {
+async function writeMany(user: HttpClient, count: number, { owner } = service): Promise<void> {
   await balanceOf(user);
-  await service.owner.query(
+  await owner.query(
     `SELECT count(usage_record($1, '2026-01-01T00:00:00Z'::timestamptz + (n / 7) * interval '1 microsecond'
               + (n / 50) * interval '1 hour', 'service-' || n % 3, 'operation-' || n % 5, n, '{}', 'user:x', NULL, NULL))
        FROM (SELECT n FROM generate_series(0, $2::integer - 1) AS n ORDER BY n * 7919 % 1009, n) AS shuffled`,
@@ -540,31 +560,34 @@ describe('GET /usage/records with Accept: text/csv', () => {
   });
 
   it('goes on serving, and complains of nothing, when a client hangs up in the middle', async () => {
-    const user = service.as();
-    await writeMany(user, 3000);
+    // Of its own: what goes wrong is logged by the instance that was started last.
+    const other = await startService();
+    const user = other.as();
+    await writeMany(user, 3000, other);
     // 24 MB: more than the connection takes without a reader.
-    await service.owner.query(
+    await other.owner.query(
       `UPDATE usage_records SET metadata = jsonb_build_object('text', repeat('x', 8000)) WHERE user_id = $1`,
       [user.userId],
     );
-    const before = service.logs.length;
+    const before = other.logs.length;
     const authorization = `Bearer ${accessToken({ sub: user.userId })}`;
     const stop = new AbortController();
-    const answer = await fetch(`${service.url}/api/usage/records`, {
+    const answer = await fetch(`${other.url}/api/usage/records`, {
       headers: { ...asCsv, authorization },
       signal: stop.signal,
     });
     await answer.body?.getReader().read();
     stop.abort();
     await expect
-      .poll(() => service.logs.slice(before).some(({ path }) => path === '/api/usage/records'))
+      .poll(() => other.logs.slice(before).some(({ path }) => path === '/api/usage/records'))
       .toBe(true);
     // The pool is whole again when as many questions as it has connections get an answer at once.
     const answers = await Promise.all(
       Array.from({ length: 30 }, () => user.get('/api/usage/records?limit=1')),
     );
     expect(countByStatus(answers)).toEqual({ 200: 30 });
-    const errors = service.logs.slice(before).filter(({ level }) => Number(level) >= 50);
+    const errors = other.logs.slice(before).filter(({ level }) => Number(level) >= 50);
     expect(errors).toEqual([]);
+    await other.close();
   });
 });

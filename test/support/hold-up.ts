@@ -1,0 +1,39 @@
+import { expect } from 'vitest';
+import type { TestService } from './service.js';
+
+// Asked outside of the gate's transaction, in which it would not change.
+const WAITING = `SELECT count(*)::integer AS waiting FROM pg_stat_activity
+                  WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+
+/**
+ * Lets requests really meet: takes a lock by hand, sends one request after the other until each waits in the database,
+ * and gives the lock back.
+ *
+ * @param statement what takes the lock; it is rolled back
+ */
+export async function holdUp<T>(
+  service: TestService,
+  statement: string,
+  values: unknown[],
+  requests: (() => Promise<T>)[],
+): Promise<T[]> {
+  const gate = await service.owner.connect();
+  const answers: Promise<T>[] = [];
+  try {
+    await gate.query('BEGIN');
+    await gate.query(statement, values);
+    for (const request of requests) {
+      answers.push(request());
+      await expect
+        .poll(async () => (await service.owner.query<{ waiting: number }>(WAITING)).rows[0]?.waiting, {
+          interval: 5,
+          timeout: 5000,
+        })
+        .toBe(answers.length);
+    }
+  } finally {
+    await gate.query('ROLLBACK');
+    gate.release();
+  }
+  return Promise.all(answers);
+}
