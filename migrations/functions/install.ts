@@ -71,7 +71,6 @@ const READ_ONLY_TABLES = [
  */
 export async function grantRuntimeRole(runner: QueryRunner, role: string): Promise<void> {
   await runner.query(`REVOKE ALL ON ALL TABLES IN SCHEMA public FROM ${role}`);
-  await runner.query(`REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM ${role}`);
   await runner.query(`GRANT USAGE ON SCHEMA public TO ${role}`);
   await runner.query(`GRANT SELECT ON ${READ_ONLY_TABLES.join(', ')} TO ${role}`);
   await runner.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON pricing_rules TO ${role}`);

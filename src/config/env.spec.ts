@@ -99,6 +99,11 @@ describe('the configuration', () => {
     expect(problemsOf({ ...BASE, METERING_CALLERS: 'service' })).toContain('INTERNAL_API_KEY');
   });
 
+  it('wants a database for the service where one for migrations is named', () => {
+    const env = { ...BASE, DATABASE_URL: '', MIGRATION_DATABASE_URL: 'postgresql://h/d' };
+    expect(problemsOf(env)).toContain('DATABASE_URL');
+  });
+
   it('makes a connection string of DB_*, whatever characters the password has', () => {
     const parts = {
       DB_HOST: 'db',

@@ -129,6 +129,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),
     requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
   };
+  if (config.database.migrationUrl !== undefined && config.database.url === undefined) {
+    read.problems.push('DATABASE_URL (or DB_HOST) is required when MIGRATION_DATABASE_URL is set');
+  }
   if (config.meteringCallers === 'service' && config.internalApiKey === undefined) {
     read.problems.push('INTERNAL_API_KEY is required when METERING_CALLERS is "service"');
   }

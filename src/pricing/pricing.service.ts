@@ -59,7 +59,7 @@ export class PricingService {
   /**
    * Adds a rule and ends the model's open rule where the new one begins.
    *
-   * @throws ValidationError when it would begin in the past, PricingOverlap
+   * @throws ValidationError when it would begin in the past or end before it begins, PricingOverlap
    */
   async create(caller: Caller, request: CreatePricingRuleDto): Promise<PricingRuleDto> {
     try {

@@ -49,7 +49,7 @@ const TOTALS = `
   (SELECT coalesce(sum(records), 0) FROM facts) AS records,
   (SELECT coalesce(sum(credits), 0) FROM facts) AS credits,
   ${creditsBy('service')} AS by_service,
-  ${creditsBy('day::text')} AS by_day,
+  ${creditsBy(`to_char(day, 'YYYY-MM-DD')`)} AS by_day,
   ${creditsBy('operation', IS_CHAT)} AS by_model`;
 
 const USER_STATS = {

@@ -66,7 +66,6 @@ export class ModelPricingDto {
     // OpenAPI 3.0 has no shorter way to say that a referenced object may be null.
     oneOf: [{ $ref: getSchemaPath(PricingRuleDto) }, { type: 'object', nullable: true, enum: [null] }],
     description: 'The rule in force now; null: none',
-    example: null,
   })
   current: PricingRuleDto | null;
   @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules yet to come, the next one first' })
