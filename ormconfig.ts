@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { migrations } from './migrations/index.js';
+import { ApiKey } from './src/api-keys/entities/api-key.entity.js';
 import { UserAccount } from './src/accounts/entities/user-account.entity.js';
 import { loadConfig } from './src/config/env.js';
 import { CreditAllocation } from './src/credits/entities/credit-allocation.entity.js';
@@ -25,6 +26,7 @@ export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptio
     applicationName: 'llm-accounting-service',
     entities: [
       UserAccount,
+      ApiKey,
       CreditBalance,
       CreditAllocation,
       LedgerEntry,
@@ -43,7 +45,7 @@ export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptio
       query_timeout: settings.statementTimeoutMilliseconds + 2000,
       idle_in_transaction_session_timeout: settings.statementTimeoutMilliseconds,
       keepAlive: true,
-      options: '-c timezone=UTC',
+      options: '-c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\\ committed',
     },
   };
 }

@@ -1,4 +1,5 @@
 import { CoreSchema1795219200000 } from './1795219200000-core-schema.js';
+import { KeysAndCharges1795305600000 } from './1795305600000-keys-and-charges.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
-export const migrations = [CoreSchema1795219200000];
+export const migrations = [CoreSchema1795219200000, KeysAndCharges1795305600000];

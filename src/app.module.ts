@@ -3,6 +3,7 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { ThrottlerModule } from '@nestjs/throttler';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { dataSourceOptions } from '../ormconfig.js';
+import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
 import { FixedWindowStorage } from './common/http/fixed-window.storage.js';
@@ -38,6 +39,7 @@ export class AppModule {
         UsageModule,
         StreamingSessionsModule,
         PricingModule,
+        ApiKeysModule,
         HealthModule,
       ],
       providers: [

@@ -3,16 +3,19 @@ CREATE OR REPLACE FUNCTION count_usage(p_record usage_records) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO usage_daily AS d
-    (user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, unpriced_records)
+    (user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
+     unpriced_records)
   VALUES (p_record.user_id, (p_record.timestamp AT TIME ZONE 'UTC')::date, p_record.service, p_record.operation,
           1, p_record.credits, coalesce(p_record.provider_cost_usd, 0),
           (p_record.provider_cost_usd IS NOT NULL)::integer,
+          CASE WHEN p_record.provider_cost_usd IS NULL THEN 0 ELSE p_record.credits END,
           (p_record.pricing_source IS NOT DISTINCT FROM 'fallback')::integer)
   ON CONFLICT (user_id, day, service, operation) DO UPDATE
     SET records = d.records + 1,
         credits = d.credits + excluded.credits,
         provider_cost_usd = d.provider_cost_usd + excluded.provider_cost_usd,
         costed_records = d.costed_records + excluded.costed_records,
+        costed_credits = d.costed_credits + excluded.costed_credits,
         unpriced_records = d.unpriced_records + excluded.unpriced_records;
 END
 $$;

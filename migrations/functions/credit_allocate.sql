@@ -6,7 +6,8 @@ CREATE OR REPLACE FUNCTION credit_allocate(
 ) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  v_balance credit_balances := lock_balance(p_user);
+  v_lock record := lock_balance(p_user);
+  v_balance credit_balances := v_lock.balance;
   v_lot credit_allocations;
   v_now timestamptz;
   v_answer jsonb;
@@ -20,15 +21,19 @@ BEGIN
       ON CONFLICT (user_id) DO NOTHING;
     EXCEPTION WHEN unique_violation THEN
       -- Unlike a token, a supervisor's word does not take an e-mail away from another account.
-      RETURN '{"outcome": "email_taken"}';
+      -- But the same user may have been created at this very moment, with this very e-mail: then go on.
+      PERFORM FROM user_accounts WHERE user_id = p_user;
+      IF NOT FOUND THEN RETURN '{"outcome": "email_taken"}'; END IF;
     END;
     INSERT INTO credit_balances (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
-    v_balance := lock_balance(p_user);
+    v_lock := lock_balance(p_user);
+    v_balance := v_lock.balance;
   END IF;
-  IF v_balance.available + v_balance.held + p_credits > 9007199254740991 THEN
+  -- Below what JSON tells exactly (2^53 - 1): a late settlement may still give credits back.
+  IF v_balance.available + v_balance.held + p_credits > 9000000000000000 THEN
     RETURN '{"outcome": "balance_limit"}';
   END IF;
-  v_now := clock_timestamp();
+  v_now := v_lock.locked_at;
   INSERT INTO credit_allocations
     (user_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at, notes)
   -- Days of 24 hours: an interval of days would follow a session's time zone over a clock change.

@@ -5,7 +5,8 @@ CREATE OR REPLACE FUNCTION credit_deduct(
 ) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  v_balance credit_balances := lock_balance(p_user);
+  v_lock record := lock_balance(p_user);
+  v_balance credit_balances := v_lock.balance;
   v_answer jsonb;
   v_taken record;
 BEGIN
@@ -16,7 +17,7 @@ BEGIN
     RETURN jsonb_build_object('outcome', 'insufficient', 'requiredCredits', p_credits,
                               'availableCredits', v_balance.available);
   END IF;
-  v_taken := take_credits(p_user, p_credits, 'deduction', NULL, NULL, p_actor, p_notes, clock_timestamp(),
+  v_taken := take_credits(p_user, p_credits, 'deduction', NULL, NULL, p_actor, p_notes, v_lock.locked_at,
                           v_balance.available, '{}', '{}');
   UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user;
   RETURN remember_answer(p_caller, p_key, p_hash, jsonb_build_object(

@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION credit_expire(p_user varchar, p_wait boolean) RETURNS
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   v_before bigint;
+  v_lock record;
   v_after credit_balances;
 BEGIN
   IF NOT p_wait THEN
@@ -11,7 +12,8 @@ BEGIN
     IF NOT FOUND THEN RETURN '{"outcome": "busy"}'; END IF;
   END IF;
   SELECT available INTO v_before FROM credit_balances WHERE user_id = p_user FOR UPDATE;
-  v_after := lock_balance(p_user);
+  v_lock := lock_balance(p_user);
+  v_after := v_lock.balance;
   RETURN jsonb_build_object('outcome', 'ok', 'expiredCredits', v_before - v_after.available);
 END
 $$;

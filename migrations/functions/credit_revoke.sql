@@ -4,9 +4,10 @@ CREATE OR REPLACE FUNCTION credit_revoke(p_user varchar, p_allocation bigint, p_
 RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  v_balance credit_balances := lock_balance(p_user);
+  v_lock record := lock_balance(p_user);
+  v_balance credit_balances := v_lock.balance;
+  v_now timestamptz := v_lock.locked_at;
   v_lot credit_allocations;
-  v_now timestamptz := clock_timestamp();
 BEGIN
   SELECT * INTO v_lot FROM credit_allocations WHERE user_id = p_user AND id = p_allocation;
   IF NOT FOUND THEN RETURN '{"outcome": "allocation_not_found"}'; END IF;

@@ -2,13 +2,15 @@
 CREATE OR REPLACE FUNCTION price_for(
   p_model varchar, p_at timestamptz,
   OUT rule_id bigint, OUT source text,
-  OUT price numeric, OUT input_price numeric, OUT output_price numeric, OUT cached_price numeric
+  OUT price numeric, OUT input_price numeric, OUT output_price numeric, OUT cached_price numeric,
+  OUT cost numeric, OUT input_cost numeric, OUT output_cost numeric, OUT cached_cost numeric
 )
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
   SELECT r.id, 'rule', r.price_per_1k_tokens, r.input_price_per_1k_tokens, r.output_price_per_1k_tokens,
-         r.cached_input_price_per_1k_tokens
-    INTO rule_id, source, price, input_price, output_price, cached_price
+         r.cached_input_price_per_1k_tokens, r.provider_cost_per_1k_tokens, r.provider_input_cost_per_1k_tokens,
+         r.provider_output_cost_per_1k_tokens, r.provider_cached_cost_per_1k_tokens
+    INTO rule_id, source, price, input_price, output_price, cached_price, cost, input_cost, output_cost, cached_cost
     FROM pricing_rules r
    WHERE r.model_id = p_model AND r.effective_from <= p_at AND (r.effective_to IS NULL OR r.effective_to > p_at)
    ORDER BY r.effective_from DESC

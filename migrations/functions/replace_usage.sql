@@ -1,26 +1,27 @@
--- Turns the record that a time-out wrote into the record of the call as it really ended, and moves it in the roll-up.
-CREATE OR REPLACE FUNCTION replace_usage(
-  p_user varchar, p_usage bigint, p_service varchar, p_credits bigint, p_metadata jsonb,
-  p_status varchar, p_uncollected bigint, p_cost numeric
-) RETURNS usage_records
+-- Turns a usage record into what p_record says of the same id, and moves it in the roll-up.
+CREATE OR REPLACE FUNCTION replace_usage(p_record usage_records) RETURNS usage_records
 LANGUAGE plpgsql AS $$
 DECLARE
   v_old usage_records;
   v_new usage_records;
 BEGIN
-  SELECT * INTO STRICT v_old FROM usage_records WHERE user_id = p_user AND id = p_usage;
+  SELECT * INTO STRICT v_old FROM usage_records WHERE user_id = p_record.user_id AND id = p_record.id;
   UPDATE usage_daily
      SET records = records - 1,
          credits = credits - v_old.credits,
          provider_cost_usd = provider_cost_usd - coalesce(v_old.provider_cost_usd, 0),
          costed_records = costed_records - (v_old.provider_cost_usd IS NOT NULL)::integer,
+         costed_credits = costed_credits - CASE WHEN v_old.provider_cost_usd IS NULL THEN 0 ELSE v_old.credits END,
          unpriced_records = unpriced_records - (v_old.pricing_source IS NOT DISTINCT FROM 'fallback')::integer
-   WHERE user_id = p_user AND day = (v_old.timestamp AT TIME ZONE 'UTC')::date
+   WHERE user_id = v_old.user_id AND day = (v_old.timestamp AT TIME ZONE 'UTC')::date
      AND service = v_old.service AND operation = v_old.operation;
   UPDATE usage_records
-     SET service = p_service, credits = p_credits, metadata = p_metadata, billing_status = p_status,
-         uncollected_credits = p_uncollected, provider_cost_usd = p_cost
-   WHERE user_id = p_user AND id = p_usage
+     SET service = p_record.service, credits = p_record.credits, metadata = p_record.metadata,
+         billing_status = p_record.billing_status, uncollected_credits = p_record.uncollected_credits,
+         provider_cost_usd = p_record.provider_cost_usd, provider_cost_source = p_record.provider_cost_source,
+         review_action = p_record.review_action, review_credits = p_record.review_credits,
+         reviewed_by = p_record.reviewed_by, reviewed_at = p_record.reviewed_at
+   WHERE user_id = p_record.user_id AND id = p_record.id
   RETURNING * INTO v_new;
   PERFORM count_usage(v_new);
   RETURN v_new;

@@ -34,9 +34,10 @@ BEGIN
       p_credits[v_last] := p_credits[v_last] - v_give;
     ELSE
       v_last := v_last - 1;
-      p_lots := p_lots[1:v_last];
-      p_credits := p_credits[1:v_last];
     END IF;
   END LOOP;
+  -- Once: cutting the arrays for every lot takes time with the square of their number.
+  p_lots := p_lots[1:v_last];
+  p_credits := p_credits[1:v_last];
 END
 $$;

@@ -13,18 +13,25 @@ DECLARE
   v_next_expiry timestamptz;
   v_record usage_records;
   v_was_active boolean := s.usage_id IS NULL;
-  v_status varchar;
 BEGIN
   s.uncollected_credits := greatest(s.used_credits - p_paid - v_charge, 0);
-  v_status := CASE WHEN s.uncollected_credits > 0 THEN 'needs_review' ELSE 'billed' END;
-  IF v_was_active THEN
-    v_record := write_usage(s.user_id, p_now, p_service, s.model_id, s.used_credits, p_metadata, v_status,
-                            s.uncollected_credits, s.provider_cost_usd, s.session_id, s.pricing_rule_id,
-                            s.pricing_source);
-  ELSE
-    v_record := replace_usage(s.user_id, s.usage_id, p_service, s.used_credits, p_metadata, v_status,
-                              s.uncollected_credits, s.provider_cost_usd);
-  END IF;
+  v_record.id := s.usage_id;
+  v_record.user_id := s.user_id;
+  v_record.timestamp := p_now;
+  v_record.service := p_service;
+  v_record.operation := s.model_id;
+  v_record.credits := s.used_credits;
+  v_record.metadata := p_metadata;
+  v_record.billing_status := CASE WHEN s.uncollected_credits > 0 THEN 'needs_review' ELSE 'billed' END;
+  v_record.uncollected_credits := s.uncollected_credits;
+  v_record.provider_cost_usd := coalesce(s.provider_cost_usd, session_provider_cost(s));
+  v_record.provider_cost_source := CASE WHEN s.provider_cost_usd IS NOT NULL THEN 'reported'
+                                        WHEN v_record.provider_cost_usd IS NOT NULL THEN 'computed' END;
+  v_record.session_id := s.session_id;
+  v_record.pricing_rule_id := s.pricing_rule_id;
+  v_record.pricing_source := s.pricing_source;
+  v_record.api_key_id := s.api_key_id;
+  v_record := CASE WHEN v_was_active THEN write_usage(v_record) ELSE replace_usage(v_record) END;
   IF p_paid > s.used_credits THEN
     v_moved := return_credits(s.user_id, p_paid - s.used_credits, s.session_id, v_record.id, p_actor, p_now,
                               p_available, s.held_lots, s.held_credits);
@@ -38,6 +45,10 @@ BEGIN
          held = held - CASE WHEN v_was_active THEN s.allocated_credits ELSE 0 END,
          next_expiry = least(next_expiry, v_next_expiry)
    WHERE user_id = s.user_id;
+  IF s.api_key_id IS NOT NULL THEN
+    PERFORM api_key_count(s.user_id, s.api_key_id, CASE WHEN v_was_active THEN -s.allocated_credits ELSE 0 END,
+                          s.used_credits - s.uncollected_credits - CASE WHEN v_was_active THEN 0 ELSE p_paid END);
+  END IF;
   UPDATE streaming_sessions
      SET status = s.status, end_reason = s.end_reason, is_late = s.is_late, used_credits = s.used_credits,
          uncollected_credits = s.uncollected_credits, final_tokens = s.final_tokens,

@@ -1,17 +1,20 @@
 -- Starts a streaming session: prices the estimate, holds it plus the buffer out of the user's lots, pins the price.
 -- The estimate is p_tokens, or p_input and p_output.
 -- Outcomes: created, repeated (same content again), conflict (other content), already_ended, user_not_found,
--- insufficient, unpriced (only with p_reject_unpriced).
+-- insufficient, key_limit (of the API key it is started with), unpriced (only with p_reject_unpriced).
 CREATE OR REPLACE FUNCTION session_hold(
   p_user varchar, p_session varchar, p_model varchar, p_tokens bigint, p_input bigint, p_output bigint,
-  p_buffer_percent integer, p_lease_seconds integer, p_reject_unpriced boolean, p_actor varchar
+  p_buffer_percent integer, p_lease_seconds integer, p_reject_unpriced boolean, p_actor varchar,
+  p_api_key bigint DEFAULT NULL
 ) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  v_balance credit_balances := lock_balance(p_user);
-  v_now timestamptz := clock_timestamp();
+  v_lock record := lock_balance(p_user);
+  v_balance credit_balances := v_lock.balance;
+  v_now timestamptz := v_lock.locked_at;
   v_price record;
   v_taken record;
+  v_most bigint;
   s streaming_sessions;
 BEGIN
   IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
@@ -35,24 +38,28 @@ BEGIN
   s.estimated_credits := credits_for_tokens(p_tokens, p_input, p_output, NULL, v_price.price, v_price.input_price,
                                             v_price.output_price, NULL);
   s.allocated_credits := ceil(s.estimated_credits * (100 + p_buffer_percent) * 0.01);
-  IF s.allocated_credits > v_balance.available THEN
+  v_most := least(v_balance.available, CASE WHEN p_api_key IS NOT NULL THEN api_key_room(p_user, p_api_key) END);
+  IF s.allocated_credits > v_most THEN
     RETURN jsonb_build_object(
-      'outcome', 'insufficient', 'requiredCredits', s.allocated_credits, 'availableCredits', v_balance.available,
-      'maxAffordableTokens', session_affordable_tokens(
-        s, div(v_balance.available * 100::numeric, 100 + p_buffer_percent)::bigint));
+      'outcome', CASE WHEN s.allocated_credits > v_balance.available THEN 'insufficient' ELSE 'key_limit' END,
+      'requiredCredits', s.allocated_credits, 'availableCredits', v_most,
+      'maxAffordableTokens', session_affordable_tokens(s, div(v_most * 100::numeric, 100 + p_buffer_percent)::bigint));
   END IF;
   v_taken := take_credits(p_user, s.allocated_credits, 'hold', p_session, NULL, p_actor, NULL, v_now,
                           v_balance.available, '{}', '{}');
   UPDATE credit_balances SET available = v_taken.p_available, held = held + s.allocated_credits
    WHERE user_id = p_user;
+  IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_user, p_api_key, s.allocated_credits, 0); END IF;
   INSERT INTO streaming_sessions
     (session_id, user_id, model_id, estimated_credits, allocated_credits, estimated_tokens, estimated_input_tokens,
      estimated_output_tokens, pricing_rule_id, pricing_source, price_per_1k, input_price_per_1k, output_price_per_1k,
-     cached_price_per_1k, held_lots, held_credits, remaining_after_hold, started_at, expires_at)
+     cached_price_per_1k, cost_per_1k, input_cost_per_1k, output_cost_per_1k, cached_cost_per_1k, api_key_id, held_lots,
+     held_credits, first_hold, remaining_after_hold, started_at, expires_at)
   VALUES
     (p_session, p_user, p_model, s.estimated_credits, s.allocated_credits, p_tokens, p_input,
      p_output, v_price.rule_id, v_price.source, v_price.price, v_price.input_price, v_price.output_price,
-     v_price.cached_price, v_taken.p_lots, v_taken.p_credits, v_taken.p_available, v_now,
+     v_price.cached_price, v_price.cost, v_price.input_cost, v_price.output_cost, v_price.cached_cost, p_api_key,
+     v_taken.p_lots, v_taken.p_credits, s.allocated_credits, v_taken.p_available, v_now,
      v_now + make_interval(secs => p_lease_seconds))
   RETURNING * INTO s;
   RETURN session_started_answer(s, 'created');

@@ -8,8 +8,9 @@ CREATE OR REPLACE FUNCTION session_settle(
 ) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  v_balance credit_balances := lock_balance(p_user);
-  v_now timestamptz := clock_timestamp();
+  v_lock record := lock_balance(p_user);
+  v_balance credit_balances := v_lock.balance;
+  v_now timestamptz := v_lock.locked_at;
   v_status varchar := CASE WHEN p_reason = 'finalized' AND p_success THEN 'completed' ELSE 'failed' END;
   v_paid bigint;
   v_metadata jsonb;
@@ -26,7 +27,10 @@ BEGIN
   IF s.status <> 'active' AND NOT (s.end_reason = 'timeout' AND p_reason = 'finalized') THEN
     RETURN '{"outcome": "already_ended"}';
   END IF;
-  v_paid := CASE WHEN s.status = 'active' THEN s.allocated_credits ELSE s.used_credits - s.uncollected_credits END;
+  -- What a time-out has charged is told by its record, which a review may have settled since.
+  v_paid := CASE WHEN s.status = 'active' THEN s.allocated_credits
+                 ELSE (SELECT credits - uncollected_credits FROM usage_records
+                        WHERE user_id = p_user AND id = s.usage_id) END;
   s.is_late := s.status <> 'active' OR s.expires_at <= v_now;
   s.status := v_status;
   s.end_reason := p_reason;

@@ -4,7 +4,7 @@ LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
     'outcome', p_outcome, 'sessionId', p_session.session_id, 'userId', p_session.user_id,
     'modelId', p_session.model_id, 'estimatedCredits', p_session.estimated_credits,
-    'allocatedCredits', p_session.allocated_credits, 'usedCredits', p_session.used_credits,
+    'allocatedCredits', p_session.first_hold, 'usedCredits', 0,
     'status', p_session.status, 'startedAt', p_session.started_at, 'expiresAt', p_session.expires_at,
     'remainingCredits', p_session.remaining_after_hold, 'pricingSource', p_session.pricing_source)
 $$;

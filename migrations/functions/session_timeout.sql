@@ -4,6 +4,7 @@
 CREATE OR REPLACE FUNCTION session_timeout(p_user varchar, p_session varchar, p_wait boolean) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
+  v_lock record;
   v_balance credit_balances;
   v_now timestamptz;
   s streaming_sessions;
@@ -12,8 +13,9 @@ BEGIN
     PERFORM FROM credit_balances WHERE user_id = p_user FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN RETURN '{"outcome": "busy"}'; END IF;
   END IF;
-  v_balance := lock_balance(p_user);
-  v_now := clock_timestamp();
+  v_lock := lock_balance(p_user);
+  v_balance := v_lock.balance;
+  v_now := v_lock.locked_at;
   SELECT * INTO s FROM streaming_sessions
    WHERE user_id = p_user AND session_id = p_session AND status = 'active' AND expires_at <= v_now;
   IF NOT FOUND THEN RETURN '{"outcome": "not_stale"}'; END IF;

@@ -7,6 +7,8 @@ LANGUAGE sql STABLE AS $$
     'metadata', p_record.metadata, 'billingStatus', p_record.billing_status,
     'uncollectedCredits', p_record.uncollected_credits,
     'providerCostUsd', trim_scale(p_record.provider_cost_usd)::text,
-    'sessionId', p_record.session_id, 'pricingRuleId', p_record.pricing_rule_id,
-    'pricingSource', p_record.pricing_source)
+    'providerCostSource', p_record.provider_cost_source, 'requestId', p_record.request_id,
+    'apiKeyId', p_record.api_key_id, 'sessionId', p_record.session_id, 'pricingRuleId', p_record.pricing_rule_id,
+    'pricingSource', p_record.pricing_source,
+    'reviewAction', p_record.review_action, 'reviewedBy', p_record.reviewed_by, 'reviewedAt', p_record.reviewed_at)
 $$;

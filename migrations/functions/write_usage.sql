@@ -1,17 +1,18 @@
--- Writes one usage record and adds it to the daily roll-up, in the caller's transaction.
-CREATE OR REPLACE FUNCTION write_usage(
-  p_user varchar, p_at timestamptz, p_service varchar, p_operation varchar, p_credits bigint, p_metadata jsonb,
-  p_status varchar, p_uncollected bigint, p_cost numeric, p_session varchar, p_rule bigint, p_source varchar
-) RETURNS usage_records
+-- Writes a new usage record and adds it to the daily roll-up, in the caller's transaction. Its id comes from here.
+CREATE OR REPLACE FUNCTION write_usage(p_record usage_records) RETURNS usage_records
 LANGUAGE plpgsql AS $$
 DECLARE
   v_record usage_records;
 BEGIN
   INSERT INTO usage_records
     (user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
-     provider_cost_usd, session_id, pricing_rule_id, pricing_source)
-  VALUES (p_user, p_at, p_service, p_operation, p_credits, p_metadata, p_status, p_uncollected,
-          p_cost, p_session, p_rule, p_source)
+     provider_cost_usd, provider_cost_source, session_id, pricing_rule_id, pricing_source, api_key_id, request_id,
+     request_hash, balance_after)
+  VALUES
+    (p_record.user_id, p_record.timestamp, p_record.service, p_record.operation, p_record.credits, p_record.metadata,
+     p_record.billing_status, coalesce(p_record.uncollected_credits, 0), p_record.provider_cost_usd,
+     p_record.provider_cost_source, p_record.session_id, p_record.pricing_rule_id, p_record.pricing_source,
+     p_record.api_key_id, p_record.request_id, p_record.request_hash, p_record.balance_after)
   RETURNING * INTO v_record;
   PERFORM count_usage(v_record);
   RETURN v_record;

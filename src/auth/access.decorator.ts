@@ -1,12 +1,9 @@
 import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import { ApiBearerAuth, ApiQuery, ApiSecurity } from '@nestjs/swagger';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import type { AuthenticatedRequest, Caller } from './caller.js';
+import type { AuthenticatedRequest, Caller, Permission } from './caller.js';
 
 export const ACCESS = 'access';
-
-/** What an API key must be allowed to do to make a call. */
-export type Permission = 'credits:read' | 'usage:read' | 'usage:write' | 'sessions:write' | 'pricing:read';
 
 export interface Access {
   /**
@@ -14,7 +11,12 @@ export interface Access {
    * that names the user. `supervisor`, `admin`: that role or a higher one.
    */
   readonly kind: 'public' | 'caller' | 'self' | 'supervisor' | 'admin';
+  /** What an API key needs for it; without one, no API key may. */
   readonly permission?: Permission;
+  /** Only by an access token of the user's own: neither an API key nor a service alone. */
+  readonly tokenOnly?: boolean;
+  /** Besides the role, a trusted service may. */
+  readonly orService?: boolean;
   /** Marked ⚙ in the contract: with METERING_CALLERS=service only a trusted service may call. */
   readonly metering?: boolean;
 }
@@ -27,6 +29,7 @@ export const CallerAccess = (permission: Permission) =>
   applyDecorators(
     SetMetadata(ACCESS, { kind: 'caller', permission } satisfies Access),
     ApiBearerAuth(),
+    ApiSecurity('api-key'),
     ApiSecurity('internal'),
     ApiProblems(401, 403, 429, 503),
   );
@@ -39,6 +42,7 @@ export const SelfAccess = (permission: Permission, options: { metering?: boolean
   applyDecorators(
     SetMetadata(ACCESS, { kind: 'self', permission, metering: options.metering ?? false } satisfies Access),
     ApiBearerAuth(),
+    ApiSecurity('api-key'),
     ApiSecurity('internal'),
     ...(options.userIdIn === 'body'
       ? []
@@ -53,11 +57,20 @@ export const SelfAccess = (permission: Permission, options: { metering?: boolean
     ApiProblems(400, 401, 403, 429, 503),
   );
 
-/** Supervisors or admins only, by their own token. */
-export const RoleAccess = (role: 'supervisor' | 'admin') =>
+/** A user on their own account, by their own token. */
+export const OwnerAccess = () =>
   applyDecorators(
-    SetMetadata(ACCESS, { kind: role } satisfies Access),
+    SetMetadata(ACCESS, { kind: 'self', tokenOnly: true } satisfies Access),
     ApiBearerAuth(),
+    ApiProblems(401, 403, 429, 503),
+  );
+
+/** Supervisors or admins only, by their own token; with `orService` trusted services too. */
+export const RoleAccess = (role: 'supervisor' | 'admin', { orService = false } = {}) =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: role, orService } satisfies Access),
+    ApiBearerAuth(),
+    ...(orService ? [ApiSecurity('internal')] : []),
     ApiProblems(401, 403, 429, 503),
   );
 

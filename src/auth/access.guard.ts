@@ -5,7 +5,14 @@ import { userIdProblem } from '../common/http/text.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { ACCESS, type Access } from './access.decorator.js';
-import { ForeignUser, RoleRequired, ServiceCallerRequired, TokenRequired } from './auth.errors.js';
+import {
+  ForeignUser,
+  PermissionRequired,
+  RoleRequired,
+  ServiceCallerRequired,
+  TokenRequired,
+  UserTokenRequired,
+} from './auth.errors.js';
 import { type AuthenticatedRequest, type Caller, hasRole } from './caller.js';
 
 /** Lets a caller through to what its route allows. Closed by default: a route that says nothing lets nobody in. */
@@ -27,14 +34,24 @@ export class AccessGuard implements CanActivate {
     if (!caller) throw request.authenticationError ?? new TokenRequired();
     if (access === undefined) throw new ServiceError(403, 'auth.closed', 'This operation is open to nobody');
     if (access.kind === 'supervisor' || access.kind === 'admin') {
-      if (!hasRole(caller.role, access.kind)) throw new RoleRequired(access.kind);
+      const served = access.orService && caller.isTrustedService;
+      if (!served && !hasRole(caller.role, access.kind)) throw new RoleRequired(access.kind);
     }
+    if (access.tokenOnly && caller.kind !== 'user') throw new UserTokenRequired();
+    requirePermission(caller, access);
     if (access.metering && this.config.meteringCallers === 'service' && !caller.isTrustedService) {
       throw new ServiceCallerRequired();
     }
     if (access.kind === 'self') request.user = onWhoseAccount(request, caller);
     return true;
   }
+}
+
+/** What a key has not been allowed it may not do, and what no permission is for, no key may do. */
+function requirePermission(caller: Caller, access: Access): void {
+  if (caller.permissions === null) return;
+  if (access.permission === undefined) throw new UserTokenRequired();
+  if (!caller.permissions.includes(access.permission)) throw new PermissionRequired(access.permission);
 }
 
 /** The caller with the user it acts for: its own, or the one that a trusted service names. */
@@ -47,7 +64,7 @@ function onWhoseAccount(request: AuthenticatedRequest, caller: Caller): Caller {
     if (caller.kind === 'internal') return { ...caller, userId: named as string };
     if (named !== caller.userId) throw new ForeignUser();
   }
-  if (caller.kind === 'user') return caller;
+  if (caller.kind !== 'internal') return caller;
   throw new ValidationError([
     { field: 'userId', message: 'must name the user when no user token is forwarded' },
   ]);

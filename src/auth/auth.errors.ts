@@ -28,6 +28,34 @@ export class TokenExpired extends ServiceError {
   }
 }
 
+/** 401: no such API key, or one that is revoked or has expired: which of these is nobody's business. */
+export class InvalidApiKey extends ServiceError {
+  constructor() {
+    super(401, 'auth.invalid_api_key', 'Invalid API key');
+  }
+}
+
+/** 401: a token and an API key at once; whose request it is must not be a matter of order. */
+export class AmbiguousCredentials extends ServiceError {
+  constructor() {
+    super(401, 'auth.ambiguous_credentials', 'Send an access token or an API key, not both');
+  }
+}
+
+/** 403: the API key lacks a permission. */
+export class PermissionRequired extends ServiceError {
+  constructor(permission: string) {
+    super(403, 'auth.permission_required', `Permission ${permission} required`);
+  }
+}
+
+/** 403: only people with an access token of their own may do this; neither API keys nor services alone. */
+export class UserTokenRequired extends ServiceError {
+  constructor() {
+    super(403, 'auth.user_token_required', 'Access token of a user required');
+  }
+}
+
 /** 401: the internal API key is not the configured one, or none is configured. */
 export class InvalidInternalKey extends ServiceError {
   constructor() {

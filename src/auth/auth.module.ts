@@ -4,6 +4,8 @@ import { AccountsModule } from '../accounts/accounts.module.js';
 import { CallerThrottlerGuard } from '../common/http/caller-throttler.guard.js';
 import { AccessGuard } from './access.guard.js';
 import { AuthenticationGuard } from './authentication.guard.js';
+import { ApiKeyAuthenticator } from './api-key.authenticator.js';
+import { ApiKeyUse } from './api-key-use.js';
 import { JwtStrategy } from './jwt.strategy.js';
 
 /** The global guards, in the order they run: who is calling, how often, and whether they may. */
@@ -11,6 +13,8 @@ import { JwtStrategy } from './jwt.strategy.js';
   imports: [AccountsModule],
   providers: [
     JwtStrategy,
+    ApiKeyAuthenticator,
+    ApiKeyUse,
     { provide: APP_GUARD, useClass: AuthenticationGuard },
     { provide: APP_GUARD, useClass: CallerThrottlerGuard },
     { provide: APP_GUARD, useClass: AccessGuard },

@@ -5,7 +5,14 @@ import passport from 'passport';
 import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { InvalidInternalKey, InvalidToken, TokenExpired, TokenRequired } from './auth.errors.js';
+import { ApiKeyAuthenticator } from './api-key.authenticator.js';
+import {
+  AmbiguousCredentials,
+  InvalidInternalKey,
+  InvalidToken,
+  TokenExpired,
+  TokenRequired,
+} from './auth.errors.js';
 import { type AuthenticatedRequest, type Caller, INTERNAL_ACTOR } from './caller.js';
 import { JwtStrategy } from './jwt.strategy.js';
 
@@ -17,7 +24,11 @@ import { JwtStrategy } from './jwt.strategy.js';
 export class AuthenticationGuard extends AuthGuard() {
   private readonly internalKeyDigest: Buffer | undefined;
 
-  constructor(@Inject(APP_CONFIG) config: AppConfig, strategy: JwtStrategy) {
+  constructor(
+    @Inject(APP_CONFIG) config: AppConfig,
+    strategy: JwtStrategy,
+    private readonly apiKeys: ApiKeyAuthenticator,
+  ) {
     // Passport knows strategies by name in one registry per process; a name of its own keeps a second application in
     // the same process from taking this one's place.
     const name = `jwt-${randomUUID()}`;
@@ -37,20 +48,25 @@ export class AuthenticationGuard extends AuthGuard() {
       }
       request.isTrustedService = true;
     }
-    if (request.headers.authorization !== undefined) {
-      await super.canActivate(context);
-      if (request.user && request.isTrustedService)
-        request.user = { ...request.user, isTrustedService: true };
-    } else if (request.isTrustedService) {
-      request.user = {
-        kind: 'internal',
-        userId: '',
-        role: 'user',
-        actor: INTERNAL_ACTOR,
-        isTrustedService: true,
-      };
-    }
+    await this.authenticate(request, context);
+    if (request.user && request.isTrustedService) request.user = { ...request.user, isTrustedService: true };
     return true;
+  }
+
+  /** Who the request is from: a token, an API key, or a trusted service that shows neither. */
+  private async authenticate(request: AuthenticatedRequest, context: ExecutionContext): Promise<void> {
+    const apiKey = request.headers['x-api-key'];
+    if (request.headers.authorization !== undefined) {
+      if (apiKey === undefined) await super.canActivate(context);
+      else request.authenticationError = new AmbiguousCredentials();
+    } else if (apiKey !== undefined) {
+      await this.apiKeys.authenticate(String(apiKey)).then(
+        (caller) => (request.user = caller),
+        (error: Error) => (request.authenticationError = error),
+      );
+    } else if (request.isTrustedService) {
+      request.user = TRUSTED_SERVICE;
+    }
   }
 
   override handleRequest<User = Caller>(
@@ -72,6 +88,17 @@ export class AuthenticationGuard extends AuthGuard() {
     return this.internalKeyDigest !== undefined && timingSafeEqual(digest(key), this.internalKeyDigest);
   }
 }
+
+/** A trusted service that has not yet named a user. */
+const TRUSTED_SERVICE: Caller = {
+  kind: 'internal',
+  userId: '',
+  role: 'user',
+  actor: INTERNAL_ACTOR,
+  isTrustedService: true,
+  apiKeyId: null,
+  permissions: null,
+};
 
 function digest(value: string): Buffer {
   return createHash('sha256').update(value).digest();

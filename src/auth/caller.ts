@@ -1,5 +1,15 @@
 import type { Request } from 'express';
 
+/** What an API key can be allowed to do. */
+export const PERMISSIONS = [
+  'credits:read',
+  'usage:read',
+  'usage:write',
+  'sessions:write',
+  'pricing:read',
+] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+
 export const ROLES = ['user', 'supervisor', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -8,15 +18,22 @@ export const INTERNAL_ACTOR = 'service:internal';
 
 /** Who is asking, and on whose account. */
 export interface Caller {
-  /** `user`: an access token. `internal`: a trusted service that named the user, or asks nothing of a user. */
-  readonly kind: 'user' | 'internal';
+  /**
+   * `user`: an access token. `api_key`: a key of the user. `internal`: a trusted service that named the user, or asks
+   * nothing of a user.
+   */
+  readonly kind: 'user' | 'api_key' | 'internal';
   /** Whose credits, sessions and usage the request is about; empty for an internal caller that names nobody. */
   readonly userId: string;
   readonly role: Role;
-  /** Who did it, for the ledger: the user's id, or `service:internal`. */
+  /** Who did it, for the ledger: the user's id, `service:api-key-<id>`, or `service:internal`. */
   readonly actor: string;
   /** Whether the request came through a trusted service, with or without a forwarded token. */
   readonly isTrustedService: boolean;
+  /** The key the request was made with; its limit counts. */
+  readonly apiKeyId: number | null;
+  /** What the key may do; null for whoever is not limited to a key's permissions. */
+  readonly permissions: readonly Permission[] | null;
 }
 
 export interface AuthenticatedRequest extends Request {

@@ -49,7 +49,15 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     if (problems.length > 0) throw new InvalidToken(problems);
     const role = roleOf(claims.role);
     await this.accounts.ensure({ userId: claims.sub, email: claims.email, username: claims.username, role });
-    return { kind: 'user', userId: claims.sub, role, actor: claims.sub, isTrustedService: false };
+    return {
+      kind: 'user',
+      userId: claims.sub,
+      role,
+      actor: claims.sub,
+      isTrustedService: false,
+      apiKeyId: null,
+      permissions: null,
+    };
   }
 }
 

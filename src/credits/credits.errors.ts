@@ -1,10 +1,23 @@
 import { ServiceError } from '../common/errors/service-error.js';
+import type { Shortage } from './money-answers.js';
 
 /** 402: more credits are needed than are there; nothing was changed. */
 export class InsufficientCredits extends ServiceError {
   constructor(members: { requiredCredits: number; availableCredits: number; maxAffordableTokens?: number }) {
     super(402, 'credits.insufficient', 'Insufficient credits', { members });
   }
+}
+
+/** 402: the API key's own limit is used up, whatever the balance; nothing was changed. */
+export class KeyLimitReached extends ServiceError {
+  constructor(members: { requiredCredits: number; availableCredits: number; maxAffordableTokens?: number }) {
+    super(402, 'api_key.over_limit', 'The credit limit of this API key is used up', { members });
+  }
+}
+
+/** The refusal that a shortage becomes. */
+export function shortage({ outcome, ...members }: Shortage): ServiceError {
+  return outcome === 'key_limit' ? new KeyLimitReached(members) : new InsufficientCredits(members);
 }
 
 /** 404: no lot of that id. */
@@ -23,11 +36,11 @@ export class EmailTaken extends ServiceError {
   }
 }
 
-/** 422: the user would own more credits than can be counted exactly (2^53 − 1). */
+/** 422: the user would own more credits than are allowed, so that every balance stays exact as a JSON number. */
 export class BalanceLimit extends ServiceError {
   constructor() {
-    super(422, 'credits.balance_limit', 'The balance would exceed 9007199254740991 credits', {
-      errors: [{ field: 'credits', message: 'would make the balance exceed 9007199254740991' }],
+    super(422, 'credits.balance_limit', 'The balance would exceed 9000000000000000 credits', {
+      errors: [{ field: 'credits', message: 'would make the balance exceed 9000000000000000' }],
     });
   }
 }

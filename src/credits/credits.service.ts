@@ -7,28 +7,24 @@ import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
+import { isoTime } from '../common/http/time.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
-import { AllocationNotFound, BalanceLimit, EmailTaken, InsufficientCredits } from './credits.errors.js';
+import { AllocationNotFound, BalanceLimit, EmailTaken, shortage } from './credits.errors.js';
 import type { AllocateCreditsDto, CalculateCreditsDto, DeductCreditsDto } from './dto/credits.requests.js';
 import {
   type BalanceDto,
   type CheckCreditsAnswerDto,
-  isoTime,
   LedgerEntryDto,
   type LedgerPageDto,
   QuoteDto,
 } from './dto/credits.responses.js';
 import { LedgerEntry } from './entities/ledger-entry.entity.js';
-import { type AllocationAnswer, type DeductionAnswer, MoneyFunctions } from './money-functions.js';
-
-/** What can be spent is the cache less the lots that have expired by now, whether or not anyone has written them off. */
-const SPENDABLE = `b.available - coalesce((
-  SELECT sum(x.remaining_credits) FROM credit_allocations x
-   WHERE x.user_id = b.user_id AND x.is_open AND x.expires_at <= now()), 0)`;
+import type { AllocationAnswer, DeductionAnswer } from './money-answers.js';
+import { MoneyFunctions } from './money-functions.js';
 
 const BALANCE = {
   name: 'credit_balance',
-  text: `SELECT ${SPENDABLE} AS total, b.held, coalesce(
+  text: `SELECT available_credits(b.user_id) AS total, b.held, coalesce(
            (SELECT jsonb_agg(jsonb_build_object('id', l.id, 'credits', l.remaining_credits, 'totalCredits',
                      l.total_credits, 'expiresAt', l.expires_at, 'allocatedAt', l.allocated_at)
                      ORDER BY l.expires_at, l.id)
@@ -39,7 +35,7 @@ const BALANCE = {
 };
 const AVAILABLE = {
   name: 'credit_available',
-  text: `SELECT ${SPENDABLE} AS total FROM credit_balances b WHERE b.user_id = $1`,
+  text: 'SELECT available_credits($1) AS total',
 };
 /** The one look-up by a lot's id alone: an admin names the lot, and every later statement names its user. */
 const LOT_OWNER = { name: 'credit_lot_owner', text: 'SELECT user_id FROM credit_allocations WHERE id = $1' };
@@ -80,9 +76,10 @@ export class CreditsService {
 
   /** Whether `requiredCredits` are there. «No» is an answer. @throws AccountNotFound */
   async check(userId: string, requiredCredits: number): Promise<CheckCreditsAnswerDto> {
-    const row = await this.database.row<{ total: string }>(AVAILABLE, [userId]);
-    if (row === undefined) throw new AccountNotFound();
-    const availableCredits = toSafeInteger(row.total);
+    const row = await this.database.row<{ total: string | null }>(AVAILABLE, [userId]);
+    const total = row?.total ?? null;
+    if (total === null) throw new AccountNotFound();
+    const availableCredits = toSafeInteger(total);
     return { hasSufficientCredits: availableCredits >= requiredCredits, requiredCredits, availableCredits };
   }
 
@@ -137,10 +134,8 @@ export class CreditsService {
       case 'user_not_found':
         throw new AccountNotFound();
       case 'insufficient':
-        throw new InsufficientCredits({
-          requiredCredits: answer.requiredCredits,
-          availableCredits: answer.availableCredits,
-        });
+      case 'key_limit':
+        throw shortage(answer);
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
     }

@@ -6,6 +6,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
+import { isOutage } from '../common/errors/database-errors.js';
 import { PeriodicTask } from '../common/periodic-task.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -14,7 +15,8 @@ import { MoneyFunctions } from './money-functions.js';
 /** Lots looked up at a time, and the most that one pass looks at. */
 const BATCH = 100;
 const MAXIMUM_PER_PASS = 10_000;
-const KEYS_PER_PASS = 1000;
+const KEYS_PER_BATCH = 1000;
+const KEY_BATCHES = 100;
 
 /** In the order of their expiry, each batch after the last one of the batch before, so that none is met twice. */
 const EXPIRED_LOTS = {
@@ -37,14 +39,16 @@ interface ExpiredLot {
 @Injectable()
 export class CreditsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly task: PeriodicTask;
+  private readonly logger = new Logger(CreditsSweeper.name);
 
   constructor(
     private readonly database: Database,
     private readonly money: MoneyFunctions,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
-    const logger = new Logger(CreditsSweeper.name);
-    this.task = new PeriodicTask(logger, 'Credits sweeper', config.sweepIntervalSeconds, () => this.sweep());
+    this.task = new PeriodicTask(this.logger, 'Credits sweeper', config.sweepIntervalSeconds, () =>
+      this.sweep(),
+    );
   }
 
   onApplicationBootstrap(): void {
@@ -61,11 +65,23 @@ export class CreditsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
     for await (const users of this.usersWithExpiredLots()) {
       for (const userId of users) {
         // A busy user is left to whoever holds the lock, and to the next pass.
-        const answer = await this.money.expire(userId, false);
-        if (answer.outcome === 'ok') expiredCredits += answer.expiredCredits;
+        try {
+          const answer = await this.money.expire(userId, false);
+          if (answer.outcome === 'ok') expiredCredits += answer.expiredCredits;
+        } catch (error) {
+          // One user whose books are wrong must not keep the others from it.
+          if (isOutage(error)) throw error;
+          this.logger.error(`Expired lots of ${userId} cannot be written off: ${(error as Error).message}`);
+        }
       }
     }
-    return { expiredCredits, forgottenKeys: await this.money.forgetIdempotencyKeys(KEYS_PER_PASS) };
+    let forgottenKeys = 0;
+    for (let pass = 0; pass < KEY_BATCHES; pass++) {
+      const forgotten = await this.money.forgetIdempotencyKeys(KEYS_PER_BATCH);
+      forgottenKeys += forgotten;
+      if (forgotten < KEYS_PER_BATCH) break;
+    }
+    return { expiredCredits, forgottenKeys };
   }
 
   private async *usersWithExpiredLots(): AsyncGenerator<Set<string>> {

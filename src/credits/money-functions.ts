@@ -1,107 +1,19 @@
 import { Injectable } from '@nestjs/common';
 import { Database, type Statement } from '../common/database/database.js';
 import type { Idempotency } from '../common/http/idempotency.js';
-
-/** A lot as the functions answer it; times are ISO 8601 texts. */
-export interface AllocationAnswer {
-  id: number;
-  userId: string;
-  totalCredits: number;
-  remainingCredits: number;
-  allocatedBy: string;
-  allocatedAt: string;
-  expiresAt: string;
-  notes: string | null;
-  replayed?: boolean;
-}
-
-export interface DeductionAnswer {
-  userId: string;
-  deducted: number;
-  totalCredits: number;
-  replayed?: boolean;
-}
-
-export interface Shortage {
-  outcome: 'insufficient';
-  requiredCredits: number;
-  availableCredits: number;
-  maxAffordableTokens?: number;
-}
-
-export interface SessionStartedAnswer {
-  sessionId: string;
-  userId: string;
-  modelId: string;
-  estimatedCredits: number;
-  allocatedCredits: number;
-  usedCredits: number;
-  status: 'active' | 'completed' | 'failed';
-  startedAt: string;
-  expiresAt: string;
-  remainingCredits: number;
-  pricingSource: PricingSource;
-}
-
-export interface ProgressAnswer {
-  sessionId: string;
-  status: 'active';
-  tokensGenerated: number;
-  usedCredits: number;
-  allocatedCredits: number;
-  shouldStop: boolean;
-  maxAffordableTokens: number;
-  expiresAt: string;
-}
-
-export interface SettlementAnswer {
-  sessionId: string;
-  status: 'completed' | 'failed';
-  endReason: 'finalized' | 'aborted' | 'timeout';
-  estimatedCredits: number;
-  actualCredits: number;
-  refund: number;
-  overage: number;
-  uncollected: number;
-  late: boolean;
-}
-
-export interface UsageAnswer {
-  id: number;
-  userId: string;
-  timestamp: string;
-  service: string;
-  operation: string;
-  credits: number;
-  metadata: Record<string, unknown>;
-  billingStatus: 'recorded' | 'billed' | 'needs_review' | 'waived';
-  uncollectedCredits: number;
-  providerCostUsd: string | null;
-  sessionId: string | null;
-  pricingRuleId: number | null;
-  pricingSource: PricingSource | null;
-  replayed?: boolean;
-}
-
-export type PricingSource = 'rule' | 'default' | 'fallback';
-
-export interface Quote {
-  credits: number;
-  pricingSource: PricingSource;
-  pricingRuleId: number | null;
-  price: string;
-  inputPrice: string | null;
-  outputPrice: string | null;
-  cachedInputPrice: string | null;
-}
-
-/** The tokens of a call: all together, or by class. Classes are exclusive: cached input is not in `input`. */
-export interface TokenCounts {
-  tokens?: number | undefined;
-  input?: number | undefined;
-  output?: number | undefined;
-  cachedInput?: number | undefined;
-}
+import type {
+  AllocationAnswer,
+  ChargeAnswer,
+  DeductionAnswer,
+  ProgressAnswer,
+  Quote,
+  ReviewAction,
+  SessionStartedAnswer,
+  SettlementAnswer,
+  Shortage,
+  TokenCounts,
+  UsageAnswer,
+} from './money-answers.js';
 
 type Ok<Answer> = { outcome: 'ok' } & Answer;
 interface Refused<Outcome extends string> {
@@ -119,11 +31,13 @@ const DEDUCT = operation('credit_deduct', 7);
 const REVOKE = operation('credit_revoke', 4);
 const EXPIRE = operation('credit_expire', 2);
 const QUOTE = operation('credit_quote', 5);
-const HOLD = operation('session_hold', 10);
+const HOLD = operation('session_hold', 11);
 const PROGRESS = operation('session_progress', 6);
 const SETTLE = operation('session_settle', 10);
 const TIME_OUT = operation('session_timeout', 3);
-const RECORD = operation('usage_record', 9);
+const RECORD = operation('usage_record', 10);
+const CHARGE = operation('usage_charge', 20);
+const REVIEW = operation('usage_review', 5);
 const FORGET_KEYS = operation('forget_idempotency_keys', 1);
 
 /**
@@ -209,6 +123,7 @@ export class MoneyFunctions {
     leaseSeconds: number;
     rejectUnpriced: boolean;
     actor: string;
+    apiKeyId: number | null;
   }) {
     return this.call<
       | ({ outcome: 'created' | 'repeated' } & SessionStartedAnswer)
@@ -225,6 +140,7 @@ export class MoneyFunctions {
       request.leaseSeconds,
       request.rejectUnpriced,
       request.actor,
+      request.apiKeyId,
     ]);
   }
 
@@ -289,6 +205,7 @@ export class MoneyFunctions {
     operation: string;
     credits: number;
     metadata: Record<string, unknown>;
+    apiKeyId: number | null;
     idempotency: Idempotency;
   }) {
     const { callerId, key, hash } = request.idempotency;
@@ -302,7 +219,63 @@ export class MoneyFunctions {
       callerId,
       key,
       hash,
+      request.apiKeyId,
     ]);
+  }
+
+  /** Prices, debits and records one finished call, idempotent by its request id. */
+  charge(request: {
+    userId: string;
+    requestId: string;
+    requestHash: Buffer;
+    modelId: string;
+    counts: TokenCounts;
+    service: string;
+    metadata: Record<string, unknown>;
+    timestamp: string | null;
+    providerCostUsd: string | null;
+    billingStatus: 'billed' | 'needs_review';
+    onInsufficient: 'reject' | 'review';
+    rejectUnpriced: boolean;
+    actor: string;
+    apiKeyId: number | null;
+    idempotency: Idempotency;
+  }) {
+    const { tokens, input, output, cachedInput } = request.counts;
+    const { callerId, key, hash } = request.idempotency;
+    return this.call<
+      | Ok<ChargeAnswer>
+      | Shortage
+      | Refused<'user_not_found' | 'request_mismatch' | 'idempotency_mismatch' | 'unpriced'>
+    >(CHARGE, [
+      request.userId,
+      request.requestId,
+      request.requestHash,
+      request.modelId,
+      tokens,
+      input,
+      output,
+      cachedInput,
+      request.service,
+      JSON.stringify(request.metadata),
+      request.timestamp,
+      request.providerCostUsd,
+      request.billingStatus,
+      request.onInsufficient,
+      request.rejectUnpriced,
+      request.actor,
+      request.apiKeyId,
+      callerId,
+      key,
+      hash,
+    ]);
+  }
+
+  /** Settles a record that waits for review, once; `credits` instead of what could not be collected. */
+  review(userId: string, usageId: number, action: ReviewAction, credits: number | null, actor: string) {
+    return this.call<
+      Ok<UsageAnswer> | Shortage | Refused<'usage_not_found' | 'not_in_review' | 'already_reviewed'>
+    >(REVIEW, [userId, usageId, action, credits, actor]);
   }
 
   /** Deletes up to `limit` idempotency keys that are past their 24 hours; answers how many. */

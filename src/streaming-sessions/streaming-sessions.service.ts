@@ -5,13 +5,9 @@ import type { Caller } from '../auth/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { InsufficientCredits } from '../credits/credits.errors.js';
-import {
-  MoneyFunctions,
-  type ProgressAnswer,
-  type SessionStartedAnswer,
-  type SettlementAnswer,
-} from '../credits/money-functions.js';
+import { shortage } from '../credits/credits.errors.js';
+import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../credits/money-answers.js';
+import { MoneyFunctions } from '../credits/money-functions.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import type {
   AbortSessionDto,
@@ -54,15 +50,15 @@ export class StreamingSessionsService {
       leaseSeconds: this.config.sessions.leaseSeconds,
       rejectUnpriced: this.config.unpricedModelPolicy === 'reject',
       actor: caller.actor,
+      apiKeyId: caller.apiKeyId,
     });
     switch (answer.outcome) {
       case 'created':
       case 'repeated':
         return { created: answer.outcome === 'created', session: answer };
-      case 'insufficient': {
-        const { outcome: _, ...members } = answer;
-        throw new InsufficientCredits(members);
-      }
+      case 'insufficient':
+      case 'key_limit':
+        throw shortage(answer);
       case 'user_not_found':
         throw new AccountNotFound();
       case 'conflict':

@@ -6,6 +6,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
+import { isOutage } from '../common/errors/database-errors.js';
 import { PeriodicTask } from '../common/periodic-task.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -37,14 +38,16 @@ interface StaleSession {
 @Injectable()
 export class StreamingSessionsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly task: PeriodicTask;
+  private readonly logger = new Logger(StreamingSessionsSweeper.name);
 
   constructor(
     private readonly database: Database,
     private readonly money: MoneyFunctions,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
-    const logger = new Logger(StreamingSessionsSweeper.name);
-    this.task = new PeriodicTask(logger, 'Session sweeper', config.sweepIntervalSeconds, () => this.sweep());
+    this.task = new PeriodicTask(this.logger, 'Session sweeper', config.sweepIntervalSeconds, () =>
+      this.sweep(),
+    );
   }
 
   onApplicationBootstrap(): void {
@@ -61,16 +64,27 @@ export class StreamingSessionsSweeper implements OnApplicationBootstrap, OnModul
     const busy: StaleSession[] = [];
     for await (const session of this.stale()) {
       // SKIP LOCKED first: a busy user does not hold up the others, and two sweepers share the work.
-      const { outcome } = await this.money.timeOut(session.user_id, session.session_id, false);
+      const outcome = await this.end(session, false);
       if (outcome === 'ok') ended++;
       else if (outcome === 'busy') busy.push(session);
     }
     // Then in turn, so that an account which is always busy is swept too.
     for (const session of busy) {
-      const { outcome } = await this.money.timeOut(session.user_id, session.session_id, true);
+      const outcome = await this.end(session, true);
       if (outcome === 'ok') ended++;
     }
     return ended;
+  }
+
+  /** One session that cannot be ended must not keep the others from it. */
+  private async end({ user_id, session_id }: StaleSession, wait: boolean) {
+    try {
+      return (await this.money.timeOut(user_id, session_id, wait)).outcome;
+    } catch (error) {
+      if (isOutage(error)) throw error;
+      this.logger.error(`Session ${session_id} of ${user_id} cannot be ended: ${(error as Error).message}`);
+      return 'failed';
+    }
   }
 
   private async *stale(): AsyncGenerator<StaleSession> {

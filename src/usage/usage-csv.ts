@@ -14,6 +14,10 @@ export const USAGE_CSV_HEADER = [
   'pricingRuleId',
   'pricingSource',
   'metadata',
+  'providerCostSource',
+  'requestId',
+  'apiKeyId',
+  'reviewAction',
 ];
 
 /** One record as a line of CSV (RFC 4180). */
@@ -32,6 +36,10 @@ export function usageCsvLine(record: UsageRecord): string {
     record.pricingRuleId,
     record.pricingSource,
     JSON.stringify(record.metadata),
+    record.providerCostSource,
+    record.requestId,
+    record.apiKeyId,
+    record.reviewAction,
   ]);
 }
 

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger, trimDecimal } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
-import type { UsageAnswer } from '../credits/money-functions.js';
+import type { UsageAnswer } from '../credits/money-answers.js';
 import type { TimeRange } from './dto/usage.requests.js';
 import { type SystemStatsDto, UsageRecordDto, type UsageStatsDto } from './dto/usage.responses.js';
 
@@ -61,7 +61,9 @@ const USER_STATS = {
         'id', id, 'userId', user_id, 'timestamp', timestamp, 'service', service, 'operation', operation,
         'credits', credits, 'metadata', metadata, 'billingStatus', billing_status,
         'uncollectedCredits', uncollected_credits, 'providerCostUsd', trim_scale(provider_cost_usd)::text,
-        'sessionId', session_id, 'pricingRuleId', pricing_rule_id, 'pricingSource', pricing_source)
+        'providerCostSource', provider_cost_source, 'requestId', request_id, 'apiKeyId', api_key_id,
+        'sessionId', session_id, 'pricingRuleId', pricing_rule_id, 'pricingSource', pricing_source,
+        'reviewAction', review_action, 'reviewedBy', reviewed_by, 'reviewedAt', reviewed_at)
         ORDER BY timestamp DESC, id DESC)
       FROM (SELECT * FROM usage_records
              WHERE user_id = $3 AND ($1::timestamptz IS NULL OR timestamp >= $1)

@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
-import { Body, Controller, Get, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
 import {
   ApiCreatedResponse,
   ApiExtraModels,
@@ -13,19 +13,29 @@ import type { Request, Response } from 'express';
 import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
-import { UserIdParam } from '../common/http/params.js';
+import { PageQueryDto } from '../common/http/page.js';
+import { IdParam, UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import {
+  ChargeUsageDto,
   OwnRangeQueryDto,
   OwnRecordsQueryDto,
   RangeQueryDto,
   RecordsQueryDto,
   RecordUsageDto,
+  ReviewUsageDto,
   SystemStatsQueryDto,
   timeRange,
 } from './dto/usage.requests.js';
-import { SystemStatsDto, UsagePageDto, UsageRecordDto, UsageStatsDto } from './dto/usage.responses.js';
+import {
+  ChargeDto,
+  SystemStatsDto,
+  UsagePageDto,
+  UsageRecordDto,
+  UsageStatsDto,
+} from './dto/usage.responses.js';
 import { UsageStatisticsService } from './usage-statistics.service.js';
+import { UsageChargesService } from './usage-charges.service.js';
 import { UsageService } from './usage.service.js';
 
 const PAGE_OR_CSV = ApiOkResponse({
@@ -42,6 +52,7 @@ const PAGE_OR_CSV = ApiOkResponse({
 export class UsageController {
   constructor(
     private readonly usage: UsageService,
+    private readonly charges: UsageChargesService,
     private readonly statistics: UsageStatisticsService,
   ) {}
 
@@ -60,6 +71,54 @@ export class UsageController {
     const record = await this.usage.record(caller, body, key);
     markReplayed(response, record.replayed);
     return UsageRecordDto.from(record);
+  }
+
+  @Post('charge')
+  @ApiOperation({
+    summary: 'Charge a finished call: price, debit and record it',
+    description: 'Idempotent by `requestId`: the same request again answers 200 with the same record.',
+    operationId: 'chargeUsage',
+  })
+  @ApiCreatedResponse({ type: ChargeDto, description: 'Charged, or kept for review' })
+  @ApiOkResponse({ type: ChargeDto, description: 'The same request again' })
+  @ApiProblems(402, 404, 422)
+  @ApiIdempotent()
+  @SelfAccess('usage:write', { metering: true, userIdIn: 'body' })
+  async charge(
+    @CurrentCaller() caller: Caller,
+    @Body() body: ChargeUsageDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<ChargeDto> {
+    const charge = await this.charges.charge(caller, body, key);
+    markReplayed(response, charge.replayed);
+    response.status(charge.replayed ? 200 : 201);
+    return ChargeDto.from(charge);
+  }
+
+  @Get('needs-review')
+  @ApiOperation({ summary: 'Records that wait for a review, oldest first', operationId: 'listNeedsReview' })
+  @ApiOkResponse({ type: UsagePageDto })
+  @RoleAccess('admin')
+  needsReview(@Query() page: PageQueryDto): Promise<UsagePageDto> {
+    return this.charges.needsReview(page);
+  }
+
+  @Post('records/:id/review')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Bill or waive a record that waits for a review, once',
+    operationId: 'reviewUsage',
+  })
+  @ApiOkResponse({ type: UsageRecordDto })
+  @ApiProblems(402, 404, 409)
+  @RoleAccess('admin')
+  async review(
+    @CurrentCaller() caller: Caller,
+    @IdParam() id: number,
+    @Body() body: ReviewUsageDto,
+  ): Promise<UsageRecordDto> {
+    return UsageRecordDto.from(await this.charges.review(caller, id, body));
   }
 
   @Get('stats')

@@ -7,7 +7,8 @@ import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-e
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, toPage } from '../common/http/page.js';
 import { idempotencyScope } from '../credits/credits.service.js';
-import { MoneyFunctions, type UsageAnswer } from '../credits/money-functions.js';
+import type { UsageAnswer } from '../credits/money-answers.js';
+import { MoneyFunctions } from '../credits/money-functions.js';
 import { csvLine, USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
 import { type RecordsQueryDto, type RecordUsageDto, timeRange, utcTime } from './dto/usage.requests.js';
 import { type UsagePageDto, UsageRecordDto } from './dto/usage.responses.js';
@@ -33,6 +34,7 @@ export class UsageService {
       operation: request.operation,
       credits: request.credits,
       metadata: request.metadata ?? {},
+      apiKeyId: caller.apiKeyId,
       idempotency: idempotencyOf(idempotencyScope(caller), 'record', key, {
         ...request,
         userId: caller.userId,

@@ -69,6 +69,17 @@ const GOOD: Record<string, object> = {
   abortSession: { sessionId: SESSION },
   recordUsage: { service: 'embeddings', operation: 'embed', credits: 1 },
   createPricingRule: { modelId: 'bad/model', pricePerThousandTokens: '3' },
+  chargeUsage: { requestId: 'never-charged', modelId: SONNET, tokens: 1000 },
+  'chargeUsage by class': {
+    requestId: 'never-charged',
+    modelId: SONNET,
+    inputTokens: 10,
+    outputTokens: 10,
+  },
+  reviewUsage: { action: 'waive' },
+  createApiKey: { name: 'bad' },
+  rotateApiKey: {},
+  verifyApiKey: { key: 'ak_none' },
 };
 
 function post(name: string, body: string, headers: Record<string, string> = {}): Promise<Answer> {

@@ -68,6 +68,7 @@ describe("the service's role", () => {
     const allowed = rows.filter((row) => row.allowed);
     expect(allowed.map(({ name }) => name)).toEqual([
       'account_upsert',
+      'available_credits',
       'credit_allocate',
       'credit_deduct',
       'credit_expire',
@@ -78,7 +79,9 @@ describe("the service's role", () => {
       'session_progress',
       'session_settle',
       'session_timeout',
+      'usage_charge',
       'usage_record',
+      'usage_review',
     ]);
     // A function with its owner's rights must not look names up where its caller says.
     for (const row of allowed) {

@@ -45,9 +45,8 @@ describe('migrations', () => {
   it('refuse to take the first one back, which would delete all credits', async () => {
     const dataSource = new DataSource(dataSourceOptions({ ...LIMITS, url: ownerUrl }));
     await dataSource.initialize();
-    while ((await dataSource.query<unknown[]>('SELECT 1 FROM migrations OFFSET 1')).length > 0) {
-      await dataSource.undoLastMigration();
-    }
+    // As if the first were the last.
+    await dataSource.query(`DELETE FROM migrations WHERE name <> '${migrations[0]?.name}'`);
     await expect(dataSource.undoLastMigration()).rejects.toThrow(/delete all credits/);
     await dataSource.destroy();
   });

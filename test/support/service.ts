@@ -30,6 +30,8 @@ export interface TestService {
   anonymous(): HttpClient;
   /** A client with the internal key. */
   internal(headers?: Record<string, string>): HttpClient;
+  /** A client with these headers and no others. */
+  withHeaders(headers: Record<string, string>): HttpClient;
   get<T>(type: Type<T>): T;
   /** A second instance on the same database. */
   another(env?: Record<string, string>): Promise<TestService>;
@@ -99,6 +101,7 @@ export async function startOn(
     as: (userId = freshUser(), claims = {}) =>
       new HttpClient(url, { authorization: `Bearer ${accessToken({ sub: userId, ...claims })}` }, userId),
     anonymous: () => new HttpClient(url, {}, ''),
+    withHeaders: (headers) => new HttpClient(url, headers, ''),
     internal: (headers = {}) => new HttpClient(url, { 'x-internal-api-key': INTERNAL_KEY, ...headers }, ''),
     get: (type) => app.get(type, { strict: false }),
     another: (more = {}) => startOn(databaseUrl, owner, { ...env, ...more }),

@@ -45,6 +45,11 @@ export function isUnavailable(error: unknown): boolean {
   return UNAVAILABLE_MESSAGES.test(message ?? '');
 }
 
+/** Whether nothing can be asked at all now; a statement that took too long (57014) concerns what it was about only. */
+export function isOutage(error: unknown): boolean {
+  return isUnavailable(error) && postgresError(error).code !== '57014';
+}
+
 /** Whether the same call may succeed at once: a lost race, rolled back whole. */
 export function isLostRace(error: unknown): boolean {
   const { code, constraint } = postgresError(error);

@@ -57,7 +57,8 @@ export function idempotencyOf(
   return { callerId, key, hash };
 }
 
-function canonicalJson(value: unknown): string {
+/** JSON with sorted keys: the same content is the same text. */
+export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, item: unknown) =>
     typeof item === 'object' && item !== null && !Array.isArray(item)
       ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))

@@ -10,6 +10,7 @@ const TAGS: Record<string, string> = {
   Credits: 'Balances, allocations, and the ledger of every change.',
   'Streaming sessions': 'Hold credits when a stream starts, settle when it ends.',
   Usage: 'What was used, and statistics over it.',
+  'API keys': 'Keys of users for their programs, with permissions, expiry and a limit of their own.',
   Pricing: 'What a model costs, and from when.',
   Health: 'For load balancers and people.',
 };
@@ -30,6 +31,15 @@ export function createDocument(app: INestApplication): OpenAPIObject {
       bearerFormat: 'JWT',
       description: 'Access token of the authentication service',
     })
+    .addApiKey(
+      {
+        type: 'apiKey',
+        in: 'header',
+        name: 'X-API-Key',
+        description: 'A key of the user; it may do what its permissions allow',
+      },
+      'api-key',
+    )
     .addApiKey(
       {
         type: 'apiKey',

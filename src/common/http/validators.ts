@@ -19,6 +19,8 @@ interface FieldOptions {
   description: string;
   example?: unknown;
   required?: boolean;
+  /** Whether null is a value here: none, or unknown. */
+  nullable?: boolean;
 }
 
 type Problem = string | undefined;
@@ -47,10 +49,15 @@ function Field(
       required,
       description: options.description,
       example: options.example,
+      ...(options.nullable ? { nullable: true } : {}),
     } as ApiPropertyOptions),
-    ...(required ? [] : [ValidateIf((_, value) => value !== undefined)]),
+    ...(required && !options.nullable ? [] : [ValidateIf((_, value) => isPresent(value, options))]),
     ...rules,
   );
+}
+
+function isPresent(value: unknown, { required = true, nullable = false }: FieldOptions): boolean {
+  return (required || value !== undefined) && (!nullable || value !== null);
 }
 
 /** A whole number as JSON number, never a string, within limits. */
@@ -117,10 +124,15 @@ export function TokensField(options: FieldOptions & { minimum?: number }) {
   return IntegerField(options.minimum ?? 0, MAXIMUM_TOKENS, options);
 }
 
-export function IdField(maximumLength: number, options: FieldOptions) {
+export function IdField(maximumLength: number, options: FieldOptions & { default?: string }) {
   return Field(
     options,
-    { type: 'string', minLength: 1, maxLength: maximumLength },
+    {
+      type: 'string',
+      minLength: 1,
+      maxLength: maximumLength,
+      ...(options.default === undefined ? {} : { default: options.default }),
+    },
     Rule('id', (value) => idProblem(value, maximumLength)),
   );
 }
@@ -178,10 +190,43 @@ export function BooleanField(options: FieldOptions & { default?: boolean }) {
   );
 }
 
-/** An exact decimal as text: a JSON number would already have been rounded to a double. */
-export function DecimalField(
-  options: FieldOptions & { maximum: string; integerDigits: number; nullable?: boolean },
+export function EnumField<Value extends string>(
+  allowed: readonly Value[],
+  options: FieldOptions & { default?: Value },
 ) {
+  return Field(
+    options,
+    {
+      type: 'string',
+      enum: [...allowed],
+      ...(options.default === undefined ? {} : { default: options.default }),
+    },
+    Rule('enum', (value) =>
+      allowed.includes(value as Value) ? undefined : `must be one of ${allowed.join(', ')}`,
+    ),
+  );
+}
+
+/** A list of different values out of a few. */
+export function EnumListField<Value extends string>(allowed: readonly Value[], options: FieldOptions) {
+  const problem = `must be a list of different values out of ${allowed.join(', ')}`;
+  return Field(
+    options,
+    {
+      type: 'array',
+      items: { type: 'string', enum: [...allowed] },
+      uniqueItems: true,
+      maxItems: allowed.length,
+    },
+    Rule('enumList', (value) => {
+      if (!Array.isArray(value) || new Set(value).size !== value.length) return problem;
+      return value.every((item) => allowed.includes(item as Value)) ? undefined : problem;
+    }),
+  );
+}
+
+/** An exact decimal as text: a JSON number would already have been rounded to a double. */
+export function DecimalField(options: FieldOptions & { maximum: string; integerDigits: number }) {
   const pattern = new RegExp(`^\\d{1,${options.integerDigits}}(\\.\\d{1,18})?$`);
   return Field(
     options,
@@ -189,10 +234,8 @@ export function DecimalField(
       type: 'string',
       pattern: pattern.source,
       maxLength: options.integerDigits + 19,
-      ...(options.nullable ? { nullable: true } : {}),
     },
     Rule('decimal', (value) => {
-      if (value === null && options.nullable) return undefined;
       if (typeof value !== 'string' || !pattern.test(value)) {
         return 'must be a decimal number as a string, for example "0.25", with at most 18 decimals and no sign';
       }

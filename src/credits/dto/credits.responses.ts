@@ -1,15 +1,11 @@
 import { ApiProperty } from '@nestjs/swagger';
-import type { AllocationAnswer, DeductionAnswer, PricingSource, Quote } from '../money-functions.js';
+import { isoTime } from '../../common/http/time.js';
+import type { AllocationAnswer, DeductionAnswer, PricingSource, Quote } from '../money-answers.js';
 import { LEDGER_KINDS, type LedgerEntry, type LedgerKind } from '../entities/ledger-entry.entity.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
 const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
-
-/** ISO 8601 in UTC with milliseconds, whatever form the database gave. */
-export function isoTime(time: string | Date): string {
-  return (typeof time === 'string' ? new Date(time) : time).toISOString();
-}
 
 export class ActiveAllocationDto {
   @ApiProperty(ID) id: number;

@@ -3,7 +3,7 @@ import { UserAccount } from '../../accounts/entities/user-account.entity.js';
 import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
 
-const PRICE = { type: 'numeric', precision: 30, scale: 18, transformer: decimalTransformer } as const;
+const PRICE = { type: 'numeric', transformer: decimalTransformer } as const;
 
 /**
  * The price of a model over a half-open period. Prices are credits per 1,000 tokens, provider costs USD per 1,000

@@ -1,10 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { isoTime } from '../../credits/dto/credits.responses.js';
-import type {
-  ProgressAnswer,
-  SessionStartedAnswer,
-  SettlementAnswer,
-} from '../../credits/money-functions.js';
+import { isoTime } from '../../common/http/time.js';
+import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../../credits/money-answers.js';
 import type { StreamingSession } from '../entities/streaming-session.entity.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;

@@ -3,7 +3,7 @@ import { UserAccount } from '../../accounts/entities/user-account.entity.js';
 import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
 
 const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
-const PRICE = { type: 'numeric', precision: 30, scale: 18, transformer: decimalTransformer } as const;
+const PRICE = { type: 'numeric', transformer: decimalTransformer } as const;
 
 /** One stream of an LLM and the credits it holds. Written by the SQL functions only. */
 @Entity('streaming_sessions')
@@ -128,12 +128,33 @@ export class StreamingSession {
   @Column({ name: 'cached_price_per_1k', ...PRICE, nullable: true })
   cachedPrice: string | null;
 
+  /** The provider's costs it started with, USD per 1,000 tokens. */
+  @Column({ name: 'cost_per_1k', ...PRICE, nullable: true })
+  cost: string | null;
+
+  @Column({ name: 'input_cost_per_1k', ...PRICE, nullable: true })
+  inputCost: string | null;
+
+  @Column({ name: 'output_cost_per_1k', ...PRICE, nullable: true })
+  outputCost: string | null;
+
+  @Column({ name: 'cached_cost_per_1k', ...PRICE, nullable: true })
+  cachedCost: string | null;
+
+  /** The key it was started with, whose limit it counts for. */
+  @Column({ name: 'api_key_id', ...CREDITS, nullable: true })
+  apiKeyId: number | null;
+
   /** Which lots gave how many credits that have not been given back, in the order they were taken. */
   @Column({ name: 'held_lots', type: 'bigint', array: true })
   heldLots: string[];
 
   @Column({ name: 'held_credits', type: 'bigint', array: true })
   heldCredits: string[];
+
+  /** What was held at the start: what the start answered, and answers again. */
+  @Column({ name: 'first_hold', ...CREDITS })
+  firstHold: number;
 
   /** The available balance after the first hold: what the start answered, and answers again. */
   @Column({ name: 'remaining_after_hold', ...CREDITS })

@@ -1,10 +1,18 @@
+import { tokensProblem } from '../../credits/dto/credits.requests.js';
+import { REVIEW_ACTIONS, type ReviewAction } from '../entities/usage-record.entity.js';
 import { ValidationError } from '../../common/errors/service-error.js';
 import { PageQueryDto } from '../../common/http/page.js';
 import {
   ID_LENGTH,
   IdField,
   IntegerField,
+  EnumField,
   IntegerQuery,
+  DecimalField,
+  MODEL_ID_LENGTH,
+  TokensField,
+  Together,
+  WholeTokensField,
   MAXIMUM_CREDITS,
   MetadataField,
   TimeField,
@@ -49,6 +57,87 @@ export class RecordUsageDto {
 
   @OnBehalfField()
   userId?: string;
+}
+
+const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
+const REQUEST_ID_LENGTH = 200;
+
+export class ChargeUsageDto {
+  @IdField(REQUEST_ID_LENGTH, {
+    description: 'The caller’s id of the call, unique per user',
+    example: 'call-1',
+  })
+  requestId: string;
+
+  @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })
+  modelId: string;
+
+  @WholeTokensField({ description: 'Tokens of the call, at the blended price', example: 1000 }, tokensProblem)
+  tokens?: number;
+
+  @TokensField({ description: 'Input tokens without the cached ones', required: false })
+  inputTokens?: number;
+
+  @TokensField({ description: 'Output tokens', required: false })
+  outputTokens?: number;
+
+  @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
+  cachedInputTokens?: number;
+
+  @IdField(SERVICE_LENGTH, {
+    description: 'What was used',
+    example: 'chat',
+    required: false,
+    default: 'chat',
+  })
+  service: string = 'chat';
+
+  @MetadataField({ description: 'Anything worth keeping, at most 16 kB', required: false })
+  metadata?: Record<string, unknown>;
+
+  @DecimalField({
+    description:
+      'What the provider charged, in USD; left out or null: unknown, then computed from the rule if it can be',
+    example: '0.0021',
+    required: false,
+    nullable: true,
+    integerDigits: 7,
+    maximum: '1000000',
+  })
+  providerCostUsd?: string | null;
+
+  @EnumField(['billed', 'needs_review'], {
+    description: 'needs_review: keep it without debiting',
+    example: 'billed',
+    required: false,
+    default: 'billed',
+  })
+  billingStatus: 'billed' | 'needs_review' = 'billed';
+
+  @EnumField(['reject', 'review'], {
+    description: 'With too few credits: refuse (402), or keep it for review without debiting',
+    example: 'reject',
+    required: false,
+    default: 'reject',
+  })
+  onInsufficient: 'reject' | 'review' = 'reject';
+
+  @OnBehalfField()
+  userId?: string;
+}
+
+export class ReviewUsageDto {
+  @EnumField(REVIEW_ACTIONS, { description: 'bill: take what is missing. waive: let it go', example: 'bill' })
+  action: ReviewAction;
+
+  @IntegerField(0, MAXIMUM_CREDITS, {
+    description: 'bill only: credits to take instead of the uncollected ones',
+    required: false,
+  })
+  @Together('reviewCredits', ({ action, credits }: ReviewUsageDto) =>
+    action === 'waive' && credits !== undefined ? 'cannot be given when waiving' : undefined,
+  )
+  credits?: number;
 }
 
 const START = {

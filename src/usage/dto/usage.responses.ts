@@ -1,7 +1,12 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { isoTime } from '../../credits/dto/credits.responses.js';
-import type { UsageAnswer } from '../../credits/money-functions.js';
-import { BILLING_STATUSES, type BillingStatus } from '../entities/usage-record.entity.js';
+import { isoTime } from '../../common/http/time.js';
+import type { ChargeAnswer, UsageAnswer } from '../../credits/money-answers.js';
+import {
+  BILLING_STATUSES,
+  type BillingStatus,
+  REVIEW_ACTIONS,
+  type ReviewAction,
+} from '../entities/usage-record.entity.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
@@ -28,6 +33,18 @@ export class UsageRecordDto {
   uncollectedCredits: number;
   @ApiProperty({ type: 'string', nullable: true, description: 'USD; null: unknown', example: '0.0021' })
   providerCostUsd: string | null;
+  @ApiProperty({
+    enum: ['reported', 'computed', null],
+    type: 'string',
+    nullable: true,
+    description: 'reported: by the caller; computed: from the pricing rule',
+    example: 'reported',
+  })
+  providerCostSource: 'reported' | 'computed' | null;
+  @ApiProperty({ type: 'string', nullable: true, description: 'Of a charge', example: null })
+  requestId: string | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'The API key it was made with', example: null })
+  apiKeyId: number | null;
   @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
   @ApiProperty({ ...ID, nullable: true, description: 'The rule it was priced with', example: null })
   pricingRuleId: number | null;
@@ -39,7 +56,18 @@ export class UsageRecordDto {
   })
   pricingSource: string | null;
 
-  static from(record: Omit<UsageAnswer, 'timestamp'> & { timestamp: string | Date }): UsageRecordDto {
+  @ApiProperty({
+    enum: [...REVIEW_ACTIONS, null],
+    type: 'string',
+    nullable: true,
+    description: 'How a review has settled it',
+    example: null,
+  })
+  reviewAction: ReviewAction | null;
+  @ApiProperty({ type: 'string', nullable: true, example: null }) reviewedBy: string | null;
+  @ApiProperty({ ...TIME, nullable: true, example: null }) reviewedAt: string | null;
+
+  static from(record: RecordFacts): UsageRecordDto {
     return {
       id: record.id,
       userId: record.userId,
@@ -51,10 +79,32 @@ export class UsageRecordDto {
       billingStatus: record.billingStatus,
       uncollectedCredits: record.uncollectedCredits,
       providerCostUsd: record.providerCostUsd,
+      providerCostSource: record.providerCostSource,
+      requestId: record.requestId,
+      apiKeyId: record.apiKeyId,
       sessionId: record.sessionId,
       pricingRuleId: record.pricingRuleId,
       pricingSource: record.pricingSource,
+      reviewAction: record.reviewAction,
+      reviewedBy: record.reviewedBy,
+      reviewedAt: record.reviewedAt === null ? null : isoTime(record.reviewedAt),
     };
+  }
+}
+
+/** A record as a SQL function answers it, or as it is read. */
+type RecordFacts = Omit<UsageAnswer, 'timestamp' | 'reviewedAt'> & {
+  timestamp: string | Date;
+  reviewedAt: string | Date | null;
+};
+
+export class ChargeDto {
+  @ApiProperty({ type: () => UsageRecordDto }) record: UsageRecordDto;
+  @ApiProperty({ ...CREDITS, description: 'Available credits after the charge', example: 994 })
+  totalCredits: number;
+
+  static from(answer: ChargeAnswer): ChargeDto {
+    return { record: UsageRecordDto.from(answer.record), totalCredits: answer.totalCredits };
   }
 }
 

@@ -8,15 +8,22 @@ const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
 export const BILLING_STATUSES = ['recorded', 'billed', 'needs_review', 'waived'] as const;
 export type BillingStatus = (typeof BILLING_STATUSES)[number];
 
+export const REVIEW_ACTIONS = ['bill', 'waive'] as const;
+export type ReviewAction = (typeof REVIEW_ACTIONS)[number];
+
 /** One finished call. Written by the SQL functions only. */
 @Entity('usage_records')
 @Index('idx_usage_user_timestamp', { synchronize: false })
 @Index('idx_usage_timestamp', { synchronize: false })
 @Index('idx_usage_needs_review', { synchronize: false })
+@Index('uq_usage_request', { synchronize: false })
+@Index('idx_usage_id', { synchronize: false })
 @Check('ck_usage_records_credits', 'credits >= 0')
 @Check('ck_usage_records_status', `billing_status IN ('recorded', 'billed', 'needs_review', 'waived')`)
 @Check('ck_usage_records_uncollected', 'uncollected_credits BETWEEN 0 AND credits')
 @Check('ck_usage_records_cost', 'provider_cost_usd >= 0')
+@Check('ck_usage_records_cost_source', `provider_cost_source IN ('reported', 'computed')`)
+@Check('ck_usage_records_review', `review_action IN ('bill', 'waive')`)
 export class UsageRecord {
   @PrimaryColumn({
     name: 'user_id',
@@ -58,12 +65,42 @@ export class UsageRecord {
   @Column({
     name: 'provider_cost_usd',
     type: 'numeric',
-    precision: 30,
-    scale: 18,
     nullable: true,
     transformer: decimalTransformer,
   })
   providerCostUsd: string | null;
+
+  /** reported: by whoever recorded the call. computed: from the rule it was priced with. */
+  @Column({ name: 'provider_cost_source', type: 'varchar', length: 10, nullable: true })
+  providerCostSource: 'reported' | 'computed' | null;
+
+  /** The key it was made with, whose limit it counts for. */
+  @Column({ name: 'api_key_id', ...CREDITS, nullable: true })
+  apiKeyId: number | null;
+
+  /** The caller's id of a charge, unique per user. */
+  @Column({ name: 'request_id', type: 'varchar', length: 200, nullable: true })
+  requestId: string | null;
+
+  @Column({ name: 'request_hash', type: 'bytea', nullable: true, select: false })
+  requestHash: Buffer | null;
+
+  /** The available balance after a charge: what it answered, and answers again. */
+  @Column({ name: 'balance_after', ...CREDITS, nullable: true })
+  balanceAfter: number | null;
+
+  @Column({ name: 'review_action', type: 'varchar', length: 10, nullable: true })
+  reviewAction: ReviewAction | null;
+
+  /** What the reviewer wanted billed instead of the uncollected credits. */
+  @Column({ name: 'review_credits', ...CREDITS, nullable: true })
+  reviewCredits: number | null;
+
+  @Column({ name: 'reviewed_by', type: 'varchar', length: 64, nullable: true })
+  reviewedBy: string | null;
+
+  @Column({ name: 'reviewed_at', type: 'timestamptz', nullable: true })
+  reviewedAt: Date | null;
 
   @Column({ name: 'session_id', type: 'varchar', length: 100, nullable: true })
   sessionId: string | null;

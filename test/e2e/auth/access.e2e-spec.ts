@@ -4,8 +4,9 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AppModule } from '../../../src/app.module.js';
+import { PERMISSIONS, type Permission } from '../../../src/auth/caller.js';
 import type { Answer, HttpClient } from '../../support/http-client.js';
-import { initialize } from '../../support/money.js';
+import { initialize, SONNET } from '../../support/money.js';
 import {
   type DocumentedOperation,
   documentedOperations,
@@ -24,8 +25,12 @@ interface Needs {
 }
 
 interface Row {
-  /** `self`: a user on their own account. `caller`: anybody who is somebody. */
-  access: 'public' | 'caller' | 'self' | 'supervisor' | 'admin';
+  /** `self`: a user on their own account. `owner`: the same, by their own token only. `caller`: anybody who is somebody. */
+  access: 'public' | 'caller' | 'self' | 'owner' | 'supervisor' | 'admin';
+  /** What an API key needs for it; without one, no API key may. */
+  permission?: Permission;
+  /** Besides the role, a trusted service. */
+  orService?: true;
   /** Where a trusted service names the user. */
   userIdIn?: 'body' | 'query';
   /** ⚙ in the contract. */
@@ -70,45 +75,83 @@ async function pricingRule(): Promise<Needs> {
   return { path: { id: String((await as('admin').post('/api/pricing', rule)).body.id) } };
 }
 
+async function apiKey(): Promise<Needs> {
+  const answer = await service.as(ALICE).post('/api/api-keys', { name: 'of the walk' });
+  return { path: { id: String(answer.body.id) } };
+}
+async function recordInReview(): Promise<Needs> {
+  const charge = { requestId: freshUser('call'), modelId: SONNET, tokens: 1, billingStatus: 'needs_review' };
+  const answer = await service.as(ALICE).post<{ record: { id: number } }>('/api/usage/charge', charge);
+  return { path: { id: String(answer.body.record.id) }, body: { action: 'waive' } };
+}
+
+const METERED_SESSION = {
+  access: 'self',
+  userIdIn: 'body',
+  metering: true,
+  permission: 'sessions:write',
+} as const;
+
 /** Who may call what, as the contract says it. Public is only what is named so here. */
 const OPERATIONS: Record<string, Row> = {
   getHealth: { access: 'public' },
   getApiHealth: { access: 'public' },
   getReadiness: { access: 'public' },
 
-  getBalance: { access: 'self', userIdIn: 'query' },
+  getBalance: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
   getUserBalance: { access: 'supervisor', needs: ofAlice },
-  checkCredits: { access: 'self', userIdIn: 'query' },
-  calculateCredits: { access: 'caller', needs: () => ({ body: { tokens: 1000 } }) },
+  checkCredits: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
+  calculateCredits: {
+    access: 'caller',
+    permission: 'pricing:read',
+    needs: () => ({ body: { tokens: 1000 } }),
+  },
   allocateCredits: { access: 'supervisor', needs: aliceInBody },
   deductCredits: { access: 'admin', needs: aliceInBody },
   revokeAllocation: { access: 'admin', needs: lot },
-  getLedger: { access: 'self', userIdIn: 'query' },
+  getLedger: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
   getUserLedger: { access: 'supervisor', needs: ofAlice },
   auditCredits: { access: 'admin' },
 
-  initializeSession: { access: 'self', userIdIn: 'body', metering: true, needs: newSession },
-  reportProgress: { access: 'self', userIdIn: 'body', metering: true, needs: session },
-  finalizeSession: {
-    access: 'self',
-    userIdIn: 'body',
-    metering: true,
-    needs: () => session({ actualTokens: 700 }),
-  },
-  abortSession: { access: 'self', userIdIn: 'body', metering: true, needs: session },
-  listActiveSessions: { access: 'self', userIdIn: 'query' },
+  initializeSession: { ...METERED_SESSION, needs: newSession },
+  reportProgress: { ...METERED_SESSION, needs: session },
+  finalizeSession: { ...METERED_SESSION, needs: () => session({ actualTokens: 700 }) },
+  abortSession: { ...METERED_SESSION, needs: session },
+  listActiveSessions: { access: 'self', userIdIn: 'query', permission: 'sessions:write' },
   listAllActiveSessions: { access: 'admin' },
   listUserActiveSessions: { access: 'supervisor', needs: ofAlice },
 
-  recordUsage: { access: 'self', userIdIn: 'body', metering: true },
-  getUsageStats: { access: 'self', userIdIn: 'query' },
+  recordUsage: { access: 'self', userIdIn: 'body', metering: true, permission: 'usage:write' },
+  chargeUsage: {
+    access: 'self',
+    userIdIn: 'body',
+    metering: true,
+    permission: 'usage:write',
+    needs: () => ({ body: { requestId: freshUser('call'), tokens: 1000 } }),
+  },
+  listNeedsReview: { access: 'admin' },
+  reviewUsage: { access: 'admin', needs: recordInReview },
+  getUsageStats: { access: 'self', userIdIn: 'query', permission: 'usage:read' },
   getUserUsageStats: { access: 'supervisor', needs: ofAlice },
   getSystemStats: { access: 'admin' },
-  listUsageRecords: { access: 'self', userIdIn: 'query' },
+  listUsageRecords: { access: 'self', userIdIn: 'query', permission: 'usage:read' },
   listUserUsageRecords: { access: 'supervisor', needs: ofAlice },
 
-  listPricing: { access: 'caller' },
-  getModelPricing: { access: 'caller', needs: () => ({ path: { id: 'some/model' } }) },
+  createApiKey: { access: 'owner' },
+  listApiKeys: { access: 'owner' },
+  getApiKey: { access: 'owner', needs: apiKey },
+  updateApiKey: { access: 'owner', needs: apiKey },
+  rotateApiKey: { access: 'owner', needs: apiKey },
+  revokeApiKey: { access: 'owner', needs: apiKey },
+  listUserApiKeys: { access: 'supervisor', needs: ofAlice },
+  verifyApiKey: { access: 'supervisor', orService: true },
+
+  listPricing: { access: 'caller', permission: 'pricing:read' },
+  getModelPricing: {
+    access: 'caller',
+    permission: 'pricing:read',
+    needs: () => ({ path: { id: 'some/model' } }),
+  },
   createPricingRule: { access: 'admin', needs: () => ({ body: { modelId: freshUser('model') } }) },
   deletePricingRule: { access: 'admin', needs: pricingRule },
 };
@@ -204,7 +247,8 @@ describe('the table above', () => {
       const schemes = security.flatMap((scheme) => Object.keys(scheme));
       expect(schemes.length > 0, id).toBe(access !== 'public');
       if (access === 'self' || access === 'caller')
-        expect(schemes, id).toEqual(expect.arrayContaining(['bearer', 'internal']));
+        expect(schemes, id).toEqual(expect.arrayContaining(['bearer', 'api-key', 'internal']));
+      if (access === 'owner') expect(schemes, id).toEqual(['bearer']);
     }
   });
 
@@ -282,6 +326,58 @@ describe('an operation on the own account', () => {
   });
 });
 
+describe('an operation by the own token only', () => {
+  it.each(where(({ access }) => access === 'owner'))('%s refuses a service without one', async (id) => {
+    await expectRefused(id, internalHeader, [403, { code: 'auth.user_token_required' }]);
+    await expectDone(id, tokenHeader(ALICE));
+    await expectDone(id, { ...internalHeader, ...tokenHeader(ALICE) });
+  });
+});
+
+describe('an API key', () => {
+  const keyWith = async (permissions: readonly Permission[]) => {
+    const answer = await service.as(ALICE).post<{ key: string }>('/api/api-keys', { name: 'k', permissions });
+    return { 'x-api-key': answer.body.key };
+  };
+
+  it.each(where(({ permission }) => permission !== undefined))(
+    '%s needs its permission and no other, on the own account only',
+    async (id) => {
+      const { permission, access } = OPERATIONS[id] as Row & { permission: Permission };
+      const others = PERMISSIONS.filter((other) => other !== permission);
+      const missing: [number, object] = [403, { code: 'auth.permission_required' }];
+      await expectRefused(id, await keyWith(others), missing);
+      await expectRefused(id, await keyWith([]), missing);
+      const allowed = await keyWith([permission]);
+      await expectDone(id, allowed);
+      if (access === 'self') await expectRefused(id, allowed, FOREIGN, { naming: BOB, namedIn: 'query' });
+    },
+  );
+
+  it.each(where(({ permission, access }) => permission === undefined && access !== 'public'))(
+    '%s is never open to one, whatever it may do',
+    async (id) => {
+      await expectRefused(id, await keyWith(PERMISSIONS), [403, {}]);
+    },
+  );
+
+  it('has the role user, whatever role its owner has', async () => {
+    const answer = await as('admin').post('/api/api-keys', { name: 'k', permissions: PERMISSIONS });
+    const ofRoot = { 'x-api-key': String(answer.body.key) };
+    await expectRefused('getUserBalance', ofRoot, TOO_LOW.supervisor);
+    await expectRefused('auditCredits', ofRoot, TOO_LOW.admin);
+  });
+
+  it.each(where(({ metering }) => metering === true))(
+    '%s refuses one under METERING_CALLERS=service, unless a service shows it',
+    async (id) => {
+      const key = await keyWith(PERMISSIONS);
+      await expectRefused(id, key, SERVICE_ONLY, { on: metered });
+      await expectDone(id, { ...key, ...internalHeader }, { on: metered });
+    },
+  );
+});
+
 describe.each(['supervisor', 'admin'] as const)('an operation for a %s', (needed) => {
   const restricted = where(({ access }) => access === needed);
   const tooLow: Role[] = needed === 'admin' ? ['user', 'supervisor'] : ['user'];
@@ -292,6 +388,7 @@ describe.each(['supervisor', 'admin'] as const)('an operation for a %s', (needed
   });
 
   it.each(restricted)('%s gives a service no more than the token it forwards', async (id) => {
+    if (OPERATIONS[id]?.orService) return void (await expectDone(id, internalHeader));
     await expectRefused(id, internalHeader, TOO_LOW[needed]);
     await expectRefused(id, { ...internalHeader, ...tokenHeader(ALICE) }, TOO_LOW[needed]);
   });

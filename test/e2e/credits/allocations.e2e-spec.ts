@@ -66,6 +66,21 @@ describe('POST /credits/allocate', () => {
     }
   });
 
+  it('creates a new user once when many allocate to them at the same moment, and refuses none of them', async () => {
+    const outcomes = new Set<string>();
+    for (let round = 0; round < 60; round++) {
+      const userId = freshUser('at-once');
+      const answers = await times(5, () =>
+        service.owner.query<{ answer: { outcome: string } }>(
+          `SELECT credit_allocate($1::text, 5, 30, NULL, 'boss', $1::text || '@x', 'x', 'x', NULL, NULL) AS answer`,
+          [userId],
+        ),
+      );
+      for (const { rows } of answers) outcomes.add(rows[0]?.answer.outcome ?? 'none');
+    }
+    expect([...outcomes]).toEqual(['ok']);
+  });
+
   it("409: does not take another account's e-mail for a new user", async () => {
     const user = await userWithCredits(service);
     const answer = await boss.post(ALLOCATE, {
@@ -81,16 +96,16 @@ describe('POST /credits/allocate', () => {
     const user = await userWithCredits(service);
     await service.owner.query(
       `WITH lot AS (INSERT INTO credit_allocations (user_id, total_credits, remaining_credits, allocated_by, expires_at)
-         VALUES ($1, 9007199254740990, 9007199254740990, 'test', now() + interval '1 day') RETURNING id),
+         VALUES ($1, 8999999999999999, 8999999999999999, 'test', now() + interval '1 day') RETURNING id),
        entry AS (INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
-         SELECT $1, 'allocation', 9007199254740990, 9007199254740990, id, 'test', now() FROM lot)
-       UPDATE credit_balances SET available = 9007199254740990 WHERE user_id = $1`,
+         SELECT $1, 'allocation', 8999999999999999, 8999999999999999, id, 'test', now() FROM lot)
+       UPDATE credit_balances SET available = 8999999999999999 WHERE user_id = $1`,
       [user.userId],
     );
     expect((await boss.post(ALLOCATE, { userId: user.userId, credits: 1 })).status).toBe(201);
     const answer = await boss.post(ALLOCATE, { userId: user.userId, credits: 1 });
     expect([answer.status, answer.body.code]).toEqual([422, 'credits.balance_limit']);
-    expect((await balanceOf(user)).totalCredits).toBe(Number.MAX_SAFE_INTEGER);
+    expect((await balanceOf(user)).totalCredits).toBe(9_000_000_000_000_000);
   });
 
   it('gives credits once for 20 parallel requests under one Idempotency-Key, and 20 equal answers', async () => {
@@ -294,6 +309,68 @@ describe('expiry', () => {
     await holder.query('ROLLBACK');
     holder.release();
     expect((await service.get(CreditsSweeper).sweep()).expiredCredits).toBe(10);
+  });
+});
+
+describe('expiry, when it is awkward', () => {
+  it('a lot that expires while another is being written off is either counted and spent, or neither', async () => {
+    const user = await userWithCredits(service, 10, 100);
+    await initialize(user, 'call');
+    // Writing off the first lot takes longer than the second has to live.
+    await service.owner.query(
+      `CREATE FUNCTION take_time() RETURNS trigger LANGUAGE plpgsql
+       AS $$ BEGIN PERFORM pg_sleep(0.4); RETURN new; END $$`,
+    );
+    await service.owner.query(
+      `CREATE TRIGGER take_time BEFORE INSERT ON credit_ledger FOR EACH ROW
+       WHEN (new.kind = 'expiry' AND new.user_id = '${user.userId}') EXECUTE FUNCTION take_time()`,
+    );
+    await service.owner.query(
+      `UPDATE credit_allocations SET expires_at = clock_timestamp() +
+         CASE total_credits WHEN 10 THEN interval '0' ELSE interval '200 ms' END WHERE user_id = $1`,
+      [user.userId],
+    );
+    await service.owner.query('UPDATE credit_balances SET next_expiry = now() WHERE user_id = $1', [
+      user.userId,
+    ]);
+    const answer = await user.post('/api/streaming-sessions/finalize', {
+      sessionId: 'call',
+      actualTokens: 20_000,
+    });
+    await service.owner.query('DROP TRIGGER take_time ON credit_ledger');
+    expect(answer.status, answer.text).toBe(200);
+    expect((await balanceOf(user)).totalCredits).toBe(0);
+    await expectSoundBooks(service);
+  });
+
+  it("one user whose books are broken does not keep the sweepers from the others'", async () => {
+    await service.get(CreditsSweeper).sweep();
+    const [broken, sound] = [await userWithCredits(service, 10), await userWithCredits(service, 10)];
+    await expireLots(service, broken, [10]);
+    await expireLots(service, sound, [10]);
+    const setBalance = (credits: number) =>
+      service.owner.query('UPDATE credit_balances SET available = $2 WHERE user_id = $1', [
+        broken.userId,
+        credits,
+      ]);
+    await setBalance(3);
+    expect((await service.get(CreditsSweeper).sweep()).expiredCredits).toBe(10);
+    await setBalance(10);
+    expect((await service.get(CreditsSweeper).sweep()).expiredCredits).toBe(10);
+  });
+
+  it('old idempotency keys are forgotten, however many there are, and young ones are not', async () => {
+    await service.owner.query(
+      `INSERT INTO idempotency_keys (caller_id, key, request_hash, response, created_at)
+       SELECT 'old', n::text, sha256('x'), '{}', now() - interval '24 hours' FROM generate_series(1, 3500) n`,
+    );
+    await service.owner.query(
+      `INSERT INTO idempotency_keys (caller_id, key, request_hash, response, created_at)
+       VALUES ('young', '1', sha256('x'), '{}', now() - interval '23 hours 59 minutes')`,
+    );
+    expect((await service.get(CreditsSweeper).sweep()).forgottenKeys).toBe(3500);
+    const { rows } = await service.owner.query(`SELECT 1 FROM idempotency_keys WHERE caller_id = 'young'`);
+    expect(rows).toHaveLength(1);
   });
 });
 

@@ -114,6 +114,15 @@ describe('POST /streaming-sessions/initialize', () => {
     expect((await balanceOf(user)).heldCredits).toBe(8);
   });
 
+  it('200: a repeat tells what the start told, also after progress has grown the hold', async () => {
+    const user = await userWithCredits(service, 1000);
+    const first = await initialize(user, 's');
+    await progress(user, 's', 50_000);
+    const { expiresAt: _renewed, ...again } = (await initialize(user, 's')).body;
+    const { expiresAt: _first, ...started } = first.body;
+    expect(again).toEqual(started);
+  });
+
   it('402: tells the largest estimate that would fit, exactly', async () => {
     const user = await userWithCredits(service, 17);
     const answer = await initialize(user, 's', { estimatedTokens: 1_000_000 });
@@ -455,6 +464,56 @@ describe('leases', () => {
     }
     expect(await sweep).toBe(135);
     for (const user of users) expect((await balanceOf(user)).heldCredits).toBe(0);
+  });
+});
+
+describe('odd circumstances', () => {
+  it('one session that cannot be ended does not keep the others from it', async () => {
+    const [broken, sound] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
+    for (const user of [broken, sound]) await initialize(user, 's');
+    for (const user of [broken, sound]) await endLeases(service, user);
+    const setHeld = (credits: number) =>
+      service.owner.query('UPDATE credit_balances SET held = $2 WHERE user_id = $1', [
+        broken.userId,
+        credits,
+      ]);
+    await setHeld(0);
+    expect(await service.get(StreamingSessionsSweeper).sweep()).toBe(1);
+    expect(service.logs.some(({ msg }) => String(msg).includes(broken.userId))).toBe(true);
+    await setHeld(4);
+    expect(await service.get(StreamingSessionsSweeper).sweep()).toBe(1);
+  });
+
+  it('a hold over thousands of lots is settled as fast as it was taken', async () => {
+    const user = await userWithCredits(service, 1);
+    await service.owner.query(
+      `SELECT count(credit_allocate($1, 1, 30, NULL, 'boss', NULL, NULL, 'x', NULL, NULL)) FROM generate_series(1, 6000)`,
+      [user.userId],
+    );
+    const seconds = async (call: () => Promise<Answer>) => {
+      const begun = performance.now();
+      expect((await call()).status).toBeLessThan(300);
+      return (performance.now() - begun) / 1000;
+    };
+    const hold = await seconds(() => initialize(user, 's', { estimatedTokens: 1_600_000 }));
+    const settle = await seconds(() => abort(user, 's', 0));
+    // The same number of statements each; quadratic work would make it many times as long.
+    expect(settle).toBeLessThan(hold * 5 + 1);
+    expect(await balanceOf(user)).toMatchObject({ totalCredits: 6001, heldCredits: 0 });
+  });
+
+  it("does not depend on the database's own settings for dates and isolation", async () => {
+    const name = new URL(service.databaseUrl).pathname.slice(1);
+    await service.owner.query(`ALTER DATABASE ${name} SET datestyle = 'German, DMY'`);
+    await service.owner.query(`ALTER DATABASE ${name} SET default_transaction_isolation = 'repeatable read'`);
+    const other = await service.another();
+    const user = other.as((await userWithCredits(service, 1000)).userId);
+    const answers = await times(100, (index) => initialize(user, `s${index}`));
+    expect(answers.map(({ status }) => status)).toEqual(Array(100).fill(201));
+    expect((await user.get<unknown[]>(`${SESSIONS}/active`)).body).toHaveLength(100);
+    await other.close();
+    await service.owner.query(`ALTER DATABASE ${name} RESET ALL`);
+    await times(100, (index) => abort(service.as(user.userId), `s${index}`));
   });
 });
 

@@ -1,0 +1,9 @@
+-- What a user can spend now: the cache less the lots that have expired by now, whether or not anyone has written them
+-- off. NULL for a user never seen.
+CREATE OR REPLACE FUNCTION available_credits(p_user varchar) RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT b.available - coalesce((
+           SELECT sum(l.remaining_credits) FROM credit_allocations l
+            WHERE l.user_id = p_user AND l.is_open AND l.expires_at <= now()), 0)
+    FROM credit_balances b WHERE b.user_id = p_user
+$$;

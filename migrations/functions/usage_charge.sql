@@ -1,0 +1,71 @@
+-- Charges one finished call: prices it, debits it and records it. Idempotent by p_request: again, it answers with the
+-- record. p_billing needs_review records without debiting; so does a short balance with p_on_short review.
+-- Outcomes: ok (record, totalCredits), user_not_found, request_mismatch, idempotency_mismatch, unpriced, insufficient,
+-- key_limit.
+CREATE OR REPLACE FUNCTION usage_charge(
+  p_user varchar, p_request varchar, p_request_hash bytea, p_model varchar,
+  p_tokens bigint, p_input bigint, p_output bigint, p_cached bigint,
+  p_service varchar, p_metadata jsonb, p_at timestamptz, p_cost numeric, p_billing varchar, p_on_short varchar,
+  p_reject_unpriced boolean, p_actor varchar, p_api_key bigint, p_caller varchar, p_key varchar, p_hash bytea
+) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_lock record := lock_balance(p_user);
+  v_balance credit_balances := v_lock.balance;
+  v_now timestamptz := v_lock.locked_at;
+  v_room bigint;
+  v_price record;
+  v_taken record;
+  v_answer jsonb;
+  r usage_records;
+BEGIN
+  v_answer := remembered_answer(p_caller, p_key, p_hash);
+  IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
+  IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+  SELECT * INTO r FROM usage_records WHERE user_id = p_user AND request_id = p_request;
+  IF FOUND THEN
+    IF r.request_hash <> p_request_hash THEN RETURN '{"outcome": "request_mismatch"}'; END IF;
+    RETURN charge_answer(r) || '{"replayed": true}';
+  END IF;
+  v_price := price_for(p_model, v_now);
+  IF p_reject_unpriced AND v_price.source = 'fallback' THEN RETURN '{"outcome": "unpriced"}'; END IF;
+  r.user_id := p_user;
+  r.timestamp := coalesce(p_at, v_now);
+  r.service := p_service;
+  r.operation := p_model;
+  r.metadata := p_metadata;
+  r.request_id := p_request;
+  r.request_hash := p_request_hash;
+  r.api_key_id := p_api_key;
+  r.pricing_rule_id := v_price.rule_id;
+  r.pricing_source := v_price.source;
+  r.credits := credits_for_tokens(p_tokens, p_input, p_output, p_cached, v_price.price, v_price.input_price,
+                                  v_price.output_price, v_price.cached_price);
+  r.provider_cost_usd := coalesce(p_cost, cost_for_tokens(
+    p_tokens, p_input, p_output, p_cached, v_price.cost, v_price.input_cost, v_price.output_cost, v_price.cached_cost));
+  r.provider_cost_source := CASE WHEN p_cost IS NOT NULL THEN 'reported'
+                                 WHEN r.provider_cost_usd IS NOT NULL THEN 'computed' END;
+  r.billing_status := p_billing;
+  IF p_billing = 'billed' THEN
+    v_room := api_key_room(p_user, p_api_key);
+    IF r.credits > least(v_balance.available, v_room) THEN
+      IF p_on_short = 'reject' THEN
+        RETURN jsonb_build_object(
+          'outcome', CASE WHEN r.credits > v_room THEN 'key_limit' ELSE 'insufficient' END,
+          'requiredCredits', r.credits, 'availableCredits', least(v_balance.available, v_room));
+      END IF;
+      r.billing_status := 'needs_review';
+    END IF;
+  END IF;
+  r.uncollected_credits := CASE WHEN r.billing_status = 'needs_review' THEN r.credits ELSE 0 END;
+  r.balance_after := v_balance.available - r.credits + r.uncollected_credits;
+  r := write_usage(r);
+  IF r.billing_status = 'billed' AND r.credits > 0 THEN
+    v_taken := take_credits(p_user, r.credits, 'charge', NULL, r.id, p_actor, NULL, v_now, v_balance.available,
+                            '{}', '{}');
+    UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user;
+    PERFORM api_key_count(p_user, p_api_key, 0, r.credits);
+  END IF;
+  RETURN remember_answer(p_caller, p_key, p_hash, charge_answer(r));
+END
+$$;

@@ -1,0 +1,47 @@
+-- Settles a record that waits for review, once. bill takes what could not be collected (or p_credits instead of it) out
+-- of the user's lots; waive lets it go. Again with the same, the answer is the same.
+-- Outcomes: ok (the record), usage_not_found, not_in_review, already_reviewed (otherwise), insufficient.
+CREATE OR REPLACE FUNCTION usage_review(
+  p_user varchar, p_usage bigint, p_action varchar, p_credits bigint, p_actor varchar
+) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_lock record := lock_balance(p_user);
+  v_balance credit_balances := v_lock.balance;
+  v_now timestamptz := v_lock.locked_at;
+  v_amount bigint;
+  v_taken record;
+  r usage_records;
+  s streaming_sessions;
+BEGIN
+  SELECT * INTO r FROM usage_records WHERE user_id = p_user AND id = p_usage;
+  IF NOT FOUND THEN RETURN '{"outcome": "usage_not_found"}'; END IF;
+  IF (r.review_action, r.review_credits) IS NOT DISTINCT FROM (p_action, p_credits) THEN RETURN usage_answer(r); END IF;
+  IF r.review_action IS NOT NULL THEN RETURN '{"outcome": "already_reviewed"}'; END IF;
+  IF r.billing_status <> 'needs_review' THEN RETURN '{"outcome": "not_in_review"}'; END IF;
+  r.review_action := p_action;
+  r.review_credits := p_credits;
+  r.reviewed_by := p_actor;
+  r.reviewed_at := v_now;
+  r.billing_status := 'waived';
+  IF p_action = 'bill' THEN
+    v_amount := coalesce(p_credits, r.uncollected_credits);
+    IF v_amount > v_balance.available THEN
+      RETURN jsonb_build_object('outcome', 'insufficient', 'requiredCredits', v_amount,
+                                'availableCredits', v_balance.available);
+    END IF;
+    SELECT * INTO s FROM streaming_sessions WHERE user_id = p_user AND session_id = r.session_id;
+    v_taken := take_credits(p_user, v_amount, 'charge', r.session_id, r.id, p_actor, NULL, v_now,
+                            v_balance.available, coalesce(s.held_lots, '{}'), coalesce(s.held_credits, '{}'));
+    -- A late finalize may still give some of it back, to the lots it came from.
+    UPDATE streaming_sessions SET held_lots = v_taken.p_lots, held_credits = v_taken.p_credits
+     WHERE user_id = p_user AND session_id = r.session_id;
+    UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user;
+    PERFORM api_key_count(p_user, r.api_key_id, 0, v_amount);
+    r.credits := r.credits - r.uncollected_credits + v_amount;
+    r.uncollected_credits := 0;
+    r.billing_status := 'billed';
+  END IF;
+  RETURN usage_answer(replace_usage(r));
+END
+$$;

@@ -1,0 +1,64 @@
+import { Injectable } from '@nestjs/common';
+import { digestOf } from '../auth/api-key.js';
+import type { Permission } from '../auth/caller.js';
+import { Database } from '../common/database/database.js';
+import { toSafeInteger } from '../common/database/transformers.js';
+import { isoTime } from '../common/http/time.js';
+import type { VerifyApiKeyDto } from './dto/api-keys.requests.js';
+import type { VerificationCode, VerificationDto } from './dto/api-keys.responses.js';
+
+const VERIFY = {
+  name: 'api_key_verify',
+  text: `SELECT k.id, k.user_id, k.permissions, k.expires_at, k.is_active, k.expires_at <= now() AS is_expired,
+                available_credits(k.user_id) AS available,
+                CASE WHEN b.credit_limit IS NOT NULL
+                     THEN greatest(b.credit_limit - b.credits_used - b.credits_held, 0) END AS room
+           FROM api_keys k
+           JOIN api_keys b ON b.user_id = k.user_id AND b.id = coalesce(k.budget_key_id, k.id)
+          WHERE k.key = $1`,
+};
+
+interface Row {
+  id: string;
+  user_id: string;
+  permissions: Permission[];
+  expires_at: Date | null;
+  is_active: boolean;
+  is_expired: boolean | null;
+  available: string | null;
+  room: string | null;
+}
+
+/** Tells a trusted service what a key is good for. */
+@Injectable()
+export class ApiKeysVerificationService {
+  constructor(private readonly database: Database) {}
+
+  /** One round trip. «No» is an answer, with the reason as its code. */
+  async verify({ key, permission }: VerifyApiKeyDto): Promise<VerificationDto> {
+    const row = await this.database.row<Row>(VERIFY, [digestOf(key)]);
+    const code = codeOf(row, permission);
+    return {
+      valid: code === 'valid',
+      code,
+      keyId: row === undefined ? null : toSafeInteger(row.id),
+      userId: row?.user_id ?? null,
+      permissions: row?.permissions ?? [],
+      expiresAt: row?.expires_at ? isoTime(row.expires_at) : null,
+      availableCredits: row === undefined ? null : spendable(row),
+    };
+  }
+}
+
+function codeOf(row: Row | undefined, permission: Permission | undefined): VerificationCode {
+  if (row === undefined) return 'not_found';
+  if (!row.is_active) return 'revoked';
+  if (row.is_expired) return 'expired';
+  if (permission !== undefined && !row.permissions.includes(permission)) return 'missing_permission';
+  return row.room === '0' ? 'over_limit' : 'valid';
+}
+
+function spendable({ available, room }: Row): number {
+  const credits = toSafeInteger(available ?? '0');
+  return room === null ? credits : Math.min(credits, toSafeInteger(room));
+}

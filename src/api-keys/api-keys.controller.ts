@@ -1,0 +1,118 @@
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query } from '@nestjs/common';
+import {
+  ApiCreatedResponse,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
+import { CurrentCaller, OwnerAccess, RoleAccess } from '../auth/access.decorator.js';
+import type { Caller } from '../auth/caller.js';
+import { PageQueryDto } from '../common/http/page.js';
+import { IdParam, UserIdParam } from '../common/http/params.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { ApiKeysVerificationService } from './api-keys-verification.service.js';
+import { ApiKeysService } from './api-keys.service.js';
+import {
+  CreateApiKeyDto,
+  RotateApiKeyDto,
+  UpdateApiKeyDto,
+  VerifyApiKeyDto,
+} from './dto/api-keys.requests.js';
+import { ApiKeyDto, ApiKeyPageDto, CreatedApiKeyDto, VerificationDto } from './dto/api-keys.responses.js';
+
+@ApiTags('API keys')
+@Controller('api-keys')
+export class ApiKeysController {
+  constructor(
+    private readonly keys: ApiKeysService,
+    private readonly verification: ApiKeysVerificationService,
+  ) {}
+
+  @Post()
+  @ApiOperation({
+    summary: 'Make a key',
+    description: 'The key itself is in this answer and nowhere afterwards: only its SHA-256 is kept.',
+    operationId: 'createApiKey',
+  })
+  @ApiCreatedResponse({ type: CreatedApiKeyDto })
+  @ApiProblems(409)
+  @OwnerAccess()
+  create(@CurrentCaller() caller: Caller, @Body() body: CreateApiKeyDto): Promise<CreatedApiKeyDto> {
+    return this.keys.create(caller, body);
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'Own keys, newest first', operationId: 'listApiKeys' })
+  @ApiOkResponse({ type: ApiKeyPageDto })
+  @OwnerAccess()
+  list(@CurrentCaller() caller: Caller, @Query() page: PageQueryDto): Promise<ApiKeyPageDto> {
+    return this.keys.page(caller.userId, page);
+  }
+
+  @Post('verify')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'What is this key good for?', operationId: 'verifyApiKey' })
+  @ApiOkResponse({ type: VerificationDto })
+  @RoleAccess('supervisor', { orService: true })
+  verify(@Body() body: VerifyApiKeyDto): Promise<VerificationDto> {
+    return this.verification.verify(body);
+  }
+
+  @Get('user/:userId')
+  @ApiOperation({ summary: 'Keys of a user, newest first', operationId: 'listUserApiKeys' })
+  @ApiOkResponse({ type: ApiKeyPageDto })
+  @ApiProblems(404)
+  @RoleAccess('supervisor')
+  listOf(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<ApiKeyPageDto> {
+    return this.keys.page(userId, page);
+  }
+
+  @Get(':id')
+  @ApiOperation({ summary: 'One own key', operationId: 'getApiKey' })
+  @ApiOkResponse({ type: ApiKeyDto })
+  @ApiProblems(404)
+  @OwnerAccess()
+  one(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<ApiKeyDto> {
+    return this.keys.one(caller, id);
+  }
+
+  @Patch(':id')
+  @ApiOperation({ summary: 'Change a key', operationId: 'updateApiKey' })
+  @ApiOkResponse({ type: ApiKeyDto })
+  @ApiProblems(404, 409)
+  @OwnerAccess()
+  update(
+    @CurrentCaller() caller: Caller,
+    @IdParam() id: number,
+    @Body() body: UpdateApiKeyDto,
+  ): Promise<ApiKeyDto> {
+    return this.keys.update(caller, id, body);
+  }
+
+  @Post(':id/rotate')
+  @ApiOperation({
+    summary: 'Make a successor; the old key stops after the overlap',
+    operationId: 'rotateApiKey',
+  })
+  @ApiCreatedResponse({ type: CreatedApiKeyDto })
+  @ApiProblems(404, 409)
+  @OwnerAccess()
+  rotate(
+    @CurrentCaller() caller: Caller,
+    @IdParam() id: number,
+    @Body() body: RotateApiKeyDto,
+  ): Promise<CreatedApiKeyDto> {
+    return this.keys.rotate(caller, id, body);
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @ApiOperation({ summary: 'End a key at once', operationId: 'revokeApiKey' })
+  @ApiNoContentResponse({ description: 'It works no more, on any instance' })
+  @ApiProblems(404)
+  @OwnerAccess()
+  revoke(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<void> {
+    return this.keys.revoke(caller, id);
+  }
+}

@@ -1,0 +1,98 @@
+import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { PERMISSIONS, type Permission } from '../../auth/caller.js';
+import { isoTime } from '../../common/http/time.js';
+import type { ApiKey } from '../entities/api-key.entity.js';
+
+const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
+const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
+const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
+const PERMISSION_LIST: ApiPropertyOptions = {
+  type: 'array',
+  items: { type: 'string', enum: [...PERMISSIONS] },
+  example: ['credits:read'],
+};
+
+/** What the first key of a line counts for all of it. */
+export interface KeyBudget {
+  creditLimit: number | null;
+  creditsUsed: number;
+  creditsHeld: number;
+}
+
+export class ApiKeyDto {
+  @ApiProperty(ID) id: number;
+  @ApiProperty({ example: 'nightly report' }) name: string;
+  @ApiProperty({ description: 'Its beginning and its last four characters', example: 'ak_…MTIz' })
+  keyHint: string;
+  @ApiProperty({ ...PERMISSION_LIST, description: 'What it may do' }) permissions: Permission[];
+  @ApiProperty(TIME) createdAt: string;
+  @ApiProperty({ ...TIME, nullable: true, description: 'When it stops; null: never' }) expiresAt:
+    string | null;
+  @ApiProperty({ ...TIME, nullable: true, description: 'To the minute', example: null }) lastUsed:
+    string | null;
+  @ApiProperty({ description: 'Neither revoked nor expired', example: true }) isActive: boolean;
+  @ApiProperty({
+    ...CREDITS,
+    nullable: true,
+    description: 'The most credits that may be spent and held with it; null: no limit',
+    example: 500,
+  })
+  creditLimit: number | null;
+  @ApiProperty({ ...CREDITS, description: 'Spent with it, and held by its active sessions', example: 12 })
+  creditsUsed: number;
+
+  static from(key: ApiKey, budget: KeyBudget): ApiKeyDto {
+    return {
+      id: key.id,
+      name: key.name,
+      keyHint: key.keyHint,
+      permissions: key.permissions,
+      createdAt: isoTime(key.createdAt),
+      expiresAt: key.expiresAt === null ? null : isoTime(key.expiresAt),
+      lastUsed: key.lastUsed === null ? null : isoTime(key.lastUsed),
+      isActive: key.isActive && (key.expiresAt === null || key.expiresAt.getTime() > Date.now()),
+      creditLimit: budget.creditLimit,
+      creditsUsed: budget.creditsUsed + budget.creditsHeld,
+    };
+  }
+}
+
+export class CreatedApiKeyDto extends ApiKeyDto {
+  @ApiProperty({
+    description: 'The key itself, shown this once',
+    example: 'ak_Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyMTI',
+  })
+  key: string;
+}
+
+export class ApiKeyPageDto {
+  @ApiProperty({ type: () => [ApiKeyDto] }) items: ApiKeyDto[];
+  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  nextCursor: string | null;
+}
+
+export const VERIFICATION_CODES = [
+  'valid',
+  'not_found',
+  'revoked',
+  'expired',
+  'missing_permission',
+  'over_limit',
+] as const;
+export type VerificationCode = (typeof VERIFICATION_CODES)[number];
+
+export class VerificationDto {
+  @ApiProperty({ example: true }) valid: boolean;
+  @ApiProperty({ enum: VERIFICATION_CODES, example: 'valid' }) code: VerificationCode;
+  @ApiProperty({ ...ID, nullable: true }) keyId: number | null;
+  @ApiProperty({ type: 'string', nullable: true, example: 'alice' }) userId: string | null;
+  @ApiProperty({ ...PERMISSION_LIST, description: 'What it may do' }) permissions: Permission[];
+  @ApiProperty({ ...TIME, nullable: true, example: null }) expiresAt: string | null;
+  @ApiProperty({
+    ...CREDITS,
+    nullable: true,
+    description: 'What can be spent with it now: the balance, or what its limit leaves',
+    example: 488,
+  })
+  availableCredits: number | null;
+}

@@ -1,0 +1,128 @@
+import { createHash } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Repository } from 'typeorm';
+import type { Caller } from '../auth/caller.js';
+import { Database } from '../common/database/database.js';
+import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
+import { canonicalJson, idempotencyOf } from '../common/http/idempotency.js';
+import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { shortage } from '../credits/credits.errors.js';
+import { idempotencyScope } from '../credits/credits.service.js';
+import type { ChargeAnswer, UsageAnswer } from '../credits/money-answers.js';
+import { MoneyFunctions } from '../credits/money-functions.js';
+import { UnpricedModel } from '../pricing/pricing.errors.js';
+import type { ChargeUsageDto, ReviewUsageDto } from './dto/usage.requests.js';
+import { type UsagePageDto, UsageRecordDto } from './dto/usage.responses.js';
+import { UsageRecord } from './entities/usage-record.entity.js';
+import { AlreadyReviewed, NotInReview, RequestMismatch, UsageNotFound } from './usage.errors.js';
+
+/** The one look-up by a record's id alone: an admin names the record, and every later statement names its user. */
+const RECORD_OWNER = { name: 'usage_record_owner', text: 'SELECT user_id FROM usage_records WHERE id = $1' };
+
+/** Charges of finished calls, and the review of what could not be charged. Rules in README.md beside this file. */
+@Injectable()
+export class UsageChargesService {
+  constructor(
+    private readonly money: MoneyFunctions,
+    private readonly database: Database,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+    @InjectRepository(UsageRecord) private readonly records: Repository<UsageRecord>,
+  ) {}
+
+  /**
+   * Prices, debits and records one finished call. Repeated with the same request id it answers with the same record.
+   *
+   * @throws AccountNotFound, InsufficientCredits, KeyLimitReached, RequestMismatch, IdempotencyMismatch, UnpricedModel
+   */
+  async charge(caller: Caller, request: ChargeUsageDto, key: string | null): Promise<ChargeAnswer> {
+    const content = { ...request, userId: caller.userId };
+    const answer = await this.money.charge({
+      userId: caller.userId,
+      requestId: request.requestId,
+      requestHash: createHash('sha256').update(canonicalJson(content)).digest(),
+      modelId: request.modelId,
+      counts: {
+        tokens: request.tokens,
+        input: request.inputTokens,
+        output: request.outputTokens,
+        cachedInput: request.cachedInputTokens,
+      },
+      service: request.service,
+      metadata: request.metadata ?? {},
+      timestamp: null,
+      providerCostUsd: request.providerCostUsd ?? null,
+      billingStatus: request.billingStatus,
+      onInsufficient: request.onInsufficient,
+      rejectUnpriced: this.config.unpricedModelPolicy === 'reject',
+      actor: caller.actor,
+      apiKeyId: caller.apiKeyId,
+      idempotency: idempotencyOf(idempotencyScope(caller), 'charge', key, content),
+    });
+    switch (answer.outcome) {
+      case 'ok':
+        return answer;
+      case 'insufficient':
+      case 'key_limit':
+        throw shortage(answer);
+      case 'user_not_found':
+        throw new AccountNotFound();
+      case 'request_mismatch':
+        throw new RequestMismatch();
+      case 'idempotency_mismatch':
+        throw new IdempotencyMismatch();
+      case 'unpriced':
+        throw new UnpricedModel();
+    }
+  }
+
+  /** Records that wait for a review, those first that have waited longest. */
+  async needsReview({ limit, cursor }: PageQueryDto): Promise<UsagePageDto> {
+    const after = decodeCursor(cursor);
+    const records = this.records
+      .createQueryBuilder('r')
+      .where(`r.billingStatus = 'needs_review'`)
+      .orderBy('r.timestamp')
+      .addOrderBy('r.id')
+      .limit(limit + 1);
+    if (after !== undefined) {
+      records.andWhere(
+        '(r.timestamp, r.id) > (SELECT c.timestamp, c.id FROM usage_records c WHERE c.id = :after)',
+        { after },
+      );
+    }
+    return toPage(await records.getMany(), limit, (record) => UsageRecordDto.from(record));
+  }
+
+  /**
+   * Bills or waives a record that waits for review, once. The same again gives the same answer.
+   *
+   * @throws UsageNotFound, NotInReview, AlreadyReviewed, InsufficientCredits
+   */
+  async review(caller: Caller, usageId: number, request: ReviewUsageDto): Promise<UsageAnswer> {
+    const owner = await this.database.row<{ user_id: string }>(RECORD_OWNER, [usageId]);
+    if (owner === undefined) throw new UsageNotFound();
+    const answer = await this.money.review(
+      owner.user_id,
+      usageId,
+      request.action,
+      request.credits ?? null,
+      caller.actor,
+    );
+    switch (answer.outcome) {
+      case 'ok':
+        return answer;
+      case 'insufficient':
+      case 'key_limit':
+        throw shortage(answer);
+      case 'usage_not_found':
+        throw new UsageNotFound();
+      case 'not_in_review':
+        throw new NotInReview();
+      case 'already_reviewed':
+        throw new AlreadyReviewed();
+    }
+  }
+}

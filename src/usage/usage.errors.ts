@@ -1,0 +1,31 @@
+import { ServiceError } from '../common/errors/service-error.js';
+
+/** 404: no usage record of that id. */
+export class UsageNotFound extends ServiceError {
+  constructor() {
+    super(404, 'usage.not_found', 'Usage record not found');
+  }
+}
+
+/** 422: the request id was used for another charge. */
+export class RequestMismatch extends ServiceError {
+  constructor() {
+    super(422, 'idempotency.mismatch', 'This requestId was used with another request', {
+      errors: [{ field: 'requestId', message: 'was used with another request' }],
+    });
+  }
+}
+
+/** 409: the record does not wait for a review. */
+export class NotInReview extends ServiceError {
+  constructor() {
+    super(409, 'usage.not_in_review', 'This usage record does not wait for a review');
+  }
+}
+
+/** 409: the record was reviewed before, and otherwise. */
+export class AlreadyReviewed extends ServiceError {
+  constructor() {
+    super(409, 'usage.already_reviewed', 'This usage record has been reviewed otherwise');
+  }
+}

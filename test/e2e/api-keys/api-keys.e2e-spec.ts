@@ -1,0 +1,421 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ApiKeyUse } from '../../../src/auth/api-key-use.js';
+import type { HttpClient } from '../../support/http-client.js';
+import {
+  balanceOf,
+  countByStatus,
+  expectSoundBooks,
+  initialize,
+  SONNET,
+  times,
+  userWithCredits,
+} from '../../support/money.js';
+import { startDatabaseProxy } from '../../support/database-proxy.js';
+import { freshUser, startService, type TestService } from '../../support/service.js';
+
+const KEYS = '/api/api-keys';
+const ALL = ['credits:read', 'usage:read', 'usage:write', 'sessions:write', 'pricing:read'];
+
+interface Key {
+  id: number;
+  key: string;
+  keyHint: string;
+  isActive: boolean;
+  creditLimit: number | null;
+  creditsUsed: number;
+  expiresAt: string | null;
+  lastUsed: string | null;
+}
+
+let service: TestService;
+let second: TestService;
+beforeAll(async () => {
+  service = await startService();
+  second = await service.another();
+});
+afterAll(async () => {
+  await expectSoundBooks(service);
+  await second.close();
+  await service.close();
+});
+
+async function makeKey(user: HttpClient, more: Record<string, unknown> = {}): Promise<Key> {
+  const answer = await user.post<Key>(KEYS, { name: 'test', permissions: ALL, ...more });
+  expect(answer.status, answer.text).toBe(201);
+  return answer.body;
+}
+const withKey = (key: string, on = service): HttpClient => on.withHeaders({ 'x-api-key': key });
+const works = async (key: string, on = service) =>
+  (await withKey(key, on).get('/api/credits/balance')).status;
+const verify = async (key: string, permission?: string) =>
+  (await service.internal().post(`${KEYS}/verify`, { key, ...(permission ? { permission } : {}) })).body;
+const settleAll = (client: HttpClient, sessionId: string, actualTokens: number) =>
+  client.post('/api/streaming-sessions/finalize', { sessionId, actualTokens });
+
+describe('POST /api-keys', () => {
+  it('201: shows a key of 256 random bits once, and keeps nothing but its SHA-256', async () => {
+    const user = await userWithCredits(service, 10);
+    const made = await makeKey(user, { permissions: ['credits:read'], creditLimit: 5 });
+    expect(made.key).toMatch(/^ak_[A-Za-z0-9_-]{43}$/);
+    expect(made.keyHint).toBe(`ak_…${made.key.slice(-4)}`);
+    expect(made).toMatchObject({
+      permissions: ['credits:read'],
+      creditLimit: 5,
+      creditsUsed: 0,
+      isActive: true,
+    });
+    const { rows } = await service.owner.query<{ key: string; everything: string }>(
+      'SELECT key, k::text AS everything FROM api_keys k WHERE id = $1',
+      [made.id],
+    );
+    expect(rows[0]?.key).toBe(createHash('sha256').update(made.key).digest('hex'));
+    expect(rows[0]?.everything).not.toContain(made.key);
+    for (const path of [KEYS, `${KEYS}/${made.id}`]) {
+      const seen = await user.get(path);
+      expect(seen.text).not.toContain(made.key);
+      expect(seen.text).not.toContain(rows[0]?.key);
+    }
+    expect(JSON.stringify(service.logs)).not.toContain(made.key);
+  });
+
+  it('makes keys that all differ', async () => {
+    const user = await userWithCredits(service);
+    const keys = await times(20, () => makeKey(user));
+    expect(new Set(keys.map(({ key }) => key)).size).toBe(20);
+  });
+
+  it('409: at most 1,000 active keys, also when many are made at once', async () => {
+    const user = await userWithCredits(service);
+    await service.owner.query(
+      `INSERT INTO api_keys (user_id, key, key_hint, name)
+       SELECT $1::varchar, md5($1::varchar || n) || md5(n || $1::varchar), 'x', 'x' FROM generate_series(1, 998) n`,
+      [user.userId],
+    );
+    const answers = await times(6, () => user.post(KEYS, { name: 'one more' }));
+    expect(countByStatus(answers)).toEqual({ 201: 2, 409: 4 });
+  });
+});
+
+describe('a key', () => {
+  it('acts for its owner, whatever it names', async () => {
+    const user = await userWithCredits(service, 100);
+    const client = withKey((await makeKey(user)).key);
+    expect(await balanceOf(client)).toEqual(await balanceOf(user));
+    expect((await initialize(client, 's')).body).toMatchObject({ userId: user.userId });
+    const foreign = await initialize(client, 't', { userId: freshUser('other') });
+    expect([foreign.status, foreign.body.code]).toEqual([403, 'auth.foreign_user']);
+    const ledger = await user.get<{ items: { actor: string }[] }>('/api/credits/ledger');
+    expect(ledger.body.items[0]?.actor).toMatch(/^service:api-key-\d+$/);
+    await settleAll(user, 's', 10);
+  });
+
+  it('401: unknown, malformed, revoked and expired keys are the same to the caller', async () => {
+    const user = await userWithCredits(service, 100);
+    const revoked = await makeKey(user);
+    await user.delete(`${KEYS}/${revoked.id}`);
+    const expired = await makeKey(user, { expiresAt: new Date(Date.now() + 60_000).toISOString() });
+    await service.owner.query(`UPDATE api_keys SET expires_at = now() WHERE id = $1`, [expired.id]);
+    const answers = await Promise.all(
+      ['', 'x', `ak_${'A'.repeat(43)}`, revoked.key, expired.key, `${expired.key}x`].map((key) =>
+        withKey(key).get('/api/credits/balance'),
+      ),
+    );
+    for (const answer of answers) {
+      expect([answer.status, answer.body.code, answer.body.detail]).toEqual([
+        401,
+        'auth.invalid_api_key',
+        'Invalid API key',
+      ]);
+    }
+  });
+
+  it('401: is refused beside an access token, rather than guessing whose request it is', async () => {
+    const user = await userWithCredits(service, 100);
+    const { key } = await makeKey(user);
+    const answer = await user.get('/api/credits/balance', { 'x-api-key': key });
+    expect([answer.status, answer.body.code]).toEqual([401, 'auth.ambiguous_credentials']);
+  });
+
+  it('503, not 401, when the database cannot be asked', async () => {
+    const proxy = await startDatabaseProxy(service.databaseUrl);
+    const cut = await service.another({ DATABASE_URL: proxy.url, DB_CONNECT_TIMEOUT_MS: '300' });
+    const { key } = await makeKey(await userWithCredits(service));
+    expect(await works(key, cut)).toBe(200);
+    proxy.cut();
+    expect(await works(key, cut)).toBe(503);
+    proxy.restore();
+    expect(await works(key, cut)).toBe(200);
+    await cut.close();
+    await proxy.close();
+  });
+
+  it('never manages keys', async () => {
+    const user = await userWithCredits(service);
+    const made = await makeKey(user);
+    const client = withKey(made.key);
+    for (const answer of [
+      await client.post(KEYS, { name: 'child' }),
+      await client.get(KEYS),
+      await client.post(`${KEYS}/${made.id}/rotate`),
+      await client.delete(`${KEYS}/${made.id}`),
+    ]) {
+      expect([answer.status, answer.body.code]).toEqual([403, 'auth.user_token_required']);
+    }
+  });
+});
+
+describe('DELETE /api-keys/:id', () => {
+  it('204: the key fails on the next request, on every instance; again it is 204', async () => {
+    const user = await userWithCredits(service);
+    const made = await times(10, () => makeKey(user));
+    for (const { id, key } of made) {
+      expect([await works(key), await works(key, second)]).toEqual([200, 200]);
+      expect((await user.delete(`${KEYS}/${id}`)).status).toBe(204);
+      expect(await works(key, second)).toBe(401);
+      expect(await works(key)).toBe(401);
+    }
+    expect((await user.delete(`${KEYS}/${made[0]?.id}`)).status).toBe(204);
+  });
+
+  it("404: another user's key is as one that does not exist, for each call; an admin may end it", async () => {
+    const [alice, bob] = [await userWithCredits(service), await userWithCredits(service)];
+    const { id, key } = await makeKey(alice);
+    for (const target of [id, 999_999_999]) {
+      const answers = [
+        await bob.get(`${KEYS}/${target}`),
+        await bob.send<Record<string, unknown>>('PATCH', `${KEYS}/${target}`, { name: 'mine' }, {}),
+        await bob.post(`${KEYS}/${target}/rotate`),
+        await bob.delete(`${KEYS}/${target}`),
+      ];
+      for (const { status, body } of answers) {
+        expect([status, body.code, body.detail]).toEqual([404, 'api_key.not_found', 'API key not found']);
+      }
+    }
+    expect((await bob.get<{ items: Key[] }>(KEYS)).body.items).toEqual([]);
+    expect(await works(key)).toBe(200);
+    const root = service.as('root', { role: 'admin' });
+    expect((await root.delete(`${KEYS}/${id}`)).status).toBe(204);
+    expect(await works(key)).toBe(401);
+    expect((await root.delete(`${KEYS}/999999999`)).status).toBe(404);
+  });
+});
+
+describe('PATCH /api-keys/:id', () => {
+  it('200: changes what is given, and takes effect on the next request', async () => {
+    const user = await userWithCredits(service);
+    const { id, key } = await makeKey(user, { expiresAt: '2090-01-01T00:00:00Z', creditLimit: 5 });
+    const patch = (body: object) => user.send<Key>('PATCH', `${KEYS}/${id}`, body, {});
+    expect((await patch({ permissions: [] })).body).toMatchObject({ permissions: [], creditLimit: 5 });
+    expect(await works(key)).toBe(403);
+    expect(
+      (await patch({ permissions: ['credits:read'], expiresAt: null, creditLimit: null })).body,
+    ).toMatchObject({
+      expiresAt: null,
+      creditLimit: null,
+    });
+    expect(await works(key)).toBe(200);
+    await user.delete(`${KEYS}/${id}`);
+    expect((await patch({ name: 'x' })).status).toBe(409);
+  });
+});
+
+describe('POST /api-keys/:id/rotate', () => {
+  it('201: the successor works at once, the old key until the end of the overlap, on every instance', async () => {
+    const user = await userWithCredits(service);
+    const old = await makeKey(user);
+    const rotated = await user.post<Key>(`${KEYS}/${old.id}/rotate`, { overlapSeconds: 3600 });
+    expect(rotated.status).toBe(201);
+    expect([await works(old.key, second), await works(rotated.body.key, second)]).toEqual([200, 200]);
+    const { expiresAt } = (await user.get<Key>(`${KEYS}/${old.id}`)).body;
+    const left = Date.parse(expiresAt as string) - Date.now();
+    expect(left).toBeGreaterThan(3_590_000);
+    expect(left).toBeLessThanOrEqual(3_600_000);
+    await service.owner.query('UPDATE api_keys SET expires_at = now() WHERE id = $1', [old.id]);
+    expect([await works(old.key, second), await works(rotated.body.key, second)]).toEqual([401, 200]);
+    expect((await user.post(`${KEYS}/${old.id}/rotate`)).status).toBe(409);
+  });
+
+  it('201: without an overlap the old key stops at once; an overlap never prolongs an expiry', async () => {
+    const user = await userWithCredits(service);
+    const old = await makeKey(user);
+    const rotated = await user.post<Key>(`${KEYS}/${old.id}/rotate`);
+    expect([await works(old.key), await works(rotated.body.key)]).toEqual([401, 200]);
+    const soon = new Date(Date.now() + 60_000).toISOString();
+    const ending = await makeKey(user, { expiresAt: soon });
+    const next = await user.post<Key>(`${KEYS}/${ending.id}/rotate`, { overlapSeconds: 3600 });
+    expect(next.body.expiresAt).toBe(soon);
+    expect((await user.get<Key>(`${KEYS}/${ending.id}`)).body.expiresAt).toBe(soon);
+  });
+
+  it('the successor inherits what is left of the limit, and both count for it', async () => {
+    const user = await userWithCredits(service, 1000);
+    const old = await makeKey(user, { creditLimit: 8 });
+    await initialize(withKey(old.key), 'old');
+    const rotated = await user.post<Key>(`${KEYS}/${old.id}/rotate`, { overlapSeconds: 3600 });
+    expect(rotated.body).toMatchObject({ creditLimit: 8, creditsUsed: 4 });
+    expect((await initialize(withKey(rotated.body.key), 'new')).status).toBe(201);
+    for (const { key } of [old, rotated.body]) {
+      expect((await initialize(withKey(key), 'more')).body.code).toBe('api_key.over_limit');
+    }
+  });
+});
+
+describe('creditLimit', () => {
+  it('402: counts holds, exactly, under 100 parallel starts over two instances', async () => {
+    const user = await userWithCredits(service, 1000);
+    const { id, key } = await makeKey(user, { creditLimit: 42 });
+    const answers = await times(100, (index) =>
+      initialize(withKey(key, index % 2 ? service : second), `s${index}`),
+    );
+    expect(countByStatus(answers)).toEqual({ 201: 10, 402: 90 });
+    const refused = answers.find(({ status }) => status === 402);
+    expect(refused?.body).toMatchObject({
+      code: 'api_key.over_limit',
+      requiredCredits: 4,
+      availableCredits: 2,
+    });
+    expect((await user.get<Key>(`${KEYS}/${id}`)).body.creditsUsed).toBe(40);
+    // The balance is not what is short: the user themself may go on.
+    expect((await initialize(user, 'own')).status).toBe(201);
+  });
+
+  it('gives back what a session did not use, and counts what it did', async () => {
+    const user = await userWithCredits(service, 1000);
+    const { id, key } = await makeKey(user, { creditLimit: 10 });
+    const client = withKey(key);
+    const used = async () => (await user.get<Key>(`${KEYS}/${id}`)).body.creditsUsed;
+    await initialize(client, 'a');
+    expect(await used()).toBe(4);
+    // Settled by somebody else: the session's own key counts.
+    await settleAll(user, 'a', 100);
+    expect(await used()).toBe(1);
+    await initialize(client, 'b');
+    await client.post('/api/streaming-sessions/abort', { sessionId: 'b', tokensGenerated: 0 });
+    expect(await used()).toBe(1);
+    await client.post('/api/usage/charge', { requestId: 'c', modelId: SONNET, tokens: 1000 });
+    expect(await used()).toBe(4);
+    const most = await initialize(client, 'd', { estimatedTokens: 100_000 });
+    expect(most.body).toMatchObject({
+      code: 'api_key.over_limit',
+      availableCredits: 6,
+      maxAffordableTokens: 1666,
+    });
+    expect((await initialize(client, 'e', { estimatedTokens: 1666 })).status).toBe(201);
+    expect((await initialize(client, 'f', { estimatedTokens: 1 })).status).toBe(402);
+  });
+
+  it('stops a stream that would outgrow it, and still takes the bill of a finished call', async () => {
+    const user = await userWithCredits(service, 1000);
+    const { id, key } = await makeKey(user, { creditLimit: 6 });
+    const client = withKey(key);
+    await initialize(client, 's');
+    const progress = await client.post('/api/streaming-sessions/progress', {
+      sessionId: 's',
+      tokensGenerated: 1900,
+    });
+    expect(progress.body).toMatchObject({ allocatedCredits: 6, shouldStop: true, maxAffordableTokens: 2000 });
+    expect((await settleAll(client, 's', 3000)).body).toMatchObject({ actualCredits: 9, uncollected: 0 });
+    expect((await user.get<Key>(`${KEYS}/${id}`)).body.creditsUsed).toBe(9);
+    expect(await verify(key)).toMatchObject({ valid: false, code: 'over_limit', availableCredits: 0 });
+  });
+
+  it('402: holds for charges, exactly, under 50 parallel ones', async () => {
+    const user = await userWithCredits(service, 1000);
+    const { key } = await makeKey(user, { creditLimit: 30 });
+    const answers = await times(50, (index) =>
+      withKey(key).post('/api/usage/charge', { requestId: `c${index}`, modelId: SONNET, tokens: 1000 }),
+    );
+    expect(countByStatus(answers)).toEqual({ 201: 10, 402: 40 });
+    expect((await balanceOf(user)).totalCredits).toBe(970);
+  });
+});
+
+describe('POST /api-keys/verify', () => {
+  it('200: says what a key is good for, and why it is not', async () => {
+    const user = await userWithCredits(service, 100);
+    const made = await makeKey(user, { permissions: ['credits:read'], creditLimit: 30 });
+    expect(await verify(made.key, 'credits:read')).toEqual({
+      valid: true,
+      code: 'valid',
+      keyId: made.id,
+      userId: user.userId,
+      permissions: ['credits:read'],
+      expiresAt: null,
+      availableCredits: 30,
+    });
+    expect(await verify(made.key, 'usage:write')).toMatchObject({ valid: false, code: 'missing_permission' });
+    await service.owner.query(`UPDATE api_keys SET expires_at = now() WHERE id = $1`, [made.id]);
+    expect(await verify(made.key)).toMatchObject({ valid: false, code: 'expired', keyId: made.id });
+    await user.delete(`${KEYS}/${made.id}`);
+    expect(await verify(made.key)).toMatchObject({ valid: false, code: 'revoked' });
+    for (const unknown of [`ak_${'A'.repeat(43)}`, 'x', '🔑']) {
+      expect(await verify(unknown)).toEqual({
+        valid: false,
+        code: 'not_found',
+        keyId: null,
+        userId: null,
+        permissions: [],
+        expiresAt: null,
+        availableCredits: null,
+      });
+    }
+  });
+
+  it('tells the balance where the key has no limit, without what has expired', async () => {
+    const user = await userWithCredits(service, 100);
+    const { key } = await makeKey(user);
+    expect(await verify(key)).toMatchObject({ availableCredits: 100 });
+    await service.owner.query(`UPDATE credit_allocations SET expires_at = now() WHERE user_id = $1`, [
+      user.userId,
+    ]);
+    expect(await verify(key)).toMatchObject({ availableCredits: 0 });
+    await service.owner.query(`UPDATE credit_balances SET next_expiry = now() WHERE user_id = $1`, [
+      user.userId,
+    ]);
+  });
+});
+
+describe('lists', () => {
+  it('show own keys newest first, a supervisor those of a user', async () => {
+    const user = await userWithCredits(service);
+    const made = [await makeKey(user), await makeKey(user), await makeKey(user)];
+    const page = await user.get<{ items: Key[]; nextCursor: string }>(`${KEYS}?limit=2`);
+    expect(page.body.items.map(({ id }) => id)).toEqual([made[2]?.id, made[1]?.id]);
+    const rest = await user.get<{ items: Key[] }>(`${KEYS}?limit=2&cursor=${page.body.nextCursor}`);
+    expect(rest.body.items.map(({ id }) => id)).toEqual([made[0]?.id]);
+    const boss = service.as('boss', { role: 'supervisor' });
+    expect((await boss.get(`${KEYS}/user/${user.userId}?limit=2`)).body).toEqual(page.body);
+    expect((await boss.get(`${KEYS}/user/${freshUser()}`)).status).toBe(404);
+  });
+});
+
+describe('lastUsed', () => {
+  it('is written in batches afterwards, never while a request waits, and the later of two instances wins', async () => {
+    const proxy = await startDatabaseProxy(service.databaseUrl);
+    const watched = await service.another({ DATABASE_URL: proxy.url, DB_POOL_SIZE: '1' });
+    const user = await userWithCredits(service);
+    const keys = await times(5, () => makeKey(user));
+    const lastUsed = async ({ id }: Key) => (await user.get<Key>(`${KEYS}/${id}`)).body.lastUsed;
+    await works(keys[0]?.key as string, watched);
+    proxy.taken();
+    for (const { key } of keys) for (let again = 0; again < 3; again++) await works(key, watched);
+    expect(proxy.taken().filter((statement) => statement !== 'credit_balance')).toEqual(
+      Array(15).fill('api_key_live'),
+    );
+    expect(await lastUsed(keys[0] as Key)).toBeNull();
+    await watched.get(ApiKeyUse).flush();
+    expect(proxy.taken()).toEqual(['api_keys_last_used']);
+    const written = await lastUsed(keys[0] as Key);
+    expect(Date.now() - Date.parse(written as string)).toBeLessThan(60_000);
+    await watched.get(ApiKeyUse).flush();
+    expect(proxy.taken()).toEqual([]);
+    // What was noted last is written when the service stops.
+    await works(keys[0]?.key as string, watched);
+    await watched.close();
+    expect(Date.parse((await lastUsed(keys[0] as Key)) as string)).toBeGreaterThan(
+      Date.parse(written as string),
+    );
+    await proxy.close();
+  });
+});
