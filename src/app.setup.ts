@@ -40,7 +40,7 @@ export async function createApp(
     maxAge: 600,
   });
   app.use(requireJson);
-  app.use(json({ limit: BODY_LIMIT }));
+  app.use(parseJsonBodies());
   setPrefix(app);
   setUpSwagger(app);
   await app.init();
@@ -79,6 +79,13 @@ function requireJson(request: Request, _response: Response, next: NextFunction):
       errors: [{ field: 'Content-Type', message: 'must be application/json' }],
     }),
   );
+}
+
+/** Reads JSON bodies, but not where an operation reads its own after it has seen who sends it. */
+function parseJsonBodies() {
+  const parse = json({ limit: BODY_LIMIT });
+  return (request: Request, response: Response, next: NextFunction): void =>
+    /^\/api\/pricing\/import\/?$/i.test(request.path) ? next() : parse(request, response, next);
 }
 
 /** A client that sends slowly, or nothing, cannot keep a connection for ever. */

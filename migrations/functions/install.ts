@@ -114,7 +114,8 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   await runner.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON pricing_rules TO ${role}`);
   // What has been spent with a key changes with the credits only.
   await runner.query(
-    `GRANT INSERT, UPDATE (name, permissions, expires_at, last_used, is_active, revoked_at, credit_limit)
+    `GRANT INSERT, UPDATE (name, permissions, expires_at, last_used, is_active, revoked_at, credit_limit,
+                           gateway_state, gateway_due_at, gateway_attempts)
         ON api_keys TO ${role}`,
   );
   await grantOperations(runner, role);

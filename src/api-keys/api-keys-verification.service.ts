@@ -7,15 +7,17 @@ import { isoTime } from '../common/http/time.js';
 import type { VerifyApiKeyDto } from './dto/api-keys.requests.js';
 import type { VerificationCode, VerificationDto } from './dto/api-keys.responses.js';
 
+/** A key that its gateway does not have yet does not exist yet. */
 const VERIFY = {
   name: 'api_key_verify',
-  text: `SELECT k.id, k.user_id, k.permissions, k.expires_at, k.is_active, k.expires_at <= now() AS is_expired,
+  text: `SELECT k.id, k.user_id, k.permissions, k.expires_at, k.expires_at <= now() AS is_expired,
+                k.is_active AND (coalesce(k.gateway_state, 'live') = 'live' OR k.expires_at <= now()) AS is_active,
                 available_credits(k.user_id) AS available,
                 CASE WHEN b.credit_limit IS NOT NULL
                      THEN greatest(b.credit_limit - b.credits_used - b.credits_held, 0) END AS room
            FROM api_keys k
            JOIN api_keys b ON b.user_id = k.user_id AND b.id = coalesce(k.budget_key_id, k.id)
-          WHERE k.key = $1`,
+          WHERE k.key = $1 AND coalesce(k.gateway_state, 'live') NOT IN ('pending', 'opening')`,
 };
 
 interface Row {

@@ -20,3 +20,37 @@ export class TooManyApiKeys extends ServiceError {
     super(409, 'api_key.too_many', `A user may have at most ${maximum} active API keys`);
   }
 }
+
+/** 422: this installation has no gateway. */
+export class GatewayNotConfigured extends ServiceError {
+  constructor() {
+    super(422, 'gateway.not_configured', 'No gateway is configured here', {
+      errors: [{ field: 'gateway', message: 'is not configured here' }],
+    });
+  }
+}
+
+/** 422: the gateway refuses these models or limits; no key was made. */
+export class GatewayRefused extends ServiceError {
+  constructor() {
+    super(422, 'gateway.refused', 'The gateway refuses a key with these models and limits', {
+      errors: [{ field: 'gateway', message: 'refuses these models or limits' }],
+    });
+  }
+}
+
+/** 502: the gateway does not take requests of this service, as with a wrong master key; no key was made. */
+export class GatewayFailed extends ServiceError {
+  constructor() {
+    super(502, 'gateway.failed', 'The gateway does not accept requests of this service');
+  }
+}
+
+/** 503: the gateway gave no answer in time; no key was made, and what it may have made is taken away again. */
+export class GatewayUnavailable extends ServiceError {
+  constructor() {
+    super(503, 'gateway.unavailable', 'The gateway does not answer right now; no key was made, try again', {
+      retryAfterSeconds: 5,
+    });
+  }
+}

@@ -5,10 +5,13 @@ import { ApiKeysVerificationService } from './api-keys-verification.service.js';
 import { ApiKeysController } from './api-keys.controller.js';
 import { ApiKeysService } from './api-keys.service.js';
 import { ApiKey } from './entities/api-key.entity.js';
+import { GatewayKeysService } from './gateway-keys.service.js';
+import { GatewayKeysSweeper } from './gateway-keys.sweeper.js';
+import { LitellmGateway } from './litellm-gateway.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([ApiKey]), AccountsModule],
   controllers: [ApiKeysController],
-  providers: [ApiKeysService, ApiKeysVerificationService],
+  providers: [ApiKeysService, ApiKeysVerificationService, GatewayKeysService, GatewayKeysSweeper, LitellmGateway],
 })
 export class ApiKeysModule {}

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, In, LessThan, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
-import { digestOf, generateApiKey, hintOf } from '../auth/api-key.js';
+import { digestOf, GATEWAY_KEY_PREFIX, generateApiKey, hintOf } from '../auth/api-key.js';
 import { type Caller, hasRole } from '../auth/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
@@ -14,10 +14,14 @@ import {
   type CreatedApiKeyDto,
   type KeyBudget,
 } from './dto/api-keys.responses.js';
-import { ApiKey } from './entities/api-key.entity.js';
+import { ApiKey, type GatewaySettings } from './entities/api-key.entity.js';
+import { CREATION_SECONDS, GatewayKeysService } from './gateway-keys.service.js';
 
 const MAXIMUM_ACTIVE_KEYS = 1000;
-const IS_LIVE = 'is_active AND (expires_at IS NULL OR expires_at > clock_timestamp())';
+const COUNTS = 'is_active AND (expires_at IS NULL OR expires_at > clock_timestamp())';
+const IS_LIVE = `${COUNTS} AND coalesce(gateway_state, 'live') = 'live'`;
+/** The gateway, where the key has one, is to be told of a change. */
+const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END`;
 
 /** Users' keys for their programs. Rules in README.md beside this file. */
 @Injectable()
@@ -25,11 +29,17 @@ export class ApiKeysService {
   constructor(
     private readonly accounts: AccountsService,
     @InjectRepository(ApiKey) private readonly keys: Repository<ApiKey>,
+    private readonly gateway: GatewayKeysService,
   ) {}
 
-  /** Makes a key; its text is in this answer and nowhere afterwards. @throws TooManyApiKeys */
+  /**
+   * Makes a key; its text is in this answer and nowhere afterwards.
+   *
+   * @throws TooManyApiKeys; what `GatewayKeysService.provision` throws, when the key is to work at the gateway
+   */
   async create(caller: Caller, request: CreateApiKeyDto): Promise<CreatedApiKeyDto> {
-    return this.keys.manager.transaction(async (manager) => {
+    if (request.gateway !== undefined) this.gateway.requireConfigured();
+    const created = await this.keys.manager.transaction(async (manager) => {
       await lockUser(manager, caller.userId);
       await requireRoom(manager, caller.userId);
       return insertKey(manager, {
@@ -39,8 +49,12 @@ export class ApiKeysService {
         expiresAt: toDate(request.expiresAt),
         creditLimit: request.creditLimit ?? null,
         budgetKeyId: null,
+        gateway: request.gateway ?? null,
+        gatewaySettings: request.gateway === undefined ? null : gatewaySettingsOf(request),
       });
     });
+    if (created.gateway === null) return created;
+    return this.gateway.provision(caller.userId, created, (manager) => redescribe(manager, caller, created));
   }
 
   /** A user's keys, newest first, also those that have ended. @throws AccountNotFound for a user never seen */
@@ -63,35 +77,34 @@ export class ApiKeysService {
 
   /** Changes what is given; null takes the expiry or the limit away. @throws ApiKeyNotFound, ApiKeyEnded */
   async update(caller: Caller, id: number, request: UpdateApiKeyDto): Promise<ApiKeyDto> {
-    return this.keys.manager.transaction(async (manager) => {
+    const updated = await this.keys.manager.transaction(async (manager) => {
       const key = await findLive(manager, caller.userId, id);
       const { name = key.name, permissions = key.permissions, creditLimit } = request;
       const expiresAt = request.expiresAt === undefined ? key.expiresAt : toDate(request.expiresAt);
-      await manager.update(ApiKey, { userId: caller.userId, id }, { name, permissions, expiresAt });
+      const gatewayDueAt = request.expiresAt === undefined ? {} : { gatewayDueAt: () => DUE_NOW };
+      const changes = { name, permissions, expiresAt, ...gatewayDueAt };
+      await manager.update(ApiKey, { userId: caller.userId, id }, changes);
       if (creditLimit !== undefined) {
         const first = { userId: caller.userId, id: key.budgetKeyId ?? id };
         await manager.update(ApiKey, first, { creditLimit });
       }
       return describe(manager, await find(manager, caller.userId, id));
     });
+    if (updated.gateway !== null && request.expiresAt !== undefined) await this.gateway.follow(id);
+    return updated;
   }
 
   /**
-   * Makes a successor with the same name, permissions, expiry and budget; the old key stops after the overlap.
+   * Makes a successor with the same name, permissions, expiry and budget; the old key stops after the overlap. At the
+   * gateway the successor comes first, so that a failure there leaves the old key as it was.
    *
-   * @throws ApiKeyNotFound, ApiKeyEnded
+   * @throws ApiKeyNotFound, ApiKeyEnded; what `GatewayKeysService.provision` throws
    */
   async rotate(caller: Caller, id: number, { overlapSeconds }: RotateApiKeyDto): Promise<CreatedApiKeyDto> {
-    return this.keys.manager.transaction(async (manager) => {
+    const successor = await this.keys.manager.transaction(async (manager) => {
       const old = await findLive(manager, caller.userId, id);
-      await manager
-        .createQueryBuilder()
-        .update(ApiKey)
-        .set({
-          expiresAt: () => 'least(expires_at, clock_timestamp() + make_interval(secs => :overlapSeconds))',
-        })
-        .where('user_id = :userId AND id = :id', { userId: caller.userId, id, overlapSeconds })
-        .execute();
+      if (old.gateway === null) await endAfter(manager, old, overlapSeconds);
+      else this.gateway.requireConfigured();
       return insertKey(manager, {
         userId: caller.userId,
         name: old.name,
@@ -99,8 +112,17 @@ export class ApiKeysService {
         expiresAt: old.expiresAt,
         creditLimit: null,
         budgetKeyId: old.budgetKeyId ?? old.id,
+        gateway: old.gateway,
+        gatewaySettings: old.gatewaySettings,
       });
     });
+    if (successor.gateway === null) return successor;
+    const live = await this.gateway.provision(caller.userId, successor, async (manager) => {
+      await endAfter(manager, await findLive(manager, caller.userId, id), overlapSeconds);
+      return redescribe(manager, caller, successor);
+    });
+    await this.gateway.follow(id);
+    return live;
   }
 
   /** Ends a key at once, on every instance; again it changes nothing. An admin may end anyone's. @throws ApiKeyNotFound */
@@ -108,10 +130,20 @@ export class ApiKeysService {
     const revoked = this.keys
       .createQueryBuilder()
       .update()
-      .set({ isActive: false, revokedAt: () => 'coalesce(revoked_at, clock_timestamp())' })
-      .where('id = :id', { id });
+      .set({
+        isActive: false,
+        revokedAt: () => 'coalesce(revoked_at, clock_timestamp())',
+        gatewayState: () => `CASE gateway_state WHEN 'pending' THEN 'failed' WHEN 'opening' THEN 'ending'
+                                                WHEN 'live' THEN 'ending' ELSE gateway_state END`,
+        gatewayDueAt: () => DUE_NOW,
+        gatewayAttempts: 0,
+      })
+      .where('id = :id', { id })
+      .returning('gateway');
     if (!hasRole(caller.role, 'admin')) revoked.andWhere('user_id = :userId', { userId: caller.userId });
-    if ((await revoked.execute()).affected === 0) throw new ApiKeyNotFound();
+    const [key] = (await revoked.execute()).raw as { gateway: string | null }[];
+    if (key === undefined) throw new ApiKeyNotFound();
+    if (key.gateway !== null) await this.gateway.follow(id);
   }
 }
 
@@ -122,12 +154,20 @@ interface NewKey {
   expiresAt: Date | null;
   creditLimit: number | null;
   budgetKeyId: number | null;
+  gateway: ApiKey['gateway'];
+  gatewaySettings: ApiKey['gatewaySettings'];
 }
 
 async function insertKey(manager: EntityManager, fields: NewKey): Promise<CreatedApiKeyDto> {
-  const key = generateApiKey();
+  const key = fields.gateway === null ? generateApiKey() : generateApiKey(GATEWAY_KEY_PREFIX);
+  // A key that is to work at the gateway works nowhere until the gateway has it.
+  const pending = {
+    gatewayState: 'pending' as const,
+    gatewayDueAt: () => `clock_timestamp() + make_interval(secs => ${CREATION_SECONDS})`,
+  };
   const { identifiers } = await manager.insert(ApiKey, {
     ...fields,
+    ...(fields.gateway === null ? {} : pending),
     key: digestOf(key),
     keyHint: hintOf(key),
   });
@@ -143,7 +183,7 @@ async function lockUser(manager: EntityManager, userId: string): Promise<void> {
 async function requireRoom(manager: EntityManager, userId: string): Promise<void> {
   const live = await manager
     .createQueryBuilder(ApiKey, 'k')
-    .where(`k.user_id = :userId AND ${IS_LIVE}`, { userId })
+    .where(`k.user_id = :userId AND ${COUNTS}`, { userId })
     .getCount();
   if (live >= MAXIMUM_ACTIVE_KEYS) throw new TooManyApiKeys(MAXIMUM_ACTIVE_KEYS);
 }
@@ -167,6 +207,28 @@ async function findLive(manager: EntityManager, userId: string, id: number): Pro
   return key;
 }
 
+/** The key stops after so many seconds, or by its own expiry if that is sooner. */
+async function endAfter(manager: EntityManager, { userId, id }: ApiKey, overlapSeconds: number): Promise<void> {
+  await manager
+    .createQueryBuilder()
+    .update(ApiKey)
+    .set({
+      expiresAt: () => 'least(expires_at, clock_timestamp() + make_interval(secs => :overlapSeconds))',
+      gatewayDueAt: () => DUE_NOW,
+    })
+    .where('user_id = :userId AND id = :id', { userId, id, overlapSeconds })
+    .execute();
+}
+
+/** As it is by now. */
+async function redescribe(
+  manager: EntityManager,
+  { userId }: Caller,
+  { id, key }: CreatedApiKeyDto,
+): Promise<CreatedApiKeyDto> {
+  return { ...(await describe(manager, await find(manager, userId, id))), key };
+}
+
 async function describe(manager: EntityManager, key: ApiKey): Promise<ApiKeyDto> {
   return ApiKeyDto.from(key, (await budgetsOf(manager, key.userId, [key])).get(key.id) as KeyBudget);
 }
@@ -181,6 +243,11 @@ async function budgetsOf(
   const budgets = await manager.findBy(ApiKey, { userId, id: In(first) });
   const byId = new Map(budgets.map((budget) => [budget.id, budget]));
   return new Map(keys.map((key) => [key.id, byId.get(key.budgetKeyId ?? key.id) as KeyBudget]));
+}
+
+function gatewaySettingsOf(request: CreateApiKeyDto): GatewaySettings {
+  const { models = null, maxBudgetUsd = null, rpmLimit = null, tpmLimit = null } = request;
+  return { models, maxBudgetUsd, rpmLimit, tpmLimit };
 }
 
 function toDate(time: string | null | undefined): Date | null {

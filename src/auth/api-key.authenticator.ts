@@ -10,7 +10,8 @@ import type { Caller, Permission } from './caller.js';
 const LIVE_KEY = {
   name: 'api_key_live',
   text: `SELECT id, user_id, permissions FROM api_keys
-          WHERE key = $1 AND is_active AND (expires_at IS NULL OR expires_at > now())`,
+          WHERE key = $1 AND is_active AND (expires_at IS NULL OR expires_at > now())
+            AND coalesce(gateway_state, 'live') = 'live'`,
 };
 
 /** Callers by `X-API-Key`. Each request asks the database, so a revoked key fails on the next one, on every instance. */

@@ -1,13 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-const PREFIX = 'ak_';
+export const API_KEY_PREFIX = 'ak_';
+/** Of keys that also work at a LiteLLM proxy, which takes no key of another's choosing that begins otherwise. */
+export const GATEWAY_KEY_PREFIX = 'sk-ak_';
 /** 256 bits, which nobody guesses: so a plain SHA-256 protects a stored key, without salt or stretching. */
 const SECRET_BYTES = 32;
-const FORM = /^ak_[A-Za-z0-9_-]{43}$/;
+const FORM = /^(?:sk-)?ak_[A-Za-z0-9_-]{43}$/;
 
 /** A new key, as its owner sees it once. */
-export function generateApiKey(): string {
-  return PREFIX + randomBytes(SECRET_BYTES).toString('base64url');
+export function generateApiKey(prefix = API_KEY_PREFIX): string {
+  return prefix + randomBytes(SECRET_BYTES).toString('base64url');
 }
 
 /** Whether a text has the form of a key; one that has not need not be looked up. */
@@ -22,5 +24,6 @@ export function digestOf(key: string): string {
 
 /** What tells a person which key it is, and gives nothing of it away: 24 of its 256 bits. */
 export function hintOf(key: string): string {
-  return `${PREFIX}…${key.slice(-4)}`;
+  const prefix = key.startsWith(GATEWAY_KEY_PREFIX) ? GATEWAY_KEY_PREFIX : API_KEY_PREFIX;
+  return `${prefix}…${key.slice(-4)}`;
 }

@@ -19,6 +19,8 @@ export interface AppConfig {
   readonly sessions: { readonly leaseSeconds: number; readonly bufferPercent: number };
   readonly sweepIntervalSeconds: number;
   readonly creditsPerUsd: number;
+  /** The LiteLLM proxy whose virtual keys are managed here; undefined: none. */
+  readonly litellm: LitellmConfig | undefined;
   readonly unpricedModelPolicy: 'fallback' | 'reject';
   readonly meteringCallers: 'any' | 'service';
   readonly requestTimeoutSeconds: number;
@@ -33,6 +35,13 @@ export interface DatabaseConfig {
   readonly statementTimeoutMilliseconds: number;
   readonly connectTimeoutMilliseconds: number;
   readonly embeddedDirectory: string;
+}
+
+export interface LitellmConfig {
+  /** Without a slash at its end. */
+  readonly baseUrl: string;
+  readonly masterKey: string;
+  readonly timeoutMilliseconds: number;
 }
 
 export interface JwtConfig {
@@ -125,6 +134,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     },
     sweepIntervalSeconds: read.integer('SWEEP_INTERVAL_SECONDS', 10, 0, 3600),
     creditsPerUsd: read.integer('CREDITS_PER_USD', 1000, 1, 1_000_000_000),
+    litellm: readLitellm(read),
     unpricedModelPolicy: read.oneOf('UNPRICED_MODEL_POLICY', 'fallback', ['fallback', 'reject'] as const),
     meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),
     requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
@@ -141,6 +151,11 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     );
   }
   return config;
+}
+
+/** The access token that a command sends when none is named on its line. */
+export function commandToken(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  return new Reader(env).text('ACCOUNTING_TOKEN');
 }
 
 function readDatabase(read: Reader): DatabaseConfig {
@@ -168,6 +183,25 @@ function readDatabase(read: Reader): DatabaseConfig {
     connectTimeoutMilliseconds: read.integer('DB_CONNECT_TIMEOUT_MS', 3000, 100, 60_000),
     embeddedDirectory: resolve(read.text('EMBEDDED_POSTGRES_DIR') ?? '.data/postgres'),
   };
+}
+
+function readLitellm(read: Reader): LitellmConfig | undefined {
+  const baseUrl = read.url('LITELLM_BASE_URL', ['https:', 'http:']);
+  const masterKey = read.secret('LITELLM_MASTER_KEY', 8);
+  // Far below the time that a creation may take, with its three calls.
+  const timeoutMilliseconds = read.integer('LITELLM_TIMEOUT_MS', 5000, 100, 10_000);
+  if ((read.text('LITELLM_BASE_URL') === undefined) !== (masterKey === undefined)) {
+    read.problems.push('LITELLM_BASE_URL and LITELLM_MASTER_KEY are required together');
+  }
+  if (baseUrl === undefined || masterKey === undefined) return undefined;
+  const { username, password, search, hash } = new URL(baseUrl);
+  if (username !== '' || password !== '' || search !== '' || hash !== '') {
+    read.problems.push('LITELLM_BASE_URL must have no user, query or fragment');
+  }
+  if (!/^[\x21-\x7e]+$/.test(masterKey)) {
+    read.problems.push('LITELLM_MASTER_KEY must be printable characters without spaces');
+  }
+  return { baseUrl: baseUrl.replace(/\/+$/, ''), masterKey, timeoutMilliseconds };
 }
 
 function readCorsOrigins(read: Reader): '*' | string[] {

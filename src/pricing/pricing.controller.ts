@@ -1,5 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Post, Query } from '@nestjs/common';
 import {
+  ApiBody,
   ApiCreatedResponse,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -12,15 +13,23 @@ import type { Caller } from '../auth/caller.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { PRICE_MAP_SCHEMA, PriceImportQueryDto } from './dto/price-import.requests.js';
+import { PriceImportDto } from './dto/price-import.responses.js';
 import { CreatePricingRuleDto } from './dto/pricing.requests.js';
 import { ModelPricingDto, PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
 import { ModelIdParam } from './model-id.param.js';
+import { MAXIMUM_USD_PER_TOKEN, type PriceMap } from './price-map.js';
+import { PriceMapBody } from './price-map.body.js';
+import { PricingImportService } from './pricing-import.service.js';
 import { PricingService } from './pricing.service.js';
 
 @ApiTags('Pricing')
 @Controller('pricing')
 export class PricingController {
-  constructor(private readonly pricing: PricingService) {}
+  constructor(
+    private readonly pricing: PricingService,
+    private readonly imports: PricingImportService,
+  ) {}
 
   @Get()
   @ApiOperation({ summary: 'Rules in force now', operationId: 'listPricing' })
@@ -57,6 +66,28 @@ export class PricingController {
   @RoleAccess('admin')
   create(@CurrentCaller() caller: Caller, @Body() body: CreatePricingRuleDto): Promise<PricingRuleDto> {
     return this.pricing.create(caller, body);
+  }
+
+  @Post('import')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Import prices from a catalogue',
+    description:
+      'Takes LiteLLM’s `model_prices_and_context_window.json`, whole or in part (at most 10 MB), with every decimal of ' +
+      'its prices. A changed price ends the rule in force and opens a new one, all models at one instant; the new rule ' +
+      'ends where a rule to come begins. Importing the same again changes nothing. What is not plainly a price per ' +
+      `token is skipped with a reason, and so is whatever costs more than ${MAXIMUM_USD_PER_TOKEN} USD a token.`,
+    operationId: 'importPricing',
+  })
+  @ApiBody({ schema: PRICE_MAP_SCHEMA })
+  @ApiOkResponse({ type: PriceImportDto })
+  @RoleAccess('admin')
+  import(
+    @CurrentCaller() caller: Caller,
+    @PriceMapBody() map: PriceMap,
+    @Query() query: PriceImportQueryDto,
+  ): Promise<PriceImportDto> {
+    return this.imports.import(caller, map, query);
   }
 
   @Delete(':id')

@@ -9,6 +9,7 @@ import { type CreatePricingRuleDto, PERIOD_PROBLEM } from './dto/pricing.request
 import { type ModelPricingDto, type PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
 import { PricingRule } from './entities/pricing-rule.entity.js';
 import { PricingOverlap, PricingRuleEnded, PricingRuleNotFound } from './pricing.errors.js';
+import { databaseTime, lockModel } from './pricing-locks.js';
 
 /** How far a client's clock may lag when it says «from now». */
 const PAST_TOLERANCE_SECONDS = 60;
@@ -121,11 +122,6 @@ async function withdraw(manager: EntityManager, id: number, modelId: string, now
   return true;
 }
 
-/** Changes to one model's rules come one after the other, so that each sees what the one before did. */
-async function lockModel(manager: EntityManager, modelId: string): Promise<void> {
-  await manager.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`pricing:${modelId}`]);
-}
-
 async function addRule(
   manager: EntityManager,
   createdBy: string,
@@ -177,12 +173,4 @@ async function startOf(manager: EntityManager, effectiveFrom: string | undefined
     throw new ValidationError([{ field: 'effectiveFrom', message: 'must not be in the past' }]);
   }
   return start > now ? start : now;
-}
-
-/** The database's time at this moment, in whole milliseconds so that answers tell it exactly. */
-async function databaseTime(manager: EntityManager): Promise<Date> {
-  const rows = await manager.query<{ now: Date }[]>(
-    `SELECT date_trunc('milliseconds', clock_timestamp()) AS now`,
-  );
-  return (rows[0] as { now: Date }).now;
 }

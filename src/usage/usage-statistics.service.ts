@@ -1,10 +1,18 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
-import { toSafeInteger, trimDecimal } from '../common/database/transformers.js';
+import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
 import type { UsageAnswer } from '../credits/money-answers.js';
 import type { TimeRange } from './dto/usage.requests.js';
-import { type SystemStatsDto, UsageRecordDto, type UsageStatsDto } from './dto/usage.responses.js';
+import {
+  type MarginDto,
+  type SystemStatsDto,
+  type UnpricedModelDto,
+  UsageRecordDto,
+  type UsageStatsDto,
+} from './dto/usage.responses.js';
 
 /**
  * The rows that statistics add up: whole UTC days from the daily roll-up, and the broken days at both ends from the
@@ -15,6 +23,7 @@ function facts(user: string): string {
   const fromRecords = `
     SELECT user_id, (timestamp AT TIME ZONE 'UTC')::date, service, operation, 1, credits,
            coalesce(provider_cost_usd, 0), (provider_cost_usd IS NOT NULL)::integer,
+           CASE WHEN provider_cost_usd IS NULL THEN 0 ELSE credits END,
            (pricing_source IS NOT DISTINCT FROM 'fallback')::integer
       FROM usage_records, bounds`;
   return `
@@ -27,7 +36,8 @@ function facts(user: string): string {
     SELECT first_day, end_day, first_day::timestamp AT TIME ZONE 'UTC' AS t_first,
            end_day::timestamp AT TIME ZONE 'UTC' AS t_end FROM days
   ), facts AS (
-    SELECT user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, unpriced_records
+    SELECT user_id, day, service, operation, records, credits, provider_cost_usd, costed_records,
+           costed_credits, unpriced_records
       FROM usage_daily, bounds
      WHERE ${filter} day >= first_day AND day < end_day AND records > 0
     UNION ALL ${fromRecords}
@@ -71,15 +81,40 @@ const USER_STATS = {
              ORDER BY timestamp DESC, id DESC LIMIT 10) r), '[]') AS recent`,
 };
 
+/** Exact to 18 decimals; $4 is the credits that are one USD. */
+const usd = (credits: string) => `trim_scale(round(${credits}::numeric / $4::numeric, 18))`;
+
+/**
+ * What users paid beside what the provider charged. The margin is made of the records whose cost is known; where it is
+ * known of none, cost and margin are null and not 0.
+ */
+const MARGIN = `jsonb_build_object(
+    'credits', sum(credits), 'creditsUsd', ${usd('sum(credits)')}::text,
+    'providerCostUsd', CASE WHEN sum(costed_records) > 0 THEN trim_scale(sum(provider_cost_usd))::text END,
+    'marginUsd', CASE WHEN sum(costed_records) > 0
+                      THEN trim_scale(${usd('sum(costed_credits)')} - sum(provider_cost_usd))::text END,
+    'records', sum(records), 'costedRecords', sum(costed_records))`;
+
+const marginBy = (key: string) =>
+  `coalesce((SELECT jsonb_object_agg(k, m ORDER BY k) FROM (
+     SELECT ${key} AS k, ${MARGIN} AS m FROM facts GROUP BY 1 ORDER BY sum(credits) DESC LIMIT 1000) g),
+   '{}')`;
+
 const SYSTEM_STATS = {
   name: 'usage_system_stats',
   text: `WITH ${facts('')}
   SELECT ${TOTALS},
     coalesce((SELECT jsonb_agg(jsonb_build_array(user_id, c) ORDER BY c DESC, user_id) FROM (
       SELECT user_id, sum(credits) AS c FROM facts GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]') AS by_user,
-    (SELECT sum(provider_cost_usd) FROM facts WHERE costed_records > 0)::text AS provider_cost,
+    (SELECT ${MARGIN} FROM facts HAVING count(*) > 0) AS margin,
+    ${marginBy('operation')} AS margin_by_model,
+    ${marginBy(`to_char(day, 'YYYY-MM-DD')`)} AS margin_by_day,
+    coalesce((SELECT jsonb_agg(jsonb_build_object('modelId', operation, 'records', n) ORDER BY n DESC, operation) FROM (
+      SELECT operation, sum(unpriced_records) AS n FROM facts WHERE unpriced_records > 0
+       GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100) u), '[]') AS unpriced_models,
     (SELECT coalesce(sum(unpriced_records), 0) FROM facts) AS unpriced,
-    (SELECT count(*) FROM usage_records WHERE billing_status = 'needs_review'
+    (SELECT jsonb_build_array(count(*), coalesce(sum(uncollected_credits), 0))
+       FROM usage_records WHERE billing_status = 'needs_review'
         AND ($1::timestamptz IS NULL OR timestamp >= $1) AND ($2::timestamptz IS NULL OR timestamp < $2)) AS review`,
 };
 
@@ -91,10 +126,33 @@ interface Totals {
   by_model: Record<string, number>;
 }
 
+interface SystemTotals extends Totals {
+  by_user: [string, number][];
+  margin: MarginDto | null;
+  margin_by_model: Record<string, MarginDto>;
+  margin_by_day: Record<string, MarginDto>;
+  unpriced: string;
+  unpriced_models: UnpricedModelDto[];
+  review: [number, number];
+}
+
+/** The margin of a range without records. */
+const NOTHING: MarginDto = {
+  credits: 0,
+  creditsUsd: '0',
+  providerCostUsd: null,
+  marginUsd: null,
+  records: 0,
+  costedRecords: 0,
+};
+
 /** Statistics, added up by the database; records are never loaded to be counted. */
 @Injectable()
 export class UsageStatisticsService {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
 
   /** @throws AccountNotFound for a user never seen */
   async ofUser(userId: string, range: TimeRange): Promise<UsageStatsDto> {
@@ -113,16 +171,28 @@ export class UsageStatisticsService {
 
   /** @param top how many users `byUser` names */
   async ofSystem(range: TimeRange, top: number): Promise<SystemStatsDto> {
-    const row = await this.database.row<
-      Totals & { by_user: [string, number][]; provider_cost: string | null; unpriced: string; review: string }
-    >(SYSTEM_STATS, [range.from, range.to, top]);
+    const { creditsPerUsd } = this.config;
+    const row = await this.database.row<SystemTotals>(SYSTEM_STATS, [
+      range.from,
+      range.to,
+      top,
+      creditsPerUsd,
+    ]);
     if (row === undefined) throw new Error('system statistics answered nothing');
+    const margin = row.margin ?? NOTHING;
     return {
       ...totals(row),
       byUser: fromPairs(row.by_user),
-      providerCostUsd: row.provider_cost === null ? null : trimDecimal(row.provider_cost),
+      creditsUsd: margin.creditsUsd,
+      providerCostUsd: margin.providerCostUsd,
+      marginUsd: margin.marginUsd,
+      costedRecords: margin.costedRecords,
+      marginByModel: row.margin_by_model,
+      marginByDay: row.margin_by_day,
       unpricedRecords: toSafeInteger(row.unpriced),
-      needsReview: toSafeInteger(row.review),
+      unpricedModels: row.unpriced_models,
+      needsReview: row.review[0],
+      needsReviewCredits: row.review[1],
     };
   }
 }

@@ -56,7 +56,6 @@ function lengthOf(time: string): bigint {
 /** What the statistics must say of these records, by adding up one record after the other. */
 export function statisticsOf(facts: Fact[]) {
   const chat = facts.filter(({ service }) => service === 'chat' || service === 'chat-streaming');
-  const costs = facts.flatMap(({ cost }) => (cost === null ? [] : [cost]));
   return {
     totalRecords: facts.length,
     totalCredits: Number(facts.reduce((sum, { credits }) => sum + credits, 0n)),
@@ -64,7 +63,9 @@ export function statisticsOf(facts: Fact[]) {
     byService: creditsBy(facts, ({ service }) => service),
     byDay: creditsBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
     byModel: creditsBy(chat, ({ operation }) => operation),
-    providerCostUsd: costs.length === 0 ? null : unscaled(costs.reduce((sum, cost) => sum + cost, 0n)),
+    ...marginOf(facts),
+    marginByModel: marginBy(facts, ({ operation }) => operation),
+    marginByDay: marginBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
     unpricedRecords: facts.filter(({ isUnpriced }) => isUnpriced).length,
     needsReview: facts.filter(({ needsReview }) => needsReview).length,
     recent: facts
@@ -72,6 +73,40 @@ export function statisticsOf(facts: Fact[]) {
       .slice(0, 10)
       .map(({ id }) => id),
   };
+}
+
+/** 10^-18 USD in a credit: 1,000 credits are one USD. */
+const USD_PER_CREDIT = 10n ** 15n;
+
+function marginOf(facts: Fact[]) {
+  const credits = facts.reduce((sum, fact) => sum + fact.credits, 0n);
+  const costed = facts.filter((fact): fact is Fact & { cost: bigint } => fact.cost !== null);
+  const income = costed.reduce((sum, fact) => sum + fact.credits, 0n) * USD_PER_CREDIT;
+  const cost = costed.reduce((sum, fact) => sum + fact.cost, 0n);
+  return {
+    creditsUsd: unscaled(credits * USD_PER_CREDIT),
+    providerCostUsd: costed.length === 0 ? null : unscaled(cost),
+    marginUsd: costed.length === 0 ? null : unscaled(income - cost),
+    costedRecords: costed.length,
+  };
+}
+
+function marginBy(facts: Fact[], nameOf: (fact: Fact) => string) {
+  const groups = new Map<string, Fact[]>();
+  for (const fact of facts) {
+    const group = groups.get(nameOf(fact));
+    if (group) group.push(fact);
+    else groups.set(nameOf(fact), [fact]);
+  }
+  const margins = [...groups].map(([name, group]): [string, object] => [
+    name,
+    {
+      credits: Number(group.reduce((sum, { credits }) => sum + credits, 0n)),
+      records: group.length,
+      ...marginOf(group),
+    },
+  ]);
+  return byName(margins);
 }
 
 /** Names with their credits in a fixed order: an object would treat `__proto__` and `42` as something special. */
@@ -83,7 +118,7 @@ function creditsBy(facts: Fact[], nameOf: (fact: Fact) => string): NamedCredits 
   return byName([...sums].map(([name, credits]) => [name, Number(credits)]));
 }
 
-export function byName(entries: NamedCredits): NamedCredits {
+export function byName<Value>(entries: [string, Value][]): [string, Value][] {
   return entries.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
@@ -101,6 +136,7 @@ export function scaled(decimal: string): bigint {
 
 /** The other way round, without needless zeros. */
 export function unscaled(value: bigint): string {
+  if (value < 0n) return `-${unscaled(-value)}`;
   const digits = String(value).padStart(DECIMALS + 1, '0');
   const fraction = digits.slice(-DECIMALS).replace(/0+$/, '');
   return digits.slice(0, -DECIMALS) + (fraction === '' ? '' : `.${fraction}`);

@@ -1,18 +1,26 @@
 import { PERMISSIONS, type Permission } from '../../auth/caller.js';
 import {
+  DecimalField,
   EnumField,
   EnumListField,
   IdField,
+  IdListField,
   IntegerField,
   MAXIMUM_CREDITS,
+  MODEL_ID_LENGTH,
   TextField,
   TimeField,
+  Together,
 } from '../../common/http/validators.js';
+import { type Gateway, GATEWAYS } from '../entities/api-key.entity.js';
 
 const NAME_LENGTH = 100;
 const KEY_TEXT_LENGTH = 200;
 /** 30 days. */
 const MAXIMUM_OVERLAP_SECONDS = 2_592_000;
+const MAXIMUM_MODELS = 100;
+const MAXIMUM_BUDGET_USD = '1000000000';
+const MAXIMUM_PER_MINUTE = 1_000_000_000;
 
 const NAME = { description: 'What it is for', example: 'nightly report' };
 const PERMISSIONS_FIELD = { description: 'What it may do', example: ['credits:read'] };
@@ -31,6 +39,12 @@ const CREDIT_LIMIT = {
   nullable: true,
 };
 
+/** What only a gateway can heed must not be taken for heeded without one. */
+const NeedsGateway = () =>
+  Together('needsGateway', ({ gateway }: CreateApiKeyDto) =>
+    gateway === undefined ? 'is for a key with a gateway only' : undefined,
+  );
+
 export class CreateApiKeyDto {
   @IdField(NAME_LENGTH, NAME)
   name: string;
@@ -43,6 +57,50 @@ export class CreateApiKeyDto {
 
   @IntegerField(0, MAXIMUM_CREDITS, CREDIT_LIMIT)
   creditLimit?: number | null;
+
+  @EnumField(GATEWAYS, {
+    description: 'Where else it is to work: as a virtual key in the LiteLLM proxy, where one is configured',
+    example: 'litellm',
+    required: false,
+  })
+  gateway?: Gateway;
+
+  @IdListField(MAXIMUM_MODELS, MODEL_ID_LENGTH, {
+    description: 'Models it may use at the gateway; left out: all',
+    example: ['gpt-4o-mini'],
+    required: false,
+  })
+  @NeedsGateway()
+  models?: string[];
+
+  @DecimalField({
+    description: 'The most that it may spend at the gateway, by the gateway’s own count',
+    example: '25.5',
+    required: false,
+    integerDigits: 10,
+    maximum: MAXIMUM_BUDGET_USD,
+  })
+  @Together('positive', ({ maxBudgetUsd }: CreateApiKeyDto) =>
+    /[1-9]/.test(String(maxBudgetUsd)) ? undefined : 'must be more than 0',
+  )
+  @NeedsGateway()
+  maxBudgetUsd?: string;
+
+  @IntegerField(1, MAXIMUM_PER_MINUTE, {
+    description: 'Requests per minute at the gateway',
+    example: 60,
+    required: false,
+  })
+  @NeedsGateway()
+  rpmLimit?: number;
+
+  @IntegerField(1, MAXIMUM_PER_MINUTE, {
+    description: 'Tokens per minute at the gateway',
+    example: 100000,
+    required: false,
+  })
+  @NeedsGateway()
+  tpmLimit?: number;
 }
 
 export class UpdateApiKeyDto {

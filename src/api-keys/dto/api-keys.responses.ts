@@ -1,7 +1,7 @@
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
 import { PERMISSIONS, type Permission } from '../../auth/caller.js';
 import { isoTime } from '../../common/http/time.js';
-import type { ApiKey } from '../entities/api-key.entity.js';
+import { type ApiKey, type Gateway, GATEWAYS, type GatewayState } from '../entities/api-key.entity.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
@@ -11,6 +11,10 @@ const PERMISSION_LIST: ApiPropertyOptions = {
   items: { type: 'string', enum: [...PERMISSIONS] },
   example: ['credits:read'],
 };
+
+/** States as the owner sees them: until a key is live, it is on its way. */
+export const SHOWN_GATEWAY_STATES = ['pending', 'live', 'ending', 'failed', 'ended'] as const;
+export type ShownGatewayState = (typeof SHOWN_GATEWAY_STATES)[number];
 
 /** What the first key of a line counts for all of it. */
 export interface KeyBudget {
@@ -30,7 +34,7 @@ export class ApiKeyDto {
     string | null;
   @ApiProperty({ ...TIME, nullable: true, description: 'To the minute', example: null }) lastUsed:
     string | null;
-  @ApiProperty({ description: 'Neither revoked nor expired', example: true }) isActive: boolean;
+  @ApiProperty({ description: 'Works: neither revoked nor expired', example: true }) isActive: boolean;
   @ApiProperty({
     ...CREDITS,
     nullable: true,
@@ -40,6 +44,57 @@ export class ApiKeyDto {
   creditLimit: number | null;
   @ApiProperty({ ...CREDITS, description: 'Spent with it, and held by its active sessions', example: 12 })
   creditsUsed: number;
+  @ApiProperty({
+    type: 'string',
+    enum: GATEWAYS,
+    nullable: true,
+    description: 'Where else it works: `litellm`; null: here only',
+    example: null,
+  })
+  gateway: Gateway | null;
+  @ApiProperty({
+    type: 'string',
+    enum: SHOWN_GATEWAY_STATES,
+    nullable: true,
+    description:
+      'How it stands at the gateway. `pending`: being made; `live`: works; `ending`: ended here, the gateway is still ' +
+      'to be told; `failed`: was never made, and is made sure of; `ended`: the gateway has it no more',
+    example: null,
+  })
+  gatewayState: ShownGatewayState | null;
+  @ApiProperty({
+    type: 'array',
+    items: { type: 'string', example: 'gpt-4o-mini' },
+    nullable: true,
+    description: 'Models it may use at the gateway, such as `["gpt-4o-mini"]`; null: all',
+    example: null,
+  })
+  models: string[] | null;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'The most that it may spend at the gateway, such as `"25.5"`; null: no limit',
+    example: null,
+  })
+  maxBudgetUsd: string | null;
+  @ApiProperty({
+    type: 'integer',
+    format: 'int64',
+    minimum: 1,
+    nullable: true,
+    description: 'Requests per minute at the gateway, such as 60; null: no limit',
+    example: null,
+  })
+  rpmLimit: number | null;
+  @ApiProperty({
+    type: 'integer',
+    format: 'int64',
+    minimum: 1,
+    nullable: true,
+    description: 'Tokens per minute at the gateway, such as 100000; null: no limit',
+    example: null,
+  })
+  tpmLimit: number | null;
 
   static from(key: ApiKey, budget: KeyBudget): ApiKeyDto {
     return {
@@ -50,16 +105,29 @@ export class ApiKeyDto {
       createdAt: isoTime(key.createdAt),
       expiresAt: key.expiresAt === null ? null : isoTime(key.expiresAt),
       lastUsed: key.lastUsed === null ? null : isoTime(key.lastUsed),
-      isActive: key.isActive && (key.expiresAt === null || key.expiresAt.getTime() > Date.now()),
+      isActive:
+        key.isActive &&
+        (key.expiresAt === null || key.expiresAt.getTime() > Date.now()) &&
+        (key.gatewayState ?? 'live') === 'live',
       creditLimit: budget.creditLimit,
       creditsUsed: budget.creditsUsed + budget.creditsHeld,
+      gateway: key.gateway,
+      gatewayState: shown(key.gatewayState),
+      models: key.gatewaySettings?.models ?? null,
+      maxBudgetUsd: key.gatewaySettings?.maxBudgetUsd ?? null,
+      rpmLimit: key.gatewaySettings?.rpmLimit ?? null,
+      tpmLimit: key.gatewaySettings?.tpmLimit ?? null,
     };
   }
 }
 
+function shown(state: GatewayState | null): ShownGatewayState | null {
+  return state === 'opening' ? 'pending' : state;
+}
+
 export class CreatedApiKeyDto extends ApiKeyDto {
   @ApiProperty({
-    description: 'The key itself, shown this once',
+    description: 'The key itself, shown this once; `sk-ak_…` when it also works at the gateway',
     example: 'ak_Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyMTI',
   })
   key: string;

@@ -6,9 +6,29 @@ import { bigintTransformer } from '../../common/database/transformers.js';
 
 const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
 
+export const GATEWAYS = ['litellm'] as const;
+export type Gateway = (typeof GATEWAYS)[number];
+
+/**
+ * `pending`: asked of the gateway, which may have it by now, blocked. `opening`: there, and being unblocked. `live`:
+ * works on both sides. `ending`: ended here, and the gateway is still to be told. `failed`: never worked; it may yet
+ * appear at the gateway, blocked, and is looked for. `ended`: the gateway has it no more. In every state but `live`
+ * it does not work here.
+ */
+export type GatewayState = 'pending' | 'opening' | 'live' | 'ending' | 'failed' | 'ended';
+
+/** What the owner asked for at the gateway; null: no limit. */
+export interface GatewaySettings {
+  models: string[] | null;
+  maxBudgetUsd: string | null;
+  rpmLimit: number | null;
+  tpmLimit: number | null;
+}
+
 /** A key of a user for their programs. What is spent with it is written by the SQL functions only. */
 @Entity('api_keys')
 @Index('idx_api_keys_id', { synchronize: false })
+@Index('idx_api_keys_gateway_due', { synchronize: false })
 @ForeignKey(() => ApiKey, ['userId', 'budgetKeyId'], ['userId', 'id'], { name: 'fk_api_keys_budget' })
 @Check('ck_api_keys_key', `key ~ '^[0-9a-f]{64}$'`)
 @Check(
@@ -19,6 +39,20 @@ const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
 @Check('ck_api_keys_used', 'credits_used >= 0')
 @Check('ck_api_keys_held', 'credits_held >= 0')
 @Check('ck_api_keys_revoked', 'is_active = (revoked_at IS NULL)')
+@Check('ck_api_keys_gateway', `gateway = 'litellm'`)
+@Check(
+  'ck_api_keys_gateway_state',
+  `gateway_state IN ('pending', 'opening', 'live', 'ending', 'failed', 'ended')`,
+)
+@Check(
+  'ck_api_keys_gateway_whole',
+  '(gateway IS NULL) = (gateway_state IS NULL) AND (gateway IS NULL) = (gateway_settings IS NULL)',
+)
+@Check('ck_api_keys_gateway_active', `is_active OR gateway_state NOT IN ('pending', 'opening', 'live')`)
+@Check(
+  'ck_api_keys_gateway_due',
+  `gateway_due_at IS NOT NULL OR gateway_state = 'ended' OR (gateway_state = 'live' AND expires_at IS NULL)`,
+)
 export class ApiKey {
   @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_api_keys' })
   @ForeignKey(() => UserAccount, { name: 'fk_api_keys_user' })
@@ -72,4 +106,23 @@ export class ApiKey {
   /** The first key of the line, whose row counts for all that rotation has made of it; null: this one. */
   @Column({ name: 'budget_key_id', ...CREDITS, nullable: true })
   budgetKeyId: number | null;
+
+  /** Where else the key works; null: here only. */
+  @Column({ type: 'varchar', length: 20, nullable: true })
+  gateway: Gateway | null;
+
+  @Column({ name: 'gateway_state', type: 'varchar', length: 10, nullable: true })
+  gatewayState: GatewayState | null;
+
+  /** What was asked of the gateway for it. */
+  @Column({ name: 'gateway_settings', type: 'jsonb', nullable: true })
+  gatewaySettings: GatewaySettings | null;
+
+  /** When the sweeper must look at it; null: never. */
+  @Column({ name: 'gateway_due_at', type: 'timestamptz', nullable: true, select: false })
+  gatewayDueAt: Date | null;
+
+  /** How often the sweeper has looked since the gateway last answered; the pauses grow with it. */
+  @Column({ name: 'gateway_attempts', type: 'integer', default: 0, select: false })
+  gatewayAttempts: number;
 }

@@ -190,6 +190,14 @@ export function BooleanField(options: FieldOptions & { default?: boolean }) {
   );
 }
 
+/** The same for a query parameter, which arrives as text. */
+export function BooleanQuery(options: FieldOptions & { default: boolean }) {
+  return applyDecorators(
+    BooleanField({ ...options, required: false }),
+    Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value)),
+  );
+}
+
 export function EnumField<Value extends string>(
   allowed: readonly Value[],
   options: FieldOptions & { default?: Value },
@@ -221,6 +229,27 @@ export function EnumListField<Value extends string>(allowed: readonly Value[], o
     Rule('enumList', (value) => {
       if (!Array.isArray(value) || new Set(value).size !== value.length) return problem;
       return value.every((item) => allowed.includes(item as Value)) ? undefined : problem;
+    }),
+  );
+}
+
+/** A list of different ids, at least one. */
+export function IdListField(maximumItems: number, maximumLength: number, options: FieldOptions) {
+  return Field(
+    options,
+    {
+      type: 'array',
+      items: { type: 'string', minLength: 1, maxLength: maximumLength },
+      uniqueItems: true,
+      minItems: 1,
+      maxItems: maximumItems,
+    },
+    Rule('idList', (value) => {
+      if (!Array.isArray(value) || value.length === 0 || value.length > maximumItems) {
+        return `must be a list of 1 to ${maximumItems} ids`;
+      }
+      if (new Set(value).size !== value.length) return 'must not name the same twice';
+      return value.map((item) => idProblem(item, maximumLength)).find((problem) => problem !== undefined);
     }),
   );
 }

@@ -1,4 +1,4 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiExtraModels, ApiProperty, getSchemaPath } from '@nestjs/swagger';
 import { isoTime } from '../../common/http/time.js';
 import type { ChargeAnswer, UsageAnswer } from '../../credits/money-answers.js';
 import {
@@ -132,6 +132,52 @@ export class UsageStatsDto {
   recentActivity: UsageRecordDto[];
 }
 
+const USD = { type: 'string', description: 'USD', example: '0.003' } as const;
+
+export class MarginDto {
+  @ApiProperty({ ...CREDITS, description: 'What users paid, or owe', example: 3 }) credits: number;
+  @ApiProperty({ ...USD, description: 'The same in USD (CREDITS_PER_USD)' }) creditsUsd: string;
+  @ApiProperty({
+    ...USD,
+    nullable: true,
+    description: 'Known provider costs; null: none known',
+    example: '0.0021',
+  })
+  providerCostUsd: string | null;
+  @ApiProperty({
+    ...USD,
+    nullable: true,
+    description: 'Over the records whose cost is known; null: none is',
+    example: '0.0009',
+  })
+  marginUsd: string | null;
+  @ApiProperty({ ...CREDITS, example: 1 }) records: number;
+  @ApiProperty({ ...CREDITS, description: 'Records whose provider cost is known', example: 1 })
+  costedRecords: number;
+}
+
+export class UnpricedModelDto {
+  @ApiProperty({ example: 'some/model' }) modelId: string;
+  @ApiProperty({ ...CREDITS, example: 2 }) records: number;
+}
+
+const MARGIN_MAP = (key: string) =>
+  ({
+    type: 'object',
+    additionalProperties: { $ref: getSchemaPath(MarginDto) },
+    example: {
+      [key]: {
+        credits: 3,
+        creditsUsd: '0.003',
+        providerCostUsd: '0.0021',
+        marginUsd: '0.0009',
+        records: 1,
+        costedRecords: 1,
+      },
+    },
+  }) as const;
+
+@ApiExtraModels(MarginDto)
 export class SystemStatsDto {
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
   @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
@@ -151,11 +197,32 @@ export class SystemStatsDto {
     example: '0.0021',
   })
   providerCostUsd: string | null;
+  @ApiProperty({ ...USD, description: 'totalCredits in USD (CREDITS_PER_USD)' }) creditsUsd: string;
+  @ApiProperty({
+    ...USD,
+    nullable: true,
+    description: 'Income less provider cost, over the records whose cost is known; null: none is',
+    example: '0.0009',
+  })
+  marginUsd: string | null;
+  @ApiProperty({ ...CREDITS, description: 'Records whose provider cost is known', example: 1 })
+  costedRecords: number;
+  @ApiProperty({
+    ...MARGIN_MAP(MODEL),
+    description: 'By operation (of chats: the model), the 1,000 with the most credits',
+  })
+  marginByModel: Record<string, MarginDto>;
+  @ApiProperty({ ...MARGIN_MAP('2026-11-21'), description: 'By UTC day, the 1,000 with the most credits' })
+  marginByDay: Record<string, MarginDto>;
   @ApiProperty({
     ...CREDITS,
     description: 'Records priced with the fallback: nobody knows their model',
     example: 0,
   })
   unpricedRecords: number;
+  @ApiProperty({ type: () => [UnpricedModelDto], description: 'Their models, the 100 with the most records' })
+  unpricedModels: UnpricedModelDto[];
   @ApiProperty({ ...CREDITS, description: 'Records that wait for a review', example: 0 }) needsReview: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits of theirs that were not collected', example: 0 })
+  needsReviewCredits: number;
 }

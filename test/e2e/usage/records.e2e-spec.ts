@@ -52,9 +52,15 @@ describe('POST /usage/record', () => {
       billingStatus: 'recorded',
       uncollectedCredits: 0,
       providerCostUsd: null,
+      providerCostSource: null,
+      requestId: null,
+      apiKeyId: null,
       sessionId: null,
       pricingRuleId: null,
       pricingSource: null,
+      reviewAction: null,
+      reviewedBy: null,
+      reviewedAt: null,
     });
     expect(await balanceOf(user)).toEqual(before);
     const ledger = await user.get<Page>('/api/credits/ledger');
@@ -436,6 +442,7 @@ function parseCsv(text: string): string[][] {
 const HEADER = [
   ...['id', 'userId', 'timestamp', 'service', 'operation', 'credits', 'billingStatus', 'uncollectedCredits'],
   ...['providerCostUsd', 'sessionId', 'pricingRuleId', 'pricingSource', 'metadata'],
+  ...['providerCostSource', 'requestId', 'apiKeyId', 'reviewAction'],
 ];
 
 describe('GET /usage/records with Accept: text/csv', () => {

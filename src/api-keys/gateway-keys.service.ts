@@ -1,0 +1,222 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { type EntityManager, DataSource } from 'typeorm';
+import { digestOf } from '../auth/api-key.js';
+import { Database, type Statement } from '../common/database/database.js';
+import {
+  ApiKeyEnded,
+  GatewayFailed,
+  GatewayNotConfigured,
+  GatewayRefused,
+  GatewayUnavailable,
+} from './api-keys.errors.js';
+import type { CreatedApiKeyDto } from './dto/api-keys.responses.js';
+import type { GatewayState } from './entities/api-key.entity.js';
+import { LitellmGateway, type Outcome } from './litellm-gateway.js';
+
+/** How long a creation may take before the sweeper gives it up: far longer than its calls can. */
+export const CREATION_SECONDS = 120;
+/** How long after its creation a key may still appear at the gateway, from a request that nobody waits for any more. */
+const LATE_SECONDS = 300;
+/** The most keys that one pass looks at. */
+const MAXIMUM_PER_PASS = 100;
+
+/** Statuses by which the proxy refuses what was asked; with others it refuses us. */
+const REFUSES_REQUEST = [400, 403, 422];
+
+const OPENING = {
+  name: 'gateway_key_opening',
+  text: `UPDATE api_keys SET gateway_state = 'opening'
+          WHERE user_id = $1 AND id = $2 AND gateway_state = 'pending' RETURNING id`,
+};
+const LIVE = `UPDATE api_keys SET gateway_state = 'live', gateway_due_at = expires_at
+               WHERE user_id = $1 AND id = $2 AND gateway_state = 'opening' RETURNING id`;
+/** Nobody has been shown the key, so that it may end from whatever it has reached. */
+const GIVE_UP = {
+  name: 'gateway_key_give_up',
+  text: `UPDATE api_keys
+            SET gateway_state = $3, gateway_due_at = CASE WHEN $3 <> 'ended' THEN clock_timestamp() END,
+                is_active = FALSE, revoked_at = clock_timestamp()
+          WHERE user_id = $1 AND id = $2 AND gateway_state IN ('pending', 'opening', 'live') RETURNING id`,
+};
+const ENDED = {
+  name: 'gateway_key_ended',
+  text: `UPDATE api_keys SET gateway_state = 'ended', gateway_due_at = NULL
+          WHERE user_id = $1 AND id = $2 AND gateway_state IN ('ending', 'failed')`,
+};
+/** When the expiry was changed again meanwhile, the proxy is told again. */
+const TOLD = {
+  name: 'gateway_key_told',
+  text: `UPDATE api_keys
+            SET gateway_due_at = CASE WHEN expires_at IS NOT DISTINCT FROM $3::timestamptz THEN expires_at
+                                      ELSE clock_timestamp() END,
+                gateway_attempts = 0
+          WHERE user_id = $1 AND id = $2 AND gateway_state = 'live'`,
+};
+
+/**
+ * Takes one key in hand: its state says what is to be done at the gateway, and nobody else is due to do it before that
+ * can have failed. The pauses grow from 15 seconds to 5 minutes.
+ */
+function claim(name: string, which: string): Statement {
+  return {
+    name,
+    text: `WITH due AS MATERIALIZED (${which})
+           UPDATE api_keys k
+              SET gateway_state = CASE WHEN k.gateway_state = 'pending' THEN 'failed'
+                                       WHEN k.gateway_state = 'opening' THEN 'ending'
+                                       WHEN k.gateway_state = 'live' AND k.expires_at <= clock_timestamp()
+                                       THEN 'ending' ELSE k.gateway_state END,
+                  is_active = k.is_active AND k.gateway_state NOT IN ('pending', 'opening'),
+                  revoked_at = CASE WHEN k.gateway_state IN ('pending', 'opening') THEN clock_timestamp()
+                                    ELSE k.revoked_at END,
+                  gateway_attempts = k.gateway_attempts + 1,
+                  gateway_due_at = clock_timestamp()
+                    + make_interval(secs => least(300, 15 * 2 ^ least(k.gateway_attempts, 5)))
+             FROM due WHERE k.user_id = due.user_id AND k.id = due.id
+        RETURNING k.user_id, k.id, k.key, k.gateway_state, k.expires_at::text,
+                  extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds_left,
+                  k.created_at > clock_timestamp() - make_interval(secs => ${LATE_SECONDS}) AS may_come_late`,
+  };
+}
+const CLAIM_DUE = claim(
+  'gateway_keys_claim_due',
+  `SELECT user_id, id FROM api_keys WHERE gateway_due_at <= clock_timestamp()
+    ORDER BY gateway_due_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
+);
+const CLAIM_ONE = claim(
+  'gateway_keys_claim_one',
+  `SELECT user_id, id FROM api_keys
+    WHERE id = $1 AND gateway_due_at IS NOT NULL AND gateway_state IN ('live', 'ending', 'failed') FOR UPDATE`,
+);
+
+interface ClaimedKey {
+  user_id: string;
+  id: string;
+  key: string;
+  gateway_state: GatewayState;
+  expires_at: string | null;
+  seconds_left: number | null;
+  may_come_late: boolean;
+}
+
+/** Keeps the keys at the gateway in step with ours. States and rules in README.md beside this file. */
+@Injectable()
+export class GatewayKeysService {
+  private readonly logger = new Logger(GatewayKeysService.name);
+
+  constructor(
+    private readonly database: Database,
+    private readonly dataSource: DataSource,
+    private readonly gateway: LitellmGateway,
+  ) {}
+
+  /** @throws GatewayNotConfigured */
+  requireConfigured(): void {
+    if (!this.gateway.isConfigured) throw new GatewayNotConfigured();
+  }
+
+  /**
+   * Brings a `pending` key to life on both sides, or on neither. No transaction is open while the gateway is asked.
+   *
+   * @param finish runs in the transaction that makes the key live; when it fails, the key does not come to life
+   * @throws GatewayRefused, GatewayFailed, GatewayUnavailable; ApiKeyEnded when it was revoked meanwhile
+   */
+  async provision<Result>(
+    userId: string,
+    created: CreatedApiKeyDto,
+    finish: (manager: EntityManager) => Promise<Result>,
+  ): Promise<Result> {
+    const { id, key } = created;
+    const made = await this.generate(userId, created);
+    if (made.kind !== 'done') {
+      const isCertain = made.kind === 'refused' || made.kind === 'unreached';
+      await this.giveUp(userId, id, isCertain ? 'ended' : 'failed');
+      throw errorOf(made);
+    }
+    if ((await this.database.row(OPENING, [userId, id])) === undefined) {
+      await this.follow(id);
+      throw new ApiKeyEnded();
+    }
+    try {
+      const opened = await this.gateway.unblock(key);
+      if (opened.kind !== 'done') throw errorOf(opened);
+      return await this.dataSource.transaction(async (manager) => {
+        const [rows] = (await manager.query(LIVE, [userId, id])) as [object[]];
+        if (rows.length === 0) throw new ApiKeyEnded();
+        return finish(manager);
+      });
+    } catch (error) {
+      await this.giveUp(userId, id, 'ending');
+      throw error;
+    }
+  }
+
+  /** Does at the gateway what a key's state asks for. It never fails: what cannot be done now, the sweeper does. */
+  async follow(id: number): Promise<void> {
+    if (!this.gateway.isConfigured) return;
+    try {
+      const claimed = await this.database.row<ClaimedKey>(CLAIM_ONE, [id]);
+      if (claimed !== undefined) await this.settle(claimed);
+    } catch (error) {
+      this.logger.warn(`API key ${id} is left to the sweeper: ${(error as Error).message}`);
+    }
+  }
+
+  /** One pass over the keys that are due, until the gateway cannot be reached. Answers how many were looked at. */
+  async sweep(): Promise<number> {
+    for (let looked = 0; looked < MAXIMUM_PER_PASS; looked++) {
+      const claimed = await this.database.row<ClaimedKey>(CLAIM_DUE);
+      if (claimed === undefined) return looked;
+      const { kind } = await this.settle(claimed);
+      if (kind === 'unreached' || kind === 'unknown') return looked + 1;
+    }
+    return MAXIMUM_PER_PASS;
+  }
+
+  private generate(userId: string, created: CreatedApiKeyDto): Promise<Outcome> {
+    const { id, key, expiresAt, models, maxBudgetUsd, rpmLimit, tpmLimit } = created;
+    return this.gateway.generate({
+      key,
+      // For people who look at the proxy. Unique there, also when several installations of this service share it.
+      alias: `accounting-${id}-${digestOf(key).slice(0, 12)}`,
+      userId,
+      keyId: id,
+      settings: { models, maxBudgetUsd, rpmLimit, tpmLimit },
+      secondsLeft: expiresAt === null ? null : (Date.parse(expiresAt) - Date.now()) / 1000,
+    });
+  }
+
+  /** Ends a key that nobody has been shown. If that fails too, it stays as it is until the sweeper finds it. */
+  private async giveUp(userId: string, id: number, state: GatewayState): Promise<void> {
+    try {
+      const isOurs = (await this.database.row(GIVE_UP, [userId, id, state])) !== undefined;
+      if (isOurs && state !== 'ended') await this.follow(id);
+    } catch (error) {
+      this.logger.warn(`API key ${id} is left to the sweeper: ${(error as Error).message}`);
+    }
+  }
+
+  private async settle(key: ClaimedKey): Promise<Outcome> {
+    const isLive = key.gateway_state === 'live';
+    const outcome = isLive
+      ? await this.gateway.expireIn(key.key, key.seconds_left)
+      : await this.gateway.remove(key.key);
+    const { kind } = outcome;
+    if (kind === 'unreached' || kind === 'unknown' || kind === 'refused') {
+      const status = outcome.kind === 'refused' ? ` with status ${outcome.status}` : '';
+      this.logger.warn(`API key ${key.id} (${key.gateway_state}) is not settled: ${kind}${status}`);
+    } else if (isLive) {
+      if (kind === 'absent') this.logger.warn(`The gateway has no key for the live API key ${key.id}`);
+      await this.database.row(TOLD, [key.user_id, key.id, key.expires_at]);
+    } else if (kind === 'done' || key.gateway_state === 'ending' || !key.may_come_late) {
+      await this.database.row(ENDED, [key.user_id, key.id]);
+    }
+    return outcome;
+  }
+}
+
+function errorOf(outcome: Outcome): Error {
+  if (outcome.kind === 'unreached' || outcome.kind === 'unknown') return new GatewayUnavailable();
+  const isRequest = outcome.kind === 'refused' && REFUSES_REQUEST.includes(outcome.status);
+  return isRequest ? new GatewayRefused() : new GatewayFailed();
+}

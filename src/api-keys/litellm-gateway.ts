@@ -1,0 +1,123 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { GatewayNotConfigured } from './api-keys.errors.js';
+import type { GatewaySettings } from './entities/api-key.entity.js';
+
+/**
+ * What came of a call. `absent`: the proxy says that it has no such key. `refused`: it has done nothing and never will.
+ * `unreached`: it has done nothing, but may another time. `unknown`: it may have done it, or may do it yet.
+ */
+export type Outcome =
+  | { readonly kind: 'done' | 'absent' | 'unreached' | 'unknown' }
+  | { readonly kind: 'refused'; readonly status: number };
+
+/** Errors that come before a single byte of the request has gone out. */
+const NEVER_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
+
+/** A hundred years: the proxy adds the duration to its clock, and its calendar ends with the year 9999. */
+const MAXIMUM_DURATION_SECONDS = 3_155_760_000;
+
+/**
+ * The key management of a LiteLLM proxy: https://docs.litellm.ai/docs/proxy/virtual_keys. The proxy knows a key by its
+ * SHA-256 as we do, so everything but making and opening it goes by the digest. One attempt per call, within the time
+ * limit; no call throws, and nothing of the proxy's answers goes further than its outcome.
+ */
+@Injectable()
+export class LitellmGateway {
+  private readonly settings: AppConfig['litellm'];
+
+  constructor(@Inject(APP_CONFIG) config: AppConfig) {
+    this.settings = config.litellm;
+  }
+
+  get isConfigured(): boolean {
+    return this.settings !== undefined;
+  }
+
+  /** Makes a key of our choosing, blocked: should the answer get lost, there is nothing that works. */
+  async generate(request: {
+    key: string;
+    alias: string;
+    userId: string;
+    keyId: number;
+    settings: GatewaySettings;
+    secondsLeft: number | null;
+  }): Promise<Outcome> {
+    const { models, maxBudgetUsd, rpmLimit, tpmLimit } = request.settings;
+    const { outcome, body } = await this.post('/key/generate', {
+      key: request.key,
+      key_alias: request.alias,
+      user_id: request.userId,
+      blocked: true,
+      metadata: { accounting_key_id: request.keyId },
+      ...(models === null ? {} : { models }),
+      ...(maxBudgetUsd === null ? {} : { max_budget: Number(maxBudgetUsd) }),
+      ...(rpmLimit === null ? {} : { rpm_limit: rpmLimit }),
+      ...(tpmLimit === null ? {} : { tpm_limit: tpmLimit }),
+      ...(request.secondsLeft === null ? {} : { duration: durationOf(request.secondsLeft) }),
+    });
+    // Whoever answers without the key that was chosen has made none of it.
+    return outcome.kind === 'done' && body?.key !== request.key ? { kind: 'unknown' } : outcome;
+  }
+
+  /** By the key itself: some versions take no digest here (https://github.com/BerriAI/litellm/issues/13136). */
+  async unblock(key: string): Promise<Outcome> {
+    return (await this.post('/key/unblock', { key })).outcome;
+  }
+
+  /** Sets when the proxy itself stops the key; null: never. */
+  async expireIn(digest: string, secondsLeft: number | null): Promise<Outcome> {
+    const duration = secondsLeft === null ? '-1' : durationOf(secondsLeft);
+    return (await this.post('/key/update', { key: digest, duration })).outcome;
+  }
+
+  async remove(digest: string): Promise<Outcome> {
+    return (await this.post('/key/delete', { keys: [digest] })).outcome;
+  }
+
+  private async post(
+    path: string,
+    body: object,
+  ): Promise<{ outcome: Outcome; body?: Record<string, unknown> | undefined }> {
+    if (this.settings === undefined) throw new GatewayNotConfigured();
+    const { baseUrl, masterKey, timeoutMilliseconds } = this.settings;
+    try {
+      const response = await fetch(baseUrl + path, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${masterKey}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        // The master key goes to the configured address and to no other.
+        redirect: 'manual',
+        signal: AbortSignal.timeout(timeoutMilliseconds),
+      });
+      const answer = parseObject(await response.text());
+      return { outcome: outcomeOf(response.status, answer), body: answer };
+    } catch (error) {
+      const { code } = ((error as Error).cause ?? {}) as { code?: string };
+      return { outcome: { kind: code !== undefined && NEVER_SENT.includes(code) ? 'unreached' : 'unknown' } };
+    }
+  }
+}
+
+function outcomeOf(status: number, answer: Record<string, unknown> | undefined): Outcome {
+  if (status >= 200 && status < 300) return { kind: 'done' };
+  if (status === 429) return { kind: 'unreached' };
+  if (status >= 500 || status === 408) return { kind: 'unknown' };
+  // A 404 counts in the proxy's own words only: one from whatever else may be at that address says nothing of keys.
+  if (status === 404 && typeof answer?.error === 'object') return { kind: 'absent' };
+  return { kind: 'refused', status };
+}
+
+function durationOf(seconds: number): string {
+  return `${Math.min(Math.max(Math.ceil(seconds), 1), MAXIMUM_DURATION_SECONDS)}s`;
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

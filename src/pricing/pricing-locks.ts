@@ -1,0 +1,26 @@
+import type { EntityManager } from 'typeorm';
+
+/**
+ * Changes to one model's rules come one after the other, so that each sees what the one before did. The table first, as
+ * the first change would lock it anyhow: who had to wait for an import reads the clock after it.
+ */
+export async function lockModel(manager: EntityManager, modelId: string): Promise<void> {
+  await manager.query('LOCK TABLE pricing_rules IN ROW EXCLUSIVE MODE');
+  await manager.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`pricing:${modelId}`]);
+}
+
+/**
+ * Nobody changes any rule until this transaction ends; reading goes on. It takes no lock of a model, so it and a change of
+ * one model never wait for each other in a circle.
+ */
+export async function lockAllModels(manager: EntityManager): Promise<void> {
+  await manager.query('LOCK TABLE pricing_rules IN SHARE ROW EXCLUSIVE MODE');
+}
+
+/** The database's time at this moment, in whole milliseconds so that answers tell it exactly. */
+export async function databaseTime(manager: EntityManager): Promise<Date> {
+  const rows = await manager.query<{ now: Date }[]>(
+    `SELECT date_trunc('milliseconds', clock_timestamp()) AS now`,
+  );
+  return (rows[0] as { now: Date }).now;
+}
