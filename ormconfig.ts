@@ -7,6 +7,7 @@ import { loadConfig } from './src/config/env.js';
 import { CreditAllocation } from './src/credits/entities/credit-allocation.entity.js';
 import { CreditBalance } from './src/credits/entities/credit-balance.entity.js';
 import { LedgerEntry } from './src/credits/entities/ledger-entry.entity.js';
+import { UsageQuarantine } from './src/integrations/entities/usage-quarantine.entity.js';
 import { PricingRule } from './src/pricing/entities/pricing-rule.entity.js';
 import { StreamingSession } from './src/streaming-sessions/entities/streaming-session.entity.js';
 import { UsageRecord } from './src/usage/entities/usage-record.entity.js';
@@ -33,6 +34,7 @@ export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptio
       PricingRule,
       StreamingSession,
       UsageRecord,
+      UsageQuarantine,
     ],
     migrations,
     synchronize: false,

@@ -11,6 +11,7 @@ const MAY_IMPORT = {
   'api-keys': ['accounts'],
   usage: ['accounts', 'credits', 'pricing'],
   'streaming-sessions': ['accounts', 'credits', 'pricing', 'usage'],
+  integrations: ['accounts', 'api-keys', 'credits', 'pricing', 'usage'],
 };
 const mayNotImport = (module) =>
   Object.keys(MAY_IMPORT).filter((other) => other !== module && !MAY_IMPORT[module].includes(other));

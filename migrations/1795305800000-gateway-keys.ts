@@ -10,7 +10,9 @@ export class GatewayKeys1795305800000 implements MigrationInterface {
 
   /** Refuses: nobody would know any more which keys the gateway still has to be told of. */
   down(): Promise<void> {
-    return Promise.reject(new Error('Gateway keys cannot be reverted: their state at the gateway would be lost.'));
+    return Promise.reject(
+      new Error('Gateway keys cannot be reverted: their state at the gateway would be lost.'),
+    );
   }
 }
 

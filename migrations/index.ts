@@ -1,6 +1,14 @@
 import { CoreSchema1795219200000 } from './1795219200000-core-schema.js';
 import { KeysAndCharges1795305600000 } from './1795305600000-keys-and-charges.js';
+import { Corrections1795392000000 } from './1795392000000-corrections.js';
+import { UsageQuarantine1795305700000 } from './1795305700000-usage-quarantine.js';
 import { GatewayKeys1795305800000 } from './1795305800000-gateway-keys.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
-export const migrations = [CoreSchema1795219200000, KeysAndCharges1795305600000, GatewayKeys1795305800000];
+export const migrations = [
+  CoreSchema1795219200000,
+  KeysAndCharges1795305600000,
+  UsageQuarantine1795305700000,
+  GatewayKeys1795305800000,
+  Corrections1795392000000,
+];

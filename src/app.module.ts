@@ -13,6 +13,7 @@ import { ConfigModule } from './config/config.module.js';
 import type { AppConfig } from './config/env.js';
 import { CreditsModule } from './credits/credits.module.js';
 import { HealthModule } from './health/health.module.js';
+import { IntegrationsModule } from './integrations/integrations.module.js';
 import { PricingModule } from './pricing/pricing.module.js';
 import { StreamingSessionsModule } from './streaming-sessions/streaming-sessions.module.js';
 import { UsageModule } from './usage/usage.module.js';
@@ -40,6 +41,7 @@ export class AppModule {
         StreamingSessionsModule,
         PricingModule,
         ApiKeysModule,
+        IntegrationsModule,
         HealthModule,
       ],
       providers: [

@@ -14,6 +14,9 @@ import { createDocument, setUpSwagger } from './common/http/swagger.js';
 import { type AppConfig, loadConfig } from './config/env.js';
 
 const BODY_LIMIT = '100kb';
+/** Operations that read their bodies themselves, and that take newline-delimited JSON too. */
+const OWN_BODY = /^\/api\/(pricing\/import|integrations\/litellm\/logs)\/?$/i;
+const TAKES_LINES = /^\/api\/integrations\/litellm\/logs\/?$/i;
 
 /** Builds the whole application, for `main` and for the tests alike; it does not listen yet. */
 export async function createApp(
@@ -74,6 +77,7 @@ function requireJson(request: Request, _response: Response, next: NextFunction):
   const hasBody =
     request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
   if (!hasBody || request.is('json')) return next();
+  if (TAKES_LINES.test(request.path) && request.is('application/x-ndjson')) return next();
   next(
     new ServiceError(415, 'request.unsupported_media_type', 'The body must be sent as application/json', {
       errors: [{ field: 'Content-Type', message: 'must be application/json' }],
@@ -85,7 +89,7 @@ function requireJson(request: Request, _response: Response, next: NextFunction):
 function parseJsonBodies() {
   const parse = json({ limit: BODY_LIMIT });
   return (request: Request, response: Response, next: NextFunction): void =>
-    /^\/api\/pricing\/import\/?$/i.test(request.path) ? next() : parse(request, response, next);
+    OWN_BODY.test(request.path) ? next() : parse(request, response, next);
 }
 
 /** A client that sends slowly, or nothing, cannot keep a connection for ever. */

@@ -42,6 +42,7 @@ const OPERATIONS = [
   'credit_revoke',
   'credit_expire',
   'credit_quote',
+  'credit_repair',
   'session_hold',
   'session_progress',
   'session_settle',
@@ -117,6 +118,12 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
     `GRANT INSERT, UPDATE (name, permissions, expires_at, last_used, is_active, revoked_at, credit_limit,
                            gateway_state, gateway_due_at, gateway_attempts)
         ON api_keys TO ${role}`,
+  );
+  await runner.query(
+    `GRANT SELECT,
+           INSERT (source, fingerprint, claimed_user, reason, detail, event),
+           UPDATE (attempted_at, resolved_at, usage_user_id, usage_id)
+        ON usage_quarantine TO ${role}`,
   );
   await grantOperations(runner, role);
 }

@@ -1,5 +1,6 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query } from '@nestjs/common';
 import {
+  ApiBody,
   ApiCreatedResponse,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -21,6 +22,30 @@ import {
 } from './dto/api-keys.requests.js';
 import { ApiKeyDto, ApiKeyPageDto, CreatedApiKeyDto, VerificationDto } from './dto/api-keys.responses.js';
 
+const CREATE_EXAMPLES = {
+  plain: {
+    summary: 'A key for this service',
+    value: {
+      name: 'nightly report',
+      permissions: ['credits:read'],
+      expiresAt: '2030-01-01T00:00:00Z',
+      creditLimit: 500,
+    },
+  },
+  litellm: {
+    summary: 'A key for the LiteLLM proxy as well',
+    value: {
+      name: 'notebook',
+      permissions: ['credits:read'],
+      gateway: 'litellm',
+      models: ['gpt-4o-mini'],
+      maxBudgetUsd: '25.5',
+      rpmLimit: 60,
+      tpmLimit: 100000,
+    },
+  },
+};
+
 @ApiTags('API keys')
 @Controller('api-keys')
 export class ApiKeysController {
@@ -32,11 +57,14 @@ export class ApiKeysController {
   @Post()
   @ApiOperation({
     summary: 'Make a key',
-    description: 'The key itself is in this answer and nowhere afterwards: only its SHA-256 is kept.',
+    description:
+      'The key itself is in this answer and nowhere afterwards: only its SHA-256 is kept. With `gateway: "litellm"` it ' +
+      'is made in the LiteLLM proxy too; when that fails, it works on neither side.',
     operationId: 'createApiKey',
   })
+  @ApiBody({ type: CreateApiKeyDto, examples: CREATE_EXAMPLES })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
-  @ApiProblems(409)
+  @ApiProblems(409, 422, 502)
   @OwnerAccess()
   create(@CurrentCaller() caller: Caller, @Body() body: CreateApiKeyDto): Promise<CreatedApiKeyDto> {
     return this.keys.create(caller, body);
@@ -96,7 +124,7 @@ export class ApiKeysController {
     operationId: 'rotateApiKey',
   })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
-  @ApiProblems(404, 409)
+  @ApiProblems(404, 409, 422, 502)
   @OwnerAccess()
   rotate(
     @CurrentCaller() caller: Caller,

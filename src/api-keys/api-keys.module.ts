@@ -12,6 +12,12 @@ import { LitellmGateway } from './litellm-gateway.js';
 @Module({
   imports: [TypeOrmModule.forFeature([ApiKey]), AccountsModule],
   controllers: [ApiKeysController],
-  providers: [ApiKeysService, ApiKeysVerificationService, GatewayKeysService, GatewayKeysSweeper, LitellmGateway],
+  providers: [
+    ApiKeysService,
+    ApiKeysVerificationService,
+    GatewayKeysService,
+    GatewayKeysSweeper,
+    LitellmGateway,
+  ],
 })
 export class ApiKeysModule {}

@@ -15,13 +15,11 @@ import {
   type KeyBudget,
 } from './dto/api-keys.responses.js';
 import { ApiKey, type GatewaySettings } from './entities/api-key.entity.js';
-import { CREATION_SECONDS, GatewayKeysService } from './gateway-keys.service.js';
+import { DUE_NOW, GatewayKeysService, PENDING, REVOKED } from './gateway-keys.service.js';
 
 const MAXIMUM_ACTIVE_KEYS = 1000;
 const COUNTS = 'is_active AND (expires_at IS NULL OR expires_at > clock_timestamp())';
 const IS_LIVE = `${COUNTS} AND coalesce(gateway_state, 'live') = 'live'`;
-/** The gateway, where the key has one, is to be told of a change. */
-const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END`;
 
 /** Users' keys for their programs. Rules in README.md beside this file. */
 @Injectable()
@@ -133,10 +131,7 @@ export class ApiKeysService {
       .set({
         isActive: false,
         revokedAt: () => 'coalesce(revoked_at, clock_timestamp())',
-        gatewayState: () => `CASE gateway_state WHEN 'pending' THEN 'failed' WHEN 'opening' THEN 'ending'
-                                                WHEN 'live' THEN 'ending' ELSE gateway_state END`,
-        gatewayDueAt: () => DUE_NOW,
-        gatewayAttempts: 0,
+        ...REVOKED,
       })
       .where('id = :id', { id })
       .returning('gateway');
@@ -160,14 +155,9 @@ interface NewKey {
 
 async function insertKey(manager: EntityManager, fields: NewKey): Promise<CreatedApiKeyDto> {
   const key = fields.gateway === null ? generateApiKey() : generateApiKey(GATEWAY_KEY_PREFIX);
-  // A key that is to work at the gateway works nowhere until the gateway has it.
-  const pending = {
-    gatewayState: 'pending' as const,
-    gatewayDueAt: () => `clock_timestamp() + make_interval(secs => ${CREATION_SECONDS})`,
-  };
   const { identifiers } = await manager.insert(ApiKey, {
     ...fields,
-    ...(fields.gateway === null ? {} : pending),
+    ...(fields.gateway === null ? {} : PENDING),
     key: digestOf(key),
     keyHint: hintOf(key),
   });
@@ -208,7 +198,11 @@ async function findLive(manager: EntityManager, userId: string, id: number): Pro
 }
 
 /** The key stops after so many seconds, or by its own expiry if that is sooner. */
-async function endAfter(manager: EntityManager, { userId, id }: ApiKey, overlapSeconds: number): Promise<void> {
+async function endAfter(
+  manager: EntityManager,
+  { userId, id }: ApiKey,
+  overlapSeconds: number,
+): Promise<void> {
   await manager
     .createQueryBuilder()
     .update(ApiKey)

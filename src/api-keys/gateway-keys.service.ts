@@ -14,7 +14,7 @@ import type { GatewayState } from './entities/api-key.entity.js';
 import { LitellmGateway, type Outcome } from './litellm-gateway.js';
 
 /** How long a creation may take before the sweeper gives it up: far longer than its calls can. */
-export const CREATION_SECONDS = 120;
+const CREATION_SECONDS = 120;
 /** How long after its creation a key may still appear at the gateway, from a request that nobody waits for any more. */
 const LATE_SECONDS = 300;
 /** The most keys that one pass looks at. */
@@ -22,6 +22,21 @@ const MAXIMUM_PER_PASS = 100;
 
 /** Statuses by which the proxy refuses what was asked; with others it refuses us. */
 const REFUSES_REQUEST = [400, 403, 422];
+
+/** To be set when a key's expiry changes: the gateway, where the key has one, is to be told. */
+export const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END`;
+/** Of a new key that is to work at the gateway: it works nowhere until the gateway has it. */
+export const PENDING = {
+  gatewayState: 'pending' as const,
+  gatewayDueAt: () => `clock_timestamp() + make_interval(secs => ${CREATION_SECONDS})`,
+};
+/** To be set with the revocation of any key, in the same statement. */
+export const REVOKED = {
+  gatewayState: () => `CASE gateway_state WHEN 'pending' THEN 'failed' WHEN 'opening' THEN 'ending'
+                                          WHEN 'live' THEN 'ending' ELSE gateway_state END`,
+  gatewayDueAt: () => DUE_NOW,
+  gatewayAttempts: 0,
+};
 
 const OPENING = {
   name: 'gateway_key_opening',
@@ -34,9 +49,15 @@ const LIVE = `UPDATE api_keys SET gateway_state = 'live', gateway_due_at = expir
 const GIVE_UP = {
   name: 'gateway_key_give_up',
   text: `UPDATE api_keys
-            SET gateway_state = $3, gateway_due_at = CASE WHEN $3 <> 'ended' THEN clock_timestamp() END,
+            SET gateway_state = $3::text, gateway_due_at = CASE WHEN $3::text <> 'ended' THEN clock_timestamp() END,
                 is_active = FALSE, revoked_at = clock_timestamp()
           WHERE user_id = $1 AND id = $2 AND gateway_state IN ('pending', 'opening', 'live') RETURNING id`,
+};
+/** It was given up by somebody else, as far as that knew before it was there. */
+const THERE_AFTER_ALL = {
+  name: 'gateway_key_there_after_all',
+  text: `UPDATE api_keys SET gateway_state = 'ending', gateway_due_at = clock_timestamp()
+          WHERE user_id = $1 AND id = $2 AND gateway_state IN ('failed', 'ended')`,
 };
 const ENDED = {
   name: 'gateway_key_ended',
@@ -134,6 +155,7 @@ export class GatewayKeysService {
       throw errorOf(made);
     }
     if ((await this.database.row(OPENING, [userId, id])) === undefined) {
+      await this.database.row(THERE_AFTER_ALL, [userId, id]);
       await this.follow(id);
       throw new ApiKeyEnded();
     }

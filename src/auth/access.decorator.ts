@@ -8,9 +8,9 @@ export const ACCESS = 'access';
 export interface Access {
   /**
    * `public`: anyone. `caller`: any authenticated caller. `self`: a user on their own account, or a trusted service
-   * that names the user. `supervisor`, `admin`: that role or a higher one.
+   * that names the user. `supervisor`, `admin`: that role or a higher one. `service`: trusted services only.
    */
-  readonly kind: 'public' | 'caller' | 'self' | 'supervisor' | 'admin';
+  readonly kind: 'public' | 'caller' | 'self' | 'supervisor' | 'admin' | 'service';
   /** What an API key needs for it; without one, no API key may. */
   readonly permission?: Permission;
   /** Only by an access token of the user's own: neither an API key nor a service alone. */
@@ -71,6 +71,14 @@ export const RoleAccess = (role: 'supervisor' | 'admin', { orService = false } =
     SetMetadata(ACCESS, { kind: role, orService } satisfies Access),
     ApiBearerAuth(),
     ...(orService ? [ApiSecurity('internal')] : []),
+    ApiProblems(401, 403, 429, 503),
+  );
+
+/** Trusted services only. */
+export const ServiceAccess = () =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: 'service' } satisfies Access),
+    ApiSecurity('internal'),
     ApiProblems(401, 403, 429, 503),
   );
 

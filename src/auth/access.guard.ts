@@ -39,7 +39,9 @@ export class AccessGuard implements CanActivate {
     }
     if (access.tokenOnly && caller.kind !== 'user') throw new UserTokenRequired();
     requirePermission(caller, access);
-    if (access.metering && this.config.meteringCallers === 'service' && !caller.isTrustedService) {
+    const isForServices =
+      access.kind === 'service' || (access.metering && this.config.meteringCallers === 'service');
+    if (isForServices && !caller.isTrustedService) {
       throw new ServiceCallerRequired();
     }
     if (access.kind === 'self') request.user = onWhoseAccount(request, caller);

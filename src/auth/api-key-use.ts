@@ -9,7 +9,8 @@ const WRITE_LAST_USED = {
   name: 'api_keys_last_used',
   text: `UPDATE api_keys k SET last_used = u.used_at
            FROM unnest($1::varchar[], $2::bigint[], $3::timestamptz[]) AS u (user_id, id, used_at)
-          WHERE k.user_id = u.user_id AND k.id = u.id AND (k.last_used IS NULL OR k.last_used < u.used_at)`,
+          WHERE k.user_id = u.user_id AND k.id = u.id
+            AND (k.last_used IS NULL OR k.last_used <= u.used_at - interval '1 minute')`,
 };
 
 interface Use {
@@ -19,8 +20,8 @@ interface Use {
 }
 
 /**
- * When keys were last used: kept here and written once a minute in batches, never while a request waits. Keys used since
- * then lose at most a minute of it when the process is killed.
+ * When keys were last used: kept here and written once a minute in batches, never while a request waits, and at most
+ * once a minute for each key, however many instances see it. A process that is killed loses a minute of it.
  */
 @Injectable()
 export class ApiKeyUse implements OnApplicationBootstrap, OnModuleDestroy {

@@ -83,10 +83,10 @@ export class RoleRequired extends ServiceError {
   }
 }
 
-/** 403: only the chat service may meter (`METERING_CALLERS=service`). */
+/** 403: only trusted services may call this; `METERING_CALLERS=service` makes metering so. */
 export class ServiceCallerRequired extends ServiceError {
   constructor() {
-    super(403, 'auth.service_required', 'Internal API key required for metering calls');
+    super(403, 'auth.service_required', 'Internal API key required');
   }
 }
 

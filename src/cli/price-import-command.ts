@@ -79,7 +79,7 @@ async function readPriceFile(file: string, output: Output): Promise<Buffer> {
   });
   let map: unknown;
   try {
-    map = JSON.parse(body.toString('utf8'));
+    map = JSON.parse(body.toString('utf8').replace(/^\ufeff/, ''));
   } catch (error) {
     throw new Error(`${file} is not JSON: ${(error as Error).message}`);
   }
@@ -103,11 +103,15 @@ function importAddress(url: string, query: Record<string, string | undefined>): 
 
 /** An admin's token by the service's own secret, on a machine that has it. */
 function ownToken(): string {
-  const config = loadConfig();
-  if (config.environment === 'production' || config.jwt.accessSecret === undefined) {
-    throw new Error('Give an admin’s access token: --token or ACCOUNTING_TOKEN.');
+  try {
+    const config = loadConfig();
+    if (config.environment === 'production') throw new Error('in production no token is made here');
+    return developmentToken(config.jwt, { sub: 'pricing-import', role: 'admin' }, 1);
+  } catch (error) {
+    throw new Error(
+      `Give an admin’s access token by --token or ACCOUNTING_TOKEN; none can be made here: ${(error as Error).message}`,
+    );
   }
-  return developmentToken(config.jwt, { sub: 'pricing-import', role: 'admin' }, 1);
 }
 
 async function send(address: URL, token: string, body: Buffer): Promise<ImportAnswer> {
@@ -127,7 +131,7 @@ async function send(address: URL, token: string, body: Buffer): Promise<ImportAn
 
 function detailOf(text: string): string {
   try {
-    return String((JSON.parse(text) as { detail?: unknown }).detail ?? text);
+    return (JSON.parse(text) as { detail?: string }).detail ?? text.slice(0, 200);
   } catch {
     return text.slice(0, 200);
   }

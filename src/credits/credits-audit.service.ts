@@ -1,75 +1,90 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
+import { AUDIT_CHECKS } from './credits-audit.checks.js';
 import type { AuditDifferenceDto, AuditDto } from './dto/credits.responses.js';
 
-const USERS_PER_BATCH = 500;
+const USERS_PER_BATCH = 200;
 const MAXIMUM_DIFFERENCES = 1000;
 
-/**
- * Law 6 for one batch of users, in one statement and so in one snapshot: nothing that moves meanwhile looks like a
- * difference. Lots that have expired and are not yet written off still count in the cache, the lots and the ledger.
- */
+/** Every check over one batch of users, in one statement and so in one snapshot. */
 const AUDIT_BATCH = {
   name: 'credit_audit_batch',
   text: `
 WITH users AS (
-  SELECT user_id, available, held FROM credit_balances WHERE user_id > $1 ORDER BY user_id LIMIT ${USERS_PER_BATCH}
-), lots AS (
-  SELECT l.user_id, l.id, l.remaining_credits FROM credit_allocations l JOIN users u ON l.user_id = u.user_id
-), entries AS (
-  SELECT e.user_id, e.allocation_id, sum(e.credits) AS credits
-    FROM credit_ledger e JOIN users u ON e.user_id = u.user_id GROUP BY 1, 2
-), sessions AS (
-  SELECT s.user_id, s.allocated_credits, (SELECT coalesce(sum(c), 0) FROM unnest(s.held_credits) c) AS by_lot
-    FROM streaming_sessions s JOIN users u ON s.user_id = u.user_id WHERE s.status = 'active'
+  SELECT user_id, available, held FROM credit_balances WHERE user_id > $1 AND ($3::varchar IS NULL OR user_id = $3)
+   ORDER BY user_id LIMIT ${USERS_PER_BATCH}
 ), differences AS (
-  SELECT user_id, 'available = lots' AS "check", NULL::bigint AS allocation_id, available AS actual,
-         coalesce((SELECT sum(remaining_credits) FROM lots l WHERE l.user_id = u.user_id), 0) AS expected FROM users u
-  UNION ALL
-  SELECT user_id, 'available = ledger', NULL, available,
-         coalesce((SELECT sum(credits) FROM entries e WHERE e.user_id = u.user_id), 0) FROM users u
-  UNION ALL
-  SELECT user_id, 'available = last balanceAfter', NULL, available,
-         coalesce((SELECT balance_after FROM credit_ledger e WHERE e.user_id = u.user_id ORDER BY id DESC LIMIT 1), 0)
-    FROM users u
-  UNION ALL
-  SELECT user_id, 'held = active sessions', NULL, held,
-         coalesce((SELECT sum(allocated_credits) FROM sessions s WHERE s.user_id = u.user_id), 0) FROM users u
-  UNION ALL
-  SELECT user_id, 'held = active sessions by lot', NULL, held,
-         coalesce((SELECT sum(by_lot) FROM sessions s WHERE s.user_id = u.user_id), 0) FROM users u
-  UNION ALL
-  SELECT l.user_id, 'lot = ledger', l.id, l.remaining_credits, coalesce(e.credits, 0)
-    FROM lots l LEFT JOIN entries e ON e.user_id = l.user_id AND e.allocation_id = l.id
+  ${AUDIT_CHECKS.map(
+    ({ query }, index) =>
+      `SELECT ${index} AS check_index, d.* FROM (${query}) d WHERE d.expected IS DISTINCT FROM d.actual`,
+  ).join('\n  UNION ALL\n  ')}
 )
 SELECT (SELECT count(*) FROM users) AS users, (SELECT max(user_id) FROM users) AS last,
-       coalesce((SELECT jsonb_agg(jsonb_build_object('userId', user_id, 'check', "check", 'allocationId',
-                 allocation_id, 'expected', expected, 'actual', actual) ORDER BY user_id, "check", allocation_id)
-          FROM differences WHERE expected <> actual), '[]') AS differences`,
+       (SELECT count(*) FROM differences) AS found,
+       coalesce((SELECT jsonb_agg(to_jsonb(f)) FROM (
+         SELECT * FROM differences ORDER BY user_id, check_index, allocation_id, session_id, usage_id, entry_id
+          LIMIT $2) f), '[]') AS differences`,
 };
 
-/** Proves that cache, lots, ledger and holds of every user agree. */
+interface Difference {
+  user_id: string;
+  check_index: number;
+  allocation_id: number | null;
+  usage_id: number | null;
+  entry_id: number | null;
+  api_key_id: number | null;
+  session_id: string | null;
+  expected: number | null;
+  actual: number;
+}
+
+/** Proves that balances, lots, ledger, holds, usage and key limits of every user agree. */
 @Injectable()
 export class CreditsAuditService {
   constructor(private readonly database: Database) {}
 
-  /** Reads all users in batches, so memory stays bounded however many there are. */
-  async audit(): Promise<AuditDto> {
+  /**
+   * Reads all users in batches, so memory stays bounded however many there are and however much they have.
+   *
+   * @param userId this user only
+   * @param onProgress is told how many users have been checked
+   */
+  async audit(userId: string | null = null, onProgress?: (usersChecked: number) => void): Promise<AuditDto> {
     const differences: AuditDifferenceDto[] = [];
     let usersChecked = 0;
+    let differencesFound = 0;
     let last = '';
     for (;;) {
-      const batch = await this.database.row<{
+      const [batch] = await this.database.report<{
         users: string;
-        last: string;
-        differences: AuditDifferenceDto[];
-      }>(AUDIT_BATCH, [last]);
+        last: string | null;
+        found: string;
+        differences: Difference[];
+      }>(AUDIT_BATCH, [last, MAXIMUM_DIFFERENCES - differences.length, userId]);
       if (batch === undefined || batch.last === null) break;
       usersChecked += toSafeInteger(batch.users);
-      differences.push(...batch.differences.slice(0, MAXIMUM_DIFFERENCES - differences.length));
+      differencesFound += toSafeInteger(batch.found);
+      differences.push(...batch.differences.map(explained));
       last = batch.last;
+      onProgress?.(usersChecked);
     }
-    return { ok: differences.length === 0, usersChecked, differences };
+    return { ok: differencesFound === 0, usersChecked, differencesFound, differences };
   }
+}
+
+function explained(difference: Difference): AuditDifferenceDto {
+  const { name = '', explanation = '' } = AUDIT_CHECKS[difference.check_index] ?? {};
+  return {
+    userId: difference.user_id,
+    check: name,
+    explanation,
+    allocationId: difference.allocation_id,
+    sessionId: difference.session_id,
+    usageId: difference.usage_id,
+    ledgerEntryId: difference.entry_id,
+    apiKeyId: difference.api_key_id,
+    expected: difference.expected,
+    actual: difference.actual,
+  };
 }

@@ -113,3 +113,10 @@ export interface TokenCounts {
   output?: number | undefined;
   cachedInput?: number | undefined;
 }
+
+export interface RepairAnswer {
+  availableBefore: number;
+  available: number;
+  heldBefore: number;
+  held: number;
+}

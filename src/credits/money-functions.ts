@@ -6,6 +6,7 @@ import type {
   ChargeAnswer,
   DeductionAnswer,
   ProgressAnswer,
+  RepairAnswer,
   Quote,
   ReviewAction,
   SessionStartedAnswer,
@@ -38,6 +39,7 @@ const TIME_OUT = operation('session_timeout', 3);
 const RECORD = operation('usage_record', 10);
 const CHARGE = operation('usage_charge', 20);
 const REVIEW = operation('usage_review', 5);
+const REPAIR = operation('credit_repair', 2);
 const FORGET_KEYS = operation('forget_idempotency_keys', 1);
 
 /**
@@ -276,6 +278,11 @@ export class MoneyFunctions {
     return this.call<
       Ok<UsageAnswer> | Shortage | Refused<'usage_not_found' | 'not_in_review' | 'already_reviewed'>
     >(REVIEW, [userId, usageId, action, credits, actor]);
+  }
+
+  /** Sets a user's cache to what lots and sessions say, and writes down what was wrong. */
+  repair(userId: string, actor: string) {
+    return this.call<Ok<RepairAnswer> | Refused<'user_not_found'>>(REPAIR, [userId, actor]);
   }
 
   /** Deletes up to `limit` idempotency keys that are past their 24 hours; answers how many. */

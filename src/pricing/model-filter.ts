@@ -14,7 +14,8 @@ export function modelFilter(models: string | undefined): ModelFilter {
 }
 
 /** Why a text names no models, or undefined when it does. */
-export function modelsProblem(models: string): string | undefined {
+export function modelsProblem(models: unknown): string | undefined {
+  if (typeof models !== 'string') return 'must be a string';
   return models.split(',').some((pattern) => pattern.trim() === '')
     ? 'must be patterns between commas, for example gpt-*,claude-?-opus*'
     : undefined;

@@ -80,7 +80,7 @@ export class PricingController {
     operationId: 'importPricing',
   })
   @ApiBody({ schema: PRICE_MAP_SCHEMA })
-  @ApiOkResponse({ type: PriceImportDto })
+  @ApiOkResponse({ type: PriceImportDto, description: 'What was done, or with `dryRun` would be' })
   @RoleAccess('admin')
   import(
     @CurrentCaller() caller: Caller,

@@ -73,6 +73,7 @@ describe("the service's role", () => {
       'credit_deduct',
       'credit_expire',
       'credit_quote',
+      'credit_repair',
       'credit_revoke',
       'forget_idempotency_keys',
       'session_hold',

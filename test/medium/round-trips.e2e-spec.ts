@@ -70,6 +70,27 @@ describe('round trips to the database for a known user (law 7)', () => {
           { 'idempotency-key': 'k' },
         ),
     ],
+    [
+      'charge with an idempotency key',
+      'usage_charge',
+      () =>
+        user.post(
+          '/api/usage/charge',
+          { requestId: 'r', modelId: SONNET, tokens: 10, metadata: { a: 1 } },
+          { 'idempotency-key': 'c' },
+        ),
+    ],
+    [
+      'charge, repeated',
+      'usage_charge',
+      () =>
+        user.post('/api/usage/charge', { requestId: 'r', modelId: SONNET, tokens: 10, metadata: { a: 1 } }),
+    ],
+    [
+      'verify',
+      'api_key_verify',
+      () => service.internal().post('/api/api-keys/verify', { key: 'ak_unknown', permission: 'usage:write' }),
+    ],
     ['balance', 'credit_balance', () => user.get('/api/credits/balance')],
     ['check', 'credit_available', () => user.post('/api/credits/check', { requiredCredits: 1 })],
     ['calculate', 'credit_quote', () => user.post('/api/credits/calculate', { modelId: SONNET, tokens: 1 })],
@@ -85,6 +106,17 @@ describe('round trips to the database for a known user (law 7)', () => {
     expect(proxy.taken()).toEqual(['account_upsert', 'credit_balance']);
     await fresh.get('/api/credits/balance');
     expect(proxy.taken()).toEqual(['credit_balance']);
+  });
+
+  it('an API key makes one more: it is asked for at each request, so that a revoked one fails on the next', async () => {
+    const permissions = ['credits:read', 'sessions:write'];
+    const { key } = (await user.post<{ key: string }>('/api/api-keys', { name: 'k', permissions })).body;
+    proxy.taken();
+    const client = service.withHeaders({ 'x-api-key': key });
+    await client.post(`${SESSIONS}/initialize`, start('by-key'));
+    expect(proxy.taken()).toEqual(['api_key_live', 'session_hold']);
+    await service.withHeaders({ 'x-api-key': 'no key at all' }).get('/api/credits/balance');
+    expect(proxy.taken()).toEqual([]);
   });
 
   it('a request that is refused before it needs the database makes none', async () => {

@@ -46,7 +46,7 @@ export class ApiKeyDto {
   creditsUsed: number;
   @ApiProperty({
     type: 'string',
-    enum: GATEWAYS,
+    enum: [...GATEWAYS, null],
     nullable: true,
     description: 'Where else it works: `litellm`; null: here only',
     example: null,
@@ -54,7 +54,7 @@ export class ApiKeyDto {
   gateway: Gateway | null;
   @ApiProperty({
     type: 'string',
-    enum: SHOWN_GATEWAY_STATES,
+    enum: [...SHOWN_GATEWAY_STATES, null],
     nullable: true,
     description:
       'How it stands at the gateway. `pending`: being made; `live`: works; `ending`: ended here, the gateway is still ' +

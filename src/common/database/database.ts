@@ -12,6 +12,9 @@ export interface Statement {
 /** A lost race (40001, 40P01) is rolled back whole and tried again, at most this often (law 7). */
 const MAXIMUM_ATTEMPTS = 4;
 
+/** An hour. */
+const REPORT_MILLISECONDS = 3_600_000;
+
 /** Runs single statements on the pool of the service's only DataSource: one round trip each. */
 @Injectable()
 export class Database {
@@ -30,6 +33,30 @@ export class Database {
       } catch (error) {
         if (attempt >= MAXIMUM_ATTEMPTS || !isLostRace(error)) throw error;
       }
+    }
+  }
+
+  /**
+   * A report over everything: one statement in a read-only transaction, without the time limit of ordinary requests.
+   */
+  async report<Row extends object>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
+    const client = await this.pool.connect();
+    try {
+      await client.query('BEGIN READ ONLY');
+      await client.query('SET LOCAL statement_timeout = 0');
+      const { rows } = await client.query<Row & Record<string, unknown>>({
+        text: statement.text,
+        values,
+        // The client's own limit; the type of the library does not know that a query may have one.
+        ...{ query_timeout: REPORT_MILLISECONDS },
+      });
+      await client.query('COMMIT');
+      client.release();
+      return rows;
+    } catch (error) {
+      // Whatever state it is in: the pool makes a new one.
+      client.release(true);
+      throw error;
     }
   }
 

@@ -2,7 +2,7 @@ import type { OpenAPIObject } from '@nestjs/swagger';
 
 type Schemas = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>;
 type Schema = Schemas[string];
-type Content = Record<string, { schema?: Schema; example?: unknown }>;
+type Content = Record<string, { schema?: Schema; example?: unknown; examples?: object }>;
 
 /** Gives every body of the document that has no example one, put together from its fields' examples. */
 export function addExamples(document: OpenAPIObject): void {
@@ -18,7 +18,9 @@ export function addExamples(document: OpenAPIObject): void {
 
 function addToContent(content: Content | undefined, schemas: Schemas): void {
   for (const media of Object.values(content ?? {})) {
-    if (media.schema !== undefined) media.example ??= exampleOf(media.schema, schemas);
+    // A body has one example or several of its own, never both.
+    if (media.schema !== undefined && media.examples === undefined)
+      media.example ??= exampleOf(media.schema, schemas);
   }
 }
 

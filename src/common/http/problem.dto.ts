@@ -138,6 +138,12 @@ const EXAMPLES: Record<number, Example> = {
     detail: 'Internal server error',
     description: 'A fault of the service; the log has it under `requestId`',
   },
+  502: {
+    title: 'Bad Gateway',
+    code: 'gateway.failed',
+    detail: 'The gateway does not accept requests of this service',
+    description: 'The gateway could not be used; nothing was made',
+  },
   503: {
     title: 'Service Unavailable',
     code: 'service.unavailable',

@@ -12,6 +12,7 @@ const TAGS: Record<string, string> = {
   Usage: 'What was used, and statistics over it.',
   'API keys': 'Keys of users for their programs, with permissions, expiry and a limit of their own.',
   Pricing: 'What a model costs, and from when.',
+  Integrations: 'What gateways tell of finished calls.',
   Health: 'For load balancers and people.',
 };
 

@@ -194,7 +194,9 @@ export function BooleanField(options: FieldOptions & { default?: boolean }) {
 export function BooleanQuery(options: FieldOptions & { default: boolean }) {
   return applyDecorators(
     BooleanField({ ...options, required: false }),
-    Transform(({ value }: { value: unknown }) => (value === 'true' ? true : value === 'false' ? false : value)),
+    Transform(({ value }: { value: unknown }) =>
+      value === 'true' ? true : value === 'false' ? false : value,
+    ),
   );
 }
 

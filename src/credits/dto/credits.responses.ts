@@ -112,13 +112,14 @@ export class LedgerEntryDto {
   @ApiProperty({
     type: 'integer',
     format: 'int64',
-    description: 'Into the lot (+) or out of it (−)',
+    description: 'Into the lot (+) or out of it (−); 0 tells of a correction of the balance alone',
     example: -4,
   })
   credits: number;
   @ApiProperty({ ...CREDITS, description: 'Available credits after this entry', example: 996 })
   balanceAfter: number;
-  @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
+  @ApiProperty({ ...ID, nullable: true, description: 'The lot; null: a correction of the balance alone' })
+  allocationId: number | null;
   @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
   @ApiProperty({ ...ID, nullable: true, description: 'The usage record', example: null }) usageId:
     number | null;
@@ -151,15 +152,29 @@ export class LedgerPageDto {
 export class AuditDifferenceDto {
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ description: 'What was compared', example: 'available = lots' }) check: string;
-  @ApiProperty({ ...ID, nullable: true, description: 'The lot, where one lot is at fault', example: null })
+  @ApiProperty({
+    description: 'What the difference means',
+    example: 'The cached balance is not what the lots hold. A repair sets it to that.',
+  })
+  explanation: string;
+  @ApiProperty({ ...ID, nullable: true, description: 'The lot at fault', example: null })
   allocationId: number | null;
-  @ApiProperty({ type: 'integer', format: 'int64', example: 996 }) expected: number;
+  @ApiProperty({ type: 'string', nullable: true, description: 'The session at fault', example: null })
+  sessionId: string | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'The usage record at fault', example: null })
+  usageId: number | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'The ledger entry at fault', example: null })
+  ledgerEntryId: number | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'The API key at fault', example: null })
+  apiKeyId: number | null;
+  @ApiProperty({ type: 'integer', format: 'int64', nullable: true, example: 996 }) expected: number | null;
   @ApiProperty({ type: 'integer', format: 'int64', example: 997 }) actual: number;
 }
 
 export class AuditDto {
   @ApiProperty({ description: 'No difference was found', example: true }) ok: boolean;
   @ApiProperty({ ...CREDITS, example: 1 }) usersChecked: number;
-  @ApiProperty({ type: () => [AuditDifferenceDto], description: 'The first 1,000' })
+  @ApiProperty({ ...CREDITS, example: 0 }) differencesFound: number;
+  @ApiProperty({ type: () => [AuditDifferenceDto], description: 'The first 1,000', example: [] })
   differences: AuditDifferenceDto[];
 }

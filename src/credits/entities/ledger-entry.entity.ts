@@ -11,6 +11,7 @@ export const LEDGER_KINDS = [
   'deduction',
   'revocation',
   'expiry',
+  'correction',
 ] as const;
 export type LedgerKind = (typeof LEDGER_KINDS)[number];
 
@@ -20,11 +21,12 @@ export type LedgerKind = (typeof LEDGER_KINDS)[number];
   name: 'fk_credit_ledger_allocation',
 })
 @Check('ck_credit_ledger_balance', 'balance_after >= 0')
+@Check('ck_credit_ledger_allocation', `allocation_id IS NOT NULL OR kind = 'correction'`)
 @Check(
   'ck_credit_ledger_sign',
   `CASE WHEN kind IN ('allocation', 'refund') THEN credits > 0
         WHEN kind IN ('hold', 'charge', 'deduction', 'revocation', 'expiry') THEN credits < 0
-        ELSE FALSE END`,
+        ELSE kind = 'correction' END`,
 )
 export class LedgerEntry {
   @PrimaryColumn({
@@ -41,7 +43,7 @@ export class LedgerEntry {
   @Column({ type: 'varchar', length: 20 })
   kind: LedgerKind;
 
-  /** Positive: into the lot. Negative: out of it. Never 0. */
+  /** Positive: into the lot. Negative: out of it. 0: a correction that is about no lot. */
   @Column({ type: 'bigint', transformer: bigintTransformer })
   credits: number;
 
@@ -49,8 +51,9 @@ export class LedgerEntry {
   @Column({ name: 'balance_after', type: 'bigint', transformer: bigintTransformer })
   balanceAfter: number;
 
-  @Column({ name: 'allocation_id', type: 'bigint', transformer: bigintTransformer })
-  allocationId: number;
+  /** null: a correction that is about no lot. */
+  @Column({ name: 'allocation_id', type: 'bigint', nullable: true, transformer: bigintTransformer })
+  allocationId: number | null;
 
   @Column({ name: 'session_id', type: 'varchar', length: 100, nullable: true })
   sessionId: string | null;

@@ -37,9 +37,7 @@ export class PriceImportQueryDto {
     required: false,
     minimumLength: 1,
   })
-  @Together('models', ({ models }: PriceImportQueryDto) =>
-    models === undefined ? undefined : modelsProblem(models),
-  )
+  @Together('models', ({ models }: PriceImportQueryDto) => modelsProblem(models))
   models?: string;
 
   @BooleanQuery({ description: 'Says what would be done and does nothing', example: true, default: false })

@@ -92,6 +92,12 @@ const METERED_SESSION = {
   permission: 'sessions:write',
 } as const;
 
+/** Its body has no fields that the document could give examples of: they are the models' ids. */
+function priceMap(): Needs {
+  const price = { mode: 'chat', input_cost_per_token: 1e-6, output_cost_per_token: 1e-6 };
+  return { body: { [freshUser('model')]: price } };
+}
+
 /** Who may call what, as the contract says it. Public is only what is named so here. */
 const OPERATIONS: Record<string, Row> = {
   getHealth: { access: 'public' },
@@ -154,6 +160,7 @@ const OPERATIONS: Record<string, Row> = {
   },
   createPricingRule: { access: 'admin', needs: () => ({ body: { modelId: freshUser('model') } }) },
   deletePricingRule: { access: 'admin', needs: pricingRule },
+  importPricing: { access: 'admin', needs: priceMap },
 };
 
 beforeAll(async () => {
@@ -186,7 +193,7 @@ async function prepare(id: string, { naming, namedIn }: CallOptions) {
   const needs = (await row.needs?.()) ?? {};
   const where = namedIn ?? row.userIdIn;
   const query: Record<string, string> = naming !== undefined && where === 'query' ? { userId: naming } : {};
-  const body = operation.body && {
+  const body = (operation.body ?? needs.body) && {
     ...exampleBody(operation),
     ...needs.body,
     ...(naming !== undefined && where === 'body' ? { userId: naming } : {}),

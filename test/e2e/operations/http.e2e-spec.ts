@@ -181,10 +181,13 @@ describe('the OpenAPI document', () => {
     summary?: string;
     tags?: string[];
     security?: object[];
-    requestBody?: { content: Record<string, { schema?: object; example?: unknown }> };
+    requestBody?: { content: Record<string, { schema?: object; example?: unknown; examples?: object }> };
     responses: Record<
       string,
-      { description: string; content?: Record<string, { schema?: object; example?: unknown }> }
+      {
+        description: string;
+        content?: Record<string, { schema?: object; example?: unknown; examples?: object }>;
+      }
     >;
   }
   const document = JSON.parse(readFileSync('openapi.json', 'utf8')) as {
@@ -210,7 +213,7 @@ describe('the OpenAPI document', () => {
     }
     for (const media of bodies.flatMap((body) => Object.values(body?.content ?? {}))) {
       expect(media.schema).toBeDefined();
-      expect(media.example).toBeDefined();
+      expect(media.example ?? media.examples).toBeDefined();
     }
   });
 });

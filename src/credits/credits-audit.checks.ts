@@ -1,0 +1,161 @@
+/** One law of the books: what is compared, and what a difference means. */
+export interface AuditCheck {
+  name: string;
+  explanation: string;
+  /**
+   * Differences of the users in `users`: user_id, the thing at fault (allocation_id, session_id, usage_id, entry_id,
+   * api_key_id; NULL where it is none of these), what the books say otherwise (expected) and what stands there (actual).
+   */
+  query: string;
+}
+
+/** `lot`, `session` … as columns of a difference; what is not given is NULL. */
+function subject(
+  given: Partial<Record<'allocation_id' | 'session_id' | 'usage_id' | 'entry_id' | 'api_key_id', string>>,
+) {
+  const bigints = ['allocation_id', 'usage_id', 'entry_id', 'api_key_id'] as const;
+  const columns = bigints.map((column) => `${given[column] ?? 'NULL'}::bigint AS ${column}`);
+  return [...columns, `${given.session_id ?? 'NULL'}::varchar AS session_id`].join(', ');
+}
+
+const NOTHING = subject({});
+
+/**
+ * The books' laws, each as a query over one batch of users; all of a batch run in one statement and so in one snapshot,
+ * and what moves meanwhile is no difference. Lots that have expired and are not yet written off still count everywhere.
+ */
+export const AUDIT_CHECKS: AuditCheck[] = [
+  {
+    name: 'available = lots',
+    explanation: 'The cached balance is not what the lots hold. A repair sets it to that.',
+    query: `
+      SELECT u.user_id, ${NOTHING}, coalesce(sum(l.remaining_credits), 0) AS expected, u.available AS actual
+        FROM users u LEFT JOIN credit_allocations l ON l.user_id = u.user_id
+       GROUP BY u.user_id, u.available`,
+  },
+  {
+    name: 'available = ledger',
+    explanation: 'The cached balance is not what the ledger adds up to.',
+    query: `
+      SELECT u.user_id, ${NOTHING}, coalesce(sum(e.credits), 0) AS expected, u.available AS actual
+        FROM users u LEFT JOIN credit_ledger e ON e.user_id = u.user_id
+       GROUP BY u.user_id, u.available`,
+  },
+  {
+    name: 'available = last balanceAfter',
+    explanation: 'The last ledger entry tells another balance than the cache.',
+    query: `
+      SELECT u.user_id, ${subject({ entry_id: 'e.id' })}, coalesce(e.balance_after, 0) AS expected, u.available AS actual
+        FROM users u LEFT JOIN LATERAL (
+          SELECT id, balance_after FROM credit_ledger WHERE user_id = u.user_id ORDER BY id DESC LIMIT 1) e ON TRUE`,
+  },
+  {
+    name: 'balanceAfter is a gapless chain',
+    explanation:
+      'An entry tells a balance that does not follow from the entry before: one is missing, or was changed.',
+    query: `
+      SELECT user_id, ${subject({ entry_id: 'id' })}, before + credits AS expected, balance_after AS actual FROM (
+        SELECT e.user_id, e.id, e.credits, e.balance_after,
+               lag(e.balance_after, 1, 0::bigint) OVER (PARTITION BY e.user_id ORDER BY e.id) AS before
+          FROM credit_ledger e JOIN users u ON u.user_id = e.user_id) chain`,
+  },
+  {
+    name: 'lot = ledger',
+    explanation:
+      'A lot does not hold what its entries add up to. A repair writes a correction for the difference.',
+    query: `
+      SELECT l.user_id, ${subject({ allocation_id: 'l.id' })},
+             (SELECT coalesce(sum(e.credits), 0) FROM credit_ledger e
+               WHERE e.user_id = l.user_id AND e.allocation_id = l.id) AS expected,
+             l.remaining_credits AS actual
+        FROM users u JOIN credit_allocations l ON l.user_id = u.user_id`,
+  },
+  {
+    name: 'held = active sessions',
+    explanation: 'The cached hold is not what the active sessions hold. A repair sets it to that.',
+    query: `
+      SELECT u.user_id, ${NOTHING}, coalesce(sum(s.allocated_credits), 0) AS expected, u.held AS actual
+        FROM users u LEFT JOIN streaming_sessions s ON s.user_id = u.user_id AND s.status = 'active'
+       GROUP BY u.user_id, u.held`,
+  },
+  {
+    name: 'session = its lots',
+    explanation: 'What a session holds (or has paid, once it has ended) is not what it has taken lot by lot.',
+    query: `
+      SELECT s.user_id, ${subject({ session_id: 's.session_id' })},
+             CASE WHEN s.status = 'active' THEN s.allocated_credits ELSE r.credits - r.uncollected_credits END AS expected,
+             (SELECT coalesce(sum(c), 0) FROM unnest(s.held_credits) c) AS actual
+        FROM users u JOIN streaming_sessions s ON s.user_id = u.user_id
+        LEFT JOIN usage_records r ON r.user_id = s.user_id AND r.id = s.usage_id`,
+  },
+  {
+    name: 'session lot = ledger',
+    explanation: 'What a session has taken from a lot is not what the ledger says it took.',
+    query: `
+      SELECT coalesce(h.user_id, t.user_id) AS user_id,
+             ${subject({ allocation_id: 'coalesce(h.lot, t.lot)', session_id: 'coalesce(h.session_id, t.session_id)' })},
+             coalesce(t.credits, 0) AS expected, coalesce(h.credits, 0) AS actual
+        FROM (SELECT s.user_id, s.session_id, x.lot, sum(x.credits) AS credits
+                FROM users u JOIN streaming_sessions s ON s.user_id = u.user_id
+               CROSS JOIN unnest(s.held_lots, s.held_credits) AS x (lot, credits) GROUP BY 1, 2, 3) h
+        FULL JOIN (SELECT e.user_id, e.session_id, e.allocation_id AS lot, -sum(e.credits) AS credits
+                     FROM users u JOIN credit_ledger e ON e.user_id = u.user_id
+                    WHERE e.session_id IS NOT NULL AND e.kind IN ('hold', 'charge', 'refund') GROUP BY 1, 2, 3) t
+          ON t.user_id = h.user_id AND t.session_id = h.session_id AND t.lot = h.lot`,
+  },
+  {
+    name: 'usage = ledger',
+    explanation: 'A usage record does not say collected what the ledger took for it.',
+    query: `
+      SELECT r.user_id, ${subject({ usage_id: 'r.id', session_id: 'r.session_id' })},
+             coalesce(t.credits, 0) AS expected, r.credits - r.uncollected_credits AS actual
+        FROM users u JOIN usage_records r ON r.user_id = u.user_id AND r.billing_status <> 'recorded'
+        LEFT JOIN (SELECT e.user_id, e.usage_id, -sum(e.credits) AS credits
+                     FROM users u JOIN credit_ledger e ON e.user_id = u.user_id
+                    WHERE e.usage_id IS NOT NULL AND e.session_id IS NULL AND e.kind = 'charge' GROUP BY 1, 2) t
+          ON t.user_id = r.user_id AND t.usage_id = r.id
+       WHERE r.session_id IS NULL`,
+  },
+  {
+    name: 'session has its usage record',
+    explanation: 'A session has ended without the one usage record that tells of it.',
+    query: `
+      SELECT s.user_id, ${subject({ session_id: 's.session_id' })}, 1 AS expected, count(r.id) AS actual
+        FROM users u JOIN streaming_sessions s ON s.user_id = u.user_id AND s.status <> 'active'
+        LEFT JOIN usage_records r ON r.user_id = s.user_id AND r.session_id = s.session_id
+         AND r.billing_status <> 'recorded'
+       GROUP BY s.user_id, s.session_id`,
+  },
+  {
+    name: 'API key holds = its sessions',
+    explanation: 'What is held against the limit of an API key is not what its active sessions hold.',
+    query: `
+      SELECT b.user_id, ${subject({ api_key_id: 'b.id' })}, coalesce(sum(s.allocated_credits), 0) AS expected,
+             b.credits_held AS actual
+        FROM users u JOIN api_keys b ON b.user_id = u.user_id AND b.budget_key_id IS NULL
+        LEFT JOIN api_keys k ON k.user_id = b.user_id AND coalesce(k.budget_key_id, k.id) = b.id
+        LEFT JOIN streaming_sessions s ON s.user_id = k.user_id AND s.api_key_id = k.id AND s.status = 'active'
+       GROUP BY b.user_id, b.id, b.credits_held`,
+  },
+  {
+    name: 'API key use = its records',
+    explanation:
+      'What was spent against the limit of an API key is not what its usage records say was collected.',
+    query: `
+      SELECT b.user_id, ${subject({ api_key_id: 'b.id' })},
+             coalesce(sum(r.credits - r.uncollected_credits), 0) AS expected, b.credits_used AS actual
+        FROM users u JOIN api_keys b ON b.user_id = u.user_id AND b.budget_key_id IS NULL
+        LEFT JOIN api_keys k ON k.user_id = b.user_id AND coalesce(k.budget_key_id, k.id) = b.id
+        LEFT JOIN usage_records r ON r.user_id = k.user_id AND r.api_key_id = k.id AND r.billing_status <> 'recorded'
+       GROUP BY b.user_id, b.id, b.credits_used`,
+  },
+  {
+    name: 'roll-up = records',
+    explanation: 'The daily roll-up does not add up to the usage records; statistics tell the roll-up.',
+    query: `
+      SELECT u.user_id, ${NOTHING},
+             (SELECT coalesce(sum(credits) + count(*), 0) FROM usage_records r WHERE r.user_id = u.user_id) AS expected,
+             (SELECT coalesce(sum(credits) + sum(records), 0) FROM usage_daily d WHERE d.user_id = u.user_id) AS actual
+        FROM users u`,
+  },
+];

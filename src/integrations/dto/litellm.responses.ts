@@ -1,0 +1,64 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { isoTime } from '../../common/http/time.js';
+import type { ReducedEvent } from '../litellm-event.js';
+import {
+  QUARANTINE_REASONS,
+  type QuarantineReason,
+  type UsageQuarantine,
+} from '../entities/usage-quarantine.entity.js';
+
+const COUNT = { type: 'integer', format: 'int64', minimum: 0 } as const;
+const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
+const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
+
+/** What has become of each of some events; the numbers add up to how many there were. */
+export class EventCountsDto {
+  @ApiProperty({ ...COUNT, description: 'Charged', example: 1 }) accepted: number;
+  @ApiProperty({ ...COUNT, description: 'Had been taken before', example: 0 }) duplicates: number;
+  @ApiProperty({ ...COUNT, description: 'Recorded without debiting, for a person to decide', example: 0 })
+  review: number;
+  @ApiProperty({ ...COUNT, description: 'Kept until they can be charged', example: 0 }) quarantined: number;
+  @ApiProperty({ ...COUNT, description: 'Nothing to charge: failures, and empty elements', example: 0 })
+  ignored: number;
+}
+
+export class QuarantinedEventDto {
+  @ApiProperty(ID) id: number;
+  @ApiProperty({ example: 'litellm' }) source: string;
+  @ApiProperty({ example: 'b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c' })
+  fingerprint: string;
+  @ApiProperty({ type: 'string', nullable: true, description: 'Whom it names', example: 'carol' })
+  claimedUser: string | null;
+  @ApiProperty({ enum: QUARANTINE_REASONS, example: 'unknown_user' }) reason: QuarantineReason;
+  @ApiProperty({ type: 'string', nullable: true, example: null }) detail: string | null;
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: { type: 'string', nullable: true },
+    description: 'Its facts, without prompts and answers',
+    example: { id: 'chatcmpl-1', model: 'openai/gpt-4o-mini', promptTokens: '10', completionTokens: '20' },
+  })
+  event: ReducedEvent;
+  @ApiProperty(TIME) createdAt: string;
+  @ApiProperty({ ...TIME, nullable: true, description: 'When it was last replayed', example: null })
+  attemptedAt: string | null;
+
+  static from(row: UsageQuarantine): QuarantinedEventDto {
+    return {
+      id: row.id,
+      source: row.source,
+      fingerprint: row.fingerprint,
+      claimedUser: row.claimedUser,
+      reason: row.reason,
+      detail: row.detail,
+      event: row.event,
+      createdAt: isoTime(row.createdAt),
+      attemptedAt: row.attemptedAt === null ? null : isoTime(row.attemptedAt),
+    };
+  }
+}
+
+export class QuarantinePageDto {
+  @ApiProperty({ type: () => [QuarantinedEventDto] }) items: QuarantinedEventDto[];
+  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  nextCursor: string | null;
+}

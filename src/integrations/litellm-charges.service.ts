@@ -1,0 +1,125 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { isUnavailable, postgresError } from '../common/errors/database-errors.js';
+import { idempotencyOf } from '../common/http/idempotency.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { MoneyFunctions } from '../credits/money-functions.js';
+import { inLanes } from './lanes.js';
+import type { Call } from './litellm-event.js';
+import { LitellmDirectory, type Owner } from './litellm-directory.js';
+
+/** How the ledger names the proxy. */
+const ACTOR = 'service:litellm';
+/** Charges under way at once, each for another user: those of one user wait for each other in the database anyway. */
+const LANES = 4;
+
+export type Outcome =
+  | { kind: 'accepted' | 'review' | 'duplicates'; userId: string; usageId: number }
+  | { kind: 'unknown_user' }
+  /** The database did not take it; trying again will not help. */
+  | { kind: 'refused'; detail: string };
+
+interface Charge extends Owner {
+  call: Call;
+  model: string;
+}
+
+/** Charges calls to whom they belong, each once, however often and by however many instances it is tried. */
+@Injectable()
+export class LitellmChargesService {
+  private readonly logger = new Logger(LitellmChargesService.name);
+
+  constructor(
+    private readonly directory: LitellmDirectory,
+    private readonly money: MoneyFunctions,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  /**
+   * What has become of each call, in their order.
+   *
+   * @throws the database's error when it cannot be asked; what is charged by then stays so and is found when repeated
+   */
+  async charge(calls: Call[]): Promise<Outcome[]> {
+    const outcomes = calls.map((): Outcome => ({ kind: 'unknown_user' }));
+    const { ownerOf, modelOf } = await this.directory.lookUp(calls);
+    const byUser = new Map<string, { index: number; charge: Charge }[]>();
+    calls.forEach((call, index) => {
+      const owner = ownerOf(call);
+      if (owner === undefined) return;
+      const entry = { index, charge: { ...owner, call, model: modelOf(call) } };
+      byUser.set(owner.userId, [...(byUser.get(owner.userId) ?? []), entry]);
+    });
+    await inLanes(LANES, [...byUser.values()], async (entries) => {
+      for (const { index, charge } of entries) outcomes[index] = await this.chargeOrRefuse(charge);
+    });
+    return outcomes;
+  }
+
+  /** One event that the database chokes on must not keep the others from being charged. */
+  private async chargeOrRefuse(charge: Charge): Promise<Outcome> {
+    try {
+      return await this.chargeOnce(charge);
+    } catch (error) {
+      if (isUnavailable(error)) throw error;
+      const code = postgresError(error).code ?? 'unknown';
+      this.logger.error({ fingerprint: charge.call.fingerprint, code, cause: (error as Error).message });
+      return { kind: 'refused', detail: `the database refused it (${code})` };
+    }
+  }
+
+  /** A call under the id of another one is recorded too, but a person decides whether it is to be paid. */
+  private async chargeOnce(charge: Charge): Promise<Outcome> {
+    const { requestId, fallbackRequestId } = charge.call;
+    const first = await this.attempt(charge, requestId, charge.call.billingStatus);
+    return (
+      first ??
+      (await this.attempt(charge, fallbackRequestId, 'needs_review')) ?? {
+        kind: 'refused',
+        detail: 'both of its request ids belong to other calls',
+      }
+    );
+  }
+
+  /** undefined when the request id is another call's. */
+  private async attempt(
+    charge: Charge,
+    requestId: string,
+    billingStatus: Call['billingStatus'],
+    rejectUnpriced = this.config.unpricedModelPolicy === 'reject',
+  ): Promise<Outcome | undefined> {
+    const { call, model, userId, apiKeyId } = charge;
+    const answer = await this.money.charge({
+      userId,
+      requestId,
+      requestHash: Buffer.from(call.fingerprint, 'hex'),
+      modelId: model,
+      counts: call.counts,
+      service: call.service,
+      metadata: call.metadata,
+      timestamp: call.timestamp,
+      providerCostUsd: call.providerCostUsd,
+      billingStatus,
+      onInsufficient: 'review',
+      rejectUnpriced,
+      actor: ACTOR,
+      apiKeyId,
+      idempotency: idempotencyOf(ACTOR, 'charge', null, {}),
+    });
+    switch (answer.outcome) {
+      case 'ok': {
+        const kind = answer.record.billingStatus === 'needs_review' ? 'review' : 'accepted';
+        return { kind: answer.replayed ? 'duplicates' : kind, userId, usageId: answer.record.id };
+      }
+      case 'request_mismatch':
+        return undefined;
+      case 'user_not_found':
+        return { kind: 'unknown_user' };
+      case 'unpriced':
+        // It has been made, whatever the policy says: kept, and not debited at a price that nobody has set.
+        return this.attempt(charge, requestId, 'needs_review', false);
+      default:
+        return { kind: 'refused', detail: answer.outcome };
+    }
+  }
+}

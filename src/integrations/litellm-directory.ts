@@ -1,0 +1,107 @@
+import { Injectable } from '@nestjs/common';
+import { Database } from '../common/database/database.js';
+import { toSafeInteger } from '../common/database/transformers.js';
+import type { Call } from './litellm-event.js';
+
+/** Which of the named users, keys and models are known here: all of a batch in one round trip. */
+const LOOK_UP = {
+  name: 'litellm_look_up',
+  text: `SELECT 'user' AS kind, user_id AS name, user_id, NULL::bigint AS id
+           FROM user_accounts WHERE user_id = ANY($1::varchar[])
+         UNION ALL
+         SELECT 'key', key, user_id, id FROM api_keys WHERE key = ANY($2::varchar[])
+         UNION ALL
+         SELECT 'model', model_id, NULL, NULL FROM pricing_rules
+          WHERE model_id = ANY($3::varchar[]) AND effective_from <= now()
+            AND (effective_to IS NULL OR effective_to > now())`,
+};
+
+/** To which of the users who come into question a call was charged when it came before. */
+const CHARGED = {
+  name: 'litellm_charged',
+  text: `SELECT c.user_id, encode(r.request_hash, 'hex') AS fingerprint
+           FROM unnest($1::varchar[], $2::varchar[]) AS c (user_id, request_id)
+           JOIN usage_records r ON r.user_id = c.user_id AND r.request_id = c.request_id`,
+};
+
+/** Whom a call is charged to, and the key of theirs whose limit it counts for. */
+export interface Owner {
+  userId: string;
+  apiKeyId: number | null;
+}
+
+interface Known {
+  users: Set<string>;
+  keys: Map<string, { userId: string; id: number }>;
+  models: Set<string>;
+}
+
+/** Finds out who and what events speak of. */
+@Injectable()
+export class LitellmDirectory {
+  constructor(private readonly database: Database) {}
+
+  async lookUp(calls: Call[]) {
+    const known = await this.known(calls);
+    const charged = await this.chargedBefore(calls, known);
+    return {
+      /** undefined: nobody whom we know. */
+      ownerOf: (call: Call): Owner | undefined => {
+        const userId = charged.get(call.fingerprint) ?? candidates(call, known)[0];
+        if (userId === undefined) return undefined;
+        const key = known.keys.get(call.keyHash ?? '');
+        return { userId, apiKeyId: key?.userId === userId ? key.id : null };
+      },
+      modelOf: (call: Call): string => call.models.find((model) => known.models.has(model)) ?? call.model,
+    };
+  }
+
+  private async known(calls: Call[]): Promise<Known> {
+    const known: Known = { users: new Set(), keys: new Map(), models: new Set() };
+    if (calls.length === 0) return known;
+    const rows = await this.database.rows<{ kind: string; name: string; user_id: string; id: string }>(
+      LOOK_UP,
+      [
+        distinct(calls.flatMap(({ userId, endUser }) => [userId, endUser])),
+        distinct(calls.map(({ keyHash }) => keyHash)),
+        distinct(calls.flatMap(({ models }) => models)),
+      ],
+    );
+    for (const { kind, name, user_id, id } of rows) {
+      if (kind === 'user') known.users.add(name);
+      else if (kind === 'key') known.keys.set(name, { userId: user_id, id: toSafeInteger(id) });
+      else known.models.add(name);
+    }
+    return known;
+  }
+
+  /**
+   * A call that went to its key's owner, because whom it names was unknown, must not go to that user as well when it
+   * comes again after they have appeared.
+   */
+  private async chargedBefore(calls: Call[], known: Known): Promise<Map<string, string>> {
+    const pairs = calls.flatMap((call) => {
+      const users = candidates(call, known);
+      if (users.length < 2) return [];
+      return users.flatMap((user) =>
+        [call.requestId, call.fallbackRequestId].map((id) => [user, id] as const),
+      );
+    });
+    if (pairs.length === 0) return new Map();
+    const rows = await this.database.rows<{ user_id: string; fingerprint: string }>(CHARGED, [
+      pairs.map(([user]) => user),
+      pairs.map(([, id]) => id),
+    ]);
+    return new Map(rows.map(({ user_id, fingerprint }) => [fingerprint, user_id]));
+  }
+}
+
+/** The known users who come into question, the first of whom pays: the proxy's word, the client's, the key's owner. */
+function candidates({ userId, endUser, keyHash }: Call, { users, keys }: Known): string[] {
+  const named = [userId, endUser].filter((user) => user !== null && users.has(user));
+  return distinct([...named, keys.get(keyHash ?? '')?.userId ?? null]);
+}
+
+function distinct(texts: (string | null)[]): string[] {
+  return [...new Set(texts)].filter((text) => text !== null);
+}

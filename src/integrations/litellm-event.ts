@@ -1,0 +1,307 @@
+import { createHash } from 'node:crypto';
+import { idProblem, userIdProblem } from '../common/http/text.js';
+import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../common/http/validators.js';
+import { Decimal } from '../common/money/decimal.js';
+import type { TokenCounts } from '../credits/money-answers.js';
+import { numberText } from './exact-json.js';
+
+export const SOURCE = 'litellm';
+
+/** Longest text that is kept of a field; longer ones are cut. */
+const TEXT_LENGTH = 200;
+/** Longest id that is used as it is; of a longer one, its SHA-256 is. */
+const PLAIN_ID_LENGTH = 120;
+const DAY_MILLISECONDS = 86_400_000;
+const EARLIEST = Date.UTC(2020, 0);
+const MAXIMUM_COST_USD = Decimal.of(1_000_000);
+/** What the proxy calls whoever uses its master key: nobody. */
+const PROXY_ADMIN = 'default_user_id';
+/** The client hung up before the end of a stream. */
+const CLIENT_CLOSED = '499';
+
+/** Where each fact stands in a standard logging payload; nothing else of one is ever kept. */
+const FIELDS = {
+  id: ['id'],
+  litellmCallId: ['litellm_call_id'],
+  callType: ['call_type'],
+  status: ['status'],
+  cacheHit: ['cache_hit'],
+  stream: ['stream'],
+  model: ['model'],
+  priceKey: ['model_map_information', 'model_map_value', 'key'],
+  modelGroup: ['model_group'],
+  provider: ['custom_llm_provider'],
+  startTime: ['startTime'],
+  endTime: ['endTime'],
+  promptTokens: ['prompt_tokens'],
+  completionTokens: ['completion_tokens'],
+  totalTokens: ['total_tokens'],
+  responseCost: ['response_cost'],
+  errorCode: ['error_information', 'error_code'],
+  userId: ['metadata', 'user_api_key_user_id'],
+  endUser: ['end_user'],
+  keyHash: ['metadata', 'user_api_key_hash'],
+  keyAlias: ['metadata', 'user_api_key_alias'],
+  teamId: ['metadata', 'user_api_key_team_id'],
+} as const;
+
+/** Cached input as OpenAI's and as Anthropic's form of usage tell it, as the proxy sums it up or in the answer itself. */
+const CACHED_TOKENS = [
+  ['metadata', 'usage_object', 'prompt_tokens_details', 'cached_tokens'],
+  ['metadata', 'usage_object', 'cache_read_input_tokens'],
+  ['response', 'usage', 'prompt_tokens_details', 'cached_tokens'],
+  ['response', 'usage', 'cache_read_input_tokens'],
+];
+
+/** An event without its contents: the few facts that accounting needs, each a short text; numbers as they were written. */
+export type ReducedEvent = Record<keyof typeof FIELDS | 'cachedTokens', string | null>;
+
+/** A finished call, ready to be charged. */
+export interface Call {
+  /** The same for the same event, however often it is sent: SHA-256 in hexadecimal. */
+  fingerprint: string;
+  /** The call's own id where it has one. A second call under it is charged under `fallbackRequestId`. */
+  requestId: string;
+  fallbackRequestId: string;
+  /** The model's name here, unless one of `models` has a price: those names, the most particular first. */
+  model: string;
+  models: string[];
+  /** Who the proxy says the key belongs to, if that can be a user here. */
+  userId: string | null;
+  /** Whom the client named; null when the proxy itself names somebody, whom no client's word outranks. */
+  endUser: string | null;
+  keyHash: string | null;
+  /** When it ended, ISO 8601 with microseconds. */
+  timestamp: string;
+  counts: TokenCounts;
+  /** null: unknown. */
+  providerCostUsd: string | null;
+  /** What cannot be priced by tokens waits for a person. */
+  billingStatus: 'billed' | 'needs_review';
+  service: string;
+  metadata: Record<string, unknown>;
+}
+
+export type Reading =
+  | { kind: 'call'; call: Call }
+  /** Nothing to charge: a failure, or a call without tokens and cost. */
+  | { kind: 'nothing' }
+  /** Not understood, and why. */
+  | { kind: 'unclear'; problem: string };
+
+/** Takes the known facts out of whatever was posted. Prompts, answers and error texts stay behind. */
+export function reduceEvent(element: unknown): ReducedEvent {
+  const facts = Object.fromEntries(
+    Object.entries(FIELDS).map(([name, path]) => [name, textOf(valueAt(element, path))]),
+  );
+  const cached = CACHED_TOKENS.map((path) => textOf(valueAt(element, path))).find((text) => text !== null);
+  return { ...facts, cachedTokens: cached ?? null } as ReducedEvent;
+}
+
+/**
+ * What an event means for accounting.
+ *
+ * @param now milliseconds; no call has ended more than a day later
+ */
+export function readEvent(event: ReducedEvent, now: number): Reading {
+  const tokens = tokensOf(event);
+  const isFailure = event.status === 'failure';
+  if (isFailure && tokenTexts(event).every((text) => countOf(text) === 0)) return { kind: 'nothing' };
+  const problem = problemOf(event, now);
+  if (problem !== undefined || tokens === undefined) {
+    return { kind: 'unclear', problem: problem ?? TOKENS_PROBLEM };
+  }
+  const cost = costOf(event, tokens.sum > 0);
+  if (tokens.sum === 0 && (cost === null || cost === '0')) return { kind: 'nothing' };
+  const fingerprint = fingerprintOf(event);
+  const call: Call = {
+    fingerprint,
+    requestId: `${SOURCE}:${ownId(event) ?? fingerprint}`,
+    fallbackRequestId: `${SOURCE}:${fingerprint}`,
+    ...modelsOf(event),
+    userId: asUserId(vouchedUser(event)),
+    endUser: vouchedUser(event) === null ? asUserId(event.endUser) : null,
+    keyHash: /^[0-9a-f]{64}$/.test(event.keyHash ?? '') ? event.keyHash : null,
+    timestamp: instantOf(event.endTime) as string,
+    counts: tokens.counts,
+    providerCostUsd: cost,
+    billingStatus: isFailure || tokens.sum === 0 ? 'needs_review' : 'billed',
+    service: serviceOf(event.callType),
+    metadata: metadataOf(event, tokens.sum),
+  };
+  return { kind: 'call', call };
+}
+
+/** Whom an event that cannot be attributed names, for the people who look after it; null: nobody. */
+export function claimedUser(event: ReducedEvent): string | null {
+  return vouchedUser(event) ?? (event.endUser === '' ? null : event.endUser);
+}
+
+/** The owner of the key as the proxy knows it; null when it knows none. */
+function vouchedUser({ userId }: ReducedEvent): string | null {
+  return userId === '' || userId === PROXY_ADMIN ? null : userId;
+}
+
+function asUserId(text: string | null): string | null {
+  return userIdProblem(text) === undefined ? text : null;
+}
+
+const TOKENS_PROBLEM =
+  'tokens: must be whole numbers from 0 to 1000000000, the cached ones a part of the prompt';
+
+/**
+ * By class where the classes add up, else all together; `sum` is how many there are.
+ *
+ * @returns undefined when one of the numbers is no count, or none is there
+ */
+function tokensOf(event: ReducedEvent): { counts: TokenCounts; sum: number } | undefined {
+  const texts = tokenTexts(event);
+  const isKnown = texts.some((text) => text !== null);
+  const [prompt, output, total] = texts.map(countOf);
+  const cachedInput = countOf(event.cachedTokens);
+  if (prompt === undefined || output === undefined || total === undefined || !isKnown) return undefined;
+  if (cachedInput === undefined || cachedInput > prompt) return undefined;
+  return total > prompt + output
+    ? { counts: { tokens: total }, sum: total }
+    : { counts: { input: prompt - cachedInput, output, cachedInput }, sum: prompt + output };
+}
+
+function tokenTexts({ promptTokens, completionTokens, totalTokens }: ReducedEvent) {
+  return [promptTokens, completionTokens, totalTokens];
+}
+
+function countOf(text: string | null): number | undefined {
+  const plain = text === null ? '0' : (Decimal.parse(text)?.toString() ?? '');
+  return /^\d{1,10}$/.test(plain) && Number(plain) <= MAXIMUM_TOKENS ? Number(plain) : undefined;
+}
+
+function problemOf(event: ReducedEvent, now: number): string | undefined {
+  if (event.status !== 'success' && event.status !== 'failure') return 'status: must be success or failure';
+  const model = idProblem(event.model, MODEL_ID_LENGTH);
+  if (model !== undefined) return `model: ${model}`;
+  for (const name of ['startTime', 'endTime'] as const) {
+    const time = Date.parse(instantOf(event[name]) ?? '');
+    if (!(time >= EARLIEST && time <= now + DAY_MILLISECONDS)) return `${name}: must be a time that has been`;
+  }
+  return undefined;
+}
+
+/**
+ * 0 with tokens is what the proxy says when it does not know, and an answer from its own cache is what really costs
+ * nothing. What is no plausible amount is not known either.
+ */
+function costOf({ responseCost, cacheHit }: ReducedEvent, isCharged: boolean): string | null {
+  const cost = responseCost === null ? undefined : Decimal.parse(responseCost);
+  if (cost === undefined || cost.isNegative || cost.compare(MAXIMUM_COST_USD) > 0) return null;
+  return cost.isZero && isCharged && cacheHit !== 'true' ? null : cost.toString();
+}
+
+/** Source, key, call id, start and end, model, tokens. */
+function fingerprintOf(event: ReducedEvent): string {
+  const number = (text: string | null) => (text === null ? null : (Decimal.parse(text)?.toString() ?? text));
+  return sha256(
+    JSON.stringify([
+      SOURCE,
+      event.keyHash,
+      event.id,
+      event.litellmCallId,
+      number(event.startTime),
+      number(event.endTime),
+      event.model,
+      number(event.promptTokens),
+      number(event.completionTokens),
+      number(event.cachedTokens),
+      number(event.totalTokens),
+    ]),
+  );
+}
+
+/** The id that the answer bore, else the proxy's own; null when there is none. A missing id arrives as the text "None". */
+function ownId({ id, litellmCallId }: ReducedEvent): string | null {
+  const own = [id, litellmCallId].find((text) => text !== null && text !== '' && text !== 'None');
+  if (own === undefined || own === null) return null;
+  return idProblem(own, PLAIN_ID_LENGTH) === undefined ? own : sha256(own);
+}
+
+/**
+ * The proxy's `model` bears the provider before a slash (`openai/gpt-4o-mini`); the price list has most models without
+ * it. `priceKey` is the entry of the list that the proxy itself has found.
+ */
+function modelsOf({ model, provider, priceKey, modelGroup }: ReducedEvent): Pick<Call, 'model' | 'models'> {
+  const name = model as string;
+  const prefix = `${provider}/`;
+  const bare = provider !== null && name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  const listed = idProblem(priceKey, MODEL_ID_LENGTH) === undefined ? priceKey : null;
+  const names = [name, provider === null ? null : prefix + bare, listed, bare, modelGroup];
+  const models = names.filter((each) => each !== null && idProblem(each, MODEL_ID_LENGTH) === undefined);
+  return {
+    model: listed ?? (idProblem(bare, MODEL_ID_LENGTH) === undefined ? bare : name),
+    models: models as string[],
+  };
+}
+
+/** Seconds since 1970 with their fraction, or ISO 8601, as ISO 8601 with microseconds. */
+function instantOf(text: string | null): string | undefined {
+  if (text === null) return undefined;
+  const [seconds = '', fraction = ''] = (Decimal.parse(text)?.toString() ?? '').split('.');
+  if (!/^\d{1,11}$/.test(seconds)) return isoInstant(text);
+  const micros = fraction.slice(0, 6).padEnd(6, '0');
+  return new Date(Number(seconds) * 1000).toISOString().replace('.000Z', `.${micros}Z`);
+}
+
+function isoInstant(text: string): string | undefined {
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$/.test(text)) return undefined;
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
+}
+
+const CHAT_CALLS = /^a?(completion|text_completion|responses|anthropic_messages|generate_content(_stream)?)$/;
+
+/** Chats count as chats in the statistics, whatever way they came. */
+function serviceOf(callType: string | null): string {
+  if (CHAT_CALLS.test(callType ?? '')) return 'chat';
+  return /^a?embedding$/.test(callType ?? '') ? 'embeddings' : SOURCE;
+}
+
+function metadataOf(event: ReducedEvent, tokens: number): Record<string, unknown> {
+  const facts = {
+    source: SOURCE,
+    tokens,
+    callId: event.id,
+    litellmCallId: event.litellmCallId,
+    callType: event.callType,
+    model: event.model,
+    modelGroup: event.modelGroup,
+    provider: event.provider,
+    endUser: event.endUser || null,
+    keyAlias: event.keyAlias,
+    teamId: event.teamId,
+    streamed: event.stream === 'true' || null,
+    cacheHit: event.cacheHit === 'true' || null,
+    aborted: event.errorCode === CLIENT_CLOSED || null,
+    failed: event.status === 'failure' || null,
+  };
+  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== null));
+}
+
+function valueAt(element: unknown, path: readonly string[]): unknown {
+  let value = element;
+  for (const name of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return null;
+    value = (value as Record<string, unknown>)[name];
+  }
+  return value;
+}
+
+/** A text that can be stored; a mark for what is neither text, number nor truth value, so that it is no missing field. */
+function textOf(value: unknown): string | null {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'object') return '\ufffd';
+  const text = numberText(value) ?? String(value as string | boolean);
+  const cut = text.length > TEXT_LENGTH ? `${text.slice(0, TEXT_LENGTH)}…` : text;
+  return cut.toWellFormed().replaceAll('\u0000', '\ufffd');
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

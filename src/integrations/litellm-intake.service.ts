@@ -1,0 +1,98 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { ServiceError } from '../common/errors/service-error.js';
+import type { EventCountsDto } from './dto/litellm.responses.js';
+import { digestOf, MalformedLine, readElements } from './exact-json.js';
+import { LitellmChargesService } from './litellm-charges.service.js';
+import { type Call, claimedUser, readEvent, type ReducedEvent, reduceEvent } from './litellm-event.js';
+import { type Quarantined, QuarantineService } from './quarantine.service.js';
+
+/** The proxy sends 512 at most, unless it is told otherwise. */
+const MAXIMUM_EVENTS = 10_000;
+
+interface PendingCall {
+  call: Call;
+  event: ReducedEvent;
+}
+
+/** Takes what LiteLLM's proxy tells of finished calls. Rules in README.md beside this file. */
+@Injectable()
+export class LitellmIntakeService {
+  private readonly logger = new Logger(LitellmIntakeService.name);
+
+  constructor(
+    private readonly charges: LitellmChargesService,
+    private readonly quarantine: QuarantineService,
+  ) {}
+
+  /**
+   * Charges every call of a batch that can be charged and keeps every other one. The same batch again changes nothing.
+   *
+   * @param body a JSON array, newline-delimited JSON, or one object
+   * @throws ServiceError when the body is no JSON at all (400) or has more than 10,000 elements (413)
+   */
+  async take(body: string): Promise<EventCountsDto> {
+    const { ignored, pending, quarantined } = sortOut(readElements(body));
+    const counts: EventCountsDto = { accepted: 0, duplicates: 0, review: 0, quarantined: 0, ignored };
+    const outcomes = await this.charges.charge(pending.map(({ call }) => call));
+    outcomes.forEach((outcome, index) => {
+      const { call, event } = pending[index] as PendingCall;
+      if ('usageId' in outcome) counts[outcome.kind]++;
+      else {
+        const detail = outcome.kind === 'refused' ? outcome.detail : null;
+        const { fingerprint } = call;
+        quarantined.push({
+          fingerprint,
+          claimedUser: claimedUser(event),
+          reason: outcome.kind,
+          detail,
+          event,
+        });
+      }
+    });
+    counts.quarantined = await this.quarantine.keep(quarantined);
+    counts.duplicates += quarantined.length - counts.quarantined;
+    if (counts.quarantined > 0) this.logger.warn(`${counts.quarantined} LiteLLM events are in quarantine`);
+    return counts;
+  }
+}
+
+/** Which elements are calls, which say nothing to be charged, and which are not understood. */
+function sortOut(elements: unknown[] | undefined) {
+  if (elements === undefined) {
+    throw new ServiceError(400, 'request.malformed', 'The body is not valid JSON', {
+      errors: [{ field: 'body', message: 'must be a JSON array, newline-delimited JSON, or a JSON object' }],
+    });
+  }
+  if (elements.length > MAXIMUM_EVENTS) {
+    throw new ServiceError(413, 'request.too_large', `The body has more than ${MAXIMUM_EVENTS} events`, {
+      errors: [{ field: 'body', message: `must have at most ${MAXIMUM_EVENTS} events` }],
+    });
+  }
+  const pending: PendingCall[] = [];
+  const quarantined: Quarantined[] = [];
+  let ignored = 0;
+  for (const element of elements) {
+    if (element === null) {
+      ignored++;
+      continue;
+    }
+    const event = reduceEvent(element);
+    const reading = readEvent(event, Date.now());
+    if (reading.kind === 'nothing') ignored++;
+    else if (reading.kind === 'call') pending.push({ call: reading.call, event });
+    else {
+      quarantined.push({
+        fingerprint: digestOf(element),
+        claimedUser: claimedUser(event),
+        reason: 'not_understood',
+        detail: isEvent(element) ? reading.problem : 'must be a JSON object',
+        event,
+      });
+    }
+  }
+  return { ignored, pending, quarantined };
+}
+
+function isEvent(element: unknown): boolean {
+  return typeof element === 'object' && !Array.isArray(element) && !(element instanceof MalformedLine);
+}

@@ -1,0 +1,61 @@
+import { Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { SkipThrottle } from '@nestjs/throttler';
+import { RoleAccess, ServiceAccess } from '../auth/access.decorator.js';
+import { PageQueryDto } from '../common/http/page.js';
+import { LITELLM_LOGS_BODY } from './dto/litellm.requests.js';
+import { EventCountsDto, QuarantinePageDto } from './dto/litellm.responses.js';
+import { LitellmIntakeService } from './litellm-intake.service.js';
+import { LogBody } from './log-body.js';
+import { QuarantineService } from './quarantine.service.js';
+
+@ApiTags('Integrations')
+@Controller('integrations/litellm')
+export class LitellmController {
+  constructor(
+    private readonly intake: LitellmIntakeService,
+    private readonly quarantine: QuarantineService,
+  ) {}
+
+  @Post('logs')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Take what LiteLLM’s proxy tells of finished calls',
+    description:
+      'For the proxy’s `generic_api` callback: a JSON array of standard logging payloads, newline-delimited JSON, or ' +
+      'one payload; at most 10 MB. Each call is charged once, however often it is sent. What cannot be attributed or ' +
+      'understood is kept in quarantine and fails nothing else. Prompts and answers are not stored.',
+    operationId: 'takeLitellmLogs',
+  })
+  @ApiBody(LITELLM_LOGS_BODY)
+  @ApiOkResponse({ type: EventCountsDto })
+  // The proxy drops what is answered with 429: a limit would lose calls that somebody has to pay for.
+  @SkipThrottle()
+  @ServiceAccess()
+  logs(@LogBody() body: string): Promise<EventCountsDto> {
+    return this.intake.take(body);
+  }
+
+  @Get('quarantine')
+  @ApiOperation({ summary: 'Events that wait to be charged, oldest first', operationId: 'listQuarantine' })
+  @ApiOkResponse({ type: QuarantinePageDto })
+  @RoleAccess('admin')
+  waiting(@Query() page: PageQueryDto): Promise<QuarantinePageDto> {
+    return this.quarantine.page(page);
+  }
+
+  @Post('quarantine/replay')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Try the events that wait once more',
+    description:
+      'At most 2000, those first that were not tried for longest; `quarantined` counts those that go on waiting. Events ' +
+      'of users who have appeared are tried without being asked, too.',
+    operationId: 'replayQuarantine',
+  })
+  @ApiOkResponse({ type: EventCountsDto })
+  @RoleAccess('admin')
+  replay(): Promise<EventCountsDto> {
+    return this.quarantine.replay();
+  }
+}

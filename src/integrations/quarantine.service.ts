@@ -1,0 +1,150 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Repository } from 'typeorm';
+import { Database } from '../common/database/database.js';
+import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import { type EventCountsDto, type QuarantinePageDto, QuarantinedEventDto } from './dto/litellm.responses.js';
+import { type QuarantineReason, UsageQuarantine } from './entities/usage-quarantine.entity.js';
+import { LitellmChargesService, type Outcome } from './litellm-charges.service.js';
+import { type Call, readEvent, type ReducedEvent, SOURCE } from './litellm-event.js';
+
+/** Events in one statement. */
+const BATCH = 200;
+/** Most events that one replay tries; the next goes on with those not tried for longest. */
+const MAXIMUM_PER_REPLAY = 2000;
+/** How long others leave an event alone that somebody has begun to replay. */
+const LEASE_SECONDS = 60;
+
+const KEEP = {
+  name: 'quarantine_keep',
+  text: `INSERT INTO usage_quarantine (source, fingerprint, claimed_user, reason, detail, event)
+         SELECT '${SOURCE}', e.* FROM unnest($1::varchar[], $2::varchar[], $3::varchar[], $4::varchar[], $5::jsonb[]) AS e
+         ON CONFLICT (fingerprint) DO NOTHING RETURNING fingerprint`,
+};
+
+/** Takes a turn at events that wait, those first that were not tried for longest; what others hold is left to them. */
+const take = (name: string, which: string) => ({
+  name,
+  text: `UPDATE usage_quarantine SET attempted_at = clock_timestamp()
+          WHERE id IN (SELECT q.id FROM usage_quarantine q
+                        WHERE q.resolved_at IS NULL AND (q.attempted_at IS NULL OR q.attempted_at < $2) ${which}
+                        ORDER BY q.attempted_at NULLS FIRST, q.id LIMIT $1 FOR UPDATE SKIP LOCKED)
+         RETURNING id, event`,
+});
+const TAKE_ANY = take('quarantine_take', '');
+const TAKE_OF_KNOWN_USERS = take(
+  'quarantine_take_known',
+  `AND q.reason = 'unknown_user'
+   AND EXISTS (SELECT 1 FROM user_accounts a WHERE a.user_id = q.claimed_user)`,
+);
+const NOW = { name: 'quarantine_now', text: 'SELECT clock_timestamp() - make_interval(secs => $1) AS time' };
+
+const RESOLVE = {
+  name: 'quarantine_resolve',
+  text: `UPDATE usage_quarantine q
+            SET resolved_at = clock_timestamp(), usage_user_id = r.usage_user_id, usage_id = r.usage_id
+           FROM unnest($1::bigint[], $2::varchar[], $3::bigint[]) AS r (id, usage_user_id, usage_id)
+          WHERE q.id = r.id AND q.resolved_at IS NULL`,
+};
+
+export interface Quarantined {
+  fingerprint: string;
+  claimedUser: string | null;
+  reason: QuarantineReason;
+  detail: string | null;
+  event: ReducedEvent;
+}
+
+interface Taken {
+  id: string;
+  event: ReducedEvent;
+}
+
+/** Events that wait until they can be charged. Rules in README.md beside this file. */
+@Injectable()
+export class QuarantineService {
+  constructor(
+    private readonly database: Database,
+    private readonly charges: LitellmChargesService,
+    @InjectRepository(UsageQuarantine) private readonly quarantine: Repository<UsageQuarantine>,
+  ) {}
+
+  /** Keeps events. Answers how many were not there before. */
+  async keep(events: Quarantined[]): Promise<number> {
+    // In one order everywhere, so that two senders of the same batch wait for each other and never in a circle.
+    const sorted = events.toSorted((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
+    let kept = 0;
+    for (let start = 0; start < sorted.length; start += BATCH) {
+      const batch = sorted.slice(start, start + BATCH);
+      const rows = await this.database.rows(KEEP, [
+        batch.map(({ fingerprint }) => fingerprint),
+        batch.map(({ claimedUser }) => claimedUser),
+        batch.map(({ reason }) => reason),
+        batch.map(({ detail }) => detail),
+        batch.map(({ event }) => JSON.stringify(event)),
+      ]);
+      kept += rows.length;
+    }
+    return kept;
+  }
+
+  /** What waits, oldest first. */
+  async page({ limit, cursor }: PageQueryDto): Promise<QuarantinePageDto> {
+    const events = this.quarantine
+      .createQueryBuilder('q')
+      .where('q.resolvedAt IS NULL')
+      .orderBy('q.id')
+      .limit(limit + 1);
+    const after = decodeCursor(cursor);
+    if (after !== undefined) events.andWhere('q.id > :after', { after });
+    return toPage(await events.getMany(), limit, (row) => QuarantinedEventDto.from(row));
+  }
+
+  /** Tries all that waits once more, up to 2,000 events: those first that were not tried for longest. */
+  replay(): Promise<EventCountsDto> {
+    return this.replayAll(TAKE_ANY, 0);
+  }
+
+  /** The same for events of users who have appeared, unless somebody is at it already. */
+  replayOfKnownUsers(): Promise<EventCountsDto> {
+    return this.replayAll(TAKE_OF_KNOWN_USERS, LEASE_SECONDS);
+  }
+
+  private async replayAll(statement: typeof TAKE_ANY, leaseSeconds: number): Promise<EventCountsDto> {
+    const counts: EventCountsDto = { accepted: 0, duplicates: 0, review: 0, quarantined: 0, ignored: 0 };
+    // Fixed at the beginning, so that what stays in quarantine is tried once and not again and again.
+    const before = await this.database.row<{ time: Date }>(NOW, [leaseSeconds]);
+    for (let tried = 0; tried < MAXIMUM_PER_REPLAY; tried += BATCH) {
+      const taken = await this.database.rows<Taken>(statement, [BATCH, before?.time]);
+      if (taken.length > 0) await this.replayBatch(taken, counts);
+      if (taken.length < BATCH) break;
+    }
+    return counts;
+  }
+
+  private async replayBatch(taken: Taken[], counts: EventCountsDto): Promise<void> {
+    const readings = taken.map(({ event }) => readEvent(event, Date.now()));
+    const calls = readings.flatMap((reading) => (reading.kind === 'call' ? [reading.call] : []));
+    const outcomes = new Map<Call, Outcome>();
+    (await this.charges.charge(calls)).forEach((outcome, index) =>
+      outcomes.set(calls[index] as Call, outcome),
+    );
+    const resolved: { id: string; userId: string | null; usageId: number | null }[] = [];
+    readings.forEach((reading, index) => {
+      const id = (taken[index] as Taken).id;
+      const outcome = reading.kind === 'call' ? outcomes.get(reading.call) : undefined;
+      if (reading.kind === 'nothing') {
+        counts.ignored++;
+        resolved.push({ id, userId: null, usageId: null });
+      } else if (outcome !== undefined && 'usageId' in outcome) {
+        counts[outcome.kind]++;
+        resolved.push({ id, userId: outcome.userId, usageId: outcome.usageId });
+      } else counts.quarantined++;
+    });
+    await this.database.rows(RESOLVE, [
+      resolved.map(({ id }) => id),
+      resolved.map(({ userId }) => userId),
+      resolved.map(({ usageId }) => usageId),
+    ]);
+  }
+}
