@@ -5,6 +5,8 @@ import { grantRuntimeRole } from '../../migrations/functions/install.js';
 import { dataSourceOptions } from '../../ormconfig.js';
 import type { DatabaseConfig } from '../config/env.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.js';
+import { realDirectory, superuserPassword } from './postgres-directory.js';
+import { DirectoryInUse, portOf } from './postgres-ownership.js';
 
 /** How to reach a server as its superuser. */
 export interface ServerLogin {
@@ -63,6 +65,20 @@ export async function openDatabase(
   } catch (error) {
     await embedded.stop();
     throw error;
+  }
+}
+
+/**
+ * The database for a tool beside the service: the configured one, that of the embedded server which the service is
+ * running, or the embedded server started for as long as the tool needs it.
+ */
+export async function reachDatabase(config: DatabaseConfig): Promise<Pick<OpenDatabase, 'url' | 'close'>> {
+  try {
+    return await openDatabase(config);
+  } catch (error) {
+    if (!(error instanceof DirectoryInUse)) throw error;
+    const running = await runningServer(config.embeddedDirectory);
+    return { url: embeddedUrls(running, DATABASE_NAME).url, close: () => Promise.resolve() };
   }
 }
 
@@ -139,6 +155,12 @@ export function embeddedUrls(
   const url = (role: string) =>
     `postgresql://${role}:${rolePassword(server.password, role)}@${server.host}:${server.port}/${name}?sslmode=disable`;
   return { url: url(RUNTIME_ROLE), ownerUrl: url(OWNER_ROLE) };
+}
+
+/** How to reach the embedded server that another process runs on a directory. */
+async function runningServer(directory: string): Promise<Omit<ServerLogin, 'user'>> {
+  const dataDir = await realDirectory(directory);
+  return { host: '127.0.0.1', port: await portOf(dataDir), password: await superuserPassword(dataDir) };
 }
 
 /** Derived, so that one stored secret is enough for every role. */

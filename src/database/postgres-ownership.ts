@@ -11,6 +11,9 @@ interface Owner {
   startedAt: string;
 }
 
+/** A living process has claimed the directory. */
+export class DirectoryInUse extends Error {}
+
 const NOBODY: Owner = { pid: -1, startedAt: '' };
 const STOP_SECONDS = 10;
 const CLAIM_ATTEMPTS = 40;
@@ -22,7 +25,7 @@ const TURN_MILLISECONDS = 500;
  * Claims a data directory for this process. A claim of a process that has died is taken over.
  *
  * @returns gives the claim back
- * @throws Error naming the process that uses the directory
+ * @throws DirectoryInUse naming the process that uses the directory
  */
 export async function claimDirectory(dataDir: string): Promise<() => Promise<void>> {
   const file = `${dataDir}.owner`;
@@ -34,7 +37,7 @@ export async function claimDirectory(dataDir: string): Promise<() => Promise<voi
       if (linked(mine, file)) return () => rm(file, { force: true });
       const owner = readOwner(file);
       if (owner !== undefined && isAlive(owner)) {
-        throw new Error(
+        throw new DirectoryInUse(
           `${dataDir} is in use by process ${owner.pid}. Stop that process, or set EMBEDDED_POSTGRES_DIR to another directory.`,
         );
       }
@@ -109,6 +112,14 @@ export async function stopOrphan(dataDir: string): Promise<void> {
     // An empty one, as a loss of power leaves it, would stop PostgreSQL too.
     await rm(file, { force: true });
   }
+}
+
+/** The port of the server that runs on a directory: the fourth line of its postmaster.pid. */
+export async function portOf(dataDir: string): Promise<number> {
+  const lines = (await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+  const port = Number(lines[3]);
+  if (!(port > 0)) throw new Error(`No server runs on ${dataDir} yet; it may still be starting`);
+  return port;
 }
 
 async function stopServerOf(pid: number, dataDir: string): Promise<void> {

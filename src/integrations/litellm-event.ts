@@ -297,7 +297,7 @@ function valueAt(element: unknown, path: readonly string[]): unknown {
 function textOf(value: unknown): string | null {
   if (value === null || value === undefined) return null;
   if (typeof value === 'object') return '\ufffd';
-  const text = numberText(value) ?? String(value as string | boolean);
+  const text = numberText(value) ?? (typeof value === 'string' ? value : JSON.stringify(value));
   const cut = text.length > TEXT_LENGTH ? `${text.slice(0, TEXT_LENGTH)}…` : text;
   return cut.toWellFormed().replaceAll('\u0000', '\ufffd');
 }

@@ -1,0 +1,83 @@
+import 'reflect-metadata';
+import { parseArgs } from 'node:util';
+import { DataSource } from 'typeorm';
+import { dataSourceOptions } from '../../ormconfig.js';
+import { Database } from '../common/database/database.js';
+import { loadConfig } from '../config/env.js';
+import { CreditsAuditService } from '../credits/credits-audit.service.js';
+import type { AuditDto } from '../credits/dto/credits.responses.js';
+import { MoneyFunctions } from '../credits/money-functions.js';
+import { reachDatabase } from '../database/open-database.js';
+
+const USAGE = `Checks that balances, lots, ledger, holds, usage and key limits of every user agree.
+
+  npm run audit -- [--user alice] [--repair] [--json]
+
+--repair sets the cache of each user at fault to what lots and sessions say, and writes that into the ledger.
+Ends with 0 when nothing is wrong (or everything is repaired), else with 1.
+`;
+const ACTOR = 'service:audit';
+
+interface Options {
+  user: string | null;
+  repair: boolean;
+  json: boolean;
+}
+
+async function run({ user, repair, json }: Options): Promise<boolean> {
+  const config = loadConfig();
+  const opened = await reachDatabase(config.database);
+  const dataSource = new DataSource(dataSourceOptions({ ...config.database, url: opened.url, poolSize: 2 }));
+  try {
+    await dataSource.initialize();
+    const database = new Database(dataSource);
+    const audit = new CreditsAuditService(database);
+    let found = await audit.audit(user, showProgress);
+    if (repair && !found.ok) {
+      const money = new MoneyFunctions(database);
+      for (const userId of new Set(found.differences.map((difference) => difference.userId))) {
+        const answer = await money.repair(userId, ACTOR);
+        process.stderr.write(`repaired ${userId}: ${JSON.stringify(answer)}\n`);
+      }
+      found = await audit.audit(user);
+    }
+    process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : report(found));
+    return found.ok;
+  } finally {
+    if (dataSource.isInitialized) await dataSource.destroy();
+    await opened.close();
+  }
+}
+
+function showProgress(usersChecked: number): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r${usersChecked} users checked`);
+}
+
+function report({ usersChecked, differencesFound, differences }: AuditDto): string {
+  const lines = differences.map(({ userId, check, explanation, expected, actual, ...subject }) => {
+    const about = Object.entries(subject).flatMap(([name, value]) =>
+      value === null ? [] : [`${name} ${value}`],
+    );
+    const where = about.length > 0 ? ` (${about.join(', ')})` : '';
+    return `${userId}: ${check}${where}: expected ${expected}, found ${actual}. ${explanation}`;
+  });
+  return `${[...lines, `${usersChecked} users checked, ${differencesFound} differences`].join('\n')}\n`;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      user: { type: 'string' },
+      repair: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return void process.stdout.write(USAGE);
+  process.exitCode = (await run({ ...values, user: values.user ?? null })) ? 0 : 1;
+}
+
+main().catch((error: Error) => {
+  process.stderr.write(`${error.message}\n\n${USAGE}`);
+  process.exitCode = 2;
+});
