@@ -199,6 +199,8 @@ describe('an event that is not understood', () => {
     [{ model: '""' }, /^model/],
     [{ model: JSON.stringify('x'.repeat(101)) }, /^model/],
     [{ model: '"a\\nb"' }, /^model/],
+    [{ model: '"a\\u0000b"' }, /^model/],
+    [{ model: '{}' }, /^model/],
     [{ startTime: undefined }, /^startTime/],
     [{ startTime: '"yesterday"' }, /^startTime/],
     [{ endTime: 'null' }, /^endTime/],

@@ -14,6 +14,8 @@ const PLAIN_ID_LENGTH = 120;
 const DAY_MILLISECONDS = 86_400_000;
 const EARLIEST = Date.UTC(2020, 0);
 const MAXIMUM_COST_USD = Decimal.of(1_000_000);
+/** Stands for what cannot be stored: the character that Unicode has for it. */
+const UNSTORABLE = '\ufffd';
 /** What the proxy calls whoever uses its master key: nobody. */
 const PROXY_ADMIN = 'default_user_id';
 /** The client hung up before the end of a stream. */
@@ -143,7 +145,7 @@ function vouchedUser({ userId }: ReducedEvent): string | null {
 }
 
 function asUserId(text: string | null): string | null {
-  return userIdProblem(text) === undefined ? text : null;
+  return userIdProblem(text) === undefined && !text?.includes(UNSTORABLE) ? text : null;
 }
 
 const TOKENS_PROBLEM =
@@ -178,7 +180,9 @@ function countOf(text: string | null): number | undefined {
 function problemOf(event: ReducedEvent, now: number): string | undefined {
   if (event.status !== 'success' && event.status !== 'failure') return 'status: must be success or failure';
   const model = idProblem(event.model, MODEL_ID_LENGTH);
-  if (model !== undefined) return `model: ${model}`;
+  if (model !== undefined || event.model?.includes(UNSTORABLE)) {
+    return `model: ${model ?? 'must be a text that can be stored'}`;
+  }
   for (const name of ['startTime', 'endTime'] as const) {
     const time = Date.parse(instantOf(event[name]) ?? '');
     if (!(time >= EARLIEST && time <= now + DAY_MILLISECONDS)) return `${name}: must be a time that has been`;
@@ -296,10 +300,10 @@ function valueAt(element: unknown, path: readonly string[]): unknown {
 /** A text that can be stored; a mark for what is neither text, number nor truth value, so that it is no missing field. */
 function textOf(value: unknown): string | null {
   if (value === null || value === undefined) return null;
-  if (typeof value === 'object') return '\ufffd';
+  if (typeof value === 'object') return UNSTORABLE;
   const text = numberText(value) ?? (typeof value === 'string' ? value : JSON.stringify(value));
   const cut = text.length > TEXT_LENGTH ? `${text.slice(0, TEXT_LENGTH)}…` : text;
-  return cut.toWellFormed().replaceAll('\u0000', '\ufffd');
+  return cut.toWellFormed().replaceAll('\u0000', UNSTORABLE);
 }
 
 function sha256(text: string): string {

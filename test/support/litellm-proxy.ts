@@ -25,6 +25,8 @@ export interface ProxyKey {
   request: Record<string, unknown>;
 }
 
+type When = 'before' | 'after';
+
 /** In every error the proxy gives: must not be seen anywhere else. */
 export const PROXY_DETAIL = 'detail-of-the-proxy-alone';
 
@@ -39,7 +41,7 @@ export class LitellmProxy {
   readonly keys = new Map<string, ProxyKey>();
   readonly requests: { path: string; body: Record<string, unknown> }[] = [];
   private readonly faults: { path: Path; fault: Fault }[] = [];
-  private readonly held = new Map<Path, { arrived: () => void; released: Promise<void> }>();
+  private readonly held = new Map<Path, { when: When; reached: () => void; released: Promise<void> }>();
   private late: (() => void)[] = [];
   private server: Server | undefined;
   private port = 0;
@@ -74,14 +76,14 @@ export class LitellmProxy {
     this.faults.length = 0;
   }
 
-  /** The next call of that path waits, before anything is done, until it is released. */
-  hold(path: Path): { arrived: Promise<void>; release: () => void } {
+  /** The next call of that path waits, before or after it is done, until it is released. */
+  hold(path: Path, when: When = 'before'): { arrived: Promise<void>; release: () => void } {
     let release = () => {};
-    let arrived = () => {};
-    const hasArrived = new Promise<void>((resolve) => (arrived = resolve));
+    let reached = () => {};
+    const arrived = new Promise<void>((resolve) => (reached = resolve));
     const released = new Promise<void>((resolve) => (release = resolve));
-    this.held.set(path, { arrived, released });
-    return { arrived: hasArrived, release };
+    this.held.set(path, { when, reached, released });
+    return { arrived, release };
   }
 
   /** What was lost on the way arrives now. */
@@ -115,12 +117,12 @@ export class LitellmProxy {
     const body = JSON.parse(text) as Record<string, unknown>;
     this.requests.push({ path, body });
     const hold = this.held.get(path);
-    if (hold !== undefined) {
-      this.held.delete(path);
-      hold.arrived();
-      await hold.released;
-    }
+    this.held.delete(path);
     const work = () => this.answer(path, request.headers.authorization, body);
+    const answer = hold?.when === 'after' ? work() : undefined;
+    hold?.reached();
+    await hold?.released;
+    if (answer !== undefined) return send(response, ...answer);
     const index = this.faults.findIndex((fault) => fault.path === path);
     if (index < 0) return send(response, ...work());
     this.goWrong((this.faults.splice(index, 1)[0] as { fault: Fault }).fault, work, response);

@@ -356,6 +356,11 @@ describe('a creation that goes wrong leaves no key that works, on either side, a
   });
 });
 
+/** Before and after the proxy has done each step. */
+const MOMENTS = (['/key/generate', '/key/unblock'] as const).flatMap((step) =>
+  (['before', 'after'] as const).map((when) => [step, when] as const),
+);
+
 describe('a process that dies while it makes a key', () => {
   it.each<[reached: 'pending' | 'opening', atProxy: 'nothing' | 'blocked' | 'open']>([
     ['pending', 'nothing'],
@@ -384,9 +389,9 @@ describe('a process that dies while it makes a key', () => {
   });
 
   it('when it only was slow, finds its key taken away, and makes none live', async () => {
-    for (const step of ['/key/generate', '/key/unblock'] as const) {
+    for (const [step, when] of MOMENTS) {
       const user = service.as();
-      const { arrived, release } = proxy.hold(step);
+      const { arrived, release } = proxy.hold(step, when);
       const creation = create(user);
       await arrived;
       await letTimePass(user);
@@ -400,9 +405,9 @@ describe('a process that dies while it makes a key', () => {
   });
 
   it('when its owner revokes the key meanwhile, makes none live', async () => {
-    for (const step of ['/key/generate', '/key/unblock'] as const) {
+    for (const [step, when] of MOMENTS) {
       const user = service.as();
-      const { arrived, release } = proxy.hold(step);
+      const { arrived, release } = proxy.hold(step, when);
       const creation = create(user);
       await arrived;
       const [shown] = (await user.get<{ items: Key[] }>(KEYS)).body.items;
