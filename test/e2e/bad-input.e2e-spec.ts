@@ -470,7 +470,7 @@ describe('a query', () => {
     '/api/credits/ledger/root',
     '/api/usage/records',
     '/api/usage/records/root',
-  ].concat('/api/pricing');
+  ].concat('/api/pricing', '/api/integrations/litellm/quarantine');
   const ranges = [
     '/api/usage/stats',
     '/api/usage/stats/root',

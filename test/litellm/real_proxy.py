@@ -8,10 +8,12 @@ Needs Python >= 3.10, a package registry that pip can reach, and ports of the lo
 with its `mock_response`, and with a local stand-in of an OpenAI server where a stream has to be slow.
 
 The proxy's generic_api callback posts to a tap, which prints the facts of each event - never a prompt or an answer -
-and passes the body on, as it came, to the service.
+and passes the body on, as it came, to the service. LOG_FORMAT (json_array, ndjson, single) and BATCH_SIZE may be set.
 """
 
+import base64
 import hashlib
+import hmac
 import http.client
 import json
 import os
@@ -33,8 +35,9 @@ WORK = Path("/tmp/accounting-litellm")
 PACKAGE = os.environ.get("LITELLM_PACKAGE", "litellm[proxy]")
 INTERNAL_KEY = secrets.token_hex(24)
 MASTER_KEY = "sk-" + secrets.token_hex(24)
-# As one of our own keys would be: the proxy knows its SHA-256, and nothing of its owner.
-OWN_KEY = "ak_" + secrets.token_urlsafe(32)
+JWT_SECRET = secrets.token_hex(24)
+BATCH_SIZE = os.environ.get("BATCH_SIZE", "1")
+BURST = 40
 START_SECONDS = 120
 FLUSH_SECONDS = 2
 CONTENT = {"messages", "response", "error_str", "traceback", "error_message", "requester_custom_headers"}
@@ -79,20 +82,29 @@ class Tap(BaseHTTPRequestHandler):
 
     service = ""
     seen: list = []
+    is_quiet = False
+    pause_seconds = 0.0
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
-        events = json.loads(body)
+        try:
+            events = json.loads(body)
+        except ValueError:
+            events = [json.loads(line) for line in body.splitlines()]
         for event in events if isinstance(events, list) else [events]:
             Tap.seen.append(event)
-            print(json.dumps(facts(event), indent=1, sort_keys=True), flush=True)
-        print("<- headers", {k: v for k, v in self.headers.items() if "key" not in k.lower()}, flush=True)
+            if not Tap.is_quiet:
+                print(json.dumps(facts(event), indent=1, sort_keys=True), flush=True)
+        if not Tap.is_quiet:
+            print("<- headers", {k: v for k, v in self.headers.items() if "key" not in k.lower()}, flush=True)
+        time.sleep(Tap.pause_seconds)
         status, answer = post(
             f"{Tap.service}/api/integrations/litellm/logs",
             body,
             {"content-type": self.headers["content-type"], "x-internal-api-key": self.headers["x-internal-api-key"]},
         )
-        print(f"-> the service answered {status} {answer.decode()}", flush=True)
+        if not Tap.is_quiet:
+            print(f"-> the service answered {status} {answer.decode()}", flush=True)
         self.send_response(status)
         self.end_headers()
         self.wfile.write(answer)
@@ -182,13 +194,45 @@ callback_settings:
     retry_delay: 1
 """
 
-# Stands in for the proxy's database of keys: a key with a user, the master key, and a key that names nobody.
+# Stands in for the proxy's database of keys: a key with a user, the master key, and keys that name nobody.
 AUTH = f"""
 from litellm.proxy._types import UserAPIKeyAuth, hash_token
 async def user_api_key_auth(request, api_key):
     user = {{"sk-alice": "alice", "{MASTER_KEY}": "default_user_id"}}.get(api_key)
     return UserAPIKeyAuth(api_key=hash_token(api_key), user_id=user)
 """
+
+
+def token(user: str, role: str = "user") -> str:
+    """An access token, as the authentication service would sign it."""
+    claims = {"sub": user, "username": user, "email": f"{user}@example.com", "role": role, "type": "access"}
+    parts = [{"alg": "HS256", "typ": "JWT"}, claims | {"exp": int(time.time()) + 3600}]
+    text = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)
+    signature = hmac.new(JWT_SECRET.encode(), text.encode(), hashlib.sha256).digest()
+    return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def ask(path: str, user: str, role: str = "user", body: dict | None = None):
+    headers = {"authorization": f"Bearer {token(user, role)}", "content-type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{Tap.service}/api{path}", data, headers)) as answer:
+        return json.loads(answer.read())
+
+
+def burst(proxy: str) -> str:
+    """Many calls at once while the receiver is slow: how many of them arrive?"""
+    before = len(Tap.seen)
+    Tap.is_quiet, Tap.pause_seconds = True, 0.5
+    threads = [threading.Thread(target=chat, args=(proxy, "sk-alice"), kwargs={"model": "mock"}) for _ in range(BURST)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    time.sleep(FLUSH_SECONDS * 2 + 1)
+    Tap.is_quiet, Tap.pause_seconds = False, 0.0
+    ids = [event["litellm_call_id"] for event in Tap.seen[before:] if event is not None]
+    return f"of {BURST} calls {len(set(ids))} arrived, in {len(ids)} events, with batches of {BATCH_SIZE}"
 
 
 def chat(proxy: str, key: str, **more) -> tuple[int, bytes]:
@@ -225,9 +269,16 @@ def main() -> None:
         env = {
             **os.environ, "NODE_ENV": "development", "PORT": str(port), "INTERNAL_API_KEY": INTERNAL_KEY,
             "EMBEDDED_POSTGRES_DIR": str(WORK / f"data-{os.getpid()}" / "postgres"), "LOG_LEVEL": "info",
+            "JWT_ACCESS_SECRET": JWT_SECRET,
         }
         Tap.service = f"http://127.0.0.1:{port}"
         started.append(start(["node", str(ROOT / "dist/src/main.js")], env, "service.log", f"{Tap.service}/health/ready"))
+        for user in ("alice", "bob"):
+            ask("/credits/balance", user)
+            ask("/credits/allocate", "admin", "admin", {"userId": user, "credits": 1000})
+        price = {"modelId": "gpt-4o-mini", "pricePerThousandTokens": "2"}
+        ask("/pricing", "admin", "admin", price)
+        own_key = ask("/api-keys", "bob", body={"name": "for the gateway"})["key"]
         settings = {
             "slow": f"http://127.0.0.1:{serve(SlowModel)}/v1", "tap": f"http://127.0.0.1:{serve(Tap)}",
             "key": INTERNAL_KEY, "log_format": os.environ.get("LOG_FORMAT", "json_array"),
@@ -236,7 +287,7 @@ def main() -> None:
         (WORK / "proxy_auth.py").write_text(AUTH)
         proxy = f"http://127.0.0.1:{free_port()}"
         env = {
-            **os.environ, "DEFAULT_BATCH_SIZE": "1", "DEFAULT_FLUSH_INTERVAL_SECONDS": str(FLUSH_SECONDS),
+            **os.environ, "DEFAULT_BATCH_SIZE": BATCH_SIZE, "DEFAULT_FLUSH_INTERVAL_SECONDS": str(FLUSH_SECONDS),
             "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": MASTER_KEY, "PYTHONPATH": str(WORK),
         }
         env.pop("DATABASE_URL", None)
@@ -246,7 +297,8 @@ def main() -> None:
         scenes = [
             ("a completion with the key of alice", lambda: chat(proxy, "sk-alice", model="mock")),
             ("with the master key, for an end user", lambda: chat(proxy, MASTER_KEY, model="mock", user="bob")),
-            ("with a key of ours, for nobody", lambda: chat(proxy, OWN_KEY, model="mock", user="")),
+            ("with a key of ours, for nobody", lambda: chat(proxy, own_key, model="mock", user="")),
+            ("for somebody nobody knows", lambda: chat(proxy, MASTER_KEY, model="mock", user="carol")),
             ("of a model without a price", lambda: chat(proxy, "sk-alice", model="unpriced")),
             ("streamed", lambda: chat(proxy, "sk-alice", model="mock", stream=True)),
             ("a stream aborted by its client", lambda: abort(proxy, "sk-alice")),
@@ -260,7 +312,15 @@ def main() -> None:
             call()
             wait_for(count + 1)
         time.sleep(FLUSH_SECONDS + 1)
-        print(f"\n{len(Tap.seen)} events arrived; the SHA-256 of our key is {hashlib.sha256(OWN_KEY.encode()).hexdigest()}")
+        print(f"\n=== a burst\n{burst(proxy)}")
+        print("\n=== what the service has made of it")
+        for user in ("alice", "bob"):
+            for record in reversed(ask("/usage/records?limit=200", user)["items"]):
+                shown = ["operation", "credits", "billingStatus", "providerCostUsd", "apiKeyId"]
+                more = ["tokens", "modelGroup", "streamed", "aborted", "cacheHit"]
+                facts_of = {name: record["metadata"].get(name) for name in more}
+                print(user, *(record[name] for name in shown), {k: v for k, v in facts_of.items() if v is not None})
+        print("in quarantine:", ask("/integrations/litellm/quarantine", "admin", "admin")["items"])
     finally:
         for process in reversed(started):
             process.send_signal(signal.SIGTERM)

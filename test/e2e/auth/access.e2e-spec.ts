@@ -25,8 +25,8 @@ interface Needs {
 }
 
 interface Row {
-  /** `self`: a user on their own account. `owner`: the same, by their own token only. `caller`: anybody who is somebody. */
-  access: 'public' | 'caller' | 'self' | 'owner' | 'supervisor' | 'admin';
+  /** `self`: a user on their own account. `owner`: the same, by their own token only. `caller`: anybody who is somebody. `service`: trusted services. */
+  access: 'public' | 'caller' | 'self' | 'owner' | 'supervisor' | 'admin' | 'service';
   /** What an API key needs for it; without one, no API key may. */
   permission?: Permission;
   /** Besides the role, a trusted service. */
@@ -161,6 +161,10 @@ const OPERATIONS: Record<string, Row> = {
   createPricingRule: { access: 'admin', needs: () => ({ body: { modelId: freshUser('model') } }) },
   deletePricingRule: { access: 'admin', needs: pricingRule },
   importPricing: { access: 'admin', needs: priceMap },
+
+  takeLitellmLogs: { access: 'service' },
+  listQuarantine: { access: 'admin' },
+  replayQuarantine: { access: 'admin' },
 };
 
 beforeAll(async () => {
@@ -256,6 +260,7 @@ describe('the table above', () => {
       if (access === 'self' || access === 'caller')
         expect(schemes, id).toEqual(expect.arrayContaining(['bearer', 'api-key', 'internal']));
       if (access === 'owner') expect(schemes, id).toEqual(['bearer']);
+      if (access === 'service') expect(schemes, id).toEqual(['internal']);
     }
   });
 
@@ -339,6 +344,17 @@ describe('an operation by the own token only', () => {
     await expectDone(id, tokenHeader(ALICE));
     await expectDone(id, { ...internalHeader, ...tokenHeader(ALICE) });
   });
+});
+
+describe('an operation for trusted services', () => {
+  it.each(where(({ access }) => access === 'service'))(
+    '%s refuses every token without the key',
+    async (id) => {
+      for (const userId of [ALICE, BOSS, ROOT]) await expectRefused(id, tokenHeader(userId), SERVICE_ONLY);
+      await expectDone(id, internalHeader);
+      await expectDone(id, { ...internalHeader, ...tokenHeader(ALICE) });
+    },
+  );
 });
 
 describe('an API key', () => {
@@ -441,7 +457,8 @@ describe('METERING_CALLERS=service', () => {
     async (id) => {
       const { access } = OPERATIONS[id] as Row;
       const role = access === 'supervisor' || access === 'admin' ? access : 'user';
-      await expectDone(id, tokenHeader(HAS_ROLE[role]), { on: metered });
+      const headers = access === 'service' ? internalHeader : tokenHeader(HAS_ROLE[role]);
+      await expectDone(id, headers, { on: metered });
     },
   );
 

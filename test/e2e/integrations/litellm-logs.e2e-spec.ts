@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QuarantineSweeper } from '../../../src/integrations/quarantine.sweeper.js';
 import { holdUp } from '../../support/hold-up.js';
@@ -611,6 +612,22 @@ describe('the quarantine', () => {
     const replayed = await admin.post<Counts>(`${QUARANTINE}/replay`);
     expect(replayed.body.review).toBe(1);
     expect(await recordsOf(service.as(poor))).toHaveLength(1);
+  });
+
+  it('can be written by the service as it needs to, and never rewritten or deleted', async () => {
+    const runtime = new pg.Client({ connectionString: service.databaseUrl });
+    await runtime.connect();
+    for (const statement of [
+      'DELETE FROM usage_quarantine',
+      'TRUNCATE usage_quarantine',
+      `UPDATE usage_quarantine SET event = '{}'`,
+      `UPDATE usage_quarantine SET claimed_user = 'alice'`,
+      `INSERT INTO usage_quarantine (source, fingerprint, reason, event, resolved_at)
+       VALUES ('litellm', repeat('0', 64), 'refused', '{}', now())`,
+    ]) {
+      await expect(runtime.query(statement), statement).rejects.toMatchObject({ code: '42501' });
+    }
+    await runtime.end();
   });
 
   it('is listed page by page, oldest first, without what is resolved', async () => {
