@@ -2,27 +2,29 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /**
- * Runs the commands of the README's session as they stand, against the service that is running, and compares each
+ * Runs the commands of the README's sessions as they stand, against the service that is running, and compares each
  * answer with the printed one. Only times and ids may differ. SERVICE_URL stands in for the README's address.
  */
+const SECTIONS = ['One session', 'Prices, keys'];
 const ADDRESS = 'http://localhost:3001';
 const MARK = '--- end of answer ---';
 
-const section = readFileSync('README.md', 'utf8')
+const played = readFileSync('README.md', 'utf8')
   .split('\n## ')
-  .find((part) => part.startsWith('One session'));
-const steps = [...section.matchAll(/```sh\n(.*?)```\s*```json\n(.*?)```/gs)].map(([, commands, answer]) => ({
+  .filter((part) => SECTIONS.some((title) => part.startsWith(title)))
+  .join('\n');
+const steps = [...played.matchAll(/```sh\n(.*?)```\s*```json\n(.*?)```/gs)].map(([, commands, answer]) => ({
   commands: commands.replaceAll(ADDRESS, process.env.SERVICE_URL ?? ADDRESS),
   expected: JSON.parse(answer),
 }));
-if (steps.length < 9) throw new Error(`The README's session has only ${steps.length} steps`);
+if (steps.length < 12) throw new Error(`The README's session has only ${steps.length} steps`);
 
 const script = steps.map(({ commands }) => `${commands}\necho; echo '${MARK}'\n`).join('');
 const { stdout, stderr, status } = spawnSync('bash', ['-s'], { input: script, encoding: 'utf8' });
 if (status !== 0) throw new Error(`The commands failed: ${stderr}`);
 
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
-const IDS = new Set(['id', 'allocationId', 'usageId']);
+const IDS = new Set(['id', 'allocationId', 'usageId', 'keyId', 'apiKeyId', 'pricingRuleId']);
 
 /** The answer with every time and id replaced by what it is. */
 function normalize(value, name) {

@@ -312,7 +312,6 @@ def main() -> None:
             call()
             wait_for(count + 1)
         time.sleep(FLUSH_SECONDS + 1)
-        print(f"\n=== a burst\n{burst(proxy)}")
         print("\n=== what the service has made of it")
         for user in ("alice", "bob"):
             for record in reversed(ask("/usage/records?limit=200", user)["items"]):
@@ -321,6 +320,7 @@ def main() -> None:
                 facts_of = {name: record["metadata"].get(name) for name in more}
                 print(user, *(record[name] for name in shown), {k: v for k, v in facts_of.items() if v is not None})
         print("in quarantine:", ask("/integrations/litellm/quarantine", "admin", "admin")["items"])
+        print(f"\n=== a burst\n{burst(proxy)}")
     finally:
         for process in reversed(started):
             process.send_signal(signal.SIGTERM)
