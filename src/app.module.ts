@@ -7,6 +7,7 @@ import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
 import { FixedWindowStorage } from './common/http/fixed-window.storage.js';
+import { MetricsModule } from './common/metrics/metrics.module.js';
 import { ProblemFilter } from './common/http/problem.filter.js';
 import { RequestValidationPipe } from './common/http/validation.js';
 import { ConfigModule } from './config/config.module.js';
@@ -35,6 +36,7 @@ export class AppModule {
           storage: new FixedWindowStorage(),
         }),
         DatabaseModule,
+        MetricsModule,
         AuthModule,
         CreditsModule,
         UsageModule,

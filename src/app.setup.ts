@@ -1,4 +1,3 @@
-import type { Server } from 'node:http';
 import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -8,7 +7,9 @@ import helmet from 'helmet';
 import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
 import { ServiceError } from './common/errors/service-error.js';
+import { Metrics } from './common/metrics/metrics.service.js';
 import { createLogger, NestLogger, requestLogging } from './common/http/logging.js';
+import { LimitedExpressAdapter } from './common/http/limited-express.adapter.js';
 import { answerOtherPaths } from './common/http/problem.filter.js';
 import { createDocument, setUpSwagger } from './common/http/swagger.js';
 import { type AppConfig, loadConfig } from './config/env.js';
@@ -24,16 +25,17 @@ export async function createApp(
   databaseUrl: string,
   logger: Logger = createLogger(config.logLevel),
 ): Promise<NestExpressApplication> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule.forRoot(config, databaseUrl), {
-    logger: new NestLogger(logger),
-    bodyParser: false,
-    abortOnError: false,
-  });
+  const app = await NestFactory.create<NestExpressApplication>(
+    AppModule.forRoot(config, databaseUrl),
+    new LimitedExpressAdapter(config.requestTimeoutSeconds),
+    { logger: new NestLogger(logger), bodyParser: false, abortOnError: false },
+  );
   app.disable('x-powered-by');
   app.set('etag', false);
   // Queries are flat here; the nested parser would make objects of `a[b]=c`.
   app.set('query parser', 'simple');
   app.use(requestLogging(logger));
+  app.use(app.get(Metrics).observeRequest);
   // Not upgraded to HTTPS by the browser: behind a plain-HTTP address that would break Swagger UI. TLS is the proxy's.
   app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
   app.enableCors({
@@ -48,8 +50,6 @@ export async function createApp(
   setUpSwagger(app);
   await app.init();
   answerOtherPaths(app);
-  limitTimes(app.getHttpServer(), config.requestTimeoutSeconds);
-  closeWhenIdle(app.getHttpServer());
   return app;
 }
 
@@ -69,7 +69,7 @@ export async function describeApi(): Promise<OpenAPIObject> {
 }
 
 function setPrefix(app: INestApplication): void {
-  app.setGlobalPrefix('api', { exclude: ['health', 'health/ready', 'api/health'] });
+  app.setGlobalPrefix('api', { exclude: ['health', 'health/ready', 'api/health', 'metrics'] });
 }
 
 /** A body of another type would be read as no body at all; the caller should hear that instead. */
@@ -90,25 +90,4 @@ function parseJsonBodies() {
   const parse = json({ limit: BODY_LIMIT });
   return (request: Request, response: Response, next: NextFunction): void =>
     OWN_BODY.test(request.path) ? next() : parse(request, response, next);
-}
-
-/** A client that sends slowly, or nothing, cannot keep a connection for ever. */
-function limitTimes(server: Server, requestTimeoutSeconds: number): void {
-  server.requestTimeout = requestTimeoutSeconds * 1000;
-  server.headersTimeout = Math.min(requestTimeoutSeconds, 10) * 1000;
-  // Longer than the usual 60 s of load balancers, so that they close idle connections first and no request is lost.
-  server.keepAliveTimeout = 65_000;
-  server.setTimeout(Math.max(requestTimeoutSeconds * 2, 60) * 1000);
-}
-
-/**
- * A server that is being closed drops the connections that are idle at that moment only; one whose last answer goes out
- * later would be kept alive for a minute, and the shutdown would wait for it.
- */
-function closeWhenIdle(server: Server): void {
-  server.on('request', (_request, response) => {
-    response.once('close', () => {
-      if (!server.listening) setImmediate(() => server.closeIdleConnections());
-    });
-  });
 }

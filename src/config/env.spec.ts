@@ -51,6 +51,7 @@ describe('the configuration', () => {
     ['DB_STATEMENT_TIMEOUT_MS', '1'],
     ['DB_CONNECT_TIMEOUT_MS', 'soon'],
     ['INTERNAL_API_KEY', 'short'],
+    ['METRICS_TOKEN', 'short'],
     ['RATE_LIMIT_MAX', '0'],
     ['RATE_LIMIT_WINDOW_SECONDS', '0'],
     ['SESSION_LEASE_SECONDS', '0'],

@@ -15,6 +15,8 @@ export interface AppConfig {
   readonly jwt: JwtConfig;
   /** Secret of trusted services; undefined switches internal callers off. */
   readonly internalApiKey: string | undefined;
+  /** Who reads `/metrics` must show it; undefined: everyone may. */
+  readonly metricsToken: string | undefined;
   readonly rateLimit: { readonly max: number; readonly windowSeconds: number };
   readonly sessions: { readonly leaseSeconds: number; readonly bufferPercent: number };
   readonly sweepIntervalSeconds: number;
@@ -124,6 +126,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     database,
     jwt: readJwt(read, environment, database.embeddedDirectory),
     internalApiKey: read.secret('INTERNAL_API_KEY', environment === 'production' ? MINIMUM_SECRET_LENGTH : 8),
+    metricsToken: read.secret('METRICS_TOKEN', 8),
     rateLimit: {
       max: read.integer('RATE_LIMIT_MAX', 6000, 1, 1_000_000_000),
       windowSeconds: read.integer('RATE_LIMIT_WINDOW_SECONDS', 60, 1, 86_400),

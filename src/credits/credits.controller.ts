@@ -6,6 +6,7 @@ import type { Caller } from '../auth/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
+import { Metrics } from '../common/metrics/metrics.service.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsService } from './credits.service.js';
@@ -32,6 +33,7 @@ export class CreditsController {
   constructor(
     private readonly credits: CreditsService,
     private readonly auditService: CreditsAuditService,
+    private readonly metrics: Metrics,
   ) {}
 
   @Get('balance')
@@ -149,7 +151,9 @@ export class CreditsController {
   })
   @ApiOkResponse({ type: AuditDto })
   @RoleAccess('admin')
-  audit(): Promise<AuditDto> {
-    return this.auditService.audit();
+  async audit(): Promise<AuditDto> {
+    const found = await this.auditService.audit();
+    this.metrics.reportAudit(found.differencesFound);
+    return found;
   }
 }

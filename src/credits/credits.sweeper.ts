@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { isOutage } from '../common/errors/database-errors.js';
+import { Metrics } from '../common/metrics/metrics.service.js';
 import { PeriodicTask } from '../common/periodic-task.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -44,6 +45,7 @@ export class CreditsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly database: Database,
     private readonly money: MoneyFunctions,
+    private readonly metrics: Metrics,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
     this.task = new PeriodicTask(this.logger, 'Credits sweeper', config.sweepIntervalSeconds, () =>
@@ -75,6 +77,7 @@ export class CreditsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
         }
       }
     }
+    this.metrics.countExpiredCredits(expiredCredits);
     let forgottenKeys = 0;
     for (let pass = 0; pass < KEY_BATCHES; pass++) {
       const forgotten = await this.money.forgetIdempotencyKeys(KEYS_PER_BATCH);

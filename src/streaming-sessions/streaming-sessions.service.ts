@@ -3,6 +3,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import type { Caller } from '../auth/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
+import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { shortage } from '../credits/credits.errors.js';
@@ -24,6 +25,7 @@ import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streami
 export class StreamingSessionsService {
   constructor(
     private readonly money: MoneyFunctions,
+    private readonly metrics: Metrics,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     @InjectRepository(StreamingSession) private readonly sessions: Repository<StreamingSession>,
   ) {}
@@ -58,6 +60,7 @@ export class StreamingSessionsService {
         return { created: answer.outcome === 'created', session: answer };
       case 'insufficient':
       case 'key_limit':
+        this.metrics.countRefusedHold(answer.outcome);
         throw shortage(answer);
       case 'user_not_found':
         throw new AccountNotFound();

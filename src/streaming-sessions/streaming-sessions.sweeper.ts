@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { isOutage } from '../common/errors/database-errors.js';
+import { Metrics } from '../common/metrics/metrics.service.js';
 import { PeriodicTask } from '../common/periodic-task.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -43,6 +44,7 @@ export class StreamingSessionsSweeper implements OnApplicationBootstrap, OnModul
   constructor(
     private readonly database: Database,
     private readonly money: MoneyFunctions,
+    private readonly metrics: Metrics,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
     this.task = new PeriodicTask(this.logger, 'Session sweeper', config.sweepIntervalSeconds, () =>
@@ -73,6 +75,7 @@ export class StreamingSessionsSweeper implements OnApplicationBootstrap, OnModul
       const outcome = await this.end(session, true);
       if (outcome === 'ok') ended++;
     }
+    this.metrics.countSweptSessions(ended);
     return ended;
   }
 

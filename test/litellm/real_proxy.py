@@ -38,6 +38,8 @@ MASTER_KEY = "sk-" + secrets.token_hex(24)
 JWT_SECRET = secrets.token_hex(24)
 BATCH_SIZE = os.environ.get("BATCH_SIZE", "1")
 BURST = 40
+AWAY_SECONDS = 25
+PROMPT = "a prompt that must be stored nowhere"
 START_SECONDS = 120
 FLUSH_SECONDS = 2
 CONTENT = {"messages", "response", "error_str", "traceback", "error_message", "requester_custom_headers"}
@@ -84,9 +86,14 @@ class Tap(BaseHTTPRequestHandler):
     seen: list = []
     is_quiet = False
     pause_seconds = 0.0
+    away_until = 0.0
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        if time.time() < Tap.away_until:
+            self.send_response(503)
+            self.end_headers()
+            return
         try:
             events = json.loads(body)
         except ValueError:
@@ -96,6 +103,7 @@ class Tap(BaseHTTPRequestHandler):
             if not Tap.is_quiet:
                 print(json.dumps(facts(event), indent=1, sort_keys=True), flush=True)
         if not Tap.is_quiet:
+            print("<- contains the prompt:", PROMPT.encode() in body, flush=True)
             print("<- headers", {k: v for k, v in self.headers.items() if "key" not in k.lower()}, flush=True)
         time.sleep(Tap.pause_seconds)
         status, answer = post(
@@ -181,6 +189,7 @@ general_settings:
 router_settings: {{ num_retries: 0 }}
 litellm_settings:
   num_retries: 0
+  turn_off_message_logging: {redact}
   cache: true
   cache_params: {{ type: local, mode: default_off }}
   callbacks: ["accounting"]
@@ -188,9 +197,9 @@ callback_settings:
   accounting:
     callback_type: generic_api
     endpoint: "{tap}"
-    headers: {{ X-Internal-API-Key: "{key}" }}
+    headers: {{ X-Internal-API-Key: os.environ/ACCOUNTING_INTERNAL_KEY }}
     log_format: {log_format}
-    max_retries: 5
+    max_retries: 8
     retry_delay: 1
 """
 
@@ -219,6 +228,18 @@ def ask(path: str, user: str, role: str = "user", body: dict | None = None):
         return json.loads(answer.read())
 
 
+def outage(proxy: str) -> str:
+    """Calls while the receiver is away for longer than the proxy gives a callback by default: do they arrive?"""
+    before = len(Tap.seen)
+    Tap.is_quiet, Tap.away_until = True, time.time() + AWAY_SECONDS
+    for _ in range(3):
+        chat(proxy, "sk-alice", model="mock")
+    wait_for(before + 3, AWAY_SECONDS * 3)
+    Tap.is_quiet = False
+    ids = [event["litellm_call_id"] for event in Tap.seen[before:] if event is not None]
+    return f"of 3 calls {len(set(ids))} arrived after {AWAY_SECONDS} s of 503"
+
+
 def burst(proxy: str) -> str:
     """Many calls at once while the receiver is slow: how many of them arrive?"""
     before = len(Tap.seen)
@@ -236,7 +257,7 @@ def burst(proxy: str) -> str:
 
 
 def chat(proxy: str, key: str, **more) -> tuple[int, bytes]:
-    body = {"messages": [{"role": "user", "content": "a prompt that must be stored nowhere"}], **more}
+    body = {"messages": [{"role": "user", "content": PROMPT}], **more}
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     return post(f"{proxy}/v1/chat/completions", json.dumps(body).encode(), headers)
 
@@ -281,7 +302,7 @@ def main() -> None:
         own_key = ask("/api-keys", "bob", body={"name": "for the gateway"})["key"]
         settings = {
             "slow": f"http://127.0.0.1:{serve(SlowModel)}/v1", "tap": f"http://127.0.0.1:{serve(Tap)}",
-            "key": INTERNAL_KEY, "log_format": os.environ.get("LOG_FORMAT", "json_array"),
+            "log_format": os.environ.get("LOG_FORMAT", "json_array"), "redact": os.environ.get("REDACT", "false"),
         }
         (WORK / "config.yaml").write_text(CONFIG.format(**settings))
         (WORK / "proxy_auth.py").write_text(AUTH)
@@ -289,6 +310,7 @@ def main() -> None:
         env = {
             **os.environ, "DEFAULT_BATCH_SIZE": BATCH_SIZE, "DEFAULT_FLUSH_INTERVAL_SECONDS": str(FLUSH_SECONDS),
             "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": MASTER_KEY, "PYTHONPATH": str(WORK),
+            "ACCOUNTING_INTERNAL_KEY": INTERNAL_KEY, "LOGGING_WORKER_MAX_TIME_PER_COROUTINE": "600",
         }
         env.pop("DATABASE_URL", None)
         command = [str(python.parent / "litellm"), "--config", "config.yaml", "--host", "127.0.0.1"]
@@ -320,7 +342,8 @@ def main() -> None:
                 facts_of = {name: record["metadata"].get(name) for name in more}
                 print(user, *(record[name] for name in shown), {k: v for k, v in facts_of.items() if v is not None})
         print("in quarantine:", ask("/integrations/litellm/quarantine", "admin", "admin")["items"])
-        print(f"\n=== a burst\n{burst(proxy)}")
+        print(f"\n=== a burst\n{burst(proxy)}", flush=True)
+        print(f"\n=== an outage\n{outage(proxy)}")
     finally:
         for process in reversed(started):
             process.send_signal(signal.SIGTERM)

@@ -25,6 +25,11 @@ export class Database {
     this.pool = (dataSource.driver as unknown as { master: Pool }).master;
   }
 
+  /** Connections there are, those that nobody uses, and requests that wait for one. */
+  poolUse(): { total: number; idle: number; waiting: number } {
+    return { total: this.pool.totalCount, idle: this.pool.idleCount, waiting: this.pool.waitingCount };
+  }
+
   /** All rows of one statement. */
   async rows<Row extends object>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
     for (let attempt = 1; ; attempt++) {

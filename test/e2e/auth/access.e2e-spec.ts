@@ -103,6 +103,7 @@ const OPERATIONS: Record<string, Row> = {
   getHealth: { access: 'public' },
   getApiHealth: { access: 'public' },
   getReadiness: { access: 'public' },
+  getMetrics: { access: 'public' },
 
   getBalance: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
   getUserBalance: { access: 'supervisor', needs: ofAlice },

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HttpClient } from '../../support/http-client.js';
 import { countByStatus, initialize, SONNET, times, userWithCredits } from '../../support/money.js';
@@ -124,6 +125,32 @@ describe('logs', () => {
       expect(made.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
       expect(made.body.requestId).toBe(made.headers.get('x-request-id'));
     }
+  });
+});
+
+describe('a slow client', () => {
+  let limited: TestService;
+  beforeAll(async () => {
+    limited = await service.another({ REQUEST_TIMEOUT_SECONDS: '1' });
+  });
+  afterAll(() => limited.close());
+
+  it.each([
+    ['headers', 'POST /api/credits/check HTTP/1.1\r\nHost: x\r\nX-Slow: '],
+    [
+      'a body',
+      'POST /api/credits/check HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"re',
+    ],
+  ])('that never finishes its %s is cut off in time', async (_, beginning) => {
+    const begun = Date.now();
+    const socket = connect(Number(new URL(limited.url).port), '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.write(beginning);
+    let answer = '';
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+    await new Promise((closed) => socket.once('close', closed));
+    expect(answer).toMatch(/^HTTP\/1.1 408 /);
+    expect(Date.now() - begun).toBeLessThan(5000);
   });
 });
 

@@ -1,0 +1,72 @@
+import { Injectable } from '@nestjs/common';
+import type { NextFunction, Request, Response } from 'express';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+const SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** What this process counts, for Prometheus. One registry per application, so that two in one process do not mix. */
+@Injectable()
+export class Metrics {
+  readonly registry = new Registry();
+
+  private readonly requestSeconds = new Histogram({
+    name: 'http_request_duration_seconds',
+    help: 'Requests by method, route and status',
+    labelNames: ['method', 'route', 'status'],
+    buckets: SECONDS,
+    registers: [this.registry],
+  });
+  private readonly refusedHolds = new Counter({
+    name: 'accounting_holds_refused_total',
+    help: 'Sessions that could not start, by what was short',
+    labelNames: ['reason'],
+    registers: [this.registry],
+  });
+  private readonly sweptSessions = new Counter({
+    name: 'accounting_sessions_timed_out_total',
+    help: 'Sessions ended by the sweeper of this process',
+    registers: [this.registry],
+  });
+  private readonly expiredCredits = new Counter({
+    name: 'accounting_credits_expired_total',
+    help: 'Credits written off by the sweeper of this process',
+    registers: [this.registry],
+  });
+  private readonly auditDifferences = new Gauge({
+    name: 'accounting_audit_differences',
+    help: 'Differences that the last audit of this process found; absent until one has run',
+    // Without a label the gauge would say 0 before any audit.
+    labelNames: ['scope'],
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** Express middleware: the route as it is declared, never the path, which would make a series of each user. */
+  readonly observeRequest = (request: Request, response: Response, next: NextFunction): void => {
+    const end = this.requestSeconds.startTimer();
+    response.once('close', () => {
+      const { path } = (request.route ?? {}) as { path?: string };
+      end({ method: request.method, route: path ?? 'none', status: response.statusCode });
+    });
+    next();
+  };
+
+  countRefusedHold(reason: 'insufficient' | 'key_limit'): void {
+    this.refusedHolds.inc({ reason });
+  }
+
+  countSweptSessions(sessions: number): void {
+    this.sweptSessions.inc(sessions);
+  }
+
+  countExpiredCredits(credits: number): void {
+    this.expiredCredits.inc(credits);
+  }
+
+  reportAudit(differences: number): void {
+    this.auditDifferences.set({ scope: 'all users' }, differences);
+  }
+}

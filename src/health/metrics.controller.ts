@@ -1,0 +1,53 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { Controller, Get, Header, Headers, Inject } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { SkipThrottle } from '@nestjs/throttler';
+import { Public } from '../auth/access.decorator.js';
+import { InvalidToken, TokenRequired } from '../auth/auth.errors.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { Metrics } from '../common/metrics/metrics.service.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { DatabaseGauges } from './database-gauges.js';
+
+const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
+
+@ApiTags('Health')
+@SkipThrottle()
+@Public()
+@Controller()
+export class MetricsController {
+  constructor(
+    private readonly metrics: Metrics,
+    private readonly gauges: DatabaseGauges,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  @Get('metrics')
+  @Header('Content-Type', TEXT)
+  @ApiOperation({
+    summary: 'Metrics for Prometheus',
+    description: 'Open to everyone, or with METRICS_TOKEN to who shows it as a bearer token.',
+    operationId: 'getMetrics',
+  })
+  @ApiOkResponse({
+    content: { 'text/plain': { schema: { type: 'string' }, example: 'accounting_sessions_active 3\n' } },
+  })
+  @ApiProblems(401)
+  async read(@Headers('authorization') authorization: string | undefined): Promise<string> {
+    this.requireToken(authorization);
+    await this.gauges.refresh();
+    return this.metrics.registry.metrics();
+  }
+
+  private requireToken(authorization: string | undefined): void {
+    const { metricsToken } = this.config;
+    if (metricsToken === undefined) return;
+    if (authorization === undefined) throw new TokenRequired();
+    if (!timingSafeEqual(digest(authorization), digest(`Bearer ${metricsToken}`))) throw new InvalidToken();
+  }
+}
+
+function digest(value: string): Buffer {
+  return createHash('sha256').update(value).digest();
+}
