@@ -11,7 +11,7 @@ import {
 } from './api-keys.errors.js';
 import type { CreatedApiKeyDto } from './dto/api-keys.responses.js';
 import type { GatewayState } from './entities/api-key.entity.js';
-import { LitellmGateway, type Outcome } from './litellm-gateway.js';
+import { describe, isRefusedRequest, LitellmGateway, type Outcome } from './litellm-gateway.js';
 
 /** How long a creation may take before the sweeper gives it up: far longer than its calls can. */
 const CREATION_SECONDS = 120;
@@ -19,9 +19,6 @@ const CREATION_SECONDS = 120;
 const LATE_SECONDS = 300;
 /** The most keys that one pass looks at. */
 const MAXIMUM_PER_PASS = 100;
-
-/** Statuses by which the proxy refuses what was asked; with others it refuses us. */
-const REFUSES_REQUEST = [400, 403, 422];
 
 /** To be set when a key's expiry changes: the gateway, where the key has one, is to be told. */
 export const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END`;
@@ -151,8 +148,9 @@ export class GatewayKeysService {
     const made = await this.generate(userId, created);
     if (made.kind !== 'done') {
       const isCertain = made.kind === 'refused' || made.kind === 'unreached';
+      this.logger.warn(`API key ${id} is not made: ${describe(made)}`);
       await this.giveUp(userId, id, isCertain ? 'ended' : 'failed');
-      throw errorOf(made);
+      throw isRefusedRequest(made) ? new GatewayRefused() : errorOf(made);
     }
     if ((await this.database.row(OPENING, [userId, id])) === undefined) {
       await this.database.row(THERE_AFTER_ALL, [userId, id]);
@@ -161,9 +159,12 @@ export class GatewayKeysService {
     }
     try {
       const opened = await this.gateway.unblock(key);
-      if (opened.kind !== 'done') throw errorOf(opened);
+      if (opened.kind !== 'done') {
+        this.logger.warn(`API key ${id} is not opened: ${describe(opened)}`);
+        throw errorOf(opened);
+      }
       return await this.dataSource.transaction(async (manager) => {
-        const [rows] = (await manager.query(LIVE, [userId, id])) as [object[]];
+        const [rows] = await manager.query<[object[], number]>(LIVE, [userId, id]);
         if (rows.length === 0) throw new ApiKeyEnded();
         return finish(manager);
       });
@@ -225,8 +226,7 @@ export class GatewayKeysService {
       : await this.gateway.remove(key.key);
     const { kind } = outcome;
     if (kind === 'unreached' || kind === 'unknown' || kind === 'refused') {
-      const status = outcome.kind === 'refused' ? ` with status ${outcome.status}` : '';
-      this.logger.warn(`API key ${key.id} (${key.gateway_state}) is not settled: ${kind}${status}`);
+      this.logger.warn(`API key ${key.id} (${key.gateway_state}) is not settled: ${describe(outcome)}`);
     } else if (isLive) {
       if (kind === 'absent') this.logger.warn(`The gateway has no key for the live API key ${key.id}`);
       await this.database.row(TOLD, [key.user_id, key.id, key.expires_at]);
@@ -238,7 +238,6 @@ export class GatewayKeysService {
 }
 
 function errorOf(outcome: Outcome): Error {
-  if (outcome.kind === 'unreached' || outcome.kind === 'unknown') return new GatewayUnavailable();
-  const isRequest = outcome.kind === 'refused' && REFUSES_REQUEST.includes(outcome.status);
-  return isRequest ? new GatewayRefused() : new GatewayFailed();
+  const mayWorkLater = outcome.kind === 'unreached' || outcome.kind === 'unknown';
+  return mayWorkLater ? new GatewayUnavailable() : new GatewayFailed();
 }

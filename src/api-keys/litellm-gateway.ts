@@ -12,6 +12,9 @@ export type Outcome =
   | { readonly kind: 'done' | 'absent' | 'unreached' | 'unknown' }
   | { readonly kind: 'refused'; readonly status: number };
 
+/** Statuses by which the proxy refuses what was asked; with others it refuses us. */
+const REFUSES_REQUEST = [400, 403, 422];
+
 /** Errors that come before a single byte of the request has gone out. */
 const NEVER_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
 
@@ -98,6 +101,15 @@ export class LitellmGateway {
       return { outcome: { kind: code !== undefined && NEVER_SENT.includes(code) ? 'unreached' : 'unknown' } };
     }
   }
+}
+
+export function isRefusedRequest(outcome: Outcome): boolean {
+  return outcome.kind === 'refused' && REFUSES_REQUEST.includes(outcome.status);
+}
+
+/** For the log: never a word of the proxy's, which may repeat a key. */
+export function describe(outcome: Outcome): string {
+  return outcome.kind === 'refused' ? `refused with status ${outcome.status}` : outcome.kind;
 }
 
 function outcomeOf(status: number, answer: Record<string, unknown> | undefined): Outcome {

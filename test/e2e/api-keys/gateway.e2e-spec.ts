@@ -266,7 +266,7 @@ describe('a creation that goes wrong leaves no key that works, on either side, a
     ['/key/generate', { status: 401, body: REFUSAL }, FAILED],
     ['/key/generate', { status: 404, body: { detail: PROXY_DETAIL } }, FAILED],
     ['/key/generate', { status: 302, body: PROXY_DETAIL }, FAILED],
-    ['/key/unblock', { status: 400, body: REFUSAL }, REFUSED],
+    ['/key/unblock', { status: 400, body: REFUSAL }, FAILED],
     ['/key/unblock', { status: 404, body: REFUSAL }, FAILED],
   ];
 
