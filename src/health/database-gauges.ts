@@ -1,10 +1,12 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { Gauge } from 'prom-client';
 import { Database } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
 
 /** By the partial indexes of what is open, due or waiting: it costs the same however much has passed. */
-const STATE = {
+export const STATE = {
   name: 'metrics_state',
   text: `SELECT
     (SELECT count(*) FROM streaming_sessions WHERE status = 'active') AS sessions,
@@ -13,10 +15,16 @@ const STATE = {
       WHERE status = 'active' AND expires_at <= now()) AS session_lag,
     (SELECT coalesce(extract(epoch FROM now() - min(expires_at)), 0) FROM credit_allocations
       WHERE is_open AND expires_at <= now()) AS expiry_lag,
-    (SELECT count(*) FROM usage_records WHERE billing_status = 'needs_review') AS reviews`,
+    (SELECT coalesce(extract(epoch FROM now() - min(gateway_due_at)), 0) FROM api_keys
+      WHERE gateway_due_at <= now()) AS gateway_lag,
+    (SELECT count(*) FROM usage_records WHERE billing_status = 'needs_review') AS reviews,
+    (SELECT count(*) FROM usage_quarantine WHERE resolved_at IS NULL) AS quarantined`,
 };
 
-type State = Record<'sessions' | 'held' | 'session_lag' | 'expiry_lag' | 'reviews', string>;
+type State = Record<
+  'sessions' | 'held' | 'session_lag' | 'expiry_lag' | 'gateway_lag' | 'reviews' | 'quarantined',
+  string
+>;
 
 const GAUGES: [column: keyof State, name: string, help: string][] = [
   ['sessions', 'accounting_sessions_active', 'Sessions that hold credits'],
@@ -27,43 +35,81 @@ const GAUGES: [column: keyof State, name: string, help: string][] = [
     'How long the oldest stale session has been waiting',
   ],
   ['expiry_lag', 'accounting_expiry_sweep_lag_seconds', 'How long the oldest expired lot has been waiting'],
+  ['gateway_lag', 'accounting_gateway_sweep_lag_seconds', 'How long the oldest due gateway key has waited'],
   ['reviews', 'accounting_review_queue', 'Usage records that wait for a review'],
+  ['quarantined', 'accounting_quarantined_events', 'Gateway events that cannot be charged yet'],
 ];
-const POOL: [column: 'total' | 'idle' | 'waiting', help: string][] = [
-  ['total', 'Connections of the pool'],
-  ['idle', 'Connections of the pool that nobody uses'],
-  ['waiting', 'Requests that wait for a connection'],
-];
+
+/** A scrape waits no longer; Prometheus gives up after 10 s, and would then have no metrics at all. */
+const PATIENCE_MILLISECONDS = 2000;
 
 /** Gauges that are read when Prometheus asks: the state of the database, and of the pool. */
 @Injectable()
 export class DatabaseGauges {
   private readonly gauges: Map<keyof State, Gauge>;
+  private readonly up: Gauge;
+  private reading: Promise<State | undefined> | undefined;
 
   constructor(
     private readonly database: Database,
     metrics: Metrics,
+    @Inject(APP_CONFIG) config: AppConfig,
   ) {
     const registers = [metrics.registry];
     this.gauges = new Map(
-      GAUGES.map(([column, name, help]) => [column, new Gauge({ name, help, registers, labelNames: [] })]),
+      GAUGES.map(([column, name, help]) => [column, new Gauge({ name, help, registers })]),
     );
-    for (const [column, help] of POOL) {
-      new Gauge({
-        name: `accounting_database_connections_${column}`,
-        help,
-        registers,
-        collect() {
-          this.set(database.poolUse()[column]);
-        },
-      });
+    this.up = new Gauge({
+      name: 'accounting_database_up',
+      help: 'Whether the database answered this scrape; the gauges read from it are absent when not',
+      registers,
+    });
+    new Gauge({
+      name: 'accounting_database_pool_connections',
+      help: 'Connections of the pool by what they do',
+      labelNames: ['state'],
+      registers,
+      collect() {
+        const { total, idle } = database.poolUse();
+        this.set({ state: 'busy' }, total - idle);
+        this.set({ state: 'idle' }, idle);
+      },
+    });
+    new Gauge({
+      name: 'accounting_database_pool_waiting',
+      help: 'Requests that wait for a connection',
+      registers,
+      collect() {
+        this.set(database.poolUse().waiting);
+      },
+    });
+    new Gauge({
+      name: 'accounting_database_pool_limit',
+      help: 'Most connections that the pool may have',
+      registers,
+    }).set(config.database.poolSize);
+  }
+
+  /** What the database does not tell is absent, rather than old: an alert must not be fed with yesterday's values. */
+  async refresh(): Promise<void> {
+    const state = await this.stateInTime();
+    this.up.set(state === undefined ? 0 : 1);
+    for (const [column, gauge] of this.gauges) {
+      if (state === undefined) gauge.remove();
+      else gauge.set(Number(state[column]));
     }
   }
 
-  /** A database that does not answer leaves the last values; the rest of the metrics must still come. */
-  async refresh(): Promise<void> {
-    const row = await this.database.row<State>(STATE).catch(() => undefined);
-    if (row === undefined) return;
-    for (const [column, gauge] of this.gauges) gauge.set(Number(row[column]));
+  /** Scrapes that come while one is being read share it: however many there are, one statement is under way. */
+  private async stateInTime(): Promise<State | undefined> {
+    this.reading ??= this.database
+      .row<State>(STATE)
+      .catch(() => undefined)
+      .finally(() => (this.reading = undefined));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((done) => {
+      timer = setTimeout(() => done(undefined), PATIENCE_MILLISECONDS);
+    });
+    return Promise.race([this.reading, late]).finally(() => clearTimeout(timer));
   }
 }

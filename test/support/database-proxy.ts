@@ -1,4 +1,5 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { Transform } from 'node:stream';
 
 export interface DatabaseProxy {
   /** The same connection string by way of the proxy. */
@@ -9,8 +10,12 @@ export interface DatabaseProxy {
   cut(): void;
   /** Passes nothing on any more and says nothing, as a network that swallows packets. */
   silence(): void;
-  /** Lets new connections through again; what was cut stays cut. */
+  /** Lets every piece wait before it goes on, in both directions, as a line that is far too slow. */
+  delay(milliseconds: number): void;
+  /** Lets new connections through again, at full speed; what was cut stays cut. */
   restore(): void;
+  /** New connections go to this server from now on: the same database, come up again on another port. */
+  redirect(databaseUrl: string): void;
   close(): Promise<void>;
 }
 
@@ -19,10 +24,18 @@ export interface DatabaseProxy {
  * protocol is one, whatever the service believes.
  */
 export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseProxy> {
-  const target = new URL(databaseUrl);
+  let target = new URL(databaseUrl);
   const trips: string[] = [];
   const sockets = new Set<Socket>();
   let mode: 'open' | 'cut' | 'silent' = 'open';
+  let delayMilliseconds = 0;
+  const line = () =>
+    new Transform({
+      transform: (chunk, _encoding, pass) => {
+        if (delayMilliseconds === 0) pass(null, chunk);
+        else setTimeout(pass, delayMilliseconds, null, chunk);
+      },
+    });
   const cutAll = () => {
     for (const socket of sockets) socket.destroy();
   };
@@ -32,7 +45,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
     const upstream = connect(Number(target.port), target.hostname);
     const count = tripCounter((statement) => trips.push(statement));
     client.on('data', count);
-    client.pipe(upstream).pipe(client);
+    client.pipe(line()).pipe(upstream).pipe(line()).pipe(client);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', () => undefined);
@@ -57,10 +70,13 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       mode = 'silent';
       for (const socket of sockets) socket.unpipe().pause();
     },
+    delay: (milliseconds) => (delayMilliseconds = milliseconds),
     restore: () => {
       mode = 'open';
+      delayMilliseconds = 0;
       cutAll();
     },
+    redirect: (url) => (target = new URL(url)),
     close: async () => {
       cutAll();
       await new Promise((closed) => server.close(closed));

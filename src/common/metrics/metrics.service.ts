@@ -3,6 +3,9 @@ import type { NextFunction, Request, Response } from 'express';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 const SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** A method that no route has becomes `other`: a caller must not make series at will. */
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const ALL_USERS = { scope: 'all users' };
 
 /** What this process counts, for Prometheus. One registry per application, so that two in one process do not mix. */
 @Injectable()
@@ -39,9 +42,17 @@ export class Metrics {
     labelNames: ['scope'],
     registers: [this.registry],
   });
+  private readonly auditTime = new Gauge({
+    name: 'accounting_audit_timestamp_seconds',
+    help: 'When the last audit of this process ended, in seconds since 1970; absent until one has run',
+    labelNames: ['scope'],
+    registers: [this.registry],
+  });
 
   constructor() {
     collectDefaultMetrics({ register: this.registry });
+    // From the start: a rate over a series that appears with its first event misses that event.
+    for (const reason of ['insufficient', 'key_limit']) this.refusedHolds.inc({ reason }, 0);
   }
 
   /** Express middleware: the route as it is declared, never the path, which would make a series of each user. */
@@ -49,7 +60,8 @@ export class Metrics {
     const end = this.requestSeconds.startTimer();
     response.once('close', () => {
       const { path } = (request.route ?? {}) as { path?: string };
-      end({ method: request.method, route: path ?? 'none', status: response.statusCode });
+      const method = METHODS.has(request.method) ? request.method : 'other';
+      end({ method, route: path ?? 'none', status: response.statusCode });
     });
     next();
   };
@@ -67,6 +79,7 @@ export class Metrics {
   }
 
   reportAudit(differences: number): void {
-    this.auditDifferences.set({ scope: 'all users' }, differences);
+    this.auditDifferences.set(ALL_USERS, differences);
+    this.auditTime.set(ALL_USERS, Date.now() / 1000);
   }
 }

@@ -651,6 +651,26 @@ describe('the sweeper', () => {
     await expectAllEnded(user);
   });
 
+  it('leaves a key to the instance that has it in hand, and goes on with the next', async () => {
+    const user = service.as();
+    const made = await times(2, () => makeKey(user));
+    await proxy.stop();
+    for (const { id } of made) await user.delete(`${KEYS}/${id}`);
+    await proxy.start();
+    await letTimePass(user);
+    const other = await service.owner.connect();
+    await other.query('BEGIN');
+    await other.query('SELECT FROM api_keys WHERE user_id = $1 ORDER BY gateway_due_at LIMIT 1 FOR UPDATE', [
+      user.userId,
+    ]);
+    expect(await sweep()).toBe(1);
+    await other.query('COMMIT');
+    other.release();
+    expect(proxy.of(user.userId)).toHaveLength(1);
+    expect(await sweep()).toBe(1);
+    await expectAllEnded(user);
+  });
+
   it('asks a proxy that does not answer once in a pass, not once for every key', async () => {
     const user = service.as();
     const made = await times(3, () => makeKey(user));
