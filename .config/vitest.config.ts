@@ -1,13 +1,19 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+/** What must hold as well when the requests of one user reach several instances on one database. */
+const SHARED = [
+  'test/e2e/credits/**',
+  'test/e2e/streaming-sessions/**',
+  'test/e2e/usage/**',
+  'test/e2e/api-keys/**',
+  'test/e2e/pricing/**',
+  'test/e2e/integrations/**',
+].map((files) => files.replace('**', '*.e2e-spec.ts'));
+
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
-    // Browser tests need a Chromium, which a fresh machine has not: npm run test:browser names it.
-    include: process.env.CHROMIUM
-      ? ['test/browser/*.browser-spec.ts']
-      : ['src/**/*.spec.ts', 'test/**/*.{spec,e2e-spec}.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/setup.ts'],
     testTimeout: 60_000,
@@ -16,5 +22,18 @@ export default defineConfig({
     // Each file has a database and a service of its own; more files at once than cores only makes them slower.
     maxWorkers: 2,
     reporters: ['default'],
+    // Browser tests need a Chromium, which a fresh machine has not: npm run test:browser names it.
+    projects: process.env.CHROMIUM
+      ? [{ extends: true, test: { name: 'browser', include: ['test/browser/*.browser-spec.ts'] } }]
+      : [
+          {
+            extends: true,
+            test: { name: 'one instance', include: ['src/**/*.spec.ts', 'test/**/*.{spec,e2e-spec}.ts'] },
+          },
+          {
+            extends: true,
+            test: { name: 'two instances', include: SHARED, env: { TEST_INSTANCES: '2' } },
+          },
+        ],
   },
 });

@@ -14,6 +14,8 @@ const UPSERT = { name: 'account_upsert', text: 'SELECT account_upsert($1, $2, $3
 const EXISTS = { name: 'account_exists', text: 'SELECT 1 FROM user_accounts WHERE user_id = $1' };
 /** Users remembered per instance; about 200 bytes each. */
 const KNOWN_USERS = 100_000;
+/** After this an account is written again: another instance may have written other claims meanwhile. */
+const KNOWN_MILLISECONDS = 600_000;
 
 /** Keeps user accounts in step with the tokens. */
 @Injectable()
@@ -21,6 +23,7 @@ export class AccountsService {
   /** What was written last for a user, or is being written: an unchanged, known user costs no database trip. */
   private readonly known = new LRUCache<string, { claims: string; written: Promise<void> }>({
     max: KNOWN_USERS,
+    ttl: KNOWN_MILLISECONDS,
   });
 
   constructor(private readonly database: Database) {}

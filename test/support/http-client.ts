@@ -9,11 +9,17 @@ export interface Answer<Body = Record<string, unknown>> {
 
 /** Real HTTP with fixed headers. Bodies are JSON unless they are text already. */
 export class HttpClient {
+  /** @param url where requests go, or who says where the next one goes: with several instances, to one after the other */
   constructor(
-    private readonly url: string,
+    private readonly url: string | (() => string),
     private readonly headers: Record<string, string>,
     readonly userId: string,
   ) {}
+
+  /** The same caller at another instance. */
+  at(url: string): HttpClient {
+    return new HttpClient(url, this.headers, this.userId);
+  }
 
   get<Body = Record<string, unknown>>(
     path: string,
@@ -40,7 +46,7 @@ export class HttpClient {
     body: unknown,
     headers: Record<string, string>,
   ): Promise<Answer<Body>> {
-    const response = await fetch(this.url + path, {
+    const response = await fetch((typeof this.url === 'string' ? this.url : this.url()) + path, {
       method,
       headers: {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),

@@ -14,6 +14,9 @@ import { accessToken, SECRET, type TokenClaims } from './tokens.js';
 
 export const INTERNAL_KEY = 'internal-key-of-the-tests-0123456789';
 
+/** How many instances a file's service has; its clients ask one after the other (see .config/vitest.config.ts). */
+const INSTANCES = Number(process.env.TEST_INSTANCES ?? 1);
+
 export interface TestService {
   /** `http://127.0.0.1:port` */
   url: string;
@@ -56,11 +59,15 @@ export async function startService(env: Record<string, string> = {}): Promise<Te
   const owner = new pg.Pool({ ...server, database: name, max: 5 });
   // Its connections may still be closing when the database is dropped.
   owner.on('error', () => undefined);
-  const service = await startOn(embeddedUrls(server, name).url, owner, env);
+  const { url } = embeddedUrls(server, name);
+  const twins: TestService[] = [];
+  while (twins.length < INSTANCES - 1) twins.push(await startOn(url, owner, env));
+  const service = await startOn(url, owner, env, twins);
   return {
     ...service,
     close: async () => {
       await service.close();
+      for (const twin of twins) await twin.close();
       await owner.end();
       await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
       await admin.end();
@@ -68,11 +75,16 @@ export async function startService(env: Record<string, string> = {}): Promise<Te
   };
 }
 
-/** An instance of the service on a database that is there. */
+/**
+ * An instance of the service on a database that is there.
+ *
+ * @param twins instances that share its clients and its log
+ */
 export async function startOn(
   databaseUrl: string,
   owner: pg.Pool,
   env: Record<string, string> = {},
+  twins: TestService[] = [],
 ): Promise<TestService> {
   const config = loadConfig({
     NODE_ENV: 'test',
@@ -83,7 +95,7 @@ export async function startOn(
     RATE_LIMIT_MAX: '1000000',
     ...env,
   });
-  const logs: Record<string, unknown>[] = [];
+  const logs = twins[0]?.logs ?? [];
   const logger = pino(
     { level: 'debug', base: null },
     { write: (line: string) => void logs.push(JSON.parse(line) as Record<string, unknown>) },
@@ -91,6 +103,9 @@ export async function startOn(
   const app = await createApp(config, config.database.url as string, logger);
   await app.listen(0, '127.0.0.1');
   const url = `http://127.0.0.1:${(app.getHttpServer().address() as AddressInfo).port}`;
+  const urls = [url, ...twins.map((twin) => twin.url)];
+  let next = 0;
+  const nextUrl = () => urls[next++ % urls.length] as string;
   return {
     url,
     app,
@@ -99,10 +114,11 @@ export async function startOn(
     databaseUrl,
     logs,
     as: (userId = freshUser(), claims = {}) =>
-      new HttpClient(url, { authorization: `Bearer ${accessToken({ sub: userId, ...claims })}` }, userId),
-    anonymous: () => new HttpClient(url, {}, ''),
-    withHeaders: (headers) => new HttpClient(url, headers, ''),
-    internal: (headers = {}) => new HttpClient(url, { 'x-internal-api-key': INTERNAL_KEY, ...headers }, ''),
+      new HttpClient(nextUrl, { authorization: `Bearer ${accessToken({ sub: userId, ...claims })}` }, userId),
+    anonymous: () => new HttpClient(nextUrl, {}, ''),
+    withHeaders: (headers) => new HttpClient(nextUrl, headers, ''),
+    internal: (headers = {}) =>
+      new HttpClient(nextUrl, { 'x-internal-api-key': INTERNAL_KEY, ...headers }, ''),
     get: (type) => app.get(type, { strict: false }),
     another: (more = {}) => startOn(databaseUrl, owner, { ...env, ...more }),
     close: () => app.close(),
