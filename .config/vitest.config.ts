@@ -11,6 +11,14 @@ const SHARED = [
   'test/e2e/integrations/**',
 ].map((files) => files.replace('**', '*.e2e-spec.ts'));
 
+/** What must hold as well when no movements are combined. */
+const MOVING = [
+  'test/e2e/credits/*.e2e-spec.ts',
+  'test/e2e/streaming-sessions/*.e2e-spec.ts',
+  'test/e2e/usage/*.e2e-spec.ts',
+  'test/property/*.e2e-spec.ts',
+];
+
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   test: {
@@ -29,6 +37,10 @@ export default defineConfig({
           {
             extends: true,
             test: { name: 'one instance', include: ['src/**/*.spec.ts', 'test/**/*.{spec,e2e-spec}.ts'] },
+          },
+          {
+            extends: true,
+            test: { name: 'one by one', include: MOVING, env: { TEST_COMBINE_MOVEMENTS: 'off' } },
           },
           {
             extends: true,

@@ -1,6 +1,7 @@
 import { CoreSchema1795219200000 } from './1795219200000-core-schema.js';
 import { KeysAndCharges1795305600000 } from './1795305600000-keys-and-charges.js';
 import { Corrections1795392000000 } from './1795392000000-corrections.js';
+import { Movements1795478400000 } from './1795478400000-movements.js';
 import { UsageQuarantine1795305700000 } from './1795305700000-usage-quarantine.js';
 import { GatewayKeys1795305800000 } from './1795305800000-gateway-keys.js';
 
@@ -11,4 +12,5 @@ export const migrations = [
   UsageQuarantine1795305700000,
   GatewayKeys1795305800000,
   Corrections1795392000000,
+  Movements1795478400000,
 ];

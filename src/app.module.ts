@@ -5,9 +5,11 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { dataSourceOptions } from '../ormconfig.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
+import { ClusterModule } from './cluster/cluster.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
 import { FixedWindowStorage } from './common/http/fixed-window.storage.js';
 import { MetricsModule } from './common/metrics/metrics.module.js';
+import { TracingModule } from './common/tracing/tracing.module.js';
 import { ProblemFilter } from './common/http/problem.filter.js';
 import { RequestValidationPipe } from './common/http/validation.js';
 import { ConfigModule } from './config/config.module.js';
@@ -23,6 +25,7 @@ import { UsageModule } from './usage/usage.module.js';
 export class AppModule {
   /** @param databaseUrl connection string of the service's role, on a database that is migrated */
   static forRoot(config: AppConfig, databaseUrl: string): DynamicModule {
+    const windows = new FixedWindowStorage(config.workers);
     return {
       module: AppModule,
       imports: [
@@ -33,8 +36,10 @@ export class AppModule {
         }),
         ThrottlerModule.forRoot({
           throttlers: [{ limit: config.rateLimit.max, ttl: config.rateLimit.windowSeconds * 1000 }],
-          storage: new FixedWindowStorage(),
+          storage: windows,
         }),
+        TracingModule,
+        ClusterModule.forRoot(windows),
         DatabaseModule,
         MetricsModule,
         AuthModule,

@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
 import { ServiceError } from './common/errors/service-error.js';
 import { Metrics } from './common/metrics/metrics.service.js';
+import { type Tracing, TRACING } from './common/tracing/tracing.js';
 import { createLogger, NestLogger, requestLogging } from './common/http/logging.js';
 import { LimitedExpressAdapter } from './common/http/limited-express.adapter.js';
 import { answerOtherPaths } from './common/http/problem.filter.js';
@@ -36,6 +37,8 @@ export async function createApp(
   app.set('query parser', 'simple');
   app.use(requestLogging(logger));
   app.use(app.get(Metrics).observeRequest);
+  const tracing = app.get<Tracing | null>(TRACING);
+  if (tracing !== null) app.use(tracing.observeRequest);
   // Not upgraded to HTTPS by the browser: behind a plain-HTTP address that would break Swagger UI. TLS is the proxy's.
   app.use(helmet({ contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } }));
   app.enableCors({
@@ -44,6 +47,8 @@ export async function createApp(
     exposedHeaders: ['Idempotency-Replayed', 'Retry-After', 'X-Request-Id'],
     maxAge: 600,
   });
+  app.use(answerInFull);
+  app.use(forbidCaching);
   app.use(requireJson);
   app.use(parseJsonBodies());
   setPrefix(app);
@@ -72,16 +77,45 @@ function setPrefix(app: INestApplication): void {
   app.setGlobalPrefix('api', { exclude: ['health', 'health/ready', 'api/health', 'metrics'] });
 }
 
+/** Answers have no ETags, so a caller cannot have what is being asked for already; `*` would get an empty 304. */
+function answerInFull(request: Request, _response: Response, next: NextFunction): void {
+  if (request.headers['if-none-match'] === '*' && !request.path.startsWith('/api/docs')) {
+    delete request.headers['if-none-match'];
+  }
+  next();
+}
+
+/** A body says nothing in a GET or a DELETE (RFC 9110, 9.3), and is not read there. */
+const WITH_BODY = new Set(['POST', 'PUT', 'PATCH']);
+
+/** Balances, usage and keys belong to one caller: neither browsers nor proxies may keep an answer. */
+function forbidCaching(_request: Request, response: Response, next: NextFunction): void {
+  response.setHeader('Cache-Control', 'no-store');
+  next();
+}
+
 /** A body of another type would be read as no body at all; the caller should hear that instead. */
 function requireJson(request: Request, _response: Response, next: NextFunction): void {
+  if (!WITH_BODY.has(request.method)) return next();
   const hasBody =
     request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
-  if (!hasBody || request.is('json')) return next();
-  if (TAKES_LINES.test(request.path) && request.is('application/x-ndjson')) return next();
-  next(
-    new ServiceError(415, 'request.unsupported_media_type', 'The body must be sent as application/json', {
-      errors: [{ field: 'Content-Type', message: 'must be application/json' }],
-    }),
+  if (!hasBody) return next();
+  const takesLines = TAKES_LINES.test(request.path) && request.is('application/x-ndjson');
+  if (!request.is('json') && !takesLines) return next(unsupported('must be application/json'));
+  const charset = /charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers['content-type'] ?? '')?.[1];
+  // JSON is UTF-8 (RFC 8259, 8.1); in UTF-7 or UTF-16 it would say something else to whoever looked at it before.
+  const isUtf8 = charset === undefined || /^utf-?8$/i.test(charset);
+  next(isUtf8 ? undefined : unsupported('must have no charset or utf-8'));
+}
+
+function unsupported(message: string): ServiceError {
+  return new ServiceError(
+    415,
+    'request.unsupported_media_type',
+    'The body must be sent as application/json in UTF-8',
+    {
+      errors: [{ field: 'Content-Type', message }],
+    },
   );
 }
 
@@ -89,5 +123,5 @@ function requireJson(request: Request, _response: Response, next: NextFunction):
 function parseJsonBodies() {
   const parse = json({ limit: BODY_LIMIT });
   return (request: Request, response: Response, next: NextFunction): void =>
-    OWN_BODY.test(request.path) ? next() : parse(request, response, next);
+    !WITH_BODY.has(request.method) || OWN_BODY.test(request.path) ? next() : parse(request, response, next);
 }

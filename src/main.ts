@@ -1,9 +1,11 @@
 import 'reflect-metadata';
+import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
 import { createApp } from './app.setup.js';
 import { createLogger } from './common/http/logging.js';
+import { startWorkers } from './cluster/primary.js';
 import { type AppConfig, ConfigError, loadConfig } from './config/env.js';
 import { describeConnection, type OpenDatabase, openDatabase } from './database/open-database.js';
 
@@ -13,20 +15,56 @@ const SHUTDOWN_SECONDS = 20;
 async function start(): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel);
+  if (cluster.isWorker) return startWorker(config, logger);
   // Without a server of our own, ending at once leaves nothing behind.
   let asked = config.database.url === undefined ? stopSignal() : undefined;
   const database = await openDatabase(config.database, (line) => logger.debug({ context: 'postgres' }, line));
   asked ??= stopSignal();
-  let app: NestExpressApplication;
+  let server: Server;
   try {
-    app = await createApp(config, database.url, logger);
-    await app.listen(config.port);
+    server =
+      config.workers > 1
+        ? await startWorkers(config.workers, database.url, logger)
+        : await serve(config, database.url, logger);
   } catch (error) {
     await database.close();
     throw error;
   }
-  stopWhenAsked(asked, app, database, logger);
-  announce(config, (app.getHttpServer().address() as AddressInfo).port, database);
+  stopWhenAsked(asked, server, database, logger);
+  announce(config, server.port, database);
+}
+
+/** What answers requests: this process, or its workers. */
+interface Server {
+  port: number;
+  /** Lets requests under way finish. */
+  stop(): Promise<void>;
+}
+
+async function serve(config: AppConfig, databaseUrl: string, logger: Logger): Promise<Server> {
+  const app: NestExpressApplication = await createApp(config, databaseUrl, logger);
+  await app.listen(config.port);
+  return {
+    port: (app.getHttpServer().address() as AddressInfo).port,
+    stop: async () => {
+      const deadline = setTimeout(() => app.getHttpServer().closeAllConnections(), SHUTDOWN_SECONDS * 1000);
+      await app.close().finally(() => clearTimeout(deadline));
+    },
+  };
+}
+
+/** One of several processes behind one port; the process above it has opened the database and ends it last. */
+async function startWorker(config: AppConfig, logger: Logger): Promise<void> {
+  const { url } = config.database;
+  if (url === undefined) throw new Error('A worker was started without a database');
+  const asked = stopSignal();
+  // The process above has gone, and with it the port.
+  const orphaned = new Promise<string>((gone) =>
+    process.once('disconnect', () => gone('no primary process')),
+  );
+  const server = await serve(config, url, logger);
+  const nothing = { embedded: undefined, close: () => Promise.resolve() };
+  stopWhenAsked(Promise.race([asked, orphaned]), server, nothing, logger);
 }
 
 /**
@@ -42,8 +80,8 @@ function stopSignal(): Promise<string> {
 /** Requests under way finish, then the pool closes, then the embedded server stops. Further signals change nothing. */
 function stopWhenAsked(
   asked: Promise<string>,
-  app: NestExpressApplication,
-  database: OpenDatabase,
+  server: Server,
+  database: Pick<OpenDatabase, 'embedded' | 'close'>,
   logger: Logger,
 ): void {
   let stopping = false;
@@ -51,16 +89,12 @@ function stopWhenAsked(
     if (stopping) return;
     stopping = true;
     logger[exitCode === 0 ? 'info' : 'error']({ context: 'main' }, `stopping: ${reason}`);
-    const deadline = setTimeout(() => app.getHttpServer().closeAllConnections(), SHUTDOWN_SECONDS * 1000);
-    app
-      .close()
+    server
+      .stop()
       .catch((error: Error) => logger.error({ context: 'main' }, error.message))
       .then(() => database.close())
       .catch((error: Error) => logger.error({ context: 'main' }, error.message))
-      .finally(() => {
-        clearTimeout(deadline);
-        process.exit(exitCode);
-      });
+      .finally(() => process.exit(exitCode));
   };
   void asked.then((signal) => stop(signal, 0));
   database.embedded?.onUnexpectedExit((why) => stop(`the embedded PostgreSQL server ended: ${why}`, 1));

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { QueryRunner } from 'typeorm';
 
-/** Stays where it is: the ledger's triggers hold on to it. */
-const LEDGER_TRIGGER_FUNCTION = 'refuse_ledger_change';
+/** PostgreSQL's code for a replacement with another result, or other names or defaults of parameters. */
+const CANNOT_REPLACE = '42P13';
 
 /** Helpers first, then the operations that the service may call. */
 const HELPERS = [
-  LEDGER_TRIGGER_FUNCTION,
+  'refuse_ledger_change',
   'credits_for_tokens',
   'tokens_for_credits',
   'cost_for_tokens',
@@ -51,42 +51,67 @@ const OPERATIONS = [
   'usage_charge',
   'usage_review',
   'forget_idempotency_keys',
+  'movements',
 ];
 
+const ALL = [...HELPERS, ...OPERATIONS];
+
 /**
- * Puts every SQL function in place from its current file, in the migration's transaction: whoever calls one meanwhile
- * gets the old one whole or the new one whole. A migration that changes a function calls this again.
+ * Puts every SQL function in place from its current file, in the migration's transaction. A migration that changes a
+ * function calls this again, while instances of the release before go on calling: a function whose parameters are as
+ * before is replaced and stays the same one to whoever is about to call it. One with other parameters is put beside the
+ * old one, which is dropped; a call in that very moment fails, and the service repeats it.
  */
 export async function installFunctions(runner: QueryRunner): Promise<void> {
   // An earlier migration installs what a later one has written, and its bodies may name tables that are yet to come.
   await runner.query('SET LOCAL check_function_bodies = off');
-  const callers = await dropFunctions(runner);
-  for (const name of [...HELPERS, ...OPERATIONS]) {
-    await runner.query(readFileSync(new URL(`./${name}.sql`, import.meta.url), 'utf8'));
-    await runner.query(`REVOKE ALL ON FUNCTION ${name} FROM PUBLIC`);
+  const callers = await rolesThatCall(runner);
+  const before = await signatures(runner);
+  for (const name of ALL) {
+    const text = readFileSync(new URL(`./${name}.sql`, import.meta.url), 'utf8');
+    await replaceFunction(runner, text, before.get(name) ?? []);
   }
+  for (const [name, after] of await signatures(runner)) {
+    // Two forms of one function would leave it open which of them a call means.
+    if (after.length > 1) await dropFunctions(runner, before.get(name) ?? []);
+  }
+  await runner.query(`REVOKE ALL ON FUNCTION ${ALL.join(', ')} FROM PUBLIC`);
   for (const role of callers) await grantOperations(runner, role);
 }
 
-/**
- * Drops what is there under these names, whatever its parameters: replacing would leave the old form beside the new.
- *
- * @returns the roles that could call an operation, as quoted identifiers
- */
-async function dropFunctions(runner: QueryRunner): Promise<string[]> {
-  const names = [...HELPERS, ...OPERATIONS].filter((name) => name !== LEDGER_TRIGGER_FUNCTION);
+async function replaceFunction(runner: QueryRunner, text: string, before: string[]): Promise<void> {
+  try {
+    await runner.query(`SAVEPOINT replaced; ${text}; RELEASE SAVEPOINT replaced`);
+  } catch (error) {
+    if ((error as { code?: string }).code !== CANNOT_REPLACE) throw error;
+    await runner.query('ROLLBACK TO SAVEPOINT replaced');
+    await dropFunctions(runner, before);
+    await runner.query(text);
+  }
+}
+
+async function dropFunctions(runner: QueryRunner, signatures: string[]): Promise<void> {
+  for (const signature of signatures) await runner.query(`DROP FUNCTION IF EXISTS ${signature}`);
+}
+
+/** The forms in which each of our functions is there. */
+async function signatures(runner: QueryRunner): Promise<Map<string, string[]>> {
+  const rows = (await runner.query(
+    `SELECT proname AS name, array_agg(oid::regprocedure::text) AS forms FROM pg_proc
+      WHERE pronamespace = 'public'::regnamespace AND proname = ANY($1) GROUP BY proname`,
+    [ALL],
+  )) as { name: string; forms: string[] }[];
+  return new Map(rows.map(({ name, forms }) => [name, forms]));
+}
+
+/** The roles that may call an operation, as quoted identifiers. */
+async function rolesThatCall(runner: QueryRunner): Promise<string[]> {
   const roles = (await runner.query(
     `SELECT DISTINCT quote_ident(r.rolname) AS role
        FROM pg_proc p CROSS JOIN aclexplode(p.proacl) a JOIN pg_roles r ON r.oid = a.grantee
       WHERE p.pronamespace = 'public'::regnamespace AND p.proname = ANY($1) AND a.grantee <> p.proowner`,
     [OPERATIONS],
   )) as { role: string }[];
-  const functions = (await runner.query(
-    `SELECT oid::regprocedure::text AS signature FROM pg_proc
-      WHERE pronamespace = 'public'::regnamespace AND proname = ANY($1)`,
-    [names],
-  )) as { signature: string }[];
-  for (const { signature } of functions) await runner.query(`DROP FUNCTION ${signature}`);
   return roles.map(({ role }) => role);
 }
 
@@ -110,6 +135,8 @@ const READ_ONLY_TABLES = [
  */
 export async function grantRuntimeRole(runner: QueryRunner, role: string): Promise<void> {
   await runner.query(`REVOKE ALL ON ALL TABLES IN SCHEMA public FROM ${role}`);
+  // The functions look names up in this schema with their owner's rights: nobody else may put any there.
+  await runner.query(`REVOKE CREATE ON SCHEMA public FROM PUBLIC, ${role}`);
   await runner.query(`GRANT USAGE ON SCHEMA public TO ${role}`);
   await runner.query(`GRANT SELECT ON ${READ_ONLY_TABLES.join(', ')} TO ${role}`);
   await runner.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON pricing_rules TO ${role}`);
@@ -129,5 +156,5 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
 }
 
 async function grantOperations(runner: QueryRunner, role: string): Promise<void> {
-  for (const name of OPERATIONS) await runner.query(`GRANT EXECUTE ON FUNCTION ${name} TO ${role}`);
+  await runner.query(`GRANT EXECUTE ON FUNCTION ${OPERATIONS.join(', ')} TO ${role}`);
 }

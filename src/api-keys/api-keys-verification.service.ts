@@ -8,7 +8,7 @@ import type { VerifyApiKeyDto } from './dto/api-keys.requests.js';
 import type { VerificationCode, VerificationDto } from './dto/api-keys.responses.js';
 
 /** A key that its gateway does not have yet does not exist yet. */
-const VERIFY = {
+export const VERIFY = {
   name: 'api_key_verify',
   text: `SELECT k.id, k.user_id, k.permissions, k.expires_at, k.expires_at <= now() AS is_expired,
                 k.is_active AND (coalesce(k.gateway_state, 'live') = 'live' OR k.expires_at <= now()) AS is_active,

@@ -35,10 +35,10 @@ export class InvalidApiKey extends ServiceError {
   }
 }
 
-/** 401: a token and an API key at once; whose request it is must not be a matter of order. */
+/** 401: a token and an API key at once, or two tokens; whose request it is must not be a matter of order. */
 export class AmbiguousCredentials extends ServiceError {
   constructor() {
-    super(401, 'auth.ambiguous_credentials', 'Send an access token or an API key, not both');
+    super(401, 'auth.ambiguous_credentials', 'Send one access token or one API key');
   }
 }
 

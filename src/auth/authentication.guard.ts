@@ -57,7 +57,7 @@ export class AuthenticationGuard extends AuthGuard() {
   private async authenticate(request: AuthenticatedRequest, context: ExecutionContext): Promise<void> {
     const apiKey = request.headers['x-api-key'];
     if (request.headers.authorization !== undefined) {
-      if (apiKey === undefined) await super.canActivate(context);
+      if (apiKey === undefined && isOnce(request, 'authorization')) await super.canActivate(context);
       else request.authenticationError = new AmbiguousCredentials();
     } else if (apiKey !== undefined) {
       await this.apiKeys.authenticate(String(apiKey)).then(
@@ -87,6 +87,11 @@ export class AuthenticationGuard extends AuthGuard() {
   private isInternalKey(key: string): boolean {
     return this.internalKeyDigest !== undefined && timingSafeEqual(digest(key), this.internalKeyDigest);
   }
+}
+
+/** Of a header that comes twice Node gives the first, and a proxy before us may have looked at the last. */
+function isOnce({ rawHeaders }: AuthenticatedRequest, name: string): boolean {
+  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length === 1;
 }
 
 /** A trusted service that has not yet named a user. */

@@ -22,6 +22,8 @@ export interface AccessTokenClaims {
 
 const EMAIL_LENGTH = 255;
 const USERNAME_LENGTH = 100;
+/** The end of the year 9999: what expires later never does. */
+const LATEST_EXPIRY = 253_402_300_799;
 
 /**
  * Bearer tokens of the authentication service. The algorithm is pinned by configuration: a shared secret takes HS256
@@ -70,7 +72,7 @@ function claimProblems(claims: AccessTokenClaims, toleranceSeconds: number): Fie
   check('email', idProblem(claims.email, EMAIL_LENGTH));
   check('username', idProblem(claims.username, USERNAME_LENGTH));
   // jsonwebtoken refuses an exp in the past, but accepts a token that never expires.
-  check('exp', Number.isFinite(claims.exp) ? undefined : 'must be a time in seconds');
+  check('exp', claims.exp <= LATEST_EXPIRY ? undefined : 'must be a time in seconds, before the year 10000');
   check('iat', issueTimeProblem(claims.iat, toleranceSeconds));
   return problems;
 }

@@ -15,6 +15,23 @@ export type KeyProvider = (
  * @throws Error naming JWT_PUBLIC_KEY when it cannot be read as a key
  */
 export function keyProvider(config: JwtConfig): KeyProvider {
+  const find = keyFinder(config);
+  return (request, token, done) =>
+    isVerifiable(token) ? find(request, token, done) : done(new InvalidToken());
+}
+
+/**
+ * jsonwebtoken stumbles over claims of `null`, and takes tokens with extensions that it does not understand although they
+ * call themselves critical (RFC 7515, 4.1.11).
+ */
+function isVerifiable(token: string): boolean {
+  const header = partOf(token, 0);
+  if (typeof header !== 'object' || header === null || 'crit' in header) return false;
+  const claims = partOf(token, 1);
+  return claims !== null && claims !== undefined;
+}
+
+function keyFinder(config: JwtConfig): KeyProvider {
   if (config.jwksUri !== undefined) return jwksKeyProvider(config.jwksUri);
   const key =
     config.accessSecret !== undefined
@@ -39,10 +56,11 @@ function jwksKeyProvider(jwksUri: string): KeyProvider {
   return (_request, token, done) => {
     const kid = keyIdOf(token);
     if (kid === undefined) return done(new InvalidToken());
-    published.find(kid).then(
-      (key) => done(null, key),
-      (error: unknown) => done(error),
-    );
+    published
+      .find(kid)
+      .then((key) => done(null, key))
+      // Also what fails in the verification itself: nobody else would hear of it here.
+      .catch((error: unknown) => done(error));
   };
 }
 
@@ -95,12 +113,14 @@ class PublishedKeys {
 }
 
 function keyIdOf(token: string): string | undefined {
+  const { kid } = partOf(token, 0) as { kid?: unknown };
+  return typeof kid === 'string' && kid.length <= 200 ? kid : undefined;
+}
+
+/** The header (0) or the claims (1) of a token that nobody has verified yet; undefined when they are no JSON. */
+function partOf(token: string, index: 0 | 1): unknown {
   try {
-    const header = JSON.parse(
-      Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8'),
-    ) as unknown;
-    const kid = (header as { kid?: unknown }).kid;
-    return typeof kid === 'string' && kid.length <= 200 ? kid : undefined;
+    return JSON.parse(Buffer.from(token.split('.')[index] ?? '', 'base64url').toString('utf8'));
   } catch {
     return undefined;
   }

@@ -7,6 +7,7 @@ import { loadConfig } from '../config/env.js';
 import { CreditsAuditService } from '../credits/credits-audit.service.js';
 import type { AuditDto } from '../credits/dto/credits.responses.js';
 import { MoneyFunctions } from '../credits/money-functions.js';
+import { MovementQueue } from '../credits/movement-queue.js';
 import { reachDatabase } from '../database/open-database.js';
 
 const USAGE = `Checks that balances, lots, ledger, holds, usage and key limits of every user agree.
@@ -34,7 +35,7 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
     const audit = new CreditsAuditService(database);
     let found = await audit.audit(user, showProgress);
     if (repair && !found.ok) {
-      const money = new MoneyFunctions(database);
+      const money = new MoneyFunctions(database, new MovementQueue(database, config));
       for (const userId of new Set(found.differences.map((difference) => difference.userId))) {
         const answer = await money.repair(userId, ACTOR);
         process.stderr.write(`repaired ${userId}: ${JSON.stringify(answer)}\n`);

@@ -7,6 +7,8 @@ import type { Algorithm } from 'jsonwebtoken';
 /** Everything the service can be told from outside, read once at start. */
 export interface AppConfig {
   readonly port: number;
+  /** Processes that serve, behind one port; with 1 the process that was started serves itself. */
+  readonly workers: number;
   readonly environment: 'development' | 'test' | 'production';
   readonly logLevel: string;
   /** `*` or a list of origins that browsers may call from. */
@@ -18,6 +20,8 @@ export interface AppConfig {
   /** Who reads `/metrics` must show it; undefined: everyone may. */
   readonly metricsToken: string | undefined;
   readonly rateLimit: { readonly max: number; readonly windowSeconds: number };
+  /** Whether movements that wait are combined into one call and one commit. */
+  readonly combinesMovements: boolean;
   readonly sessions: { readonly leaseSeconds: number; readonly bufferPercent: number };
   readonly sweepIntervalSeconds: number;
   readonly creditsPerUsd: number;
@@ -26,6 +30,8 @@ export interface AppConfig {
   readonly unpricedModelPolicy: 'fallback' | 'reject';
   readonly meteringCallers: 'any' | 'service';
   readonly requestTimeoutSeconds: number;
+  /** Where traces go; undefined: there are none. */
+  readonly tracing: TracingConfig | undefined;
 }
 
 export interface DatabaseConfig {
@@ -44,6 +50,12 @@ export interface LitellmConfig {
   readonly baseUrl: string;
   readonly masterKey: string;
   readonly timeoutMilliseconds: number;
+}
+
+export interface TracingConfig {
+  /** Of an OTLP receiver over HTTP, without `/v1/traces` and without a slash at its end. */
+  readonly endpoint: string;
+  readonly serviceName: string;
 }
 
 export interface JwtConfig {
@@ -120,6 +132,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   const database = readDatabase(read);
   const config: AppConfig = {
     port: read.integer('PORT', 3001, 0, 65535),
+    workers: read.integer('WEB_CONCURRENCY', 1, 1, 128),
     environment,
     logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
     corsOrigins: readCorsOrigins(read),
@@ -139,8 +152,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     creditsPerUsd: read.integer('CREDITS_PER_USD', 1000, 1, 1_000_000_000),
     litellm: readLitellm(read),
     unpricedModelPolicy: read.oneOf('UNPRICED_MODEL_POLICY', 'fallback', ['fallback', 'reject'] as const),
+    combinesMovements: read.oneOf('COMBINE_MOVEMENTS', 'on', ['on', 'off'] as const) === 'on',
     meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),
     requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
+    tracing: readTracing(read),
   };
   if (config.database.migrationUrl !== undefined && config.database.url === undefined) {
     read.problems.push('DATABASE_URL (or DB_HOST) is required when MIGRATION_DATABASE_URL is set');
@@ -170,7 +185,8 @@ function readDatabase(read: Reader): DatabaseConfig {
     location.hostname = isIPv6(host) ? `[${host}]` : host;
     // A URL keeps the host it has when it is given what is none, and that would be another server than was meant.
     if (/[/?#\\]/.test(host) || ['', 'unset.invalid'].includes(location.hostname)) {
-      read.problems.push(`DB_HOST must be the name or the address of a host, without a port, not "${host}"`);
+      // The value is not repeated: who puts a connection string here puts its password here.
+      read.problems.push('DB_HOST must be the name or the address of a host, without a port or a login');
     }
     location.port = String(read.integer('DB_PORT', 5432, 1, 65535));
     location.pathname = `/${encodeURIComponent(read.text('DB_NAME') ?? 'accounting_db')}`;
@@ -207,13 +223,21 @@ function readLitellm(read: Reader): LitellmConfig | undefined {
   return { baseUrl: baseUrl.replace(/\/+$/, ''), masterKey, timeoutMilliseconds };
 }
 
+function readTracing(read: Reader): TracingConfig | undefined {
+  const endpoint = read.url('OTEL_EXPORTER_OTLP_ENDPOINT', ['https:', 'http:']);
+  const serviceName = read.text('OTEL_SERVICE_NAME') ?? 'accounting-service';
+  return endpoint === undefined ? undefined : { endpoint: endpoint.replace(/\/+$/, ''), serviceName };
+}
+
 function readCorsOrigins(read: Reader): '*' | string[] {
   const value = read.text('CORS_ORIGIN') ?? '*';
   if (value === '*') return '*';
   const origins = value.split(',').map((origin) => origin.trim());
   for (const origin of origins) {
     if (!URL.canParse(origin) || new URL(origin).origin !== origin) {
-      read.problems.push(`CORS_ORIGIN must be * or origins such as https://app.example.com, not "${origin}"`);
+      // Without what may be a login in it.
+      const shown = origin.replace(/\S*@/, '…@');
+      read.problems.push(`CORS_ORIGIN must be * or origins such as https://app.example.com, not "${shown}"`);
     }
   }
   return origins;

@@ -7,11 +7,12 @@ import { CreditsService } from './credits.service.js';
 import { CreditsSweeper } from './credits.sweeper.js';
 import { LedgerEntry } from './entities/ledger-entry.entity.js';
 import { MoneyFunctions } from './money-functions.js';
+import { MovementQueue } from './movement-queue.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([LedgerEntry]), AccountsModule],
   controllers: [CreditsController],
-  providers: [MoneyFunctions, CreditsService, CreditsAuditService, CreditsSweeper],
+  providers: [MovementQueue, MoneyFunctions, CreditsService, CreditsAuditService, CreditsSweeper],
   exports: [MoneyFunctions, CreditsService],
 })
 export class CreditsModule {}

@@ -22,7 +22,7 @@ import { LedgerEntry } from './entities/ledger-entry.entity.js';
 import type { AllocationAnswer, DeductionAnswer } from './money-answers.js';
 import { MoneyFunctions } from './money-functions.js';
 
-const BALANCE = {
+export const BALANCE = {
   name: 'credit_balance',
   text: `SELECT available_credits(b.user_id) AS total, b.held, coalesce(
            (SELECT jsonb_agg(jsonb_build_object('id', l.id, 'credits', l.remaining_credits, 'totalCredits',
@@ -33,7 +33,7 @@ const BALANCE = {
                      ORDER BY a.expires_at, a.id LIMIT 1000) l), '[]') AS lots
          FROM credit_balances b WHERE b.user_id = $1`,
 };
-const AVAILABLE = {
+export const AVAILABLE = {
   name: 'credit_available',
   text: 'SELECT available_credits($1) AS total',
 };

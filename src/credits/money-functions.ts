@@ -15,6 +15,7 @@ import type {
   TokenCounts,
   UsageAnswer,
 } from './money-answers.js';
+import { MovementQueue } from './movement-queue.js';
 
 type Ok<Answer> = { outcome: 'ok' } & Answer;
 interface Refused<Outcome extends string> {
@@ -49,7 +50,10 @@ const FORGET_KEYS = operation('forget_idempotency_keys', 1);
  */
 @Injectable()
 export class MoneyFunctions {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly queue: MovementQueue,
+  ) {}
 
   /** Gives a user a lot of `credits` that expires after `expiryDays` days of 24 hours. */
   allocate(request: {
@@ -89,10 +93,9 @@ export class MoneyFunctions {
     idempotency: Idempotency;
   }) {
     const { callerId, key, hash } = request.idempotency;
-    return this.call<Ok<DeductionAnswer> | Shortage | Refused<'user_not_found' | 'idempotency_mismatch'>>(
-      DEDUCT,
-      [request.userId, request.credits, request.notes, request.actor, callerId, key, hash],
-    );
+    return this.queue.run<
+      Ok<DeductionAnswer> | Shortage | Refused<'user_not_found' | 'idempotency_mismatch'>
+    >(DEDUCT, [request.userId, request.credits, request.notes, request.actor, callerId, key, hash]);
   }
 
   /** Empties one lot for good; repeated, it answers the same. */
@@ -127,7 +130,7 @@ export class MoneyFunctions {
     actor: string;
     apiKeyId: number | null;
   }) {
-    return this.call<
+    return this.queue.run<
       | ({ outcome: 'created' | 'repeated' } & SessionStartedAnswer)
       | Shortage
       | Refused<'conflict' | 'already_ended' | 'user_not_found' | 'unpriced'>
@@ -155,7 +158,7 @@ export class MoneyFunctions {
     leaseSeconds: number;
     actor: string;
   }) {
-    return this.call<Ok<ProgressAnswer> | Refused<'session_not_found' | 'already_ended'>>(PROGRESS, [
+    return this.queue.run<Ok<ProgressAnswer> | Refused<'session_not_found' | 'already_ended'>>(PROGRESS, [
       request.userId,
       request.sessionId,
       request.tokensGenerated,
@@ -176,7 +179,7 @@ export class MoneyFunctions {
     actor: string;
   }) {
     const { tokens, input, output, cachedInput } = request.counts;
-    return this.call<Ok<SettlementAnswer> | Refused<'session_not_found' | 'already_ended'>>(SETTLE, [
+    return this.queue.run<Ok<SettlementAnswer> | Refused<'session_not_found' | 'already_ended'>>(SETTLE, [
       request.userId,
       request.sessionId,
       request.reason,
@@ -211,7 +214,7 @@ export class MoneyFunctions {
     idempotency: Idempotency;
   }) {
     const { callerId, key, hash } = request.idempotency;
-    return this.call<Ok<UsageAnswer> | Refused<'user_not_found' | 'idempotency_mismatch'>>(RECORD, [
+    return this.queue.run<Ok<UsageAnswer> | Refused<'user_not_found' | 'idempotency_mismatch'>>(RECORD, [
       request.userId,
       request.timestamp,
       request.service,
@@ -245,7 +248,7 @@ export class MoneyFunctions {
   }) {
     const { tokens, input, output, cachedInput } = request.counts;
     const { callerId, key, hash } = request.idempotency;
-    return this.call<
+    return this.queue.run<
       | Ok<ChargeAnswer>
       | Shortage
       | Refused<'user_not_found' | 'request_mismatch' | 'idempotency_mismatch' | 'unpriced'>

@@ -33,6 +33,8 @@ const DATABASE_NAME = 'accounting';
 const RUNTIME_SETTINGS = 'DATABASE_URL (or DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD)';
 /** Any fixed number: instances that start together migrate one after the other. */
 const MIGRATION_LOCK = 7_215_063;
+/** The server notices within about 25 seconds that a migrating process cannot be reached any more. */
+const KEEPALIVES = { tcp_keepalives_idle: 10, tcp_keepalives_interval: 5, tcp_keepalives_count: 3 };
 
 /**
  * Gives the service a database that is migrated and ready: the configured one, or the embedded server.
@@ -181,9 +183,17 @@ export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeR
   await dataSource.initialize();
   const runner = dataSource.createQueryRunner();
   try {
+    // A process cut off from its server must not keep the lock, and every later start waiting, for the usual two hours.
+    for (const [setting, seconds] of Object.entries(KEEPALIVES))
+      await runner.query(`SET ${setting} = ${seconds}`);
     await runner.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
     await dataSource.runMigrations({ transaction: 'each' });
-    if (runtimeRole !== undefined) await grantRuntimeRole(runner, pg.escapeIdentifier(runtimeRole));
+    if (runtimeRole !== undefined) {
+      // All at one instant: other instances work as this role meanwhile, and would be refused between two grants.
+      await runner.startTransaction();
+      await grantRuntimeRole(runner, pg.escapeIdentifier(runtimeRole));
+      await runner.commitTransaction();
+    }
     await runner.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
   } finally {
     await runner.release();

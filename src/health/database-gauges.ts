@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { Gauge } from 'prom-client';
+import { Gauge, Registry } from 'prom-client';
 import { Database } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -43,9 +43,11 @@ const GAUGES: [column: keyof State, name: string, help: string][] = [
 /** A scrape waits no longer; Prometheus gives up after 10 s, and would then have no metrics at all. */
 const PATIENCE_MILLISECONDS = 2000;
 
-/** Gauges that are read when Prometheus asks: the state of the database, and of the pool. */
+/** Gauges that are read when Prometheus asks: the state of the database, and of this process's pool. */
 @Injectable()
 export class DatabaseGauges {
+  /** Apart from what processes count: it is the same for all of them, and must not be added up. */
+  readonly registry = new Registry();
   private readonly gauges: Map<keyof State, Gauge>;
   private readonly up: Gauge;
   private reading: Promise<State | undefined> | undefined;
@@ -55,15 +57,16 @@ export class DatabaseGauges {
     metrics: Metrics,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
-    const registers = [metrics.registry];
+    const state = [this.registry];
     this.gauges = new Map(
-      GAUGES.map(([column, name, help]) => [column, new Gauge({ name, help, registers })]),
+      GAUGES.map(([column, name, help]) => [column, new Gauge({ name, help, registers: state })]),
     );
     this.up = new Gauge({
       name: 'accounting_database_up',
       help: 'Whether the database answered this scrape; the gauges read from it are absent when not',
-      registers,
+      registers: state,
     });
+    const registers = [metrics.registry];
     new Gauge({
       name: 'accounting_database_pool_connections',
       help: 'Connections of the pool by what they do',

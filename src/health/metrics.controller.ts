@@ -4,8 +4,8 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
 import { InvalidToken, TokenRequired } from '../auth/auth.errors.js';
+import { WorkerLink } from '../cluster/worker-link.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { DatabaseGauges } from './database-gauges.js';
@@ -18,7 +18,7 @@ const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 @Controller()
 export class MetricsController {
   constructor(
-    private readonly metrics: Metrics,
+    private readonly workers: WorkerLink,
     private readonly gauges: DatabaseGauges,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
@@ -37,7 +37,7 @@ export class MetricsController {
   async read(@Headers('authorization') authorization: string | undefined): Promise<string> {
     this.requireToken(authorization);
     await this.gauges.refresh();
-    return this.metrics.registry.metrics();
+    return (await this.workers.processMetrics()) + '\n' + (await this.gauges.registry.metrics());
   }
 
   private requireToken(authorization: string | undefined): void {

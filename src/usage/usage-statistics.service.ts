@@ -62,7 +62,7 @@ const TOTALS = `
   ${creditsBy(`to_char(day, 'YYYY-MM-DD')`)} AS by_day,
   ${creditsBy('operation', IS_CHAT)} AS by_model`;
 
-const USER_STATS = {
+export const USER_STATS = {
   name: 'usage_user_stats',
   text: `WITH ${facts('$3')}
   SELECT ${TOTALS},

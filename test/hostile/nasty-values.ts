@@ -128,7 +128,15 @@ export function nastyJsonFor(schema: Schema): string[] {
   return [...NASTY_JSON, ...NASTY_TEXTS.map(jsonText), ...limitsOf(schema)];
 }
 
-function limitsOf({ type, minimum, maximum, minLength, maxLength, enum: allowed, pattern }: Schema): string[] {
+function limitsOf({
+  type,
+  minimum,
+  maximum,
+  minLength,
+  maxLength,
+  enum: allowed,
+  pattern,
+}: Schema): string[] {
   const values: string[] = [];
   for (const limit of [minimum, maximum]) {
     if (limit === undefined) continue;
@@ -140,9 +148,11 @@ function limitsOf({ type, minimum, maximum, minLength, maxLength, enum: allowed,
       values.push(jsonText('x'.repeat(each)), jsonText('😀'.repeat(each)), jsonText('é'.repeat(each)));
     }
   }
-  for (const value of allowed ?? []) values.push(jsonText(value.toUpperCase()), jsonText(` ${value}`), `[${jsonText(value)}]`);
+  for (const value of allowed ?? [])
+    values.push(jsonText(value.toUpperCase()), jsonText(` ${value}`), `[${jsonText(value)}]`);
   if (pattern !== undefined) values.push('"1."', '".5"', '"+1"', '"1,5"', '"1e5"', '"0"', '"00.10"', '3');
-  if (type === 'array') values.push(`[${'"credits:read",'.repeat(5)}"usage:read"]`, '"credits:read"', '["all"]');
+  if (type === 'array')
+    values.push(`[${'"credits:read",'.repeat(5)}"usage:read"]`, '"credits:read"', '["all"]');
   return values;
 }
 
@@ -252,19 +262,30 @@ export const BODY_CHANGES: readonly [string, (json: string) => Buffer][] = [
   ['lists 10,000 deep', () => Buffer.from(nestedArray(10_000))],
   ['lists 45,000 deep', () => Buffer.from(nestedArray(45_000))],
   ['lists never closed', () => Buffer.from('['.repeat(90_000))],
-  ['with 9,000 fields', () => Buffer.from(`{${Array.from({ length: 9000 }, (_, index) => `"a${index}":1`).join()}}`)],
+  [
+    'with 9,000 fields',
+    () => Buffer.from(`{${Array.from({ length: 9000 }, (_, index) => `"a${index}":1`).join()}}`),
+  ],
   ['too large', (json) => Buffer.from(json.replace(/\}$/, `,"notes":${jsonText('x'.repeat(110_000))}}`))],
   ['with an invalid byte in its texts', (json) => invalidByteIn(json, 0xff)],
   ['with a surrogate in UTF-8', (json) => invalidByteIn(json, 0xed, 0xa0, 0x80)],
   ['with an overlong NUL', (json) => invalidByteIn(json, 0xc0, 0x80)],
   ['as a form', (json) => Buffer.from(`json=${encodeURIComponent(json)}`)],
-  ['as XML', () => Buffer.from('<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>')],
+  [
+    'as XML',
+    () =>
+      Buffer.from('<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>'),
+  ],
 ];
 
 /** Before the last quotation mark, so in a text or in a name. */
 function invalidByteIn(json: string, ...bytes: number[]): Buffer {
   const place = json.lastIndexOf('"');
-  return Buffer.concat([Buffer.from(json.slice(0, place)), Buffer.from(bytes), Buffer.from(json.slice(place))]);
+  return Buffer.concat([
+    Buffer.from(json.slice(0, place)),
+    Buffer.from(bytes),
+    Buffer.from(json.slice(place)),
+  ]);
 }
 
 /** Fields that nobody knows, by their names in JSON. */

@@ -1,7 +1,9 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { embeddedUrls, migrate } from '../../src/database/open-database.js';
 import { expectSoundBooks, initialize, userWithCredits } from '../support/money.js';
 import { startService, type TestService } from '../support/service.js';
+import { snapshot } from '../support/snapshot.js';
 
 let service: TestService;
 /** A connection as the running service's role. */
@@ -89,6 +91,152 @@ describe("the service's role", () => {
       expect(row, row.name).toMatchObject({ definer: true, path: 'search_path=public, pg_temp' });
     }
     expect(rows.length).toBeGreaterThan(allowed.length + 15);
+  });
+});
+
+/** What a role may do with each table, beyond reading all of it. */
+const RIGHTS: Record<string, string[]> = {
+  api_keys: ['SELECT', 'INSERT', 'UPDATE of columns'],
+  credit_allocations: ['SELECT'],
+  credit_balances: ['SELECT'],
+  credit_ledger: ['SELECT'],
+  migrations: ['SELECT'],
+  pricing_rules: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+  streaming_sessions: ['SELECT'],
+  usage_daily: ['SELECT'],
+  usage_quarantine: ['SELECT', 'INSERT of columns', 'UPDATE of columns'],
+  usage_records: ['SELECT'],
+  user_accounts: ['SELECT'],
+};
+
+describe("the service's role and the rest of the server", () => {
+  it('has exactly these rights on tables and sequences of every schema, and owns nothing', async () => {
+    const { rows } = await service.owner.query<{ name: string; rights: string[] }>(
+      `SELECT CASE n.nspname WHEN 'public' THEN c.relname ELSE n.nspname || '.' || c.relname END AS name,
+              array_agg(r ORDER BY array_position('{SELECT,INSERT,UPDATE,DELETE}', split_part(r, ' ', 1))) AS rights
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        CROSS JOIN LATERAL (
+          SELECT p FROM unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p
+           WHERE has_table_privilege('accounting_app', c.oid, p)
+          UNION ALL
+          SELECT p || ' of columns' FROM unnest('{SELECT,INSERT,UPDATE,REFERENCES}'::text[]) p
+           WHERE has_any_column_privilege('accounting_app', c.oid, p)
+             AND NOT has_table_privilege('accounting_app', c.oid, p)) AS held (r)
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^(pg_|information_schema)'
+        GROUP BY 1 ORDER BY 1`,
+    );
+    expect(Object.fromEntries(rows.map(({ name, rights }) => [name, rights]))).toEqual(RIGHTS);
+    const owned = await service.owner.query(
+      `SELECT 1 FROM pg_class WHERE relowner = 'accounting_app'::regrole
+       UNION ALL SELECT 1 FROM pg_proc WHERE proowner = 'accounting_app'::regrole
+       UNION ALL SELECT 1 FROM pg_namespace WHERE nspowner = 'accounting_app'::regrole
+       UNION ALL SELECT 1 FROM pg_database WHERE datdba = 'accounting_app'::regrole`,
+    );
+    expect(owned.rows).toEqual([]);
+  });
+
+  it('has no attribute beyond login and is a member of no other role', async () => {
+    const { rows } = await service.owner.query(
+      `SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,
+              (SELECT count(*)::int FROM pg_auth_members WHERE member = r.oid) AS memberships
+         FROM pg_roles r WHERE rolname = 'accounting_app'`,
+    );
+    const no = { rolsuper: false, rolcreaterole: false, rolcreatedb: false, rolreplication: false };
+    expect(rows).toEqual([{ ...no, rolbypassrls: false, memberships: 0 }]);
+  });
+
+  it.each([
+    ['reads another schema', 'SELECT * FROM other_application.secrets'],
+    ['reads the passwords of the server', 'SELECT rolpassword FROM pg_authid'],
+    ['reads files of the server', `SELECT pg_read_file('postgresql.conf')`],
+    ['runs programs on the server', `COPY (SELECT 1) TO PROGRAM 'true'`],
+    ['creates a table', 'CREATE TABLE public.mine (a integer)'],
+    ['creates a function', `CREATE FUNCTION public.mine() RETURNS integer LANGUAGE sql AS 'SELECT 1'`],
+    ['creates a schema', 'CREATE SCHEMA mine'],
+    ['creates an extension', 'CREATE EXTENSION pg_trgm'],
+    ['switches the triggers of the ledger off', 'ALTER TABLE credit_ledger DISABLE TRIGGER ALL'],
+    ['drops a trigger', 'DROP TRIGGER credit_ledger_append_only ON credit_ledger'],
+    ['writes as a replica, whom triggers do not bind', 'SET session_replication_role = replica'],
+    [
+      'replaces an operation',
+      'CREATE OR REPLACE FUNCTION forget_idempotency_keys(integer) RETURNS integer LANGUAGE sql AS $$ SELECT 0 $$',
+    ],
+    ['lets an operation look names up elsewhere', 'ALTER FUNCTION session_hold RESET search_path'],
+    ['takes its rights away', 'ALTER FUNCTION session_hold SECURITY INVOKER'],
+    ['drops an operation', 'DROP FUNCTION session_hold'],
+    ['becomes the owner', 'SET ROLE accounting_owner'],
+    ['becomes another', 'SET SESSION AUTHORIZATION accounting_owner'],
+    ['makes itself more', 'ALTER ROLE accounting_app CREATEROLE'],
+    ['gives itself a helper', 'GRANT EXECUTE ON FUNCTION take_credits TO accounting_app'],
+    ['writes a balance behind a view', 'CREATE VIEW public.mine AS SELECT * FROM credit_balances'],
+    ['locks a money table against everyone', 'LOCK TABLE credit_balances IN ACCESS EXCLUSIVE MODE'],
+    ['waits for a user as a balance does', 'SELECT 1 FROM credit_balances FOR UPDATE'],
+    ['winds a sequence back', `SELECT setval('credit_ledger_id_seq', 1)`],
+    ['changes what a key has spent', 'UPDATE api_keys SET credits_used = 0'],
+    ['changes whose key it is', `UPDATE api_keys SET user_id = 'x', key = repeat('0', 64)`],
+    ['changes the settings of the server', `ALTER SYSTEM SET fsync = 'off'`],
+  ])('never %s', async (_, statement) => {
+    await service.owner.query(
+      'CREATE SCHEMA IF NOT EXISTS other_application; CREATE TABLE IF NOT EXISTS other_application.secrets (a text)',
+    );
+    const before = await snapshot(service.owner);
+    // In a transaction, so that nothing stays should it be let; this one statement knows none.
+    const begin = statement.startsWith('ALTER SYSTEM') ? '' : 'BEGIN; ';
+    const refused = runtime.query(begin + statement).finally(() => runtime.query('ROLLBACK'));
+    await expect(refused).rejects.toMatchObject({ code: '42501' });
+    expect(await snapshot(service.owner)).toEqual(before);
+    await service.owner.query('DROP SCHEMA other_application CASCADE');
+  });
+
+  it('cannot lead an operation astray by its search path or by temporary things of the same names', async () => {
+    const { userId } = await userWithCredits(service, 100);
+    // Whoever may connect may make temporary things, unless the operator forbids it, as the embedded server does.
+    await service.owner.query(
+      `DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO accounting_app', current_database()); END $$`,
+    );
+    const intruder = new pg.Client({ connectionString: service.databaseUrl });
+    await intruder.connect();
+    for (const statement of [
+      'CREATE TEMP TABLE credit_balances (LIKE public.credit_balances)',
+      'CREATE TEMP TABLE credit_allocations (LIKE public.credit_allocations)',
+      'CREATE TEMP TABLE credit_ledger (LIKE public.credit_ledger)',
+      'CREATE TEMP TABLE streaming_sessions (LIKE public.streaming_sessions)',
+      `INSERT INTO pg_temp.credit_balances VALUES ('${userId}', 1000000, 0, NULL)`,
+      `CREATE FUNCTION pg_temp.available_credits(varchar) RETURNS bigint LANGUAGE sql AS 'SELECT 1000000::bigint'`,
+      `CREATE FUNCTION pg_temp.lock_balance(varchar) RETURNS record LANGUAGE sql AS 'SELECT 1, 2'`,
+      `CREATE FUNCTION pg_temp.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT 'infinity'::timestamptz $$`,
+      'SET search_path = pg_temp, public',
+    ]) {
+      await intruder.query(statement);
+    }
+    const { rows } = await intruder.query<{ answer: { outcome: string } }>(
+      `SELECT public.credit_deduct($1, 500, 'astray', 'intruder', NULL, NULL, NULL) AS answer`,
+      [userId],
+    );
+    expect(rows[0]?.answer.outcome).toBe('insufficient');
+    const taken = await intruder.query<{ answer: { outcome: string } }>(
+      `SELECT public.credit_deduct($1, 60, 'as meant', 'intruder', NULL, NULL, NULL) AS answer`,
+      [userId],
+    );
+    expect(taken.rows[0]?.answer.outcome).toBe('ok');
+    await intruder.end();
+    const real = await service.owner.query('SELECT available FROM credit_balances WHERE user_id = $1', [
+      userId,
+    ]);
+    expect(real.rows).toEqual([{ available: '40' }]);
+  });
+
+  it('cannot put anything beside the operations, also where everyone could create in the schema', async () => {
+    await service.owner.query('GRANT CREATE ON SCHEMA public TO PUBLIC');
+    const limits = { poolSize: 2, statementTimeoutMilliseconds: 60_000, connectTimeoutMilliseconds: 5000 };
+    const config = { ...limits, url: undefined, migrationUrl: undefined, embeddedDirectory: '' };
+    const name = new URL(service.databaseUrl).pathname.slice(1);
+    // As with the embedded server; a copy of a template belongs to who made it.
+    await service.owner.query(`ALTER DATABASE ${name} OWNER TO accounting_owner`);
+    await migrate(config, embeddedUrls(inject('server'), name).ownerUrl, 'accounting_app');
+    await expect(runtime.query('CREATE TABLE public.mine (a integer)')).rejects.toMatchObject({
+      code: '42501',
+    });
   });
 });
 

@@ -10,6 +10,7 @@ const LIMITS = { poolSize: 2, statementTimeoutMilliseconds: 60_000, connectTimeo
 const CONFIG = { ...LIMITS, url: undefined, migrationUrl: undefined, embeddedDirectory: '' };
 
 let name: string;
+let url: string;
 let ownerUrl: string;
 let admin: pg.Client;
 beforeAll(async () => {
@@ -17,7 +18,7 @@ beforeAll(async () => {
   name = `migrations_${randomUUID().replaceAll('-', '')}`;
   admin = new pg.Client({ ...server, database: 'postgres' });
   await admin.connect();
-  ({ ownerUrl } = await createEmbeddedDatabase(server, name));
+  ({ url, ownerUrl } = await createEmbeddedDatabase(server, name));
 });
 afterAll(async () => {
   await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
@@ -32,6 +33,21 @@ describe('migrations', () => {
     const { rows } = await client.query<{ name: string }>('SELECT name FROM migrations ORDER BY id');
     await client.end();
     expect(rows.map((row) => row.name)).toEqual(migrations.map((migration) => migration.name));
+  });
+
+  it('take no right away, not for a moment, from the instances that run while another one starts', async () => {
+    const running = new pg.Client({ connectionString: url });
+    await running.connect();
+    let starts = 10;
+    const starting = (async () => {
+      for (; starts > 0; starts--) await migrate(CONFIG, ownerUrl, 'accounting_app');
+    })();
+    try {
+      while (starts > 0) await running.query('SELECT FROM credit_balances LIMIT 1');
+    } finally {
+      await starting;
+      await running.end();
+    }
   });
 
   it('make the schema that the entities describe: migration:generate finds nothing to add', async () => {

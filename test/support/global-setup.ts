@@ -5,10 +5,13 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { createEmbeddedDatabase, migrate, type ServerLogin } from '../../src/database/open-database.js';
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { writeRelease } from './recorded-statements.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
     server: ServerLogin;
+    /** Where the statements of the service are kept; null unless a release is being recorded. */
+    recordInto: string | null;
   }
 }
 
@@ -41,7 +44,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   );
   const { host, port, user, password } = server;
   project.provide('server', { host, port, user, password });
+  const recordInto = process.env.RECORD_RELEASE ? join(directory, 'statements') : null;
+  project.provide('recordInto', recordInto);
   return async () => {
+    if (recordInto !== null) await writeRelease(recordInto, server, TEMPLATE);
     await embedded?.stop();
     await rm(directory, { recursive: true, force: true });
   };

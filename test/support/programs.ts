@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -32,32 +32,6 @@ export async function compilePrograms(directory: string): Promise<void> {
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, outputText);
   }
-  await makePackage(directory);
-}
-
-/**
- * Builds the service as its code is now into a directory: what lies in `dist` may be of yesterday, or be built by someone
- * else at this moment. The types are not checked here.
- *
- * @returns the program to run
- */
-export async function compileService(directory: string): Promise<string> {
-  const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.build.json'), (file) => ts.sys.readFile(file));
-  const { fileNames, options } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT, {
-    noCheck: true,
-    outDir: directory,
-  });
-  ts.createProgram(fileNames, options).emit();
-  await cp(join(ROOT, 'migrations/functions'), join(directory, 'migrations/functions'), {
-    recursive: true,
-    filter: (file) => !file.endsWith('.ts'),
-  });
-  await makePackage(directory);
-  return join(directory, 'src/main.js');
-}
-
-/** What lies in the directory is found as modules, and finds the packages of the project. */
-async function makePackage(directory: string): Promise<void> {
   await writeFile(join(directory, 'package.json'), '{ "type": "module" }');
   await symlink(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
 }

@@ -93,6 +93,7 @@ export async function startOn(
     INTERNAL_API_KEY: INTERNAL_KEY,
     SWEEP_INTERVAL_SECONDS: '0',
     RATE_LIMIT_MAX: '1000000',
+    COMBINE_MOVEMENTS: process.env.TEST_COMBINE_MOVEMENTS,
     ...env,
   });
   const logs = twins[0]?.logs ?? [];

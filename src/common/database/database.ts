@@ -1,8 +1,9 @@
-import { Injectable } from '@nestjs/common';
-import type { Pool } from 'pg';
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import type { Pool, QueryResult } from 'pg';
 import { DataSource } from 'typeorm';
 import { isLostRace } from '../errors/database-errors.js';
 import { ServiceUnavailable } from '../errors/service-error.js';
+import { type Tracing, TRACING } from '../tracing/tracing.js';
 
 /** A statement with a name, which PostgreSQL parses and plans once per connection. */
 export interface Statement {
@@ -28,7 +29,10 @@ export class Database {
   private readonly pool: Pool;
   private readonly maximumWaiting: number;
 
-  constructor(dataSource: DataSource) {
+  constructor(
+    dataSource: DataSource,
+    @Optional() @Inject(TRACING) private readonly tracing: Tracing | null = null,
+  ) {
     // TypeORM's own query() prepares anew each time; its pool takes named statements.
     this.pool = (dataSource.driver as unknown as { master: Pool }).master;
     this.maximumWaiting = this.pool.options.max * WAITING_PER_CONNECTION;
@@ -44,11 +48,29 @@ export class Database {
     if (this.pool.waitingCount >= this.maximumWaiting) throw new ServiceUnavailable();
     for (let attempt = 1; ; attempt++) {
       try {
-        return (await this.pool.query<Row & Record<string, unknown>>({ ...statement, values })).rows;
+        return (await this.send<Row & Record<string, unknown>>(statement, values)).rows;
       } catch (error) {
         if (attempt >= MAXIMUM_ATTEMPTS || !isLostRace(error)) throw error;
       }
     }
+  }
+
+  private send<Row extends Record<string, unknown>>(statement: Statement, values: unknown[]) {
+    const { tracing } = this;
+    if (tracing === null) return this.pool.query<Row>({ ...statement, values });
+    return tracing.statement(statement.name, async (connected): Promise<QueryResult<Row>> => {
+      const client = await this.pool.connect();
+      connected();
+      try {
+        const result = await client.query<Row>({ ...statement, values });
+        client.release();
+        return result;
+      } catch (error) {
+        // As the pool does it: a connection that has seen an error is not used again.
+        client.release(true);
+        throw error;
+      }
+    });
   }
 
   /**

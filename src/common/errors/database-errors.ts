@@ -52,8 +52,10 @@ export function isOutage(error: unknown): boolean {
 
 /** Whether the same call may succeed at once: a lost race, rolled back whole. */
 export function isLostRace(error: unknown): boolean {
-  const { code, constraint } = postgresError(error);
+  const { code, constraint, message } = postgresError(error);
   if (code === '40001' || code === '40P01') return true;
+  // A migration put another function in its place between the planning of a call and the call.
+  if (code === 'XX000' && /^cache lookup failed for function/.test(message ?? '')) return true;
   // Two first requests under one idempotency key (or one session id) at once: the retry finds the winner's answer.
   return code === '23505' && (constraint === 'pk_idempotency_keys' || constraint === 'pk_streaming_sessions');
 }

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { ExpressAdapter } from '@nestjs/platform-express';
+import { answerUnreadableRequests } from './unreadable-requests.js';
 
 /** How often the server looks for requests that have taken too long; Node's own 30 s would double the limits. */
 const CHECK_MILLISECONDS = 1000;
@@ -25,6 +26,7 @@ export class LimitedExpressAdapter extends ExpressAdapter {
     );
     server.setTimeout(Math.max(this.requestTimeoutSeconds * 2, 60) * 1000);
     closeWhenIdle(server);
+    answerUnreadableRequests(server);
     this.setHttpServer(server);
   }
 }

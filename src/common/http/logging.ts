@@ -4,6 +4,7 @@ import type { LoggerService } from '@nestjs/common';
 import { type Logger, pino } from 'pino';
 import { pinoHttp } from 'pino-http';
 import type { AuthenticatedRequest } from '../../auth/caller.js';
+import { servedRequest, type TraceIds } from '../tracing/trace-ids.js';
 
 const REQUEST_ID = /^[A-Za-z0-9_-]{8,64}$/;
 
@@ -37,8 +38,9 @@ export class NestLogger implements LoggerService {
     message: unknown,
     context: unknown,
   ): void {
-    if (typeof message === 'object' && message !== null) this.logger[level]({ context, ...message });
-    else this.logger[level]({ context }, String(message));
+    const facts = { context, ...traceIds(servedRequest.getStore()) };
+    if (typeof message === 'object' && message !== null) this.logger[level]({ ...facts, ...message });
+    else this.logger[level](facts, String(message));
   }
 }
 
@@ -74,7 +76,13 @@ function requestFacts(request: IncomingMessage, response: ServerResponse): objec
     path: pathOf(request),
     status: response.statusCode,
     caller: (request as unknown as AuthenticatedRequest).user?.actor,
+    ...traceIds((request as { traceIds?: TraceIds }).traceIds),
   };
+}
+
+/** Those two alone, for whoever looks from a log line for its trace. */
+function traceIds(ids: TraceIds | undefined): Partial<TraceIds> {
+  return ids === undefined ? {} : { trace_id: ids.trace_id, span_id: ids.span_id };
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -50,25 +50,29 @@ function sendProblem(thrown: unknown, request: Request, response: Response): voi
     response.destroy();
     return;
   }
-  const { errors, members, retryAfterSeconds } = error.details;
+  const { retryAfterSeconds } = error.details;
   if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(retryAfterSeconds));
   if (error.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
   response
     .status(error.status)
     .type('application/problem+json')
-    .send(
-      JSON.stringify({
-        type: `urn:problem-type:${error.code}`,
-        title: STATUS_CODES[error.status] ?? 'Error',
-        status: error.status,
-        detail: error.message,
-        message: error.message,
-        code: error.code,
-        requestId: requestIdOf(request),
-        ...(errors ? { errors } : {}),
-        ...members,
-      }),
-    );
+    .send(problemText(error, requestIdOf(request)));
+}
+
+/** An error as the caller sees it, in JSON. */
+export function problemText({ status, code, message, details }: ServiceError, requestId: string): string {
+  const { errors, members } = details;
+  return JSON.stringify({
+    type: `urn:problem-type:${code}`,
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail: message,
+    message,
+    code,
+    requestId,
+    ...(errors ? { errors } : {}),
+    ...members,
+  });
 }
 
 /** As the request log has given it. */

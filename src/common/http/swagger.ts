@@ -3,6 +3,7 @@ import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swag
 import { VERSION } from '../../config/version.js';
 import { addExamples } from './openapi-examples.js';
 import { problemResponse } from './problem.dto.js';
+import { USER_ID_LENGTH } from './text.js';
 
 type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
@@ -55,10 +56,12 @@ export function createDocument(app: INestApplication): OpenAPIObject {
   const document = SwaggerModule.createDocument(app, builder.build());
   document.openapi = '3.0.3';
   document.paths = withPlainParameters(document.paths);
-  for (const operation of operationsOf(document.paths)) {
+  for (const [method, operation] of operationsOf(document.paths)) {
     // Said, not left out: open to everyone on purpose.
     operation.security ??= [];
-    addCommonAnswers(operation);
+    describePathParameters(operation);
+    describeBody(operation, document);
+    addCommonAnswers(method, operation);
   }
   addExamples(document);
   return document;
@@ -74,16 +77,45 @@ function withPlainParameters(paths: OpenAPIObject['paths']): OpenAPIObject['path
   return plain;
 }
 
-function operationsOf(paths: OpenAPIObject['paths']): OperationObject[] {
-  return Object.values(paths).flatMap(({ get, post, put, patch, delete: remove }) =>
-    [get, post, put, patch, remove].filter((operation) => operation !== undefined),
+function operationsOf(paths: OpenAPIObject['paths']): [method: string, OperationObject][] {
+  return Object.values(paths).flatMap((item) =>
+    (['get', 'post', 'put', 'patch', 'delete'] as const).flatMap((method): [string, OperationObject][] => {
+      const operation = item[method];
+      return operation === undefined ? [] : [[method, operation]];
+    }),
   );
 }
 
+/** What the pipes of the path take; the decorators only know numbers from texts. */
+function describePathParameters(operation: OperationObject): void {
+  for (const parameter of operation.parameters ?? []) {
+    if ('$ref' in parameter || parameter.in !== 'path') continue;
+    if (parameter.name === 'userId')
+      parameter.schema = { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH };
+    else if (
+      parameter.schema !== undefined &&
+      'type' in parameter.schema &&
+      parameter.schema.type === 'number'
+    ) {
+      parameter.schema = { type: 'integer', format: 'int64', minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
+    }
+  }
+}
+
+/** A body of which no field is required may be left out altogether. */
+function describeBody({ requestBody }: OperationObject, { components }: OpenAPIObject): void {
+  if (requestBody === undefined || '$ref' in requestBody) return;
+  const schema = requestBody.content['application/json']?.schema;
+  const named =
+    schema && '$ref' in schema ? components?.schemas?.[schema.$ref.split('/').at(-1) as string] : undefined;
+  if (named && !('$ref' in named) && (named.required ?? []).length === 0) requestBody.required = false;
+}
+
 /** What any operation may answer because of its form: bad parameters, a bad body, a fault. */
-function addCommonAnswers(operation: OperationObject): void {
+function addCommonAnswers(method: string, operation: OperationObject): void {
   const statuses = [500];
-  if (operation.requestBody !== undefined) statuses.push(400, 413, 415);
+  // A body is read also where none is asked for.
+  if (['post', 'put', 'patch'].includes(method)) statuses.push(400, 413, 415);
   if ((operation.parameters ?? []).length > 0) statuses.push(400);
   for (const answer of Object.values(operation.responses)) {
     if (answer !== undefined && 'description' in answer) answer.description ||= 'Done';

@@ -52,7 +52,7 @@ function refuseWhatWouldBeDropped(request: object): void {
   const errors = Object.entries(request).flatMap(([field, value]) => {
     const isDropped = field in Object.prototype || DELETED_KEYS.includes(field);
     const message = isDropped ? 'is not a known field' : structureProblem(value, MAXIMUM_DEPTH);
-    return message === undefined ? [] : [{ field: field.slice(0, MAXIMUM_FIELD_LENGTH), message }];
+    return message === undefined ? [] : [{ field: nameOf(field), message }];
   });
   if (errors.length > 0) throw new ValidationError(errors.slice(0, MAXIMUM_ERRORS));
 }
@@ -73,12 +73,17 @@ const MAXIMUM_ERRORS = 20;
 /** A field nobody knows is named as the caller wrote it, but not at any length. */
 const MAXIMUM_FIELD_LENGTH = 100;
 
+/** A name of blanks alone is quoted: nobody would see it. */
+function nameOf(field: string): string {
+  return field.trim() === '' ? JSON.stringify(field.slice(0, 10)) : field.slice(0, MAXIMUM_FIELD_LENGTH);
+}
+
 function flatten(errors: ClassValidatorError[], path = ''): FieldError[] {
   return errors
     .flatMap((error) => {
       const field = path + error.property;
       const own = Object.entries(error.constraints ?? {}).map(([rule, message]) => ({
-        field: field.slice(0, MAXIMUM_FIELD_LENGTH),
+        field: nameOf(field),
         message: rule === 'whitelistValidation' ? 'is not a known field' : strip(message, error.property),
       }));
       return [...own, ...flatten(error.children ?? [], `${field}.`)];

@@ -1,6 +1,6 @@
-import { createHmac } from 'node:crypto';
+import { createHmac, sign } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it, vi } from 'vitest';
-import { jwkOf, JwksServer, pemOf, signingKey, tokenOf } from '../../support/jwks-server.js';
+import { jwkOf, JwksServer, pemOf, type SigningKey, signingKey, tokenOf } from '../../support/jwks-server.js';
 import { expectProblem } from '../../support/problems.js';
 import { INTERNAL_KEY, startService, type TestService } from '../../support/service.js';
 import { accessToken, SECRET } from '../../support/tokens.js';
@@ -53,6 +53,19 @@ const altered = () => {
   const [header, , signature] = handmade().split('.');
   return [header, encode({ ...CLAIMS, role: 'admin', exp: secondsFromNow(3600) }), signature].join('.');
 };
+
+/** With the right signature. */
+function withHeader(header: string): string {
+  const text = `${Buffer.from(header).toString('base64url')}.${handmade().split('.')[1]}`;
+  return `${text}.${hmac(text, 'sha256', SECRET)}`;
+}
+
+/** The last character of a signature has two bits that decoding drops. */
+function otherLastBits(): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  const token = handmade();
+  return token.slice(0, -1) + alphabet[alphabet.indexOf(token.slice(-1)) ^ 1];
+}
 
 describe('401 without an acceptable Authorization header', () => {
   it.each([
@@ -118,6 +131,40 @@ describe('401 for a token that is not one of the authentication service', () => 
     ['a type that is a list', () => handmade({ type: ['access'] }), WRONG_TYPE],
     ['claims that are a list', () => handmade('[]'), WRONG_TYPE],
     ['claims that are a text', () => handmade('"access"'), WRONG_TYPE],
+    ['claims of null', () => handmade('null'), INVALID],
+    ['claims that are a number', () => handmade('42'), WRONG_TYPE],
+    ['claims that are no JSON', () => handmade('type=access'), INVALID],
+    ['claims that are no UTF-8', () => handmade('{"type":"access","sub":"\ud800"}'), INVALID],
+    ['no claims', () => handmade(''), INVALID],
+    ['a type that is nearly right', () => handmade({ type: 'Access' }), WRONG_TYPE],
+    ['an exp written as a text', () => handmade({ exp: String(secondsFromNow(3600)) }), INVALID],
+    ['an exp before 1970', () => handmade({ exp: -1 }), EXPIRED],
+    ['an exp of 0', () => handmade({ exp: 0 }), EXPIRED],
+    ['an exp after the year 9999', () => handmade({ exp: 1e300 }), { ...INVALID, field: 'exp' }],
+    ['an exp that is a list', () => handmade({ exp: [secondsFromNow(3600)] }), INVALID],
+    ['an nbf in a thousand years', () => handmade({ nbf: secondsFromNow(3e10) }), INVALID],
+    ['an iat of null', () => handmade({ iat: null }), { ...INVALID, field: 'iat' }],
+    ['an iat of 1e300', () => handmade({ iat: 1e300 }), { ...INVALID, field: 'iat' }],
+    ['an alg named twice, last none', () => withHeader('{"alg":"HS256","alg":"none"}'), INVALID],
+    ['an alg named twice, first none', () => withHeader('{"alg":"none","alg":"HS384"}'), INVALID],
+    ['a header of null', () => withHeader('null'), INVALID],
+    ['a header that is a list', () => withHeader('["HS256"]'), INVALID],
+    [
+      'an extension that is critical',
+      () => handmade({}, { header: { crit: ['exp-2'], 'exp-2': 1 } }),
+      INVALID,
+    ],
+    ['a payload that is not encoded', () => handmade({}, { header: { crit: ['b64'], b64: false } }), INVALID],
+    ['an alg inherited by every object', () => withHeader('{"__proto__":{"alg":"HS256"}}'), INVALID],
+    ['padding after the signature', () => `${handmade()}=`, INVALID],
+    ['a blank in the signature', () => handmade().replace(/(.{5})$/, ' $1'), INVALID],
+    ['the alphabet of plain base64', () => handmade().replace(/[^.]*$/, '++++////'), INVALID],
+    ['other last bits in the signature', otherLastBits, INVALID],
+    ['five parts, as of an encrypted token', () => `${handmade()}.a.b`, INVALID],
+    ['a token in JSON form', () => JSON.stringify({ payload: 'e30', signatures: [] }), INVALID],
+    ['two tokens', () => `${handmade()}, Bearer ${handmade()}`, INVALID],
+    ['15 kB of garbage', () => 'x'.repeat(15_000), INVALID],
+    ['15,000 dots', () => '.'.repeat(15_000), INVALID],
   ])('refuses %s', async (_name, token, expected) => {
     expectProblem(await withToken(token()), 401, expected);
   });
@@ -139,16 +186,37 @@ describe('200 for a good token', () => {
     ['a token valid in 2 s', () => handmade({ nbf: secondsFromNow(2) })],
     ['an iat 2 s in the future', () => handmade({ iat: secondsFromNow(2) })],
     ['claims nobody asked for', () => handmade({ aud: 'elsewhere', iss: 'auth', scope: ['x'] })],
+    ['a fraction of a second in exp', () => handmade({ exp: secondsFromNow(3600) + 0.5 })],
+    ['a key id nobody asked for', () => handmade({}, { header: { kid: '../../../../dev/null' } })],
+    ['a token of 10 kB', () => handmade({ groups: 'g'.repeat(7000) })],
   ])('takes %s', async (_name, token) => {
     const answer = await withToken(token());
     expect(answer.status, answer.text).toBe(200);
     expect(answer.body.userId).toBe('alice');
   });
 
+  it('takes the last of a claim that is named twice', async () => {
+    const rest = JSON.stringify({ ...CLAIMS, exp: secondsFromNow(3600) }).slice(1);
+    const answer = await withToken(handmade(`{"sub":"mallory",${rest}`));
+    expect(answer.body.userId).toBe('alice');
+    const seen = await service.owner.query(`SELECT 1 FROM user_accounts WHERE user_id = 'mallory'`);
+    expect(seen.rowCount).toBe(0);
+  });
+
   it('takes the scheme in any case', async () => {
     expect((await call(service, { authorization: `bearer ${handmade()}` })).status).toBe(200);
   });
 });
+
+const GOOD_PAYLOAD = () => JSON.stringify({ ...CLAIMS, exp: secondsFromNow(3600) });
+
+/** A token with any payload, signed with a private key. */
+function signed(key: SigningKey, payload: string, header: object = {}): string {
+  const head = { alg: key.algorithm, typ: 'JWT', kid: key.kid, ...header };
+  const text = `${encode(head)}.${Buffer.from(payload).toString('base64url')}`;
+  const signature = sign('sha256', Buffer.from(text), { key: key.privateKey, dsaEncoding: 'ieee-p1363' });
+  return `${text}.${signature.toString('base64url')}`;
+}
 
 describe.each(['RS256', 'ES256'] as const)('JWT_PUBLIC_KEY with a key for %s', (algorithm) => {
   const key = signingKey('unused', algorithm);
@@ -185,6 +253,10 @@ describe.each(['RS256', 'ES256'] as const)('JWT_PUBLIC_KEY with a key for %s', (
     ['a token of another RSA key', () => tokenOf(signingKey('unused', 'RS256')), INVALID],
     ['a token of another EC key', () => tokenOf(signingKey('unused', 'ES256')), INVALID],
     ['an expired token', () => tokenOf(key, { expiresIn: -30 }), EXPIRED],
+    ['claims of null', () => signed(key, 'null'), INVALID],
+    ['claims that are a list', () => signed(key, '[]'), WRONG_TYPE],
+    ['a signature of zeros', () => tokenOf(key).replace(/[^.]*$/, 'A'.repeat(86)), INVALID],
+    ['no signature', () => tokenOf(key).replace(/[^.]*$/, ''), INVALID],
   ])('refuses %s', async (_name, token, expected) => {
     expectProblem(await withToken(token(), verifier), 401, expected);
   });
@@ -248,9 +320,50 @@ describe('JWT_JWKS_URI', () => {
       () => handmade({}, { header: { kid: rsa.kid, alg: 'none' } }).replace(/[^.]*$/, ''),
     ],
     ['a header that is no JSON', () => `${Buffer.from('ETIMEDOUT').toString('base64url')}.e30.c`],
+    [
+      'a kid that climbs to an empty file',
+      () => handmade({}, { header: { kid: '../../../../dev/null' }, secret: '' }),
+    ],
+    ['a kid that is a query', () => handmade({}, { header: { kid: "' UNION SELECT 'x'; --" }, secret: 'x' })],
+    ['a kid that every object has', () => tokenOf({ ...ec, kid: '__proto__' })],
+    ['a kid of another server', () => tokenOf({ ...next, kid: 'http://127.0.0.1:1/keys' })],
+    ['an extension that is critical', () => signed(ec, GOOD_PAYLOAD(), { crit: ['x'], x: 1 })],
+    ['a signature of zeros', () => tokenOf(ec).replace(/[^.]*$/, 'A'.repeat(86))],
   ])('refuses %s', async (_name, token) => {
     expectProblem(await withToken(token(), verifier), 401, INVALID);
     expect(await statusOf(tokenOf(rsa))).toBe(200);
+  });
+
+  it.each([
+    ['null', INVALID],
+    ['[]', WRONG_TYPE],
+    ['42', WRONG_TYPE],
+    ['"access"', WRONG_TYPE],
+  ])('refuses claims of %s and goes on', async (payload, expected) => {
+    for (const key of [rsa, ec])
+      expectProblem(await withToken(signed(key, payload), verifier), 401, expected);
+    expect(await statusOf(tokenOf(rsa))).toBe(200);
+  });
+
+  it('takes no key that a token brings along, and asks nobody for one', async () => {
+    const foreign = await new JwksServer().start();
+    foreign.publish(jwkOf(next));
+    const [jwk, pem] = [jwkOf(next), pemOf(next)];
+    for (const kid of [next.kid, ec.kid, undefined])
+      for (const header of [
+        { jwk },
+        { jku: foreign.uri },
+        { x5u: foreign.uri },
+        { x5c: [pem] },
+        { iss: foreign.uri },
+      ])
+        expectProblem(
+          await withToken(signed(next, GOOD_PAYLOAD(), { kid, ...header }), verifier),
+          401,
+          INVALID,
+        );
+    expect(foreign.requests).toBe(0);
+    await foreign.stop();
   });
 
   it('refuses a key that is published for encryption', async () => {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HttpClient } from '../../support/http-client.js';
@@ -177,6 +178,33 @@ describe('browsers', () => {
     expect(headers.get('strict-transport-security')).toBeTruthy();
     expect(headers.get('x-powered-by')).toBeNull();
   });
+
+  it('keep no answer: neither data, nor errors, nor a key that is shown once', async () => {
+    const user = await userWithCredits(service, 1);
+    for (const answer of [
+      await user.get('/api/credits/balance'),
+      await user.post('/api/api-keys', { name: 'k' }),
+      await user.get('/api/credits/audit'),
+      await service.anonymous().get('/nothing'),
+    ]) {
+      expect(answer.headers.get('cache-control')).toBe('no-store');
+    }
+  });
+});
+
+it('TRACE, which would give a request back with its secrets, is answered like any other path', async () => {
+  const answer = await new Promise<{ status: number | undefined; text: string }>((done, fail) => {
+    const headers = { 'x-api-key': 'ak_shown-to-nobody' };
+    request(`${service.url}/api/credits/balance`, { method: 'TRACE', headers }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.once('end', () => done({ status: response.statusCode, text }));
+    })
+      .once('error', fail)
+      .end();
+  });
+  expect(answer.status).toBe(404);
+  expect(answer.text).not.toContain('ak_shown');
 });
 
 describe('GET /api/docs', () => {

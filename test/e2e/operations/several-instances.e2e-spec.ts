@@ -17,7 +17,7 @@ afterAll(async () => {
 
 describe('a new price', () => {
   const priceAt = async (on: HttpClient, modelId: string) =>
-    (await on.post('/api/pricing/calculate', { modelId, inputTokens: 1000, outputTokens: 0 })).body.credits;
+    (await on.post('/api/credits/calculate', { modelId, tokens: 1000 })).body.credits;
 
   it('is the other instance’s at its next request; a session that began before keeps its own', async () => {
     const modelId = freshUser('vendor/model');

@@ -203,6 +203,9 @@ describe('Idempotency-Key on POST /usage/record', () => {
     expect((await record(service.internal(), { userId: two.userId }, key('shared'))).status).toBe(422);
   });
 
+  /** Where requests of one user meet in the database: they would wait for each other before it. */
+  const apart = () => service.another({ COMBINE_MOVEMENTS: 'off' });
+
   /** All requests stand before the same key, unseen by each other, until a lock on it is given back. */
   const atOnce = (user: HttpClient, requests: (() => Promise<Answer<UsageRecord>>)[]) =>
     holdUp(
@@ -214,25 +217,28 @@ describe('Idempotency-Key on POST /usage/record', () => {
     );
 
   it('makes one record and 20 equal answers of 20 requests at once, also on two instances', async () => {
-    const user = service.as();
+    const [first, second] = [await apart(), await apart()];
+    const user = first.as();
     await balanceOf(user);
-    const second = await service.another();
     const twin = second.as(user.userId);
     await balanceOf(twin);
     const answers = await atOnce(
       user,
       Array.from({ length: 20 }, (_, index) => () => record(index % 2 === 0 ? user : twin, {}, key('once'))),
     );
+    await first.close();
     await second.close();
     expect(countByStatus(answers as unknown as Answer[])).toEqual({ 201: 20 });
     expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
     expect(answers.filter(({ headers }) => headers.get(REPLAYED) === 'true')).toHaveLength(19);
-    expect(await recordsOf(user)).toHaveLength(1);
-    expect((await user.get('/api/usage/stats')).body).toMatchObject({ totalRecords: 1, totalCredits: 12 });
+    const known = service.as(user.userId);
+    expect(await recordsOf(known)).toHaveLength(1);
+    expect((await known.get('/api/usage/stats')).body).toMatchObject({ totalRecords: 1, totalCredits: 12 });
   });
 
   it('answers one of two different requests at once under one key, and 422 to the other', async () => {
-    const user = service.as();
+    const instance = await apart();
+    const user = instance.as();
     await balanceOf(user);
     const answers = await atOnce(
       user,
@@ -240,10 +246,12 @@ describe('Idempotency-Key on POST /usage/record', () => {
     );
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 422]);
     expect(await recordsOf(user)).toHaveLength(1);
+    await instance.close();
   });
 
   it('is forgotten after 24 hours: then it counts as new, once, also for requests at once', async () => {
-    const user = service.as();
+    const instance = await apart();
+    const user = instance.as();
     const caller = `user:${user.userId}`;
     const first = await record(user, {}, key('old'));
     const age = (interval: string) =>
@@ -263,6 +271,7 @@ describe('Idempotency-Key on POST /usage/record', () => {
     expect(countByStatus(answers as unknown as Answer[])).toEqual({ 201: 12 });
     expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
     expect(await recordsOf(user)).toHaveLength(2);
+    await instance.close();
   });
 
   it.each(['', 'x'.repeat(256), 'caf\u00e9'])('400 for the key %j', async (value) => {

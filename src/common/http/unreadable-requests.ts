@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto';
+import { type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { ServiceError } from '../errors/service-error.js';
+import { problemText } from './problem.filter.js';
+
+/** Node's error with what the parser was given last. */
+type Unreadable = NodeJS.ErrnoException & { rawPacket?: Buffer };
+
+/**
+ * Answers what cannot be read as HTTP, or not in time, in the form of every other error: no route ever sees it, and
+ * Node's own answer has no body.
+ */
+export function answerUnreadableRequests(server: Server): void {
+  const answers = new WeakMap<Duplex, ServerResponse[]>();
+  const unfinished = (socket: Duplex) =>
+    (answers.get(socket) ?? []).filter((response) => !response.writableFinished);
+  server.on('request', ({ socket }, response) => {
+    answers.set(socket, [...unfinished(socket), response]);
+  });
+  server.on('clientError', (error: Unreadable, socket) => {
+    // It would stand in the middle of another answer, or be taken for that of a request that is being carried out.
+    const misleads = unfinished(socket).some(({ headersSent, req }) => headersSent || req.complete);
+    if (error.code === 'ECONNRESET' || !socket.writable || misleads) return void socket.destroy();
+    const isHead = error.rawPacket?.subarray(0, 5).toString('latin1') === 'HEAD ';
+    socket.end(answerTo(error.code, isHead));
+  });
+}
+
+function answerTo(cause: string | undefined, isHead: boolean): string {
+  const error = problemOf(cause);
+  const requestId = randomUUID();
+  const body = problemText(error, requestId);
+  return [
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
+    'Connection: close',
+    'Content-Type: application/problem+json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+    '',
+    isHead ? '' : body,
+  ].join('\r\n');
+}
+
+function problemOf(cause: string | undefined): ServiceError {
+  switch (cause) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new ServiceError(431, 'request.headers_too_large', 'The headers are larger than 16 kB');
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return new ServiceError(413, 'request.too_large', 'The extensions of a chunk are too large');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new ServiceError(408, 'request.timeout', 'The request was not sent in time');
+    default:
+      return new ServiceError(400, 'request.malformed', 'The request is not valid HTTP', {
+        errors: [{ field: 'request', message: 'must be valid HTTP/1.1' }],
+      });
+  }
+}

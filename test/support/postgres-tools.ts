@@ -1,0 +1,98 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import pg from 'pg';
+import type { ServerLogin } from '../../src/database/open-database.js';
+import { initialise } from '../../src/database/postgres-directory.js';
+import { asPostgresUser, ownedByLauncher } from '../../src/database/postgres-user.js';
+
+/** A directory with the programs of one PostgreSQL release, of those that a machine may have. */
+export interface PostgresTools {
+  directory: string;
+  major: number;
+}
+
+export interface TestCluster extends ServerLogin {
+  stop(): Promise<void>;
+}
+
+const OLDEST = 15;
+/** Where the packages of the usual systems put what PATH does not name. */
+const PLACES = ['/usr/lib/postgresql', '/opt/homebrew/opt', '/usr/local/opt', '/usr/pgsql'];
+
+/** The newest PostgreSQL on this machine with all the programs that are named; undefined when there is none. */
+export function findPostgresTools(programs: string[]): PostgresTools | undefined {
+  const inPlaces = PLACES.filter((place) => existsSync(place)).flatMap((place) =>
+    readdirSync(place).map((release) => join(place, release, 'bin')),
+  );
+  const directories = [...(process.env.PATH ?? '').split(delimiter), ...inPlaces];
+  return directories
+    .filter((directory) => programs.every((program) => existsSync(join(directory, program))))
+    .map((directory) => ({ directory, major: majorOf(join(directory, programs[0] as string)) }))
+    .filter(({ major }) => major >= OLDEST)
+    .sort((a, b) => b.major - a.major)[0];
+}
+
+function majorOf(program: string): number {
+  const version = execFileSync(program, ['--version'], { encoding: 'utf8' });
+  return Number(/\) (\d+)/.exec(version)?.[1] ?? 0);
+}
+
+/** A server of these tools on a directory of its own, for the time of a test. */
+export async function startCluster({ directory }: PostgresTools): Promise<TestCluster> {
+  const home = await mkdtemp(join(tmpdir(), 'accounting-cluster-'));
+  const dataDir = join(home, 'data');
+  const launcher = await asPostgresUser([join(directory, 'postgres'), join(home, 'x')]);
+  await ownedByLauncher(launcher, home);
+  const password = randomUUID();
+  await initialise(join(directory, 'initdb'), launcher, dataDir, 'postgres', password);
+  const port = await freePort();
+  const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off'];
+  const [program, ...rest] = [
+    ...launcher.prefix,
+    join(directory, 'postgres'),
+    '-D',
+    dataDir,
+    ...settings.flatMap((setting) => ['-c', setting]),
+  ];
+  const child = spawn(program as string, rest, { ...launcher.ids, stdio: 'ignore', cwd: '/' });
+  const ended = new Promise<void>((done) => child.once('exit', () => done()));
+  const login = { host: '127.0.0.1', port, user: 'postgres', password };
+  await untilReady(login);
+  return {
+    ...login,
+    stop: async () => {
+      child.kill('SIGINT');
+      await ended;
+      await rm(home, { recursive: true, force: true });
+    },
+  };
+}
+
+async function untilReady(login: ServerLogin): Promise<void> {
+  for (const deadline = Date.now() + 30_000; ;) {
+    const client = new pg.Client({ ...login, database: 'postgres' });
+    try {
+      await client.connect();
+      await client.end();
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((again) => setTimeout(again, 50));
+    }
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as AddressInfo;
+      probe.close(() => done(port));
+    });
+  });
+}
