@@ -21,7 +21,7 @@ const KNOWN_MILLISECONDS = 600_000;
 @Injectable()
 export class AccountsService {
   /** What was written last for a user, or is being written: an unchanged, known user costs no database trip. */
-  private readonly known = new LRUCache<string, { claims: string; written: Promise<void> }>({
+  private readonly known = new LRUCache<string, { account: AccountClaims; written: Promise<void> }>({
     max: KNOWN_USERS,
     ttl: KNOWN_MILLISECONDS,
   });
@@ -33,11 +33,10 @@ export class AccountsService {
    * Simultaneous first requests of one user share one write.
    */
   ensure(account: AccountClaims): Promise<void> {
-    const claims = JSON.stringify([account.email, account.username, account.role]);
     const known = this.known.get(account.userId);
-    if (known?.claims === claims) return known.written;
+    if (known !== undefined && isSame(known.account, account)) return known.written;
     const written = this.write(account);
-    this.known.set(account.userId, { claims, written });
+    this.known.set(account.userId, { account, written });
     // What could not be written is not known: the next request tries again.
     written.catch(() => {
       if (this.known.peek(account.userId)?.written === written) this.known.delete(account.userId);
@@ -53,4 +52,8 @@ export class AccountsService {
   private async write({ userId, email, username, role }: AccountClaims): Promise<void> {
     await this.database.rows(UPSERT, [userId, email, username, role]);
   }
+}
+
+function isSame(one: AccountClaims, other: AccountClaims): boolean {
+  return one.email === other.email && one.username === other.username && one.role === other.role;
 }

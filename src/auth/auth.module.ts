@@ -7,11 +7,13 @@ import { AuthenticationGuard } from './authentication.guard.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
 import { ApiKeyUse } from './api-key-use.js';
 import { JwtStrategy } from './jwt.strategy.js';
+import { KnownTokens } from './known-tokens.js';
 
 /** The global guards, in the order they run: who is calling, how often, and whether they may. */
 @Module({
   imports: [AccountsModule],
   providers: [
+    KnownTokens,
     JwtStrategy,
     ApiKeyAuthenticator,
     ApiKeyUse,

@@ -14,6 +14,7 @@ import {
   TokenRequired,
 } from './auth.errors.js';
 import { type AuthenticatedRequest, type Caller, INTERNAL_ACTOR } from './caller.js';
+import { KnownTokens } from './known-tokens.js';
 import { JwtStrategy } from './jwt.strategy.js';
 
 /**
@@ -28,6 +29,7 @@ export class AuthenticationGuard extends AuthGuard() {
     @Inject(APP_CONFIG) config: AppConfig,
     strategy: JwtStrategy,
     private readonly apiKeys: ApiKeyAuthenticator,
+    private readonly knownTokens: KnownTokens,
   ) {
     // Passport knows strategies by name in one registry per process; a name of its own keeps a second application in
     // the same process from taking this one's place.
@@ -39,7 +41,6 @@ export class AuthenticationGuard extends AuthGuard() {
 
   override async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
-    request.authenticationError = new TokenRequired();
     const internalKey = request.headers['x-internal-api-key'];
     if (internalKey !== undefined) {
       if (!this.isInternalKey(String(internalKey))) {
@@ -56,9 +57,11 @@ export class AuthenticationGuard extends AuthGuard() {
   /** Who the request is from: a token, an API key, or a trusted service that shows neither. */
   private async authenticate(request: AuthenticatedRequest, context: ExecutionContext): Promise<void> {
     const apiKey = request.headers['x-api-key'];
-    if (request.headers.authorization !== undefined) {
-      if (apiKey === undefined && isOnce(request, 'authorization')) await super.canActivate(context);
-      else request.authenticationError = new AmbiguousCredentials();
+    const { authorization } = request.headers;
+    if (authorization !== undefined) {
+      if (apiKey === undefined && isOnce(request, 'authorization')) {
+        await this.byToken(authorization, request, context);
+      } else request.authenticationError = new AmbiguousCredentials();
     } else if (apiKey !== undefined) {
       await this.apiKeys.authenticate(String(apiKey)).then(
         (caller) => (request.user = caller),
@@ -66,6 +69,20 @@ export class AuthenticationGuard extends AuthGuard() {
       );
     } else if (request.isTrustedService) {
       request.user = TRUSTED_SERVICE;
+    }
+  }
+
+  private async byToken(
+    authorization: string,
+    request: AuthenticatedRequest,
+    context: ExecutionContext,
+  ): Promise<void> {
+    try {
+      const known = await this.knownTokens.callerOf(authorization);
+      if (known === undefined) await super.canActivate(context);
+      else request.user = known;
+    } catch (error) {
+      request.authenticationError = error as Error;
     }
   }
 
@@ -91,7 +108,12 @@ export class AuthenticationGuard extends AuthGuard() {
 
 /** Of a header that comes twice Node gives the first, and a proxy before us may have looked at the last. */
 function isOnce({ rawHeaders }: AuthenticatedRequest, name: string): boolean {
-  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length === 1;
+  let times = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const header = rawHeaders[index] as string;
+    if (header.length === name.length && header.toLowerCase() === name) times++;
+  }
+  return times === 1;
 }
 
 /** A trusted service that has not yet named a user. */

@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import type { Request } from 'express';
 import { PassportStrategy } from '@nestjs/passport';
 import { ExtractJwt, type SecretOrKeyProvider, Strategy } from 'passport-jwt';
 import { AccountsService } from '../accounts/accounts.service.js';
@@ -8,6 +9,7 @@ import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { InvalidToken, InvalidTokenType } from './auth.errors.js';
 import { type Caller, roleOf } from './caller.js';
+import { KnownTokens } from './known-tokens.js';
 import { keyProvider } from './token-verifier.js';
 
 export interface AccessTokenClaims {
@@ -34,24 +36,27 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
   constructor(
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     private readonly accounts: AccountsService,
+    private readonly knownTokens: KnownTokens,
   ) {
     super({
       jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
       // The type knows strings and buffers only; jsonwebtoken, which it is handed to, takes a KeyObject.
       secretOrKeyProvider: keyProvider(config.jwt) as SecretOrKeyProvider,
       algorithms: config.jwt.algorithms,
+      passReqToCallback: true,
       jsonWebTokenOptions: { clockTolerance: config.jwt.clockToleranceSeconds },
     });
   }
 
   /** Checks the claims of a token whose signature is good, and makes sure the account exists. */
-  async validate(claims: AccessTokenClaims): Promise<Caller> {
+  async validate(request: Request, claims: AccessTokenClaims): Promise<Caller> {
     if (claims.type !== 'access') throw new InvalidTokenType();
     const problems = claimProblems(claims, this.config.jwt.clockToleranceSeconds);
     if (problems.length > 0) throw new InvalidToken(problems);
     const role = roleOf(claims.role);
-    await this.accounts.ensure({ userId: claims.sub, email: claims.email, username: claims.username, role });
-    return {
+    const account = { userId: claims.sub, email: claims.email, username: claims.username, role };
+    await this.accounts.ensure(account);
+    const caller: Caller = {
       kind: 'user',
       userId: claims.sub,
       role,
@@ -60,6 +65,8 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
       apiKeyId: null,
       permissions: null,
     };
+    this.knownTokens.remember(request.headers.authorization as string, caller, account, claims.exp);
+    return caller;
   }
 }
 

@@ -5,7 +5,7 @@ import { expectProblem } from '../support/problems.js';
 import { INTERNAL_KEY, startService, type TestService } from '../support/service.js';
 import { accessToken } from '../support/tokens.js';
 import { WriteLog } from '../support/write-log.js';
-import { abandon, exchange, type RawAnswer } from './raw-http.js';
+import { abandon, exchange, type RawAnswer, receive } from './raw-http.js';
 
 let service: TestService;
 let writes: WriteLog;
@@ -320,13 +320,22 @@ describe('a request whose end is doubtful', () => {
     expect((await writes.sinceLast()).length).toBeGreaterThan(0);
   });
 
-  it.each(['GET', 'DELETE'])('of %s has a body that is not read, whatever it says', async (method) => {
+  it.each(
+    ['GET', 'DELETE'].flatMap((method) =>
+      [JSON_TYPE, 'Content-Type: text/plain'].map((type) => [method, type] as const),
+    ),
+  )('of %s has a body that is not read, whatever it says: %s', async (method, type) => {
     const hidden = gift();
-    const headers = [authorization('alice'), JSON_TYPE, `Content-Length: ${hidden.length}`];
+    const headers = [authorization('alice'), type, `Content-Length: ${hidden.length}`];
     const wire = request(`${method} /api/credits/balance`, headers, hidden) + balance(authorization('alice'));
     const answers = await exchange(service.url, wire);
     expect(answers.map(({ status }) => status)).toEqual([method === 'GET' ? 200 : 404, 200]);
     expect(await writes.sinceLast()).toEqual([]);
+  });
+
+  it('is answered without a body when it begins as a HEAD', async () => {
+    const received = await receive(service.url, Buffer.from(request('HEAD /\u00e9', []), 'latin1'));
+    expect(received.toString()).toMatch(/^HTTP\/1\.1 400 [^]*\r\n\r\n$/);
   });
 });
 

@@ -9,15 +9,22 @@ export interface RawAnswer {
 /** An answer that takes longer than this is none. */
 const PATIENCE_MILLISECONDS = 15_000;
 
+type Wire = string | Buffer | readonly (string | Buffer)[];
+
 /**
  * Writes these bytes on a connection of its own and reads what comes back until the server closes it, or until as many
  * answers are there as asked for.
  */
-export async function exchange(
+export async function exchange(url: string, wire: Wire, answers = Infinity): Promise<RawAnswer[]> {
+  return answersIn(await receive(url, wire, (received) => answersIn(received).length >= answers));
+}
+
+/** The same, as bytes. */
+export async function receive(
   url: string,
-  wire: string | Buffer | readonly (string | Buffer)[],
-  answers = Infinity,
-): Promise<RawAnswer[]> {
+  wire: Wire,
+  isEnough: (received: Buffer) => boolean = () => false,
+): Promise<Buffer> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1');
   socket.setTimeout(PATIENCE_MILLISECONDS, () => socket.destroy(new Error('no answer in time')));
   for (const part of [wire].flat()) socket.write(part);
@@ -26,16 +33,15 @@ export async function exchange(
   await new Promise<void>((done) => {
     socket.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
-      if (answersIn(received).length >= answers) socket.end(done);
+      if (isEnough(received)) socket.end(done);
     });
     socket.once('error', (error) => (failure = error));
     socket.once('close', () => done());
   });
   socket.destroy();
-  const found = answersIn(received);
   // A reset is how a server stops reading; whatever came before it is the answer.
   if (failure !== undefined && failure.code !== 'ECONNRESET') throw failure;
-  return found;
+  return received;
 }
 
 /** Writes these bytes and goes away without waiting for an answer. */

@@ -66,7 +66,7 @@ run() {
     cd "$work"
     "$work/python/bin/schemathesis" --no-color --config-file "$work/schemathesis.toml" run "$url/api/docs-json" \
       --url "$url" --exclude-checks "$excluded" --max-examples "${SCHEMATHESIS_EXAMPLES:-60}" --continue-on-failure \
-      --request-timeout 30 --suppress-health-check all --generation-database none \
+      --request-timeout 120 --suppress-health-check all --generation-database none \
       ${SCHEMATHESIS_SEED:+--seed "$SCHEMATHESIS_SEED"} "$@"
   ) || failures=$((failures + 1))
 }

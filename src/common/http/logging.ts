@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { NextFunction, Request, Response } from 'express';
 import type { LoggerService } from '@nestjs/common';
 import { type Logger, pino } from 'pino';
-import { pinoHttp } from 'pino-http';
 import type { AuthenticatedRequest } from '../../auth/caller.js';
 import { servedRequest, type TraceIds } from '../tracing/trace-ids.js';
 
@@ -49,34 +48,29 @@ export class NestLogger implements LoggerService {
  * token. A caller may give the id in `X-Request-Id`; the answer carries it either way.
  */
 export function requestLogging(logger: Logger) {
-  return pinoHttp({
-    logger,
-    genReqId: (request, response) => {
-      const given = request.headers['x-request-id'];
-      const id = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
-      response.setHeader('X-Request-Id', id);
-      return id;
-    },
-    quietReqLogger: true,
-    customLogLevel: (_request, response, error) =>
-      error || response.statusCode >= 500 ? 'error' : isHealth(_request) ? 'debug' : 'info',
-    customSuccessMessage: () => 'request',
-    customErrorMessage: () => 'request',
-    customAttributeKeys: { responseTime: 'milliseconds', reqId: 'requestId' },
-    serializers: { req: () => undefined, res: () => undefined, err: (error: Error) => error.message },
-    customProps: (request, response) => requestFacts(request, response),
-  });
-}
-
-function requestFacts(request: IncomingMessage, response: ServerResponse): object {
-  // Props are asked for at the start too, when there is nothing to tell yet.
-  if (!response.writableEnded && !response.destroyed) return {};
-  return {
-    method: request.method,
-    path: pathOf(request),
-    status: response.statusCode,
-    caller: (request as unknown as AuthenticatedRequest).user?.actor,
-    ...traceIds((request as { traceIds?: TraceIds }).traceIds),
+  return (request: Request, response: Response, next: NextFunction): void => {
+    const given = request.headers['x-request-id'];
+    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    (request as { id?: string }).id = requestId;
+    response.setHeader('X-Request-Id', requestId);
+    const startedAt = performance.now();
+    response.once('close', () => {
+      const level = response.statusCode >= 500 ? 'error' : isHealth(request) ? 'debug' : 'info';
+      if (!logger.isLevelEnabled(level)) return;
+      const facts = {
+        requestId,
+        method: request.method,
+        path: pathOf(request),
+        status: response.statusCode,
+        caller: (request as AuthenticatedRequest).user?.actor,
+        milliseconds: Math.round(performance.now() - startedAt),
+        // Only then: the client has gone before it had its answer.
+        ...(response.writableFinished ? {} : { isAborted: true }),
+        ...traceIds((request as { traceIds?: TraceIds }).traceIds),
+      };
+      logger[level](facts, 'request');
+    });
+    next();
   };
 }
 
@@ -85,13 +79,10 @@ function traceIds(ids: TraceIds | undefined): Partial<TraceIds> {
   return ids === undefined ? {} : { trace_id: ids.trace_id, span_id: ids.span_id };
 }
 
-function pathOf(request: IncomingMessage): string {
-  return (
-    ((request as { originalUrl?: string }).originalUrl ?? request.url ?? '').split('?')[0]?.slice(0, 200) ??
-    ''
-  );
+function pathOf(request: Request): string {
+  return (request.originalUrl.split('?')[0] ?? '').slice(0, 200);
 }
 
-function isHealth(request: IncomingMessage): boolean {
+function isHealth(request: Request): boolean {
   return pathOf(request).endsWith('/health') || pathOf(request).endsWith('/health/ready');
 }

@@ -48,8 +48,10 @@ describe('traces', () => {
     expect((await user.get('/api/credits/balance/somebody', headers)).status).toBe(403);
     await service.anonymous().get('/nothing/of/this', headers);
     await service.anonymous().get('/health', headers);
-    // Closing sends what has not been sent.
+    // Closing sends what has not been sent, and then waits for nothing.
+    const closing = Date.now();
     await service.close();
+    expect(Date.now() - closing).toBeLessThan(2500);
     const spans = spansOf(TRACE);
     const requests = spans.filter(({ kind }) => kind === SERVER);
     expect(requests.map(({ name }) => name).sort()).toEqual([

@@ -1,0 +1,49 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { LRUCache } from 'lru-cache';
+import { type AccountClaims, AccountsService } from '../accounts/accounts.service.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import type { Caller } from './caller.js';
+
+/** Tokens remembered per process, of up to MAXIMUM_LENGTH characters each. */
+const KNOWN_TOKENS = 20_000;
+const MAXIMUM_LENGTH = 4096;
+/** A token is verified again after this, so that a key which the authentication service withdraws ends soon. */
+const KNOWN_MILLISECONDS = 60_000;
+
+interface KnownToken {
+  readonly caller: Caller;
+  readonly account: AccountClaims;
+  readonly validUntil: number;
+}
+
+/** Tokens whose signature and claims were good a moment ago: they cost neither cryptography nor the database. */
+@Injectable()
+export class KnownTokens {
+  private readonly tokens = new LRUCache<string, KnownToken>({ max: KNOWN_TOKENS });
+
+  constructor(
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+    private readonly accounts: AccountsService,
+  ) {}
+
+  /**
+   * Who sends this Authorization header, if that is known and still true.
+   *
+   * @throws what writing the account throws, when another token has changed it meanwhile
+   */
+  async callerOf(authorization: string): Promise<Caller | undefined> {
+    const known = this.tokens.get(authorization);
+    if (known === undefined || Date.now() >= known.validUntil) return undefined;
+    await this.accounts.ensure(known.account);
+    return known.caller;
+  }
+
+  /** @param expiresAt the token's `exp`, in seconds since 1970 */
+  remember(authorization: string, caller: Caller, account: AccountClaims, expiresAt: number): void {
+    if (authorization.length > MAXIMUM_LENGTH) return;
+    const expiry = (expiresAt + this.config.jwt.clockToleranceSeconds) * 1000;
+    const validUntil = Math.min(expiry, Date.now() + KNOWN_MILLISECONDS);
+    this.tokens.set(authorization, { caller, account, validUntil });
+  }
+}
