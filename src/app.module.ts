@@ -1,13 +1,12 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
-import { ThrottlerModule } from '@nestjs/throttler';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { dataSourceOptions } from '../ormconfig.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { ClusterModule } from './cluster/cluster.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
-import { FixedWindowStorage } from './common/http/fixed-window.storage.js';
+import { RequestWindows } from './common/http/request-windows.js';
 import { MetricsModule } from './common/metrics/metrics.module.js';
 import { TracingModule } from './common/tracing/tracing.module.js';
 import { ProblemFilter } from './common/http/problem.filter.js';
@@ -25,7 +24,7 @@ import { UsageModule } from './usage/usage.module.js';
 export class AppModule {
   /** @param databaseUrl connection string of the service's role, on a database that is migrated */
   static forRoot(config: AppConfig, databaseUrl: string): DynamicModule {
-    const windows = new FixedWindowStorage(config.workers);
+    const windows = new RequestWindows(config.workers);
     return {
       module: AppModule,
       imports: [
@@ -33,10 +32,6 @@ export class AppModule {
         TypeOrmModule.forRoot({
           ...dataSourceOptions({ ...config.database, url: databaseUrl }),
           retryAttempts: 0,
-        }),
-        ThrottlerModule.forRoot({
-          throttlers: [{ limit: config.rateLimit.max, ttl: config.rateLimit.windowSeconds * 1000 }],
-          storage: windows,
         }),
         TracingModule,
         ClusterModule.forRoot(windows),

@@ -18,16 +18,15 @@ import { type AuthenticatedRequest, type Caller, hasRole } from './caller.js';
 /** Lets a caller through to what its route allows. Closed by default: a route that says nothing lets nobody in. */
 @Injectable()
 export class AccessGuard implements CanActivate {
+  private readonly known = new WeakMap<object, Access>();
+
   constructor(
     private readonly reflector: Reflector,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const access = this.reflector.getAllAndOverride<Access | undefined>(ACCESS, [
-      context.getHandler(),
-      context.getClass(),
-    ]);
+    const access = this.accessOf(context);
     if (access?.kind === 'public') return true;
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
     const caller = request.user;
@@ -46,6 +45,17 @@ export class AccessGuard implements CanActivate {
     }
     if (access.kind === 'self') request.user = onWhoseAccount(request, caller);
     return true;
+  }
+
+  /** What the decorators say, looked up once for each route. */
+  private accessOf(context: ExecutionContext): Access | undefined {
+    const handler = context.getHandler();
+    let access = this.known.get(handler);
+    if (access === undefined) {
+      access = this.reflector.getAllAndOverride<Access | undefined>(ACCESS, [handler, context.getClass()]);
+      if (access !== undefined) this.known.set(handler, access);
+    }
+    return access;
   }
 }
 

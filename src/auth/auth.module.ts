@@ -1,7 +1,7 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { AccountsModule } from '../accounts/accounts.module.js';
-import { CallerThrottlerGuard } from '../common/http/caller-throttler.guard.js';
+import { RateLimitGuard } from '../common/http/rate-limit.guard.js';
 import { AccessGuard } from './access.guard.js';
 import { AuthenticationGuard } from './authentication.guard.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
@@ -18,7 +18,7 @@ import { KnownTokens } from './known-tokens.js';
     ApiKeyAuthenticator,
     ApiKeyUse,
     { provide: APP_GUARD, useClass: AuthenticationGuard },
-    { provide: APP_GUARD, useClass: CallerThrottlerGuard },
+    { provide: APP_GUARD, useClass: RateLimitGuard },
     { provide: APP_GUARD, useClass: AccessGuard },
   ],
 })

@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import { AggregatorRegistry } from 'prom-client';
-import { FixedWindowStorage } from '../common/http/fixed-window.storage.js';
+import { RequestWindows } from '../common/http/request-windows.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import type { ToPrimary, ToWorker } from './messages.js';
 
@@ -16,7 +16,7 @@ export class WorkerLink implements OnModuleInit, OnModuleDestroy {
   private readonly waiting = new Map<number, (text: string) => void>();
 
   constructor(
-    private readonly windows: FixedWindowStorage,
+    private readonly windows: RequestWindows,
     private readonly metrics: Metrics,
   ) {}
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAccounts, introduce, tokenOf } from './accounts.js';
 import { requireCleanAudit } from './books.js';
+import { onEnd, runToEnd } from './cleanup.js';
 import { measureScenario } from './measurement.js';
 import { readOptions } from './options.js';
 import { goalsOf, lineOf, writeReport } from './report.js';
@@ -14,24 +15,7 @@ import { readStatements } from './statements.js';
  * the database share this machine: the ratio is what tells something, the figures beside it are of this machine only.
  */
 const options = readOptions();
-/** What has been started, undone in the opposite order however the bench ends. */
-const started = [];
-
-for (const signal of ['SIGINT', 'SIGTERM']) {
-  process.once(signal, () => {
-    process.stderr.write(`\nstopping: ${signal}\n`);
-    void stopAll().finally(() => process.exit(130));
-  });
-}
-
-try {
-  process.exitCode = (await run()) || !options.isStrict ? 0 : 1;
-} catch (error) {
-  process.stderr.write(`${error.message}\n`);
-  process.exitCode = 1;
-} finally {
-  await stopAll();
-}
+await runToEnd(async () => (await run()) || !options.isStrict);
 
 /** @returns {Promise<boolean>} whether the goal was met everywhere */
 async function run() {
@@ -53,7 +37,7 @@ async function run() {
 
 async function prepare() {
   const directory = await mkdtemp(join(tmpdir(), 'accounting-bench-'));
-  started.push(() => rm(directory, { recursive: true, force: true }));
+  onEnd(() => rm(directory, { recursive: true, force: true }));
   const database = keep(await startDatabase(options.dist, join(directory, 'postgres')));
   const pool = { DB_POOL_SIZE: String(options.poolSize) };
   const service = (env) => startService(options.dist, database.url, { ...pool, ...options.env, ...env });
@@ -88,12 +72,6 @@ async function prepare() {
 
 /** @template {{ stop(): Promise<void> }} T @param {T} server @returns {T} */
 function keep(server) {
-  started.push(() => server.stop());
+  onEnd(() => server.stop());
   return server;
-}
-
-async function stopAll() {
-  for (let stop = started.pop(); stop !== undefined; stop = started.pop()) {
-    await stop().catch((error) => process.stderr.write(`${error.message}\n`));
-  }
 }

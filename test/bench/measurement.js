@@ -92,7 +92,7 @@ async function measureRound(bench, { scenario, mode, clients, seconds }, { label
   const { generator, accounts, supervisorToken } = bench;
   const { warmUpSeconds } = bench.options;
   const started = processorTime(server.pid);
-  const seen = await generator.run({
+  const job = {
     id: `b${++jobs}`,
     scenario: scenario.name,
     port: server.port,
@@ -101,6 +101,11 @@ async function measureRound(bench, { scenario, mode, clients, seconds }, { label
     seconds,
     accounts: accounts[mode],
     supervisorToken,
+  };
+  const seen = await generator.run(job).catch((error) => {
+    throw new Error(
+      `${scenario.name}, ${mode}, ${clients} clients, ${label}: ${error.message}\n${server.said?.() ?? ''}`,
+    );
   });
   if (seen.requests === 0) throw new Error(`${label} answered nothing to ${scenario.name} in ${seconds} s`);
   if (seen.generatorLoad > BUSY_GENERATOR) {

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { requireCleanAudit } from './books.js';
+import { onEnd, runToEnd } from './cleanup.js';
 import { seed } from './seed-data.js';
 import { startDatabase } from './servers.js';
 
@@ -32,24 +33,23 @@ const { values } = parseArgs({
   },
 });
 if (values.help) process.stdout.write(USAGE);
-else await run(Number(values.records));
+else await runToEnd(() => run(Number(values.records)));
 
+/** @returns {Promise<boolean>} always true: whatever goes wrong is thrown */
 async function run(records) {
   if (!Number.isInteger(records) || records < 1) throw new Error('--records must be a whole number above 0');
   const begun = Date.now();
   const database = await startDatabase(values.dist, values.dir, SETTINGS);
-  try {
-    const { rows } = await database.owner.query('SELECT EXISTS (SELECT FROM user_accounts) AS filled');
-    if (rows[0].filled) throw new Error(`${values.dir} has data already: remove it, or name another --dir`);
-    await seed(database.owner, records, (step, seconds) =>
-      process.stdout.write(`${step.padEnd(36)} ${seconds.toFixed(1)} s\n`),
-    );
-    await showSizes(database.owner);
-    process.stdout.write(`${((Date.now() - begun) / 1000).toFixed(0)} s in all\n`);
-    if (values.audit) await audit(database.url);
-  } finally {
-    await database.stop();
-  }
+  onEnd(() => database.stop());
+  const { rows } = await database.owner.query('SELECT EXISTS (SELECT FROM user_accounts) AS filled');
+  if (rows[0].filled) throw new Error(`${values.dir} has data already: remove it, or name another --dir`);
+  await seed(database.owner, records, (step, seconds) =>
+    process.stdout.write(`${step.padEnd(36)} ${seconds.toFixed(1)} s\n`),
+  );
+  await showSizes(database.owner);
+  process.stdout.write(`${((Date.now() - begun) / 1000).toFixed(0)} s in all\n`);
+  if (values.audit) await audit(database.url);
+  return true;
 }
 
 async function showSizes(owner) {

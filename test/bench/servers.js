@@ -73,6 +73,7 @@ async function settingOf(owner, name) {
  * @typedef {object} Server
  * @property {number} port
  * @property {number} pid
+ * @property {() => string} [said] the last of its standard error
  * @property {() => Promise<void>} stop
  */
 
@@ -98,6 +99,8 @@ export async function startService(dist, databaseUrl, env) {
       SESSION_LEASE_SECONDS: String(LEASE_SECONDS),
       ...env,
     },
+    // A group of its own, as the others have: Ctrl-C reaches the bench alone, which stops what it has started.
+    detached: true,
     // Its log is written, one line per request, but not kept.
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -108,7 +111,7 @@ export async function startService(dist, databaseUrl, env) {
     if (child.exitCode !== null) throw new Error(`the service ended at its start: ${reason()}`);
     if (Date.now() > deadline) throw new Error(`the service did not become ready: ${reason()}`);
     const answer = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined);
-    if (answer?.ok) return { port, pid: child.pid, stop: () => ended(child) };
+    if (answer?.ok) return { port, pid: child.pid, said: reason, stop: () => ended(child) };
   }
 }
 
@@ -119,6 +122,7 @@ export async function startService(dist, databaseUrl, env) {
 export async function startFloor(settings) {
   const child = fork(fileURLToPath(new URL('floor.js', import.meta.url)), {
     env: { PATH: process.env.PATH, NODE_ENV: 'production' },
+    detached: true,
   });
   child.send(settings);
   return { port: await replyOf(child), pid: child.pid, stop: () => ended(child) };
@@ -130,7 +134,7 @@ export async function startFloor(settings) {
  * @returns {{ run(job: object): Promise<import('./load.js').Seen>, stop(): Promise<void> }}
  */
 export function startGenerator() {
-  const child = fork(fileURLToPath(new URL('load.js', import.meta.url)));
+  const child = fork(fileURLToPath(new URL('load.js', import.meta.url)), { detached: true });
   return {
     run: async (job) => {
       child.send(job);

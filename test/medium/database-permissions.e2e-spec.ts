@@ -78,6 +78,7 @@ describe("the service's role", () => {
       'credit_repair',
       'credit_revoke',
       'forget_idempotency_keys',
+      'movements',
       'session_hold',
       'session_progress',
       'session_settle',

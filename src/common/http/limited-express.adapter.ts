@@ -1,5 +1,7 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
+import type { Response } from 'express';
 import { answerUnreadableRequests } from './unreadable-requests.js';
 
 /** How often the server looks for requests that have taken too long; Node's own 30 s would double the limits. */
@@ -7,6 +9,8 @@ const CHECK_MILLISECONDS = 1000;
 const HEADERS_SECONDS = 10;
 /** Longer than the usual 60 s of load balancers, so that they close idle connections first and no request is lost. */
 const KEEP_ALIVE_MILLISECONDS = 65_000;
+
+const JSON_UTF8 = 'application/json; charset=utf-8';
 
 /** Express on a server with limits: a client that sends slowly, or nothing, cannot keep a connection for ever. */
 export class LimitedExpressAdapter extends ExpressAdapter {
@@ -21,6 +25,7 @@ export class LimitedExpressAdapter extends ExpressAdapter {
         requestTimeout: this.requestTimeoutSeconds * 1000,
         headersTimeout: Math.min(this.requestTimeoutSeconds, HEADERS_SECONDS) * 1000,
         keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
+        ...messagesOf(this.getInstance<{ request: object; response: object }>()),
       },
       this.getInstance(),
     );
@@ -29,6 +34,44 @@ export class LimitedExpressAdapter extends ExpressAdapter {
     answerUnreadableRequests(server);
     this.setHttpServer(server);
   }
+
+  /** JSON without what Express does for every other kind of answer; it is most of what is answered here. */
+  override reply(response: Response, body: unknown, statusCode?: number): unknown {
+    const isJson = typeof body === 'object' && body !== null && !(body instanceof StreamableFile);
+    if (!isJson || response.req.method === 'HEAD') return super.reply(response, body, statusCode);
+    const text = JSON.stringify(body);
+    response.statusCode = statusCode ?? response.statusCode;
+    if (!response.hasHeader('content-type')) response.setHeader('Content-Type', JSON_UTF8);
+    response.setHeader('Content-Length', Buffer.byteLength(text));
+    return response.end(text);
+  }
+}
+
+/**
+ * Requests and responses that have Express's prototypes from the beginning. Express changes the prototype of each one
+ * that it gets, which leaves the engine without any optimisation for the objects that everything is done with: a request
+ * took 90 µs in place of 27 (Node 20.20, `res.json` behind Helmet). What has the prototype already is left alone.
+ */
+function messagesOf(app: { request: object; response: object }): {
+  IncomingMessage: typeof IncomingMessage;
+  ServerResponse: typeof ServerResponse;
+} {
+  return {
+    IncomingMessage: withPrototype(IncomingMessage, app.request),
+    ServerResponse: withPrototype(ServerResponse, app.response),
+  };
+}
+
+/** The constructor of Node's class for another prototype; Node's are functions of the old kind, which can be called. */
+function withPrototype<Constructor extends new (...parameters: never[]) => object>(
+  constructor: Constructor,
+  prototype: object,
+): Constructor {
+  function construct(this: object, ...parameters: unknown[]): void {
+    Reflect.apply(constructor as unknown as (...parameters: unknown[]) => void, this, parameters);
+  }
+  construct.prototype = prototype;
+  return construct as unknown as Constructor;
 }
 
 /**

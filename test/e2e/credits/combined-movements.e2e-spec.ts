@@ -161,7 +161,7 @@ describe('movements of one account that wait', () => {
       return { answers: all };
     });
     for (const answer of refused) {
-      expectProblem(answer as Answer<never>, 503, { code: 'service.unavailable' });
+      expectProblem(answer, 503, { code: 'service.unavailable' });
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
     }
     // One is under way.

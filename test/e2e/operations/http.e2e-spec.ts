@@ -173,7 +173,9 @@ describe('browsers', () => {
 
   it('get the protective headers, and are not told what software answers', async () => {
     const { headers } = await service.anonymous().get('/health');
-    expect(headers.get('content-security-policy')).toContain("script-src 'self'");
+    expect(headers.get('content-security-policy')).toBe("default-src 'none'; frame-ancestors 'none'");
+    expect(headers.get('x-frame-options')).toBe('DENY');
+    expect(headers.get('cache-control')).toBe('no-store');
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     expect(headers.get('strict-transport-security')).toBeTruthy();
     expect(headers.get('x-powered-by')).toBeNull();

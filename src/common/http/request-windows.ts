@@ -1,7 +1,4 @@
-import type { ThrottlerStorage } from '@nestjs/throttler';
 import { LRUCache } from 'lru-cache';
-
-type ThrottlerStorageRecord = Awaited<ReturnType<ThrottlerStorage['increment']>>;
 
 interface Window {
   hits: number;
@@ -15,11 +12,8 @@ interface Window {
 /** Callers counted at once per process; the one not seen for longest is forgotten first. */
 const MAXIMUM_CALLERS = 100_000;
 
-/**
- * Fixed-window counters in this process. The library's own storage keeps a timer per request, which at thousands of
- * requests a second costs more than the requests.
- */
-export class FixedWindowStorage implements ThrottlerStorage {
+/** Requests of each caller, counted in this process in windows of fixed length. */
+export class RequestWindows {
   private readonly windows = new LRUCache<string, Window>({ max: MAXIMUM_CALLERS });
   /** Callers of whom the other workers should know: this one alone has seen a fair part of their limit. */
   private readonly near = new Set<string>();
@@ -27,38 +21,40 @@ export class FixedWindowStorage implements ThrottlerStorage {
   /** @param workers how many processes share the limit */
   constructor(private readonly workers = 1) {}
 
-  /** @param ttl length of the window in milliseconds */
-  increment(key: string, ttl: number, limit: number): Promise<ThrottlerStorageRecord> {
+  /**
+   * Counts one request.
+   *
+   * @returns the requests of the caller's window, this one included, and the seconds until the next window begins
+   */
+  count(
+    caller: string,
+    windowMilliseconds: number,
+    limit: number,
+  ): { requests: number; secondsLeft: number } {
     const now = Date.now();
-    let window = this.windows.get(key);
+    let window = this.windows.get(caller);
     if (window === undefined || window.endsAt <= now) {
       // Workers behind one port begin theirs at multiples of the length, so that all have the same.
-      const begunAt = this.workers > 1 ? now - (now % ttl) : now;
-      window = { hits: 0, othersHits: 0, toldHits: 0, endsAt: begunAt + ttl };
-      this.windows.set(key, window);
-      this.near.delete(key);
+      const begunAt = this.workers > 1 ? now - (now % windowMilliseconds) : now;
+      window = { hits: 0, othersHits: 0, toldHits: 0, endsAt: begunAt + windowMilliseconds };
+      this.windows.set(caller, window);
+      this.near.delete(caller);
     }
     window.hits++;
-    if (this.workers > 1 && window.hits >= limit / (2 * this.workers)) this.near.add(key);
-    const totalHits = window.hits + window.othersHits;
-    const secondsLeft = Math.ceil((window.endsAt - now) / 1000);
-    return Promise.resolve({
-      totalHits,
-      timeToExpire: secondsLeft,
-      isBlocked: totalHits > limit,
-      timeToBlockExpire: secondsLeft,
-    });
+    if (this.workers > 1 && window.hits >= limit / (2 * this.workers)) this.near.add(caller);
+    const requests = window.hits + window.othersHits;
+    return { requests, secondsLeft: Math.ceil((window.endsAt - now) / 1000) };
   }
 
   /** Callers near their limit who have asked again since this was called last, with what was counted here. */
   nearLimit(): [caller: string, windowEndsAt: number, requests: number][] {
     const changed: [string, number, number][] = [];
-    for (const key of this.near) {
-      const window = this.windows.peek(key);
-      if (window === undefined || window.endsAt <= Date.now()) this.near.delete(key);
+    for (const caller of this.near) {
+      const window = this.windows.peek(caller);
+      if (window === undefined || window.endsAt <= Date.now()) this.near.delete(caller);
       else if (window.hits !== window.toldHits) {
         window.toldHits = window.hits;
-        changed.push([key, window.endsAt, window.hits]);
+        changed.push([caller, window.endsAt, window.hits]);
       }
     }
     return changed;
@@ -66,8 +62,8 @@ export class FixedWindowStorage implements ThrottlerStorage {
 
   /** What the other workers have counted for these callers. */
   learn(counts: [caller: string, windowEndsAt: number, requests: number][]): void {
-    for (const [key, endsAt, requests] of counts) {
-      const window = this.windows.peek(key);
+    for (const [caller, endsAt, requests] of counts) {
+      const window = this.windows.peek(caller);
       if (window?.endsAt === endsAt) window.othersHits = requests;
     }
   }
