@@ -10,8 +10,10 @@ import { LitellmDirectory, type Owner } from './litellm-directory.js';
 
 /** How the ledger names the proxy. */
 const ACTOR = 'service:litellm';
-/** Charges under way at once, each for another user: those of one user wait for each other in the database anyway. */
+/** Users whose calls are charged at once. */
 const LANES = 4;
+/** Charges of one user under way at once: they go to the database together (`MovementQueue`), in their order. */
+const TOGETHER = 64;
 
 export type Outcome =
   | { kind: 'accepted' | 'review' | 'duplicates'; userId: string; usageId: number }
@@ -22,6 +24,11 @@ export type Outcome =
 interface Charge extends Owner {
   call: Call;
   model: string;
+}
+
+interface Entry {
+  index: number;
+  charge: Charge;
 }
 
 /** Charges calls to whom they belong, each once, however often and by however many instances it is tried. */
@@ -43,15 +50,22 @@ export class LitellmChargesService {
   async charge(calls: Call[]): Promise<Outcome[]> {
     const outcomes = calls.map((): Outcome => ({ kind: 'unknown_user' }));
     const { ownerOf, modelOf } = await this.directory.lookUp(calls);
-    const byUser = new Map<string, { index: number; charge: Charge }[]>();
+    const byUser = new Map<string, Entry[]>();
     calls.forEach((call, index) => {
       const owner = ownerOf(call);
       if (owner === undefined) return;
       const entry = { index, charge: { ...owner, call, model: modelOf(call) } };
-      byUser.set(owner.userId, [...(byUser.get(owner.userId) ?? []), entry]);
+      const others = byUser.get(owner.userId);
+      if (others === undefined) byUser.set(owner.userId, [entry]);
+      else others.push(entry);
     });
+    const chargeOne = async ({ index, charge }: Entry) => {
+      outcomes[index] = await this.chargeOrRefuse(charge);
+    };
     await inLanes(LANES, [...byUser.values()], async (entries) => {
-      for (const { index, charge } of entries) outcomes[index] = await this.chargeOrRefuse(charge);
+      const { first, repeated } = byRequestId(entries);
+      await inLanes(TOGETHER, first, chargeOne);
+      await inLanes(1, repeated, chargeOne);
     });
     return outcomes;
   }
@@ -122,4 +136,17 @@ export class LitellmChargesService {
         return { kind: 'refused', detail: answer.outcome };
     }
   }
+}
+
+/** Of calls under one id the first has the id, so the others must come after it. */
+function byRequestId(entries: Entry[]): { first: Entry[]; repeated: Entry[] } {
+  const seen = new Set<string>();
+  const first: Entry[] = [];
+  const repeated: Entry[] = [];
+  for (const entry of entries) {
+    const { requestId } = entry.charge.call;
+    (seen.has(requestId) ? repeated : first).push(entry);
+    seen.add(requestId);
+  }
+  return { first, repeated };
 }

@@ -345,12 +345,15 @@ describe('the same event again', () => {
   it('is charged once when the second comes while the first is still at it', async () => {
     const user = await userWithCredits(service, 100);
     const batch = [event({ user: user.userId })];
+    // Where both meet in the database: they would wait for each other before it.
+    const apart = await service.another({ COMBINE_MOVEMENTS: 'off' });
     const answers = await holdUp(
       service,
       'SELECT 1 FROM credit_balances WHERE user_id = $1 FOR UPDATE',
       [user.userId],
-      [() => post(batch), () => post(batch)],
+      [() => post(batch, {}, apart), () => post(batch, {}, apart)],
     );
+    await apart.close();
     expect(answers.map(({ body }) => [body.accepted, body.duplicates])).toEqual([
       [1, 0],
       [0, 1],

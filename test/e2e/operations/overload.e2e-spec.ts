@@ -10,8 +10,8 @@ import { SECRET } from '../../support/tokens.js';
 /** Minutes show what memory does: OVERLOAD_SECONDS=300. */
 const SECONDS = Number(process.env.OVERLOAD_SECONDS ?? 15);
 const POOL_SIZE = 10;
-/** Each way: with ten connections the database serves a hundred requests a second. */
-const DELAY_MILLISECONDS = 50;
+/** Each way: with ten connections the database serves twenty requests a second. */
+const DELAY_MILLISECONDS = 250;
 const CLIENTS = 600;
 const USERS = 50;
 const CONNECT_TIMEOUT_MILLISECONDS = 3000;
@@ -30,6 +30,8 @@ beforeAll(async () => {
     DB_POOL_SIZE: String(POOL_SIZE),
     DB_CONNECT_TIMEOUT_MS: String(CONNECT_TIMEOUT_MILLISECONDS),
     DB_STATEMENT_TIMEOUT_MS: String(STATEMENT_TIMEOUT_MILLISECONDS),
+    // Together, so many movements go in one statement that they would be no load for this database.
+    COMBINE_MOVEMENTS: 'off',
     JWT_ACCESS_SECRET: SECRET,
     INTERNAL_API_KEY: INTERNAL_KEY,
     // Whoever is refused at once asks again at once, and meets the rate limit, too.
@@ -92,9 +94,9 @@ describe('ten times more requests than a slow database can serve', () => {
         Object.keys(counts).filter((status) => !['200', '201', '402', '429', '503'].includes(status)),
       ).toEqual([]);
       expect(seen.length).toBeGreaterThan(10 * accepted.length);
-      expect(accepted.length).toBeGreaterThan(SECONDS * 20);
+      expect(accepted.length).toBeGreaterThan(SECONDS * 5);
       expect(seen.filter(({ status, hasRetryAfter }) => status > 402 && !hasRetryAfter)).toEqual([]);
-      expect(slowest).toBeLessThan(CONNECT_TIMEOUT_MILLISECONDS + STATEMENT_TIMEOUT_MILLISECONDS + 2000);
+      expect(slowest).toBeLessThan(CONNECT_TIMEOUT_MILLISECONDS + STATEMENT_TIMEOUT_MILLISECONDS + 5000);
       expect(new Set(health.map(({ status }) => status))).toEqual(new Set([200]));
       expect(percentile(health, 1)).toBeLessThan(2000);
       const half = memory.length >> 1;
