@@ -35,7 +35,7 @@ function facts(user: string): string {
   ), bounds AS (
     SELECT first_day, end_day, first_day::timestamp AT TIME ZONE 'UTC' AS t_first,
            end_day::timestamp AT TIME ZONE 'UTC' AS t_end FROM days
-  ), facts AS (
+  ), facts AS NOT MATERIALIZED (
     SELECT user_id, day, service, operation, records, credits, provider_cost_usd, costed_records,
            costed_credits, unpriced_records
       FROM usage_daily, bounds
@@ -45,19 +45,25 @@ function facts(user: string): string {
     UNION ALL ${fromRecords}
      -- When both ends fall into one day, the branch above has it all.
      WHERE ${filter} timestamp < $2 AND timestamp >= t_end AND end_day >= first_day
+  ), sums AS MATERIALIZED (
+    -- Added up once: without users there are far fewer rows, and every total below reads these.
+    SELECT day, service, operation, sum(records) AS records, sum(credits) AS credits,
+           sum(provider_cost_usd) AS provider_cost_usd, sum(costed_records) AS costed_records,
+           sum(costed_credits) AS costed_credits, sum(unpriced_records) AS unpriced_records
+      FROM facts GROUP BY 1, 2, 3
   )`;
 }
 
 const creditsBy = (key: string, where = 'true') =>
   `coalesce((SELECT jsonb_object_agg(k, c ORDER BY k) FROM (
-     SELECT ${key} AS k, sum(credits) AS c FROM facts WHERE ${where} GROUP BY 1) g), '{}')`;
+     SELECT ${key} AS k, sum(credits) AS c FROM sums WHERE ${where} GROUP BY 1) g), '{}')`;
 
 /** What the design calls a model: the operation of chat calls. */
 const IS_CHAT = `service IN ('chat', 'chat-streaming')`;
 
 const TOTALS = `
-  (SELECT coalesce(sum(records), 0) FROM facts) AS records,
-  (SELECT coalesce(sum(credits), 0) FROM facts) AS credits,
+  (SELECT coalesce(sum(records), 0) FROM sums) AS records,
+  (SELECT coalesce(sum(credits), 0) FROM sums) AS credits,
   ${creditsBy('service')} AS by_service,
   ${creditsBy(`to_char(day, 'YYYY-MM-DD')`)} AS by_day,
   ${creditsBy('operation', IS_CHAT)} AS by_model`;
@@ -97,7 +103,7 @@ const MARGIN = `jsonb_build_object(
 
 const marginBy = (key: string) =>
   `coalesce((SELECT jsonb_object_agg(k, m ORDER BY k) FROM (
-     SELECT ${key} AS k, ${MARGIN} AS m FROM facts GROUP BY 1 ORDER BY sum(credits) DESC LIMIT 1000) g),
+     SELECT ${key} AS k, ${MARGIN} AS m FROM sums GROUP BY 1 ORDER BY sum(credits) DESC LIMIT 1000) g),
    '{}')`;
 
 const SYSTEM_STATS = {
@@ -106,13 +112,13 @@ const SYSTEM_STATS = {
   SELECT ${TOTALS},
     coalesce((SELECT jsonb_agg(jsonb_build_array(user_id, c) ORDER BY c DESC, user_id) FROM (
       SELECT user_id, sum(credits) AS c FROM facts GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]') AS by_user,
-    (SELECT ${MARGIN} FROM facts HAVING count(*) > 0) AS margin,
+    (SELECT ${MARGIN} FROM sums HAVING count(*) > 0) AS margin,
     ${marginBy('operation')} AS margin_by_model,
     ${marginBy(`to_char(day, 'YYYY-MM-DD')`)} AS margin_by_day,
     coalesce((SELECT jsonb_agg(jsonb_build_object('modelId', operation, 'records', n) ORDER BY n DESC, operation) FROM (
-      SELECT operation, sum(unpriced_records) AS n FROM facts WHERE unpriced_records > 0
+      SELECT operation, sum(unpriced_records) AS n FROM sums WHERE unpriced_records > 0
        GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100) u), '[]') AS unpriced_models,
-    (SELECT coalesce(sum(unpriced_records), 0) FROM facts) AS unpriced,
+    (SELECT coalesce(sum(unpriced_records), 0) FROM sums) AS unpriced,
     (SELECT jsonb_build_array(count(*), coalesce(sum(uncollected_credits), 0))
        FROM usage_records WHERE billing_status = 'needs_review'
         AND ($1::timestamptz IS NULL OR timestamp >= $1) AND ($2::timestamptz IS NULL OR timestamp < $2)) AS review`,

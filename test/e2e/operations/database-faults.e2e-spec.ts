@@ -98,6 +98,8 @@ describe('a full pool', () => {
       DB_POOL_SIZE: '2',
       DB_CONNECT_TIMEOUT_MS: '200',
       DB_STATEMENT_TIMEOUT_MS: '10000',
+      // Each on a connection of its own.
+      COMBINE_MOVEMENTS: 'off',
     });
     const same = patient.as(user.userId);
     await balance(same);
