@@ -6,6 +6,7 @@ import {
   balanceOf,
   countByStatus,
   expectSoundBooks,
+  expireLots,
   initialize,
   SONNET,
   times,
@@ -366,13 +367,8 @@ describe('POST /api-keys/verify', () => {
     const user = await userWithCredits(service, 100);
     const { key } = await makeKey(user);
     expect(await verify(key)).toMatchObject({ availableCredits: 100 });
-    await service.owner.query(`UPDATE credit_allocations SET expires_at = now() WHERE user_id = $1`, [
-      user.userId,
-    ]);
+    await expireLots(service, user, [100]);
     expect(await verify(key)).toMatchObject({ availableCredits: 0 });
-    await service.owner.query(`UPDATE credit_balances SET next_expiry = now() WHERE user_id = $1`, [
-      user.userId,
-    ]);
   });
 });
 
