@@ -10,8 +10,8 @@ import { SECRET } from '../../support/tokens.js';
 /** Minutes show what memory does: OVERLOAD_SECONDS=300. */
 const SECONDS = Number(process.env.OVERLOAD_SECONDS ?? 15);
 const POOL_SIZE = 10;
-/** Each way: with ten connections the database serves twenty requests a second. */
-const DELAY_MILLISECONDS = 250;
+/** Each way: with ten connections the database serves a dozen requests a second. */
+const DELAY_MILLISECONDS = 400;
 const CLIENTS = 600;
 const USERS = 50;
 const CONNECT_TIMEOUT_MILLISECONDS = 3000;
