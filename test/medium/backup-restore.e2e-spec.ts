@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEmbeddedDatabase, migrate } from '../../src/database/open-database.js';
 import { expectSoundBooks, initialize, ledgerOf, SONNET, userWithCredits } from '../support/money.js';
 import { findPostgresTools, startCluster, type TestCluster } from '../support/postgres-tools.js';
-import { startOn, type TestService } from '../support/service.js';
+import { ownerPool, startOn, type TestService } from '../support/service.js';
 
 const NAME = 'accounting';
 const PROGRAMS = ['pg_dump', 'pg_restore', 'createuser', 'initdb', 'postgres'];
@@ -55,7 +55,7 @@ describe.skipIf(!tools)(`a backup by pg_dump under load, restored to a fresh ser
     [source, target] = await Promise.all([startCluster(found), startCluster(found)]);
     const { url, ownerUrl } = await createEmbeddedDatabase(source, NAME);
     await migrate(CONFIG, ownerUrl, 'accounting_app');
-    owner = new pg.Pool({ ...source, database: NAME, max: 5 });
+    owner = ownerPool(source, NAME);
     service = await startOn(url, owner);
   });
   afterAll(async () => {
@@ -123,7 +123,7 @@ describe.skipIf(!tools)(`a backup by pg_dump under load, restored to a fresh ser
     expect(atTheEnd, 'the load went on while the dump was taken').toBeGreaterThan(before);
 
     await runDocumented('restore', target);
-    restored = new pg.Pool({ ...target, database: NAME, max: 5 });
+    restored = ownerPool(target, NAME);
     const kept = await entries(restored);
     expect(kept).toBeGreaterThanOrEqual(before);
     expect(kept).toBeLessThanOrEqual(atTheEnd);

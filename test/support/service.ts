@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createApp } from '../../src/app.setup.js';
 import { type AppConfig, loadConfig } from '../../src/config/env.js';
-import { embeddedUrls } from '../../src/database/open-database.js';
+import { embeddedUrls, type ServerLogin } from '../../src/database/open-database.js';
 import { TEMPLATE } from './global-setup.js';
 import { HttpClient } from './http-client.js';
 import { accessToken, SECRET, type TokenClaims } from './tokens.js';
@@ -46,6 +46,14 @@ export function freshUser(prefix = 'user'): string {
   return `${prefix}-${randomUUID().slice(0, 12)}`;
 }
 
+/** The owner's connections, for what a test does behind the service's back. */
+export function ownerPool(server: ServerLogin, database: string): pg.Pool {
+  const pool = new pg.Pool({ ...server, database, max: 5 });
+  // `end` does not wait until they are closed: the database or its server may go first.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
 /**
  * The whole service over real HTTP, on a database of its own copied from the migrated template. The sweepers run only
  * when a test calls them, so that nothing happens by chance.
@@ -56,9 +64,7 @@ export async function startService(env: Record<string, string> = {}): Promise<Te
   const admin = new pg.Client({ ...server, database: 'postgres' });
   await admin.connect();
   await admin.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
-  const owner = new pg.Pool({ ...server, database: name, max: 5 });
-  // Its connections may still be closing when the database is dropped.
-  owner.on('error', () => undefined);
+  const owner = ownerPool(server, name);
   const { url } = embeddedUrls(server, name);
   const twins: TestService[] = [];
   while (twins.length < INSTANCES - 1) twins.push(await startOn(url, owner, env));
