@@ -31,7 +31,7 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
   const dataSource = new DataSource(dataSourceOptions({ ...config.database, url: opened.url, poolSize: 2 }));
   try {
     await dataSource.initialize();
-    const database = new Database(dataSource);
+    const database = new Database(dataSource, config);
     const audit = new CreditsAuditService(database);
     let found = await audit.audit(user, showProgress);
     if (repair && !found.ok) {

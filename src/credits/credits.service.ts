@@ -3,6 +3,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { LessThan, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { type Caller, INTERNAL_ACTOR } from '../auth/caller.js';
+import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
@@ -24,23 +25,25 @@ import { MoneyFunctions } from './money-functions.js';
 
 export const BALANCE = {
   name: 'credit_balance',
-  text: `SELECT available_credits(b.user_id) AS total, b.held, coalesce(
+  text: `SELECT b.user_id AS key, available_credits(b.user_id) AS total, b.held, coalesce(
            (SELECT jsonb_agg(jsonb_build_object('id', l.id, 'credits', l.remaining_credits, 'totalCredits',
                      l.total_credits, 'expiresAt', l.expires_at, 'allocatedAt', l.allocated_at)
                      ORDER BY l.expires_at, l.id)
               FROM (SELECT * FROM credit_allocations a
                      WHERE a.user_id = b.user_id AND a.is_open AND a.expires_at > now()
                      ORDER BY a.expires_at, a.id LIMIT 1000) l), '[]') AS lots
-         FROM credit_balances b WHERE b.user_id = $1`,
+         FROM credit_balances b WHERE b.user_id = ANY($1::varchar[])`,
 };
 export const AVAILABLE = {
   name: 'credit_available',
-  text: 'SELECT available_credits($1) AS total',
+  text: `SELECT b.user_id AS key, available_credits(b.user_id) AS total
+           FROM credit_balances b WHERE b.user_id = ANY($1::varchar[])`,
 };
 /** The one look-up by a lot's id alone: an admin names the lot, and every later statement names its user. */
 const LOT_OWNER = { name: 'credit_lot_owner', text: 'SELECT user_id FROM credit_allocations WHERE id = $1' };
 
 interface BalanceRow {
+  key: string;
   total: string;
   held: string;
   lots: { id: number; credits: number; totalCredits: number; expiresAt: string; allocatedAt: string }[];
@@ -49,16 +52,22 @@ interface BalanceRow {
 /** Balances, allocations and the ledger. Rules in README.md beside this file. */
 @Injectable()
 export class CreditsService {
+  private readonly balances: CombinedReads<BalanceRow>;
+  private readonly available: CombinedReads<{ key: string; total: string }>;
+
   constructor(
     private readonly money: MoneyFunctions,
     private readonly database: Database,
     private readonly accounts: AccountsService,
     @InjectRepository(LedgerEntry) private readonly ledger: Repository<LedgerEntry>,
-  ) {}
+  ) {
+    this.balances = database.reads(BALANCE);
+    this.available = database.reads(AVAILABLE);
+  }
 
   /** @throws AccountNotFound */
   async balance(userId: string): Promise<BalanceDto> {
-    const row = await this.database.row<BalanceRow>(BALANCE, [userId]);
+    const row = await this.balances.of(userId);
     if (row === undefined) throw new AccountNotFound();
     return {
       userId,
@@ -76,10 +85,9 @@ export class CreditsService {
 
   /** Whether `requiredCredits` are there. «No» is an answer. @throws AccountNotFound */
   async check(userId: string, requiredCredits: number): Promise<CheckCreditsAnswerDto> {
-    const row = await this.database.row<{ total: string | null }>(AVAILABLE, [userId]);
-    const total = row?.total ?? null;
-    if (total === null) throw new AccountNotFound();
-    const availableCredits = toSafeInteger(total);
+    const row = await this.available.of(userId);
+    if (row === undefined) throw new AccountNotFound();
+    const availableCredits = toSafeInteger(row.total);
     return { hasSufficientCredits: availableCredits >= requiredCredits, requiredCredits, availableCredits };
   }
 

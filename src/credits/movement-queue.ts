@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Database, type Statement } from '../common/database/database.js';
+import { Lanes } from '../common/database/lanes.js';
 import { isUnavailable, postgresError } from '../common/errors/database-errors.js';
 import { ServiceUnavailable } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -15,8 +16,6 @@ const MAXIMUM_TOGETHER = 64;
 /** The most that wait, for one account and in all; the next is refused at once. */
 const MAXIMUM_WAITING_PER_ACCOUNT = 1000;
 const MAXIMUM_WAITING = 10_000;
-/** A statement that takes longer, because somebody holds its account's lock, gives its lane to the others. */
-const LANE_MILLISECONDS = 250;
 /** How long accounts of one statement wait for a lock that one of them cannot get. */
 const LOCK_MILLISECONDS = 250;
 
@@ -45,7 +44,7 @@ export class MovementQueue {
   private waitingCount = 0;
   /** Accounts of the statements under way. */
   private readonly busy = new Set<string>();
-  private lanesInUse = 0;
+  private readonly lanes = new Lanes(LANES, () => this.dispatch());
 
   constructor(
     private readonly database: Database,
@@ -86,19 +85,10 @@ export class MovementQueue {
 
   /** Fills the free lanes with what waits. */
   private dispatch(): void {
-    while (this.lanesInUse < LANES && this.waitingCount > 0) {
+    while (this.lanes.isOneFree && this.waitingCount > 0) {
       const together = this.take();
       if (together.length === 0) return;
-      this.lanesInUse++;
-      const freeLane = once(() => {
-        this.lanesInUse--;
-        this.dispatch();
-      });
-      const timer = setTimeout(freeLane, LANE_MILLISECONDS);
-      void this.send(together).finally(() => {
-        clearTimeout(timer);
-        freeLane();
-      });
+      this.lanes.use(this.send(together));
     }
   }
 
@@ -175,14 +165,6 @@ export class MovementQueue {
 function mayHaveHappened(error: unknown): boolean {
   const { code } = postgresError(error);
   return isUnavailable(error) && code !== '55P03' && code !== '40001' && code !== '40P01';
-}
-
-function once(work: () => void): () => void {
-  let isDone = false;
-  return () => {
-    if (!isDone) work();
-    isDone = true;
-  };
 }
 
 /** As JSON holds it and PostgreSQL reads it back: bytes in their hex form. */

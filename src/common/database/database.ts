@@ -4,6 +4,9 @@ import { DataSource } from 'typeorm';
 import { isLostRace } from '../errors/database-errors.js';
 import { ServiceUnavailable } from '../errors/service-error.js';
 import { type Tracing, TRACING } from '../tracing/tracing.js';
+import { APP_CONFIG } from '../../config/config.module.js';
+import type { AppConfig } from '../../config/env.js';
+import { CombinedReads } from './combined-reads.js';
 
 /** A statement with a name, which PostgreSQL parses and plans once per connection. */
 export interface Statement {
@@ -31,6 +34,7 @@ export class Database {
 
   constructor(
     dataSource: DataSource,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
     @Optional() @Inject(TRACING) private readonly tracing: Tracing | null = null,
   ) {
     // TypeORM's own query() prepares anew each time; its pool takes named statements.
@@ -95,6 +99,14 @@ export class Database {
       client.release(true);
       throw error;
     }
+  }
+
+  /** Reads of one kind, combined while the database is busy. See CombinedReads for the statement. */
+  reads<Row extends { key: string }>(statement: Statement): CombinedReads<Row> {
+    return new CombinedReads<Row>(this, statement, {
+      isCombining: this.config.combinesMovements,
+      patienceMilliseconds: this.config.database.connectTimeoutMilliseconds,
+    });
   }
 
   /** The first row of one statement, or undefined. */
