@@ -2,6 +2,7 @@ import { CoreSchema1795219200000 } from './1795219200000-core-schema.js';
 import { KeysAndCharges1795305600000 } from './1795305600000-keys-and-charges.js';
 import { Corrections1795392000000 } from './1795392000000-corrections.js';
 import { Movements1795478400000 } from './1795478400000-movements.js';
+import { UsageTotals1795564800000 } from './1795564800000-usage-totals.js';
 import { UsageQuarantine1795305700000 } from './1795305700000-usage-quarantine.js';
 import { GatewayKeys1795305800000 } from './1795305800000-gateway-keys.js';
 
@@ -13,4 +14,5 @@ export const migrations = [
   GatewayKeys1795305800000,
   Corrections1795392000000,
   Movements1795478400000,
+  UsageTotals1795564800000,
 ];

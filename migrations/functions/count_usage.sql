@@ -1,4 +1,4 @@
--- Adds one record to the daily roll-up of its UTC day.
+-- Adds one record to the roll-ups of its UTC day.
 CREATE OR REPLACE FUNCTION count_usage(p_record usage_records) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -17,5 +17,6 @@ BEGIN
         costed_records = d.costed_records + excluded.costed_records,
         costed_credits = d.costed_credits + excluded.costed_credits,
         unpriced_records = d.unpriced_records + excluded.unpriced_records;
+  PERFORM correct_totals(p_record, 1);
 END
 $$;

@@ -22,6 +22,7 @@ const HELPERS = [
   'allocation_answer',
   'usage_answer',
   'charge_answer',
+  'correct_totals',
   'count_usage',
   'write_usage',
   'replace_usage',
@@ -50,6 +51,7 @@ const OPERATIONS = [
   'usage_record',
   'usage_charge',
   'usage_review',
+  'usage_close_day',
   'forget_idempotency_keys',
   'movements',
 ];
@@ -124,6 +126,9 @@ const READ_ONLY_TABLES = [
   'streaming_sessions',
   'usage_records',
   'usage_daily',
+  'usage_totals',
+  'usage_corrections',
+  'usage_closing',
   'api_keys',
   'migrations',
 ];

@@ -1,4 +1,4 @@
--- Turns a usage record into what p_record says of the same id, and moves it in the roll-up.
+-- Turns a usage record into what p_record says of the same id, and moves it in the roll-ups.
 CREATE OR REPLACE FUNCTION replace_usage(p_record usage_records) RETURNS usage_records
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -15,6 +15,7 @@ BEGIN
          unpriced_records = unpriced_records - (v_old.pricing_source IS NOT DISTINCT FROM 'fallback')::integer
    WHERE user_id = v_old.user_id AND day = (v_old.timestamp AT TIME ZONE 'UTC')::date
      AND service = v_old.service AND operation = v_old.operation;
+  PERFORM correct_totals(v_old, -1);
   UPDATE usage_records
      SET service = p_record.service, credits = p_record.credits, metadata = p_record.metadata,
          billing_status = p_record.billing_status, uncollected_credits = p_record.uncollected_credits,

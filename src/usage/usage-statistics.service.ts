@@ -14,19 +14,18 @@ import {
   type UsageStatsDto,
 } from './dto/usage.responses.js';
 
-/**
- * The rows that statistics add up: whole UTC days from the daily roll-up, and the broken days at both ends from the
- * records themselves. $1 and $2 are the half-open range, NULL for an open end.
- */
-function facts(user: string): string {
-  const filter = user === '' ? '' : `user_id = ${user} AND`;
-  const fromRecords = `
+const COUNTED = `service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
+           unpriced_records`;
+/** Single records in the columns of a roll-up. */
+const FROM_RECORDS = `
     SELECT user_id, (timestamp AT TIME ZONE 'UTC')::date, service, operation, 1, credits,
            coalesce(provider_cost_usd, 0), (provider_cost_usd IS NOT NULL)::integer,
            CASE WHEN provider_cost_usd IS NULL THEN 0 ELSE credits END,
            (pricing_source IS NOT DISTINCT FROM 'fallback')::integer
       FROM usage_records, bounds`;
-  return `
+
+/** $1 and $2 are the half-open range, NULL for an open end. */
+const BOUNDS = `
   days AS (
     -- The first whole day at or after the start, and the day the end falls into.
     SELECT coalesce((date_trunc('day', $1::timestamptz AT TIME ZONE 'UTC' + interval '1 day' - interval '1 microsecond'))
@@ -35,24 +34,44 @@ function facts(user: string): string {
   ), bounds AS (
     SELECT first_day, end_day, first_day::timestamp AT TIME ZONE 'UTC' AS t_first,
            end_day::timestamp AT TIME ZONE 'UTC' AS t_end FROM days
-  ), facts AS NOT MATERIALIZED (
-    SELECT user_id, day, service, operation, records, credits, provider_cost_usd, costed_records,
-           costed_credits, unpriced_records
+  )`;
+
+/**
+ * The rows that statistics add up: whole UTC days from the daily roll-up, broken days at both ends from the records.
+ *
+ * @param since the first of the whole days
+ */
+function facts(filter: string, since = 'first_day'): string {
+  return `(
+    SELECT user_id, day, ${COUNTED}
       FROM usage_daily, bounds
-     WHERE ${filter} day >= first_day AND day < end_day AND records > 0
-    UNION ALL ${fromRecords}
+     WHERE ${filter} day >= ${since} AND day < end_day AND records > 0
+    UNION ALL ${FROM_RECORDS}
      WHERE ${filter} timestamp >= $1 AND timestamp < least(t_first, $2)
-    UNION ALL ${fromRecords}
+    UNION ALL ${FROM_RECORDS}
      -- When both ends fall into one day, the branch above has it all.
-     WHERE ${filter} timestamp < $2 AND timestamp >= t_end AND end_day >= first_day
-  ), sums AS MATERIALIZED (
-    -- Added up once: without users there are far fewer rows, and every total below reads these.
+     WHERE ${filter} timestamp < $2 AND timestamp >= t_end AND end_day >= first_day)`;
+}
+
+/** Added up once: every total below reads these few rows. */
+function sums(rows: string): string {
+  return `sums AS MATERIALIZED (
     SELECT day, service, operation, sum(records) AS records, sum(credits) AS credits,
            sum(provider_cost_usd) AS provider_cost_usd, sum(costed_records) AS costed_records,
            sum(costed_credits) AS costed_credits, sum(unpriced_records) AS unpriced_records
-      FROM facts GROUP BY 1, 2, 3
+      FROM ${rows} r GROUP BY 1, 2, 3 HAVING sum(records) > 0
   )`;
 }
+
+const CLOSED_UNTIL = '(SELECT closed_until FROM usage_closing)';
+/** The same without users: closed days from the totals, with what has changed in them since; the others as above. */
+const FACTS_OF_ALL = `(
+    SELECT day, ${COUNTED} FROM usage_totals, bounds WHERE day >= first_day AND day < least(end_day, ${CLOSED_UNTIL})
+    UNION ALL
+    SELECT day, ${COUNTED} FROM usage_corrections, bounds
+     WHERE day >= first_day AND day < least(end_day, ${CLOSED_UNTIL})
+    UNION ALL
+    SELECT day, ${COUNTED} FROM ${facts('', `greatest(first_day, ${CLOSED_UNTIL})`)} f)`;
 
 const creditsBy = (key: string, where = 'true') =>
   `coalesce((SELECT jsonb_object_agg(k, c ORDER BY k) FROM (
@@ -70,7 +89,7 @@ const TOTALS = `
 
 export const USER_STATS = {
   name: 'usage_user_stats',
-  text: `WITH ${facts('$3')}
+  text: `WITH ${BOUNDS}, ${sums(facts('user_id = $3 AND'))}
   SELECT ${TOTALS},
     EXISTS (SELECT 1 FROM user_accounts WHERE user_id = $3) AS known,
     coalesce((SELECT jsonb_agg(jsonb_build_object(
@@ -108,10 +127,12 @@ const marginBy = (key: string) =>
 
 const SYSTEM_STATS = {
   name: 'usage_system_stats',
-  text: `WITH ${facts('')}
+  text: `WITH ${BOUNDS}, ${sums(FACTS_OF_ALL)}
   SELECT ${TOTALS},
-    coalesce((SELECT jsonb_agg(jsonb_build_array(user_id, c) ORDER BY c DESC, user_id) FROM (
-      SELECT user_id, sum(credits) AS c FROM facts GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]') AS by_user,
+    CASE WHEN $3::integer > 0 THEN coalesce((
+      SELECT jsonb_agg(jsonb_build_array(user_id, c) ORDER BY c DESC, user_id) FROM (
+        SELECT user_id, sum(credits) AS c FROM ${facts('')} f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]')
+    ELSE '[]' END AS by_user,
     (SELECT ${MARGIN} FROM sums HAVING count(*) > 0) AS margin,
     ${marginBy('operation')} AS margin_by_model,
     ${marginBy(`to_char(day, 'YYYY-MM-DD')`)} AS margin_by_day,

@@ -4,6 +4,7 @@ import { AccountsModule } from '../accounts/accounts.module.js';
 import { CreditsModule } from '../credits/credits.module.js';
 import { UsageRecord } from './entities/usage-record.entity.js';
 import { UsageStatisticsService } from './usage-statistics.service.js';
+import { UsageTotalsSweeper } from './usage-totals.sweeper.js';
 import { UsageChargesService } from './usage-charges.service.js';
 import { UsageController } from './usage.controller.js';
 import { UsageService } from './usage.service.js';
@@ -11,6 +12,6 @@ import { UsageService } from './usage.service.js';
 @Module({
   imports: [TypeOrmModule.forFeature([UsageRecord]), AccountsModule, CreditsModule],
   controllers: [UsageController],
-  providers: [UsageService, UsageChargesService, UsageStatisticsService],
+  providers: [UsageService, UsageChargesService, UsageStatisticsService, UsageTotalsSweeper],
 })
 export class UsageModule {}

@@ -84,6 +84,7 @@ describe("the service's role", () => {
       'session_settle',
       'session_timeout',
       'usage_charge',
+      'usage_close_day',
       'usage_record',
       'usage_review',
     ]);
@@ -105,6 +106,9 @@ const RIGHTS: Record<string, string[]> = {
   pricing_rules: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
   streaming_sessions: ['SELECT'],
   usage_daily: ['SELECT'],
+  usage_totals: ['SELECT'],
+  usage_corrections: ['SELECT'],
+  usage_closing: ['SELECT'],
   usage_quarantine: ['SELECT', 'INSERT of columns', 'UPDATE of columns'],
   usage_records: ['SELECT'],
   user_accounts: ['SELECT'],

@@ -165,8 +165,9 @@ export class OwnRangeQueryDto extends RangeQueryDto {
 }
 
 export class SystemStatsQueryDto extends RangeQueryDto {
-  @IntegerQuery(1, 1000, {
-    description: 'Users in byUser, those with the most credits',
+  @IntegerQuery(0, 1000, {
+    description:
+      'Users in byUser, those with the most credits; 0 spares the search for them among many users',
     example: 100,
     default: 100,
   })

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '../../../src/common/database/database.js';
+import { UsageTotalsSweeper } from '../../../src/usage/usage-totals.sweeper.js';
 import { StreamingSessionsSweeper } from '../../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { HttpClient } from '../../support/http-client.js';
 import { initialize, SONNET, userWithCredits } from '../../support/money.js';
@@ -55,7 +56,10 @@ beforeAll(async () => {
   url.searchParams.set('options', '-c timezone=Asia/Kolkata');
   elsewhere = await startOn(url.toString(), service.owner);
   for (const userId of USERS) await service.as(userId).get('/api/credits/balance');
+  await service.owner.query('UPDATE usage_closing SET begins_at = now()');
   await writeRecords();
+  // Some days are closed when their records change, some are not.
+  for (let day = 0; day < DAYS / 2; day++) await closeDay();
   await replaceSome();
   await recordOverHttp();
   await runSessions();
@@ -124,6 +128,12 @@ async function replaceSome(): Promise<void> {
       [replaced],
     ),
   );
+}
+
+/** What a sweeper does again and again; between two random ranges here, so that every state is asked. */
+async function closeDay(): Promise<boolean> {
+  const { rows } = await service.owner.query<{ done: boolean }>('SELECT usage_close_day() AS done');
+  return (rows[0] as { done: boolean }).done;
 }
 
 async function asNewYork(work: (database: pg.Client) => Promise<unknown>): Promise<void> {
@@ -300,6 +310,7 @@ describe('GET /usage/stats, /usage/stats/:userId and /usage/system-stats', () =>
   it(`say what adding up the records one by one says, for ${RANGES} random ranges`, async () => {
     const everyone = [...new Set(facts.map(({ userId }) => userId))];
     for (let index = 0; index < RANGES; index++) {
+      if (index % 8 === 7) await closeDay();
       const range = (RANGE_KINDS[index % RANGE_KINDS.length] as () => Range)();
       const message = `TEST_SEED=${random.seed}, range ${index}: ${JSON.stringify(range)}`;
       const instance = index % 2 === 0 ? service : elsewhere;
@@ -320,6 +331,20 @@ describe('GET /usage/stats, /usage/stats/:userId and /usage/system-stats', () =>
     }
   });
 
+  it('were compared while days were being closed, until all were', async () => {
+    while (await closeDay());
+    const { rows } = await service.owner.query(
+      `SELECT closed_until = (now() AT TIME ZONE 'UTC')::date - 2 AS "isClosed",
+              (SELECT count(DISTINCT day) > ${DAYS - 5} FROM usage_totals) AS "hasDays",
+              (SELECT count(*)::integer FROM usage_corrections) AS corrections FROM usage_closing`,
+    );
+    expect(rows).toEqual([{ isClosed: true, hasDays: true, corrections: 0 }]);
+    const { body } = await service
+      .as('root', { role: 'admin' })
+      .get<SystemStats>('/api/usage/system-stats?top=1000');
+    expectSystem(body, facts, 1000, 'all days closed');
+  });
+
   it('were compared over connections that really have different time zones', async () => {
     const zoneOf = async (instance: TestService) =>
       (await instance.get(Database).row<{ TimeZone: string }>({ name: 'zone', text: 'SHOW timezone' }))
@@ -337,6 +362,49 @@ describe('GET /usage/stats, /usage/stats/:userId and /usage/system-stats', () =>
               (SELECT count(*) FROM streaming_sessions WHERE is_late) AS late`,
     );
     expect(rows[0]).toMatchObject({ timed_out: '4', late: '12' });
+  });
+});
+
+describe('days that are over', () => {
+  it('count every record once that arrives while they are closed, on two instances', async () => {
+    const other = await startService();
+    const second = await other.another();
+    await other.owner.query('UPDATE usage_closing SET begins_at = now()');
+    const user = other.as();
+    await user.get('/api/credits/balance');
+    const days = Array.from({ length: 20 }, (_, day) => dayText(FIRST_DAY + day * MILLISECONDS_PER_DAY));
+    const record = (day: string) =>
+      user.post('/api/usage/record', {
+        service: 'chat',
+        operation: 'm',
+        credits: 3,
+        timestamp: `${day}T12:00:00Z`,
+      });
+    for (const day of days) expect((await record(day)).status).toBe(201);
+    let isLoaded = true;
+    const sweepers = [other, second].map(async (instance) => {
+      while (isLoaded) await instance.get(UsageTotalsSweeper).sweep();
+    });
+    for (let round = 0; round < 10; round++) await Promise.all(days.map(record));
+    isLoaded = false;
+    await Promise.all(sweepers);
+    const ask = async () =>
+      (await other.as('root', { role: 'admin' }).get<SystemStats>('/api/usage/system-stats?top=0')).body;
+    const expected = {
+      totalRecords: 220,
+      totalCredits: 660,
+      byUser: {},
+      byDay: Object.fromEntries(days.map((day) => [day, 33])),
+    };
+    expect(await ask()).toMatchObject(expected);
+    await second.get(UsageTotalsSweeper).sweep();
+    expect(await ask()).toMatchObject(expected);
+    const { rows } = await other.owner.query(
+      'SELECT day::text, credits::integer FROM usage_totals ORDER BY 1',
+    );
+    expect(rows).toEqual(days.map((day) => ({ day, credits: 33 })));
+    await second.close();
+    await other.close();
   });
 });
 
@@ -498,7 +566,8 @@ describe('the answer', () => {
     const idOf = (index: number) => (users[index] as HttpClient).userId;
     expect(await top('2')).toEqual({ [idOf(4)]: 4, [idOf(3)]: 3 });
     expect(Object.keys(await top('1000'))).toHaveLength(5);
-    for (const bad of ['0', '1001', '-1', '1.5', 'all']) {
+    expect(await top('0')).toEqual({});
+    for (const bad of ['1001', '-1', '1.5', 'all']) {
       expect((await root.get(`/api/usage/system-stats?top=${bad}`)).status, bad).toBe(400);
     }
   });

@@ -1,0 +1,45 @@
+-- Closes the oldest UTC day with usage that is over by two days and not closed: its rows of usage_daily are added up to
+-- usage_totals. When there is none, what has changed in closed days since is added to them. Answers whether anything was
+-- done; one caller at a time, the others are answered no.
+CREATE OR REPLACE FUNCTION usage_close_day() RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_from date;
+  v_end date := (now() AT TIME ZONE 'UTC')::date - 2;
+BEGIN
+  SELECT closed_until INTO v_from FROM usage_closing WHERE begins_at <= now() FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN RETURN FALSE; END IF;
+  IF v_from < v_end THEN
+    v_end := least(v_end, (SELECT min(day) + 1 FROM usage_daily WHERE day >= v_from));
+    -- One statement, so one snapshot: a correction is taken away with the very change that it stands for.
+    WITH closing AS (
+      UPDATE usage_closing SET closed_until = v_end
+    ), gone AS (
+      DELETE FROM usage_corrections WHERE day >= v_from AND day < v_end
+    )
+    INSERT INTO usage_totals
+      (day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits, unpriced_records)
+    SELECT day, service, operation, sum(records), sum(credits), sum(provider_cost_usd), sum(costed_records),
+           sum(costed_credits), sum(unpriced_records)
+      FROM usage_daily WHERE day >= v_from AND day < v_end AND records > 0
+     GROUP BY 1, 2, 3;
+    RETURN TRUE;
+  END IF;
+  WITH gone AS (
+    DELETE FROM usage_corrections WHERE day < v_from RETURNING *
+  )
+  INSERT INTO usage_totals AS t
+    (day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits, unpriced_records)
+  SELECT day, service, operation, sum(records), sum(credits), sum(provider_cost_usd), sum(costed_records),
+         sum(costed_credits), sum(unpriced_records)
+    FROM gone GROUP BY 1, 2, 3
+  ON CONFLICT (day, service, operation) DO UPDATE
+    SET records = t.records + excluded.records,
+        credits = t.credits + excluded.credits,
+        provider_cost_usd = t.provider_cost_usd + excluded.provider_cost_usd,
+        costed_records = t.costed_records + excluded.costed_records,
+        costed_credits = t.costed_credits + excluded.costed_credits,
+        unpriced_records = t.unpriced_records + excluded.unpriced_records;
+  RETURN FOUND;
+END
+$$;
