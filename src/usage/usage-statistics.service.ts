@@ -22,9 +22,12 @@ const FROM_RECORDS = `
            coalesce(provider_cost_usd, 0), (provider_cost_usd IS NOT NULL)::integer,
            CASE WHEN provider_cost_usd IS NULL THEN 0 ELSE credits END,
            (pricing_source IS NOT DISTINCT FROM 'fallback')::integer
-      FROM usage_records, bounds`;
+      FROM usage_records`;
 
-/** $1 and $2 are the half-open range, NULL for an open end. */
+/**
+ * $1 and $2 are the half-open range, NULL for an open end. Each bound is read as a value of its own, not joined: so the
+ * planner sees both ends of a range, and looks it up in an index.
+ */
 const BOUNDS = `
   days AS (
     -- The first whole day at or after the start, and the day the end falls into.
@@ -36,21 +39,25 @@ const BOUNDS = `
            end_day::timestamp AT TIME ZONE 'UTC' AS t_end FROM days
   )`;
 
+const [FIRST_DAY, END_DAY, T_FIRST, T_END] = ['first_day', 'end_day', 't_first', 't_end'].map(
+  (name) => `(SELECT ${name} FROM bounds)`,
+);
+
 /**
  * The rows that statistics add up: whole UTC days from the daily roll-up, broken days at both ends from the records.
  *
  * @param since the first of the whole days
  */
-function facts(filter: string, since = 'first_day'): string {
+function facts(filter: string, since = FIRST_DAY): string {
   return `(
     SELECT user_id, day, ${COUNTED}
-      FROM usage_daily, bounds
-     WHERE ${filter} day >= ${since} AND day < end_day AND records > 0
+      FROM usage_daily
+     WHERE ${filter} day >= ${since} AND day < ${END_DAY} AND records > 0
     UNION ALL ${FROM_RECORDS}
-     WHERE ${filter} timestamp >= $1 AND timestamp < least(t_first, $2)
+     WHERE ${filter} timestamp >= $1 AND timestamp < least(${T_FIRST}, $2)
     UNION ALL ${FROM_RECORDS}
      -- When both ends fall into one day, the branch above has it all.
-     WHERE ${filter} timestamp < $2 AND timestamp >= t_end AND end_day >= first_day)`;
+     WHERE ${filter} timestamp < $2 AND timestamp >= ${T_END} AND ${END_DAY} >= ${FIRST_DAY})`;
 }
 
 /** Added up once: every total below reads these few rows. */
@@ -64,14 +71,14 @@ function sums(rows: string): string {
 }
 
 const CLOSED_UNTIL = '(SELECT closed_until FROM usage_closing)';
+const CLOSED_DAYS = `day >= ${FIRST_DAY} AND day < least(${END_DAY}, ${CLOSED_UNTIL})`;
 /** The same without users: closed days from the totals, with what has changed in them since; the others as above. */
 const FACTS_OF_ALL = `(
-    SELECT day, ${COUNTED} FROM usage_totals, bounds WHERE day >= first_day AND day < least(end_day, ${CLOSED_UNTIL})
+    SELECT day, ${COUNTED} FROM usage_totals WHERE ${CLOSED_DAYS}
     UNION ALL
-    SELECT day, ${COUNTED} FROM usage_corrections, bounds
-     WHERE day >= first_day AND day < least(end_day, ${CLOSED_UNTIL})
+    SELECT day, ${COUNTED} FROM usage_corrections WHERE ${CLOSED_DAYS}
     UNION ALL
-    SELECT day, ${COUNTED} FROM ${facts('', `greatest(first_day, ${CLOSED_UNTIL})`)} f)`;
+    SELECT day, ${COUNTED} FROM ${facts('', `greatest(${FIRST_DAY}, ${CLOSED_UNTIL})`)} f)`;
 
 const creditsBy = (key: string, where = 'true') =>
   `coalesce((SELECT jsonb_object_agg(k, c ORDER BY k) FROM (
