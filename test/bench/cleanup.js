@@ -9,7 +9,7 @@ export function onEnd(undo) {
 }
 
 /**
- * Runs a program, and then undoes all that it has started; so does a signal.
+ * Runs a program, and then undoes all that it has started; so do a signal and an error that nobody waited for.
  *
  * @param {() => Promise<boolean>} program answers whether all is well; the process ends with 0 or 1
  */
@@ -21,6 +21,10 @@ export async function runToEnd(program) {
       void undoAll().finally(() => process.exit(130));
     });
   }
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`${error.stack}\n`);
+    void undoAll().finally(() => process.exit(1));
+  });
   try {
     process.exitCode = (await program()) ? 0 : 1;
   } catch (error) {
