@@ -65,7 +65,8 @@ export class CombinedReads<Row extends { key: string }> {
       for (const { key, resolve } of together) resolve(byKey.get(key));
     } catch (error) {
       // An error that one key brings about is that key's alone.
-      const isEverybodys = together.length === 1 || isUnavailable(error);
+      const isEverybodys =
+        together.length === 1 || isUnavailable(error) || error instanceof ServiceUnavailable;
       for (const { key, resolve, reject } of together) {
         if (isEverybodys) reject(error);
         else await this.alone(key).then(resolve, reject);
