@@ -171,8 +171,7 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
         ON usage_quarantine TO ${role}`,
   );
   await runner.query(
-    `GRANT SELECT, DELETE,
-           INSERT (url, event_types, description, is_active, secret, created_by),
+    `GRANT SELECT, INSERT, DELETE,
            UPDATE (url, event_types, description, is_active, disabled_at, disabled_reason, failing_since, secret,
                    previous_secret, previous_secret_until, updated_at)
         ON webhook_endpoints TO ${role}`,

@@ -73,8 +73,10 @@ export class EventStreams implements OnModuleDestroy {
     const stream = new EventStream(response, filter, lifetime);
     this.add(stream, caller.userId);
     try {
-      this.position ??= await this.events.lastId();
-      stream.cursor = after ?? this.position;
+      // Also shows that the database is there, while the answer can still be another.
+      const lastId = await this.events.lastId();
+      this.position ??= lastId;
+      stream.cursor = after ?? lastId;
       stream.begin();
       await this.catchUp(stream);
     } catch (error) {

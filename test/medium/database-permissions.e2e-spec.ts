@@ -120,7 +120,7 @@ const RIGHTS: Record<string, string[]> = {
   usage_records: ['SELECT'],
   user_accounts: ['SELECT'],
   webhook_deliveries: ['SELECT'],
-  webhook_endpoints: ['SELECT', 'INSERT of columns', 'UPDATE of columns', 'DELETE'],
+  webhook_endpoints: ['SELECT', 'INSERT', 'UPDATE of columns', 'DELETE'],
   webhook_lanes: ['SELECT'],
 };
 
