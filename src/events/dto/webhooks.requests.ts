@@ -20,7 +20,7 @@ const DEFAULT_OVERLAP_SECONDS = 86_400;
 const TARGET = {
   description:
     'Where events are posted to: https (http where WEBHOOK_ALLOW_HTTP is on), without a login, and not a private address unless WEBHOOK_ALLOW_PRIVATE_ADDRESSES is on',
-  example: 'https://hooks.example.com/accounting',
+  example: 'https://hooks.example/accounting',
 };
 const TYPES = {
   description: 'What it gets; null or left out: everything, also types that are yet to come',

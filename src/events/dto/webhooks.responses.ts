@@ -23,7 +23,7 @@ export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 
 export class WebhookDto {
   @ApiProperty(ID) id: number;
-  @ApiProperty({ example: 'https://hooks.example.com/accounting' }) url: string;
+  @ApiProperty({ example: 'https://hooks.example/accounting' }) url: string;
   @ApiProperty({
     type: 'array',
     items: { type: 'string', enum: [...EVENT_TYPES] },
