@@ -11,7 +11,7 @@ export class EventPublisher {
 
   /** Until the outbox is empty, or another instance is at it. Answers how many events. */
   async publish(): Promise<number> {
-    for (let published = 0; ; ) {
+    for (let published = 0; ;) {
       const { count } = (await this.database.row<{ count: number }>(PUBLISH, [BATCH])) as { count: number };
       published += count;
       if (count < BATCH) return published;

@@ -4,12 +4,7 @@ import { toSafeInteger } from '../common/database/transformers.js';
 import { decodeCursor, toPage } from '../common/http/page.js';
 import { isoTime } from '../common/http/time.js';
 import type { DeliveriesQueryDto, ReplayWebhookDto } from './dto/webhooks.requests.js';
-import type {
-  DeliveryDto,
-  DeliveryPageDto,
-  DeliveryStatus,
-  ReplayDto,
-} from './dto/webhooks.responses.js';
+import type { DeliveryDto, DeliveryPageDto, DeliveryStatus, ReplayDto } from './dto/webhooks.responses.js';
 import type { EventType } from './event-types.js';
 import { DeliveryNotFound, WebhookInactive, WebhookNotFound } from './events.errors.js';
 
@@ -29,7 +24,10 @@ const STATUS_PAGE = {
   text: `${DELIVERY} AND ($2::bigint IS NULL OR d.id < $2) AND d.status = $4 ORDER BY d.id DESC LIMIT $3`,
 };
 const ONE = { name: 'webhook_delivery', text: `${DELIVERY} AND d.id = $2` };
-const IS_ACTIVE = { name: 'webhook_is_active', text: 'SELECT is_active FROM webhook_endpoints WHERE id = $1' };
+const IS_ACTIVE = {
+  name: 'webhook_is_active',
+  text: 'SELECT is_active FROM webhook_endpoints WHERE id = $1',
+};
 const REPLAY = { name: 'webhook_replay', text: 'SELECT webhook_replay($1, $2, $3, $4) AS count' };
 
 /** Deliveries that one call lets be made again. */

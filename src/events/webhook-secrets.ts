@@ -36,7 +36,8 @@ export class WebhookSecrets {
   /** @throws Error when it was stored under another key */
   open(stored: string): string {
     if (!stored.startsWith(ENCRYPTED)) return stored;
-    if (this.key === undefined) throw new Error('the secret is encrypted, and WEBHOOK_SECRETS_KEY is not set');
+    if (this.key === undefined)
+      throw new Error('the secret is encrypted, and WEBHOOK_SECRETS_KEY is not set');
     const sealed = Buffer.from(stored.slice(ENCRYPTED.length), 'base64');
     const decipher = createDecipheriv('aes-256-gcm', this.key, sealed.subarray(0, NONCE_BYTES));
     decipher.setAuthTag(sealed.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));

@@ -32,7 +32,8 @@ export function targetProblem(text: string, { allowsHttp, allowsPrivateAddresses
   const isUsual = port === 80 || port === 443 || port >= FIRST_FREE_PORT;
   if (!isUsual || OTHER_SERVICES.has(port)) return `must not have the port ${port}`;
   const host = hostOf(url);
-  if (isIP(host) !== 0 && !allowsPrivateAddresses && !isPublic(host)) return 'must not name a private address';
+  if (isIP(host) !== 0 && !allowsPrivateAddresses && !isPublic(host))
+    return 'must not name a private address';
   return undefined;
 }
 

@@ -54,7 +54,10 @@ export class WebhooksController {
     callbackUrl: '{$request.body#/url}',
     method: 'post',
     requestBody: { type: EventDto },
-    expectedResponse: { status: 200, description: 'Taken; any 2xx will do. 410: the endpoint is switched off' },
+    expectedResponse: {
+      status: 200,
+      description: 'Taken; any 2xx will do. 410: the endpoint is switched off',
+    },
   })
   @ApiCreatedResponse({ type: CreatedWebhookDto })
   @ApiProblems(409, 422)

@@ -69,7 +69,11 @@ const GAUGES: [column: keyof State, name: string, help: string][] = [
     'accounting_webhook_oldest_pending_seconds',
     'How long the oldest delivery that waits has been waiting, whatever the reason',
   ],
-  ['disabled', 'accounting_webhooks_disabled', 'Webhook endpoints switched off because of what they answered'],
+  [
+    'disabled',
+    'accounting_webhooks_disabled',
+    'Webhook endpoints switched off because of what they answered',
+  ],
 ];
 
 /** A scrape waits no longer; Prometheus gives up after 10 s, and would then have no metrics at all. */

@@ -42,9 +42,7 @@ const deduct = (user: HttpClient, credits: number) =>
     .as('root', { role: 'admin' })
     .post('/api/credits/deduct', { userId: user.userId, credits, notes: 'x' });
 const allocate = (user: HttpClient, credits: number) =>
-  service
-    .as('boss', { role: 'supervisor' })
-    .post('/api/credits/allocate', { userId: user.userId, credits });
+  service.as('boss', { role: 'supervisor' }).post('/api/credits/allocate', { userId: user.userId, credits });
 
 describe('credits.low', () => {
   it('is told once when credits come down to the threshold, and again after they have been above it', async () => {
@@ -211,11 +209,13 @@ describe('credits.expiring', () => {
   });
 
   it('is found by an index of what has not been told, however many lots there are', async () => {
-    const { rows } = await service.owner.query<{ 'QUERY PLAN': string }>(
-      `SET enable_seqscan = off; EXPLAIN SELECT user_id, id FROM credit_allocations
+    const { rows } = await service.owner
+      .query<{ 'QUERY PLAN': string }>(
+        `SET enable_seqscan = off; EXPLAIN SELECT user_id, id FROM credit_allocations
         WHERE is_open AND NOT expiry_announced AND expires_at > now() AND expires_at <= now() + interval '3 days'
         ORDER BY expires_at LIMIT 500`,
-    ).then((results) => (results as unknown as (typeof results)[])[1] as typeof results);
+      )
+      .then((results) => (results as unknown as (typeof results)[])[1] as typeof results);
     expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('idx_credit_unannounced');
   });
 });
@@ -330,8 +330,7 @@ describe('events of API keys', () => {
     const user = service.as();
     const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
     const made = (await user.post<Key>('/api/api-keys', { name: 'k', expiresAt: inDays(20) })).body;
-    const sweep = () =>
-      Promise.all([service.get(EventsSweeper).sweep(), second.get(EventsSweeper).sweep()]);
+    const sweep = () => Promise.all([service.get(EventsSweeper).sweep(), second.get(EventsSweeper).sweep()]);
     await sweep();
     expect(await typesOf(user)).toEqual(['api_key.created']);
     for (const days of [5, 6]) {

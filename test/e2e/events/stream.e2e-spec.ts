@@ -68,7 +68,8 @@ describe('the live stream', () => {
     await expect.poll(() => stream.events.length).toBe(2);
     const page = await user.get<{ items: AccountingEvent[] }>('/api/events');
     expect(stream.events.map(({ data }) => data)).toEqual(page.body.items.reverse());
-    for (const { id, event, data } of stream.events) expect([id, event]).toEqual([String(data.id), data.type]);
+    for (const { id, event, data } of stream.events)
+      expect([id, event]).toEqual([String(data.id), data.type]);
   });
 
   it('tells users their own only, supervisors and admins everyone’s, or what they ask for', async () => {
@@ -122,7 +123,8 @@ describe('the live stream', () => {
       resumed.push(await open(user, { on: n % 2 === 0 ? service : second, after: last as number }));
     await telling;
     const all = Array.from({ length: 82 }, (_, n) => n + 1);
-    for (const stream of resumed) await expect.poll(() => numbersOf(stream), { timeout: 10_000 }).toEqual(all);
+    for (const stream of resumed)
+      await expect.poll(() => numbersOf(stream), { timeout: 10_000 }).toEqual(all);
   });
 
   it('tells each event once and in the order of ids to all that watch, whoever publishes', async () => {

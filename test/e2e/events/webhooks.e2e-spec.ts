@@ -298,7 +298,10 @@ describe('an endpoint', () => {
     const other = await service.another({ WEBHOOK_SECRETS_KEY: 'o'.repeat(32) });
     for (const on of [other, service]) {
       const { body } = await on.as('root', { role: 'admin' }).post(`/api/webhooks/${id}/test`);
-      expect(body).toMatchObject({ isDelivered: false, error: expect.stringContaining('WEBHOOK_SECRETS_KEY') });
+      expect(body).toMatchObject({
+        isDelivered: false,
+        error: expect.stringContaining('WEBHOOK_SECRETS_KEY'),
+      });
     }
     await keyed.close();
     await other.close();
