@@ -7,6 +7,7 @@ import { loadConfig } from './src/config/env.js';
 import { CreditAllocation } from './src/credits/entities/credit-allocation.entity.js';
 import { CreditBalance } from './src/credits/entities/credit-balance.entity.js';
 import { LedgerEntry } from './src/credits/entities/ledger-entry.entity.js';
+import { WebhookEndpoint } from './src/events/entities/webhook-endpoint.entity.js';
 import { UsageQuarantine } from './src/integrations/entities/usage-quarantine.entity.js';
 import { PricingRule } from './src/pricing/entities/pricing-rule.entity.js';
 import { StreamingSession } from './src/streaming-sessions/entities/streaming-session.entity.js';
@@ -17,6 +18,8 @@ export interface ConnectionSettings {
   poolSize: number;
   connectTimeoutMilliseconds: number;
   statementTimeoutMilliseconds: number;
+  /** Credits at which a user's are low; the database tells of it where this comes with the connection. */
+  lowThreshold?: number;
 }
 
 /** The options of the only DataSource: the service, the migrations, the scripts and the TypeORM CLI all use these. */
@@ -35,6 +38,7 @@ export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptio
       StreamingSession,
       UsageRecord,
       UsageQuarantine,
+      WebhookEndpoint,
     ],
     migrations,
     synchronize: false,
@@ -47,7 +51,9 @@ export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptio
       query_timeout: settings.statementTimeoutMilliseconds + 2000,
       idle_in_transaction_session_timeout: settings.statementTimeoutMilliseconds,
       keepAlive: true,
-      options: '-c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\\ committed',
+      options:
+        '-c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\\ committed' +
+        (settings.lowThreshold === undefined ? '' : ` -c accounting.low_threshold=${settings.lowThreshold}`),
     },
   };
 }

@@ -11,6 +11,7 @@ const MAY_IMPORT = {
   'api-keys': ['accounts'],
   usage: ['accounts', 'credits', 'pricing'],
   'streaming-sessions': ['accounts', 'credits', 'pricing', 'usage'],
+  events: ['accounts'],
   integrations: ['accounts', 'api-keys', 'credits', 'pricing', 'usage'],
 };
 const mayNotImport = (module) =>

@@ -5,6 +5,8 @@ import { Movements1795478400000 } from './1795478400000-movements.js';
 import { UsageTotals1795564800000 } from './1795564800000-usage-totals.js';
 import { UsageQuarantine1795305700000 } from './1795305700000-usage-quarantine.js';
 import { GatewayKeys1795305800000 } from './1795305800000-gateway-keys.js';
+import { Events1795564800000 } from './1795564800000-events.js';
+import { EventIndexes1795564900000 } from './1795564900000-event-indexes.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
 export const migrations = [
@@ -15,4 +17,6 @@ export const migrations = [
   Corrections1795392000000,
   Movements1795478400000,
   UsageTotals1795564800000,
+  Events1795564800000,
+  EventIndexes1795564900000,
 ];

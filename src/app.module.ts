@@ -14,6 +14,7 @@ import { RequestValidationPipe } from './common/http/validation.js';
 import { ConfigModule } from './config/config.module.js';
 import type { AppConfig } from './config/env.js';
 import { CreditsModule } from './credits/credits.module.js';
+import { EventsModule } from './events/events.module.js';
 import { HealthModule } from './health/health.module.js';
 import { IntegrationsModule } from './integrations/integrations.module.js';
 import { PricingModule } from './pricing/pricing.module.js';
@@ -30,7 +31,11 @@ export class AppModule {
       imports: [
         ConfigModule.forRoot(config),
         TypeOrmModule.forRoot({
-          ...dataSourceOptions({ ...config.database, url: databaseUrl }),
+          ...dataSourceOptions({
+            ...config.database,
+            url: databaseUrl,
+            lowThreshold: config.events.lowThreshold,
+          }),
           retryAttempts: 0,
         }),
         TracingModule,
@@ -44,6 +49,7 @@ export class AppModule {
         PricingModule,
         ApiKeysModule,
         IntegrationsModule,
+        EventsModule,
         HealthModule,
       ],
       providers: [

@@ -6,6 +6,11 @@ const CANNOT_REPLACE = '42P13';
 
 /** Helpers first, then the operations that the service may call. */
 const HELPERS = [
+  'iso_time',
+  'write_event',
+  'tell_review',
+  'balance_crossed',
+  'api_key_changed',
   'refuse_ledger_change',
   'credits_for_tokens',
   'tokens_for_credits',
@@ -54,6 +59,15 @@ const OPERATIONS = [
   'usage_close_day',
   'forget_idempotency_keys',
   'movements',
+  'credit_set_low_threshold',
+  'events_announce_lots',
+  'events_announce_keys',
+  'events_publish',
+  'events_forget',
+  'webhook_claim',
+  'webhook_settle',
+  'webhook_lanes_due',
+  'webhook_replay',
 ];
 
 const ALL = [...HELPERS, ...OPERATIONS];
@@ -130,6 +144,10 @@ const READ_ONLY_TABLES = [
   'usage_corrections',
   'usage_closing',
   'api_keys',
+  'event_outbox',
+  'events',
+  'webhook_deliveries',
+  'webhook_lanes',
   'migrations',
 ];
 
@@ -156,6 +174,12 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
            INSERT (source, fingerprint, claimed_user, reason, detail, event),
            UPDATE (attempted_at, resolved_at, usage_user_id, usage_id)
         ON usage_quarantine TO ${role}`,
+  );
+  await runner.query(
+    `GRANT SELECT, INSERT, DELETE,
+           UPDATE (url, event_types, description, is_active, disabled_at, disabled_reason, failing_since, secret,
+                   previous_secret, previous_secret_until, updated_at)
+        ON webhook_endpoints TO ${role}`,
   );
   await grantOperations(runner, role);
 }

@@ -27,6 +27,10 @@ BEGIN
                      jsonb_build_object('sessionId', p_session, 'partialTokens', s.tokens_generated, 'duration',
                                         round(extract(epoch FROM v_now - s.started_at), 3)),
                      'service:accounting', v_now);
+  PERFORM write_event(p_user, 'session.timed_out', jsonb_build_object(
+    'sessionId', p_session, 'modelId', s.model_id, 'startedAt', iso_time(s.started_at),
+    'tokensGenerated', s.tokens_generated, 'heldCredits', s.allocated_credits, 'usedCredits', s.used_credits,
+    'uncollectedCredits', s.uncollected_credits));
   RETURN session_settled_answer(s);
 END
 $$;

@@ -15,6 +15,7 @@ BEGIN
      p_record.api_key_id, p_record.request_id, p_record.request_hash, p_record.balance_after)
   RETURNING * INTO v_record;
   PERFORM count_usage(v_record);
+  IF v_record.billing_status = 'needs_review' THEN PERFORM tell_review(v_record); END IF;
   RETURN v_record;
 END
 $$;

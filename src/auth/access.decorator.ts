@@ -65,6 +65,14 @@ export const OwnerAccess = () =>
     ApiProblems(401, 403, 429, 503),
   );
 
+/** Any user, by their own token; what they get to see is the operation's to decide. */
+export const TokenAccess = () =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: 'caller', tokenOnly: true } satisfies Access),
+    ApiBearerAuth(),
+    ApiProblems(401, 403, 429, 503),
+  );
+
 /** Supervisors or admins only, by their own token; with `orService` trusted services too. */
 export const RoleAccess = (role: 'supervisor' | 'admin', { orService = false } = {}) =>
   applyDecorators(

@@ -117,6 +117,12 @@ function keyIdOf(token: string): string | undefined {
   return typeof kid === 'string' && kid.length <= 200 ? kid : undefined;
 }
 
+/** When a bearer token that has been verified ends, in milliseconds since 1970. */
+export function expiryOf(authorization: string): number {
+  const { exp } = partOf(authorization.replace(/^Bearer /i, ''), 1) as { exp: number };
+  return exp * 1000;
+}
+
 /** The header (0) or the claims (1) of a token that nobody has verified yet; undefined when they are no JSON. */
 function partOf(token: string, index: 0 | 1): unknown {
   try {

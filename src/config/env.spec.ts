@@ -32,6 +32,8 @@ describe('the configuration', () => {
       unpricedModelPolicy: 'fallback',
       meteringCallers: 'any',
       jwt: { algorithms: ['HS256'] },
+      events: { lowThreshold: 100, creditsExpiringDays: 3, keysExpiringDays: 7, retentionDays: 30 },
+      webhooks: { allowsHttp: false, allowsPrivateAddresses: false, timeoutMilliseconds: 10_000 },
     });
   });
 
@@ -57,6 +59,16 @@ describe('the configuration', () => {
     ['SESSION_LEASE_SECONDS', '0'],
     ['SESSION_BUFFER_PERCENT', '1001'],
     ['SWEEP_INTERVAL_SECONDS', '4000'],
+    ['CREDITS_LOW_THRESHOLD', '-1'],
+    ['CREDITS_EXPIRING_DAYS', '366'],
+    ['API_KEYS_EXPIRING_DAYS', 'soon'],
+    ['EVENT_RETENTION_DAYS', '0'],
+    ['EVENT_STREAMS_MAX', '0'],
+    ['EVENT_STREAM_SECONDS', '0'],
+    ['WEBHOOK_ALLOW_HTTP', 'true'],
+    ['WEBHOOK_ALLOW_PRIVATE_ADDRESSES', 'yes'],
+    ['WEBHOOK_TIMEOUT_MS', '99'],
+    ['WEBHOOK_SECRETS_KEY', 'short'],
     ['CREDITS_PER_USD', '0.5'],
     ['UNPRICED_MODEL_POLICY', 'guess'],
     ['METERING_CALLERS', 'nobody'],

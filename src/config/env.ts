@@ -32,6 +32,29 @@ export interface AppConfig {
   readonly requestTimeoutSeconds: number;
   /** Where traces go; undefined: there are none. */
   readonly tracing: TracingConfig | undefined;
+  readonly events: EventsConfig;
+  readonly webhooks: WebhooksConfig;
+}
+
+export interface EventsConfig {
+  /** Credits at which a user's are low who has set nothing else; 0: never. */
+  readonly lowThreshold: number;
+  /** How long ahead expiring lots and keys are told of; 0: not at all. */
+  readonly creditsExpiringDays: number;
+  readonly keysExpiringDays: number;
+  readonly retentionDays: number;
+  /** Open streams of this process. */
+  readonly maximumStreams: number;
+  /** A stream ends after this, and its client comes again. */
+  readonly streamSeconds: number;
+}
+
+export interface WebhooksConfig {
+  readonly allowsHttp: boolean;
+  readonly allowsPrivateAddresses: boolean;
+  readonly timeoutMilliseconds: number;
+  /** What the secrets of endpoints are encrypted with; undefined: they are stored as they are. */
+  readonly secretsKey: string | undefined;
 }
 
 export interface DatabaseConfig {
@@ -156,6 +179,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),
     requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
     tracing: readTracing(read),
+    events: readEvents(read),
+    webhooks: readWebhooks(read),
   };
   if (config.database.migrationUrl !== undefined && config.database.url === undefined) {
     read.problems.push('DATABASE_URL (or DB_HOST) is required when MIGRATION_DATABASE_URL is set');
@@ -221,6 +246,27 @@ function readLitellm(read: Reader): LitellmConfig | undefined {
     read.problems.push('LITELLM_MASTER_KEY must be printable characters without spaces');
   }
   return { baseUrl: baseUrl.replace(/\/+$/, ''), masterKey, timeoutMilliseconds };
+}
+
+function readEvents(read: Reader): EventsConfig {
+  return {
+    lowThreshold: read.integer('CREDITS_LOW_THRESHOLD', 100, 0, 2_000_000_000),
+    creditsExpiringDays: read.integer('CREDITS_EXPIRING_DAYS', 3, 0, 365),
+    keysExpiringDays: read.integer('API_KEYS_EXPIRING_DAYS', 7, 0, 365),
+    retentionDays: read.integer('EVENT_RETENTION_DAYS', 30, 1, 3650),
+    maximumStreams: read.integer('EVENT_STREAMS_MAX', 1000, 1, 100_000),
+    streamSeconds: read.integer('EVENT_STREAM_SECONDS', 3600, 1, 86_400),
+  };
+}
+
+function readWebhooks(read: Reader): WebhooksConfig {
+  const isOn = (name: string) => read.oneOf(name, 'off', ['on', 'off'] as const) === 'on';
+  return {
+    allowsHttp: isOn('WEBHOOK_ALLOW_HTTP'),
+    allowsPrivateAddresses: isOn('WEBHOOK_ALLOW_PRIVATE_ADDRESSES'),
+    timeoutMilliseconds: read.integer('WEBHOOK_TIMEOUT_MS', 10_000, 100, 30_000),
+    secretsKey: read.secret('WEBHOOK_SECRETS_KEY', MINIMUM_SECRET_LENGTH),
+  };
 }
 
 function readTracing(read: Reader): TracingConfig | undefined {

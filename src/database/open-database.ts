@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import pg from 'pg';
-import { DataSource } from 'typeorm';
+import { DataSource, type QueryRunner } from 'typeorm';
 import { grantRuntimeRole } from '../../migrations/functions/install.js';
 import { dataSourceOptions } from '../../ormconfig.js';
 import type { DatabaseConfig } from '../config/env.js';
@@ -33,6 +33,7 @@ const DATABASE_NAME = 'accounting';
 const RUNTIME_SETTINGS = 'DATABASE_URL (or DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD)';
 /** Any fixed number: instances that start together migrate one after the other. */
 const MIGRATION_LOCK = 7_215_063;
+const MIGRATION_LOCK_MILLISECONDS = 50;
 /** The server notices within about 25 seconds that a migrating process cannot be reached any more. */
 const KEEPALIVES = { tcp_keepalives_idle: 10, tcp_keepalives_interval: 5, tcp_keepalives_count: 3 };
 
@@ -186,7 +187,7 @@ export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeR
     // A process cut off from its server must not keep the lock, and every later start waiting, for the usual two hours.
     for (const [setting, seconds] of Object.entries(KEEPALIVES))
       await runner.query(`SET ${setting} = ${seconds}`);
-    await runner.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await takeMigrationLock(runner);
     await dataSource.runMigrations({ transaction: 'each' });
     if (runtimeRole !== undefined) {
       // All at one instant: other instances work as this role meanwhile, and would be refused between two grants.
@@ -198,5 +199,16 @@ export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeR
   } finally {
     await runner.release();
     await dataSource.destroy();
+  }
+}
+
+/**
+ * Asks again and again rather than waits in a statement: an index that another instance builds concurrently would wait
+ * for that statement to end, and each for the other.
+ */
+async function takeMigrationLock(runner: QueryRunner): Promise<void> {
+  const asked = 'SELECT pg_try_advisory_lock($1) AS mine';
+  while (!((await runner.query(asked, [MIGRATION_LOCK])) as { mine: boolean }[])[0]?.mine) {
+    await new Promise((again) => setTimeout(again, MIGRATION_LOCK_MILLISECONDS));
   }
 }

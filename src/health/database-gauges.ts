@@ -18,11 +18,30 @@ export const STATE = {
     (SELECT coalesce(extract(epoch FROM now() - min(gateway_due_at)), 0) FROM api_keys
       WHERE gateway_due_at <= now()) AS gateway_lag,
     (SELECT count(*) FROM usage_records WHERE billing_status = 'needs_review') AS reviews,
-    (SELECT count(*) FROM usage_quarantine WHERE resolved_at IS NULL) AS quarantined`,
+    (SELECT count(*) FROM usage_quarantine WHERE resolved_at IS NULL) AS quarantined,
+    (SELECT coalesce(extract(epoch FROM now() - min(occurred_at)), 0)
+       FROM (SELECT occurred_at FROM event_outbox ORDER BY id LIMIT 1) oldest) AS event_lag,
+    (SELECT count(*) FROM webhook_deliveries WHERE status = 'pending') AS deliveries,
+    (SELECT coalesce(extract(epoch FROM now() - min(next_attempt_at)), 0) FROM webhook_lanes
+      WHERE next_attempt_at <= now()) AS webhook_lag,
+    (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM webhook_deliveries
+      WHERE status = 'pending') AS delivery_age,
+    (SELECT count(*) FROM webhook_endpoints WHERE disabled_at IS NOT NULL) AS disabled`,
 };
 
 type State = Record<
-  'sessions' | 'held' | 'session_lag' | 'expiry_lag' | 'gateway_lag' | 'reviews' | 'quarantined',
+  | 'sessions'
+  | 'held'
+  | 'session_lag'
+  | 'expiry_lag'
+  | 'gateway_lag'
+  | 'reviews'
+  | 'quarantined'
+  | 'event_lag'
+  | 'deliveries'
+  | 'webhook_lag'
+  | 'delivery_age'
+  | 'disabled',
   string
 >;
 
@@ -38,6 +57,23 @@ const GAUGES: [column: keyof State, name: string, help: string][] = [
   ['gateway_lag', 'accounting_gateway_sweep_lag_seconds', 'How long the oldest due gateway key has waited'],
   ['reviews', 'accounting_review_queue', 'Usage records that wait for a review'],
   ['quarantined', 'accounting_quarantined_events', 'Gateway events that cannot be charged yet'],
+  ['event_lag', 'accounting_event_lag_seconds', 'How long the oldest event has waited to be published'],
+  ['deliveries', 'accounting_webhook_deliveries_pending', 'Webhook deliveries that wait or are tried again'],
+  [
+    'webhook_lag',
+    'accounting_webhook_sweep_lag_seconds',
+    'How long the oldest delivery has been due that nobody has in hand',
+  ],
+  [
+    'delivery_age',
+    'accounting_webhook_oldest_pending_seconds',
+    'How long the oldest delivery that waits has been waiting, whatever the reason',
+  ],
+  [
+    'disabled',
+    'accounting_webhooks_disabled',
+    'Webhook endpoints switched off because of what they answered',
+  ],
 ];
 
 /** A scrape waits no longer; Prometheus gives up after 10 s, and would then have no metrics at all. */

@@ -29,7 +29,7 @@ let writes: WriteLog;
 let world: World;
 
 beforeAll(async () => {
-  service = await startService({ RATE_LIMIT_MAX: '100000000' });
+  service = await startService({ RATE_LIMIT_MAX: '100000000', WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on' });
   world = await makeWorld();
   client = new HostileClient(service.url, IN_FLIGHT);
   writes = await WriteLog.on(service.owner);
@@ -40,6 +40,11 @@ afterAll(async () => {
 });
 
 const bearer = (sub: string, role = 'user') => ({ authorization: `Bearer ${accessToken({ sub, role })}` });
+
+/** Nobody listens there, and nobody is asked for a name. */
+const NOWHERE = 'https://127.0.0.1:65530/hook';
+/** Of the endpoints that are not deleted on the way. */
+const deliveries: { endpoint: string; delivery: string }[] = [];
 
 /** Users with credits, a lot, a session, a price, keys and a call in review: what good requests are about. */
 async function makeWorld(): Promise<World> {
@@ -68,6 +73,14 @@ async function makeWorld(): Promise<World> {
     const rule = { modelId: `rule-${call}`, pricePerThousandTokens: '1' };
     expect((await root.post('/api/pricing', rule)).status).toBe(201);
   }
+  for (let endpoint = 0; endpoint < 60; endpoint++)
+    expect((await root.post('/api/webhooks', { url: NOWHERE })).status).toBe(201);
+  expect((await root.post('/api/api-keys', { name: 'told of' })).status).toBe(201);
+  await service.owner.query('SELECT events_publish(1000)');
+  const made = await service.owner.query<{ endpoint: string; delivery: string }>(
+    'SELECT endpoint_id AS endpoint, min(id) AS delivery FROM webhook_deliveries WHERE endpoint_id <= 30 GROUP BY 1',
+  );
+  deliveries.push(...made.rows);
   const internal = { 'x-internal-api-key': INTERNAL_KEY };
   const callers: World['callers'] = {
     root: bearer('root', 'admin'),
@@ -107,6 +120,15 @@ function valuesFor(operation: Operation, choice: SeededRandom, sequence: number)
     sessionId: recent('session', 60),
     requestId: recent('call', 60),
   };
+  if (operation.id.includes('Webhook')) {
+    values.url = NOWHERE;
+    values.since = '2026-01-01T00:00:00Z';
+  }
+  if (operation.id === 'deleteWebhook') values.id = choice.integer(31, 60);
+  if (operation.id === 'replayWebhookDelivery') {
+    const { endpoint, delivery } = choice.pick(deliveries);
+    Object.assign(values, { id: Number(endpoint), deliveryId: Number(delivery) });
+  }
   if (operation.id === 'createPricingRule') values.modelId = recent('model', 300);
   if (operation.id === 'reviewUsage') values.action = 'waive';
   const named = [

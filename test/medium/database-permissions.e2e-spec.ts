@@ -77,6 +77,11 @@ describe("the service's role", () => {
       'credit_quote',
       'credit_repair',
       'credit_revoke',
+      'credit_set_low_threshold',
+      'events_announce_keys',
+      'events_announce_lots',
+      'events_forget',
+      'events_publish',
       'forget_idempotency_keys',
       'movements',
       'session_hold',
@@ -87,6 +92,10 @@ describe("the service's role", () => {
       'usage_close_day',
       'usage_record',
       'usage_review',
+      'webhook_claim',
+      'webhook_lanes_due',
+      'webhook_replay',
+      'webhook_settle',
     ]);
     // A function with its owner's rights must not look names up where its caller says.
     for (const row of allowed) {
@@ -102,6 +111,8 @@ const RIGHTS: Record<string, string[]> = {
   credit_allocations: ['SELECT'],
   credit_balances: ['SELECT'],
   credit_ledger: ['SELECT'],
+  event_outbox: ['SELECT'],
+  events: ['SELECT'],
   migrations: ['SELECT'],
   pricing_rules: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
   streaming_sessions: ['SELECT'],
@@ -112,6 +123,9 @@ const RIGHTS: Record<string, string[]> = {
   usage_quarantine: ['SELECT', 'INSERT of columns', 'UPDATE of columns'],
   usage_records: ['SELECT'],
   user_accounts: ['SELECT'],
+  webhook_deliveries: ['SELECT'],
+  webhook_endpoints: ['SELECT', 'INSERT', 'UPDATE of columns', 'DELETE'],
+  webhook_lanes: ['SELECT'],
 };
 
 describe("the service's role and the rest of the server", () => {

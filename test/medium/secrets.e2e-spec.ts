@@ -15,6 +15,7 @@ const SECRETS = {
   jwtSecret: marked('jwt'),
   internalKey: marked('internal'),
   metricsToken: marked('metrics'),
+  webhookKey: marked('webhook key'),
   ownerPassword: `${marked('owner')}@:/?#%`,
   runtimePassword: `${marked('runtime')}@:/?#%`,
 };
@@ -67,6 +68,9 @@ beforeAll(async () => {
     LITELLM_TIMEOUT_MS: '300',
     DB_CONNECT_TIMEOUT_MS: '500',
     SWEEP_INTERVAL_SECONDS: '1',
+    WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on',
+    EVENT_STREAM_SECONDS: '1',
+    WEBHOOK_SECRETS_KEY: SECRETS.webhookKey,
   };
   service = await compileService();
   process = await service.start(env);
@@ -171,6 +175,14 @@ describe('secrets', () => {
       expect(made.status, made.text).toBe(201);
       answers.splice(-2);
       met[`API key at ${gateway ?? 'home'}`] = (JSON.parse(made.text) as { key: string }).key;
+    }
+    for (const path of ['', '/1/rotate-secret']) {
+      const made = await send('POST', `/api/webhooks${path}`, root, {
+        ...(path === '' ? { url: 'https://127.0.0.1:65530/' } : {}),
+      });
+      expect(made.status, made.text).toBeLessThan(300);
+      answers.splice(-2);
+      met[`webhook secret${path}`] = (JSON.parse(made.text) as { secret: string }).secret;
     }
     const apiKey = { 'x-api-key': met['API key at home'] as string };
     expect((await send('GET', '/api/credits/balance', apiKey)).status).toBe(200);

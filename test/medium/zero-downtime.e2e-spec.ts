@@ -58,7 +58,7 @@ const DROPPED_AND_MADE = `
     FOR f IN SELECT oid::regprocedure::text AS name, pg_get_functiondef(oid) AS definition,
                     has_function_privilege('accounting_app', oid, 'EXECUTE') AS is_called
                FROM pg_proc p
-              WHERE pronamespace = 'public'::regnamespace AND proname <> 'refuse_ledger_change'
+              WHERE pronamespace = 'public'::regnamespace AND prorettype <> 'trigger'::regtype
                 AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') LOOP
       EXECUTE 'DROP FUNCTION ' || f.name;
       EXECUTE f.definition;

@@ -100,6 +100,8 @@ export async function startOn(
     SWEEP_INTERVAL_SECONDS: '0',
     RATE_LIMIT_MAX: '1000000',
     COMBINE_MOVEMENTS: process.env.TEST_COMBINE_MOVEMENTS,
+    // A client that reads answers to their end has to come to it.
+    EVENT_STREAM_SECONDS: '1',
     ...env,
   });
   const logs = twins[0]?.logs ?? [];

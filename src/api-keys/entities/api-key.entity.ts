@@ -29,6 +29,7 @@ export interface GatewaySettings {
 @Entity('api_keys')
 @Index('idx_api_keys_id', { synchronize: false })
 @Index('idx_api_keys_gateway_due', { synchronize: false })
+@Index('idx_api_keys_unannounced', { synchronize: false })
 @ForeignKey(() => ApiKey, ['userId', 'budgetKeyId'], ['userId', 'id'], { name: 'fk_api_keys_budget' })
 @Check('ck_api_keys_key', `key ~ '^[0-9a-f]{64}$'`)
 @Check(
@@ -125,4 +126,8 @@ export class ApiKey {
   /** How often the sweeper has looked since the gateway last answered; the pauses grow with it. */
   @Column({ name: 'gateway_attempts', type: 'integer', default: 0, select: false })
   gatewayAttempts: number;
+
+  /** The expiry that an event has told of. */
+  @Column({ name: 'expiry_announced', type: 'timestamptz', nullable: true, select: false })
+  expiryAnnounced: Date | null;
 }

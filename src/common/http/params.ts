@@ -11,11 +11,13 @@ class UserIdPipe implements PipeTransform<unknown, string> {
 }
 
 class RowIdPipe implements PipeTransform<unknown, number> {
+  constructor(private readonly field = 'id') {}
+
   transform(value: unknown): number {
     const id = typeof value === 'string' && /^[1-9]\d{0,15}$/.test(value) ? Number(value) : NaN;
     if (!Number.isSafeInteger(id)) {
       throw new ValidationError([
-        { field: 'id', message: 'must be a whole number from 1 to 9007199254740991' },
+        { field: this.field, message: 'must be a whole number from 1 to 9007199254740991' },
       ]);
     }
     return id;
@@ -25,5 +27,5 @@ class RowIdPipe implements PipeTransform<unknown, number> {
 /** `:userId` of a path. */
 export const UserIdParam = () => Param('userId', new UserIdPipe());
 
-/** `:id` of a path. */
-export const IdParam = () => Param('id', new RowIdPipe());
+/** `:id` of a path, or another row's id. */
+export const IdParam = (name = 'id') => Param(name, new RowIdPipe(name));

@@ -14,6 +14,8 @@ const TAGS: Record<string, string> = {
   'API keys': 'Keys of users for their programs, with permissions, expiry and a limit of their own.',
   Pricing: 'What a model costs, and from when.',
   Integrations: 'What gateways tell of finished calls.',
+  Events: 'What has happened: pages, a live stream, and webhooks.',
+  Webhooks: 'Endpoints that events are delivered to, signed by the Standard Webhooks specification.',
   Health: 'For load balancers and people.',
 };
 
@@ -62,6 +64,7 @@ export function createDocument(app: INestApplication): OpenAPIObject {
     describePathParameters(operation);
     describeBody(operation, document);
     addCommonAnswers(method, operation);
+    describeCallbacks(operation);
   }
   addExamples(document);
   return document;
@@ -109,6 +112,20 @@ function describeBody({ requestBody }: OperationObject, { components }: OpenAPIO
   const named =
     schema && '$ref' in schema ? components?.schemas?.[schema.$ref.split('/').at(-1) as string] : undefined;
   if (named && !('$ref' in named) && (named.required ?? []).length === 0) requestBody.required = false;
+}
+
+/** What this service sends to others is signed, and shows them no credentials. */
+function describeCallbacks({ operationId, callbacks = {} }: OperationObject): void {
+  for (const [name, callback] of Object.entries(callbacks)) {
+    if ('$ref' in callback) continue;
+    for (const item of Object.values(callback as OpenAPIObject['paths'])) {
+      for (const [, sent] of operationsOf({ '': item })) {
+        sent.operationId = `${operationId}_${name}`;
+        sent.summary ??= 'Sent to the URL that was given';
+        sent.security = [];
+      }
+    }
+  }
 }
 
 /** What any operation may answer because of its form: bad parameters, a bad body, a fault. */

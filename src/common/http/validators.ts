@@ -218,7 +218,10 @@ export function EnumField<Value extends string>(
 }
 
 /** A list of different values out of a few. */
-export function EnumListField<Value extends string>(allowed: readonly Value[], options: FieldOptions) {
+export function EnumListField<Value extends string>(
+  allowed: readonly Value[],
+  options: FieldOptions & { minimumItems?: number },
+) {
   const problem = `must be a list of different values out of ${allowed.join(', ')}`;
   return Field(
     options,
@@ -226,10 +229,12 @@ export function EnumListField<Value extends string>(allowed: readonly Value[], o
       type: 'array',
       items: { type: 'string', enum: [...allowed] },
       uniqueItems: true,
+      ...(options.minimumItems === undefined ? {} : { minItems: options.minimumItems }),
       maxItems: allowed.length,
     },
     Rule('enumList', (value) => {
       if (!Array.isArray(value) || new Set(value).size !== value.length) return problem;
+      if (value.length < (options.minimumItems ?? 0)) return 'must not be empty';
       return value.every((item) => allowed.includes(item as Value)) ? undefined : problem;
     }),
   );

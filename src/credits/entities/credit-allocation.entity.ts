@@ -9,6 +9,7 @@ import { bigintTransformer } from '../../common/database/transformers.js';
 @Index('idx_credit_open', { synchronize: false })
 @Index('idx_credit_open_expiry', { synchronize: false })
 @Index('idx_credit_allocation_id', { synchronize: false })
+@Index('idx_credit_unannounced', { synchronize: false })
 @Check('ck_credit_allocations_total', 'total_credits >= 0')
 @Check('ck_credit_allocations_remaining', 'remaining_credits BETWEEN 0 AND total_credits')
 @Check('ck_credit_allocations_open', 'is_open = (remaining_credits > 0)')
@@ -50,4 +51,8 @@ export class CreditAllocation {
   /** Whether credits are left; what the partial indexes ask for. */
   @Column({ name: 'is_open', type: 'boolean', default: true })
   isOpen: boolean;
+
+  /** Whether an event has told of its expiry. */
+  @Column({ name: 'expiry_announced', type: 'boolean', default: false, select: false })
+  expiryAnnounced: boolean;
 }

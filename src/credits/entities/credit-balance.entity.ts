@@ -7,6 +7,7 @@ import { bigintTransformer } from '../../common/database/transformers.js';
 @Check('ck_credit_balances_available', 'available >= 0')
 @Check('ck_credit_balances_held', 'held >= 0')
 @Check('ck_credit_balances_limit', 'available + held <= 9007199254740991')
+@Check('ck_credit_balances_threshold', 'low_threshold >= 0')
 export class CreditBalance {
   @PrimaryColumn({
     name: 'user_id',
@@ -28,4 +29,8 @@ export class CreditBalance {
   /** No lot with credits expires earlier. */
   @Column({ name: 'next_expiry', type: 'timestamptz', nullable: true })
   nextExpiry: Date | null;
+
+  /** Credits at which the user's are low; null: the setting. */
+  @Column({ name: 'low_threshold', type: 'bigint', nullable: true, transformer: bigintTransformer })
+  lowThreshold: number | null;
 }

@@ -79,6 +79,21 @@ async function apiKey(): Promise<Needs> {
   const answer = await service.as(ALICE).post('/api/api-keys', { name: 'of the walk' });
   return { path: { id: String(answer.body.id) } };
 }
+/** Nobody listens there, and nobody is asked for a name. */
+const webhookTarget = () => ({ body: { url: 'https://127.0.0.1:65530/hook' } });
+async function webhook(): Promise<Needs> {
+  // There may be a hundred, and each case makes some.
+  await service.owner.query('DELETE FROM webhook_endpoints');
+  const answer = await as('admin').post<{ id: number }>('/api/webhooks', webhookTarget().body);
+  return { path: { id: String(answer.body.id) } };
+}
+async function delivery(): Promise<Needs> {
+  const { path } = await webhook();
+  await service.as(ALICE).post('/api/api-keys', { name: 'of a delivery' });
+  await service.owner.query('SELECT events_publish(1000)');
+  const { body } = await as('admin').get<{ items: { id: number }[] }>(`/api/webhooks/${path?.id}/deliveries`);
+  return { path: { ...path, deliveryId: String(body.items[0]?.id) } };
+}
 async function recordInReview(): Promise<Needs> {
   const charge = { requestId: freshUser('call'), modelId: SONNET, tokens: 1, billingStatus: 'needs_review' };
   const answer = await service.as(ALICE).post<{ record: { id: number } }>('/api/usage/charge', charge);
@@ -163,13 +178,33 @@ const OPERATIONS: Record<string, Row> = {
   deletePricingRule: { access: 'admin', needs: pricingRule },
   importPricing: { access: 'admin', needs: priceMap },
 
+  listEvents: { access: 'owner' },
+  streamEvents: { access: 'owner' },
+  getLowThreshold: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
+  setLowThreshold: { access: 'owner' },
+  getUserLowThreshold: { access: 'supervisor', needs: ofAlice },
+  setUserLowThreshold: { access: 'supervisor', needs: ofAlice },
+  createWebhook: { access: 'admin', needs: webhookTarget },
+  listWebhooks: { access: 'admin' },
+  getWebhook: { access: 'admin', needs: webhook },
+  updateWebhook: {
+    access: 'admin',
+    needs: async () => ({ ...(await webhook()), ...webhookTarget() }),
+  },
+  deleteWebhook: { access: 'admin', needs: webhook },
+  rotateWebhookSecret: { access: 'admin', needs: webhook },
+  testWebhook: { access: 'admin', needs: webhook },
+  listWebhookDeliveries: { access: 'admin', needs: webhook },
+  replayWebhookDelivery: { access: 'admin', needs: delivery },
+  replayWebhook: { access: 'admin', needs: webhook },
+
   takeLitellmLogs: { access: 'service' },
   listQuarantine: { access: 'admin' },
   replayQuarantine: { access: 'admin' },
 };
 
 beforeAll(async () => {
-  service = await startService();
+  service = await startService({ WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on' });
   metered = await service.another({ METERING_CALLERS: 'service' });
   operations = await documentedOperations(service);
   // Known to both instances and with credits, so that no case below makes an account by the way.

@@ -1,0 +1,26 @@
+-- Tells that an API key was made or has ended. A key for a gateway is made when it is live there; one that never was is
+-- nobody's business. A rotation without overlap ends the old key at once.
+CREATE OR REPLACE FUNCTION api_key_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_data jsonb := jsonb_build_object('keyId', NEW.id, 'name', NEW.name, 'keyHint', NEW.key_hint,
+                                     'expiresAt', iso_time(NEW.expires_at));
+  v_was_live boolean;
+  v_is_live boolean := coalesce(NEW.gateway_state, 'live') = 'live';
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    IF v_is_live THEN PERFORM write_event(NEW.user_id, 'api_key.created', v_data); END IF;
+    RETURN NULL;
+  END IF;
+  v_was_live := coalesce(OLD.gateway_state, 'live') NOT IN ('pending', 'opening', 'failed');
+  IF NEW.is_active AND v_is_live AND NOT v_was_live THEN
+    PERFORM write_event(NEW.user_id, 'api_key.created', v_data);
+  ELSIF OLD.is_active AND NOT NEW.is_active AND v_was_live THEN
+    PERFORM write_event(NEW.user_id, 'api_key.revoked', v_data || '{"reason": "revoked"}');
+  ELSIF NEW.is_active AND v_was_live AND NEW.expires_at <= clock_timestamp()
+        AND (OLD.expires_at IS NULL OR OLD.expires_at > clock_timestamp()) THEN
+    PERFORM write_event(NEW.user_id, 'api_key.revoked', v_data || '{"reason": "rotated"}');
+  END IF;
+  RETURN NULL;
+END
+$$;

@@ -1,0 +1,23 @@
+-- Tells of up to p_limit API keys that expire within p_days, once for each expiry that a key is given. Answers how many.
+CREATE OR REPLACE FUNCTION events_announce_keys(p_days integer, p_limit integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_key record;
+  v_told integer := 0;
+BEGIN
+  FOR v_key IN
+    WITH due AS MATERIALIZED (
+      SELECT user_id, id FROM api_keys
+       WHERE is_active AND expiry_announced IS DISTINCT FROM expires_at AND expires_at > now()
+         AND expires_at <= now() + make_interval(hours => 24 * p_days) AND coalesce(gateway_state, 'live') = 'live'
+       ORDER BY expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE api_keys k SET expiry_announced = k.expires_at FROM due WHERE k.user_id = due.user_id AND k.id = due.id
+    RETURNING k.user_id, k.id, k.name, k.key_hint, k.expires_at
+  LOOP
+    PERFORM write_event(v_key.user_id, 'api_key.expiring', jsonb_build_object(
+      'keyId', v_key.id, 'name', v_key.name, 'keyHint', v_key.key_hint, 'expiresAt', iso_time(v_key.expires_at)));
+    v_told := v_told + 1;
+  END LOOP;
+  RETURN v_told;
+END
+$$;

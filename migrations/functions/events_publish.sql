@@ -1,0 +1,32 @@
+-- Gives up to p_limit events of the outbox their ids, in the order in which they were written, and a delivery for each
+-- webhook endpoint that wants them. One publisher at a time: so ids become visible in their order, and whoever has read
+-- up to one of them has missed none. Answers how many it published.
+CREATE OR REPLACE FUNCTION events_publish(p_limit integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_published integer;
+BEGIN
+  -- Held until after the commit: the next publisher sees what this one has done.
+  IF NOT pg_try_advisory_xact_lock(hashtextextended('events_publish', 0)) THEN RETURN 0; END IF;
+  WITH taken AS (
+    DELETE FROM event_outbox WHERE id IN (SELECT id FROM event_outbox ORDER BY id LIMIT p_limit) RETURNING *
+  ), published AS (
+    INSERT INTO events (user_id, type, occurred_at, data)
+    SELECT user_id, type, occurred_at, data FROM taken ORDER BY id
+    RETURNING id, user_id, type
+  ), deliveries AS (
+    INSERT INTO webhook_deliveries (endpoint_id, user_id, event_id)
+    SELECT e.id, p.user_id, p.id FROM published p
+      JOIN webhook_endpoints e ON e.is_active AND (e.event_types IS NULL OR p.type = ANY (e.event_types))
+    RETURNING endpoint_id, user_id
+  ), lanes AS (
+    -- The lane is locked also when it is there already: whoever closes it looks again for deliveries afterwards.
+    INSERT INTO webhook_lanes AS l (endpoint_id, user_id)
+    SELECT DISTINCT endpoint_id, user_id FROM deliveries ORDER BY 1, 2
+    ON CONFLICT (endpoint_id, user_id) DO UPDATE SET next_attempt_at = l.next_attempt_at
+  )
+  SELECT count(*) INTO v_published FROM published;
+  IF v_published > 0 THEN PERFORM pg_notify('accounting_events', 'published'); END IF;
+  RETURN v_published;
+END
+$$;

@@ -1,0 +1,24 @@
+-- Takes up to p_limit lanes in hand that are due, for p_lease_seconds: when the process that has them dies, others take
+-- them after that. p_busy are endpoints that get no more at once. Answers each lane with the first of its deliveries,
+-- which is NULL when there is none left.
+CREATE OR REPLACE FUNCTION webhook_claim(p_limit integer, p_lease_seconds integer, p_busy bigint[]) RETURNS SETOF jsonb
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  WITH due AS MATERIALIZED (
+    SELECT l.endpoint_id, l.user_id FROM webhook_lanes l JOIN webhook_endpoints e ON e.id = l.endpoint_id
+     WHERE l.next_attempt_at <= now() AND e.is_active AND l.endpoint_id <> ALL (p_busy)
+     ORDER BY l.next_attempt_at LIMIT p_limit FOR NO KEY UPDATE OF l SKIP LOCKED
+  ), claimed AS (
+    UPDATE webhook_lanes l
+       SET lease = gen_random_uuid(), next_attempt_at = now() + make_interval(secs => p_lease_seconds)
+      FROM due WHERE l.endpoint_id = due.endpoint_id AND l.user_id = due.user_id
+    RETURNING l.endpoint_id, l.user_id, l.lease
+  )
+  SELECT jsonb_build_object('endpointId', c.endpoint_id, 'userId', c.user_id, 'lease', c.lease, 'deliveryId', d.id,
+                            'event', d.event)
+    FROM claimed c LEFT JOIN LATERAL (
+      SELECT d.id, jsonb_build_object('id', v.id, 'type', v.type, 'userId', v.user_id,
+                                      'occurredAt', iso_time(v.occurred_at), 'data', v.data) AS event
+        FROM webhook_deliveries d JOIN events v ON v.user_id = d.user_id AND v.id = d.event_id
+       WHERE d.endpoint_id = c.endpoint_id AND d.user_id = c.user_id AND d.status = 'pending'
+       ORDER BY d.event_id LIMIT 1) d ON TRUE
+$$;

@@ -1,0 +1,58 @@
+-- Writes down what came of an attempt, and when the lane is due again. p_pauses are the seconds before each retry; when
+-- they are used up the delivery is dead and the lane goes on with the next. An endpoint that has failed for
+-- p_patience_seconds without a success between, or that says it is gone (410), is switched off.
+-- Outcomes: delivered, failed (it will be tried again), dead, stale (the lease was lost meanwhile: nothing is written).
+CREATE OR REPLACE FUNCTION webhook_settle(
+  p_endpoint bigint, p_user varchar, p_lease uuid, p_delivery bigint, p_is_delivered boolean, p_status integer,
+  p_error varchar, p_pauses integer[], p_at_least_seconds integer, p_patience_seconds integer
+) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_now timestamptz := clock_timestamp();
+  v_lane webhook_lanes;
+  v_outcome varchar := CASE WHEN p_is_delivered THEN 'delivered' ELSE 'failed' END;
+  v_pause double precision;
+  v_is_disabled boolean := FALSE;
+BEGIN
+  SELECT * INTO v_lane FROM webhook_lanes
+   WHERE endpoint_id = p_endpoint AND user_id = p_user AND lease = p_lease FOR UPDATE;
+  IF NOT FOUND THEN RETURN '{"outcome": "stale", "disabled": false}'; END IF;
+  IF p_delivery IS NOT NULL THEN
+    IF NOT p_is_delivered THEN
+      v_pause := p_pauses[v_lane.attempts + 1];
+      IF v_pause IS NULL THEN v_outcome := 'dead'; END IF;
+    END IF;
+    UPDATE webhook_deliveries
+       SET status = CASE v_outcome WHEN 'failed' THEN 'pending' ELSE v_outcome END, attempts = attempts + 1,
+           last_attempt_at = v_now, last_status = p_status, last_error = p_error,
+           delivered_at = CASE WHEN p_is_delivered THEN v_now END
+     WHERE endpoint_id = p_endpoint AND user_id = p_user AND id = p_delivery;
+    IF p_is_delivered THEN
+      UPDATE webhook_endpoints SET failing_since = NULL WHERE id = p_endpoint AND failing_since IS NOT NULL;
+    ELSE
+      UPDATE webhook_endpoints SET failing_since = v_now WHERE id = p_endpoint AND failing_since IS NULL;
+      UPDATE webhook_endpoints
+         SET is_active = FALSE, disabled_at = v_now,
+             disabled_reason = CASE WHEN p_status = 410 THEN 'gone' ELSE 'failing' END, updated_at = v_now
+       WHERE id = p_endpoint AND is_active
+         AND (p_status = 410 OR failing_since <= v_now - make_interval(secs => p_patience_seconds));
+      v_is_disabled := FOUND;
+    END IF;
+  END IF;
+  IF v_outcome = 'failed' AND p_delivery IS NOT NULL THEN
+    -- Varied by a fifth, so that what failed together does not come back together.
+    UPDATE webhook_lanes
+       SET attempts = attempts + 1, lease = NULL,
+           next_attempt_at = v_now + make_interval(secs => greatest(v_pause * (0.8 + 0.4 * random()), p_at_least_seconds))
+     WHERE endpoint_id = p_endpoint AND user_id = p_user;
+  ELSIF EXISTS (SELECT 1 FROM webhook_deliveries
+                 WHERE endpoint_id = p_endpoint AND user_id = p_user AND status = 'pending') THEN
+    UPDATE webhook_lanes SET attempts = 0, lease = NULL, next_attempt_at = v_now
+     WHERE endpoint_id = p_endpoint AND user_id = p_user;
+  ELSE
+    DELETE FROM webhook_lanes WHERE endpoint_id = p_endpoint AND user_id = p_user;
+  END IF;
+  IF v_is_disabled THEN PERFORM webhook_lanes_due(p_endpoint, FALSE); END IF;
+  RETURN jsonb_build_object('outcome', v_outcome, 'disabled', v_is_disabled);
+END
+$$;

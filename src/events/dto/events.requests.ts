@@ -1,0 +1,68 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiProperty } from '@nestjs/swagger';
+import { Transform } from 'class-transformer';
+import { ValidateBy, ValidateIf } from 'class-validator';
+import { PageQueryDto } from '../../common/http/page.js';
+import { IntegerField, MAXIMUM_CREDITS, UserIdField } from '../../common/http/validators.js';
+import { EVENT_TYPES, type EventType } from '../event-types.js';
+
+const TYPES_LENGTH = 200;
+const TYPES_PROBLEM = `must be different types out of ${EVENT_TYPES.join(', ')}, with commas between`;
+
+/** `?types=a,b`, as a list. */
+function TypesQuery() {
+  const one = EVENT_TYPES.map((type) => type.replace('.', '\\.')).join('|');
+  return applyDecorators(
+    ApiProperty({
+      type: 'string',
+      required: false,
+      maxLength: TYPES_LENGTH,
+      pattern: `^(${one})(,(${one}))*$`,
+      description: 'Types of events, with commas between; left out: all',
+      example: 'credits.low,credits.exhausted',
+    }),
+    Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? value.split(',') : value)),
+    ValidateIf((_, value) => value !== undefined),
+    ValidateBy({
+      name: 'types',
+      validator: {
+        validate: (value) =>
+          Array.isArray(value) &&
+          value.every((type) => EVENT_TYPES.includes(type as EventType)) &&
+          new Set(value).size === value.length,
+        defaultMessage: () => TYPES_PROBLEM,
+      },
+    }),
+  );
+}
+
+const USER = {
+  description: 'Only of this user; supervisors and admins may name anyone, users themselves',
+  required: false,
+};
+
+/** Which events are asked for. */
+export class EventFilterQueryDto {
+  @TypesQuery()
+  types?: EventType[];
+
+  @UserIdField(USER)
+  userId?: string;
+}
+
+export class EventsQueryDto extends PageQueryDto implements EventFilterQueryDto {
+  @TypesQuery()
+  types?: EventType[];
+
+  @UserIdField(USER)
+  userId?: string;
+}
+
+export class SetLowThresholdDto {
+  @IntegerField(0, MAXIMUM_CREDITS, {
+    description: 'Credits, held ones included, at which they are low; 0: never; null: as everyone’s',
+    example: 500,
+    nullable: true,
+  })
+  threshold: number | null;
+}

@@ -1,0 +1,114 @@
+import { ApiExtraModels, ApiProperty, getSchemaPath } from '@nestjs/swagger';
+import { EVENT_TYPES, type EventType } from '../event-types.js';
+
+const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
+const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
+const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
+
+/** `credits.exhausted`: nothing is left, neither available nor held. */
+export class CreditsExhaustedData {
+  @ApiProperty({ ...CREDITS, description: 'Available and held together', example: 0 }) credits: number;
+  @ApiProperty({ ...CREDITS, example: 0 }) availableCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Held by active sessions', example: 0 }) heldCredits: number;
+}
+
+/** `credits.low`: they have come down to the threshold. */
+export class CreditsLowData {
+  @ApiProperty({ ...CREDITS, description: 'Available and held together', example: 97 }) credits: number;
+  @ApiProperty({ ...CREDITS, example: 93 }) availableCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Held by active sessions', example: 4 }) heldCredits: number;
+  @ApiProperty({ ...CREDITS, minimum: 1, example: 100 }) threshold: number;
+}
+
+/** `credits.expiring`: a lot will expire soon. */
+export class CreditsExpiringData {
+  @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
+  @ApiProperty({ ...CREDITS, description: 'What the lot still had when this was told', example: 250 })
+  credits: number;
+  @ApiProperty({ ...CREDITS, description: 'What it was given with', example: 1000 }) totalCredits: number;
+  @ApiProperty(TIME) expiresAt: string;
+}
+
+/** `session.timed_out`: no sign of life for the length of the lease; the last progress was charged. */
+export class SessionTimedOutData {
+  @ApiProperty({ example: 's1' }) sessionId: string;
+  @ApiProperty({ example: 'gpt-4o-mini' }) modelId: string;
+  @ApiProperty(TIME) startedAt: string;
+  @ApiProperty({ ...CREDITS, description: 'Of the last progress', example: 400 }) tokensGenerated: number;
+  @ApiProperty({ ...CREDITS, description: 'Held until then', example: 4 }) heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Charged', example: 2 }) usedCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Of these, what nobody could pay', example: 0 })
+  uncollectedCredits: number;
+}
+
+/** `usage.needs_review`: a finished call that could not be paid for, or not be priced. */
+export class UsageNeedsReviewData {
+  @ApiProperty({ ...ID, description: 'The usage record' }) usageId: number;
+  @ApiProperty({ example: 'chat' }) service: string;
+  @ApiProperty({ description: 'The model', example: 'gpt-4o-mini' }) operation: string;
+  @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 12 }) credits: number;
+  @ApiProperty({ ...CREDITS, example: 12 }) uncollectedCredits: number;
+  @ApiProperty({ type: 'string', nullable: true, example: 'call-1' }) requestId: string | null;
+  @ApiProperty({ type: 'string', nullable: true, example: null }) sessionId: string | null;
+}
+
+/** `api_key.created` and `api_key.expiring`. Never the key itself. */
+export class ApiKeyData {
+  @ApiProperty(ID) keyId: number;
+  @ApiProperty({ example: 'nightly report' }) name: string;
+  @ApiProperty({ example: 'ak_…MTIz' }) keyHint: string;
+  @ApiProperty({ ...TIME, nullable: true }) expiresAt: string | null;
+}
+
+export const REVOCATION_REASONS = ['revoked', 'rotated'] as const;
+
+/** `api_key.revoked`: it works no more. */
+export class ApiKeyRevokedData extends ApiKeyData {
+  @ApiProperty({
+    enum: REVOCATION_REASONS,
+    description: '`rotated`: by a rotation without overlap',
+    example: 'revoked',
+  })
+  reason: (typeof REVOCATION_REASONS)[number];
+}
+
+const DATA = [
+  CreditsLowData,
+  CreditsExhaustedData,
+  CreditsExpiringData,
+  SessionTimedOutData,
+  UsageNeedsReviewData,
+  ApiKeyData,
+  ApiKeyRevokedData,
+];
+
+/** An event, as pages, the stream and webhooks tell it. */
+@ApiExtraModels(...DATA)
+export class EventDto {
+  @ApiProperty({ ...ID, description: 'Ids grow in the order in which events are published' }) id: number;
+  @ApiProperty({ enum: EVENT_TYPES, example: 'credits.low' }) type: EventType;
+  @ApiProperty({ description: 'Whom it concerns', example: 'alice' }) userId: string;
+  @ApiProperty({ ...TIME, description: 'When it happened' }) occurredAt: string;
+  @ApiProperty({
+    anyOf: DATA.map((model) => ({ $ref: getSchemaPath(model) })),
+    description: 'What a receiver needs to act, by type; credits are integers',
+  })
+  data: Record<string, unknown>;
+}
+
+export class EventPageDto {
+  @ApiProperty({ type: () => [EventDto] }) items: EventDto[];
+  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  nextCursor: string | null;
+}
+
+export class LowThresholdDto {
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Credits, held ones included, at which they are low; 0: never',
+    example: 500,
+  })
+  threshold: number;
+  @ApiProperty({ description: 'Whether it is the setting for everyone', example: false }) isDefault: boolean;
+}

@@ -1,0 +1,96 @@
+import { PageQueryDto } from '../../common/http/page.js';
+import {
+  BooleanField,
+  EnumField,
+  EnumListField,
+  IdField,
+  IntegerField,
+  TextField,
+  TimeField,
+} from '../../common/http/validators.js';
+import { EVENT_TYPES, type EventType } from '../event-types.js';
+import { DELIVERY_STATUSES, type DeliveryStatus } from './webhooks.responses.js';
+
+const URL_LENGTH = 2000;
+const DESCRIPTION_LENGTH = 200;
+/** 7 days. */
+const MAXIMUM_OVERLAP_SECONDS = 604_800;
+const DEFAULT_OVERLAP_SECONDS = 86_400;
+
+const TARGET = {
+  description:
+    'Where events are posted to: https (http where WEBHOOK_ALLOW_HTTP is on), without a login, and not a private address unless WEBHOOK_ALLOW_PRIVATE_ADDRESSES is on',
+  example: 'https://hooks.example/accounting',
+};
+const TYPES = {
+  description: 'What it gets; null or left out: everything, also types that are yet to come',
+  example: ['credits.low', 'credits.exhausted'],
+  required: false,
+  nullable: true,
+};
+const DESCRIPTION = {
+  description: 'For people',
+  example: 'top-up reminders',
+  required: false,
+  nullable: true,
+};
+
+export class CreateWebhookDto {
+  @IdField(URL_LENGTH, TARGET)
+  url: string;
+
+  @EnumListField(EVENT_TYPES, { ...TYPES, minimumItems: 1 })
+  eventTypes?: EventType[] | null;
+
+  @TextField(DESCRIPTION_LENGTH, DESCRIPTION)
+  description?: string | null;
+
+  @BooleanField({
+    description: 'Whether anything is delivered',
+    example: true,
+    required: false,
+    default: true,
+  })
+  isActive: boolean = true;
+}
+
+export class UpdateWebhookDto {
+  @IdField(URL_LENGTH, { ...TARGET, required: false })
+  url?: string;
+
+  @EnumListField(EVENT_TYPES, { ...TYPES, minimumItems: 1 })
+  eventTypes?: EventType[] | null;
+
+  @TextField(DESCRIPTION_LENGTH, DESCRIPTION)
+  description?: string | null;
+
+  @BooleanField({
+    description: 'Off: what waits stays, what comes is not meant for it. On: what waits is delivered',
+    example: true,
+    required: false,
+  })
+  isActive?: boolean;
+}
+
+export class RotateWebhookSecretDto {
+  @IntegerField(0, MAXIMUM_OVERLAP_SECONDS, {
+    description: 'How long messages are signed with the old secret as well; at most 7 days',
+    example: 3600,
+    required: false,
+    default: DEFAULT_OVERLAP_SECONDS,
+  })
+  overlapSeconds: number = DEFAULT_OVERLAP_SECONDS;
+}
+
+export class ReplayWebhookDto {
+  @TimeField({
+    description: 'Everything that was given up, or missed while it was switched off, since then',
+    example: '2026-11-21T00:00:00Z',
+  })
+  since: string;
+}
+
+export class DeliveriesQueryDto extends PageQueryDto {
+  @EnumField(DELIVERY_STATUSES, { description: 'Only these', example: 'dead', required: false })
+  status?: DeliveryStatus;
+}

@@ -1,0 +1,81 @@
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+
+const CHANNEL = 'accounting_events';
+/** `written`: the outbox has something. `published`: there is something to read, or to deliver. */
+export type Signal = 'written' | 'published';
+const SIGNALS: readonly string[] = ['written', 'published'] satisfies Signal[];
+const RECONNECT_MILLISECONDS = 2000;
+
+/**
+ * Tells this process at once what the database notifies of, over one connection however many listen. It is for speed
+ * only: whoever listens also looks by itself every few seconds, so that a lost notification, or a pooler that passes
+ * none on, costs no event.
+ */
+@Injectable()
+export class EventSignals implements OnModuleDestroy {
+  private readonly logger = new Logger(EventSignals.name);
+  private readonly listeners = new Map<Signal, Set<() => void>>();
+  private client: pg.Client | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private isStarted = false;
+  private isStopped = false;
+
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** The connection is made with the first listener. Answers how to stop listening. */
+  on(signal: Signal, listener: () => void): () => void {
+    const listeners = this.listeners.get(signal) ?? new Set();
+    this.listeners.set(signal, listeners.add(listener));
+    if (!this.isStarted) {
+      this.isStarted = true;
+      void this.connect();
+    }
+    return () => listeners.delete(listener);
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+    await this.client?.end().catch(() => undefined);
+  }
+
+  private async connect(): Promise<void> {
+    const { url } = this.dataSource.options as { url: string };
+    const client = new pg.Client({
+      connectionString: url,
+      keepAlive: true,
+      application_name: 'llm-accounting-service-events',
+      connectionTimeoutMillis: RECONNECT_MILLISECONDS,
+    });
+    client.on('notification', ({ payload = '' }) => {
+      if (SIGNALS.includes(payload)) this.tell(payload as Signal);
+    });
+    // An error is followed by the end of the connection.
+    client.on('error', () => undefined);
+    client.once('end', () => this.reconnect(client));
+    this.client = client;
+    try {
+      await client.connect();
+      await client.query(`LISTEN ${CHANNEL}`);
+      // What was told while nobody listened.
+      for (const signal of this.listeners.keys()) this.tell(signal);
+    } catch (error) {
+      this.logger.debug(`not listening: ${(error as Error).message}`);
+      await client.end().catch(() => undefined);
+      this.reconnect(client);
+    }
+  }
+
+  private reconnect(ended: pg.Client): void {
+    if (this.isStopped || this.client !== ended) return;
+    this.client = undefined;
+    this.timer = setTimeout(() => void this.connect(), RECONNECT_MILLISECONDS);
+    this.timer.unref();
+  }
+
+  private tell(signal: Signal): void {
+    for (const listener of this.listeners.get(signal) ?? []) listener();
+  }
+}

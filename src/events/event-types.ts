@@ -1,0 +1,38 @@
+export const EVENT_TYPES = [
+  'credits.low',
+  'credits.exhausted',
+  'credits.expiring',
+  'session.timed_out',
+  'usage.needs_review',
+  'api_key.created',
+  'api_key.revoked',
+  'api_key.expiring',
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+/** What a test call delivers; it is no event of the outbox. */
+export const TEST_TYPE = 'webhook.test';
+
+/** An event as it is told: in pages, in the stream and in a webhook's body. */
+export interface AccountingEvent {
+  /** Ids grow in the order in which events become visible. */
+  readonly id: number;
+  readonly type: EventType;
+  readonly userId: string;
+  readonly occurredAt: string;
+  readonly data: Record<string, unknown>;
+}
+
+/** Which events somebody sees. */
+export interface EventFilter {
+  /** Undefined: everyone's. */
+  readonly userId: string | undefined;
+  /** Undefined: all. */
+  readonly types: readonly EventType[] | undefined;
+}
+
+export function isWanted(event: AccountingEvent, { userId, types }: EventFilter): boolean {
+  return (
+    (userId === undefined || event.userId === userId) && (types === undefined || types.includes(event.type))
+  );
+}

@@ -1,0 +1,55 @@
+import { Body, Controller, Get, Put } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { CurrentCaller, OwnerAccess, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
+import type { Caller } from '../auth/caller.js';
+import { UserIdParam } from '../common/http/params.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { SetLowThresholdDto } from './dto/events.requests.js';
+import { LowThresholdDto } from './dto/events.responses.js';
+import { ThresholdsService } from './thresholds.service.js';
+
+@ApiTags('Credits')
+@Controller('credits/low-threshold')
+export class ThresholdsController {
+  constructor(private readonly thresholds: ThresholdsService) {}
+
+  @Get()
+  @ApiOperation({ summary: 'When own credits are low', operationId: 'getLowThreshold' })
+  @ApiOkResponse({ type: LowThresholdDto })
+  @ApiProblems(404)
+  @SelfAccess('credits:read')
+  get(@CurrentCaller() caller: Caller): Promise<LowThresholdDto> {
+    return this.thresholds.get(caller.userId);
+  }
+
+  @Put()
+  @ApiOperation({
+    summary: 'Set when own credits are low',
+    description: '`credits.low` is told when they come down to it, once each time.',
+    operationId: 'setLowThreshold',
+  })
+  @ApiOkResponse({ type: LowThresholdDto })
+  @ApiProblems(404)
+  @OwnerAccess()
+  set(@CurrentCaller() caller: Caller, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
+    return this.thresholds.set(caller.userId, body.threshold);
+  }
+
+  @Get(':userId')
+  @ApiOperation({ summary: 'When a user’s credits are low', operationId: 'getUserLowThreshold' })
+  @ApiOkResponse({ type: LowThresholdDto })
+  @ApiProblems(400, 404)
+  @RoleAccess('supervisor')
+  getOf(@UserIdParam() userId: string): Promise<LowThresholdDto> {
+    return this.thresholds.get(userId);
+  }
+
+  @Put(':userId')
+  @ApiOperation({ summary: 'Set when a user’s credits are low', operationId: 'setUserLowThreshold' })
+  @ApiOkResponse({ type: LowThresholdDto })
+  @ApiProblems(400, 404)
+  @RoleAccess('supervisor')
+  setOf(@UserIdParam() userId: string, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
+    return this.thresholds.set(userId, body.threshold);
+  }
+}

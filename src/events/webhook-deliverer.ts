@@ -1,0 +1,205 @@
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { Inject } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Counter } from 'prom-client';
+import { Repository } from 'typeorm';
+import { Database } from '../common/database/database.js';
+import { Metrics } from '../common/metrics/metrics.service.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { WebhookEndpoint } from './entities/webhook-endpoint.entity.js';
+import type { AccountingEvent } from './event-types.js';
+import { WebhookSecrets } from './webhook-secrets.js';
+import { type Attempt, WebhookSender } from './webhook-sender.js';
+
+const CLAIM = { name: 'webhook_claim', text: 'SELECT webhook_claim($1, $2, $3) AS lane' };
+const SETTLE = {
+  name: 'webhook_settle',
+  text: 'SELECT webhook_settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS answer',
+};
+
+/** Deliveries of this process at once, and to one endpoint. */
+const PARALLEL = 16;
+const PARALLEL_PER_ENDPOINT = 8;
+const MINUTE = 60;
+const HOUR = 3600;
+/** Seconds before each retry, 31 hours in all. */
+const PAUSES = [
+  5,
+  30,
+  2 * MINUTE,
+  10 * MINUTE,
+  30 * MINUTE,
+  HOUR,
+  2 * HOUR,
+  4 * HOUR,
+  6 * HOUR,
+  8 * HOUR,
+  9 * HOUR,
+];
+/** An endpoint that has failed for five days without a success is switched off. */
+const PATIENCE_SECONDS = 5 * 24 * HOUR;
+/** Beyond the time limit of a delivery: until then its process must have written down what came of it. */
+const LEASE_MARGIN_SECONDS = 30;
+
+interface Lane {
+  endpointId: number;
+  userId: string;
+  lease: string;
+  deliveryId: number | null;
+  event: AccountingEvent | null;
+}
+
+interface Settled {
+  outcome: 'delivered' | 'failed' | 'dead' | 'stale';
+  disabled: boolean;
+}
+
+/** Delivers what is due, a few at once: of one user and endpoint never two, of the others as many as there is room for. */
+@Injectable()
+export class WebhookDeliverer implements OnModuleDestroy {
+  private readonly logger = new Logger(WebhookDeliverer.name);
+  private readonly leaseSeconds: number;
+  private readonly underWay = new Map<Promise<void>, number>();
+  private readonly deliveries: Counter;
+  private claiming: Promise<void> | undefined;
+  private isAskedAgain = false;
+  private isStopped = false;
+
+  constructor(
+    private readonly database: Database,
+    private readonly sender: WebhookSender,
+    private readonly secrets: WebhookSecrets,
+    @InjectRepository(WebhookEndpoint) private readonly endpoints: Repository<WebhookEndpoint>,
+    metrics: Metrics,
+    @Inject(APP_CONFIG) config: AppConfig,
+  ) {
+    this.leaseSeconds = Math.ceil(config.webhooks.timeoutMilliseconds / 1000) + LEASE_MARGIN_SECONDS;
+    this.deliveries = new Counter({
+      name: 'accounting_webhook_attempts_total',
+      help: 'Attempts of this process to deliver, by what came of them; a dead delivery is tried no more',
+      labelNames: ['result'],
+      registers: [metrics.registry],
+    });
+    for (const result of ['delivered', 'failed', 'dead']) this.deliveries.inc({ result }, 0);
+  }
+
+  /** Delivers what is due as soon as there is room. It never fails. */
+  wake(): void {
+    this.isAskedAgain = true;
+    this.claiming ??= this.claimWhileAsked().finally(() => (this.claiming = undefined));
+  }
+
+  /** Until nothing is due and nothing is under way. */
+  async deliver(): Promise<void> {
+    this.wake();
+    while (this.claiming !== undefined || this.underWay.size > 0) {
+      await this.claiming;
+      await Promise.all(this.underWay.keys());
+    }
+  }
+
+  /** Waits for what is under way: each has a time limit. */
+  async onModuleDestroy(): Promise<void> {
+    this.isStopped = true;
+    await this.claiming;
+    await Promise.all(this.underWay.keys());
+  }
+
+  private async claimWhileAsked(): Promise<void> {
+    while (this.isAskedAgain && !this.isStopped) {
+      this.isAskedAgain = false;
+      const room = Math.min(PARALLEL - this.underWay.size, PARALLEL_PER_ENDPOINT);
+      // Whoever ends makes room and asks again.
+      if (room === 0) return;
+      const lanes = await this.claim(room);
+      for (const lane of lanes) this.begin(lane);
+      if (lanes.length === room) this.isAskedAgain = true;
+    }
+  }
+
+  private async claim(room: number): Promise<Lane[]> {
+    try {
+      const rows = await this.database.rows<{ lane: Lane }>(CLAIM, [room, this.leaseSeconds, this.busy()]);
+      return rows.map(({ lane }) => lane);
+    } catch (error) {
+      this.logger.warn(`Webhooks will be delivered later: ${(error as Error).message}`);
+      return [];
+    }
+  }
+
+  /** A slow endpoint must not take all the room. */
+  private busy(): number[] {
+    const counts = new Map<number, number>();
+    for (const id of this.underWay.values()) counts.set(id, (counts.get(id) ?? 0) + 1);
+    return [...counts].filter(([, count]) => count >= PARALLEL_PER_ENDPOINT).map(([id]) => id);
+  }
+
+  private begin(lane: Lane): void {
+    const delivery = this.work(lane)
+      .catch((error: Error) =>
+        // Its lease ends, and then somebody delivers it again.
+        this.logger.warn(`A delivery to webhook ${lane.endpointId} is not settled: ${error.message}`),
+      )
+      .finally(() => {
+        this.underWay.delete(delivery);
+        this.wake();
+      });
+    this.underWay.set(delivery, lane.endpointId);
+  }
+
+  private async work(lane: Lane): Promise<void> {
+    const attempt = lane.event === null ? NOTHING : await this.attempt(lane.endpointId, lane.event);
+    if (attempt === undefined) return;
+    const row = await this.database.row<{ answer: Settled }>(SETTLE, [
+      lane.endpointId,
+      lane.userId,
+      lane.lease,
+      lane.deliveryId,
+      attempt.isDelivered,
+      attempt.status,
+      attempt.error,
+      PAUSES,
+      attempt.retryAfterSeconds,
+      PATIENCE_SECONDS,
+    ]);
+    const { outcome, disabled } = row?.answer as Settled;
+    if (lane.deliveryId === null || outcome === 'stale') return;
+    this.deliveries.inc({ result: outcome });
+    const facts = { endpointId: lane.endpointId, deliveryId: lane.deliveryId, error: attempt.error };
+    if (outcome === 'dead') this.logger.warn({ msg: 'a webhook delivery is given up', ...facts });
+    if (disabled) this.logger.error({ msg: 'a webhook endpoint is switched off', ...facts });
+  }
+
+  private async attempt(endpointId: number, event: AccountingEvent): Promise<Attempt | undefined> {
+    const endpoint = await this.endpoints.findOne({
+      where: { id: endpointId },
+      select: { id: true, url: true, secret: true, previousSecret: true, previousSecretUntil: true },
+    });
+    // It was deleted meanwhile, and its deliveries with it.
+    if (endpoint === null) return undefined;
+    return this.sendTo(endpoint, { id: `evt_${event.id}`, body: JSON.stringify(event) });
+  }
+
+  /** Signs with the endpoint's secrets and sends. It never throws. */
+  async sendTo(endpoint: WebhookEndpoint, message: { id: string; body: string }): Promise<Attempt> {
+    const { secret, previousSecret, previousSecretUntil } = endpoint;
+    const stored = [secret];
+    if (previousSecret !== null && previousSecretUntil !== null && previousSecretUntil.getTime() > Date.now())
+      stored.push(previousSecret);
+    try {
+      const secrets = stored.map((each) => this.secrets.open(each));
+      return await this.sender.send(endpoint.url, secrets, message);
+    } catch (error) {
+      return { ...NOTHING, isDelivered: false, error: (error as Error).message };
+    }
+  }
+}
+
+const NOTHING: Attempt = {
+  isDelivered: true,
+  status: null,
+  error: null,
+  retryAfterSeconds: 0,
+  milliseconds: 0,
+};

@@ -1,0 +1,112 @@
+import { Injectable } from '@nestjs/common';
+import { Database } from '../common/database/database.js';
+import { toSafeInteger } from '../common/database/transformers.js';
+import { decodeCursor, toPage } from '../common/http/page.js';
+import { isoTime } from '../common/http/time.js';
+import type { DeliveriesQueryDto, ReplayWebhookDto } from './dto/webhooks.requests.js';
+import type { DeliveryDto, DeliveryPageDto, DeliveryStatus, ReplayDto } from './dto/webhooks.responses.js';
+import type { EventType } from './event-types.js';
+import { DeliveryNotFound, WebhookInactive, WebhookNotFound } from './events.errors.js';
+
+const DELIVERY = `SELECT d.id, d.event_id, v.type, d.user_id, d.status, d.attempts, d.created_at, d.last_attempt_at,
+                         d.last_status, d.last_error, d.delivered_at,
+                         CASE WHEN d.status = 'pending' AND isfinite(l.next_attempt_at) THEN l.next_attempt_at END
+                           AS next_attempt_at
+                    FROM webhook_deliveries d JOIN events v ON v.user_id = d.user_id AND v.id = d.event_id
+                    LEFT JOIN webhook_lanes l ON l.endpoint_id = d.endpoint_id AND l.user_id = d.user_id
+                   WHERE d.endpoint_id = $1`;
+const PAGE = {
+  name: 'webhook_deliveries_page',
+  text: `${DELIVERY} AND ($2::bigint IS NULL OR d.id < $2) ORDER BY d.id DESC LIMIT $3`,
+};
+const STATUS_PAGE = {
+  name: 'webhook_deliveries_status_page',
+  text: `${DELIVERY} AND ($2::bigint IS NULL OR d.id < $2) AND d.status = $4 ORDER BY d.id DESC LIMIT $3`,
+};
+const ONE = { name: 'webhook_delivery', text: `${DELIVERY} AND d.id = $2` };
+const IS_ACTIVE = {
+  name: 'webhook_is_active',
+  text: 'SELECT is_active FROM webhook_endpoints WHERE id = $1',
+};
+const REPLAY = { name: 'webhook_replay', text: 'SELECT webhook_replay($1, $2, $3, $4) AS count' };
+
+/** Deliveries that one call lets be made again. */
+export const MAXIMUM_REPLAYED = 10_000;
+
+interface DeliveryRow {
+  id: string;
+  event_id: string;
+  type: EventType;
+  user_id: string;
+  status: DeliveryStatus;
+  attempts: number;
+  created_at: Date;
+  last_attempt_at: Date | null;
+  next_attempt_at: Date | null;
+  last_status: number | null;
+  last_error: string | null;
+  delivered_at: Date | null;
+}
+
+/** What was delivered, what waits, what was given up, and how to have it again. */
+@Injectable()
+export class WebhookDeliveriesService {
+  constructor(private readonly database: Database) {}
+
+  /** Newest first. @throws WebhookNotFound */
+  async page(endpointId: number, { limit, cursor, status }: DeliveriesQueryDto): Promise<DeliveryPageDto> {
+    const values = [endpointId, decodeCursor(cursor) ?? null, limit + 1];
+    const rows = await this.database.rows<DeliveryRow>(
+      status === undefined ? PAGE : STATUS_PAGE,
+      status === undefined ? values : [...values, status],
+    );
+    if (rows.length === 0) await this.isActive(endpointId);
+    return toPage(rows.map(toDelivery), limit, (delivery) => delivery);
+  }
+
+  /** @throws WebhookNotFound, WebhookInactive, DeliveryNotFound */
+  async replayOne(endpointId: number, deliveryId: number): Promise<DeliveryDto> {
+    await this.requireActive(endpointId);
+    const row = await this.database.row<{ count: number | null }>(REPLAY, [endpointId, deliveryId, null, 1]);
+    const delivery = await this.database.row<DeliveryRow>(ONE, [endpointId, deliveryId]);
+    if ((row?.count ?? null) === null || delivery === undefined) throw new DeliveryNotFound();
+    return toDelivery(delivery);
+  }
+
+  /** @throws WebhookNotFound, WebhookInactive */
+  async replaySince(endpointId: number, { since }: ReplayWebhookDto): Promise<ReplayDto> {
+    await this.requireActive(endpointId);
+    const values = [endpointId, null, since, MAXIMUM_REPLAYED];
+    const row = await this.database.row<{ count: number }>(REPLAY, values);
+    return { replayed: row?.count ?? 0 };
+  }
+
+  private async requireActive(endpointId: number): Promise<void> {
+    if (!(await this.isActive(endpointId))) throw new WebhookInactive();
+  }
+
+  private async isActive(endpointId: number): Promise<boolean> {
+    const row = await this.database.row<{ is_active: boolean }>(IS_ACTIVE, [endpointId]);
+    if (row === undefined) throw new WebhookNotFound();
+    return row.is_active;
+  }
+}
+
+const timeOrNull = (time: Date | null) => (time === null ? null : isoTime(time));
+
+function toDelivery(row: DeliveryRow): DeliveryDto {
+  return {
+    id: toSafeInteger(row.id),
+    eventId: toSafeInteger(row.event_id),
+    eventType: row.type,
+    userId: row.user_id,
+    status: row.status,
+    attempts: row.attempts,
+    createdAt: isoTime(row.created_at),
+    lastAttemptAt: timeOrNull(row.last_attempt_at),
+    nextAttemptAt: timeOrNull(row.next_attempt_at),
+    lastStatus: row.last_status,
+    lastError: row.last_error,
+    deliveredAt: timeOrNull(row.delivered_at),
+  };
+}

@@ -1,0 +1,135 @@
+import { lookup } from 'node:dns';
+import { type IncomingMessage, request as httpRequest, type RequestOptions } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { Inject, Injectable } from '@nestjs/common';
+import { Webhook } from 'standardwebhooks';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig, WebhooksConfig } from '../config/env.js';
+import { VERSION } from '../config/version.js';
+import { PrivateAddress, publicLookup, targetProblem } from './webhook-target.js';
+
+const MAXIMUM_ANSWER_BYTES = 65_536;
+/** The most that a receiver's Retry-After is heeded. */
+const MAXIMUM_WAIT_SECONDS = 3600;
+
+export interface Message {
+  /** The same each time that the same thing is told: receivers know repeats by it. */
+  readonly id: string;
+  readonly body: string;
+}
+
+/** What came of one request. */
+export interface Attempt {
+  readonly isDelivered: boolean;
+  /** The receiver's status; null: there was none. */
+  readonly status: number | null;
+  /** Why it failed, for admins; never a word of the receiver's. */
+  readonly error: string | null;
+  /** How long the receiver asks to be left alone. */
+  readonly retryAfterSeconds: number;
+  readonly milliseconds: number;
+}
+
+/** Sends messages by the Standard Webhooks specification: signed, within limits, and only to where it is allowed. */
+@Injectable()
+export class WebhookSender {
+  private readonly rules: WebhooksConfig;
+  /** Replaced by tests that play a name server. */
+  resolve = lookup;
+
+  constructor(@Inject(APP_CONFIG) config: AppConfig) {
+    this.rules = config.webhooks;
+  }
+
+  /**
+   * One attempt. It never throws.
+   *
+   * @param secrets of the endpoint; while a rotated one is valid the message bears both signatures
+   */
+  async send(url: string, secrets: readonly string[], message: Message): Promise<Attempt> {
+    const startedAt = performance.now();
+    const done = (part: Partial<Attempt>): Attempt => ({
+      isDelivered: false,
+      status: null,
+      error: null,
+      retryAfterSeconds: 0,
+      ...part,
+      milliseconds: Math.round(performance.now() - startedAt),
+    });
+    // The settings may be stricter than when the endpoint was made.
+    const problem = targetProblem(url, this.rules);
+    if (problem !== undefined) return done({ error: `the URL ${problem}` });
+    try {
+      const { status, retryAfter } = await this.post(new URL(url), message, headersOf(message, secrets));
+      const isDelivered = status >= 200 && status < 300;
+      const error = isDelivered ? null : `answered ${status}`;
+      return done({ isDelivered, status, error, retryAfterSeconds: secondsOf(retryAfter) });
+    } catch (error) {
+      return done({ error: reasonOf(error as NodeJS.ErrnoException) });
+    }
+  }
+
+  /** Redirections are answers like others: they are not followed. */
+  private post(
+    url: URL,
+    { body }: Message,
+    headers: Record<string, string>,
+  ): Promise<{ status: number; retryAfter: string | undefined }> {
+    const options: RequestOptions = {
+      method: 'POST',
+      headers: { ...headers, 'content-length': Buffer.byteLength(body) },
+      // Each on a connection of its own: an address that was looked at is not used later under another name.
+      agent: false,
+      signal: AbortSignal.timeout(this.rules.timeoutMilliseconds),
+      ...(this.rules.allowsPrivateAddresses ? {} : { lookup: publicLookup(this.resolve) }),
+    };
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+    return new Promise((answered, failed) => {
+      const request = send(url, options, (response) => {
+        const status = response.statusCode ?? 0;
+        readLittle(response).then(
+          () => answered({ status, retryAfter: response.headers['retry-after'] }),
+          failed,
+        );
+      });
+      request.on('error', failed).end(body);
+    });
+  }
+}
+
+function headersOf({ id, body }: Message, secrets: readonly string[]): Record<string, string> {
+  const now = new Date();
+  return {
+    'content-type': 'application/json',
+    'user-agent': `llm-accounting-service/${VERSION}`,
+    'webhook-id': id,
+    'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
+    'webhook-signature': secrets.map((secret) => new Webhook(secret).sign(id, now, body)).join(' '),
+  };
+}
+
+/** Nobody reads what a receiver says; what it says beyond a little is not even waited for. */
+function readLittle(response: IncomingMessage): Promise<void> {
+  return new Promise((done, failed) => {
+    let bytes = 0;
+    response.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > MAXIMUM_ANSWER_BYTES) response.destroy();
+    });
+    response.once('error', failed);
+    response.once('close', done);
+  });
+}
+
+/** Only seconds are heeded; a date depends on the receiver's clock. */
+function secondsOf(retryAfter: string | undefined): number {
+  return /^\d{1,6}$/.test(retryAfter ?? '') ? Math.min(Number(retryAfter), MAXIMUM_WAIT_SECONDS) : 0;
+}
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  if (error instanceof PrivateAddress) return 'the name resolves to a private address';
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') return 'no answer in time';
+  // A name of several addresses fails once for each.
+  const code = error.code ?? (error as { errors?: NodeJS.ErrnoException[] }).errors?.[0]?.code;
+  return code === undefined ? 'the connection failed' : `the connection failed (${code})`;
+}

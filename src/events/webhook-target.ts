@@ -1,0 +1,75 @@
+import { lookup as systemLookup, type LookupAddress, type LookupOptions } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import ipaddr from 'ipaddr.js';
+
+export interface TargetRules {
+  readonly allowsHttp: boolean;
+  readonly allowsPrivateAddresses: boolean;
+}
+
+const FIRST_FREE_PORT = 1024;
+/**
+ * Ports of other services, which an HTTP request could be made to talk to: those that browsers refuse
+ * (https://fetch.spec.whatwg.org/#port-blocking) and those of databases, caches and queues.
+ */
+const OTHER_SERVICES = new Set([
+  1433, 1434, 1521, 1719, 1720, 1723, 2049, 2375, 2376, 2379, 2380, 3306, 3389, 3659, 4045, 4190, 5060, 5061,
+  5432, 5672, 5984, 6000, 6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9042, 9092, 9200, 9300, 10080,
+  10250, 11211, 27017,
+]);
+
+/** Why nothing can be delivered to a URL, or undefined when it can. What its name resolves to is seen at each connection. */
+export function targetProblem(text: string, { allowsHttp, allowsPrivateAddresses }: TargetRules) {
+  if (!URL.canParse(text)) return 'must be an absolute URL';
+  const url = new URL(text);
+  const isSecure = url.protocol === 'https:';
+  if (!isSecure && !(allowsHttp && url.protocol === 'http:')) {
+    return `must begin with ${allowsHttp ? 'https:// or http://' : 'https://'}`;
+  }
+  if (url.username !== '' || url.password !== '') return 'must hold no user and no password';
+  if (url.hash !== '') return 'must have no fragment';
+  const port = Number(url.port || (isSecure ? 443 : 80));
+  const isUsual = port === 80 || port === 443 || port >= FIRST_FREE_PORT;
+  if (!isUsual || OTHER_SERVICES.has(port)) return `must not have the port ${port}`;
+  const host = hostOf(url);
+  if (isIP(host) !== 0 && !allowsPrivateAddresses && !isPublic(host))
+    return 'must not name a private address';
+  return undefined;
+}
+
+/** The host without the brackets of an IPv6 address. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+/** Whether an address is of the public internet. Whatever has a special purpose is not, in either family or in both at once. */
+export function isPublic(address: string): boolean {
+  if (!ipaddr.isValid(address)) return false;
+  // IPv4 inside of IPv6 counts as what it is.
+  return ipaddr.process(address).range() === 'unicast';
+}
+
+/** An error whose message tells the admin, and the log, why a delivery was not even sent. */
+export class PrivateAddress extends Error {
+  constructor() {
+    super('resolves to a private address');
+  }
+}
+
+/**
+ * Resolves a name for the connection that is about to be made: what is looked at is what is connected to, so that a name
+ * cannot show one address and mean another. One private address among several is enough to refuse.
+ */
+export function publicLookup(resolve: typeof systemLookup = systemLookup): LookupFunction {
+  return (hostname, options: LookupOptions, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
+      if (error) return callback(error, '', 0);
+      const [first] = addresses;
+      if (first === undefined || !addresses.every(({ address }) => isPublic(address))) {
+        return callback(new PrivateAddress(), '', 0);
+      }
+      if (options.all) callback(null, addresses);
+      else callback(null, first.address, first.family);
+    });
+  };
+}

@@ -1,0 +1,166 @@
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query } from '@nestjs/common';
+import {
+  ApiCallbacks,
+  ApiCreatedResponse,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
+import { CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
+import type { Caller } from '../auth/caller.js';
+import { PageQueryDto } from '../common/http/page.js';
+import { IdParam } from '../common/http/params.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { EventDto } from './dto/events.responses.js';
+import {
+  CreateWebhookDto,
+  DeliveriesQueryDto,
+  ReplayWebhookDto,
+  RotateWebhookSecretDto,
+  UpdateWebhookDto,
+} from './dto/webhooks.requests.js';
+import {
+  CreatedWebhookDto,
+  DeliveryDto,
+  DeliveryPageDto,
+  ReplayDto,
+  TestResultDto,
+  WebhookDto,
+  WebhookPageDto,
+} from './dto/webhooks.responses.js';
+import { WebhookDeliveriesService } from './webhook-deliveries.service.js';
+import { WebhooksService } from './webhooks.service.js';
+
+@ApiTags('Webhooks')
+@Controller('webhooks')
+export class WebhooksController {
+  constructor(
+    private readonly webhooks: WebhooksService,
+    private readonly deliveries: WebhookDeliveriesService,
+  ) {}
+
+  @Post()
+  @ApiOperation({
+    summary: 'Make an endpoint',
+    description:
+      'Events are posted to it by the Standard Webhooks specification: signed (`webhook-id`, `webhook-timestamp`, ' +
+      '`webhook-signature`), at least once, in order per user, again with growing pauses for more than a day until it ' +
+      'answers 2xx. Drop repeats by `webhook-id`. The secret is in this answer and nowhere afterwards.',
+    operationId: 'createWebhook',
+  })
+  @ApiCallbacks({
+    name: 'event',
+    callbackUrl: '{$request.body#/url}',
+    method: 'post',
+    requestBody: { type: EventDto },
+    expectedResponse: {
+      status: 200,
+      description: 'Taken; any 2xx will do. 410: the endpoint is switched off',
+    },
+  })
+  @ApiCreatedResponse({ type: CreatedWebhookDto })
+  @ApiProblems(409, 422)
+  @RoleAccess('admin')
+  create(@CurrentCaller() caller: Caller, @Body() body: CreateWebhookDto): Promise<CreatedWebhookDto> {
+    return this.webhooks.create(caller, body);
+  }
+
+  @Get()
+  @ApiOperation({ summary: 'Endpoints, newest first', operationId: 'listWebhooks' })
+  @ApiOkResponse({ type: WebhookPageDto })
+  @RoleAccess('admin')
+  list(@Query() page: PageQueryDto): Promise<WebhookPageDto> {
+    return this.webhooks.page(page);
+  }
+
+  @Get(':id')
+  @ApiOperation({ summary: 'One endpoint', operationId: 'getWebhook' })
+  @ApiOkResponse({ type: WebhookDto })
+  @ApiProblems(404)
+  @RoleAccess('admin')
+  one(@IdParam() id: number): Promise<WebhookDto> {
+    return this.webhooks.one(id);
+  }
+
+  @Patch(':id')
+  @ApiOperation({ summary: 'Change an endpoint, or switch it off or on', operationId: 'updateWebhook' })
+  @ApiOkResponse({ type: WebhookDto })
+  @ApiProblems(404, 422)
+  @RoleAccess('admin')
+  update(@IdParam() id: number, @Body() body: UpdateWebhookDto): Promise<WebhookDto> {
+    return this.webhooks.update(id, body);
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @ApiOperation({ summary: 'Delete an endpoint with its deliveries', operationId: 'deleteWebhook' })
+  @ApiNoContentResponse({ description: 'Nothing is delivered to it any more' })
+  @ApiProblems(404)
+  @RoleAccess('admin')
+  delete(@IdParam() id: number): Promise<void> {
+    return this.webhooks.delete(id);
+  }
+
+  @Post(':id/rotate-secret')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'A new secret; messages bear both signatures during the overlap',
+    operationId: 'rotateWebhookSecret',
+  })
+  @ApiOkResponse({ type: CreatedWebhookDto })
+  @ApiProblems(404)
+  @RoleAccess('admin')
+  rotateSecret(@IdParam() id: number, @Body() body: RotateWebhookSecretDto): Promise<CreatedWebhookDto> {
+    return this.webhooks.rotateSecret(id, body);
+  }
+
+  @Post(':id/test')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Send a message of type webhook.test at once',
+    description: 'What came of it is the answer; nothing is kept or tried again.',
+    operationId: 'testWebhook',
+  })
+  @ApiOkResponse({ type: TestResultDto })
+  @ApiProblems(404)
+  @RoleAccess('admin')
+  test(@IdParam() id: number): Promise<TestResultDto> {
+    return this.webhooks.test(id);
+  }
+
+  @Get(':id/deliveries')
+  @ApiOperation({ summary: 'Deliveries, newest first', operationId: 'listWebhookDeliveries' })
+  @ApiOkResponse({ type: DeliveryPageDto })
+  @ApiProblems(404)
+  @RoleAccess('admin')
+  listDeliveries(@IdParam() id: number, @Query() query: DeliveriesQueryDto): Promise<DeliveryPageDto> {
+    return this.deliveries.page(id, query);
+  }
+
+  @Post(':id/deliveries/:deliveryId/replay')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Deliver once more, whatever became of it',
+    operationId: 'replayWebhookDelivery',
+  })
+  @ApiOkResponse({ type: DeliveryDto })
+  @ApiProblems(404, 409)
+  @RoleAccess('admin')
+  replayOne(@IdParam() id: number, @IdParam('deliveryId') deliveryId: number): Promise<DeliveryDto> {
+    return this.deliveries.replayOne(id, deliveryId);
+  }
+
+  @Post(':id/replay')
+  @HttpCode(200)
+  @ApiOperation({
+    summary: 'Deliver what was given up or missed since a time',
+    operationId: 'replayWebhook',
+  })
+  @ApiOkResponse({ type: ReplayDto })
+  @ApiProblems(404, 409)
+  @RoleAccess('admin')
+  replaySince(@IdParam() id: number, @Body() body: ReplayWebhookDto): Promise<ReplayDto> {
+    return this.deliveries.replaySince(id, body);
+  }
+}

@@ -1,0 +1,159 @@
+import { randomUUID } from 'node:crypto';
+import { Inject, Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { type EntityManager, LessThan, Repository } from 'typeorm';
+import type { Caller } from '../auth/caller.js';
+import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import type { CreateWebhookDto, RotateWebhookSecretDto, UpdateWebhookDto } from './dto/webhooks.requests.js';
+import {
+  type CreatedWebhookDto,
+  type TestResultDto,
+  WebhookDto,
+  type WebhookPageDto,
+} from './dto/webhooks.responses.js';
+import { WebhookEndpoint } from './entities/webhook-endpoint.entity.js';
+import { TEST_TYPE } from './event-types.js';
+import { TargetRefused, TooManyWebhooks, WebhookNotFound } from './events.errors.js';
+import { WebhookDeliverer } from './webhook-deliverer.js';
+import { WebhookSecrets } from './webhook-secrets.js';
+import { targetProblem } from './webhook-target.js';
+
+const MAXIMUM_ENDPOINTS = 100;
+const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoints', 0))`;
+const LANES_DUE = 'SELECT webhook_lanes_due($1, $2)';
+
+/** Endpoints that events are delivered to. Rules in README.md beside this file. */
+@Injectable()
+export class WebhooksService {
+  constructor(
+    @InjectRepository(WebhookEndpoint) private readonly endpoints: Repository<WebhookEndpoint>,
+    private readonly secrets: WebhookSecrets,
+    private readonly deliverer: WebhookDeliverer,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
+
+  /** Makes an endpoint; its secret is in this answer and in none afterwards. @throws TargetRefused, TooManyWebhooks */
+  create(caller: Caller, request: CreateWebhookDto): Promise<CreatedWebhookDto> {
+    this.requireTarget(request.url);
+    const secret = this.secrets.generate();
+    return this.endpoints.manager.transaction(async (manager) => {
+      await manager.query(LOCK);
+      if ((await manager.count(WebhookEndpoint)) >= MAXIMUM_ENDPOINTS)
+        throw new TooManyWebhooks(MAXIMUM_ENDPOINTS);
+      const { identifiers } = await manager.insert(WebhookEndpoint, {
+        url: request.url,
+        eventTypes: request.eventTypes ?? null,
+        description: request.description ?? null,
+        isActive: request.isActive,
+        secret: this.secrets.seal(secret),
+        createdBy: caller.userId,
+      });
+      const made = await find(manager, Number(identifiers[0]?.id));
+      return { ...WebhookDto.from(made), secret };
+    });
+  }
+
+  /** Newest first. */
+  async page({ limit, cursor }: PageQueryDto): Promise<WebhookPageDto> {
+    const before = decodeCursor(cursor);
+    const endpoints = await this.endpoints.find({
+      where: before === undefined ? {} : { id: LessThan(before) },
+      order: { id: 'DESC' },
+      take: limit + 1,
+    });
+    return toPage(endpoints, limit, (endpoint) => WebhookDto.from(endpoint));
+  }
+
+  /** @throws WebhookNotFound */
+  async one(id: number): Promise<WebhookDto> {
+    return WebhookDto.from(await find(this.endpoints.manager, id));
+  }
+
+  /**
+   * Changes what is given. Switched on again, an endpoint gets what it still had to get.
+   *
+   * @throws WebhookNotFound, TargetRefused
+   */
+  update(id: number, request: UpdateWebhookDto): Promise<WebhookDto> {
+    if (request.url !== undefined) this.requireTarget(request.url);
+    const { url, eventTypes, description, isActive } = request;
+    const wasSwitched = isActive === undefined ? {} : { disabledAt: null, disabledReason: null };
+    return this.endpoints.manager.transaction(async (manager) => {
+      await manager.findOne(WebhookEndpoint, { where: { id }, lock: { mode: 'for_no_key_update' } });
+      await manager.update(
+        WebhookEndpoint,
+        { id },
+        {
+          ...(url === undefined ? {} : { url }),
+          ...(eventTypes === undefined ? {} : { eventTypes }),
+          ...(description === undefined ? {} : { description }),
+          ...(isActive === undefined ? {} : { isActive }),
+          ...(isActive === true ? { failingSince: null } : {}),
+          ...wasSwitched,
+          updatedAt: () => 'clock_timestamp()',
+        },
+      );
+      if (isActive !== undefined) await manager.query(LANES_DUE, [id, isActive]);
+      return WebhookDto.from(await find(manager, id));
+    });
+  }
+
+  /** What it still had to get goes with it. @throws WebhookNotFound */
+  async delete(id: number): Promise<void> {
+    const { affected } = await this.endpoints.delete({ id });
+    if (!affected) throw new WebhookNotFound();
+  }
+
+  /** A new secret; until the overlap has passed, messages bear signatures by both. @throws WebhookNotFound */
+  rotateSecret(id: number, { overlapSeconds }: RotateWebhookSecretDto): Promise<CreatedWebhookDto> {
+    const secret = this.secrets.generate();
+    return this.endpoints.manager.transaction(async (manager) => {
+      const { affected } = await manager
+        .createQueryBuilder()
+        .update(WebhookEndpoint)
+        .set({
+          secret: this.secrets.seal(secret),
+          previousSecret: () => (overlapSeconds > 0 ? 'secret' : 'NULL'),
+          previousSecretUntil: () =>
+            overlapSeconds > 0 ? 'clock_timestamp() + make_interval(secs => :overlapSeconds)' : 'NULL',
+          updatedAt: () => 'clock_timestamp()',
+        })
+        .where('id = :id', { id, overlapSeconds })
+        .execute();
+      if (!affected) throw new WebhookNotFound();
+      return { ...WebhookDto.from(await find(manager, id)), secret };
+    });
+  }
+
+  /** Sends a message at once, also to an endpoint that is switched off. Nothing is kept of it. @throws WebhookNotFound */
+  async test(id: number): Promise<TestResultDto> {
+    const endpoint = await this.endpoints.findOne({
+      where: { id },
+      select: { id: true, url: true, secret: true, previousSecret: true, previousSecretUntil: true },
+    });
+    if (endpoint === null) throw new WebhookNotFound();
+    const body = JSON.stringify({
+      id: 0,
+      type: TEST_TYPE,
+      userId: null,
+      occurredAt: new Date().toISOString(),
+      data: { endpointId: id },
+    });
+    const attempt = await this.deliverer.sendTo(endpoint, { id: `test_${randomUUID()}`, body });
+    const { isDelivered, status, error, milliseconds } = attempt;
+    return { isDelivered, status, error, milliseconds };
+  }
+
+  private requireTarget(url: string): void {
+    const problem = targetProblem(url, this.config.webhooks);
+    if (problem !== undefined) throw new TargetRefused(problem);
+  }
+}
+
+async function find(manager: EntityManager, id: number): Promise<WebhookEndpoint> {
+  const endpoint = await manager.findOneBy(WebhookEndpoint, { id });
+  if (endpoint === null) throw new WebhookNotFound();
+  return endpoint;
+}

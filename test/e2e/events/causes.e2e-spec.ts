@@ -1,0 +1,343 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CreditsSweeper } from '../../../src/credits/credits.sweeper.js';
+import { EventsSweeper } from '../../../src/events/events.sweeper.js';
+import { StreamingSessionsSweeper } from '../../../src/streaming-sessions/streaming-sessions.sweeper.js';
+import { eventsOf, toldOf } from '../../support/events.js';
+import type { HttpClient } from '../../support/http-client.js';
+import {
+  countByStatus,
+  endLeases,
+  expectSoundBooks,
+  expireLots,
+  initialize,
+  SONNET,
+  times,
+  userWithCredits,
+} from '../../support/money.js';
+import { startService, type TestService } from '../../support/service.js';
+
+let service: TestService;
+let second: TestService;
+beforeAll(async () => {
+  service = await startService({ CREDITS_LOW_THRESHOLD: '100' });
+  second = await service.another();
+});
+afterAll(async () => {
+  await expectSoundBooks(service);
+  await second.close();
+  await service.close();
+});
+
+let call = 0;
+/** Costs one credit for each 333 tokens. */
+const charge = (user: HttpClient, credits: number) =>
+  user.post('/api/usage/charge', {
+    requestId: `call-${call++}`,
+    modelId: SONNET,
+    tokens: Math.floor((credits * 1000) / 3),
+  });
+const typesOf = async (user: HttpClient) => (await toldOf(service, user)).map(([type]) => type);
+const deduct = (user: HttpClient, credits: number) =>
+  service
+    .as('root', { role: 'admin' })
+    .post('/api/credits/deduct', { userId: user.userId, credits, notes: 'x' });
+const allocate = (user: HttpClient, credits: number) =>
+  service.as('boss', { role: 'supervisor' }).post('/api/credits/allocate', { userId: user.userId, credits });
+
+describe('credits.low', () => {
+  it('is told once when credits come down to the threshold, and again after they have been above it', async () => {
+    const user = await userWithCredits(service, 150);
+    await deduct(user, 49);
+    expect(await toldOf(service, user)).toEqual([]);
+    await deduct(user, 1);
+    const low = { credits: 100, availableCredits: 100, heldCredits: 0, threshold: 100 };
+    expect(await toldOf(service, user)).toEqual([['credits.low', low]]);
+    await deduct(user, 10);
+    await charge(user, 10);
+    expect(await typesOf(user)).toEqual(['credits.low']);
+    await allocate(user, 500);
+    expect(await typesOf(user)).toEqual(['credits.low']);
+    await deduct(user, 499);
+    expect(await typesOf(user)).toEqual(['credits.low', 'credits.low']);
+  });
+
+  it('is told once by 50 spends at once over the threshold, on two instances', async () => {
+    const user = await userWithCredits(service, 200);
+    const elsewhere = user.at(second.url);
+    const answers = await times(50, (n) => charge(n % 2 === 0 ? user : elsewhere, 3));
+    expect(countByStatus(answers)).toEqual({ 201: 50 });
+    expect(await typesOf(user)).toEqual(['credits.low']);
+  });
+
+  it('is not told by a hold and its refund: held credits are not gone', async () => {
+    const user = await userWithCredits(service, 150);
+    await initialize(user, 's', { estimatedTokens: 30_000 });
+    await user.post('/api/streaming-sessions/abort', { sessionId: 's', tokensGenerated: 0 });
+    expect(await typesOf(user)).toEqual([]);
+    await initialize(user, 't', { estimatedTokens: 30_000 });
+    await user.post('/api/streaming-sessions/finalize', { sessionId: 't', actualTokens: 20_000 });
+    expect(await toldOf(service, user)).toEqual([
+      ['credits.low', { credits: 90, availableCredits: 90, heldCredits: 0, threshold: 100 }],
+    ]);
+  });
+
+  it('goes by the threshold of the user, which they and supervisors set', async () => {
+    const user = await userWithCredits(service, 1000);
+    const boss = service.as('boss', { role: 'supervisor' });
+    const path = '/api/credits/low-threshold';
+    expect((await user.get(path)).body).toEqual({ userId: user.userId, threshold: 100, isDefault: true });
+    const put = (client: HttpClient, where: string, threshold: unknown) =>
+      client.send<object>('PUT', where, { threshold }, {});
+    const set = { userId: user.userId, threshold: 900, isDefault: false };
+    expect((await put(boss, `${path}/${user.userId}`, 900)).body).toEqual(set);
+    expect((await user.get(path)).body).toEqual(set);
+    await deduct(user, 100);
+    expect(await typesOf(user)).toEqual(['credits.low']);
+    await put(user, path, 0);
+    await deduct(user, 850);
+    expect(await typesOf(user)).toEqual(['credits.low']);
+    expect((await put(user, path, null)).body).toMatchObject({ threshold: 100, isDefault: true });
+    expect((await put(user, path, -1)).status).toBe(400);
+    expect((await put(boss, `${path}/nobody-at-all`, 1)).status).toBe(404);
+  });
+
+  it('goes by the new setting as soon as an instance has started with it', async () => {
+    const user = await userWithCredits(service, 1000);
+    const next = await service.another({ CREDITS_LOW_THRESHOLD: '800' });
+    await charge(user.at(next.url), 250);
+    await next.close();
+    expect(await toldOf(service, user)).toEqual([
+      ['credits.low', { credits: 750, availableCredits: 750, heldCredits: 0, threshold: 800 }],
+    ]);
+  });
+});
+
+describe('credits.exhausted', () => {
+  it('is told when nothing is left, after credits.low, and each time anew', async () => {
+    const user = await userWithCredits(service, 150);
+    await deduct(user, 150);
+    expect(await typesOf(user)).toEqual(['credits.low', 'credits.exhausted']);
+    await allocate(user, 10);
+    await deduct(user, 10);
+    expect(await typesOf(user)).toEqual(['credits.low', 'credits.exhausted', 'credits.exhausted']);
+  });
+
+  it('is told once by 50 spends at once of which the last ones are refused', async () => {
+    const user = await userWithCredits(service, 90);
+    const answers = await times(50, () => charge(user, 3));
+    expect(countByStatus(answers)).toEqual({ 201: 30, 402: 20 });
+    expect(await typesOf(user)).toEqual(['credits.exhausted']);
+  });
+
+  it('is told when the last lot has expired', async () => {
+    const user = await userWithCredits(service, 60);
+    await expireLots(service, user, [60]);
+    await service.get(CreditsSweeper).sweep();
+    expect(await typesOf(user)).toEqual(['credits.exhausted']);
+  });
+});
+
+describe('a movement that is rolled back', () => {
+  it('leaves no event', async () => {
+    const user = await userWithCredits(service, 150);
+    const owner = await service.owner.connect();
+    await owner.query('BEGIN');
+    await owner.query(`SELECT credit_deduct($1, 150, 'x', 'root', NULL, NULL, NULL)`, [user.userId]);
+    const { rows } = await owner.query('SELECT type FROM event_outbox WHERE user_id = $1', [user.userId]);
+    await owner.query('ROLLBACK');
+    owner.release();
+    expect(rows).toEqual([{ type: 'credits.exhausted' }]);
+    expect((await charge(user, 400)).status).toBe(402);
+    expect(await typesOf(user)).toEqual([]);
+  });
+});
+
+describe('credits.expiring', () => {
+  const expiresIn = (user: HttpClient, total: number, interval: string) =>
+    service.owner.query(
+      `UPDATE credit_allocations SET expires_at = now() + $3::interval WHERE user_id = $1 AND total_credits = $2`,
+      [user.userId, total, interval],
+    );
+
+  it('is told once of each lot that expires within the days, by whichever instance looks', async () => {
+    const user = await userWithCredits(service, 200, 300, 400);
+    await expiresIn(user, 200, '71 hours');
+    await expiresIn(user, 300, '73 hours');
+    await expiresIn(user, 400, '10 minutes');
+    await deduct(user, 150);
+    await times(6, (n) => (n % 2 === 0 ? service : second).get(EventsSweeper).sweep());
+    await service.get(EventsSweeper).sweep();
+    const told = (await toldOf(service, user)).filter(([type]) => type === 'credits.expiring');
+    expect(told.map(([, data]) => data)).toEqual([
+      expect.objectContaining({ credits: 250, totalCredits: 400 }),
+      expect.objectContaining({ credits: 200, totalCredits: 200 }),
+    ]);
+    expect(Object.keys(told[0]?.[1] ?? {}).sort()).toEqual([
+      'allocationId',
+      'credits',
+      'expiresAt',
+      'totalCredits',
+    ]);
+  });
+
+  it('says nothing of empty lots, nor when it is switched off', async () => {
+    const user = await userWithCredits(service, 300);
+    await expiresIn(user, 300, '1 day');
+    const silent = await service.another({ CREDITS_EXPIRING_DAYS: '0', API_KEYS_EXPIRING_DAYS: '0' });
+    await silent.get(EventsSweeper).sweep();
+    await silent.close();
+    expect(await typesOf(user)).toEqual([]);
+    await deduct(user, 300);
+    await service.get(EventsSweeper).sweep();
+    expect(await typesOf(user)).not.toContain('credits.expiring');
+  });
+
+  it('leaves a lot that somebody spends from for the next time, and makes nobody wait', async () => {
+    const user = await userWithCredits(service, 500);
+    await expiresIn(user, 500, '1 day');
+    const spender = await service.owner.connect();
+    await spender.query('BEGIN');
+    await spender.query(`SELECT credit_deduct($1, 10, 'x', 'root', NULL, NULL, NULL)`, [user.userId]);
+    await service.get(EventsSweeper).sweep();
+    await spender.query('COMMIT');
+    spender.release();
+    expect(await typesOf(user)).toEqual([]);
+    await service.get(EventsSweeper).sweep();
+    expect(await toldOf(service, user)).toEqual([
+      ['credits.expiring', expect.objectContaining({ credits: 490 })],
+    ]);
+  });
+
+  it('is found by an index of what has not been told, however many lots there are', async () => {
+    const { rows } = await service.owner
+      .query<{ 'QUERY PLAN': string }>(
+        `SET enable_seqscan = off; EXPLAIN SELECT user_id, id FROM credit_allocations
+        WHERE is_open AND NOT expiry_announced AND expires_at > now() AND expires_at <= now() + interval '3 days'
+        ORDER BY expires_at LIMIT 500`,
+      )
+      .then((results) => (results as unknown as (typeof results)[])[1] as typeof results);
+    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('idx_credit_unannounced');
+  });
+});
+
+describe('session.timed_out and usage.needs_review', () => {
+  it('are told once of a session whose lease has run out', async () => {
+    const user = await userWithCredits(service, 1000);
+    await initialize(user, 'lost');
+    await user.post('/api/streaming-sessions/progress', { sessionId: 'lost', tokensGenerated: 400 });
+    await endLeases(service, user);
+    await Promise.all([
+      service.get(StreamingSessionsSweeper).sweep(),
+      second.get(StreamingSessionsSweeper).sweep(),
+    ]);
+    const [event, ...more] = await eventsOf(service, user);
+    expect(more).toEqual([]);
+    expect(event).toMatchObject({
+      type: 'session.timed_out',
+      userId: user.userId,
+      data: {
+        sessionId: 'lost',
+        modelId: SONNET,
+        tokensGenerated: 400,
+        heldCredits: 4,
+        usedCredits: 2,
+        uncollectedCredits: 0,
+      },
+    });
+    // A late finalize settles it; it has timed out once.
+    await user.post('/api/streaming-sessions/finalize', { sessionId: 'lost', actualTokens: 1000 });
+    expect(await typesOf(user)).toEqual(['session.timed_out']);
+  });
+
+  it('tell of a call that could not be paid for, and not of its review or its repetition', async () => {
+    const user = await userWithCredits(service, 5);
+    const body = { requestId: 'dear', modelId: SONNET, tokens: 10_000, onInsufficient: 'review' };
+    const made = await user.post<{ record: { id: number } }>('/api/usage/charge', body);
+    expect(made.status).toBe(201);
+    await user.post('/api/usage/charge', body);
+    expect(await toldOf(service, user)).toEqual([
+      [
+        'usage.needs_review',
+        {
+          usageId: made.body.record.id,
+          service: 'chat',
+          operation: SONNET,
+          credits: 30,
+          uncollectedCredits: 30,
+          requestId: 'dear',
+          sessionId: null,
+        },
+      ],
+    ]);
+    const root = service.as('root', { role: 'admin' });
+    await root.post(`/api/usage/records/${made.body.record.id}/review`, { action: 'waive' });
+    expect(await typesOf(user)).toEqual(['usage.needs_review']);
+  });
+
+  it('tell of a session that cost more than there was', async () => {
+    const user = await userWithCredits(service, 4);
+    await initialize(user, 'over');
+    await user.post('/api/streaming-sessions/finalize', { sessionId: 'over', actualTokens: 10_000 });
+    expect(await toldOf(service, user)).toEqual([
+      ['usage.needs_review', expect.objectContaining({ sessionId: 'over', uncollectedCredits: 26 })],
+      ['credits.exhausted', expect.objectContaining({ credits: 0 })],
+    ]);
+  });
+});
+
+describe('events of API keys', () => {
+  interface Key {
+    id: number;
+    key: string;
+    keyHint: string;
+  }
+
+  it('tell of a key made and ended, once each, and never the key', async () => {
+    const user = service.as();
+    const made = (await user.post<Key>('/api/api-keys', { name: 'k', permissions: ['credits:read'] })).body;
+    await user.send('PATCH', `/api/api-keys/${made.id}`, { name: 'other' }, {});
+    await user.delete(`/api/api-keys/${made.id}`);
+    await user.delete(`/api/api-keys/${made.id}`);
+    const events = await eventsOf(service, user);
+    const data = { keyId: made.id, keyHint: made.keyHint, expiresAt: null };
+    expect(events.map(({ type, data }) => [type, data])).toEqual([
+      ['api_key.created', { ...data, name: 'k' }],
+      ['api_key.revoked', { ...data, name: 'other', reason: 'revoked' }],
+    ]);
+    expect(JSON.stringify(events)).not.toContain(made.key.slice(3, 30));
+  });
+
+  it('tell of a rotation: the new key at once, the old one when it ends', async () => {
+    const user = service.as();
+    const first = (await user.post<Key>('/api/api-keys', { name: 'k' })).body;
+    const next = (await user.post<Key>(`/api/api-keys/${first.id}/rotate`, {})).body;
+    const told = (await toldOf(service, user)).map(([type, { keyId, reason }]) => [type, keyId, reason]);
+    expect(told.sort()).toEqual([
+      ['api_key.created', first.id, undefined],
+      ['api_key.created', next.id, undefined],
+      ['api_key.revoked', first.id, 'rotated'],
+    ]);
+    await user.post(`/api/api-keys/${next.id}/rotate`, { overlapSeconds: 3600 });
+    await service.get(EventsSweeper).sweep();
+    const later = (await toldOf(service, user)).slice(told.length);
+    expect(later.map(([type, { keyId }]) => [type, keyId])).toEqual([
+      ['api_key.created', expect.any(Number)],
+      ['api_key.expiring', next.id],
+    ]);
+  });
+
+  it('tell of an expiry once, and once again when it is changed', async () => {
+    const user = service.as();
+    const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
+    const made = (await user.post<Key>('/api/api-keys', { name: 'k', expiresAt: inDays(20) })).body;
+    const sweep = () => Promise.all([service.get(EventsSweeper).sweep(), second.get(EventsSweeper).sweep()]);
+    await sweep();
+    expect(await typesOf(user)).toEqual(['api_key.created']);
+    for (const days of [5, 6]) {
+      await user.send('PATCH', `/api/api-keys/${made.id}`, { expiresAt: inDays(days) }, {});
+      await sweep();
+      await sweep();
+    }
+    expect(await typesOf(user)).toEqual(['api_key.created', 'api_key.expiring', 'api_key.expiring']);
+  });
+});

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeEndpoint, TARGETS_ON_THIS_MACHINE } from '../../support/events.js';
+import { HttpClient } from '../../support/http-client.js';
+import { expectSoundBooks, SONNET } from '../../support/money.js';
+import { freshUser, startService, type TestService } from '../../support/service.js';
+import { type CompiledService, compileService, type ServiceProcess } from '../../support/service-process.js';
+import { accessToken, SECRET } from '../../support/tokens.js';
+import { WebhookReceiver } from '../../support/webhook-receiver.js';
+
+const USERS = 12;
+const SPENDS = 10;
+
+let direct: TestService;
+let compiled: CompiledService;
+let receiver: WebhookReceiver;
+const running: ServiceProcess[] = [];
+beforeAll(async () => {
+  direct = await startService(TARGETS_ON_THIS_MACHINE);
+  compiled = await compileService();
+  receiver = await new WebhookReceiver().start();
+});
+afterAll(async () => {
+  for (const process of running) await process.stop();
+  await compiled.remove();
+  await receiver.stop();
+  await expectSoundBooks(direct);
+  await direct.close();
+});
+
+async function start(more: Record<string, string> = {}): Promise<ServiceProcess> {
+  const process = await compiled.start({
+    DATABASE_URL: direct.databaseUrl,
+    JWT_ACCESS_SECRET: SECRET,
+    SWEEP_INTERVAL_SECONDS: '1',
+    // A lease is half a minute longer.
+    WEBHOOK_TIMEOUT_MS: '1000',
+    LOG_LEVEL: 'warn',
+    RATE_LIMIT_MAX: '1000000',
+    ...TARGETS_ON_THIS_MACHINE,
+    ...more,
+  });
+  running.push(process);
+  return process;
+}
+
+async function kill(process: ServiceProcess): Promise<void> {
+  globalThis.process.kill(process.pid, 'SIGKILL');
+  running.splice(running.indexOf(process), 1);
+  await expect
+    .poll(() =>
+      fetch(`${process.url}/health`).then(
+        () => true,
+        () => false,
+      ),
+    )
+    .toBe(false);
+}
+
+describe('two processes of which one is killed again and again, and a receiver that fails at times', () => {
+  it('lose no event of a movement that was answered, and repeat only under the same webhook-id, in order', async () => {
+    await makeEndpoint(direct, receiver, { eventTypes: ['credits.exhausted'] });
+    let answered = 0;
+    receiver.reply = async () => {
+      await new Promise((later) => setTimeout(later, 20));
+      return { status: answered++ % 5 === 4 ? 500 : 200 };
+    };
+    let victim = await start();
+    const other = await start({ WEB_CONCURRENCY: '2' });
+    const users = Array.from({ length: USERS }, () => freshUser('crash'));
+    const boss = direct.as('boss', { role: 'supervisor' });
+    for (const user of users) await direct.as(user).get('/api/credits/balance');
+    const spend = async (userId: string, n: number) => {
+      const given = await boss.post('/api/credits/allocate', { userId, credits: 3 });
+      expect(given.status).toBe(201);
+      for (;;) {
+        const headers = { authorization: `Bearer ${accessToken({ sub: userId })}`, connection: 'close' };
+        // The charge goes to the one that is killed as well: it is repeated under its id until it is answered.
+        const url = n % 2 === 0 ? victim.url : other.url;
+        const body = { requestId: `spend-${n}`, modelId: SONNET, tokens: 1000 };
+        const answer = await new HttpClient(url, headers, userId)
+          .post('/api/usage/charge', body)
+          .catch(() => undefined);
+        if (answer !== undefined && answer.status < 300) return;
+        await new Promise((again) => setTimeout(again, 50));
+      }
+    };
+    let isSpending = true;
+    const spending = Promise.all(
+      users.map(async (user) => {
+        for (let n = 0; n < SPENDS; n++) await spend(user, n);
+      }),
+    ).finally(() => (isSpending = false));
+    let kills = 0;
+    while (isSpending || kills < 3) {
+      const gone = victim;
+      await kill(gone);
+      kills++;
+      victim = await start();
+    }
+    await spending;
+    // Leases of those that were killed, and the pauses after failures: as if they were over.
+    const hasAll = async () => {
+      await direct.owner.query(
+        `UPDATE webhook_lanes SET next_attempt_at = now(), lease = NULL
+          WHERE next_attempt_at > now() + interval '3 seconds'`,
+      );
+      return users.every((user) => new Set(receiver.of(user).map(({ event }) => event.id)).size === SPENDS);
+    };
+    await expect.poll(hasAll, { timeout: 50_000, interval: 500 }).toBe(true);
+    await expect
+      .poll(async () => (await direct.owner.query('SELECT 1 FROM webhook_lanes')).rowCount, {
+        timeout: 20_000,
+      })
+      .toBe(0);
+    for (const user of users) {
+      const received = receiver.of(user);
+      const firsts = [...new Set(received.map(({ event }) => event.id))];
+      expect(firsts).toEqual(firsts.toSorted((a, b) => a - b));
+      const contents = new Map<unknown, Set<string>>();
+      for (const { headers, text } of received) {
+        const id = headers['webhook-id'];
+        contents.set(id, (contents.get(id) ?? new Set()).add(text));
+      }
+      expect([...contents.values()].every(({ size }) => size === 1)).toBe(true);
+    }
+    expect(receiver.received.length).toBeGreaterThan(USERS * SPENDS);
+  }, 180_000);
+});
