@@ -5,8 +5,10 @@ import { Movements1795478400000 } from './1795478400000-movements.js';
 import { UsageTotals1795564800000 } from './1795564800000-usage-totals.js';
 import { UsageQuarantine1795305700000 } from './1795305700000-usage-quarantine.js';
 import { GatewayKeys1795305800000 } from './1795305800000-gateway-keys.js';
-import { Events1795564800000 } from './1795564800000-events.js';
-import { EventIndexes1795564900000 } from './1795564900000-event-indexes.js';
+import { Events1795651200000 } from './1795651200000-events.js';
+import { EventIndexes1795651300000 } from './1795651300000-event-indexes.js';
+import { AccountSearch1795737600000 } from './1795737600000-account-search.js';
+import { ChargedCredits1795824000000 } from './1795824000000-charged-credits.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
 export const migrations = [
@@ -17,6 +19,8 @@ export const migrations = [
   Corrections1795392000000,
   Movements1795478400000,
   UsageTotals1795564800000,
-  Events1795564800000,
-  EventIndexes1795564900000,
+  Events1795651200000,
+  EventIndexes1795651300000,
+  AccountSearch1795737600000,
+  ChargedCredits1795824000000,
 ];

@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /** Finds lots and keys whose expiry nobody has been told of. On large tables, so without stopping their writes. */
-export class EventIndexes1795564900000 implements MigrationInterface {
-  name = 'EventIndexes1795564900000';
+export class EventIndexes1795651300000 implements MigrationInterface {
+  name = 'EventIndexes1795651300000';
   readonly transaction = false;
 
   async up(runner: QueryRunner): Promise<void> {

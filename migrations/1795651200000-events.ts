@@ -2,8 +2,8 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { installFunctions } from './functions/install.js';
 
 /** Events, written with what they tell, and webhooks that they are delivered to. */
-export class Events1795564800000 implements MigrationInterface {
-  name = 'Events1795564800000';
+export class Events1795651200000 implements MigrationInterface {
+  name = 'Events1795651200000';
 
   async up(runner: QueryRunner): Promise<void> {
     for (const statement of [...EVENTS, ...WEBHOOKS]) await runner.query(statement);
