@@ -100,9 +100,6 @@ const WEBHOOKS = [
   'CREATE INDEX idx_webhook_lanes_due ON webhook_lanes (next_attempt_at)',
 ];
 
-/** The user's own threshold, else the setting, which comes with the connection. */
-const THRESHOLD = `coalesce(NEW.low_threshold, nullif(current_setting('accounting.low_threshold', TRUE), '')::bigint)`;
-
 /** Locks of these tables come last, and are short. */
 const CAUSES = [
   'ALTER TABLE credit_balances ADD COLUMN low_threshold BIGINT',
@@ -110,13 +107,6 @@ const CAUSES = [
      ADD CONSTRAINT ck_credit_balances_threshold CHECK (low_threshold >= 0) NOT VALID`,
   'ALTER TABLE credit_allocations ADD COLUMN expiry_announced BOOLEAN NOT NULL DEFAULT FALSE',
   'ALTER TABLE api_keys ADD COLUMN expiry_announced TIMESTAMPTZ',
-  // A hold and its refund change no sum, so that most updates end at the first comparison; none calls the function but
-  // the one that crosses.
-  `CREATE TRIGGER credit_balances_crossed AFTER UPDATE OF available, held ON credit_balances FOR EACH ROW
-     WHEN (NEW.available + NEW.held < OLD.available + OLD.held
-           AND (NEW.available + NEW.held = 0
-                OR (NEW.available + NEW.held <= ${THRESHOLD} AND OLD.available + OLD.held > ${THRESHOLD})))
-     EXECUTE FUNCTION balance_crossed()`,
   `CREATE TRIGGER api_keys_created AFTER INSERT ON api_keys FOR EACH ROW EXECUTE FUNCTION api_key_changed()`,
   `CREATE TRIGGER api_keys_changed AFTER UPDATE OF is_active, expires_at, gateway_state ON api_keys FOR EACH ROW
      WHEN (OLD.is_active IS DISTINCT FROM NEW.is_active OR OLD.expires_at IS DISTINCT FROM NEW.expires_at

@@ -9,6 +9,7 @@ DECLARE
   v_balance credit_balances := v_lock.balance;
   v_answer jsonb;
   v_taken record;
+  v_before bigint;
 BEGIN
   v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
@@ -19,7 +20,9 @@ BEGIN
   END IF;
   v_taken := take_credits(p_user, p_credits, 'deduction', NULL, NULL, p_actor, p_notes, v_lock.locked_at,
                           v_balance.available, '{}', '{}');
-  UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user;
+  v_before := v_balance.available + v_balance.held;
+  UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user RETURNING * INTO v_balance;
+  IF is_low(v_balance) THEN PERFORM tell_balance(v_balance, v_before); END IF;
   RETURN remember_answer(p_caller, p_key, p_hash, jsonb_build_object(
     'outcome', 'ok', 'userId', p_user, 'deducted', p_credits, 'totalCredits', v_taken.p_available));
 END

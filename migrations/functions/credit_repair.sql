@@ -38,7 +38,9 @@ BEGIN
             format('The balance said %s available and %s held', v_before.available, v_before.held), v_now);
   END IF;
   UPDATE credit_balances SET available = v_after.available, held = v_after.held, next_expiry = v_after.next_expiry
-   WHERE user_id = p_user;
+   WHERE user_id = p_user
+  RETURNING * INTO v_after;
+  PERFORM tell_balance(v_after, v_before.available + v_before.held);
   RETURN jsonb_build_object('outcome', 'ok', 'availableBefore', v_before.available, 'available', v_after.available,
                             'heldBefore', v_before.held, 'held', v_after.held);
 END

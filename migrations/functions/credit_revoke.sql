@@ -8,6 +8,7 @@ DECLARE
   v_balance credit_balances := v_lock.balance;
   v_now timestamptz := v_lock.locked_at;
   v_lot credit_allocations;
+  v_before bigint;
 BEGIN
   SELECT * INTO v_lot FROM credit_allocations WHERE user_id = p_user AND id = p_allocation;
   IF NOT FOUND THEN RETURN '{"outcome": "allocation_not_found"}'; END IF;
@@ -16,7 +17,10 @@ BEGIN
     INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, notes, created_at)
     VALUES (p_user, 'revocation', -v_lot.remaining_credits, v_balance.available - v_lot.remaining_credits,
             v_lot.id, p_actor, p_notes, v_now);
-    UPDATE credit_balances SET available = available - v_lot.remaining_credits WHERE user_id = p_user;
+    v_before := v_balance.available + v_balance.held;
+    UPDATE credit_balances SET available = available - v_lot.remaining_credits WHERE user_id = p_user
+    RETURNING * INTO v_balance;
+    PERFORM tell_balance(v_balance, v_before);
   END IF;
   UPDATE credit_allocations SET remaining_credits = 0, is_open = FALSE, revoked_at = v_now
    WHERE user_id = p_user AND id = p_allocation

@@ -4,10 +4,11 @@ CREATE OR REPLACE FUNCTION expire_due_lots(p_user varchar, p_now timestamptz) RE
 LANGUAGE plpgsql AS $$
 DECLARE
   v_available bigint;
+  v_before bigint;
   v_balance credit_balances;
   v_lot record;
 BEGIN
-  SELECT available INTO v_available FROM credit_balances WHERE user_id = p_user;
+  SELECT available, available + held INTO v_available, v_before FROM credit_balances WHERE user_id = p_user;
   FOR v_lot IN
     SELECT id, remaining_credits FROM credit_allocations
      WHERE user_id = p_user AND is_open AND expires_at <= p_now
@@ -23,6 +24,7 @@ BEGIN
          next_expiry = (SELECT min(expires_at) FROM credit_allocations WHERE user_id = p_user AND is_open)
    WHERE user_id = p_user
   RETURNING * INTO v_balance;
+  PERFORM tell_balance(v_balance, v_before);
   RETURN v_balance;
 END
 $$;

@@ -13,6 +13,7 @@ DECLARE
   v_next_expiry timestamptz;
   v_record usage_records;
   v_was_active boolean := s.usage_id IS NULL;
+  v_balance credit_balances;
 BEGIN
   s.uncollected_credits := greatest(s.used_credits - p_paid - v_charge, 0);
   v_record.id := s.usage_id;
@@ -44,7 +45,12 @@ BEGIN
      SET available = v_moved.p_available,
          held = held - CASE WHEN v_was_active THEN s.allocated_credits ELSE 0 END,
          next_expiry = least(next_expiry, v_next_expiry)
-   WHERE user_id = s.user_id;
+   WHERE user_id = s.user_id
+  RETURNING * INTO v_balance;
+  IF is_low(v_balance) THEN
+    PERFORM tell_balance(v_balance, p_available + v_balance.held
+                                    + CASE WHEN v_was_active THEN s.allocated_credits ELSE 0 END);
+  END IF;
   IF s.api_key_id IS NOT NULL THEN
     PERFORM api_key_count(s.user_id, s.api_key_id, CASE WHEN v_was_active THEN -s.allocated_credits ELSE 0 END,
                           s.used_credits - s.uncollected_credits - CASE WHEN v_was_active THEN 0 ELSE p_paid END);

@@ -14,6 +14,7 @@ DECLARE
   v_balance credit_balances := v_lock.balance;
   v_now timestamptz := v_lock.locked_at;
   v_room bigint;
+  v_before bigint;
   v_price record;
   v_taken record;
   v_answer jsonb;
@@ -63,7 +64,9 @@ BEGIN
   IF r.billing_status = 'billed' AND r.credits > 0 THEN
     v_taken := take_credits(p_user, r.credits, 'charge', NULL, r.id, p_actor, NULL, v_now, v_balance.available,
                             '{}', '{}');
-    UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user;
+    v_before := v_balance.available + v_balance.held;
+    UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user RETURNING * INTO v_balance;
+    IF is_low(v_balance) THEN PERFORM tell_balance(v_balance, v_before); END IF;
     PERFORM api_key_count(p_user, p_api_key, 0, r.credits);
   END IF;
   RETURN remember_answer(p_caller, p_key, p_hash, charge_answer(r));

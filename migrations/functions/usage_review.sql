@@ -10,6 +10,7 @@ DECLARE
   v_balance credit_balances := v_lock.balance;
   v_now timestamptz := v_lock.locked_at;
   v_amount bigint;
+  v_before bigint;
   v_taken record;
   r usage_records;
   s streaming_sessions;
@@ -36,7 +37,9 @@ BEGIN
     -- A late finalize may still give some of it back, to the lots it came from.
     UPDATE streaming_sessions SET held_lots = v_taken.p_lots, held_credits = v_taken.p_credits
      WHERE user_id = p_user AND session_id = r.session_id;
-    UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user;
+    v_before := v_balance.available + v_balance.held;
+    UPDATE credit_balances SET available = v_taken.p_available WHERE user_id = p_user RETURNING * INTO v_balance;
+    PERFORM tell_balance(v_balance, v_before);
     PERFORM api_key_count(p_user, r.api_key_id, 0, v_amount);
     r.credits := r.credits - r.uncollected_credits + v_amount;
     r.uncollected_credits := 0;

@@ -80,6 +80,9 @@ const GOOD: Record<string, object> = {
   createApiKey: { name: 'bad' },
   rotateApiKey: {},
   verifyApiKey: { key: 'ak_none' },
+  createWebhook: { url: 'https://hooks.example/accounting' },
+  rotateWebhookSecret: {},
+  replayWebhook: { since: '2026-11-21T00:00:00Z' },
 };
 
 function post(name: string, body: string, headers: Record<string, string> = {}): Promise<Answer> {

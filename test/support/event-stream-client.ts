@@ -18,7 +18,7 @@ export class EventStreamClient {
   /** Resolves with the headers of the answer. */
   readonly opened: Promise<void>;
   readonly ended: Promise<void>;
-  private readonly sent: ReturnType<typeof request>;
+  private sent: ReturnType<typeof request>;
 
   constructor(url: string, headers: Record<string, string>, { reads = true } = {}) {
     let rest = '';

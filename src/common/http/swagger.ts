@@ -119,7 +119,7 @@ function describeBody({ requestBody }: OperationObject, { components }: OpenAPIO
 function describeCallbacks({ operationId, callbacks = {} }: OperationObject): void {
   for (const [name, callback] of Object.entries(callbacks)) {
     if ('$ref' in callback) continue;
-    for (const item of Object.values(callback as OpenAPIObject['paths'])) {
+    for (const item of Object.values(callback)) {
       for (const [, sent] of operationsOf({ '': item })) {
         sent.operationId = `${operationId}_${name}`;
         sent.summary ??= 'Sent to the URL that was given';

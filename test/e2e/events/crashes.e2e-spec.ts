@@ -69,6 +69,7 @@ describe('two processes of which one is killed again and again, and a receiver t
     const users = Array.from({ length: USERS }, () => freshUser('crash'));
     const boss = direct.as('boss', { role: 'supervisor' });
     for (const user of users) await direct.as(user).get('/api/credits/balance');
+    let spent = 0;
     const spend = async (userId: string, n: number) => {
       const given = await boss.post('/api/credits/allocate', { userId, credits: 3 });
       expect(given.status).toBe(201);
@@ -80,7 +81,7 @@ describe('two processes of which one is killed again and again, and a receiver t
         const answer = await new HttpClient(url, headers, userId)
           .post('/api/usage/charge', body)
           .catch(() => undefined);
-        if (answer !== undefined && answer.status < 300) return;
+        if (answer !== undefined && answer.status < 300) return void spent++;
         await new Promise((again) => setTimeout(again, 50));
       }
     };
@@ -96,6 +97,11 @@ describe('two processes of which one is killed again and again, and a receiver t
       await kill(gone);
       kills++;
       victim = await start();
+      // In the middle of the next ones.
+      const before = spent;
+      await expect
+        .poll(() => !isSpending || spent >= before + USERS, { timeout: 30_000, interval: 20 })
+        .toBe(true);
     }
     await spending;
     // Leases of those that were killed, and the pauses after failures: as if they were over.

@@ -171,6 +171,22 @@ describe('the live stream', () => {
     await expect.poll(() => resumed.events.map(({ data }) => data.userId)).toEqual([early]);
   });
 
+  it('is published by one at a time: whoever comes meanwhile gives no ids and waits for nobody', async () => {
+    const user = service.as(freshUser());
+    for (const credits of [1, 2]) await writeEvent(service, user.userId, { credits });
+    const slow = await service.owner.connect();
+    await slow.query('BEGIN');
+    await slow.query('SELECT events_publish(1)');
+    const meanwhile = publish(second).catch((error: Error) => error.message);
+    const first = await Promise.race([meanwhile, new Promise((late) => setTimeout(late, 3000, 'waits'))]);
+    await slow.query('COMMIT');
+    slow.release();
+    expect(first).toBe(0);
+    await publish();
+    const page = await user.get<{ items: AccountingEvent[] }>('/api/events');
+    expect(page.body.items.map(({ data }) => data.credits)).toEqual([2, 1]);
+  });
+
   it('ends when the token does', async () => {
     const stream = await open(freshUser(), { seconds: 2 });
     expect(stream.isEnded).toBe(false);

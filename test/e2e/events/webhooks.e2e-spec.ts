@@ -95,7 +95,7 @@ describe('a delivery', () => {
 
   it('goes to the endpoints that want its type, and are switched on', async () => {
     const others = await Promise.all([new WebhookReceiver().start(), new WebhookReceiver().start()]);
-    const [off, keys] = others as [WebhookReceiver, WebhookReceiver];
+    const [off, keys] = others;
     await makeEndpoint(service, receiver, { eventTypes: ['credits.exhausted'] });
     await makeEndpoint(service, off, { isActive: false });
     await makeEndpoint(service, keys, { eventTypes: ['api_key.created', 'api_key.revoked'] });
