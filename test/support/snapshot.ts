@@ -3,7 +3,10 @@ import type pg from 'pg';
 /** Number of rows and a digest of their content, for every table. */
 export type Snapshot = Record<string, { rows: number; digest: string }>;
 
-/** What the database holds: two equal snapshots mean that nothing was written in between. */
+/**
+ * What the database holds: two equal snapshots mean that nothing was written in between, but for when keys were last
+ * used, which is written by the clock.
+ */
 export async function snapshot(database: pg.Pool): Promise<Snapshot> {
   const tables = await database.query<{ name: string }>(
     `SELECT quote_ident(tablename) AS name FROM pg_tables
@@ -12,7 +15,8 @@ export async function snapshot(database: pg.Pool): Promise<Snapshot> {
   const perTable = tables.rows.map(
     ({ name }) =>
       `SELECT '${name}' AS name, count(*)::int AS rows,
-              md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) AS digest FROM ${name} t`,
+              md5(coalesce(string_agg(r::text, '|' ORDER BY r::text), '')) AS digest FROM ${name} t
+         CROSS JOIN LATERAL (SELECT to_jsonb(t) - 'last_used' AS r) j`,
   );
   const { rows } = await database.query<{ name: string; rows: number; digest: string }>(
     perTable.join(' UNION ALL '),

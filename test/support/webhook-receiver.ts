@@ -15,6 +15,8 @@ export interface Reply {
   body?: string;
   /** Says nothing at all. */
   isSilent?: boolean;
+  /** Says the body and does not come to an end. */
+  isEndless?: boolean;
 }
 
 /** Somebody who gets webhooks: over real HTTP, and as it is told to answer. */
@@ -32,8 +34,11 @@ export class WebhookReceiver {
         const text = Buffer.concat(parts).toString('utf8');
         const received = { headers: request.headers, text, event: JSON.parse(text) as AccountingEvent };
         this.received.push(received);
-        void Promise.resolve(this.reply(received)).then(({ status, headers, body, isSilent }) => {
-          if (!isSilent) response.writeHead(status, headers).end(body);
+        void Promise.resolve(this.reply(received)).then(({ status, headers, body, isSilent, isEndless }) => {
+          if (isSilent) return;
+          response.writeHead(status, headers);
+          if (isEndless) response.write(body);
+          else response.end(body);
         });
       });
     });

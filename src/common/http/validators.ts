@@ -86,7 +86,8 @@ export function IntegerQuery(minimum: number, maximum: number, options: FieldOpt
   return applyDecorators(
     IntegerField(minimum, maximum, { ...options, required: false }),
     Transform(({ value }: { value: unknown }) =>
-      typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value,
+      // `-0` is no integer in JSON's sense, and would be a number that is equal to 0 and is not 0.
+      typeof value === 'string' && /^(?!-0+$)-?\d{1,15}$/.test(value) ? Number(value) : value,
     ),
   );
 }
