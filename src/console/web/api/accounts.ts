@@ -1,0 +1,175 @@
+import {
+  type ActiveSession,
+  answer,
+  api,
+  type ApiKey,
+  type Balance,
+  type LedgerEntry,
+  type Page,
+  send,
+  type UsageRecord,
+  type UsageStats,
+} from './client';
+import { problemOf } from './problem';
+import { session } from './session';
+
+export interface Account {
+  userId: string;
+  username: string;
+  email: string;
+  role: string;
+  createdAt: string;
+  updatedAt: string;
+  totalCredits: number;
+  heldCredits: number;
+}
+export interface Totals {
+  users: number;
+  availableCredits: number;
+  heldCredits: number;
+  activeSessions: number;
+}
+export interface Forecast {
+  userId: string;
+  windowDays: number;
+  creditsPerDay: number;
+  availableCredits: number;
+  runsOutAt: string | null;
+  expiringUnusedCredits: number;
+  expirations: { allocationId: number; credits: number; unusedCredits: number; expiresAt: string }[];
+}
+
+async function read<Data>(path: string, signal: AbortSignal): Promise<Data> {
+  const response = await send(new Request(location.origin + path, { signal }));
+  const body: unknown = await response.json();
+  if (!response.ok) throw problemOf(response.status, body, response.headers);
+  return body as Data;
+}
+
+export const accounts = (search: string, cursor: string | undefined, signal: AbortSignal, limit = 100) =>
+  read<Page<Account>>(
+    `/api/accounts?${new URLSearchParams({ limit: String(limit), ...(search === '' ? {} : { search }), ...(cursor === undefined ? {} : { cursor }) }).toString()}`,
+    signal,
+  );
+export const totals = (signal: AbortSignal) => read<Totals>('/api/credits/totals', signal);
+
+export interface Range {
+  startDate: string;
+  endDate: string;
+}
+export interface UsageFilters extends Partial<Range> {
+  service?: string;
+  operation?: string;
+}
+
+/** Everything of one account. Own things are asked for as one's own: for another's, the role decides. */
+export interface AccountReader {
+  readonly isSelf: boolean;
+  readonly userId: string;
+  account(signal: AbortSignal): Promise<Account | null>;
+  balance(signal: AbortSignal): Promise<Balance>;
+  forecast(signal: AbortSignal): Promise<Forecast | null>;
+  stats(range: Range, signal: AbortSignal): Promise<UsageStats>;
+  ledger(cursor: string | undefined, signal: AbortSignal): Promise<Page<LedgerEntry>>;
+  usage(filters: UsageFilters, cursor: string | undefined, signal: AbortSignal): Promise<Page<UsageRecord>>;
+  sessions(signal: AbortSignal): Promise<ActiveSession[]>;
+  keys(cursor: string | undefined, signal: AbortSignal): Promise<Page<ApiKey>>;
+}
+
+const LIMIT = 100;
+/** The document also names the text that the same address gives as CSV; here JSON was asked for. */
+const page = <Item>(answered: { items: Item[]; nextCursor: string | null } | string): Page<Item> =>
+  answered as Page<Item>;
+
+export function readerOf(userId: string): AccountReader {
+  return userId === session.value?.userId ? own(userId) : another(userId);
+}
+
+function own(userId: string): AccountReader {
+  return {
+    isSelf: true,
+    userId,
+    account: () => Promise.resolve(null),
+    balance: (signal) => answer(api.GET('/api/credits/balance', { signal })),
+    forecast: (signal) => orNull(read<Forecast>('/api/credits/forecast', signal)),
+    stats: (query, signal) => answer(api.GET('/api/usage/stats', { params: { query }, signal })),
+    ledger: async (cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/credits/ledger', {
+            params: { query: { limit: LIMIT, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+    usage: async (filters, cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/usage/records', {
+            params: { query: { limit: LIMIT, ...filters, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+    sessions: (signal) => answer(api.GET('/api/streaming-sessions/active', { signal })),
+    keys: async (cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/api-keys', { params: { query: { limit: LIMIT, ...given({ cursor }) } }, signal }),
+        ),
+      ),
+  };
+}
+
+function another(userId: string): AccountReader {
+  const path = { userId };
+  const encoded = encodeURIComponent(userId);
+  return {
+    isSelf: false,
+    userId,
+    account: (signal) => orNull(read<Account>(`/api/accounts/${encoded}`, signal)),
+    balance: (signal) => answer(api.GET('/api/credits/balance/{userId}', { params: { path }, signal })),
+    forecast: (signal) => orNull(read<Forecast>(`/api/credits/forecast/${encoded}`, signal)),
+    stats: (query, signal) =>
+      answer(api.GET('/api/usage/stats/{userId}', { params: { path, query }, signal })),
+    ledger: async (cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/credits/ledger/{userId}', {
+            params: { path, query: { limit: LIMIT, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+    usage: async (filters, cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/usage/records/{userId}', {
+            params: { path, query: { limit: LIMIT, ...filters, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+    sessions: (signal) =>
+      answer(api.GET('/api/streaming-sessions/active/{userId}', { params: { path }, signal })),
+    keys: async (cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/api-keys/user/{userId}', {
+            params: { path, query: { limit: LIMIT, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+  };
+}
+
+const given = ({ cursor }: { cursor: string | undefined }) => (cursor === undefined ? {} : { cursor });
+
+/** A part that is left out where the service does not have it. */
+async function orNull<Data>(promise: Promise<Data>): Promise<Data | null> {
+  return promise.catch((error: { status?: number }) => {
+    if (error.status === 404) return null;
+    throw error;
+  });
+}

@@ -1,0 +1,4 @@
+/** Filled in where the service tells what happens. */
+export function Activity() {
+  return null;
+}
