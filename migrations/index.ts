@@ -4,6 +4,7 @@ import { Corrections1795392000000 } from './1795392000000-corrections.js';
 import { Movements1795478400000 } from './1795478400000-movements.js';
 import { UsageQuarantine1795305700000 } from './1795305700000-usage-quarantine.js';
 import { GatewayKeys1795305800000 } from './1795305800000-gateway-keys.js';
+import { AccountSearch1795564800000 } from './1795564800000-account-search.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
 export const migrations = [
@@ -13,4 +14,5 @@ export const migrations = [
   GatewayKeys1795305800000,
   Corrections1795392000000,
   Movements1795478400000,
+  AccountSearch1795564800000,
 ];

@@ -8,8 +8,10 @@ import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { AccountDirectoryService } from './account-directory.service.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsService } from './credits.service.js';
+import { CreditTotalsDto } from './dto/accounts.dto.js';
 import {
   AllocateCreditsDto,
   CalculateCreditsDto,
@@ -33,6 +35,7 @@ export class CreditsController {
   constructor(
     private readonly credits: CreditsService,
     private readonly auditService: CreditsAuditService,
+    private readonly directory: AccountDirectoryService,
     private readonly metrics: Metrics,
   ) {}
 
@@ -142,6 +145,14 @@ export class CreditsController {
   @RoleAccess('supervisor')
   userLedger(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
     return this.credits.ledgerPage(userId, page);
+  }
+
+  @Get('totals')
+  @ApiOperation({ summary: 'What all accounts own together', operationId: 'getCreditTotals' })
+  @ApiOkResponse({ type: CreditTotalsDto })
+  @RoleAccess('admin')
+  totals(): Promise<CreditTotalsDto> {
+    return this.directory.totals();
   }
 
   @Get('audit')

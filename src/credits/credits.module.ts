@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccountsModule } from '../accounts/accounts.module.js';
+import { AccountDirectoryService } from './account-directory.service.js';
+import { AccountsController } from './accounts.controller.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsController } from './credits.controller.js';
 import { CreditsService } from './credits.service.js';
@@ -11,8 +13,15 @@ import { MovementQueue } from './movement-queue.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([LedgerEntry]), AccountsModule],
-  controllers: [CreditsController],
-  providers: [MovementQueue, MoneyFunctions, CreditsService, CreditsAuditService, CreditsSweeper],
+  controllers: [CreditsController, AccountsController],
+  providers: [
+    MovementQueue,
+    MoneyFunctions,
+    CreditsService,
+    CreditsAuditService,
+    CreditsSweeper,
+    AccountDirectoryService,
+  ],
   exports: [MoneyFunctions, CreditsService],
 })
 export class CreditsModule {}

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
-import { DataSource } from 'typeorm';
+import { DataSource, type QueryRunner } from 'typeorm';
 import { grantRuntimeRole } from '../../migrations/functions/install.js';
 import { dataSourceOptions } from '../../ormconfig.js';
 import type { DatabaseConfig } from '../config/env.js';
@@ -33,6 +34,7 @@ const DATABASE_NAME = 'accounting';
 const RUNTIME_SETTINGS = 'DATABASE_URL (or DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD)';
 /** Any fixed number: instances that start together migrate one after the other. */
 const MIGRATION_LOCK = 7_215_063;
+const MIGRATION_LOCK_MILLISECONDS = 50;
 /** The server notices within about 25 seconds that a migrating process cannot be reached any more. */
 const KEEPALIVES = { tcp_keepalives_idle: 10, tcp_keepalives_interval: 5, tcp_keepalives_count: 3 };
 
@@ -186,7 +188,7 @@ export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeR
     // A process cut off from its server must not keep the lock, and every later start waiting, for the usual two hours.
     for (const [setting, seconds] of Object.entries(KEEPALIVES))
       await runner.query(`SET ${setting} = ${seconds}`);
-    await runner.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await lockMigrations(runner);
     await dataSource.runMigrations({ transaction: 'each' });
     if (runtimeRole !== undefined) {
       // All at one instant: other instances work as this role meanwhile, and would be refused between two grants.
@@ -198,5 +200,19 @@ export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeR
   } finally {
     await runner.release();
     await dataSource.destroy();
+  }
+}
+
+/**
+ * Asks for the lock again and again rather than wait for it in one statement: a migration that makes an index while
+ * others write waits for every statement that began before, and this one would be waiting for that migration.
+ */
+async function lockMigrations(runner: QueryRunner): Promise<void> {
+  for (;;) {
+    const [row] = (await runner.query('SELECT pg_try_advisory_lock($1) AS locked', [MIGRATION_LOCK])) as {
+      locked: boolean;
+    }[];
+    if (row?.locked) return;
+    await pause(MIGRATION_LOCK_MILLISECONDS);
   }
 }

@@ -4,13 +4,14 @@ import { Database } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
+import { ACTIVE_SESSIONS, HELD_CREDITS } from '../credits/open-sessions.js';
 
 /** By the partial indexes of what is open, due or waiting: it costs the same however much has passed. */
 export const STATE = {
   name: 'metrics_state',
   text: `SELECT
-    (SELECT count(*) FROM streaming_sessions WHERE status = 'active') AS sessions,
-    (SELECT coalesce(sum(allocated_credits), 0) FROM streaming_sessions WHERE status = 'active') AS held,
+    ${ACTIVE_SESSIONS} AS sessions,
+    ${HELD_CREDITS} AS held,
     (SELECT coalesce(extract(epoch FROM now() - min(expires_at)), 0) FROM streaming_sessions
       WHERE status = 'active' AND expires_at <= now()) AS session_lag,
     (SELECT coalesce(extract(epoch FROM now() - min(expires_at)), 0) FROM credit_allocations

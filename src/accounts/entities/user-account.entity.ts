@@ -1,7 +1,10 @@
-import { Check, Column, Entity, PrimaryColumn, Unique } from 'typeorm';
+import { Check, Column, Entity, Index, PrimaryColumn, Unique } from 'typeorm';
 
 /** A user as the authentication service's tokens describe them. */
 @Entity('user_accounts')
+@Index('idx_user_accounts_search_id', { synchronize: false })
+@Index('idx_user_accounts_search_name', { synchronize: false })
+@Index('idx_user_accounts_search_email', { synchronize: false })
 @Unique('uq_user_accounts_email', ['email'])
 @Check('ck_user_accounts_role', `role IN ('user', 'supervisor', 'admin')`)
 export class UserAccount {

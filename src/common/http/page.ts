@@ -1,3 +1,4 @@
+import { applyDecorators } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
 import { ValidateBy, ValidateIf } from 'class-validator';
 import { IntegerQuery, OnBehalfField } from './validators.js';
@@ -7,29 +8,45 @@ export const MAXIMUM_PAGE_SIZE = 200;
 
 const CURSOR = /^[A-Za-z0-9_-]{1,40}$/;
 
-/** `?limit=&cursor=` of every list. */
-export class PageQueryDto {
+/** `?limit=` of every list. */
+export class LimitQueryDto {
   @IntegerQuery(1, MAXIMUM_PAGE_SIZE, {
     description: 'Entries in the answer',
     example: 50,
     default: DEFAULT_PAGE_SIZE,
   })
   limit: number = DEFAULT_PAGE_SIZE;
+}
 
-  @ApiProperty({
-    required: false,
-    description: '`nextCursor` of the page before',
+/** `?cursor=`: what an earlier answer gave, and nothing else. */
+export function CursorField(
+  isCursor: (text: string) => boolean,
+  { maxLength, example }: { maxLength: number; example: string },
+): PropertyDecorator {
+  return applyDecorators(
+    ApiProperty({
+      type: 'string',
+      required: false,
+      description: '`nextCursor` of the page before',
+      maxLength,
+      example,
+    }),
+    ValidateIf((_, value) => value !== undefined),
+    ValidateBy({
+      name: 'cursor',
+      validator: {
+        validate: (value) => typeof value === 'string' && value.length <= maxLength && isCursor(value),
+        defaultMessage: () => 'must be the nextCursor of an earlier answer',
+      },
+    }),
+  );
+}
+
+/** `?limit=&cursor=` of the lists that are ordered by id. */
+export class PageQueryDto extends LimitQueryDto {
+  @CursorField((text) => CURSOR.test(text) && decodeCursor(text) !== undefined, {
     maxLength: 40,
     example: 'MTIz',
-  })
-  @ValidateIf((_, value) => value !== undefined)
-  @ValidateBy({
-    name: 'cursor',
-    validator: {
-      validate: (value) =>
-        typeof value === 'string' && CURSOR.test(value) && decodeCursor(value) !== undefined,
-      defaultMessage: () => 'must be the nextCursor of an earlier answer',
-    },
   })
   cursor?: string;
 }

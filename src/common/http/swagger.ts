@@ -8,6 +8,7 @@ import { USER_ID_LENGTH } from './text.js';
 type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 const TAGS: Record<string, string> = {
+  Accounts: 'Who there is, with their credits.',
   Credits: 'Balances, allocations, and the ledger of every change.',
   'Streaming sessions': 'Hold credits when a stream starts, settle when it ends.',
   Usage: 'What was used, and statistics over it.',

@@ -105,6 +105,9 @@ const OPERATIONS: Record<string, Row> = {
   getReadiness: { access: 'public' },
   getMetrics: { access: 'public' },
 
+  listAccounts: { access: 'supervisor' },
+  getAccount: { access: 'supervisor', needs: ofAlice },
+
   getBalance: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
   getUserBalance: { access: 'supervisor', needs: ofAlice },
   checkCredits: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
@@ -119,6 +122,7 @@ const OPERATIONS: Record<string, Row> = {
   getLedger: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
   getUserLedger: { access: 'supervisor', needs: ofAlice },
   auditCredits: { access: 'admin' },
+  getCreditTotals: { access: 'admin' },
 
   initializeSession: { ...METERED_SESSION, needs: newSession },
   reportProgress: { ...METERED_SESSION, needs: session },

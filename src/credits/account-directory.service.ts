@@ -1,0 +1,110 @@
+import { Injectable } from '@nestjs/common';
+import { Database } from '../common/database/database.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
+import { decodeAccountCursor, encodeAccountCursor } from './account-cursor.js';
+import {
+  AccountDto,
+  type AccountPageDto,
+  type AccountRow,
+  type AccountsQueryDto,
+  type CreditTotalsDto,
+} from './dto/accounts.dto.js';
+import { ACTIVE_SESSIONS, HELD_CREDITS } from './open-sessions.js';
+
+const FIELDS = ['user_id', 'username', 'email'];
+
+/**
+ * The accounts found by one field, as one range of its index: $1 is how it begins, $2 the most rows, and $3, $4, $5 where
+ * the page before ended. Whoever was found by an earlier field is not found again, and once a page is full the later
+ * fields are not looked at.
+ */
+function foundBy(field: string, index: number): string {
+  const found = index + 1;
+  const key = `lower(${field}) COLLATE "C"`;
+  const earlier = FIELDS.slice(0, index);
+  const conditions = [
+    `(${key}, user_id) > (CASE WHEN $3 = ${found} THEN $4 ELSE lower($1) END, CASE WHEN $3 = ${found} THEN $5 ELSE '' END)`,
+    // The last character there is: whatever begins with $1 comes before it.
+    `${key} < lower($1) || chr(1114111)`,
+    `$3 <= ${found}`,
+    ...(index === 0 ? [] : [`$1 <> ''`]),
+    ...earlier.map((other) => `NOT starts_with(lower(${other}), lower($1))`),
+    ...(index === 0
+      ? []
+      : [`${earlier.map((other) => `(SELECT count(*) FROM by_${other})`).join(' + ')} < $2`]),
+  ];
+  return `by_${field} AS MATERIALIZED (
+    SELECT ${found} AS found, ${key} AS key, * FROM user_accounts
+     WHERE ${conditions.join('\n       AND ')}
+     ORDER BY ${key}, user_id LIMIT $2)`;
+}
+
+const COLUMNS = `a.user_id, a.username, a.email, a.role, a.created_at, a.updated_at,
+  coalesce(available_credits(a.user_id), 0) AS total,
+  coalesce((SELECT held FROM credit_balances b WHERE b.user_id = a.user_id), 0) AS held`;
+
+export const SEARCH = {
+  name: 'account_search',
+  text: `WITH ${FIELDS.map(foundBy).join(', ')}, page AS (
+    ${FIELDS.map((field) => `SELECT * FROM by_${field}`).join(' UNION ALL ')}
+    ORDER BY found, key, user_id LIMIT $2)
+  SELECT a.found, a.key, ${COLUMNS} FROM page a ORDER BY a.found, a.key, a.user_id`,
+};
+
+const ACCOUNT = {
+  name: 'account_with_credits',
+  text: `SELECT ${COLUMNS} FROM user_accounts a WHERE a.user_id = $1`,
+};
+
+/** Every account has a balance row, which is narrower than the account. What has expired unwritten is few lots, by index. */
+export const TOTALS = {
+  name: 'credit_totals',
+  text: `SELECT b.users, b.available - (
+           SELECT coalesce(sum(remaining_credits), 0) FROM credit_allocations WHERE is_open AND expires_at <= now()
+         ) AS available, ${HELD_CREDITS} AS held, ${ACTIVE_SESSIONS} AS sessions
+    FROM (SELECT count(*) AS users, coalesce(sum(available), 0) AS available FROM credit_balances) b`,
+};
+
+/** Accounts with their credits, for those who look after them. */
+@Injectable()
+export class AccountDirectoryService {
+  constructor(private readonly database: Database) {}
+
+  async page({ search = '', limit, cursor }: AccountsQueryDto): Promise<AccountPageDto> {
+    const after = cursor === undefined ? undefined : decodeAccountCursor(cursor);
+    const rows = await this.database.rows<AccountRow>(SEARCH, [
+      search.trim(),
+      limit + 1,
+      after?.found ?? 0,
+      after?.key ?? '',
+      after?.userId ?? '',
+    ]);
+    const last = rows.length > limit ? rows[limit - 1] : undefined;
+    return {
+      items: rows.slice(0, limit).map((row) => AccountDto.from(row)),
+      nextCursor: last
+        ? encodeAccountCursor({ found: last.found, key: last.key, userId: last.user_id })
+        : null,
+    };
+  }
+
+  /** @throws AccountNotFound */
+  async account(userId: string): Promise<AccountDto> {
+    const row = await this.database.row<AccountRow>(ACCOUNT, [userId]);
+    if (row === undefined) throw new AccountNotFound();
+    return AccountDto.from(row);
+  }
+
+  /** What all accounts own together. */
+  async totals(): Promise<CreditTotalsDto> {
+    const row = await this.database.row<Record<'users' | 'available' | 'held' | 'sessions', string>>(TOTALS);
+    if (row === undefined) throw new Error('the totals answered nothing');
+    return {
+      users: Number(row.users),
+      // A sum of everyone's may pass 2^53 - 1: then it is the nearest JSON number, rather than no answer.
+      availableCredits: Number(row.available),
+      heldCredits: Number(row.held),
+      activeSessions: Number(row.sessions),
+    };
+  }
+}

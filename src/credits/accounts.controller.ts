@@ -1,0 +1,37 @@
+import { Controller, Get, Query } from '@nestjs/common';
+import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { RoleAccess } from '../auth/access.decorator.js';
+import { UserIdParam } from '../common/http/params.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { AccountDirectoryService } from './account-directory.service.js';
+import { AccountDto, AccountPageDto, AccountsQueryDto } from './dto/accounts.dto.js';
+
+/** Accounts with what they own: here, because accounts know nothing of credits. */
+@ApiTags('Accounts')
+@Controller('accounts')
+export class AccountsController {
+  constructor(private readonly directory: AccountDirectoryService) {}
+
+  @Get()
+  @ApiOperation({
+    summary: 'Accounts whose id, name or e-mail begins so',
+    description:
+      'First those found by their id, then by name, then by e-mail, each in the order of the alphabet.',
+    operationId: 'listAccounts',
+  })
+  @ApiOkResponse({ type: AccountPageDto })
+  @ApiProblems(400)
+  @RoleAccess('supervisor')
+  list(@Query() query: AccountsQueryDto): Promise<AccountPageDto> {
+    return this.directory.page(query);
+  }
+
+  @Get(':userId')
+  @ApiOperation({ summary: 'One account', operationId: 'getAccount' })
+  @ApiOkResponse({ type: AccountDto })
+  @ApiProblems(400, 404)
+  @RoleAccess('supervisor')
+  one(@UserIdParam() userId: string): Promise<AccountDto> {
+    return this.directory.account(userId);
+  }
+}

@@ -1,0 +1,83 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { ROLES, type Role, roleOf } from '../../auth/caller.js';
+import { toSafeInteger } from '../../common/database/transformers.js';
+import { CursorField, LimitQueryDto } from '../../common/http/page.js';
+import { isoTime } from '../../common/http/time.js';
+import { TextField } from '../../common/http/validators.js';
+import { type AccountCursor, decodeAccountCursor, encodeAccountCursor } from '../account-cursor.js';
+
+const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
+const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
+/** As long as the longest of the fields that are searched. */
+const SEARCH_LENGTH = 255;
+/** Two texts of 255 and 50 characters of up to four bytes each, in base64. */
+const CURSOR_LENGTH = 2000;
+
+export class AccountsQueryDto extends LimitQueryDto {
+  @TextField(SEARCH_LENGTH, {
+    description: 'How the user’s id, name or e-mail begins, in any case; everybody when left out or empty',
+    example: 'ali',
+    required: false,
+  })
+  search?: string;
+
+  @CursorField((text) => decodeAccountCursor(text) !== undefined, {
+    maxLength: CURSOR_LENGTH,
+    example: encodeAccountCursor({ found: 1, key: 'alice', userId: 'alice' }),
+  })
+  cursor?: string;
+}
+
+/** An account as the database gives it: by which field it was found, and that field in lower case. */
+export interface AccountRow extends Omit<AccountCursor, 'userId'> {
+  user_id: string;
+  username: string;
+  email: string;
+  role: string;
+  created_at: Date;
+  updated_at: Date;
+  total: string;
+  held: string;
+}
+
+export class AccountDto {
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ example: 'alice' }) username: string;
+  @ApiProperty({ example: 'alice@example.com' }) email: string;
+  @ApiProperty({ enum: ROLES, description: 'Of the last token seen', example: 'user' }) role: Role;
+  @ApiProperty(TIME) createdAt: string;
+  @ApiProperty({ ...TIME, description: 'When name, e-mail or role changed last' }) updatedAt: string;
+  @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now', example: 996 })
+  totalCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 4 })
+  heldCredits: number;
+
+  static from(row: AccountRow): AccountDto {
+    return {
+      userId: row.user_id,
+      username: row.username,
+      email: row.email,
+      role: roleOf(row.role),
+      createdAt: isoTime(row.created_at),
+      updatedAt: isoTime(row.updated_at),
+      totalCredits: toSafeInteger(row.total),
+      heldCredits: toSafeInteger(row.held),
+    };
+  }
+}
+
+export class AccountPageDto {
+  @ApiProperty({ type: () => [AccountDto] }) items: AccountDto[];
+  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  nextCursor: string | null;
+}
+
+export class CreditTotalsDto {
+  @ApiProperty({ ...CREDITS, description: 'Accounts there are', example: 420 }) users: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now, of everyone', example: 1250000 })
+  availableCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 840 })
+  heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Sessions that hold credits', example: 12 })
+  activeSessions: number;
+}
