@@ -6,6 +6,7 @@ import {
   type Balance,
   type LedgerEntry,
   type Page,
+  type Schemas,
   send,
   type UsageRecord,
   type UsageStats,
@@ -13,22 +14,8 @@ import {
 import { problemOf } from './problem';
 import { session } from './session';
 
-export interface Account {
-  userId: string;
-  username: string;
-  email: string;
-  role: string;
-  createdAt: string;
-  updatedAt: string;
-  totalCredits: number;
-  heldCredits: number;
-}
-export interface Totals {
-  users: number;
-  availableCredits: number;
-  heldCredits: number;
-  activeSessions: number;
-}
+export type Account = Schemas['AccountDto'];
+export type Totals = Schemas['CreditTotalsDto'];
 export interface Forecast {
   userId: string;
   windowDays: number;
@@ -46,12 +33,22 @@ async function read<Data>(path: string, signal: AbortSignal): Promise<Data> {
   return body as Data;
 }
 
-export const accounts = (search: string, cursor: string | undefined, signal: AbortSignal, limit = 100) =>
-  read<Page<Account>>(
-    `/api/accounts?${new URLSearchParams({ limit: String(limit), ...(search === '' ? {} : { search }), ...(cursor === undefined ? {} : { cursor }) }).toString()}`,
-    signal,
+export const accounts = (
+  search: string,
+  cursor: string | undefined,
+  signal: AbortSignal,
+  limit = 100,
+): Promise<Page<Account>> =>
+  answer(
+    api.GET('/api/accounts', {
+      params: {
+        query: { limit, ...(search.trim() === '' ? {} : { search: search.trim() }), ...given({ cursor }) },
+      },
+      signal,
+    }),
   );
-export const totals = (signal: AbortSignal) => read<Totals>('/api/credits/totals', signal);
+export const totals = (signal: AbortSignal): Promise<Totals> =>
+  answer(api.GET('/api/credits/totals', { signal }));
 
 export interface Range {
   startDate: string;
@@ -127,7 +124,7 @@ function another(userId: string): AccountReader {
   return {
     isSelf: false,
     userId,
-    account: (signal) => orNull(read<Account>(`/api/accounts/${encoded}`, signal)),
+    account: (signal) => orNull(answer(api.GET('/api/accounts/{userId}', { params: { path }, signal }))),
     balance: (signal) => answer(api.GET('/api/credits/balance/{userId}', { params: { path }, signal })),
     forecast: (signal) => orNull(read<Forecast>(`/api/credits/forecast/${encoded}`, signal)),
     stats: (query, signal) =>

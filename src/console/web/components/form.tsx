@@ -31,8 +31,8 @@ export function Field({ label, name, value, onChange, hint, problem, error, requ
         {!required && <span class="optional"> optional</span>}
       </label>
       <input
+        {...(rest as { type: 'text' })}
         autocomplete="off"
-        {...rest}
         id={id}
         name={name}
         required={required}

@@ -63,7 +63,9 @@ export function LotTimeline({ lots }: { lots: Lot[] }) {
       </svg>
       <figcaption>
         <span>{date(start)}</span>
-        <span class="today-label">│ today, {date(now)}</span>
+        <span class="today-label" style={{ left: `${x(now) / (WIDTH / 100)}%` }}>
+          today
+        </span>
         <span>{date(end)}</span>
       </figcaption>
     </figure>

@@ -1,11 +1,12 @@
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { readerOf } from '../api/accounts';
 import { useQuery } from '../api/hooks';
 import { isAdmin, isSupervisor } from '../api/session';
 import { TimeChart } from '../components/chart';
 import { LotTable, LotTimeline } from '../components/lots';
-import { currentRange } from '../components/range';
-import { Button, Card, Credits, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
+import { currentRange, RangePicker } from '../components/range';
+import { Button, Card, Credits, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
 import { compact, date, day, daysBetween, plural, relative, whole } from '../format';
 import { address, pathTo } from '../router';
 import { KeyTable } from './key-table';
@@ -20,12 +21,14 @@ const BALANCE_EVERY = 5000;
 
 interface AccountOverviewProps {
   userId: string;
+  title: string;
+  sub: ComponentChildren;
   /** Below the account's own page the parts are pages of their own; elsewhere all is on one. */
   tab?: string | undefined;
 }
 
 /** Balance, what is wrong with it, its lots, and everything that has happened. */
-export function AccountOverview({ userId, tab }: AccountOverviewProps) {
+export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProps) {
   const reader = readerOf(userId);
   const { startDate, endDate } = currentRange();
   const [revision, setRevision] = useState(0);
@@ -58,18 +61,19 @@ export function AccountOverview({ userId, tab }: AccountOverviewProps) {
     forecast.data === null || forecast.data === undefined ? undefined : forecast.data.creditsPerDay;
   return (
     <>
-      {isSupervisor.value && (
-        <div class="actions account-actions">
+      <PageHeader title={title} sub={sub}>
+        <RangePicker />
+        {isSupervisor.value && (
           <Button kind="primary" icon="plus" onClick={() => setForm('allocate')}>
             Allocate
           </Button>
-          {isAdmin.value && (
-            <Button icon="minus" onClick={() => setForm('deduct')}>
-              Deduct
-            </Button>
-          )}
-        </div>
-      )}
+        )}
+        {isAdmin.value && (
+          <Button icon="minus" onClick={() => setForm('deduct')}>
+            Deduct
+          </Button>
+        )}
+      </PageHeader>
       <Diagnosis
         balance={data}
         forecast={forecast.data}

@@ -18,12 +18,7 @@ export function Overview() {
 function OwnOverview() {
   const name = session.value?.username ?? '';
   return (
-    <>
-      <PageHeader title="Overview" sub={`The account of ${name}`}>
-        <RangePicker />
-      </PageHeader>
-      <AccountOverview userId={session.value?.userId ?? ''} />
-    </>
+    <AccountOverview userId={session.value?.userId ?? ''} title="Overview" sub={`The account of ${name}`} />
   );
 }
 

@@ -253,7 +253,7 @@ export function ModelPage({ modelId }: { modelId: string }) {
                                 end.forget();
                                 setEnding({ rule, isUpcoming: state === 'upcoming' });
                               }}
-                              aria-label={`${state === 'upcoming' ? 'Take back' : 'End'} rule ${rule.id}`}
+                              aria-label={`${state === 'upcoming' ? 'Take back' : 'End now'}: rule ${rule.id}`}
                             >
                               {state === 'upcoming' ? 'Take back' : 'End now'}
                             </Button>

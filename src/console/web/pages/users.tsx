@@ -2,7 +2,6 @@ import { useEffect, useState } from 'preact/hooks';
 import { accounts, readerOf, type Account } from '../api/accounts';
 import { usePages, useQuery } from '../api/hooks';
 import { SearchField } from '../components/search';
-import { RangePicker } from '../components/range';
 import { Table } from '../components/table';
 import { Badge, CopyButton, CountNote, Credits, Empty, Moment, PageHeader } from '../components/ui';
 import { Link, navigate, pathTo, search, setSearch } from '../router';
@@ -90,19 +89,22 @@ export function UserPage({ userId, tab }: { userId: string; tab: string }) {
       <p class="crumbs">
         <Link to="/users">Users</Link> <span aria-hidden="true">/</span> {userId}
       </p>
-      <PageHeader
+      <AccountOverview
+        key={userId}
+        userId={userId}
+        tab={tab}
         title={account?.username ?? userId}
         sub={
           <>
             <span class="mono">{userId}</span> <CopyButton text={userId} label="Copy the user id" />
-            {account && ` ${account.email} · ${account.role} · since `}
-            {account && <Moment at={account.createdAt} />}
+            {account && (
+              <span>
+                {account.email} · {account.role} · since <Moment at={account.createdAt} />
+              </span>
+            )}
           </>
         }
-      >
-        <RangePicker />
-      </PageHeader>
-      <AccountOverview key={userId} userId={userId} tab={tab} />
+      />
     </>
   );
 }
