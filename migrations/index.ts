@@ -5,6 +5,7 @@ import { Movements1795478400000 } from './1795478400000-movements.js';
 import { UsageQuarantine1795305700000 } from './1795305700000-usage-quarantine.js';
 import { GatewayKeys1795305800000 } from './1795305800000-gateway-keys.js';
 import { AccountSearch1795564800000 } from './1795564800000-account-search.js';
+import { ChargedCredits1795651200000 } from './1795651200000-charged-credits.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
 export const migrations = [
@@ -15,4 +16,5 @@ export const migrations = [
   Corrections1795392000000,
   Movements1795478400000,
   AccountSearch1795564800000,
+  ChargedCredits1795651200000,
 ];

@@ -4,18 +4,21 @@ LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO usage_daily AS d
     (user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
-     unpriced_records)
+     unpriced_records, charged_credits)
   VALUES (p_record.user_id, (p_record.timestamp AT TIME ZONE 'UTC')::date, p_record.service, p_record.operation,
           1, p_record.credits, coalesce(p_record.provider_cost_usd, 0),
           (p_record.provider_cost_usd IS NOT NULL)::integer,
           CASE WHEN p_record.provider_cost_usd IS NULL THEN 0 ELSE p_record.credits END,
-          (p_record.pricing_source IS NOT DISTINCT FROM 'fallback')::integer)
+          (p_record.pricing_source IS NOT DISTINCT FROM 'fallback')::integer,
+          CASE WHEN p_record.billing_status = 'recorded' THEN 0 ELSE p_record.credits - p_record.uncollected_credits END)
   ON CONFLICT (user_id, day, service, operation) DO UPDATE
     SET records = d.records + 1,
         credits = d.credits + excluded.credits,
         provider_cost_usd = d.provider_cost_usd + excluded.provider_cost_usd,
         costed_records = d.costed_records + excluded.costed_records,
         costed_credits = d.costed_credits + excluded.costed_credits,
-        unpriced_records = d.unpriced_records + excluded.unpriced_records;
+        unpriced_records = d.unpriced_records + excluded.unpriced_records,
+        -- Stays NULL where it is: such a row does not know what came before.
+        charged_credits = d.charged_credits + excluded.charged_credits;
 END
 $$;

@@ -12,7 +12,9 @@ BEGIN
          provider_cost_usd = provider_cost_usd - coalesce(v_old.provider_cost_usd, 0),
          costed_records = costed_records - (v_old.provider_cost_usd IS NOT NULL)::integer,
          costed_credits = costed_credits - CASE WHEN v_old.provider_cost_usd IS NULL THEN 0 ELSE v_old.credits END,
-         unpriced_records = unpriced_records - (v_old.pricing_source IS NOT DISTINCT FROM 'fallback')::integer
+         unpriced_records = unpriced_records - (v_old.pricing_source IS NOT DISTINCT FROM 'fallback')::integer,
+         charged_credits = charged_credits - CASE WHEN v_old.billing_status = 'recorded' THEN 0
+                                                  ELSE v_old.credits - v_old.uncollected_credits END
    WHERE user_id = v_old.user_id AND day = (v_old.timestamp AT TIME ZONE 'UTC')::date
      AND service = v_old.service AND operation = v_old.operation;
   UPDATE usage_records

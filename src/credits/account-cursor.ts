@@ -1,16 +1,14 @@
-import { isStorable } from '../common/http/text.js';
+import { userIdProblem } from '../common/http/text.js';
 
-/** Where a page of accounts ended. */
+/** Where a page of accounts ended; the database knows where that is. */
 export interface AccountCursor {
   /** By which field the last account was found: 1 its id, 2 its name, 3 its e-mail. */
   found: number;
-  /** That field in lower case, as the database sorts it. */
-  key: string;
   userId: string;
 }
 
-export function encodeAccountCursor({ found, key, userId }: AccountCursor): string {
-  return Buffer.from(JSON.stringify([found, key, userId])).toString('base64url');
+export function encodeAccountCursor({ found, userId }: AccountCursor): string {
+  return Buffer.from(JSON.stringify([found, userId])).toString('base64url');
 }
 
 /** Undefined for text that is no cursor of ours. */
@@ -21,9 +19,8 @@ export function decodeAccountCursor(cursor: string): AccountCursor | undefined {
   } catch {
     return undefined;
   }
-  if (!Array.isArray(values) || values.length !== 3) return undefined;
-  const [found, key, userId] = values as unknown[];
+  if (!Array.isArray(values) || values.length !== 2) return undefined;
+  const [found, userId] = values as unknown[];
   if (found !== 1 && found !== 2 && found !== 3) return undefined;
-  if (typeof key !== 'string' || typeof userId !== 'string') return undefined;
-  return isStorable(key) && isStorable(userId) ? { found, key, userId } : undefined;
+  return userIdProblem(userId) === undefined ? { found, userId: userId as string } : undefined;
 }

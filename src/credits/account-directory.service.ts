@@ -14,8 +14,8 @@ import { ACTIVE_SESSIONS, HELD_CREDITS } from './open-sessions.js';
 const FIELDS = ['user_id', 'username', 'email'];
 
 /**
- * The accounts found by one field, as one range of its index: $1 is how it begins, $2 the most rows, and $3, $4, $5 where
- * the page before ended. Whoever was found by an earlier field is not found again, and once a page is full the later
+ * The accounts found by one field, as one range of its index: $1 is how it begins, $2 the most rows, and $3 and $4 by
+ * which field and which account the page before ended. Whoever was found by an earlier field is not found again, and once a page is full the later
  * fields are not looked at.
  */
 function foundBy(field: string, index: number): string {
@@ -23,7 +23,10 @@ function foundBy(field: string, index: number): string {
   const key = `lower(${field}) COLLATE "C"`;
   const earlier = FIELDS.slice(0, index);
   const conditions = [
-    `(${key}, user_id) > (CASE WHEN $3 = ${found} THEN $4 ELSE lower($1) END, CASE WHEN $3 = ${found} THEN $5 ELSE '' END)`,
+    // In its order: after the last one of the page before, or from $1 on.
+    `(${key}, user_id) > (
+          CASE WHEN $3 = ${found} THEN (SELECT lower(${field}) FROM user_accounts WHERE user_id = $4) ELSE lower($1) END,
+          CASE WHEN $3 = ${found} THEN $4 ELSE '' END)`,
     // The last character there is: whatever begins with $1 comes before it.
     `${key} < lower($1) || chr(1114111)`,
     `$3 <= ${found}`,
@@ -48,7 +51,7 @@ export const SEARCH = {
   text: `WITH ${FIELDS.map(foundBy).join(', ')}, page AS (
     ${FIELDS.map((field) => `SELECT * FROM by_${field}`).join(' UNION ALL ')}
     ORDER BY found, key, user_id LIMIT $2)
-  SELECT a.found, a.key, ${COLUMNS} FROM page a ORDER BY a.found, a.key, a.user_id`,
+  SELECT a.found, ${COLUMNS} FROM page a ORDER BY a.found, a.key, a.user_id`,
 };
 
 const ACCOUNT = {
@@ -72,19 +75,16 @@ export class AccountDirectoryService {
 
   async page({ search = '', limit, cursor }: AccountsQueryDto): Promise<AccountPageDto> {
     const after = cursor === undefined ? undefined : decodeAccountCursor(cursor);
-    const rows = await this.database.rows<AccountRow>(SEARCH, [
+    const rows = await this.database.rows<AccountRow & { found: number }>(SEARCH, [
       search.trim(),
       limit + 1,
       after?.found ?? 0,
-      after?.key ?? '',
       after?.userId ?? '',
     ]);
     const last = rows.length > limit ? rows[limit - 1] : undefined;
     return {
       items: rows.slice(0, limit).map((row) => AccountDto.from(row)),
-      nextCursor: last
-        ? encodeAccountCursor({ found: last.found, key: last.key, userId: last.user_id })
-        : null,
+      nextCursor: last ? encodeAccountCursor({ found: last.found, userId: last.user_id }) : null,
     };
   }
 

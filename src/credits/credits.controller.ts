@@ -10,8 +10,10 @@ import { Metrics } from '../common/metrics/metrics.service.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { AccountDirectoryService } from './account-directory.service.js';
 import { CreditsAuditService } from './credits-audit.service.js';
+import { CreditsForecastService } from './credits-forecast.service.js';
 import { CreditsService } from './credits.service.js';
 import { CreditTotalsDto } from './dto/accounts.dto.js';
+import { ForecastDto, ForecastQueryDto, OwnForecastQueryDto } from './dto/forecast.dto.js';
 import {
   AllocateCreditsDto,
   CalculateCreditsDto,
@@ -29,6 +31,10 @@ import {
   QuoteDto,
 } from './dto/credits.responses.js';
 
+const FORECAST =
+  'The rate is what the last `windowDays` whole days (UTC) and today have cost, or what the time since the first use has ' +
+  'when that is shorter. Credits that active sessions hold are taken for spent: they count neither in the rate nor as available.';
+
 @ApiTags('Credits')
 @Controller('credits')
 export class CreditsController {
@@ -36,6 +42,7 @@ export class CreditsController {
     private readonly credits: CreditsService,
     private readonly auditService: CreditsAuditService,
     private readonly directory: AccountDirectoryService,
+    private readonly forecasts: CreditsForecastService,
     private readonly metrics: Metrics,
   ) {}
 
@@ -145,6 +152,32 @@ export class CreditsController {
   @RoleAccess('supervisor')
   userLedger(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
     return this.credits.ledgerPage(userId, page);
+  }
+
+  @Get('forecast')
+  @ApiOperation({
+    summary: 'When do the own credits run out at the present rate, and how many expire unused?',
+    description: FORECAST,
+    operationId: 'getForecast',
+  })
+  @ApiOkResponse({ type: ForecastDto })
+  @ApiProblems(404)
+  @SelfAccess('credits:read', { userIdIn: 'body' })
+  forecast(@CurrentCaller() caller: Caller, @Query() query: OwnForecastQueryDto): Promise<ForecastDto> {
+    return this.forecasts.ofUser(caller.userId, query.windowDays);
+  }
+
+  @Get('forecast/:userId')
+  @ApiOperation({
+    summary: 'When do the credits of a user run out at the present rate, and how many expire unused?',
+    description: FORECAST,
+    operationId: 'getUserForecast',
+  })
+  @ApiOkResponse({ type: ForecastDto })
+  @ApiProblems(400, 404)
+  @RoleAccess('supervisor')
+  userForecast(@UserIdParam() userId: string, @Query() query: ForecastQueryDto): Promise<ForecastDto> {
+    return this.forecasts.ofUser(userId, query.windowDays);
   }
 
   @Get('totals')

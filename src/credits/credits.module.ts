@@ -4,6 +4,7 @@ import { AccountsModule } from '../accounts/accounts.module.js';
 import { AccountDirectoryService } from './account-directory.service.js';
 import { AccountsController } from './accounts.controller.js';
 import { CreditsAuditService } from './credits-audit.service.js';
+import { CreditsForecastService } from './credits-forecast.service.js';
 import { CreditsController } from './credits.controller.js';
 import { CreditsService } from './credits.service.js';
 import { CreditsSweeper } from './credits.sweeper.js';
@@ -21,6 +22,7 @@ import { MovementQueue } from './movement-queue.js';
     CreditsAuditService,
     CreditsSweeper,
     AccountDirectoryService,
+    CreditsForecastService,
   ],
   exports: [MoneyFunctions, CreditsService],
 })

@@ -217,11 +217,12 @@ const LAST = [
     'daily roll-up',
     `INSERT INTO usage_daily
        (user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
-        unpriced_records)
+        unpriced_records, charged_credits)
      SELECT user_id, (timestamp AT TIME ZONE 'UTC')::date AS day, service, operation, count(*), sum(credits),
             coalesce(sum(provider_cost_usd), 0), count(provider_cost_usd),
             coalesce(sum(credits) FILTER (WHERE provider_cost_usd IS NOT NULL), 0),
-            count(*) FILTER (WHERE pricing_source = 'fallback')
+            count(*) FILTER (WHERE pricing_source = 'fallback'),
+            coalesce(sum(credits - uncollected_credits) FILTER (WHERE billing_status <> 'recorded'), 0)
        FROM usage_records GROUP BY 1, 2, 3, 4 ORDER BY day, user_id`,
   ],
 ];

@@ -94,6 +94,7 @@ describe('round trips to the database for a known user (law 7)', () => {
     ['balance', 'credit_balance', () => user.get('/api/credits/balance')],
     ['check', 'credit_available', () => user.post('/api/credits/check', { requiredCredits: 1 })],
     ['calculate', 'credit_quote', () => user.post('/api/credits/calculate', { modelId: SONNET, tokens: 1 })],
+    ['forecast', 'credit_forecast', () => user.get('/api/credits/forecast')],
     ['usage statistics', 'usage_user_stats', () => user.get('/api/usage/stats')],
   ])('%s makes one', async (_, statement, call) => {
     expect((await call()).status).toBeLessThan(300);

@@ -4,14 +4,14 @@ import { toSafeInteger } from '../../common/database/transformers.js';
 import { CursorField, LimitQueryDto } from '../../common/http/page.js';
 import { isoTime } from '../../common/http/time.js';
 import { TextField } from '../../common/http/validators.js';
-import { type AccountCursor, decodeAccountCursor, encodeAccountCursor } from '../account-cursor.js';
+import { decodeAccountCursor, encodeAccountCursor } from '../account-cursor.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
 /** As long as the longest of the fields that are searched. */
 const SEARCH_LENGTH = 255;
-/** Two texts of 255 and 50 characters of up to four bytes each, in base64. */
-const CURSOR_LENGTH = 2000;
+/** 50 characters of up to four bytes each, in base64. */
+const CURSOR_LENGTH = 300;
 
 export class AccountsQueryDto extends LimitQueryDto {
   @TextField(SEARCH_LENGTH, {
@@ -23,13 +23,13 @@ export class AccountsQueryDto extends LimitQueryDto {
 
   @CursorField((text) => decodeAccountCursor(text) !== undefined, {
     maxLength: CURSOR_LENGTH,
-    example: encodeAccountCursor({ found: 1, key: 'alice', userId: 'alice' }),
+    example: encodeAccountCursor({ found: 1, userId: 'alice' }),
   })
   cursor?: string;
 }
 
-/** An account as the database gives it: by which field it was found, and that field in lower case. */
-export interface AccountRow extends Omit<AccountCursor, 'userId'> {
+/** An account as the database gives it. */
+export interface AccountRow {
   user_id: string;
   username: string;
   email: string;

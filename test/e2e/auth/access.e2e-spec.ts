@@ -123,6 +123,8 @@ const OPERATIONS: Record<string, Row> = {
   getUserLedger: { access: 'supervisor', needs: ofAlice },
   auditCredits: { access: 'admin' },
   getCreditTotals: { access: 'admin' },
+  getForecast: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
+  getUserForecast: { access: 'supervisor', needs: ofAlice },
 
   initializeSession: { ...METERED_SESSION, needs: newSession },
   reportProgress: { ...METERED_SESSION, needs: session },

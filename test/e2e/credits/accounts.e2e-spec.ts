@@ -113,8 +113,8 @@ describe('GET /api/accounts', () => {
   it.each([
     ['garbage', 'cursor=garbage'],
     ['a cursor of another list', `cursor=${Buffer.from('12').toString('base64url')}`],
-    ['a field that is none', `cursor=${Buffer.from('[4,"a","a"]').toString('base64url')}`],
-    ['a NUL', `cursor=${Buffer.from('[1,"\\u0000","a"]').toString('base64url')}`],
+    ['a field that is none', `cursor=${Buffer.from('[4,"a"]').toString('base64url')}`],
+    ['a NUL', `cursor=${Buffer.from('[1,"\\u0000"]').toString('base64url')}`],
   ])('refuses a cursor that is none: %s', async (_, query) => {
     expectProblem(await boss.get<object>(`/api/accounts?${query}`), 400, { field: 'cursor' });
   });
@@ -140,9 +140,9 @@ describe('GET /api/accounts', () => {
       await client.query('ANALYZE user_accounts');
       // As after many executions: one plan for whatever is searched.
       await client.query('SET plan_cache_mode = force_generic_plan');
-      await client.query(`PREPARE s (text, integer, integer, text, text) AS ${SEARCH.text}`);
+      await client.query(`PREPARE s (text, integer, integer, text) AS ${SEARCH.text}`);
       const { rows } = await client.query<{ 'QUERY PLAN': string }>(
-        `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) EXECUTE s ('${prefix}', 51, 0, '', '')`,
+        `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) EXECUTE s ('${prefix}', 51, 0, '')`,
       );
       const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
       expect(plan).not.toMatch(/Seq Scan on user_accounts/);

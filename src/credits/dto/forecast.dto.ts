@@ -1,0 +1,57 @@
+import { ApiProperty } from '@nestjs/swagger';
+import { IntegerQuery, OnBehalfField } from '../../common/http/validators.js';
+
+const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
+const TIME = { type: 'string', format: 'date-time', example: '2026-12-21T12:00:00.000Z' } as const;
+const DEFAULT_WINDOW_DAYS = 14;
+const MAXIMUM_WINDOW_DAYS = 90;
+
+export class ForecastQueryDto {
+  @IntegerQuery(1, MAXIMUM_WINDOW_DAYS, {
+    description: 'Whole days, beside today, that the rate is taken from',
+    example: DEFAULT_WINDOW_DAYS,
+    default: DEFAULT_WINDOW_DAYS,
+  })
+  windowDays: number = DEFAULT_WINDOW_DAYS;
+}
+
+export class OwnForecastQueryDto extends ForecastQueryDto {
+  @OnBehalfField()
+  userId?: string;
+}
+
+export class ExpirationDto {
+  @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, description: 'The lot', example: 1 })
+  allocationId: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits it holds now', example: 996 }) credits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits it will still hold when it expires', example: 96 })
+  unusedCredits: number;
+  @ApiProperty(TIME) expiresAt: string;
+}
+
+export class ForecastDto {
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ ...CREDITS, example: DEFAULT_WINDOW_DAYS }) windowDays: number;
+  @ApiProperty({
+    type: 'number',
+    minimum: 0,
+    description: 'The present rate, to three decimals',
+    example: 30,
+  })
+  creditsPerDay: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now', example: 996 })
+  availableCredits: number;
+  @ApiProperty({
+    ...TIME,
+    nullable: true,
+    description: 'When nothing is left, by use or by expiry; null: nothing is being used',
+  })
+  runsOutAt: string | null;
+  @ApiProperty({ ...CREDITS, description: 'Credits that expire before they are used', example: 96 })
+  expiringUnusedCredits: number;
+  @ApiProperty({
+    type: () => [ExpirationDto],
+    description: 'Lots with credits, soonest expiry first; the first 1,000',
+  })
+  expirations: ExpirationDto[];
+}
