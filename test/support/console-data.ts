@@ -64,11 +64,9 @@ export async function seedConsole(service: TestService): Promise<void> {
       tokensGenerated: 3200,
     });
   }
-  await service
-    .as('alice')
-    .post('/api/api-keys', {
-      name: 'nightly report',
-      permissions: ['usage:read', 'credits:read'],
-      creditLimit: 500,
-    });
+  await service.as('alice').post('/api/api-keys', {
+    name: 'nightly report',
+    permissions: ['usage:read', 'credits:read'],
+    creditLimit: 500,
+  });
 }

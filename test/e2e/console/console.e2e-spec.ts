@@ -153,14 +153,15 @@ describe('the files of the console', () => {
   });
 
   it('that were never built are said to be missing, with what to do', async () => {
-    const { url, stop } = await startBare();
+    const running = await startBare();
+    const { url } = running;
     const answer = await fetch(`${url}/console/users`);
     expect(answer.status).toBe(404);
     expect(await answer.json()).toMatchObject({
       code: 'console.not_built',
       detail: expect.stringContaining('npm run build') as string,
     });
-    expect(await stop()).toBe(0);
+    expect(await running.stop()).toBe(0);
   });
 });
 
@@ -176,7 +177,8 @@ describe('development tokens', () => {
     (await (await fetch(`${url}/console/config.json`)).json()) as { developmentTokens: boolean };
 
   it('are given, and work, where the secret is a generated one', async () => {
-    const { url, stop } = await startBare();
+    const running = await startBare();
+    const { url } = running;
     expect((await settingsOf(url)).developmentTokens).toBe(true);
     const answer = await ask(url);
     expect(answer.status).toBe(201);
@@ -192,11 +194,12 @@ describe('development tokens', () => {
         })
       ).status,
     ).toBe(400);
-    await stop();
+    await running.stop();
   });
 
   it('are not there for who asks from elsewhere: another page, another name of this machine, a proxy', async () => {
-    const { url, stop } = await startBare();
+    const running = await startBare();
+    const { url } = running;
     const { port } = new URL(url);
     const elsewhere: Record<string, string>[] = [
       { origin: 'https://evil.example' },
@@ -225,17 +228,16 @@ describe('development tokens', () => {
         .end(JSON.stringify(BODY));
     });
     expect(rebound).toBe(404);
-    await stop();
+    await running.stop();
   });
 
   it('are not there at all in production, nor with a secret that somebody has set', async () => {
     expect((await ask(service.url)).status).toBe(404);
     expect((await settingsOf(service.url)).developmentTokens).toBe(false);
-    const { url, stop } = await startBare({
-      JWT_ACCESS_SECRET: 'a secret that was set by somebody 0123456789',
-    });
+    const running = await startBare({ JWT_ACCESS_SECRET: 'a secret that was set by somebody 0123456789' });
+    const { url } = running;
     expect((await ask(url)).status).toBe(404);
     expect((await settingsOf(url)).developmentTokens).toBe(false);
-    await stop();
+    await running.stop();
   });
 });

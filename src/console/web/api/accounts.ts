@@ -7,31 +7,14 @@ import {
   type LedgerEntry,
   type Page,
   type Schemas,
-  send,
   type UsageRecord,
   type UsageStats,
 } from './client';
-import { problemOf } from './problem';
 import { session } from './session';
 
 export type Account = Schemas['AccountDto'];
 export type Totals = Schemas['CreditTotalsDto'];
-export interface Forecast {
-  userId: string;
-  windowDays: number;
-  creditsPerDay: number;
-  availableCredits: number;
-  runsOutAt: string | null;
-  expiringUnusedCredits: number;
-  expirations: { allocationId: number; credits: number; unusedCredits: number; expiresAt: string }[];
-}
-
-async function read<Data>(path: string, signal: AbortSignal): Promise<Data> {
-  const response = await send(new Request(location.origin + path, { signal }));
-  const body: unknown = await response.json();
-  if (!response.ok) throw problemOf(response.status, body, response.headers);
-  return body as Data;
-}
+export type Forecast = Schemas['ForecastDto'];
 
 export const accounts = (
   search: string,
@@ -65,7 +48,7 @@ export interface AccountReader {
   readonly userId: string;
   account(signal: AbortSignal): Promise<Account | null>;
   balance(signal: AbortSignal): Promise<Balance>;
-  forecast(signal: AbortSignal): Promise<Forecast | null>;
+  forecast(signal: AbortSignal): Promise<Forecast>;
   stats(range: Range, signal: AbortSignal): Promise<UsageStats>;
   ledger(cursor: string | undefined, signal: AbortSignal): Promise<Page<LedgerEntry>>;
   usage(filters: UsageFilters, cursor: string | undefined, signal: AbortSignal): Promise<Page<UsageRecord>>;
@@ -88,7 +71,7 @@ function own(userId: string): AccountReader {
     userId,
     account: () => Promise.resolve(null),
     balance: (signal) => answer(api.GET('/api/credits/balance', { signal })),
-    forecast: (signal) => orNull(read<Forecast>('/api/credits/forecast', signal)),
+    forecast: (signal) => answer(api.GET('/api/credits/forecast', { signal })),
     stats: (query, signal) => answer(api.GET('/api/usage/stats', { params: { query }, signal })),
     ledger: async (cursor, signal) =>
       page(
@@ -120,13 +103,12 @@ function own(userId: string): AccountReader {
 
 function another(userId: string): AccountReader {
   const path = { userId };
-  const encoded = encodeURIComponent(userId);
   return {
     isSelf: false,
     userId,
     account: (signal) => orNull(answer(api.GET('/api/accounts/{userId}', { params: { path }, signal }))),
     balance: (signal) => answer(api.GET('/api/credits/balance/{userId}', { params: { path }, signal })),
-    forecast: (signal) => orNull(read<Forecast>(`/api/credits/forecast/${encoded}`, signal)),
+    forecast: (signal) => answer(api.GET('/api/credits/forecast/{userId}', { params: { path }, signal })),
     stats: (query, signal) =>
       answer(api.GET('/api/usage/stats/{userId}', { params: { path, query }, signal })),
     ledger: async (cursor, signal) =>

@@ -41,10 +41,11 @@ export function readToken(text: string): Session {
   }
   const role = claims.role === 'admin' || claims.role === 'supervisor' ? claims.role : 'user';
   const expiresAt = typeof claims.exp === 'number' ? claims.exp * 1000 : null;
+  const userId = typeof claims.sub === 'string' ? claims.sub : '';
   return {
     token,
-    userId: typeof claims.sub === 'string' ? claims.sub : '',
-    username: typeof claims.username === 'string' ? claims.username : String(claims.sub ?? ''),
+    userId,
+    username: typeof claims.username === 'string' ? claims.username : userId,
     role,
     expiresAt,
   };

@@ -135,7 +135,7 @@ function configuration(
         pointRadius: labels.length > 31 ? 0 : 2,
         pointHitRadius: 12,
         order: type === 'line' ? 0 : 1,
-      })) as ChartConfiguration['data']['datasets'],
+      })),
     },
     options: {
       responsive: true,

@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import type { Forecast } from '../api/accounts';
 import type { Lot } from '../api/client';
 import { date, relative, whole } from '../format';
 import { isAdmin } from '../api/session';
@@ -9,7 +10,7 @@ import { Table } from './table';
 const DAY = 86_400_000;
 const WIDTH = 1000;
 const LANE = 26;
-const TOP = 22;
+const TOP = 4;
 const MOST_LANES = 12;
 /** A lot that ends within these days deserves a look. */
 const SOON_DAYS = 7;
@@ -33,6 +34,14 @@ export function LotTimeline({ lots }: { lots: Lot[] }) {
     .join('; ');
   return (
     <figure class="timeline">
+      {/* Beside the drawing, whose texts would be stretched with it. */}
+      <span
+        class="today-label"
+        aria-hidden="true"
+        style={{ left: `${Math.min(96, Math.max(4, (x(now) / WIDTH) * 100))}%` }}
+      >
+        today
+      </span>
       <svg
         viewBox={`0 0 ${WIDTH} ${height}`}
         preserveAspectRatio="none"
@@ -59,13 +68,10 @@ export function LotTimeline({ lots }: { lots: Lot[] }) {
             </g>
           );
         })}
-        <line class="today" x1={x(now)} x2={x(now)} y1={6} y2={height} />
+        <line class="today" x1={x(now)} x2={x(now)} y1={0} y2={height} />
       </svg>
       <figcaption>
         <span>{date(start)}</span>
-        <span class="today-label" style={{ left: `${x(now) / (WIDTH / 100)}%` }}>
-          today
-        </span>
         <span>{date(end)}</span>
       </figcaption>
     </figure>
@@ -73,10 +79,12 @@ export function LotTimeline({ lots }: { lots: Lot[] }) {
 }
 
 export function LotTable({
+  forecast,
   lots,
   userId,
   onChanged,
 }: {
+  forecast: Forecast | undefined;
   lots: Lot[];
   userId: string;
   onChanged: () => void;
@@ -116,7 +124,18 @@ export function LotTable({
             isNumber: true,
             isWide: true,
           },
-          { header: 'Since', cell: (lot) => <Moment at={lot.allocatedAt} />, isWide: true },
+          {
+            header: 'Unused',
+            label: 'Expires unused, at the present pace',
+            cell: (lot) => {
+              const unused = forecast?.expirations.find(
+                ({ allocationId }) => allocationId === lot.id,
+              )?.unusedCredits;
+              return unused === undefined ? '–' : <Credits value={unused} />;
+            },
+            isNumber: true,
+            isWide: true,
+          },
           {
             header: 'Expires',
             cell: (lot) =>
@@ -137,10 +156,9 @@ export function LotTable({
                       kind="quiet"
                       icon="trash"
                       aria-label={`Revoke lot ${lot.id}`}
+                      title="Revoke"
                       onClick={() => setRevoking(lot)}
-                    >
-                      Revoke
-                    </Button>
+                    ></Button>
                   ),
                   isNumber: true,
                 },

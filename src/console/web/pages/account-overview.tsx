@@ -9,6 +9,7 @@ import { currentRange, RangePicker } from '../components/range';
 import { Button, Card, Credits, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
 import { compact, date, day, daysBetween, plural, relative, whole } from '../format';
 import { address, pathTo } from '../router';
+import { Activity } from './activity';
 import { KeyTable } from './key-table';
 import { Diagnosis } from './diagnosis';
 import { Ledger, useLedger } from './ledger';
@@ -113,7 +114,12 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
         <div class="grid">
           <Card title="Lots" hint="The one that expires first is spent first" class="half">
             <LotTimeline lots={data.activeAllocations} />
-            <LotTable lots={data.activeAllocations} userId={userId} onChanged={changed} />
+            <LotTable
+              forecast={forecast.data}
+              lots={data.activeAllocations}
+              userId={userId}
+              onChanged={changed}
+            />
           </Card>
           <Card title="Credits by day" class="half">
             {stats.data ? (
@@ -144,6 +150,7 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           <Ledger pages={ledger} />
         </Card>
       )}
+      {tab === undefined && <Activity />}
       {tab === 'usage' && (
         <Card title="Usage">
           <UsageTable reader={reader} filters={{ startDate, endDate }} revision={revision} />

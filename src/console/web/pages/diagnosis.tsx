@@ -4,10 +4,12 @@ import { isSoon } from '../components/lots';
 import { Icon } from '../components/icons';
 import type { Tone } from '../components/ui';
 import { date, plural, relative, whole } from '../format';
+import { Link } from '../router';
+import { isAdmin } from '../api/session';
 
 interface Facts {
   balance: Balance;
-  forecast: Forecast | null | undefined;
+  forecast: Forecast | undefined;
   sessions: ActiveSession[] | undefined;
   ledger: LedgerEntry[];
   usage: UsageRecord[];
@@ -16,6 +18,8 @@ interface Facts {
 interface Finding {
   tone: Tone;
   text: string;
+  /** Where something can be done about it. */
+  to?: [path: string, text: string];
 }
 
 const DAY = 86_400_000;
@@ -36,6 +40,7 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
     found.push({
       tone: 'bad',
       text: `${plural(waiting.length, 'finished call')} could not be paid in full: ${plural(uncollected, 'credit')} wait for a review.`,
+      ...(isAdmin.value ? { to: ['/review', 'Review'] as [string, string] } : {}),
     });
   }
   const runsOutAt = forecast?.runsOutAt;
@@ -98,10 +103,11 @@ export function isStale({ startedAt, expiresAt }: ActiveSession, now: number): b
 export function Diagnosis(facts: Facts) {
   return (
     <ul class="findings" aria-label="What needs attention">
-      {findings(facts).map(({ tone, text }) => (
+      {findings(facts).map(({ tone, text, to }) => (
         <li key={text} class={tone}>
           <Icon name={tone === 'good' ? 'check' : tone === 'neutral' ? 'clock' : 'warning'} />
           <span>{text}</span>
+          {to && <Link to={to[0]}>{to[1]}</Link>}
         </li>
       ))}
     </ul>

@@ -12,10 +12,10 @@ const FIELDS = [
   ['pricePerThousandInputTokens', 'Input'],
   ['pricePerThousandOutputTokens', 'Output'],
   ['pricePerThousandCachedInputTokens', 'Cached input'],
-  ['providerCostPerThousandTokens', 'Provider, blended'],
-  ['providerCostPerThousandInputTokens', 'Provider, input'],
-  ['providerCostPerThousandOutputTokens', 'Provider, output'],
-  ['providerCostPerThousandCachedInputTokens', 'Provider, cached'],
+  ['providerCostPerThousandTokens', 'Blended cost'],
+  ['providerCostPerThousandInputTokens', 'Input cost'],
+  ['providerCostPerThousandOutputTokens', 'Output cost'],
+  ['providerCostPerThousandCachedInputTokens', 'Cached cost'],
 ] as const;
 type PriceName = (typeof FIELDS)[number][0];
 const DECIMAL = /^\d{1,7}(\.\d{1,18})?$/;
