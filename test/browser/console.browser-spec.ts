@@ -1,6 +1,8 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../support/console.js';
+import { operationOf } from '../support/contract.js';
+import type { HttpClient } from '../support/http-client.js';
 import { expectSoundBooks, userWithCredits } from '../support/money.js';
 import { freshUser } from '../support/service.js';
 import { accessToken } from '../support/tokens.js';
@@ -469,5 +471,30 @@ describe('the page itself', () => {
     await service.start();
     await expect.poll(() => page.getByTestId('available').innerText(), { timeout: 30_000 }).toBe('111');
     await page.getByText('The service cannot be reached').waitFor({ state: 'detached' });
+  });
+});
+
+// Told by the service where it tells what happens; elsewhere the console goes on without.
+describe.runIf(operationOf('GET', '/api/events/stream') !== undefined)('what happens', () => {
+  it('is seen as it happens, also after the service was away', async () => {
+    const user = await userWithCredits(service.direct, 5);
+    const page = await as('admin', 'admin');
+    const activity = page.getByRole('list', { name: 'Activity' });
+    await activity.waitFor();
+    const review = (requestId: string, who: HttpClient) =>
+      who.post('/api/usage/charge', {
+        requestId,
+        modelId: 'unknown-model',
+        tokens: 5000,
+        billingStatus: 'needs_review',
+      });
+    await review('seen', user);
+    await activity.getByRole('link', { name: user.userId }).first().waitFor();
+    await page.getByRole('status').getByText(`${user.userId} has a call to review`).waitFor();
+    await service.stop();
+    const other = await userWithCredits(service.direct, 5);
+    await review('missed', other);
+    await service.start();
+    await activity.getByRole('link', { name: other.userId }).first().waitFor({ timeout: 40_000 });
   });
 });

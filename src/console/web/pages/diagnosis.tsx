@@ -47,7 +47,7 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
   if (balance.totalCredits > 0 && typeof runsOutAt === 'string' && Date.parse(runsOutAt) - now < 14 * DAY) {
     found.push({
       tone: Date.parse(runsOutAt) - now < 3 * DAY ? 'bad' : 'warn',
-      text: `At ${whole(Math.round(forecast?.creditsPerDay ?? 0))} credits a day, the balance runs out ${relative(runsOutAt)} (${date(runsOutAt)}).`,
+      text: `The balance is gone ${relative(runsOutAt)} (${date(runsOutAt)}): ${plural(Math.round(forecast?.creditsPerDay ?? 0), 'credit')} are used a day, and the rest expires.`,
     });
   }
   const stale = sessions.filter((session) => isStale(session, now));

@@ -84,7 +84,7 @@ export function Review() {
                 />
               ),
             },
-            { header: 'When', cell: (record) => <Moment at={record.timestamp} exact /> },
+            { header: 'When', cell: (record) => <Moment at={record.timestamp} exact />, isWide: true },
             { header: 'User', cell: (record) => <UserLink userId={record.userId} /> },
             {
               header: 'Operation',
