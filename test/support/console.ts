@@ -52,7 +52,7 @@ export async function startConsole(env: Record<string, string> = {}): Promise<Co
       JWT_ACCESS_SECRET: SECRET,
       INTERNAL_API_KEY: INTERNAL_KEY,
       LOG_LEVEL: 'warn',
-      SWEEP_INTERVAL_SECONDS: '0',
+      SWEEP_INTERVAL_SECONDS: '1',
       PORT: String(port),
       ...env,
     });
