@@ -11,6 +11,7 @@ import { MetricsModule } from './common/metrics/metrics.module.js';
 import { TracingModule } from './common/tracing/tracing.module.js';
 import { ProblemFilter } from './common/http/problem.filter.js';
 import { RequestValidationPipe } from './common/http/validation.js';
+import { ConsoleModule } from './console/console.module.js';
 import { ConfigModule } from './config/config.module.js';
 import type { AppConfig } from './config/env.js';
 import { CreditsModule } from './credits/credits.module.js';
@@ -51,6 +52,7 @@ export class AppModule {
         IntegrationsModule,
         EventsModule,
         HealthModule,
+        ConsoleModule.forRoot(config),
       ],
       providers: [
         { provide: APP_FILTER, useClass: ProblemFilter },

@@ -13,6 +13,7 @@ import { createLogger, NestLogger, requestLogging } from './common/http/logging.
 import { LimitedExpressAdapter } from './common/http/limited-express.adapter.js';
 import { answerOtherPaths } from './common/http/problem.filter.js';
 import { createDocument, setUpSwagger } from './common/http/swagger.js';
+import { setUpConsole } from './console/console.js';
 import { type AppConfig, loadConfig } from './config/env.js';
 
 const BODY_LIMIT = '100kb';
@@ -51,6 +52,7 @@ export async function createApp(
   app.use(parseJsonBodies());
   setPrefix(app);
   setUpSwagger(app);
+  setUpConsole(app);
   await app.init();
   answerOtherPaths(app);
   return app;

@@ -108,7 +108,13 @@ function announce(config: AppConfig, port: number, database: OpenDatabase): void
     : describeConnection(database.url);
   const token =
     config.environment === 'production' ? [] : ['  Token      npm run -s token -- --role admin --sub alice'];
-  const lines = [`  API        ${url}/api`, `  Swagger UI ${url}/api/docs`, `  Data       ${data}`, ...token];
+  const lines = [
+    `  Console    ${url}/console`,
+    `  API        ${url}/api`,
+    `  Swagger UI ${url}/api/docs`,
+    `  Data       ${data}`,
+    ...token,
+  ];
   process.stdout.write(`\nThe accounting service is ready.\n${lines.join('\n')}\n\n`);
 }
 

@@ -83,6 +83,8 @@ export interface TracingConfig {
 
 export interface JwtConfig {
   readonly accessSecret: string | undefined;
+  /** Whether the secret was made here for development, and nobody but this machine's user knows it. */
+  readonly isDevelopmentSecret: boolean;
   readonly publicKey: string | undefined;
   readonly jwksUri: string | undefined;
   readonly algorithms: Algorithm[];
@@ -307,6 +309,7 @@ function readJwt(read: Reader, environment: AppConfig['environment'], embeddedDi
   }
   return {
     accessSecret,
+    isDevelopmentSecret: given === 0 && environment !== 'production',
     publicKey,
     jwksUri,
     algorithms: accessSecret === undefined ? ['RS256', 'ES256'] : ['HS256'],

@@ -33,6 +33,8 @@ export async function compileService(): Promise<CompiledService> {
   for (const part of ['src', 'migrations']) {
     for (const name of await readdir(join(ROOT, part), { recursive: true })) {
       if (name.endsWith('.sql')) await copy(join(part, name), directory);
+      // What runs in a browser has a build of its own.
+      if (name.startsWith(join('console', 'web'))) continue;
       if (name.endsWith('.ts') && !name.endsWith('.spec.ts')) await compile(join(part, name), directory);
     }
   }

@@ -1,0 +1,91 @@
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import type { NextFunction, Request, Response } from 'express';
+import { ServiceError } from '../common/errors/service-error.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { VERSION } from '../config/version.js';
+import { ASSETS, type ConsoleFile, INDEX, readConsole } from './console-files.js';
+import { givesDevelopmentTokens, isFromThisMachine } from './development-machine.js';
+
+/** 404: only `npm run build` makes the console. */
+export class ConsoleNotBuilt extends ServiceError {
+  constructor() {
+    super(404, 'console.not_built', 'The console has not been built: run "npm run build"');
+  }
+}
+
+/** 405: the console is only read; everything else is the API's. */
+export class ConsoleIsReadOnly extends ServiceError {
+  constructor() {
+    super(405, 'request.method_not_allowed', 'The console is only read: GET or HEAD');
+  }
+}
+
+/** Files of this service and its API, nothing else: no inline script or style, no other site, no frame, no form. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join('; ');
+
+const HEADERS: [name: string, value: string][] = [
+  ['Content-Security-Policy', CONTENT_SECURITY_POLICY],
+  ['Cross-Origin-Opener-Policy', 'same-origin'],
+  ['Cross-Origin-Resource-Policy', 'same-origin'],
+  ['Permissions-Policy', 'camera=(), geolocation=(), microphone=(), payment=(), usb=()'],
+  ['Referrer-Policy', 'no-referrer'],
+  ['Vary', 'Accept-Encoding'],
+];
+
+/**
+ * The console at `/console`. Its files hold nothing of anybody's, so no token is needed for them, and they come before
+ * the rate limit: who opens the console has used up nothing of what the API allows.
+ */
+export function setUpConsole(app: NestExpressApplication): void {
+  const config = app.get<AppConfig>(APP_CONFIG);
+  const files = readConsole();
+  const index = files.get(INDEX);
+  app.use('/console', (request: Request, response: Response, next: NextFunction): void => {
+    if (request.method === 'OPTIONS') return next();
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      return next(new ConsoleIsReadOnly());
+    }
+    if (request.path === '/config.json') return sendSettings(config, request, response);
+    if (index === undefined) return next(new ConsoleNotBuilt());
+    const file = files.get(request.path);
+    // A page of the console may have any path, also one with dots: ids of users and models have them.
+    if (file === undefined && request.path.startsWith(ASSETS)) return next();
+    send(file ?? index, request, response);
+  });
+}
+
+/** What the console has to know before anyone has signed in. */
+function sendSettings(config: AppConfig, request: Request, response: Response): void {
+  response.json({
+    version: VERSION,
+    developmentTokens: givesDevelopmentTokens(config) && isFromThisMachine(request),
+  });
+}
+
+function send(file: ConsoleFile, request: Request, response: Response): void {
+  for (const [name, value] of HEADERS) response.setHeader(name, value);
+  // The page is asked for anew each time, so that a new release is seen at once; its parts are named by their content.
+  response.setHeader('Cache-Control', file.isImmutable ? 'public, max-age=31536000, immutable' : 'no-cache');
+  response.setHeader('ETag', file.etag);
+  response.setHeader('Content-Type', file.type);
+  if (request.fresh) return void response.status(304).end();
+  const isCompressed = request.acceptsEncodings('gzip') === 'gzip';
+  const body = isCompressed ? file.compressed : file.body;
+  if (isCompressed) response.setHeader('Content-Encoding', 'gzip');
+  response.setHeader('Content-Length', body.length);
+  response.end(request.method === 'HEAD' ? undefined : body);
+}

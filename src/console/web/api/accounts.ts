@@ -1,0 +1,154 @@
+import {
+  type ActiveSession,
+  answer,
+  api,
+  type ApiKey,
+  type Balance,
+  type LedgerEntry,
+  type Page,
+  type Schemas,
+  type UsageRecord,
+  type UsageStats,
+} from './client';
+import { session } from './session';
+
+export type Account = Schemas['AccountDto'];
+export type Totals = Schemas['CreditTotalsDto'];
+export type Forecast = Schemas['ForecastDto'];
+
+export const accounts = (
+  search: string,
+  cursor: string | undefined,
+  signal: AbortSignal,
+  limit = 100,
+): Promise<Page<Account>> =>
+  answer(
+    api.GET('/api/accounts', {
+      params: {
+        query: { limit, ...(search.trim() === '' ? {} : { search: search.trim() }), ...given({ cursor }) },
+      },
+      signal,
+    }),
+  );
+export const totals = (signal: AbortSignal): Promise<Totals> =>
+  answer(api.GET('/api/credits/totals', { signal }));
+
+export interface Range {
+  startDate: string;
+  endDate: string;
+}
+export interface UsageFilters extends Partial<Range> {
+  service?: string;
+  operation?: string;
+}
+
+/** Everything of one account. Own things are asked for as one's own: for another's, the role decides. */
+export interface AccountReader {
+  readonly isSelf: boolean;
+  readonly userId: string;
+  account(signal: AbortSignal): Promise<Account | null>;
+  balance(signal: AbortSignal): Promise<Balance>;
+  forecast(signal: AbortSignal): Promise<Forecast>;
+  stats(range: Range, signal: AbortSignal): Promise<UsageStats>;
+  ledger(cursor: string | undefined, signal: AbortSignal): Promise<Page<LedgerEntry>>;
+  usage(filters: UsageFilters, cursor: string | undefined, signal: AbortSignal): Promise<Page<UsageRecord>>;
+  sessions(signal: AbortSignal): Promise<ActiveSession[]>;
+  keys(cursor: string | undefined, signal: AbortSignal): Promise<Page<ApiKey>>;
+}
+
+const LIMIT = 100;
+/** The document also names the text that the same address gives as CSV; here JSON was asked for. */
+const page = <Item>(answered: { items: Item[]; nextCursor: string | null } | string): Page<Item> =>
+  answered as Page<Item>;
+
+export function readerOf(userId: string): AccountReader {
+  return userId === session.value?.userId ? own(userId) : another(userId);
+}
+
+function own(userId: string): AccountReader {
+  return {
+    isSelf: true,
+    userId,
+    account: () => Promise.resolve(null),
+    balance: (signal) => answer(api.GET('/api/credits/balance', { signal })),
+    forecast: (signal) => answer(api.GET('/api/credits/forecast', { signal })),
+    stats: (query, signal) => answer(api.GET('/api/usage/stats', { params: { query }, signal })),
+    ledger: async (cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/credits/ledger', {
+            params: { query: { limit: LIMIT, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+    usage: async (filters, cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/usage/records', {
+            params: { query: { limit: LIMIT, ...filters, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+    sessions: (signal) => answer(api.GET('/api/streaming-sessions/active', { signal })),
+    keys: async (cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/api-keys', { params: { query: { limit: LIMIT, ...given({ cursor }) } }, signal }),
+        ),
+      ),
+  };
+}
+
+function another(userId: string): AccountReader {
+  const path = { userId };
+  return {
+    isSelf: false,
+    userId,
+    account: (signal) => orNull(answer(api.GET('/api/accounts/{userId}', { params: { path }, signal }))),
+    balance: (signal) => answer(api.GET('/api/credits/balance/{userId}', { params: { path }, signal })),
+    forecast: (signal) => answer(api.GET('/api/credits/forecast/{userId}', { params: { path }, signal })),
+    stats: (query, signal) =>
+      answer(api.GET('/api/usage/stats/{userId}', { params: { path, query }, signal })),
+    ledger: async (cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/credits/ledger/{userId}', {
+            params: { path, query: { limit: LIMIT, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+    usage: async (filters, cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/usage/records/{userId}', {
+            params: { path, query: { limit: LIMIT, ...filters, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+    sessions: (signal) =>
+      answer(api.GET('/api/streaming-sessions/active/{userId}', { params: { path }, signal })),
+    keys: async (cursor, signal) =>
+      page(
+        await answer(
+          api.GET('/api/api-keys/user/{userId}', {
+            params: { path, query: { limit: LIMIT, ...given({ cursor }) } },
+            signal,
+          }),
+        ),
+      ),
+  };
+}
+
+const given = ({ cursor }: { cursor: string | undefined }) => (cursor === undefined ? {} : { cursor });
+
+/** A part that is left out where the service does not have it. */
+async function orNull<Data>(promise: Promise<Data>): Promise<Data | null> {
+  return promise.catch((error: { status?: number }) => {
+    if (error.status === 404) return null;
+    throw error;
+  });
+}

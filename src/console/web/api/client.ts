@@ -1,0 +1,80 @@
+import createClient from 'openapi-fetch';
+import { reportTrouble } from './connection';
+import { noAnswer, type Problem, problemOf } from './problem';
+import type { components, paths } from './schema';
+import { end, type Session, session } from './session';
+
+export type Schemas = components['schemas'];
+export type Balance = Schemas['BalanceDto'];
+export type Lot = Schemas['ActiveAllocationDto'];
+export type LedgerEntry = Schemas['LedgerEntryDto'];
+export type UsageRecord = Schemas['UsageRecordDto'];
+export type UsageStats = Schemas['UsageStatsDto'];
+export type SystemStats = Schemas['SystemStatsDto'];
+export type ActiveSession = Schemas['ActiveSessionDto'];
+export type PricingRule = Schemas['PricingRuleDto'];
+export type ApiKey = Schemas['ApiKeyDto'];
+export type CreatedApiKey = Schemas['CreatedApiKeyDto'];
+export type PriceImport = Schemas['PriceImportDto'];
+export interface Page<Item> {
+  items: Item[];
+  nextCursor: string | null;
+}
+
+/** Every operation of the API, with the types of its document. */
+export const api = createClient<paths>({ baseUrl: location.origin, fetch: (request) => send(request) });
+
+/** Sends a request as the person who has signed in, or as somebody who tries to. */
+export async function send(request: Request, as: Session | null = session.value): Promise<Response> {
+  if (as !== null) request.headers.set('Authorization', `Bearer ${as.token}`);
+  let response: Response;
+  try {
+    response = await fetch(request);
+  } catch (error) {
+    if (request.signal.aborted) throw error;
+    reportTrouble('unreachable');
+    throw noAnswer();
+  }
+  // The session may have ended meanwhile, or another begun: the refusal is of the one that asked.
+  if (response.status === 401 && as !== null && as === session.value) end(await reasonOf(response));
+  if (response.status === 503 || response.status === 502) reportTrouble('unavailable');
+  return response;
+}
+
+async function reasonOf(response: Response): Promise<string> {
+  const { detail } = (await response
+    .clone()
+    .json()
+    .catch(() => ({}))) as { detail?: string };
+  return detail === 'Token expired'
+    ? 'Your access token has expired.'
+    : 'The service no longer accepts your access token.';
+}
+
+/**
+ * What an operation answers.
+ *
+ * @throws Problem when it refuses, or when there is no answer
+ */
+export async function answer<Data>(
+  call: Promise<{ data?: Data; error?: unknown; response: Response }>,
+): Promise<Data> {
+  const { data, error, response } = await call;
+  if (error !== undefined || !response.ok) throw problemOf(response.status, error, response.headers);
+  return data as Data;
+}
+
+/** Whether the service accepts this token, asked with it before anyone is signed in. */
+export async function verify(candidate: Session): Promise<Problem | null> {
+  const response = await send(new Request(`${location.origin}/api/credits/balance`), candidate);
+  return response.ok
+    ? null
+    : problemOf(response.status, await response.json().catch(() => null), response.headers);
+}
+
+/** One key for each form that is opened: sent again, the same request moves nothing twice. */
+export function newIdempotencyKey(): string {
+  // Not randomUUID: browsers have it only where the address is trusted, and the console also works without.
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}

@@ -1,0 +1,122 @@
+import { effect, signal } from '@preact/signals';
+import { toast } from '../components/toasts';
+import { eventReader } from './event-stream';
+import { connection } from './connection';
+import { isSupervisor, type Session, session } from './session';
+
+/** Something that has happened to an account, as the service tells it. */
+export interface AccountEvent {
+  id: number;
+  type: string;
+  userId: string;
+  occurredAt: string;
+  data: Record<string, unknown>;
+}
+
+/** Newest first; null where the service tells no events. */
+export const events = signal<AccountEvent[] | null>(null);
+
+const MOST_KEPT = 50;
+const FIRST_DELAY = 1000;
+const LONGEST_DELAY = 30_000;
+/** What a person who looks after users should hear of at once. */
+const URGENT = new Set(['credits.exhausted', 'usage.needs_review']);
+/** A busy platform must not cover the page with them. */
+const TOAST_PAUSE = 10_000;
+let lastToast = 0;
+
+let control: AbortController | undefined;
+
+effect(() => {
+  const current = session.value;
+  control?.abort();
+  events.value = null;
+  if (current === null) return;
+  control = new AbortController();
+  void follow(current, control.signal);
+});
+
+/** Reads what was, then what happens, until the session ends; a stream that breaks is taken up where it broke. */
+async function follow(current: Session, ended: AbortSignal): Promise<void> {
+  const past = await ask(current, '/api/events?limit=20', ended).catch(() => null);
+  if (past === null || !past.ok) return;
+  const { items } = (await past.json()) as { items: AccountEvent[] };
+  if (ended.aborted) return;
+  events.value = items;
+  let delay = FIRST_DELAY;
+  while (!ended.aborted) {
+    try {
+      const last = events.value?.[0]?.id;
+      const response = await ask(
+        current,
+        '/api/events/stream',
+        ended,
+        last === undefined ? {} : { 'Last-Event-ID': String(last) },
+      );
+      // Refused for good: what asks next, the page itself, hears why.
+      if (response.status === 401 || response.status === 403 || response.status === 404) return;
+      if (response.ok && response.body !== null) {
+        delay = FIRST_DELAY;
+        await readAll(response.body);
+      }
+    } catch {
+      // The connection broke; the loop takes it up again.
+    }
+    await pause(delay * (0.75 + Math.random() / 2), ended);
+    delay = Math.min(delay * 2, LONGEST_DELAY);
+    while (connection.value !== 'up' && !ended.aborted) await pause(FIRST_DELAY, ended);
+  }
+}
+
+const ask = ({ token }: Session, path: string, ended: AbortSignal, headers: Record<string, string> = {}) =>
+  fetch(path, {
+    headers: { Authorization: `Bearer ${token}`, ...headers },
+    signal: ended,
+    cache: 'no-store',
+  });
+
+async function readAll(body: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+  const read = eventReader();
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    for (const { data } of read(value)) take(JSON.parse(data) as AccountEvent);
+  }
+}
+
+function take(event: AccountEvent): void {
+  const known = events.value ?? [];
+  if (known.some(({ id }) => id === event.id)) return;
+  events.value = [event, ...known].slice(0, MOST_KEPT);
+  if (!URGENT.has(event.type) || !isSupervisor.value || Date.now() - lastToast < TOAST_PAUSE) return;
+  lastToast = Date.now();
+  toast(`${event.userId} ${wordsFor(event)}`, 'warn');
+}
+
+const WORDS: Record<string, string> = {
+  'credits.low': 'has few credits left',
+  'credits.exhausted': 'has no credits left',
+  'credits.expiring': 'has credits that expire soon',
+  'session.timed_out': 'had a session that timed out',
+  'usage.needs_review': 'has a call to review',
+  'api_key.created': 'has a new API key',
+  'api_key.revoked': 'has an API key less',
+  'api_key.expiring': 'has an API key that expires soon',
+};
+
+export const wordsFor = ({ type }: AccountEvent): string => WORDS[type] ?? type;
+
+function pause(milliseconds: number, ended: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    const timer = setTimeout(done, milliseconds);
+    ended.addEventListener(
+      'abort',
+      () => {
+        clearTimeout(timer);
+        done();
+      },
+      { once: true },
+    );
+  });
+}

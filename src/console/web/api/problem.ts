@@ -1,0 +1,71 @@
+export interface FieldError {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** A refusal of the API, or no answer at all (status 0). */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    detail: string,
+    readonly fields: readonly FieldError[] = [],
+    readonly requestId: string | null = null,
+    /** Seconds after which the service wants to be asked again. */
+    readonly retryAfter: number | null = null,
+  ) {
+    super(detail);
+  }
+
+  get isForbidden(): boolean {
+    return this.status === 403;
+  }
+  get isMissing(): boolean {
+    return this.status === 404;
+  }
+  /** Asked again it may succeed, and nothing was done half. */
+  get isPassing(): boolean {
+    return (
+      this.status === 0 ||
+      this.status === 429 ||
+      this.status === 502 ||
+      this.status === 503 ||
+      this.status === 504
+    );
+  }
+}
+
+export function problemOf(status: number, body: unknown, headers?: Headers): Problem {
+  const { code, detail, errors, requestId } = (
+    typeof body === 'object' && body !== null ? body : {}
+  ) as Partial<{
+    code: string;
+    detail: string;
+    errors: FieldError[];
+    requestId: string;
+  }>;
+  const retryAfter = Number(headers?.get('retry-after') ?? NaN);
+  return new Problem(
+    status,
+    code ?? `http.${status}`,
+    explain(code, retryAfter) ?? detail ?? `The service answered with ${status}.`,
+    errors ?? [],
+    requestId ?? null,
+    Number.isNaN(retryAfter) ? null : retryAfter,
+  );
+}
+
+/** Where the API's words are for programmers, the console's are for the person in front of it. */
+function explain(code: string | undefined, retryAfter: number): string | undefined {
+  if (code === 'idempotency.mismatch') {
+    return 'An earlier attempt from this form has already been carried out, with other values. Close the form and look at the ledger before you try again.';
+  }
+  if (code === 'rate_limit.exceeded') {
+    const wait = Number.isNaN(retryAfter) ? 'a moment' : `${retryAfter} s`;
+    return `Too many requests from this account. Wait ${wait} and try again.`;
+  }
+  return undefined;
+}
+
+export const noAnswer = () =>
+  new Problem(0, 'connection.lost', 'The service gave no answer. It may be restarting; nothing was lost.');

@@ -1,0 +1,36 @@
+import { reportTrouble } from './connection';
+import { noAnswer, problemOf } from './problem';
+import { end, session } from './session';
+
+/**
+ * Sends a large text as it is, and tells how much of it has gone.
+ *
+ * @param text JSON; never parsed and written anew, which would round its numbers
+ * @param onProgress share that has been sent, 0 to 1
+ */
+export function upload<Data>(path: string, text: string, onProgress: (share: number) => void): Promise<Data> {
+  return new Promise((done, fail) => {
+    const request = new XMLHttpRequest();
+    const asked = session.value;
+    request.open('POST', path);
+    request.setRequestHeader('Content-Type', 'application/json');
+    if (asked !== null) request.setRequestHeader('Authorization', `Bearer ${asked.token}`);
+    request.upload.onprogress = ({ loaded, total }) => onProgress(total === 0 ? 0 : loaded / total);
+    request.onerror = () => {
+      reportTrouble('unreachable');
+      fail(noAnswer());
+    };
+    request.onload = () => {
+      let body: unknown = null;
+      try {
+        body = JSON.parse(request.responseText);
+      } catch {
+        // No JSON: the status says what there is to say.
+      }
+      if (request.status >= 200 && request.status < 300) return done(body as Data);
+      if (request.status === 401 && asked === session.value) end('Your access token has expired.');
+      fail(problemOf(request.status, body));
+    };
+    request.send(text);
+  });
+}

@@ -1,0 +1,209 @@
+import {
+  BarController,
+  BarElement,
+  CategoryScale,
+  Chart,
+  type ChartConfiguration,
+  Legend,
+  LinearScale,
+  LineController,
+  LineElement,
+  PointElement,
+  Tooltip,
+} from 'chart.js';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { compact } from '../format';
+import { theme } from '../theme';
+import { Segmented } from './ui';
+
+Chart.register(
+  BarController,
+  BarElement,
+  CategoryScale,
+  Legend,
+  LinearScale,
+  LineController,
+  LineElement,
+  PointElement,
+  Tooltip,
+);
+
+export interface Series {
+  label: string;
+  values: (number | null)[];
+  /** Name of a colour of the design, such as `chart-1`. */
+  color: string;
+  type?: 'bar' | 'line';
+}
+
+interface ChartProps {
+  title: string;
+  labels: string[];
+  series: Series[];
+  format?: (value: number) => string;
+}
+
+/** A canvas knows nothing of the page's colours: they are read where the browser has worked them out. */
+function colorOf(name: string): string {
+  const probe = document.createElement('span');
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
+
+/** Bars and lines over days, with the same numbers as a table for who cannot see them or wants to copy them. */
+export function TimeChart({ title, labels, series, format = compact }: ChartProps) {
+  const [view, setView] = useState<'chart' | 'table'>('chart');
+  return (
+    <figure class="chart">
+      <div class="chart-tools">
+        <ul class="legend" aria-hidden={view === 'table'}>
+          {series.map(({ label, color }) => (
+            <li key={label}>
+              <i class={`swatch ${color}`} aria-hidden="true" />
+              {label}
+            </li>
+          ))}
+        </ul>
+        <Segmented
+          label={`${title}: show as`}
+          value={view}
+          options={[
+            ['chart', 'Chart'],
+            ['table', 'Table'],
+          ]}
+          onChange={setView}
+        />
+      </div>
+      {view === 'chart' ? (
+        <Canvas title={title} labels={labels} series={series} format={format} />
+      ) : (
+        <ChartTable title={title} labels={labels} series={series} format={format} />
+      )}
+    </figure>
+  );
+}
+
+function Canvas({ title, labels, series, format }: Required<ChartProps>) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const chart = useRef<Chart | null>(null);
+  const appearance = theme.value;
+  useEffect(() => {
+    const element = canvas.current;
+    if (element === null) return;
+    const drawn = new Chart(element, configuration(labels, series, format));
+    chart.current = drawn;
+    return () => drawn.destroy();
+  }, [appearance, JSON.stringify([labels, series])]);
+  const total = series.map(
+    ({ label, values }) => `${label} ${format(values.reduce<number>((sum, v) => sum + (v ?? 0), 0))}`,
+  );
+  return (
+    <div class="canvas">
+      <canvas
+        ref={canvas}
+        role="img"
+        aria-label={`${title}. Together: ${total.join(', ')}. The table has every day.`}
+      />
+    </div>
+  );
+}
+
+function configuration(
+  labels: string[],
+  series: Series[],
+  format: (value: number) => string,
+): ChartConfiguration {
+  const muted = colorOf('ink-muted');
+  const line = colorOf('line');
+  const font = { family: getComputedStyle(document.body).fontFamily, size: 11 };
+  return {
+    type: 'bar',
+    data: {
+      labels,
+      datasets: series.map(({ label, values, color, type = 'bar' }) => ({
+        type,
+        label,
+        data: values,
+        backgroundColor: colorOf(color),
+        borderColor: colorOf(color),
+        borderWidth: type === 'line' ? 2 : 0,
+        borderRadius: 3,
+        maxBarThickness: 28,
+        pointRadius: labels.length > 31 ? 0 : 2,
+        pointHitRadius: 12,
+        order: type === 'line' ? 0 : 1,
+      })),
+    },
+    options: {
+      responsive: true,
+      maintainAspectRatio: false,
+      animation: false,
+      interaction: { mode: 'index', intersect: false },
+      scales: {
+        x: {
+          grid: { display: false },
+          border: { color: line },
+          ticks: { color: muted, font, maxRotation: 0, autoSkipPadding: 16 },
+        },
+        y: {
+          beginAtZero: true,
+          border: { display: false },
+          grid: { color: line },
+          ticks: { color: muted, font, maxTicksLimit: 5, callback: (value) => format(Number(value)) },
+        },
+      },
+      plugins: {
+        legend: { display: false },
+        tooltip: {
+          backgroundColor: colorOf('surface-raised'),
+          titleColor: colorOf('ink'),
+          bodyColor: colorOf('ink'),
+          borderColor: line,
+          borderWidth: 1,
+          padding: 10,
+          usePointStyle: true,
+          boxPadding: 4,
+          callbacks: { label: ({ dataset, parsed }) => `${dataset.label ?? ''}  ${format(parsed.y ?? 0)}` },
+        },
+      },
+    },
+  };
+}
+
+function ChartTable({ title, labels, series, format }: Required<ChartProps>) {
+  return (
+    <div class="table-frame canvas" tabIndex={0} role="region" aria-label={title}>
+      <table>
+        <caption class="unseen">{title}</caption>
+        <thead>
+          <tr>
+            <th scope="col">Day</th>
+            {series.map(({ label }) => (
+              <th key={label} scope="col" class="numeric">
+                {label}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {labels.map((label, index) => (
+            <tr key={label}>
+              <th scope="row">{label}</th>
+              {series.map(({ label: name, values }) => {
+                const value = values[index];
+                return (
+                  <td key={name} class="numeric">
+                    {value === null || value === undefined ? '–' : format(value)}
+                  </td>
+                );
+              })}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,95 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useRef } from 'preact/hooks';
+import type { Problem } from '../api/problem';
+import { Button } from './ui';
+
+interface DialogProps {
+  title: string;
+  onClose: () => void;
+  /** While something is under way, Escape does not hide how it ends. */
+  isLocked?: boolean;
+  isWide?: boolean;
+  children: ComponentChildren;
+}
+
+/** The browser's own dialog: it keeps the focus inside, and Escape closes it. */
+export function Dialog({ title, onClose, isLocked = false, isWide = false, children }: DialogProps) {
+  const element = useRef<HTMLDialogElement>(null);
+  const titleId = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    element.current?.showModal();
+    return () => {
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, []);
+  return (
+    <dialog
+      ref={element}
+      class={isWide ? 'wide' : ''}
+      aria-labelledby={titleId}
+      onCancel={(event) => {
+        event.preventDefault();
+        if (!isLocked) onClose();
+      }}
+    >
+      <header class="dialog-header">
+        <h2 id={titleId}>{title}</h2>
+        <Button kind="quiet" icon="close" aria-label="Close" disabled={isLocked} onClick={onClose} />
+      </header>
+      {children}
+    </dialog>
+  );
+}
+
+interface ConfirmProps {
+  title: string;
+  action: string;
+  kind?: 'primary' | 'danger';
+  isBusy: boolean;
+  problem: Problem | undefined;
+  onConfirm: () => void;
+  onClose: () => void;
+  children: ComponentChildren;
+}
+
+/** Says what will happen, and asks. */
+export function Confirm({
+  title,
+  action,
+  kind = 'danger',
+  isBusy,
+  problem,
+  onConfirm,
+  onClose,
+  children,
+}: ConfirmProps) {
+  return (
+    <Dialog title={title} onClose={onClose} isLocked={isBusy}>
+      <div class="dialog-body">{children}</div>
+      {problem && <ProblemNote problem={problem} />}
+      <footer class="dialog-footer">
+        <Button onClick={onClose} disabled={isBusy}>
+          Cancel
+        </Button>
+        <Button kind={kind} isBusy={isBusy} onClick={onConfirm}>
+          {action}
+        </Button>
+      </footer>
+    </Dialog>
+  );
+}
+
+/** Why the service refused, with what it says of fields that are not on the form. */
+export function ProblemNote({ problem, shown = [] }: { problem: Problem; shown?: readonly string[] }) {
+  const others = problem.fields.filter(({ field }) => !shown.includes(field));
+  const isByField = problem.fields.length > 0 && others.length === 0;
+  return (
+    <div class="note bad" role="alert">
+      <p>{isByField ? 'Some values are not right: see below.' : problem.message}</p>
+      {problem.isPassing && (
+        <p class="hint">You can send it again from here: it will be carried out once at most.</p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,62 @@
+import { isoDay } from '../format';
+import { search, setSearch } from '../router';
+import type { Range } from '../api/accounts';
+import { Segmented } from './ui';
+
+const DAY = 86_400_000;
+const PRESETS = [
+  ['7', '7 days'],
+  ['30', '30 days'],
+  ['90', '90 days'],
+  ['custom', 'Custom'],
+] as const;
+
+/** The range of days in the address, UTC as the service counts them. */
+export function currentRange(fallbackDays = 30): Range & { days: string } {
+  const days = search.value.get('days') ?? String(fallbackDays);
+  const today = isoDay(Date.now());
+  const [from, to] = [search.value.get('from'), search.value.get('to')];
+  if (days === 'custom' && isDay(from) && isDay(to)) return { startDate: from, endDate: to, days };
+  const count = Number(days) > 0 && Number(days) <= 366 ? Number(days) : fallbackDays;
+  return { startDate: isoDay(Date.now() - (count - 1) * DAY), endDate: today, days: String(count) };
+}
+
+const isDay = (text: string | null): text is string => text !== null && /^\d{4}-\d{2}-\d{2}$/.test(text);
+
+export function previousOf({ startDate, endDate }: Range): Range {
+  const [start, end] = [Date.parse(startDate), Date.parse(endDate)];
+  return { startDate: isoDay(start - (end - start) - DAY), endDate: isoDay(start - DAY) };
+}
+
+export function RangePicker() {
+  const range = currentRange();
+  const set = (days: string) =>
+    setSearch(
+      days === 'custom' ? { days, from: range.startDate, to: range.endDate } : { days, from: null, to: null },
+    );
+  return (
+    <div class="range">
+      <Segmented label="Range of days" value={range.days} options={PRESETS} onChange={set} />
+      {range.days === 'custom' && (
+        <span class="range-days">
+          <input
+            type="date"
+            aria-label="From day (UTC)"
+            value={range.startDate}
+            max={range.endDate}
+            onChange={(event) => event.currentTarget.value && setSearch({ from: event.currentTarget.value })}
+          />
+          <span aria-hidden="true">–</span>
+          <input
+            type="date"
+            aria-label="To day (UTC)"
+            value={range.endDate}
+            min={range.startDate}
+            max={isoDay(Date.now())}
+            onChange={(event) => event.currentTarget.value && setSearch({ to: event.currentTarget.value })}
+          />
+        </span>
+      )}
+    </div>
+  );
+}

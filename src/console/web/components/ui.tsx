@@ -1,0 +1,260 @@
+import type { ButtonHTMLAttributes, ComponentChildren } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { Problem } from '../api/problem';
+import { plural, relative, time, whole } from '../format';
+import { Link, pathTo } from '../router';
+import { Icon, type IconName } from './icons';
+import { toast } from './toasts';
+
+interface ButtonProps extends Omit<ButtonHTMLAttributes, 'disabled' | 'children'> {
+  kind?: 'primary' | 'danger' | 'quiet' | 'plain';
+  icon?: IconName;
+  isBusy?: boolean;
+  disabled?: boolean;
+  children?: ComponentChildren;
+}
+
+export function Button({ kind = 'plain', icon, isBusy = false, children, disabled, ...rest }: ButtonProps) {
+  return (
+    <button type="button" {...rest} class={`button ${kind}`} disabled={disabled || isBusy} aria-busy={isBusy}>
+      {isBusy ? <span class="spinner" aria-hidden="true" /> : icon && <Icon name={icon} size={16} />}
+      {children !== undefined && <span>{children}</span>}
+    </button>
+  );
+}
+
+interface CardProps {
+  title?: ComponentChildren;
+  hint?: ComponentChildren;
+  actions?: ComponentChildren;
+  class?: string;
+  children: ComponentChildren;
+}
+
+export function Card({ title, hint, actions, class: name = '', children }: CardProps) {
+  return (
+    <section class={`card ${name}`}>
+      {(title !== undefined || actions !== undefined) && (
+        <header class="card-header">
+          <div>
+            <h2>{title}</h2>
+            {hint !== undefined && <p class="hint">{hint}</p>}
+          </div>
+          {actions !== undefined && <div class="actions">{actions}</div>}
+        </header>
+      )}
+      {children}
+    </section>
+  );
+}
+
+export type Tone = 'neutral' | 'good' | 'warn' | 'bad' | 'accent';
+
+export function Badge({ tone = 'neutral', children }: { tone?: Tone; children: ComponentChildren }) {
+  return <span class={`badge ${tone}`}>{children}</span>;
+}
+
+interface StatProps {
+  label: string;
+  value: ComponentChildren;
+  note?: ComponentChildren;
+  tone?: Tone;
+  to?: string | undefined;
+}
+
+export function Stat({ label, value, note, tone = 'neutral', to }: StatProps) {
+  const content = (
+    <>
+      <span class="stat-label">{label}</span>
+      <span class={`stat-value ${tone}`}>{value ?? <span class="skeleton wide" />}</span>
+      <span class="stat-note">{note}</span>
+    </>
+  );
+  return to === undefined ? (
+    <div class="stat">{content}</div>
+  ) : (
+    <Link to={to} class="stat">
+      {content}
+    </Link>
+  );
+}
+
+export function Empty({
+  icon = 'check',
+  title,
+  children,
+}: {
+  icon?: IconName;
+  title: string;
+  children?: ComponentChildren;
+}) {
+  return (
+    <div class="empty">
+      <Icon name={icon} size={28} />
+      <p class="empty-title">{title}</p>
+      {children !== undefined && <div class="hint">{children}</div>}
+    </div>
+  );
+}
+
+/** What stands where something could not be shown, with what a person can do about it. */
+export function Trouble({ problem, retry }: { problem: Problem; retry?: () => void }) {
+  if (problem.isForbidden) {
+    return (
+      <Empty icon="warning" title="Your role does not include this">
+        The service answered: {problem.message}. An administrator can give you another role.
+      </Empty>
+    );
+  }
+  return (
+    <div class="empty" role="alert">
+      <Icon name="warning" size={28} />
+      <p class="empty-title">{problem.isMissing ? 'There is nothing here' : 'This could not be read'}</p>
+      <p class="hint">{problem.message}</p>
+      {problem.requestId !== null && <p class="hint">Request {problem.requestId}</p>}
+      {retry && <Button onClick={retry}>Try again</Button>}
+    </div>
+  );
+}
+
+export function Skeleton({ rows = 4 }: { rows?: number }) {
+  return (
+    <div class="skeletons" role="status" aria-label="Loading">
+      {Array.from({ length: rows }, (_, index) => (
+        <span class="skeleton" key={index} />
+      ))}
+    </div>
+  );
+}
+
+/** The moment in words that a person uses; the exact one when they point at it. */
+export function Moment({ at, exact = false }: { at: string; exact?: boolean }) {
+  useTick(30_000);
+  return (
+    <time dateTime={at} title={exact ? relative(at) : time(at)}>
+      {exact ? time(at) : relative(at)}
+    </time>
+  );
+}
+
+/** Draws anew every so often: ages grow while nothing else happens. */
+export function useTick(milliseconds: number): number {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), milliseconds);
+    return () => clearInterval(timer);
+  }, [milliseconds]);
+  return now;
+}
+
+export function Credits({ value, isSigned = false }: { value: number; isSigned?: boolean }) {
+  if (!isSigned) return <span class="number">{whole(value)}</span>;
+  const text = value > 0 ? `+${whole(value)}` : whole(value).replace('-', '−');
+  return <span class={`number ${value > 0 ? 'good-text' : ''}`}>{text}</span>;
+}
+
+export function UserLink({ userId }: { userId: string }) {
+  return <Link to={pathTo('users', userId)}>{userId}</Link>;
+}
+
+interface SegmentedProps<Value extends string> {
+  label: string;
+  value: Value;
+  options: readonly (readonly [value: Value, label: string])[];
+  onChange: (value: Value) => void;
+}
+
+export function Segmented<Value extends string>({ label, value, options, onChange }: SegmentedProps<Value>) {
+  return (
+    <div class="segmented" role="group" aria-label={label}>
+      {options.map(([option, text]) => (
+        <button type="button" key={option} aria-pressed={option === value} onClick={() => onChange(option)}>
+          {text}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+export function Tabs({
+  label,
+  current,
+  tabs,
+}: {
+  label: string;
+  current: string;
+  tabs: [id: string, text: string, to: string][];
+}) {
+  return (
+    <nav class="tabs" aria-label={label}>
+      {tabs.map(([id, text, to]) => (
+        <Link key={id} to={to} aria-current={id === current ? 'page' : undefined}>
+          {text}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
+export function PageHeader({
+  title,
+  sub,
+  children,
+}: {
+  title: ComponentChildren;
+  sub?: ComponentChildren;
+  children?: ComponentChildren;
+}) {
+  return (
+    <header class="page-header">
+      <div>
+        <h1 tabIndex={-1}>{title}</h1>
+        {sub !== undefined && <p class="hint">{sub}</p>}
+      </div>
+      {children !== undefined && <div class="actions">{children}</div>}
+    </header>
+  );
+}
+
+export function CopyButton({ text, label }: { text: string; label: string }) {
+  const [isCopied, setCopied] = useState(false);
+  const copy = async () => {
+    if (await copyText(text)) {
+      setCopied(true);
+      toast('Copied', 'good');
+    } else toast('The browser did not allow it: select the text and copy it by hand', 'warn');
+  };
+  return (
+    <Button
+      kind="quiet"
+      icon={isCopied ? 'check' : 'copy'}
+      aria-label={label}
+      title={label}
+      onClick={() => void copy()}
+    />
+  );
+}
+
+/** Browsers have the clipboard only where the address is trusted; the old way works elsewhere. */
+export async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const field = document.createElement('textarea');
+    field.value = text;
+    (document.querySelector('dialog[open]') ?? document.body).append(field);
+    field.select();
+    const isCopied = document.execCommand('copy');
+    field.remove();
+    return isCopied;
+  }
+}
+
+export function CountNote({ count, hasMore, one }: { count: number; hasMore: boolean; one: string }) {
+  return (
+    <p class="hint count-note">
+      {hasMore ? `The first ${whole(count)}; scroll for more` : plural(count, one)}
+    </p>
+  );
+}

@@ -1,0 +1,42 @@
+import { useId, useState } from 'preact/hooks';
+import { accounts } from '../api/accounts';
+import { useQuery } from '../api/hooks';
+
+interface UserPickerProps {
+  value: string;
+  onChange: (userId: string) => void;
+}
+
+/** A user's id, with those that match offered while it is typed. */
+export function UserPicker({ value, onChange }: UserPickerProps) {
+  const id = useId();
+  const [text, setText] = useState(value);
+  const { data } = useQuery(`picker ${text}`, (signal) => accounts(text, undefined, signal, 8));
+  const choose = (userId: string) =>
+    userId.trim() !== '' && userId.trim() !== value && onChange(userId.trim());
+  return (
+    <div class="field inline">
+      <label for={id}>User</label>
+      <input
+        id={id}
+        list={`${id}-list`}
+        value={text}
+        spellcheck={false}
+        autocomplete="off"
+        onInput={(event) => {
+          setText(event.currentTarget.value);
+          if (data?.items.some(({ userId }) => userId === event.currentTarget.value))
+            choose(event.currentTarget.value);
+        }}
+        onChange={(event) => choose(event.currentTarget.value)}
+      />
+      <datalist id={`${id}-list`}>
+        {data?.items.map((account) => (
+          <option key={account.userId} value={account.userId}>
+            {account.username} {account.email}
+          </option>
+        ))}
+      </datalist>
+    </div>
+  );
+}

@@ -1,0 +1,74 @@
+const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+const COMPACT = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 });
+const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
+const DATE = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' });
+const TIME = new Intl.DateTimeFormat('en-GB', {
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+});
+const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+
+export const whole = (value: number) => WHOLE.format(value);
+export const compact = (value: number) =>
+  Math.abs(value) < 10_000 ? WHOLE.format(value) : COMPACT.format(value);
+export const signed = (value: number) =>
+  value > 0 ? `+${WHOLE.format(value)}` : WHOLE.format(value).replace('-', '−');
+export const day = (value: string) => DAY.format(new Date(value));
+export const date = (value: string | number) => DATE.format(new Date(value));
+export const time = (value: string | number) => TIME.format(new Date(value));
+export const plural = (count: number, one: string, many = `${one}s`) =>
+  `${whole(count)} ${count === 1 ? one : many}`;
+
+/** An exact amount, shown to the cent; less than a cent with what makes it more than nothing. */
+export function usd(value: string | null): string {
+  if (value === null) return 'unknown';
+  const number = Number(value);
+  const digits = number !== 0 && Math.abs(number) < 0.01 ? 6 : 2;
+  return new Intl.NumberFormat('en-US', {
+    style: 'currency',
+    currency: 'USD',
+    minimumFractionDigits: 2,
+    maximumFractionDigits: digits,
+  }).format(number);
+}
+
+/** A price as it is kept, without zeros that say nothing. */
+export const price = (value: string | null | undefined) =>
+  value === null || value === undefined ? null : value.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
+
+const STEPS: [seconds: number, unit: Intl.RelativeTimeFormatUnit][] = [
+  [86_400, 'day'],
+  [3600, 'hour'],
+  [60, 'minute'],
+];
+
+export function relative(value: string | number, now = Date.now()): string {
+  const seconds = (new Date(value).getTime() - now) / 1000;
+  for (const [size, unit] of STEPS) {
+    if (Math.abs(seconds) >= size) return RELATIVE.format(Math.round(seconds / size), unit);
+  }
+  return Math.abs(seconds) < 5 ? 'now' : RELATIVE.format(Math.round(seconds), 'second');
+}
+
+export function duration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+export const percent = (part: number, of: number) => (of === 0 ? '–' : `${((part / of) * 100).toFixed(1)} %`);
+
+const MILLISECONDS_PER_DAY = 86_400_000;
+export const isoDay = (time: number) => new Date(time).toISOString().slice(0, 10);
+
+/** Each day of a range, also those on which nothing happened. */
+export function daysBetween(start: string, end: string): string[] {
+  const days: string[] = [];
+  for (let time = Date.parse(start); time <= Date.parse(end); time += MILLISECONDS_PER_DAY)
+    days.push(isoDay(time));
+  return days;
+}

@@ -1,0 +1,65 @@
+import type { AccountReader } from '../api/accounts';
+import type { LedgerEntry } from '../api/client';
+import { type Pages, usePages } from '../api/hooks';
+import { Table } from '../components/table';
+import { Badge, CountNote, Credits, Moment, type Tone } from '../components/ui';
+import { whole } from '../format';
+
+const TONES: Record<LedgerEntry['kind'], Tone> = {
+  allocation: 'good',
+  refund: 'good',
+  hold: 'neutral',
+  charge: 'accent',
+  deduction: 'warn',
+  revocation: 'bad',
+  expiry: 'warn',
+  correction: 'bad',
+};
+
+export const useLedger = (reader: AccountReader, revision: number): Pages<LedgerEntry> =>
+  usePages(`ledger ${reader.userId} ${revision}`, (cursor, signal) => reader.ledger(cursor, signal));
+
+export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
+  return (
+    <>
+      <Table
+        {...pages}
+        rows={pages.items}
+        caption="Ledger, newest first"
+        keyOf={(entry) => entry.id}
+        empty="Nothing has happened on this account yet"
+        columns={[
+          { header: 'When', cell: (entry) => <Moment at={entry.createdAt} exact /> },
+          { header: 'Kind', cell: (entry) => <Badge tone={TONES[entry.kind]}>{entry.kind}</Badge> },
+          { header: 'Credits', cell: (entry) => <Credits value={entry.credits} isSigned />, isNumber: true },
+          { header: 'Balance after', cell: (entry) => whole(entry.balanceAfter), isNumber: true },
+          {
+            header: 'Lot',
+            cell: (entry) => (entry.allocationId === null ? '–' : `#${entry.allocationId}`),
+            isWide: true,
+          },
+          {
+            header: 'Cause',
+            cell: (entry) => (
+              <span class="clip">
+                {entry.sessionId ?? (entry.usageId === null ? '–' : `usage #${entry.usageId}`)}
+              </span>
+            ),
+            isWide: true,
+          },
+          { header: 'By', cell: (entry) => <span class="clip">{entry.actor}</span>, isWide: true },
+          {
+            header: 'Note',
+            cell: (entry) => (
+              <span class="clip" title={entry.notes ?? ''}>
+                {entry.notes ?? '–'}
+              </span>
+            ),
+            isWide: true,
+          },
+        ]}
+      />
+      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="entry" />
+    </>
+  );
+}

@@ -1,0 +1,233 @@
+import { useState } from 'preact/hooks';
+import { answer, api, type Lot, newIdempotencyKey } from '../api/client';
+import { useAction } from '../api/hooks';
+import { date, plural, whole } from '../format';
+import { Dialog, ProblemNote } from '../components/dialog';
+import { Field, Form, parseWhole } from '../components/form';
+import { toast } from '../components/toasts';
+
+interface MoneyFormProps {
+  userId: string;
+  available: number;
+  onClose: () => void;
+  onDone: () => void;
+}
+
+const MOST_CREDITS = 1_000_000_000_000;
+const MOST_DAYS = 3650;
+const QUICK_AMOUNTS = [1000, 10_000, 100_000];
+
+export function Allocate({ userId, available, onClose, onDone }: MoneyFormProps) {
+  const [credits, setCredits] = useState('');
+  const [days, setDays] = useState('30');
+  const [notes, setNotes] = useState('');
+  const [key] = useState(newIdempotencyKey);
+  const amount = parseWhole(credits);
+  const expiryDays = parseWhole(days);
+  const isValid =
+    amount !== null &&
+    amount >= 1 &&
+    amount <= MOST_CREDITS &&
+    expiryDays !== null &&
+    expiryDays >= 1 &&
+    expiryDays <= MOST_DAYS;
+  const allocate = useAction(async () => {
+    if (!isValid) return;
+    const lot = await answer(
+      api.POST('/api/credits/allocate', {
+        params: { header: { 'Idempotency-Key': key } },
+        body: {
+          userId,
+          credits: amount,
+          expiryDays,
+          ...(notes.trim() === '' ? {} : { notes: notes.trim() }),
+        },
+      }),
+    );
+    toast(`Gave ${userId} ${plural(lot.totalCredits, 'credit')}, until ${date(lot.expiresAt)}`, 'good');
+    onDone();
+  });
+  return (
+    <Dialog title={`Allocate credits to ${userId}`} onClose={onClose} isLocked={allocate.isBusy}>
+      <Form
+        action="Allocate"
+        isBusy={allocate.isBusy}
+        isDisabled={!isValid}
+        onSubmit={() => void allocate.run()}
+        onCancel={onClose}
+      >
+        {allocate.problem && (
+          <ProblemNote problem={allocate.problem} shown={['credits', 'expiryDays', 'notes']} />
+        )}
+        <Field
+          label="Credits"
+          name="credits"
+          value={credits}
+          onChange={setCredits}
+          problem={allocate.problem}
+          inputMode="numeric"
+          required
+          autofocus
+          error={
+            credits !== '' && (amount === null || amount < 1 || amount > MOST_CREDITS)
+              ? 'A whole number from 1 to 1,000,000,000,000'
+              : undefined
+          }
+        />
+        <div class="chips" role="group" aria-label="Common amounts">
+          {QUICK_AMOUNTS.map((quick) => (
+            <button type="button" class="chip" key={quick} onClick={() => setCredits(String(quick))}>
+              {whole(quick)}
+            </button>
+          ))}
+        </div>
+        <Field
+          label="Expires after days"
+          name="expiryDays"
+          value={days}
+          onChange={setDays}
+          problem={allocate.problem}
+          inputMode="numeric"
+          required
+          error={
+            expiryDays === null || expiryDays < 1 || expiryDays > MOST_DAYS
+              ? 'A whole number from 1 to 3,650'
+              : undefined
+          }
+        />
+        <Field
+          label="Note"
+          name="notes"
+          value={notes}
+          onChange={setNotes}
+          problem={allocate.problem}
+          maxLength={1000}
+          hint="Kept in the ledger beside the entry"
+        />
+        <p class="note" aria-live="polite">
+          {isValid
+            ? `${userId} will have ${whole(available + amount)} credits instead of ${whole(available)}. The new ones expire on ${date(Date.now() + expiryDays * 86_400_000)}.`
+            : `${userId} has ${whole(available)} credits now.`}
+        </p>
+      </Form>
+    </Dialog>
+  );
+}
+
+export function Deduct({ userId, available, onClose, onDone }: MoneyFormProps) {
+  const [credits, setCredits] = useState('');
+  const [notes, setNotes] = useState('');
+  const [key] = useState(newIdempotencyKey);
+  const amount = parseWhole(credits);
+  const isValid = amount !== null && amount >= 1 && notes.trim() !== '';
+  const deduct = useAction(async () => {
+    if (!isValid) return;
+    const done = await answer(
+      api.POST('/api/credits/deduct', {
+        params: { header: { 'Idempotency-Key': key } },
+        body: { userId, credits: amount, notes: notes.trim() },
+      }),
+    );
+    toast(
+      `Took ${plural(done.deducted, 'credit')} from ${userId}; ${whole(done.totalCredits)} are left`,
+      'good',
+    );
+    onDone();
+  });
+  return (
+    <Dialog title={`Deduct credits from ${userId}`} onClose={onClose} isLocked={deduct.isBusy}>
+      <Form
+        action="Deduct"
+        kind="danger"
+        isBusy={deduct.isBusy}
+        isDisabled={!isValid}
+        onSubmit={() => void deduct.run()}
+        onCancel={onClose}
+      >
+        {deduct.problem && <ProblemNote problem={deduct.problem} shown={['credits', 'notes']} />}
+        <Field
+          label="Credits"
+          name="credits"
+          value={credits}
+          onChange={setCredits}
+          problem={deduct.problem}
+          inputMode="numeric"
+          required
+          autofocus
+          error={
+            amount !== null && amount > available
+              ? `Only ${whole(available)} are there: the service will refuse this`
+              : credits !== '' && (amount === null || amount < 1)
+                ? 'A whole number from 1'
+                : undefined
+          }
+        />
+        <Field
+          label="Reason"
+          name="notes"
+          value={notes}
+          onChange={setNotes}
+          problem={deduct.problem}
+          maxLength={1000}
+          required
+          hint="Kept in the ledger; it cannot be changed later"
+        />
+        <p class="note" aria-live="polite">
+          {amount !== null && amount <= available
+            ? `${userId} will have ${whole(available - amount)} credits instead of ${whole(available)}. The lot that expires first is used first.`
+            : `${userId} has ${whole(available)} credits now.`}
+        </p>
+      </Form>
+    </Dialog>
+  );
+}
+
+export function RevokeLot({
+  lot,
+  userId,
+  onClose,
+  onDone,
+}: {
+  lot: Lot;
+  userId: string;
+  onClose: () => void;
+  onDone: () => void;
+}) {
+  const [notes, setNotes] = useState('');
+  const revoke = useAction(async () => {
+    await answer(
+      api.POST('/api/credits/allocations/{id}/revoke', {
+        params: { path: { id: lot.id } },
+        body: notes.trim() === '' ? {} : { notes: notes.trim() },
+      }),
+    );
+    toast(`Lot ${lot.id} is revoked`, 'good');
+    onDone();
+  });
+  return (
+    <Dialog title={`Revoke lot ${lot.id}`} onClose={onClose} isLocked={revoke.isBusy}>
+      <Form
+        action="Revoke the lot"
+        kind="danger"
+        isBusy={revoke.isBusy}
+        onSubmit={() => void revoke.run()}
+        onCancel={onClose}
+      >
+        {revoke.problem && <ProblemNote problem={revoke.problem} shown={['notes']} />}
+        <p>
+          {userId} loses the {plural(lot.credits, 'credit')} that this lot still has. Other lots stay as they
+          are, and what running sessions hold of it is not given back to it. This cannot be undone.
+        </p>
+        <Field
+          label="Note"
+          name="notes"
+          value={notes}
+          onChange={setNotes}
+          problem={revoke.problem}
+          maxLength={1000}
+          autofocus
+        />
+      </Form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,252 @@
+import { totals } from '../api/accounts';
+import { answer, api, type SystemStats } from '../api/client';
+import { useQuery } from '../api/hooks';
+import { isAdmin, session } from '../api/session';
+import { TimeChart } from '../components/chart';
+import { currentRange, previousOf, RangePicker } from '../components/range';
+import { Table } from '../components/table';
+import { Badge, Card, Credits, Empty, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
+import { compact, day, daysBetween, percent, plural, usd, whole } from '../format';
+import { Link, pathTo } from '../router';
+import { Activity } from './activity';
+import { AccountOverview } from './account-overview';
+
+export function Overview() {
+  return isAdmin.value ? <SystemOverview /> : <OwnOverview />;
+}
+
+function OwnOverview() {
+  const name = session.value?.username ?? '';
+  return (
+    <AccountOverview userId={session.value?.userId ?? ''} title="Overview" sub={`The account of ${name}`} />
+  );
+}
+
+function SystemOverview() {
+  const { startDate, endDate } = currentRange();
+  const range = { startDate, endDate };
+  const before = previousOf(range);
+  const stats = useQuery(
+    `system ${startDate} ${endDate}`,
+    (signal) =>
+      answer(api.GET('/api/usage/system-stats', { params: { query: { ...range, top: 8 } }, signal })),
+    { everyMilliseconds: 30_000 },
+  );
+  const earlier = useQuery(`system ${before.startDate} ${before.endDate}`, (signal) =>
+    answer(api.GET('/api/usage/system-stats', { params: { query: { ...before, top: 1 } }, signal })),
+  );
+  const now = useQuery('totals', totals, { everyMilliseconds: 5000 });
+  const { data } = stats;
+  if (data === undefined && stats.problem) return <Trouble problem={stats.problem} retry={stats.refresh} />;
+  return (
+    <>
+      <PageHeader title="Overview" sub={`${day(startDate)} to ${day(endDate)}, days in UTC`}>
+        <RangePicker />
+      </PageHeader>
+      <div class="stats">
+        <Stat
+          label="Credits used"
+          value={data && compact(data.totalCredits)}
+          note={data && earlier.data ? change(data.totalCredits, earlier.data.totalCredits) : ''}
+        />
+        <Stat
+          label="Income"
+          value={data && usd(data.creditsUsd)}
+          note={data && plural(data.totalRecords, 'call')}
+        />
+        <Stat label="Provider cost" value={data && usd(data.providerCostUsd)} note={data && costNote(data)} />
+        <Stat
+          label="Margin"
+          value={data && usd(data.marginUsd)}
+          tone={marginTone(data)}
+          note={data && marginNote(data)}
+        />
+        <Stat
+          label="Available"
+          value={now.data && compact(now.data.availableCredits)}
+          note={now.data && `credits of ${plural(now.data.users, 'user')}`}
+          to="/users"
+        />
+        <Stat label="Held" value={now.data && compact(now.data.heldCredits)} note="by running sessions" />
+        <Stat
+          label="Active sessions"
+          value={now.data && whole(now.data.activeSessions)}
+          note="now"
+          to="/sessions"
+        />
+        <Stat
+          label="To review"
+          value={data && whole(data.needsReview)}
+          tone={data && data.needsReview > 0 ? 'bad' : 'neutral'}
+          note={data && plural(data.needsReviewCredits, 'credit')}
+          to="/review"
+        />
+      </div>
+      {data === undefined ? (
+        <Skeleton rows={8} />
+      ) : (
+        <SystemCharts stats={data} days={daysBetween(startDate, endDate)} />
+      )}
+    </>
+  );
+}
+
+function SystemCharts({ stats, days }: { stats: SystemStats; days: string[] }) {
+  const labels = days.map(day);
+  const income = days.map((name) => Number(stats.marginByDay[name]?.creditsUsd ?? 0));
+  const cost = days.map((name) => Number(stats.marginByDay[name]?.providerCostUsd ?? 0));
+  const models = Object.entries(stats.marginByModel).sort(([, a], [, b]) => b.credits - a.credits);
+  const users = Object.entries(stats.byUser).sort(([, a], [, b]) => b - a);
+  const most = models[0]?.[1].credits ?? 1;
+  const dollars = (value: number) => `$${value < 10 && value !== 0 ? value.toFixed(2) : compact(value)}`;
+  return (
+    <div class="grid">
+      <Card title="Credits by day" class="half">
+        <TimeChart
+          title="Credits by day"
+          labels={labels}
+          series={[
+            { label: 'Credits', color: 'chart-1', values: days.map((name) => stats.byDay[name] ?? 0) },
+          ]}
+        />
+      </Card>
+      <Card title="Income and provider cost" class="half">
+        <TimeChart
+          title="Income and provider cost by day, in USD"
+          labels={labels}
+          format={dollars}
+          series={[
+            { label: 'Income', color: 'chart-2', values: income },
+            { label: 'Provider cost', color: 'chart-3', values: cost },
+          ]}
+        />
+      </Card>
+      <Card title="By model" hint="Income against what the provider charged" class="two-thirds">
+        <Table
+          caption="Usage by model"
+          rows={models}
+          keyOf={([name]) => name}
+          empty={
+            <Empty icon="usage" title="No usage in this range">
+              Choose a longer range, or wait for the first call.
+            </Empty>
+          }
+          columns={[
+            {
+              header: 'Model',
+              cell: ([name]) => (
+                <Link class="clip" to={pathTo('prices', name)} title={name}>
+                  {name}
+                </Link>
+              ),
+            },
+            {
+              header: 'Credits',
+              cell: ([name, { credits }]) => (
+                <span class="meter-cell">
+                  <Credits value={credits} />
+                  <meter min={0} max={most} value={credits} aria-label={`Credits of ${name}`} />
+                </span>
+              ),
+              isNumber: true,
+            },
+            { header: 'Calls', cell: ([, { records }]) => whole(records), isNumber: true, isWide: true },
+            { header: 'Income', cell: ([, { creditsUsd }]) => usd(creditsUsd), isNumber: true, isWide: true },
+            {
+              header: 'Cost',
+              cell: ([, { providerCostUsd }]) => (providerCostUsd === null ? '–' : usd(providerCostUsd)),
+              isNumber: true,
+              isWide: true,
+            },
+            {
+              header: 'Margin',
+              cell: ([, { marginUsd, creditsUsd, records, costedRecords }]) => {
+                if (marginUsd === null) return <Badge>unknown</Badge>;
+                const isWhole = records === costedRecords;
+                return (
+                  <span title={isWhole ? '' : `Known for ${whole(costedRecords)} of ${whole(records)} calls`}>
+                    <Badge tone={Number(marginUsd) < 0 ? 'bad' : 'good'}>
+                      {isWhole ? percent(Number(marginUsd), Number(creditsUsd)) : usd(marginUsd)}
+                    </Badge>
+                  </span>
+                );
+              },
+              isNumber: true,
+            },
+          ]}
+        />
+      </Card>
+      <div class="third stack">
+        <Card title="Needs attention">
+          <Attention stats={stats} />
+        </Card>
+        <Card title="Most credits">
+          <ol class="ranking">
+            {users.map(([userId, credits]) => (
+              <li key={userId}>
+                <UserLink userId={userId} />
+                <Credits value={credits} />
+              </li>
+            ))}
+            {users.length === 0 && <li class="hint">Nobody has used any.</li>}
+          </ol>
+        </Card>
+        <Activity />
+      </div>
+    </div>
+  );
+}
+
+function Attention({ stats }: { stats: SystemStats }) {
+  const { needsReview, needsReviewCredits, unpricedModels } = stats;
+  const loss = Object.entries(stats.marginByModel).filter(
+    ([, { marginUsd }]) => marginUsd !== null && Number(marginUsd) < 0,
+  );
+  if (needsReview === 0 && unpricedModels.length === 0 && loss.length === 0)
+    return <p class="hint">Nothing does.</p>;
+  return (
+    <ul class="attention">
+      {needsReview > 0 && (
+        <li>
+          <Link to="/review">{plural(needsReview, 'call')} to review</Link>
+          <span class="hint">{plural(needsReviewCredits, 'credit')} not collected</span>
+        </li>
+      )}
+      {unpricedModels.map(({ modelId, records }) => (
+        <li key={modelId}>
+          <Link class="clip" to={pathTo('prices', modelId)}>
+            {modelId}
+          </Link>
+          <span class="hint">no price, {plural(records, 'call')}</span>
+        </li>
+      ))}
+      {loss.map(([modelId, { marginUsd }]) => (
+        <li key={modelId}>
+          <Link class="clip" to={pathTo('prices', modelId)}>
+            {modelId}
+          </Link>
+          <span class="hint">loses {usd(marginUsd).replace('-', '')}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function change(now: number, before: number): string {
+  if (before === 0) return 'none in the days before';
+  const share = (now - before) / before;
+  return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(0)} % to the days before`;
+}
+
+const costNote = ({ costedRecords, totalRecords }: SystemStats) =>
+  costedRecords === totalRecords
+    ? 'known for every call'
+    : `known for ${percent(costedRecords, totalRecords)} of calls`;
+
+const marginNote = ({ marginUsd, providerCostUsd }: SystemStats) =>
+  marginUsd === null || providerCostUsd === null
+    ? 'no cost is known'
+    : `${percent(Number(marginUsd), Number(marginUsd) + Number(providerCostUsd))} of income with a known cost`;
+
+const marginTone = (stats: SystemStats | undefined) =>
+  stats?.marginUsd === null || stats === undefined ? 'neutral' : Number(stats.marginUsd) < 0 ? 'bad' : 'good';

@@ -1,0 +1,201 @@
+import { useState } from 'preact/hooks';
+import { answer, api, type PricingRule, type Schemas } from '../api/client';
+import { useAction, useQuery } from '../api/hooks';
+import { Dialog, ProblemNote } from '../components/dialog';
+import { Field, Form } from '../components/form';
+import { toast } from '../components/toasts';
+import { Badge } from '../components/ui';
+import { price, time } from '../format';
+
+const FIELDS = [
+  ['pricePerThousandTokens', 'Blended'],
+  ['pricePerThousandInputTokens', 'Input'],
+  ['pricePerThousandOutputTokens', 'Output'],
+  ['pricePerThousandCachedInputTokens', 'Cached input'],
+  ['providerCostPerThousandTokens', 'Blended cost'],
+  ['providerCostPerThousandInputTokens', 'Input cost'],
+  ['providerCostPerThousandOutputTokens', 'Output cost'],
+  ['providerCostPerThousandCachedInputTokens', 'Cached cost'],
+] as const;
+type PriceName = (typeof FIELDS)[number][0];
+const DECIMAL = /^\d{1,7}(\.\d{1,18})?$/;
+const SHOWN = ['modelId', 'effectiveFrom', 'effectiveTo', ...FIELDS.map(([name]) => name)];
+
+interface PriceFormProps {
+  modelId?: string;
+  onClose: () => void;
+  onDone: () => void;
+}
+
+/** A new rule, beside the one that it follows. */
+export function PriceForm({ modelId: given, onClose, onDone }: PriceFormProps) {
+  const [modelId, setModelId] = useState(given ?? '');
+  const [from, setFrom] = useState('');
+  const [to, setTo] = useState('');
+  const [changes, setChanges] = useState<Partial<Record<PriceName, string>>>({});
+  const known = useQuery(`model ${modelId.trim()}`, (signal) =>
+    modelId.trim() === ''
+      ? Promise.resolve(null)
+      : answer(api.GET('/api/pricing/{id}', { params: { path: { id: modelId.trim() } }, signal })),
+  );
+  const current: PricingRule | null = known.data?.current ?? null;
+  // What is not touched stays as it is in force.
+  const valueOf = (name: PriceName) => changes[name] ?? price(current?.[name]) ?? '';
+  const wrong = FIELDS.filter(([name]) => valueOf(name) !== '' && !DECIMAL.test(valueOf(name)));
+  const isValid = modelId.trim() !== '' && valueOf('pricePerThousandTokens') !== '' && wrong.length === 0;
+  const create = useAction(async () => {
+    if (!isValid) return;
+    const body: Schemas['CreatePricingRuleDto'] = {
+      modelId: modelId.trim(),
+      pricePerThousandTokens: valueOf('pricePerThousandTokens'),
+    };
+    for (const [name] of FIELDS) if (valueOf(name) !== '') body[name] = valueOf(name);
+    if (from !== '') body.effectiveFrom = new Date(from).toISOString();
+    if (to !== '') body.effectiveTo = new Date(to).toISOString();
+    const rule = await answer(api.POST('/api/pricing', { body }));
+    toast(
+      `${rule.modelId} costs ${price(rule.pricePerThousandTokens)} from ${time(rule.effectiveFrom)}`,
+      'good',
+    );
+    onDone();
+  });
+  const field = ([name, label]: (typeof FIELDS)[number]) => (
+    <Field
+      key={name}
+      label={label}
+      name={name}
+      value={valueOf(name)}
+      inputMode="decimal"
+      problem={create.problem}
+      required={name === 'pricePerThousandTokens'}
+      error={valueOf(name) !== '' && !DECIMAL.test(valueOf(name)) ? 'A number such as 0.25' : undefined}
+      onChange={(value) => setChanges((before) => ({ ...before, [name]: value.trim() }))}
+    />
+  );
+  return (
+    <Dialog
+      title={given === undefined ? 'New price rule' : `New rule for ${given}`}
+      onClose={onClose}
+      isLocked={create.isBusy}
+      isWide
+    >
+      <Form
+        action="Create rule"
+        isBusy={create.isBusy}
+        isDisabled={!isValid}
+        onSubmit={() => void create.run()}
+        onCancel={onClose}
+      >
+        {create.problem && <ProblemNote problem={create.problem} shown={SHOWN} />}
+        {given === undefined && (
+          <Field
+            label="Model"
+            name="modelId"
+            value={modelId}
+            onChange={setModelId}
+            problem={create.problem}
+            maxLength={100}
+            required
+            autofocus
+            spellcheck={false}
+          />
+        )}
+        <fieldset>
+          <legend>Users pay, credits per 1,000 tokens</legend>
+          <div class="row four">{FIELDS.slice(0, 4).map(field)}</div>
+        </fieldset>
+        <fieldset>
+          <legend>The provider charges, USD per 1,000 tokens</legend>
+          <div class="row four">{FIELDS.slice(4).map(field)}</div>
+        </fieldset>
+        <div class="row">
+          <Field
+            label="From"
+            name="effectiveFrom"
+            type="datetime-local"
+            value={from}
+            onChange={setFrom}
+            problem={create.problem}
+            hint="Your time; empty: now"
+          />
+          <Field
+            label="Until"
+            name="effectiveTo"
+            type="datetime-local"
+            value={to}
+            onChange={setTo}
+            problem={create.problem}
+            hint="Empty: until the next rule"
+          />
+        </div>
+        <Preview current={current} valueOf={valueOf} from={from} />
+      </Form>
+    </Dialog>
+  );
+}
+
+function Preview({
+  current,
+  valueOf,
+  from,
+}: {
+  current: PricingRule | null;
+  valueOf: (name: PriceName) => string;
+  from: string;
+}) {
+  const changed = FIELDS.map(([name, label]) => ({
+    label,
+    before: price(current?.[name]),
+    after: valueOf(name) === '' ? null : valueOf(name),
+  })).filter(
+    ({ before, after }) => (before === null) !== (after === null) || Number(before) !== Number(after),
+  );
+  return (
+    <section class="preview" aria-live="polite" aria-label="What changes">
+      <h3>What changes</h3>
+      {changed.length === 0 ? (
+        <p class="hint">Nothing yet: the prices are those in force.</p>
+      ) : (
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Price</th>
+              <th scope="col" class="numeric">
+                Now
+              </th>
+              <th scope="col" class="numeric">
+                Then
+              </th>
+              <th scope="col" class="numeric">
+                Change
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {changed.map(({ label, before, after }) => (
+              <tr key={label}>
+                <th scope="row">{label}</th>
+                <td class="numeric">{before ?? '–'}</td>
+                <td class="numeric">{after ?? '–'}</td>
+                <td class="numeric">{share(before, after)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      <p class="hint">
+        {current === null
+          ? 'No rule is in force for this model now.'
+          : `The rule in force since ${time(current.effectiveFrom)} ends ${from === '' ? 'at once' : `on ${time(from)}`}. Sessions that run keep its price.`}
+      </p>
+    </section>
+  );
+}
+
+function share(before: string | null, after: string | null) {
+  if (before === null) return <Badge tone="accent">new</Badge>;
+  if (after === null) return <Badge tone="warn">none</Badge>;
+  if (Number(before) === 0) return '–';
+  const change = (Number(after) / Number(before) - 1) * 100;
+  return `${change >= 0 ? '+' : '−'}${Math.abs(change).toFixed(1)} %`;
+}

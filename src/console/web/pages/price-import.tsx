@@ -1,0 +1,223 @@
+import { useState } from 'preact/hooks';
+import type { PriceImport } from '../api/client';
+import { useAction } from '../api/hooks';
+import { upload } from '../api/upload';
+import { Dialog, ProblemNote } from '../components/dialog';
+import { Field } from '../components/form';
+import { Table } from '../components/table';
+import { toast } from '../components/toasts';
+import { Button, Stat } from '../components/ui';
+import { plural, whole } from '../format';
+
+interface Chosen {
+  name: string;
+  text: string;
+  models: number;
+}
+
+/** Prices from a file: first what would change, then, when the person has seen it, the change itself. */
+export function PriceImportDialog({ onClose, onDone }: { onClose: () => void; onDone: () => void }) {
+  const [file, setFile] = useState<Chosen | null>(null);
+  const [fileError, setFileError] = useState<string | null>(null);
+  const [markup, setMarkup] = useState('1.2');
+  const [models, setModels] = useState('');
+  const [includeFree, setIncludeFree] = useState(false);
+  const [sent, setSent] = useState<number | null>(null);
+  const [result, setResult] = useState<{ isDryRun: boolean; answer: PriceImport } | null>(null);
+  const send = useAction(async (isDryRun: boolean) => {
+    if (file === null) return;
+    const query = new URLSearchParams({
+      markup,
+      dryRun: String(isDryRun),
+      includeFree: String(includeFree),
+      ...(models.trim() === '' ? {} : { models: models.trim() }),
+    });
+    setSent(0);
+    try {
+      const answered = await upload<PriceImport>(
+        `/api/pricing/import?${query.toString()}`,
+        file.text,
+        setSent,
+      );
+      setResult({ isDryRun, answer: answered });
+      if (isDryRun) return;
+      toast(`Imported ${plural(answered.created, 'price')}`, 'good');
+      onDone();
+    } finally {
+      setSent(null);
+    }
+  });
+  const choose = async (chosen: File | undefined) => {
+    setResult(null);
+    setFileError(null);
+    setFile(null);
+    if (chosen === undefined) return;
+    try {
+      const text = await chosen.text();
+      const parsed: unknown = JSON.parse(text);
+      if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+        throw new Error('not a map');
+      setFile({ name: chosen.name, text, models: Object.keys(parsed).length });
+    } catch {
+      setFileError(
+        'This file is not a map of models in JSON. It should look like LiteLLM’s model_prices_and_context_window.json.',
+      );
+    }
+  };
+  const changeOption = (set: (value: string) => void) => (value: string) => {
+    set(value);
+    setResult(null);
+  };
+  const isImported = result !== null && !result.isDryRun;
+  return (
+    <Dialog title="Import prices" onClose={onClose} isLocked={send.isBusy} isWide>
+      <div class="dialog-body">
+        {!isImported && (
+          <>
+            <div class="field">
+              <label for="price-file">File</label>
+              <input
+                id="price-file"
+                type="file"
+                accept=".json,application/json"
+                aria-describedby="price-file-hint"
+                onChange={(event) => void choose(event.currentTarget.files?.[0])}
+              />
+              <p
+                id="price-file-hint"
+                class={fileError === null ? 'hint' : 'field-error'}
+                role={fileError === null ? undefined : 'alert'}
+              >
+                {fileError ??
+                  (file === null
+                    ? 'LiteLLM’s model_prices_and_context_window.json, whole or in part'
+                    : `${file.name}: ${plural(file.models, 'model')}`)}
+              </p>
+            </div>
+            <div class="row">
+              <Field
+                label="Mark-up"
+                name="markup"
+                value={markup}
+                onChange={changeOption(setMarkup)}
+                problem={send.problem}
+                inputMode="decimal"
+                required
+                hint="Users pay the provider’s price times this"
+              />
+              <Field
+                label="Models"
+                name="models"
+                value={models}
+                onChange={changeOption(setModels)}
+                problem={send.problem}
+                hint="Such as gpt-4o*,claude-*; empty: all"
+                spellcheck={false}
+              />
+            </div>
+            <label class="check">
+              <input
+                type="checkbox"
+                checked={includeFree}
+                onChange={(event) => {
+                  setIncludeFree(event.currentTarget.checked);
+                  setResult(null);
+                }}
+              />
+              Take a price of 0 for free, not for unknown
+            </label>
+          </>
+        )}
+        {send.problem && <ProblemNote problem={send.problem} shown={['markup', 'models']} />}
+        {sent !== null && (
+          <div class="progress" role="status">
+            <progress max={1} {...(sent < 1 ? { value: sent } : {})} aria-label="Import" />
+            <span class="hint">
+              {sent < 1
+                ? `Sending, ${Math.round(sent * 100)} %`
+                : 'The service works it out, all at one instant…'}
+            </span>
+          </div>
+        )}
+        {result && <Result result={result.answer} isDryRun={result.isDryRun} />}
+      </div>
+      <footer class="dialog-footer">
+        <Button onClick={onClose} disabled={send.isBusy}>
+          {isImported ? 'Close' : 'Cancel'}
+        </Button>
+        {!isImported && (
+          <>
+            <Button
+              kind={result === null ? 'primary' : 'plain'}
+              isBusy={send.isBusy && result === null}
+              disabled={file === null || send.isBusy}
+              onClick={() => void send.run(true)}
+            >
+              See what would change
+            </Button>
+            {result !== null && (
+              <Button
+                kind="primary"
+                isBusy={send.isBusy}
+                disabled={result.answer.created === 0}
+                onClick={() => void send.run(false)}
+              >
+                {`Import ${plural(result.answer.created, 'price')}`}
+              </Button>
+            )}
+          </>
+        )}
+      </footer>
+    </Dialog>
+  );
+}
+
+function Result({ result, isDryRun }: { result: PriceImport; isDryRun: boolean }) {
+  const remarks = [
+    ...result.skipped.map(({ modelId, reason }) => ({ modelId, what: 'skipped', text: reason })),
+    ...result.notes.map(({ modelId, note }) => ({ modelId, what: 'note', text: note })),
+  ];
+  return (
+    <section aria-live="polite">
+      <h3>{isDryRun ? 'What would change' : 'What has changed'}</h3>
+      <div class="stats four small">
+        <Stat label="New rules" value={whole(result.created)} note="for new models and new prices" />
+        <Stat label="Ended rules" value={whole(result.closed)} note="whose price changes" />
+        <Stat label="Unchanged" value={whole(result.unchanged)} note="say the same already" />
+        <Stat
+          label="Skipped"
+          value={whole(result.skipped.length)}
+          tone={result.skipped.length > 0 ? 'warn' : 'neutral'}
+          note="with a reason"
+        />
+      </div>
+      {remarks.length > 0 && (
+        <Table
+          caption="Skipped models and notes"
+          rows={remarks}
+          keyOf={({ modelId, what, text }) => `${modelId} ${what} ${text}`}
+          empty="None"
+          columns={[
+            {
+              header: 'Model',
+              cell: ({ modelId }) => (
+                <span class="clip" title={modelId}>
+                  {modelId}
+                </span>
+              ),
+            },
+            { header: '', label: 'Kind', cell: ({ what }) => what },
+            {
+              header: 'Why',
+              cell: ({ text }) => (
+                <span class="clip" title={text}>
+                  {text}
+                </span>
+              ),
+            },
+          ]}
+        />
+      )}
+    </section>
+  );
+}

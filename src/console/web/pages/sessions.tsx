@@ -1,0 +1,94 @@
+import { useState } from 'preact/hooks';
+import { readerOf } from '../api/accounts';
+import { answer, api } from '../api/client';
+import { useQuery } from '../api/hooks';
+import { isAdmin, isSupervisor, session } from '../api/session';
+import { SearchField } from '../components/search';
+import { Card, PageHeader, Stat, Trouble } from '../components/ui';
+import { UserPicker } from '../components/user-picker';
+import { compact, whole } from '../format';
+import { search, setSearch } from '../router';
+import { isStale } from './diagnosis';
+import { SessionTable } from './session-table';
+
+const EVERY = 2000;
+const MOST_SESSIONS = 10_000;
+
+export function Sessions() {
+  const self = session.value?.userId ?? '';
+  const user = search.value.get('user') ?? self;
+  const [text, setText] = useState('');
+  const isAll = isAdmin.value;
+  const { data, problem, isLoading, refresh } = useQuery(
+    isAll ? 'all sessions' : `sessions ${user}`,
+    (signal) =>
+      isAll
+        ? answer(
+            api.GET('/api/streaming-sessions/active/all', {
+              params: { query: { limit: MOST_SESSIONS } },
+              signal,
+            }),
+          )
+        : readerOf(user).sessions(signal),
+    { everyMilliseconds: EVERY },
+  );
+  const wanted = text.trim().toLowerCase();
+  const shown = (data ?? []).filter(({ sessionId, userId, modelId }) =>
+    `${sessionId} ${userId} ${modelId}`.toLowerCase().includes(wanted),
+  );
+  const now = Date.now();
+  return (
+    <>
+      <PageHeader
+        title="Sessions"
+        sub={
+          isAll
+            ? 'Everything that streams right now, read every 2 seconds'
+            : `What streams right now for ${user}`
+        }
+      >
+        {isSupervisor.value && !isAll && (
+          <UserPicker key={user} value={user} onChange={(userId) => setSearch({ user: userId })} />
+        )}
+      </PageHeader>
+      {data === undefined && problem ? (
+        <Trouble problem={problem} retry={refresh} />
+      ) : (
+        <>
+          <div class="stats four" aria-live="off">
+            <Stat
+              label="Active"
+              value={data && <span data-testid="active-sessions">{whole(data.length)}</span>}
+              note={data && data.length >= MOST_SESSIONS ? 'or more' : 'sessions'}
+            />
+            <Stat
+              label="Held"
+              value={data && compact(data.reduce((sum, { allocatedCredits }) => sum + allocatedCredits, 0))}
+              note="credits"
+            />
+            <Stat
+              label="Used so far"
+              value={data && compact(data.reduce((sum, { usedCredits }) => sum + usedCredits, 0))}
+              note="credits"
+            />
+            <Stat
+              label="Stale"
+              value={data && whole(data.filter((one) => isStale(one, now)).length)}
+              note="no sign of life lately"
+              tone={data?.some((one) => isStale(one, now)) ? 'warn' : 'neutral'}
+            />
+          </div>
+          <SearchField
+            label="Search sessions"
+            value={text}
+            onChange={setText}
+            placeholder="Session, user or model"
+          />
+          <Card>
+            <SessionTable sessions={shown} isLoading={data === undefined && isLoading} showUser={isAll} />
+          </Card>
+        </>
+      )}
+    </>
+  );
+}

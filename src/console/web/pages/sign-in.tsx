@@ -1,0 +1,121 @@
+import { useEffect, useState } from 'preact/hooks';
+import { verify } from '../api/client';
+import { developmentToken, readSettings } from '../api/development';
+import { useAction } from '../api/hooks';
+import { reconnections } from '../api/connection';
+import { begin, endedBecause, readToken, type Role } from '../api/session';
+import { Field, Select } from '../components/form';
+import { Button } from '../components/ui';
+import { ThemeSwitch } from '../shell';
+
+const ROLES: [Role, string][] = [
+  ['admin', 'admin: everything'],
+  ['supervisor', 'supervisor: users and their credits'],
+  ['user', 'user: their own account'],
+];
+
+export function SignIn() {
+  const [token, setToken] = useState('');
+  const [settings, setSettings] = useState<{ version: string; developmentTokens: boolean }>();
+  const comebacks = reconnections.value;
+  useEffect(() => void readSettings().then(setSettings, () => undefined), [comebacks]);
+  const signIn = useAction(async (text: string) => {
+    const candidate = readToken(text);
+    const refusal = await verify(candidate);
+    if (refusal !== null) throw refusal;
+    begin(candidate);
+  });
+  return (
+    <main class="sign-in">
+      <div class="sign-in-card">
+        <div class="brand large">
+          <span class="logo" aria-hidden="true" />
+          Accounting
+        </div>
+        <h1>Sign in to the console</h1>
+        {endedBecause.value !== null && (
+          <p class="note warn" role="status">
+            {endedBecause.value} Sign in again; you go on where you were.
+          </p>
+        )}
+        {settings?.developmentTokens && <DevelopmentSignIn signIn={(text) => signIn.run(text)} />}
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            void signIn.run(token);
+          }}
+        >
+          <div class="field">
+            <label for="token">Access token</label>
+            <textarea
+              id="token"
+              rows={4}
+              spellcheck={false}
+              autocomplete="off"
+              value={token}
+              required
+              aria-invalid={signIn.problem !== undefined}
+              aria-describedby="token-hint"
+              onInput={(event) => setToken(event.currentTarget.value)}
+              onKeyDown={(event) => {
+                if (event.key === 'Enter' && !event.shiftKey) {
+                  event.preventDefault();
+                  event.currentTarget.form?.requestSubmit();
+                }
+              }}
+            />
+            <p id="token-hint" class="hint">
+              The one that your platform’s sign-in gives you. It stays in this page’s memory only, and is gone
+              when you reload.
+            </p>
+          </div>
+          {signIn.problem && (
+            <p class="note bad" role="alert">
+              {signIn.problem.status === 401
+                ? `The service does not accept this token: ${signIn.problem.message}.`
+                : signIn.problem.message}
+            </p>
+          )}
+          <Button type="submit" kind="primary" isBusy={signIn.isBusy} disabled={token.trim() === ''}>
+            Sign in
+          </Button>
+        </form>
+        <footer class="hint">
+          <ThemeSwitch />
+          {settings && <span>Version {settings.version}</span>}
+        </footer>
+      </div>
+    </main>
+  );
+}
+
+function DevelopmentSignIn({ signIn }: { signIn: (token: string) => Promise<unknown> }) {
+  const [name, setName] = useState('alice');
+  const [role, setRole] = useState<string>('admin');
+  const start = useAction(async () => {
+    await signIn(await developmentToken(name.trim(), role as Role));
+  });
+  return (
+    <form
+      class="development"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void start.run();
+      }}
+    >
+      <p class="hint">This service runs for development, on your machine: be anyone.</p>
+      <div class="row">
+        <Field label="User" name="sub" value={name} onChange={setName} required problem={start.problem} />
+        <Select label="Role" value={role} options={ROLES} onChange={setRole} />
+      </div>
+      {start.problem && (
+        <p class="note bad" role="alert">
+          {start.problem.message}
+        </p>
+      )}
+      <Button type="submit" kind="primary" isBusy={start.isBusy} disabled={name.trim() === ''}>
+        Sign in with a development token
+      </Button>
+    </form>
+  );
+}

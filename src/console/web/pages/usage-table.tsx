@@ -1,0 +1,132 @@
+import { useState } from 'preact/hooks';
+import type { AccountReader, UsageFilters } from '../api/accounts';
+import type { UsageRecord } from '../api/client';
+import { usePages } from '../api/hooks';
+import { Dialog } from '../components/dialog';
+import { Table } from '../components/table';
+import { Badge, CountNote, Credits, Moment, type Tone } from '../components/ui';
+import { price, time, usd, whole } from '../format';
+
+const TONES: Record<UsageRecord['billingStatus'], Tone> = {
+  billed: 'good',
+  recorded: 'neutral',
+  needs_review: 'bad',
+  waived: 'warn',
+};
+
+export const BillingBadge = ({ status }: { status: UsageRecord['billingStatus'] }) => (
+  <Badge tone={TONES[status]}>{status.replace('_', ' ')}</Badge>
+);
+
+export function UsageTable({
+  reader,
+  filters,
+  revision = 0,
+}: {
+  reader: AccountReader;
+  filters: UsageFilters;
+  revision?: number;
+}) {
+  const pages = usePages(`usage ${reader.userId} ${JSON.stringify(filters)} ${revision}`, (cursor, signal) =>
+    reader.usage(filters, cursor, signal),
+  );
+  const [shown, setShown] = useState<UsageRecord | null>(null);
+  return (
+    <>
+      <Table
+        {...pages}
+        rows={pages.items}
+        caption="Usage records, newest first"
+        keyOf={(record) => record.id}
+        empty="No usage matches"
+        columns={[
+          { header: 'When', cell: (record) => <Moment at={record.timestamp} exact /> },
+          {
+            header: 'Operation',
+            cell: (record) => (
+              <button
+                type="button"
+                class="link clip"
+                onClick={() => setShown(record)}
+                aria-label={`Details of record ${record.id}: ${record.operation}`}
+              >
+                {record.operation}
+              </button>
+            ),
+          },
+          { header: 'Service', cell: (record) => <span class="clip">{record.service}</span>, isWide: true },
+          { header: 'Tokens', cell: (record) => tokensOf(record), isNumber: true, isWide: true },
+          { header: 'Credits', cell: (record) => <Credits value={record.credits} />, isNumber: true },
+          {
+            header: 'Provider cost',
+            cell: (record) => (record.providerCostUsd === null ? '–' : usd(record.providerCostUsd)),
+            isNumber: true,
+            isWide: true,
+          },
+          { header: 'Status', cell: (record) => <BillingBadge status={record.billingStatus} /> },
+        ]}
+      />
+      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="record" />
+      {shown && <RecordDetail record={shown} onClose={() => setShown(null)} />}
+    </>
+  );
+}
+
+export function tokensOf({ metadata }: UsageRecord): string {
+  const facts = metadata as Record<string, unknown>;
+  const known = ['tokens', 'partialTokens']
+    .map((name) => facts[name])
+    .find((value) => typeof value === 'number');
+  if (typeof known === 'number') return whole(known);
+  const classes = ['inputTokens', 'outputTokens', 'cachedInputTokens']
+    .map((name) => facts[name])
+    .filter((value) => typeof value === 'number');
+  return classes.length === 0 ? '–' : whole(classes.reduce((sum, value) => sum + value, 0));
+}
+
+export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose: () => void }) {
+  const facts: [name: string, value: string | number | null][] = [
+    ['User', record.userId],
+    ['When', time(record.timestamp)],
+    ['Service', record.service],
+    ['Operation', record.operation],
+    ['Credits', whole(record.credits)],
+    ['Not collected', record.uncollectedCredits === 0 ? null : whole(record.uncollectedCredits)],
+    [
+      'Provider cost',
+      record.providerCostUsd === null
+        ? 'unknown'
+        : `$${price(record.providerCostUsd)} (${record.providerCostSource})`,
+    ],
+    ['Priced by', record.pricingSource === 'rule' ? `rule #${record.pricingRuleId}` : record.pricingSource],
+    ['Session', record.sessionId],
+    ['Request', record.requestId],
+    ['API key', record.apiKeyId === null ? null : `#${record.apiKeyId}`],
+    ['Review', record.reviewAction === null ? null : `${record.reviewAction} by ${record.reviewedBy}`],
+  ];
+  return (
+    <Dialog title={`Usage record ${record.id}`} onClose={onClose}>
+      <div class="dialog-body">
+        <p>
+          <BillingBadge status={record.billingStatus} />
+        </p>
+        <dl class="facts">
+          {facts
+            .filter(([, value]) => value !== null)
+            .map(([name, value]) => (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd>{value}</dd>
+              </div>
+            ))}
+        </dl>
+        {Object.keys(record.metadata).length > 0 && (
+          <>
+            <h3>Metadata</h3>
+            <pre tabIndex={0}>{JSON.stringify(record.metadata, null, 2)}</pre>
+          </>
+        )}
+      </div>
+    </Dialog>
+  );
+}

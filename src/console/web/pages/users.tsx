@@ -1,0 +1,110 @@
+import { useEffect, useState } from 'preact/hooks';
+import { accounts, readerOf, type Account } from '../api/accounts';
+import { usePages, useQuery } from '../api/hooks';
+import { SearchField } from '../components/search';
+import { Table } from '../components/table';
+import { Badge, CopyButton, CountNote, Credits, Empty, Moment, PageHeader } from '../components/ui';
+import { Link, navigate, pathTo, search, setSearch } from '../router';
+import { AccountOverview } from './account-overview';
+
+export function Users() {
+  const query = search.value.get('search') ?? '';
+  const [text, setText] = useState(query);
+  useEffect(() => {
+    if (text === query) return;
+    // Not at every letter: the service is asked when the person pauses.
+    const timer = setTimeout(() => setSearch({ search: text }), 200);
+    return () => clearTimeout(timer);
+  }, [text]);
+  const pages = usePages(`accounts ${query}`, (cursor, signal) => accounts(query, cursor, signal));
+  return (
+    <>
+      <PageHeader title="Users" sub="Find an account by its id, name or e-mail" />
+      <SearchField
+        label="Search users"
+        value={text}
+        onChange={setText}
+        placeholder="alice, or alice@example.com"
+        onEnter={() => {
+          const only =
+            pages.items.length === 1
+              ? pages.items[0]
+              : pages.items.find(({ userId }) => userId === text.trim());
+          if (only) navigate(pathTo('users', only.userId));
+        }}
+      />
+      <section class="card">
+        <Table
+          {...pages}
+          rows={pages.items}
+          caption="Users"
+          keyOf={(account) => account.userId}
+          rowClass={(account) => (account.totalCredits === 0 ? 'attention-row' : '')}
+          empty={
+            <Empty icon="users" title={query === '' ? 'No user yet' : `Nobody matches “${query}”`}>
+              Users appear by themselves, with their first valid token.
+            </Empty>
+          }
+          columns={[
+            { header: 'User', cell: (account) => <UserCell account={account} /> },
+            { header: 'E-mail', cell: (account) => <span class="clip">{account.email}</span>, isWide: true },
+            { header: 'Role', cell: (account) => account.role, isWide: true },
+            {
+              header: 'Available',
+              cell: (account) =>
+                account.totalCredits === 0 ? (
+                  <Badge tone="bad">0</Badge>
+                ) : (
+                  <Credits value={account.totalCredits} />
+                ),
+              isNumber: true,
+            },
+            {
+              header: 'Held',
+              cell: (account) => (account.heldCredits === 0 ? '–' : <Credits value={account.heldCredits} />),
+              isNumber: true,
+            },
+            { header: 'Since', cell: (account) => <Moment at={account.createdAt} />, isWide: true },
+          ]}
+        />
+        <CountNote count={pages.items.length} hasMore={pages.hasMore} one="user" />
+      </section>
+    </>
+  );
+}
+
+function UserCell({ account }: { account: Account }) {
+  return (
+    <Link to={pathTo('users', account.userId)} class="user-cell">
+      <strong class="clip">{account.username}</strong>
+      {account.username !== account.userId && <span class="hint clip">{account.userId}</span>}
+    </Link>
+  );
+}
+
+export function UserPage({ userId, tab }: { userId: string; tab: string }) {
+  const { data: account } = useQuery(`account ${userId}`, (signal) => readerOf(userId).account(signal));
+  return (
+    <>
+      <p class="crumbs">
+        <Link to="/users">Users</Link> <span aria-hidden="true">/</span> {userId}
+      </p>
+      <AccountOverview
+        key={userId}
+        userId={userId}
+        tab={tab}
+        title={account?.username ?? userId}
+        sub={
+          <>
+            <span class="mono">{userId}</span> <CopyButton text={userId} label="Copy the user id" />
+            {account && (
+              <span>
+                {account.email} · {account.role} · since <Moment at={account.createdAt} />
+              </span>
+            )}
+          </>
+        }
+      />
+    </>
+  );
+}

@@ -1,0 +1,45 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+/**
+ * Takes the README's pictures of the console from a development service that is running, with data worth a look:
+ * `npm run demo`. SERVICE_URL names another address than http://localhost:3001.
+ */
+const SERVICE = process.env.SERVICE_URL ?? 'http://localhost:3001';
+const DIRECTORY = 'src/console/pictures';
+const LARGEST_BYTES = 200_000;
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-sync'],
+});
+try {
+  mkdirSync(DIRECTORY, { recursive: true });
+  await picture('overview', 'light', async (page) => {
+    await page.getByText('Needs attention').waitFor();
+  });
+  await picture('user', 'dark', async (page) => {
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Users' }).click();
+    const users = page.getByRole('region', { name: 'Users' });
+    await users.getByRole('link').first().waitFor();
+    // Somebody in trouble tells more than somebody without.
+    const troubled = users.locator('.attention-row').getByRole('link');
+    await ((await troubled.count()) > 0 ? troubled : users.getByRole('link')).first().click();
+    await page.getByRole('region', { name: 'Ledger, newest first' }).waitFor();
+  });
+} finally {
+  await browser.close();
+}
+
+async function picture(name, colorScheme, lead) {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme });
+  await page.goto(`${SERVICE}/console`);
+  await page.getByRole('button', { name: 'Sign in with a development token' }).click();
+  await lead(page);
+  await page.locator('.skeleton').first().waitFor({ state: 'detached' });
+  const path = `${DIRECTORY}/${name}.png`;
+  await page.screenshot({ path });
+  const { size } = statSync(path);
+  if (size > LARGEST_BYTES) throw new Error(`${path} has ${size} bytes, more than ${LARGEST_BYTES}`);
+  process.stdout.write(`${path}: ${Math.round(size / 1000)} kB\n`);
+}

@@ -1,0 +1,72 @@
+import type { TestService } from './service.js';
+
+const DAY = 86_400_000;
+const MODELS = ['gpt-4o', 'gpt-4o-mini', 'claude-sonnet-4'] as const;
+
+/** A small platform with what a person would look for: users, prices, a month of usage, running sessions, work to review. */
+export async function seedConsole(service: TestService): Promise<void> {
+  const admin = service.as('admin', { role: 'admin' });
+  const rules = [
+    {
+      modelId: 'gpt-4o',
+      pricePerThousandTokens: '15',
+      pricePerThousandInputTokens: '3',
+      pricePerThousandOutputTokens: '12',
+      providerCostPerThousandTokens: '0.01',
+    },
+    { modelId: 'gpt-4o-mini', pricePerThousandTokens: '0.9', providerCostPerThousandTokens: '0.0006' },
+    { modelId: 'claude-sonnet-4', pricePerThousandTokens: '18', providerCostPerThousandTokens: '0.02' },
+  ];
+  for (const rule of rules) await admin.post('/api/pricing', rule);
+  for (const [index, userId] of ['alice', 'bob', 'carol', 'dave', 'erin', 'frank'].entries()) {
+    const user = service.as(userId, { email: `${userId}@example.com` });
+    await user.get('/api/credits/balance');
+    const lots =
+      userId === 'carol'
+        ? [{ credits: 20, expiryDays: 5 }]
+        : [
+            { credits: 4000 + index * 700, expiryDays: 30 },
+            { credits: 1500, expiryDays: 6 },
+            { credits: 9000, expiryDays: 90 },
+          ];
+    for (const lot of lots)
+      await admin.post('/api/credits/allocate', { userId, notes: 'starter pack', ...lot });
+    for (let day = 0; day < 30; day++) {
+      await user.post('/api/usage/record', {
+        service: 'chat',
+        operation: MODELS[(day + index) % MODELS.length],
+        credits: 40 + ((day * 37 + index * 53) % 160),
+        timestamp: new Date(Date.now() - day * DAY - 3_600_000).toISOString(),
+        metadata: { tokens: 3000 + day * 40 },
+      });
+    }
+    for (let call = 0; call < 3; call++) {
+      await user.post('/api/usage/charge', {
+        requestId: `call-${userId}-${call}`,
+        modelId: MODELS[call],
+        tokens: 2000 + call * 900,
+        onInsufficient: 'review',
+      });
+    }
+  }
+  await service
+    .as('erin')
+    .post('/api/usage/charge', { requestId: 'unpriced', modelId: 'mystery-model', tokens: 1200 });
+  for (const userId of ['alice', 'bob', 'dave']) {
+    const user = service.as(userId);
+    await user.post('/api/streaming-sessions/initialize', {
+      sessionId: `chat-${userId}-1`,
+      modelId: 'gpt-4o',
+      estimatedTokens: 9000,
+    });
+    await user.post('/api/streaming-sessions/progress', {
+      sessionId: `chat-${userId}-1`,
+      tokensGenerated: 3200,
+    });
+  }
+  await service.as('alice').post('/api/api-keys', {
+    name: 'nightly report',
+    permissions: ['usage:read', 'credits:read'],
+    creditLimit: 500,
+  });
+}
