@@ -530,7 +530,7 @@ describe('a query', () => {
   it.each([
     ['/api/streaming-sessions/active', 'limit', ['0', '10001', 'abc', '1&limit=2']],
     ['/api/streaming-sessions/active/all', 'limit', ['0', '10001', 'abc', '1&limit=2']],
-    ['/api/usage/system-stats', 'top', ['0', '1001', 'abc', '1&top=2']],
+    ['/api/usage/system-stats', 'top', ['-1', '1001', 'abc', '1&top=2']],
     ['/api/usage/records', 'service', ['', '%00', 'x'.repeat(51), 'a&service=b']],
     ['/api/usage/records', 'operation', ['', '%00', 'x'.repeat(101), 'a&operation=b']],
     ['/api/credits/balance', 'userId', ['', '%00', 'all', 'x'.repeat(51), 'root&userId=root']],
