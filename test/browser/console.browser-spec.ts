@@ -471,6 +471,11 @@ describe('the page itself', () => {
     await service.start();
     await expect.poll(() => page.getByTestId('available').innerText(), { timeout: 30_000 }).toBe('111');
     await page.getByText('The service cannot be reached').waitFor({ state: 'detached' });
+    // The ledger is read only when there is a reason.
+    await page
+      .getByRole('region', { name: /^Ledger/ })
+      .getByText('+11')
+      .waitFor();
   });
 });
 
