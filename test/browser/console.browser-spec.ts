@@ -131,7 +131,7 @@ describe('a user in trouble', () => {
     await admin.post('/api/credits/deduct', { userId, credits: await balanceOf(userId), notes: 'misuse' });
     const page = await as('admin', 'admin');
 
-    await page.getByRole('link', { name: 'Users' }).click();
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Users' }).click();
     await page.keyboard.press('/');
     await page.keyboard.type(userId);
     await page.getByRole('link', { name: userId }).click();
