@@ -1,0 +1,73 @@
+import { CAST, DAY, MINUTE, type Person, SPENDS_MUCH } from './people.js';
+import type { SeededRandom } from './seeded-random.js';
+
+/** One call of a SQL function at an instant of the past. */
+export interface PastCall {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly name: string;
+  readonly args: readonly unknown[];
+}
+
+const SECOND = 1000;
+const HOUR = 60 * MINUTE;
+const LOT_DAYS = 30;
+/** Enough for two days of somebody who calls often. */
+const SMALL_BUDGET = 250;
+const WORKING_DAYS = 22;
+/** What a call of the month needs on average, in credits. */
+const AVERAGE_CALL = 9;
+
+export function joinedAt({ joinedDaysAgo }: Person, now: number): number {
+  return now - joinedDaysAgo * DAY - 2 * HOUR;
+}
+
+/** The first lot comes with the user, a further one when its time is over, some between: each by somebody, for something. */
+export function makeAllocations(random: SeededRandom, person: Person, now: number): PastCall[] {
+  const calls: PastCall[] = [];
+  const add = (at: number, name: string, ...args: unknown[]) =>
+    calls.push({ at: Math.round(at), name, args });
+  const by = person.team === 'Research' ? CAST.secondSupervisor : CAST.supervisor;
+  const give = (at: number, credits: number, days: number, notes: string): void => {
+    add(at, 'credit_allocate', person.userId, credits, days, notes, by.userId);
+    const expiry = at + days * DAY;
+    if (expiry < now - MINUTE) add(expiry + 5 * SECOND, 'credit_expire', person.userId);
+  };
+  const need = person.callsPerDay * WORKING_DAYS * AVERAGE_CALL * person.budget;
+  const budget = Math.max(50, Math.ceil(need / 50) * 50);
+  const joined = joinedAt(person, now);
+  if (person.story === 'expired') {
+    give(joined, budget * 3, LOT_DAYS, 'Pilot of the sales team');
+    return calls;
+  }
+  give(joined + SECOND, budget, LOT_DAYS, 'Monthly budget');
+  const renewal = joined + (LOT_DAYS - 1) * DAY;
+  const renewed = SPENDS_MUCH.has(person.story) ? SMALL_BUDGET : budget;
+  if (renewal < now - DAY) give(renewal, renewed, LOT_DAYS, 'Monthly budget');
+  if (person.story === 'expiring unused') give(now - 27 * DAY, 5000, LOT_DAYS, 'Review of all contracts');
+  if (person.story !== undefined) return calls;
+  const later = (share: number) => joined + (now - joined) * share;
+  if (random.chance(0.25)) give(later(0.4), Math.ceil(budget / 2), 14, 'Workshop');
+  if (random.chance(0.2)) give(later(0.7), Math.ceil(budget / 3), LOT_DAYS, 'Top-up for the launch');
+  if (random.chance(0.15)) give(joined + MINUTE, 200, 7, 'Trial');
+  if (random.chance(0.03)) {
+    const notes = `Correction of ticket ${random.integer(1000, 9999)}`;
+    add(
+      later(0.6),
+      'credit_deduct',
+      person.userId,
+      random.integer(1, 20),
+      notes,
+      CAST.admin.userId,
+      null,
+      null,
+      null,
+    );
+  }
+  if (random.chance(0.02)) {
+    const mistake = 'Given to the wrong account';
+    give(later(0.5), budget * 10, LOT_DAYS, mistake);
+    add(later(0.5) + 20 * MINUTE, 'credit_revoke', person.userId, mistake, CAST.admin.userId);
+  }
+  return calls;
+}

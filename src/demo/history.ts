@@ -1,0 +1,134 @@
+import { readdir, readFile } from 'node:fs/promises';
+import pg from 'pg';
+import type { PastCall } from './allocations.js';
+import { type Month, ruleRow } from './month.js';
+import { DAY, HISTORY_DAYS } from './people.js';
+
+const FUNCTIONS = new URL('../../migrations/functions/', import.meta.url);
+const CALLS_PER_STATEMENT = 500;
+/** What tells the functions the time. */
+const CLOCK = /\b(?:clock_timestamp|now)\(\)/g;
+
+/**
+ * Lets the month happen on an empty database, by the very functions that the service calls, told another time: so every
+ * balance, lot, ledger entry and record is what it would be. Meanwhile nobody else may use the database.
+ *
+ * @param ownerUrl of the schema's owner
+ * @param signal breaks it off
+ */
+export async function playMonth(ownerUrl: string, month: Month, signal: AbortSignal): Promise<void> {
+  const client = new pg.Client({ connectionString: ownerUrl });
+  await client.connect();
+  try {
+    // Nothing here is worth waiting for the disk: a demo that was broken off is begun again.
+    await client.query('SET synchronous_commit = off; SET client_min_messages = warning');
+    const begun = Date.now() - (HISTORY_DAYS + 2) * DAY;
+    await insert(client, 'user_accounts', month.people.map(accountRow));
+    await client.query('INSERT INTO credit_balances (user_id) SELECT user_id FROM user_accounts');
+    await insert(client, 'pricing_rules', month.rules.map(ruleRow));
+    await client.query(SUPERSEDED);
+    await insert(client, 'api_keys', month.keys.map(keyRow), 'OVERRIDING SYSTEM VALUE');
+    await client.query(`SELECT setval(pg_get_serial_sequence('api_keys', 'id'), ${month.keys.length + 1})`);
+    await client.query(
+      `CREATE SCHEMA demo; SET demo.now TO '${new Date(begun).toISOString()}'; ${TIME}; ${PLAY}`,
+    );
+    await replaceClocks(client, 'demo.time()');
+    for (let first = 0; first < month.calls.length; first += CALLS_PER_STATEMENT) {
+      signal.throwIfAborted();
+      const calls = month.calls.slice(first, first + CALLS_PER_STATEMENT).map(timed);
+      await client.query({
+        name: 'demo_play',
+        text: 'SELECT demo.play($1)',
+        values: [JSON.stringify(calls)],
+      });
+    }
+    await replaceClocks(client, null);
+    await client.query('DROP SCHEMA demo CASCADE');
+    await client.query(LAST_USED);
+    await client.query('VACUUM (ANALYZE)');
+  } finally {
+    await client.end();
+  }
+}
+
+const TIME = `CREATE FUNCTION demo.time() RETURNS timestamptz STABLE LANGUAGE sql
+  AS $$ SELECT current_setting('demo.now')::timestamptz $$`;
+
+/** Carries out calls of [time, function, its arguments]; what a user cannot pay for is refused, as it was then. */
+const PLAY = `CREATE FUNCTION demo.play(p_calls jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  c jsonb;
+  a jsonb;
+BEGIN
+  FOR c IN SELECT jsonb_array_elements(p_calls) LOOP
+    PERFORM set_config('demo.now', c ->> 0, FALSE);
+    a := c -> 2;
+    CASE c ->> 1
+      WHEN 'credit_allocate' THEN
+        PERFORM credit_allocate(a ->> 0, (a ->> 1)::bigint, (a ->> 2)::integer, a ->> 3, a ->> 4, NULL, NULL, NULL, NULL, NULL);
+      WHEN 'credit_expire' THEN PERFORM credit_expire(a ->> 0, TRUE);
+      WHEN 'credit_revoke' THEN
+        PERFORM credit_revoke(a ->> 0, l.id, a ->> 1, a ->> 2) FROM credit_allocations l
+          WHERE l.user_id = a ->> 0 AND l.notes = a ->> 1;
+      WHEN 'session_timeout' THEN PERFORM session_timeout(a ->> 0, a ->> 1, TRUE);
+      WHEN 'usage_review' THEN
+        PERFORM usage_review(a ->> 0, r.id, a ->> 2, NULL, a ->> 3) FROM usage_records r
+          WHERE r.user_id = a ->> 0 AND r.request_id = a ->> 1;
+      ELSE PERFORM movements(jsonb_build_array(jsonb_build_array(c -> 1, a)), 0);
+    END CASE;
+  END LOOP;
+END $$`;
+
+const SUPERSEDED = `UPDATE pricing_rules ended SET superseded_by = next.id
+  FROM pricing_rules next WHERE next.model_id = ended.model_id AND next.effective_from = ended.effective_to`;
+
+const LAST_USED = `UPDATE api_keys k SET last_used = (
+    SELECT max(r.timestamp) FROM usage_records r WHERE r.user_id = k.user_id AND r.api_key_id = k.id)`;
+
+/** Puts every function in place that asks for the time: with another clock, or, with null, as it stands in its file. */
+async function replaceClocks(client: pg.Client, clock: string | null): Promise<void> {
+  for (const name of (await readdir(FUNCTIONS)).filter((file) => file.endsWith('.sql'))) {
+    const text = await readFile(new URL(name, FUNCTIONS), 'utf8');
+    if (text.search(CLOCK) < 0) continue;
+    await client.query(clock === null ? text : text.replace(CLOCK, clock));
+  }
+}
+
+/** Rows of JSON, each column by its name. */
+async function insert(client: pg.Client, table: string, rows: object[], overriding = ''): Promise<void> {
+  if (rows.length === 0) return;
+  const columns = Object.keys(rows[0] as object).join(', ');
+  await client.query(
+    `INSERT INTO ${table} (${columns}) ${overriding}
+     SELECT ${columns} FROM jsonb_populate_recordset(NULL::${table}, $1)`,
+    [JSON.stringify(rows)],
+  );
+}
+
+const timed = ({ at, name, args }: PastCall) => [new Date(at).toISOString(), name, args];
+const instant = (at: number | null) => (at === null ? null : new Date(at));
+
+function accountRow({ userId, username, email, role, joinedDaysAgo }: Month['people'][number]) {
+  const createdAt = new Date(Date.now() - joinedDaysAgo * DAY - DAY / 12);
+  return { user_id: userId, username, email, role, created_at: createdAt, updated_at: createdAt };
+}
+
+function keyRow(key: Month['keys'][number]) {
+  return {
+    id: key.id,
+    user_id: key.userId,
+    key: key.digest,
+    key_hint: key.hint,
+    name: key.name,
+    permissions: key.permissions,
+    created_at: instant(key.createdAt),
+    expires_at: instant(key.expiresAt),
+    is_active: key.revokedAt === null,
+    revoked_at: instant(key.revokedAt),
+    credit_limit: key.creditLimit,
+    budget_key_id: key.budgetKeyId,
+    credits_used: 0,
+    credits_held: 0,
+    gateway_attempts: 0,
+  };
+}

@@ -1,0 +1,71 @@
+import type { PastCall } from './allocations.js';
+import { makeCalls } from './calls.js';
+import { decimal, MODELS, type ProviderPrice, blended, userPrice } from './models.js';
+import { CAST, DAY, HISTORY_DAYS, makePeople, type Person } from './people.js';
+import { type DemoKey, makeKeys } from './keys.js';
+import { SeededRandom } from './seeded-random.js';
+
+export interface PastRule {
+  readonly modelId: string;
+  readonly provider: ProviderPrice;
+  readonly from: number;
+  readonly to: number | null;
+}
+
+/** What has happened until now; a function of its three numbers and nothing else. */
+export interface Month {
+  readonly people: readonly Person[];
+  readonly rules: readonly PastRule[];
+  readonly keys: readonly DemoKey[];
+  /** In the order of time. */
+  readonly calls: readonly PastCall[];
+}
+
+export function makeMonth({ seed, users, now }: { seed: number; users: number; now: number }): Month {
+  const random = new SeededRandom(seed);
+  const people = makePeople(random, users);
+  const keys = makeKeys(random, people, now);
+  const calls = makeCalls(random, people, keys, now);
+  return { people, keys, rules: makeRules(now), calls };
+}
+
+/** Each model has a price from the beginning; some have another one since the middle, and one is announced. */
+function makeRules(now: number): PastRule[] {
+  const begin = now - (HISTORY_DAYS + 1) * DAY;
+  const change = now - 16 * DAY;
+  const announced = now + 6 * DAY;
+  const rules = MODELS.flatMap(({ id: modelId, price, newPrice }): PastRule[] => {
+    if (newPrice === undefined) return [{ modelId, provider: price, from: begin, to: null }];
+    return [
+      { modelId, provider: price, from: begin, to: change },
+      { modelId, provider: newPrice, from: change, to: null },
+    ];
+  });
+  return rules.flatMap((rule) =>
+    rule.modelId === 'o4-mini'
+      ? [
+          { ...rule, to: announced },
+          { ...rule, provider: { input: 0.0009, output: 0.0036, cachedInput: 0.000225 }, from: announced },
+        ]
+      : [rule],
+  );
+}
+
+/** A rule as the row of the table. */
+export function ruleRow({ modelId, provider, from, to }: PastRule) {
+  const { input, output, cachedInput } = provider;
+  return {
+    model_id: modelId,
+    price_per_1k_tokens: decimal(userPrice(blended(provider))),
+    input_price_per_1k_tokens: decimal(userPrice(input)),
+    output_price_per_1k_tokens: decimal(userPrice(output)),
+    cached_input_price_per_1k_tokens: decimal(userPrice(cachedInput)),
+    provider_cost_per_1k_tokens: decimal(blended(provider)),
+    provider_input_cost_per_1k_tokens: decimal(input),
+    provider_output_cost_per_1k_tokens: decimal(output),
+    provider_cached_cost_per_1k_tokens: decimal(cachedInput),
+    effective_from: new Date(from),
+    effective_to: to === null ? null : new Date(to),
+    created_by: CAST.admin.userId,
+  };
+}

@@ -1,0 +1,217 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { HttpClient } from '../../support/http-client.js';
+import { type CompiledService, compileService } from '../../support/service-process.js';
+
+let service: CompiledService;
+/** Where the demo keeps what it removes at its end. */
+let temporary: string;
+beforeAll(async () => {
+  service = await compileService();
+  temporary = await mkdtemp(join(tmpdir(), 'accounting-demo-test-'));
+});
+afterAll(async () => {
+  await service.remove();
+  await rm(temporary, { recursive: true, force: true });
+});
+
+function launch(...args: string[]) {
+  const program = join(service.directory, 'src/cli/demo.js');
+  const child = spawn(process.execPath, [program, '--no-open', ...args], {
+    cwd: service.directory,
+    env: { PATH: process.env.PATH, TMPDIR: temporary },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => (said += text));
+  }
+  const ended = new Promise<number | null>((done) => child.once('close', (code) => done(code)));
+  const hasSaid = (text: string) =>
+    vi.waitFor(() => expect(said + String(child.exitCode ?? '')).toContain(text), {
+      timeout: 50_000,
+      interval: 50,
+    });
+  return { child, ended, hasSaid, said: () => said };
+}
+
+/** The process of the demo's database server. */
+async function postgresPid(): Promise<number> {
+  const [directory = ''] = await readdir(temporary);
+  const lines = (await readFile(join(temporary, directory, 'postgres/postmaster.pid'), 'utf8')).split('\n');
+  return Number(lines[0]);
+}
+
+async function expectNothingLeft(pid: number): Promise<void> {
+  expect(await readdir(temporary)).toEqual([]);
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+}
+
+interface Stats {
+  totalRecords: number;
+  byService: Record<string, number>;
+  byModel: Record<string, number>;
+  byDay: Record<string, number>;
+  needsReview: number;
+  unpricedRecords: number;
+  marginUsd: string | null;
+}
+interface Account {
+  userId: string;
+  totalCredits: number;
+}
+interface Forecast {
+  availableCredits: number;
+  expiringUnusedCredits: number;
+  runsOutAt: string | null;
+}
+
+describe('npm run demo', () => {
+  let demo: ReturnType<typeof launch>;
+  let clients: Record<'admin' | 'supervisor' | 'user', HttpClient>;
+  beforeAll(async () => {
+    demo = launch('--users', '60', '--port', '0', '--seed', '3');
+    await demo.hasSaid('Ctrl-C ends it');
+    const url = /API +(http:\S+)\/api\n/.exec(demo.said())?.[1] ?? '';
+    const client = (role: string) => {
+      const [, token = ''] = new RegExp(`${role}, .+\\n(\\S+)\\n`).exec(demo.said()) ?? [];
+      return new HttpClient(url, { authorization: `Bearer ${token}` }, role);
+    };
+    clients = { admin: client('admin'), supervisor: client('supervisor'), user: client('user') };
+  });
+  afterAll(() => {
+    demo.child.kill('SIGKILL');
+  });
+
+  const get = async <Body>(path: string, as: keyof typeof clients = 'admin') => {
+    const answer = await clients[as].get<Body>(path);
+    expect(answer.status, answer.text).toBe(200);
+    return answer.body;
+  };
+  const forecastOf = (userId: string) => get<Forecast>(`/api/credits/forecast/${userId}`);
+
+  it('has clean books', async () => {
+    expect(await get('/api/credits/audit')).toEqual({
+      ok: true,
+      usersChecked: 60,
+      differencesFound: 0,
+      differences: [],
+    });
+  });
+
+  it('has a month of use in every form, with margins, reviews and a model without a price', async () => {
+    const stats = await get<Stats>('/api/usage/system-stats');
+    expect(stats.totalRecords).toBeGreaterThan(1000);
+    expect(Object.keys(stats.byDay).length).toBeGreaterThan(28);
+    expect(Object.keys(stats.byModel).length).toBe(12);
+    expect(Object.keys(stats.byService)).toEqual(
+      expect.arrayContaining([
+        ...[
+          'chat',
+          'chat-streaming',
+          'chat-streaming-failed',
+          'chat-streaming-aborted',
+          'chat-streaming-timeout',
+        ],
+        ...['embeddings', 'images'],
+      ]),
+    );
+    expect(stats.needsReview).toBeGreaterThan(0);
+    expect(stats.unpricedRecords).toBeGreaterThan(0);
+    expect(Number(stats.marginUsd)).toBeGreaterThan(0);
+  });
+
+  it('lets the functions know the real time again', async () => {
+    const given = { userId: 'mia.tanaka', credits: 10, expiryDays: 1 };
+    const answer = await clients.supervisor.post<{ allocatedAt: string }>('/api/credits/allocate', given);
+    expect(Math.abs(Date.parse(answer.body.allocatedAt) - Date.now())).toBeLessThan(60_000);
+    expect(
+      (await clients.user.post('/api/usage/record', { service: 's', operation: 'o', credits: 1 })).status,
+    ).toBe(201);
+  });
+
+  it('has the people that it names, each in the state that it tells of', async () => {
+    expect(demo.said()).toContain('Nora Quist (out of credits)');
+    expect((await forecastOf('nora.quist')).availableCredits).toBeLessThan(100);
+    expect((await forecastOf('omar.haddad')).expiringUnusedCredits).toBeGreaterThan(1000);
+    expect((await forecastOf('leo.brandt')).availableCredits).toBe(0);
+    expect((await forecastOf('mia.tanaka')).availableCredits).toBeGreaterThan(500);
+    const reviews = await get<{ items: { userId: string; metadata: { reason?: string } }[] }>(
+      '/api/usage/needs-review?limit=200',
+    );
+    expect(reviews.items.some(({ userId }) => userId === 'ivy.chan')).toBe(true);
+    expect(reviews.items.some(({ metadata }) => metadata.reason)).toBe(true);
+    const found = await get<{ items: Account[] }>('/api/accounts?search=Mia%20T', 'supervisor');
+    expect(found.items).toMatchObject([{ userId: 'mia.tanaka' }]);
+  });
+
+  it('has every kind of ledger entry', async () => {
+    const kinds = new Set<string>();
+    for (const { userId } of (await get<{ items: Account[] }>('/api/accounts?limit=200')).items) {
+      const page = await get<{ items: { kind: string }[] }>(`/api/credits/ledger/${userId}?limit=200`);
+      for (const { kind } of page.items) kinds.add(kind);
+    }
+    expect([...kinds]).toEqual(
+      expect.arrayContaining(['allocation', 'hold', 'refund', 'charge', 'expiry', 'deduction']),
+    );
+  });
+
+  it('goes on: sessions are live, and new records come', async () => {
+    const before = (await get<Stats>('/api/usage/system-stats')).totalRecords;
+    await vi.waitFor(
+      async () => {
+        expect((await get<object[]>('/api/streaming-sessions/active/all')).length).toBeGreaterThan(0);
+        expect((await get<Stats>('/api/usage/system-stats')).totalRecords).toBeGreaterThan(before);
+      },
+      { timeout: 40_000, interval: 250 },
+    );
+    expect(await get('/api/credits/audit')).toMatchObject({ ok: true });
+  });
+
+  it('at Ctrl-C ends well and leaves nothing behind', async () => {
+    const pid = await postgresPid();
+    demo.child.kill('SIGINT');
+    expect(await demo.ended, demo.said()).toBe(0);
+    await expectNothingLeft(pid);
+  });
+});
+
+describe('npm run demo, broken off', () => {
+  it('while the month is being played leaves nothing behind', async () => {
+    const demo = launch('--users', '1000', '--port', '0');
+    await demo.hasSaid('Playing a month');
+    const pid = await postgresPid();
+    demo.child.kill('SIGTERM');
+    expect(await demo.ended, demo.said()).toBe(0);
+    expect(demo.said()).not.toContain('Ctrl-C ends it');
+    await expectNothingLeft(pid);
+  });
+
+  it('by a port that is in use says so before anything is begun', async () => {
+    const taken = createServer();
+    await new Promise<void>((done) => taken.listen(0, done));
+    const { port } = taken.address() as { port: number };
+    const demo = launch('--users', '10', '--port', String(port));
+    expect(await demo.ended).toBe(1);
+    expect(demo.said()).toContain(`Port ${port} is in use`);
+    expect(demo.said()).not.toContain('Starting');
+    expect(await readdir(temporary)).toEqual([]);
+    await new Promise((done) => taken.close(done));
+  });
+
+  it.each([
+    ['--users', '9'],
+    ['--port', 'x'],
+    ['--seed', '0'],
+  ])('by %s %s says what is wrong and starts nothing', async (name, value) => {
+    const demo = launch(name, value);
+    expect(await demo.ended).toBe(1);
+    expect(demo.said()).toMatch(
+      new RegExp(`^${name} must be a whole number from \\d+ to \\d+, not "${value}"\\n$`),
+    );
+  });
+});
