@@ -10,7 +10,7 @@ import { givesDevelopmentTokens, isFromThisMachine } from './development-machine
 /** 404: only `npm run build` makes the console. */
 export class ConsoleNotBuilt extends ServiceError {
   constructor() {
-    super(404, 'console.not_built', 'The console has not been built: run "npm run build"');
+    super(404, 'route.not_found', 'The console has not been built: run "npm run build"');
   }
 }
 

@@ -131,7 +131,7 @@ describe('a user in trouble', () => {
     await admin.post('/api/credits/deduct', { userId, credits: await balanceOf(userId), notes: 'misuse' });
     const page = await as('admin', 'admin');
 
-    await page.getByRole('link', { name: 'Users' }).click();
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Users' }).click();
     await page.keyboard.press('/');
     await page.keyboard.type(userId);
     await page.getByRole('link', { name: userId }).click();
@@ -471,6 +471,11 @@ describe('the page itself', () => {
     await service.start();
     await expect.poll(() => page.getByTestId('available').innerText(), { timeout: 30_000 }).toBe('111');
     await page.getByText('The service cannot be reached').waitFor({ state: 'detached' });
+    // The ledger is read only when there is a reason.
+    await page
+      .getByRole('region', { name: /^Ledger/ })
+      .getByText('+11')
+      .waitFor();
   });
 });
 

@@ -1,3 +1,5 @@
+import type { ProblemCode } from './problem-codes.js';
+
 /** One field of a request that is wrong, and why. */
 export interface FieldError {
   field: string;
@@ -20,7 +22,7 @@ export interface ServiceErrorDetails {
 export class ServiceError extends Error {
   constructor(
     readonly status: number,
-    readonly code: string,
+    readonly code: ProblemCode,
     message: string,
     readonly details: ServiceErrorDetails = {},
   ) {

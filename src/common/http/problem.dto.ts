@@ -6,6 +6,7 @@ import {
   ApiResponse,
   getSchemaPath,
 } from '@nestjs/swagger';
+import { PROBLEM_CODES, SHORTAGE_CODES } from '../errors/problem-codes.js';
 
 export class FieldErrorDto {
   @ApiProperty({ description: 'Name of the field, with its path', example: 'credits' })
@@ -35,7 +36,12 @@ export class ProblemDto {
   @ApiProperty({ description: 'The same as detail', example: 'Insufficient credits' })
   message: string;
 
-  @ApiProperty({ description: 'What went wrong, for programs; stable', example: 'credits.insufficient' })
+  @ApiProperty({
+    enum: PROBLEM_CODES,
+    enumName: 'ProblemCode',
+    description: 'What went wrong, for programs. A code stays what it means; later versions may have more',
+    example: 'validation.failed',
+  })
   code: string;
 
   @ApiProperty({
@@ -50,6 +56,14 @@ export class ProblemDto {
 
 /** 402: what was needed and what is there. */
 export class InsufficientCreditsDto extends ProblemDto {
+  @ApiProperty({
+    enum: SHORTAGE_CODES,
+    enumName: 'ShortageCode',
+    description: 'Whether the balance is too low, or what is left of the limit of the API key',
+    example: 'credits.insufficient',
+  })
+  declare code: string;
+
   @ApiProperty({ type: 'integer', description: 'Credits needed', example: 4 })
   requiredCredits: number;
 

@@ -9,10 +9,11 @@ import {
 } from '@nestjs/common';
 import type { Express, NextFunction, Request, Response } from 'express';
 import { translateDatabaseError } from '../errors/database-errors.js';
+import type { ProblemCode } from '../errors/problem-codes.js';
 import { ServiceError } from '../errors/service-error.js';
 
 /** Codes of the errors that the framework itself raises. */
-const FRAMEWORK_CODES: Record<number, string> = {
+const FRAMEWORK_CODES: Record<number, ProblemCode> = {
   400: 'request.malformed',
   404: 'route.not_found',
   405: 'request.method_not_allowed',
@@ -115,7 +116,7 @@ function malformed(message: string): ServiceError {
   const isJson = /JSON|Unexpected|position/.test(message);
   const body = isJson ? 'The body is not valid JSON' : message;
   const detail = isPath ? 'The path is not valid percent-encoding' : body;
-  return new ServiceError(400, FRAMEWORK_CODES[400] as string, detail, {
+  return new ServiceError(400, FRAMEWORK_CODES[400] as ProblemCode, detail, {
     errors: [{ field: isPath ? 'path' : 'body', message: detail }],
   });
 }

@@ -158,7 +158,7 @@ describe('the files of the console', () => {
     const answer = await fetch(`${url}/console/users`);
     expect(answer.status).toBe(404);
     expect(await answer.json()).toMatchObject({
-      code: 'console.not_built',
+      code: 'route.not_found',
       detail: expect.stringContaining('npm run build') as string,
     });
     expect(await running.stop()).toBe(0);

@@ -39,7 +39,7 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
     const uncollected = waiting.reduce((sum, record) => sum + record.uncollectedCredits, 0);
     found.push({
       tone: 'bad',
-      text: `${plural(waiting.length, 'finished call')} could not be paid in full: ${plural(uncollected, 'credit')} wait for a review.`,
+      text: `${whole(waiting.length)} of the last ${plural(usage.length, 'call')} could not be paid in full: ${plural(uncollected, 'credit')} wait for a review.`,
       ...(isAdmin.value ? { to: ['/review', 'Review'] as [string, string] } : {}),
     });
   }
@@ -47,7 +47,7 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
   if (balance.totalCredits > 0 && typeof runsOutAt === 'string' && Date.parse(runsOutAt) - now < 14 * DAY) {
     found.push({
       tone: Date.parse(runsOutAt) - now < 3 * DAY ? 'bad' : 'warn',
-      text: `The balance is gone ${relative(runsOutAt)} (${date(runsOutAt)}): ${plural(Math.round(forecast?.creditsPerDay ?? 0), 'credit')} are used a day, and the rest expires.`,
+      text: `The balance is gone ${relative(runsOutAt)} (${date(runsOutAt)}), at ${plural(Math.round(forecast?.creditsPerDay ?? 0), 'credit')} a day${(forecast?.expiringUnusedCredits ?? 0) > 0 ? ' and with what expires before' : ''}.`,
     });
   }
   const stale = sessions.filter((session) => isStale(session, now));

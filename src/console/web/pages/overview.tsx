@@ -209,7 +209,7 @@ function Attention({ stats }: { stats: SystemStats }) {
       {needsReview > 0 && (
         <li>
           <Link to="/review">{plural(needsReview, 'call')} to review</Link>
-          <span class="hint">{plural(needsReviewCredits, 'credit')} not collected</span>
+          <span class="hint">{plural(needsReviewCredits, 'credit')}</span>
         </li>
       )}
       {unpricedModels.map(({ modelId, records }) => (
@@ -246,7 +246,7 @@ const costNote = ({ costedRecords, totalRecords }: SystemStats) =>
 const marginNote = ({ marginUsd, providerCostUsd }: SystemStats) =>
   marginUsd === null || providerCostUsd === null
     ? 'no cost is known'
-    : `${percent(Number(marginUsd), Number(marginUsd) + Number(providerCostUsd))} of income with a known cost`;
+    : `${percent(Number(marginUsd), Number(marginUsd) + Number(providerCostUsd))} where the cost is known`;
 
 const marginTone = (stats: SystemStats | undefined) =>
   stats?.marginUsd === null || stats === undefined ? 'neutral' : Number(stats.marginUsd) < 0 ? 'bad' : 'good';
