@@ -24,6 +24,8 @@ export const PROBLEM_CODES = [
   'auth.user_token_required',
   'credits.allocation_not_found',
   'credits.balance_limit',
+  'events.no_stream_left',
+  'events.too_many_streams',
   'gateway.failed',
   'gateway.not_configured',
   'gateway.refused',
@@ -50,6 +52,11 @@ export const PROBLEM_CODES = [
   'usage.not_found',
   'usage.not_in_review',
   'validation.failed',
+  'webhook.delivery_not_found',
+  'webhook.inactive',
+  'webhook.not_found',
+  'webhook.target_refused',
+  'webhook.too_many',
 ] as const;
 
 /** Whatever else HTTP may answer is named by its status. */
