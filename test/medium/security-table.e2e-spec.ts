@@ -39,6 +39,7 @@ describe('the table of SECURITY.md', () => {
     expect([...chapters].sort((a, b) => Number(a) - Number(b))).toEqual([
       '1',
       '2',
+      '3',
       '4',
       '8',
       '9',

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import openapiTS, { astToString } from 'openapi-typescript';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { expectSoundBooks } from '../support/money.js';
+import { expectSoundBooks, userWithCredits } from '../support/money.js';
 import { startService, type TestService } from '../support/service.js';
 import { accessToken } from '../support/tokens.js';
 
@@ -158,6 +158,24 @@ describe('a TypeScript client made of openapi.json', () => {
       unknown: 'account.not_found',
     });
     await expectSoundBooks(service);
+  });
+
+  it('is what the README shows: its lines compile, hold credits, and say what is short', async () => {
+    const readme = await readFile('README.md', 'utf8');
+    const lines = /^```ts\n([^]*?)^```$/m.exec(readme)?.[1];
+    expect(lines?.split('\n').length).toBeGreaterThan(9);
+    const values = 'const [baseUrl = "", token = ""] = process.argv.slice(2);\n';
+    expect(await compile('readme', `${values}${lines}`)).toEqual([]);
+    const program = join(directory, 'readme.js');
+    const run = async (sub: string) => {
+      const values = [program, service.url, accessToken({ sub })];
+      return (await promisify(execFile)(process.execPath, values, { timeout: 30_000 })).stdout;
+    };
+    const { userId } = await userWithCredits(service, 1000);
+    expect(await run(userId)).toMatch(/^2 credits held until 20/);
+    expect(await run((await userWithCredits(service, 1)).userId)).toBe('1 missing\n');
+    await service.as(userId).post('/api/streaming-sessions/abort', { sessionId: 's2' });
+    expect(await run(userId)).toMatch(/^session.already_ended /);
   });
 
   it('does not compile with names, types and codes that there are not', async () => {
