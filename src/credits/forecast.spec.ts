@@ -77,7 +77,10 @@ describe('forecast', () => {
             expect(unusedCredits).toBeGreaterThanOrEqual(0);
             expect(unusedCredits).toBeLessThanOrEqual(amount);
           }
-          if (found.runsOutAt === null) return expect([credits, used]).toEqual([0n, 0]);
+          if (found.runsOutAt === null) {
+            expect([credits, used]).toEqual([0n, 0]);
+            return;
+          }
           expect(found.runsOutAt).toBeGreaterThanOrEqual(NOW);
           // Each lot's end is rounded up to a millisecond.
           expect(found.runsOutAt).toBeLessThanOrEqual(lastExpiry + open.length);
