@@ -32,7 +32,7 @@ let jobs = 0;
 const BUSY_GENERATOR = 0.9;
 const HEAT_CLIENTS = 20;
 /** Until its code is compiled, but no longer than some rounds on a slow machine. */
-const HEAT_REQUESTS = 3000;
+const HEAT_REQUESTS = 12_000;
 const HEAT_ROUNDS = 3;
 
 /**
