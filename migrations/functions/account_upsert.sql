@@ -2,7 +2,7 @@
 -- holds the e-mail, that row is stale and gives it up, so it locks nobody out.
 CREATE OR REPLACE FUNCTION account_upsert(p_user varchar, p_email varchar, p_username varchar, p_role varchar)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 BEGIN
   FOR attempt IN 1..5 LOOP
     BEGIN

@@ -2,7 +2,7 @@
 -- off. No lot is looked at before next_expiry, so a user with thousands of spent lots costs no more than any other.
 -- NULL for a user never seen.
 CREATE OR REPLACE FUNCTION available_credits(p_user varchar) RETURNS bigint
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
   SELECT b.available - CASE WHEN b.next_expiry <= now() THEN coalesce((
            SELECT sum(l.remaining_credits) FROM credit_allocations l
             WHERE l.user_id = p_user AND l.is_open AND l.expires_at <= now()), 0) ELSE 0 END

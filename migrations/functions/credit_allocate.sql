@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION credit_allocate(
   p_user varchar, p_credits bigint, p_expiry_days integer, p_notes text, p_actor varchar,
   p_email varchar, p_username varchar, p_caller varchar, p_key varchar, p_hash bytea
 ) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;

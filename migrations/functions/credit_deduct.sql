@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION credit_deduct(
   p_user varchar, p_credits bigint, p_notes text, p_actor varchar, p_caller varchar, p_key varchar, p_hash bytea
 ) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;

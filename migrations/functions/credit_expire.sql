@@ -1,7 +1,7 @@
 -- Writes down what has expired of a user's credits; the sweeper calls it. With p_wait false a busy user is left for
 -- later (outcome busy): whoever holds the lock expires the lots itself.
 CREATE OR REPLACE FUNCTION credit_expire(p_user varchar, p_wait boolean) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_before bigint;
   v_lock record;

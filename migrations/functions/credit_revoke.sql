@@ -2,7 +2,7 @@
 -- Outcomes: ok (the lot; the same when repeated), allocation_not_found.
 CREATE OR REPLACE FUNCTION credit_revoke(p_user varchar, p_allocation bigint, p_notes text, p_actor varchar)
 RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;

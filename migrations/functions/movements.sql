@@ -3,7 +3,7 @@
 -- then. It comes sorted by user, so that two of these cannot wait for each other. With several users in it a lock that
 -- somebody else holds for long must not keep the others: after p_lock_milliseconds it gives up.
 CREATE OR REPLACE FUNCTION movements(p_calls jsonb, p_lock_milliseconds integer) RETURNS SETOF jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   c jsonb;
   a jsonb;

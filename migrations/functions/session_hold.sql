@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION session_hold(
   p_buffer_percent integer, p_lease_seconds integer, p_reject_unpriced boolean, p_actor varchar,
   p_api_key bigint DEFAULT NULL
 ) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;

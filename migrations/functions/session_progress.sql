@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION session_progress(
   p_user varchar, p_session varchar, p_generated bigint, p_buffer_percent integer, p_lease_seconds integer,
   p_actor varchar
 ) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;

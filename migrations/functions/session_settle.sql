@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION session_settle(
   p_user varchar, p_session varchar, p_reason varchar, p_success boolean, p_tokens bigint, p_input bigint,
   p_output bigint, p_cached bigint, p_cost numeric, p_actor varchar
 ) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;

@@ -2,7 +2,7 @@
 -- it; with p_wait false a busy user is left for later (outcome busy).
 -- Outcomes: ok, busy, not_stale (ended or renewed meanwhile).
 CREATE OR REPLACE FUNCTION session_timeout(p_user varchar, p_session varchar, p_wait boolean) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record;
   v_balance credit_balances;

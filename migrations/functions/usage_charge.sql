@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION usage_charge(
   p_service varchar, p_metadata jsonb, p_at timestamptz, p_cost numeric, p_billing varchar, p_on_short varchar,
   p_reject_unpriced boolean, p_actor varchar, p_api_key bigint, p_caller varchar, p_key varchar, p_hash bytea
 ) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION usage_record(
   p_user varchar, p_at timestamptz, p_service varchar, p_operation varchar, p_credits bigint, p_metadata jsonb,
   p_caller varchar, p_key varchar, p_hash bytea, p_api_key bigint DEFAULT NULL
 ) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_answer jsonb := remembered_answer(p_caller, p_key, p_hash);
   r usage_records;

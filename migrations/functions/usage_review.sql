@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION usage_review(
   p_user varchar, p_usage bigint, p_action varchar, p_credits bigint, p_actor varchar
 ) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;
