@@ -97,12 +97,16 @@ function take(event: AccountEvent): void {
 const WORDS: Record<string, string> = {
   'credits.low': 'has few credits left',
   'credits.exhausted': 'has no credits left',
+  'credits.recovered': 'has credits again',
+  'credits.expired': 'has lost credits that expired',
   'credits.expiring': 'has credits that expire soon',
   'session.timed_out': 'had a session that timed out',
   'usage.needs_review': 'has a call to review',
+  'usage.settled': 'has a call settled that waited for a review',
   'api_key.created': 'has a new API key',
   'api_key.revoked': 'has an API key less',
   'api_key.expiring': 'has an API key that expires soon',
+  'api_key.expired': 'has an API key that has expired',
 };
 
 export const wordsFor = ({ type }: AccountEvent): string => WORDS[type] ?? type;
