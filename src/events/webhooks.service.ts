@@ -26,7 +26,7 @@ const MAXIMUM_ENDPOINTS = 100;
 const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoints', 0))`;
 const counted = (status: string) =>
   `(SELECT count(*)::integer FROM (SELECT FROM webhook_deliveries d
-      WHERE d.endpoint_id = e.id AND d.status = '${status}' LIMIT ${MOST_COUNTED}) AS some)`;
+      WHERE d.endpoint_id = e.id AND d.status = '${status}' LIMIT ${MOST_COUNTED}) AS counted)`;
 const ACTIVITY = `SELECT e.id, t.last_attempt_at AS "lastAttemptAt", t.last_status AS "lastStatus",
                          t.last_error AS "lastError", ${counted('pending')} AS "waitingDeliveries",
                          ${counted('dead')} AS "deadDeliveries"
