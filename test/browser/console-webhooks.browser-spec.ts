@@ -90,7 +90,7 @@ describe('a webhook endpoint', () => {
     const second = await exhaust();
     await rowOf(page, second).getByText('waits').waitFor();
     await rowOf(page, second).getByText('503').waitFor();
-    await page.getByText('failing since').waitFor();
+    await page.getByText('failing', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'Send a test' }).click();
     await toast(page, 'The test failed: answered 503');
 

@@ -67,10 +67,10 @@ export function Quarantine() {
                 <button
                   type="button"
                   class="link clip"
-                  aria-label={`Details of call ${item.id}`}
+                  aria-label={`Details of call ${item.id}, ${nameOf(item)}`}
                   onClick={() => setShown(item)}
                 >
-                  {textOf(item, 'model') ?? `#${item.id}`}
+                  {nameOf(item)}
                 </button>
               ),
             },
@@ -100,8 +100,8 @@ export function Quarantine() {
   );
 }
 
-const textOf = ({ event }: Waiting, name: string): string | null =>
-  (event as Record<string, string | null | undefined>)[name] ?? null;
+const nameOf = ({ id, event }: Waiting): string =>
+  (event as Record<string, string | null | undefined>).model ?? `#${id}`;
 
 function outcomeOf({ accepted, duplicates, review, quarantined, ignored }: Counts): string {
   const settled = accepted + duplicates + review + ignored;

@@ -116,7 +116,7 @@ export function Deliveries({ webhook, onReplayMany, refresh }: DeliveriesProps) 
           },
         ]}
       />
-      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="delivery" />
+      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="delivery" many="deliveries" />
       {shown && (
         <DeliveryDetail delivery={shown} onClose={() => setShown(null)}>
           {replay.problem && <ProblemNote problem={replay.problem} />}

@@ -1,18 +1,12 @@
 import type { Delivery, Webhook } from '../api/webhooks';
-import { Badge, Moment } from '../components/ui';
+import { Badge } from '../components/ui';
 
 /** Whether it gets anything, and why not. */
-export function WebhookState({ webhook }: { webhook: Webhook }) {
-  if (webhook.disabledReason === 'gone') return <Badge tone="bad">off: it said it is gone</Badge>;
-  if (webhook.disabledReason === 'failing') return <Badge tone="bad">off: it kept failing</Badge>;
-  if (!webhook.isActive) return <Badge>paused</Badge>;
-  if (webhook.failingSince !== null)
-    return (
-      <Badge tone="warn">
-        failing since <Moment at={webhook.failingSince} />
-      </Badge>
-    );
-  return <Badge tone="good">active</Badge>;
+export function WebhookState({ webhook: { isActive, disabledReason, failingSince } }: { webhook: Webhook }) {
+  if (!isActive && disabledReason === 'gone') return <Badge tone="bad">off, gone</Badge>;
+  if (!isActive && disabledReason === 'failing') return <Badge tone="bad">off, failing</Badge>;
+  if (!isActive) return <Badge>paused</Badge>;
+  return failingSince === null ? <Badge tone="good">active</Badge> : <Badge tone="warn">failing</Badge>;
 }
 
 export function DeliveryState({ delivery }: { delivery: Delivery }) {

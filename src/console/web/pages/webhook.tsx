@@ -96,14 +96,7 @@ function Endpoint({ webhook, refresh }: { webhook: Webhook; refresh: () => void 
         <Stat
           label="State"
           value={<WebhookState webhook={webhook} />}
-          note={
-            webhook.previousSecretUntil !== null &&
-            Date.parse(webhook.previousSecretUntil) > Date.now() && (
-              <>
-                old secret until <Moment at={webhook.previousSecretUntil} />
-              </>
-            )
-          }
+          note={<StateNote webhook={webhook} />}
         />
         <Stat
           label="Last attempt"
@@ -165,6 +158,24 @@ function Endpoint({ webhook, refresh }: { webhook: Webhook; refresh: () => void 
         >
           Copy it now: it is shown this once. The receiver needs it to see that a message comes from here.
         </SecretOnce>
+      )}
+    </>
+  );
+}
+
+function StateNote({ webhook: { isActive, failingSince, previousSecretUntil } }: { webhook: Webhook }) {
+  const hasTwoSecrets = previousSecretUntil !== null && Date.parse(previousSecretUntil) > Date.now();
+  return (
+    <>
+      {isActive && failingSince !== null && (
+        <>
+          since <Moment at={failingSince} />{' '}
+        </>
+      )}
+      {hasTwoSecrets && (
+        <>
+          old secret until <Moment at={previousSecretUntil} />
+        </>
       )}
     </>
   );
