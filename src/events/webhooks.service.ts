@@ -153,7 +153,10 @@ export class WebhooksService {
       occurredAt: new Date().toISOString(),
       data: { endpointId: id },
     });
-    const attempt = await this.deliverer.sendTo(endpoint, { id: `test_${randomUUID()}`, body });
+    const { url, secret, previousSecret, previousSecretUntil } = endpoint;
+    const isOverlap = previousSecretUntil !== null && previousSecretUntil.getTime() > Date.now();
+    const secrets = isOverlap && previousSecret !== null ? [secret, previousSecret] : [secret];
+    const attempt = await this.deliverer.sendTo({ url, secrets }, { id: `test_${randomUUID()}`, body });
     const { isDelivered, status, error, milliseconds } = attempt;
     return { isDelivered, status, error, milliseconds };
   }

@@ -83,25 +83,30 @@ describe('a delivery', () => {
     expect(isSignedWith(secret, { ...(received as never as object), text: '{}' } as never)).toBe(false);
   });
 
-  it('bears both signatures during the overlap of a rotation, and afterwards the new one alone', async () => {
-    const { id, secret } = await makeEndpoint(service, receiver);
-    const rotated = await root.post<{ secret: string }>(`/api/webhooks/${id}/rotate-secret`, {
-      overlapSeconds: 60,
-    });
-    expect(rotated.body.secret).not.toBe(secret);
-    const valid = async () => {
-      await root.post(`/api/webhooks/${id}/test`);
-      const received = receiver.received.at(-1) as never;
-      return [isSignedWith(secret, received), isSignedWith(rotated.body.secret, received)];
-    };
-    expect(await valid()).toEqual([true, true]);
-    await service.owner.query(
-      `UPDATE webhook_endpoints SET previous_secret_until = now() - interval '1 second'`,
-    );
-    expect(await valid()).toEqual([false, true]);
-    await root.post(`/api/webhooks/${id}/rotate-secret`, { overlapSeconds: 0 });
-    expect(await valid()).toEqual([false, false]);
-  });
+  it.each(['a test', 'an event'])(
+    'bears both signatures during a rotation’s overlap, and then the new one alone: %s',
+    async (message) => {
+      const { id, secret } = await makeEndpoint(service, receiver);
+      const rotated = await root.post<{ secret: string }>(`/api/webhooks/${id}/rotate-secret`, {
+        overlapSeconds: 60,
+      });
+      expect(rotated.body.secret).not.toBe(secret);
+      const valid = async () => {
+        if (message === 'a test') await root.post(`/api/webhooks/${id}/test`);
+        else await writeEvent(service, 'rotating-user');
+        await deliver(service);
+        const received = receiver.received.at(-1) as never;
+        return [isSignedWith(secret, received), isSignedWith(rotated.body.secret, received)];
+      };
+      expect(await valid()).toEqual([true, true]);
+      await service.owner.query(
+        `UPDATE webhook_endpoints SET previous_secret_until = now() - interval '1 second'`,
+      );
+      expect(await valid()).toEqual([false, true]);
+      await root.post(`/api/webhooks/${id}/rotate-secret`, { overlapSeconds: 0 });
+      expect(await valid()).toEqual([false, false]);
+    },
+  );
 
   it('goes to the endpoints that want its type, and are switched on', async () => {
     const others = await Promise.all([new WebhookReceiver().start(), new WebhookReceiver().start()]);
