@@ -10,6 +10,8 @@ import { EventIndexes1795651300000 } from './1795651300000-event-indexes.js';
 import { AccountSearch1795737600000 } from './1795737600000-account-search.js';
 import { ChargedCredits1795824000000 } from './1795824000000-charged-credits.js';
 import { LookUps1795900000000 } from './1795900000000-look-ups.js';
+import { EventEndings1795910400000 } from './1795910400000-event-endings.js';
+import { EventEndingIndexes1795910500000 } from './1795910500000-event-ending-indexes.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
 export const migrations = [
@@ -25,4 +27,6 @@ export const migrations = [
   AccountSearch1795737600000,
   ChargedCredits1795824000000,
   LookUps1795900000000,
+  EventEndings1795910400000,
+  EventEndingIndexes1795910500000,
 ];

@@ -3,8 +3,7 @@
 CREATE OR REPLACE FUNCTION api_key_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  v_data jsonb := jsonb_build_object('keyId', NEW.id, 'name', NEW.name, 'keyHint', NEW.key_hint,
-                                     'expiresAt', iso_time(NEW.expires_at));
+  v_data jsonb := api_key_facts(NEW.id, NEW.name, NEW.key_hint, NEW.expires_at);
   v_was_live boolean;
   v_is_live boolean := coalesce(NEW.gateway_state, 'live') = 'live';
 BEGIN
@@ -20,6 +19,8 @@ BEGIN
   ELSIF NEW.is_active AND v_was_live AND NEW.expires_at <= clock_timestamp()
         AND (OLD.expires_at IS NULL OR OLD.expires_at > clock_timestamp()) THEN
     PERFORM write_event(NEW.user_id, 'api_key.revoked', v_data || '{"reason": "rotated"}');
+    -- Told with its reason: that its expiry has passed need not be told as well.
+    UPDATE api_keys SET end_announced = NEW.expires_at WHERE user_id = NEW.user_id AND id = NEW.id;
   END IF;
   RETURN NULL;
 END

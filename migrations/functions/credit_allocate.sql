@@ -43,7 +43,11 @@ BEGIN
   VALUES (p_user, 'allocation', p_credits, v_balance.available + p_credits, v_lot.id, p_actor, p_notes, v_now);
   UPDATE credit_balances
      SET available = available + p_credits, next_expiry = least(next_expiry, v_lot.expires_at)
-   WHERE user_id = p_user;
+   WHERE user_id = p_user
+  RETURNING * INTO v_balance;
+  IF v_balance.told_state IS NOT NULL THEN
+    PERFORM tell_balance(v_balance, v_balance.available + v_balance.held - p_credits);
+  END IF;
   RETURN remember_answer(p_caller, p_key, p_hash, allocation_answer(v_lot));
 END
 $$;

@@ -14,8 +14,8 @@ BEGIN
     UPDATE api_keys k SET expiry_announced = k.expires_at FROM due WHERE k.user_id = due.user_id AND k.id = due.id
     RETURNING k.user_id, k.id, k.name, k.key_hint, k.expires_at
   LOOP
-    PERFORM write_event(v_key.user_id, 'api_key.expiring', jsonb_build_object(
-      'keyId', v_key.id, 'name', v_key.name, 'keyHint', v_key.key_hint, 'expiresAt', iso_time(v_key.expires_at)));
+    PERFORM write_event(v_key.user_id, 'api_key.expiring',
+                        api_key_facts(v_key.id, v_key.name, v_key.key_hint, v_key.expires_at));
     v_told := v_told + 1;
   END LOOP;
   RETURN v_told;

@@ -27,7 +27,7 @@ BEGIN
    WHERE user_id = p_record.user_id AND id = p_record.id
   RETURNING * INTO v_new;
   PERFORM count_usage(v_new);
-  IF v_new.billing_status = 'needs_review' AND v_old.billing_status <> 'needs_review' THEN
+  IF (v_new.billing_status = 'needs_review') <> (v_old.billing_status = 'needs_review') THEN
     PERFORM tell_review(v_new);
   END IF;
   RETURN v_new;

@@ -23,6 +23,9 @@ BEGIN
         (user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
       VALUES (p_user, CASE WHEN v_lot.revoked_at IS NULL THEN 'expiry' ELSE 'revocation' END,
               -v_give, p_available, v_lot.id, p_session, p_usage, 'service:accounting', p_now);
+      IF v_lot.revoked_at IS NULL THEN
+        PERFORM tell_expired(p_user, v_lot.id, v_give, v_lot.total_credits, v_lot.expires_at);
+      END IF;
     ELSE
       UPDATE credit_allocations SET remaining_credits = remaining_credits + v_give, is_open = TRUE
        WHERE user_id = p_user AND id = v_lot.id;

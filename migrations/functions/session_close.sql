@@ -47,7 +47,8 @@ BEGIN
          next_expiry = least(next_expiry, v_next_expiry)
    WHERE user_id = s.user_id
   RETURNING * INTO v_balance;
-  IF is_low(v_balance) THEN
+  -- A late finalize may give credits back: then they may have recovered.
+  IF v_balance.told_state IS NOT NULL OR is_low(v_balance) THEN
     PERFORM tell_balance(v_balance, p_available + v_balance.held
                                     + CASE WHEN v_was_active THEN s.allocated_credits ELSE 0 END);
   END IF;

@@ -14,6 +14,8 @@ DECLARE
   v_pause double precision;
   v_is_disabled boolean := FALSE;
 BEGIN
+  -- As in webhook_claim: what a crash of the database takes away is delivered again.
+  PERFORM set_config('synchronous_commit', 'off', TRUE);
   SELECT * INTO v_lane FROM webhook_lanes
    WHERE endpoint_id = p_endpoint AND user_id = p_user AND lease = p_lease FOR UPDATE;
   IF NOT FOUND THEN RETURN '{"outcome": "stale", "disabled": false}'; END IF;

@@ -1,14 +1,8 @@
-import {
-  Inject,
-  Injectable,
-  Logger,
-  type OnApplicationBootstrap,
-  type OnModuleDestroy,
-} from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { isOutage } from '../common/errors/database-errors.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
-import { PeriodicTask } from '../common/periodic-task.js';
+import { Sweeper } from '../common/sweeper.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { MoneyFunctions } from './money-functions.js';
@@ -38,27 +32,14 @@ interface ExpiredLot {
  * is wrong when none does: whoever touches a user's money writes off what has expired first.
  */
 @Injectable()
-export class CreditsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly task: PeriodicTask;
-  private readonly logger = new Logger(CreditsSweeper.name);
-
+export class CreditsSweeper extends Sweeper {
   constructor(
     private readonly database: Database,
     private readonly money: MoneyFunctions,
     private readonly metrics: Metrics,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
-    this.task = new PeriodicTask(this.logger, 'Credits sweeper', config.sweepIntervalSeconds, () =>
-      this.sweep(),
-    );
-  }
-
-  onApplicationBootstrap(): void {
-    this.task.start();
-  }
-
-  onModuleDestroy(): Promise<void> {
-    return this.task.stop();
+    super('Credits sweeper', config.sweepIntervalSeconds);
   }
 
   /** One pass. Answers the credits written off and the keys forgotten by this instance. */

@@ -28,6 +28,11 @@ export class EventStream {
     response.once('close', () => this.close());
   }
 
+  /** What was sent and the client has not taken. */
+  get waitingBytes(): number {
+    return this.response.writableLength;
+  }
+
   onClose(action: () => void): void {
     this.closing.push(action);
   }
@@ -84,7 +89,7 @@ export class EventStream {
   }
 
   private cutOffIfSlow(): void {
-    if (this.response.writableLength <= MAXIMUM_WAITING_BYTES) return;
+    if (this.waitingBytes <= MAXIMUM_WAITING_BYTES) return;
     this.response.destroy();
     this.close();
   }

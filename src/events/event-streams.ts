@@ -48,6 +48,16 @@ export class EventStreams implements OnModuleDestroy {
         this.set(streams.size);
       },
     });
+    new Gauge({
+      name: 'accounting_event_stream_waiting_bytes',
+      help: 'What waits in this process for clients of streams that do not read fast enough',
+      registers: [metrics.registry],
+      collect() {
+        let bytes = 0;
+        for (const stream of streams) bytes += stream.waitingBytes;
+        this.set(bytes);
+      },
+    });
   }
 
   /**

@@ -1,12 +1,16 @@
 export const EVENT_TYPES = [
   'credits.low',
   'credits.exhausted',
+  'credits.recovered',
   'credits.expiring',
+  'credits.expired',
   'session.timed_out',
   'usage.needs_review',
+  'usage.settled',
   'api_key.created',
   'api_key.revoked',
   'api_key.expiring',
+  'api_key.expired',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 

@@ -15,6 +15,10 @@ import { WebhookDeliverer } from './webhook-deliverer.js';
 
 const ANNOUNCE_LOTS = { name: 'events_announce_lots', text: 'SELECT events_announce_lots($1, $2) AS count' };
 const ANNOUNCE_KEYS = { name: 'events_announce_keys', text: 'SELECT events_announce_keys($1, $2) AS count' };
+const ANNOUNCE_ENDED_KEYS = {
+  name: 'events_announce_ended_keys',
+  text: 'SELECT events_announce_ended_keys($1, $2) AS count',
+};
 const FORGET = { name: 'events_forget', text: 'SELECT events_forget($1, $2) AS count' };
 const BATCH = 500;
 const BATCHES_PER_PASS = 20;
@@ -70,6 +74,7 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
     const { creditsExpiringDays, keysExpiringDays, retentionDays } = this.config.events;
     if (creditsExpiringDays > 0) await this.inBatches(ANNOUNCE_LOTS, creditsExpiringDays);
     if (keysExpiringDays > 0) await this.inBatches(ANNOUNCE_KEYS, keysExpiringDays);
+    await this.inBatches(ANNOUNCE_ENDED_KEYS, retentionDays);
     await this.inBatches(FORGET, retentionDays);
   }
 

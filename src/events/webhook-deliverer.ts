@@ -1,16 +1,12 @@
-import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
-import { Inject } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
+import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { Counter } from 'prom-client';
-import { Repository } from 'typeorm';
 import { Database } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { WebhookEndpoint } from './entities/webhook-endpoint.entity.js';
 import type { AccountingEvent } from './event-types.js';
 import { WebhookSecrets } from './webhook-secrets.js';
-import { type Attempt, WebhookSender } from './webhook-sender.js';
+import { type Attempt, type Message, WebhookSender } from './webhook-sender.js';
 
 const CLAIM = { name: 'webhook_claim', text: 'SELECT webhook_claim($1, $2, $3) AS lane' };
 const SETTLE = {
@@ -46,6 +42,9 @@ interface Lane {
   endpointId: number;
   userId: string;
   lease: string;
+  url: string;
+  /** As they are stored: the one in force, and during a rotation's overlap the one before. */
+  secrets: string[];
   deliveryId: number | null;
   event: AccountingEvent | null;
 }
@@ -70,7 +69,6 @@ export class WebhookDeliverer implements OnModuleDestroy {
     private readonly database: Database,
     private readonly sender: WebhookSender,
     private readonly secrets: WebhookSecrets,
-    @InjectRepository(WebhookEndpoint) private readonly endpoints: Repository<WebhookEndpoint>,
     metrics: Metrics,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
@@ -149,8 +147,11 @@ export class WebhookDeliverer implements OnModuleDestroy {
   }
 
   private async work(lane: Lane): Promise<void> {
-    const attempt = lane.event === null ? NOTHING : await this.attempt(lane.endpointId, lane.event);
-    if (attempt === undefined) return;
+    const { event } = lane;
+    const attempt =
+      event === null
+        ? NOTHING
+        : await this.sendTo(lane, { id: `evt_${event.id}`, body: JSON.stringify(event) });
     const row = await this.database.row<{ answer: Settled }>(SETTLE, [
       lane.endpointId,
       lane.userId,
@@ -171,25 +172,11 @@ export class WebhookDeliverer implements OnModuleDestroy {
     if (disabled) this.logger.error({ msg: 'a webhook endpoint is switched off', ...facts });
   }
 
-  private async attempt(endpointId: number, event: AccountingEvent): Promise<Attempt | undefined> {
-    const endpoint = await this.endpoints.findOne({
-      where: { id: endpointId },
-      select: { id: true, url: true, secret: true, previousSecret: true, previousSecretUntil: true },
-    });
-    // It was deleted meanwhile, and its deliveries with it.
-    if (endpoint === null) return undefined;
-    return this.sendTo(endpoint, { id: `evt_${event.id}`, body: JSON.stringify(event) });
-  }
-
   /** Signs with the endpoint's secrets and sends. It never throws. */
-  async sendTo(endpoint: WebhookEndpoint, message: { id: string; body: string }): Promise<Attempt> {
-    const { secret, previousSecret, previousSecretUntil } = endpoint;
-    const stored = [secret];
-    if (previousSecret !== null && previousSecretUntil !== null && previousSecretUntil.getTime() > Date.now())
-      stored.push(previousSecret);
+  async sendTo({ url, secrets }: Pick<Lane, 'url' | 'secrets'>, message: Message): Promise<Attempt> {
     try {
-      const secrets = stored.map((each) => this.secrets.open(each));
-      return await this.sender.send(endpoint.url, secrets, message);
+      const opened = secrets.map((each) => this.secrets.open(each));
+      return await this.sender.send(url, opened, message);
     } catch (error) {
       return { ...NOTHING, isDelivered: false, error: (error as Error).message };
     }

@@ -9,7 +9,9 @@ import type { AppConfig } from '../config/env.js';
 import type { CreateWebhookDto, RotateWebhookSecretDto, UpdateWebhookDto } from './dto/webhooks.requests.js';
 import {
   type CreatedWebhookDto,
+  MOST_COUNTED,
   type TestResultDto,
+  type WebhookActivity,
   WebhookDto,
   type WebhookPageDto,
 } from './dto/webhooks.responses.js';
@@ -22,6 +24,16 @@ import { targetProblem } from './webhook-target.js';
 
 const MAXIMUM_ENDPOINTS = 100;
 const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoints', 0))`;
+const counted = (status: string) =>
+  `(SELECT count(*)::integer FROM (SELECT FROM webhook_deliveries d
+      WHERE d.endpoint_id = e.id AND d.status = '${status}' LIMIT ${MOST_COUNTED}) AS counted)`;
+const ACTIVITY = `SELECT e.id, t.last_attempt_at AS "lastAttemptAt", t.last_status AS "lastStatus",
+                         t.last_error AS "lastError", ${counted('pending')} AS "waitingDeliveries",
+                         ${counted('dead')} AS "deadDeliveries"
+                    FROM unnest($1::bigint[]) AS e (id) LEFT JOIN LATERAL (
+                      SELECT last_attempt_at, last_status, last_error FROM webhook_deliveries d
+                       WHERE d.endpoint_id = e.id AND d.last_attempt_at IS NOT NULL
+                       ORDER BY d.last_attempt_at DESC LIMIT 1) t ON TRUE`;
 const LANES_DUE = 'SELECT webhook_lanes_due($1, $2)';
 
 /** Endpoints that events are delivered to. Rules in README.md beside this file. */
@@ -50,8 +62,7 @@ export class WebhooksService {
         secret: this.secrets.seal(secret),
         createdBy: caller.userId,
       });
-      const made = await find(manager, Number(identifiers[0]?.id));
-      return { ...WebhookDto.from(made), secret };
+      return { ...(await find(manager, Number(identifiers[0]?.id))), secret };
     });
   }
 
@@ -63,12 +74,13 @@ export class WebhooksService {
       order: { id: 'DESC' },
       take: limit + 1,
     });
-    return toPage(endpoints, limit, (endpoint) => WebhookDto.from(endpoint));
+    const described = await describe(this.endpoints.manager, endpoints);
+    return toPage(described, limit, (endpoint) => endpoint);
   }
 
   /** @throws WebhookNotFound */
-  async one(id: number): Promise<WebhookDto> {
-    return WebhookDto.from(await find(this.endpoints.manager, id));
+  one(id: number): Promise<WebhookDto> {
+    return find(this.endpoints.manager, id);
   }
 
   /**
@@ -96,7 +108,7 @@ export class WebhooksService {
         },
       );
       if (isActive !== undefined) await manager.query(LANES_DUE, [id, isActive]);
-      return WebhookDto.from(await find(manager, id));
+      return find(manager, id);
     });
   }
 
@@ -123,7 +135,7 @@ export class WebhooksService {
         .where('id = :id', { id, overlapSeconds })
         .execute();
       if (!affected) throw new WebhookNotFound();
-      return { ...WebhookDto.from(await find(manager, id)), secret };
+      return { ...(await find(manager, id)), secret };
     });
   }
 
@@ -141,7 +153,10 @@ export class WebhooksService {
       occurredAt: new Date().toISOString(),
       data: { endpointId: id },
     });
-    const attempt = await this.deliverer.sendTo(endpoint, { id: `test_${randomUUID()}`, body });
+    const { url, secret, previousSecret, previousSecretUntil } = endpoint;
+    const isOverlap = previousSecretUntil !== null && previousSecretUntil.getTime() > Date.now();
+    const secrets = isOverlap && previousSecret !== null ? [secret, previousSecret] : [secret];
+    const attempt = await this.deliverer.sendTo({ url, secrets }, { id: `test_${randomUUID()}`, body });
     const { isDelivered, status, error, milliseconds } = attempt;
     return { isDelivered, status, error, milliseconds };
   }
@@ -152,8 +167,18 @@ export class WebhooksService {
   }
 }
 
-async function find(manager: EntityManager, id: number): Promise<WebhookEndpoint> {
+async function find(manager: EntityManager, id: number): Promise<WebhookDto> {
   const endpoint = await manager.findOneBy(WebhookEndpoint, { id });
   if (endpoint === null) throw new WebhookNotFound();
-  return endpoint;
+  const [described] = await describe(manager, [endpoint]);
+  return described as WebhookDto;
+}
+
+async function describe(manager: EntityManager, endpoints: WebhookEndpoint[]): Promise<WebhookDto[]> {
+  const ids = endpoints.map(({ id }) => id);
+  const rows = await manager.query<(WebhookActivity & { id: string })[]>(ACTIVITY, [ids]);
+  const activities = new Map(rows.map((row) => [Number(row.id), row]));
+  return endpoints.map((endpoint) =>
+    WebhookDto.from(endpoint, activities.get(endpoint.id) as WebhookActivity),
+  );
 }

@@ -1,11 +1,5 @@
-import {
-  Inject,
-  Injectable,
-  Logger,
-  type OnApplicationBootstrap,
-  type OnModuleDestroy,
-} from '@nestjs/common';
-import { PeriodicTask } from '../common/periodic-task.js';
+import { Inject, Injectable } from '@nestjs/common';
+import { Sweeper } from '../common/sweeper.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { QuarantineService } from './quarantine.service.js';
@@ -15,25 +9,12 @@ import { QuarantineService } from './quarantine.service.js';
  * them try is charged once.
  */
 @Injectable()
-export class QuarantineSweeper implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly task: PeriodicTask;
-
+export class QuarantineSweeper extends Sweeper {
   constructor(
     private readonly quarantine: QuarantineService,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
-    const logger = new Logger(QuarantineSweeper.name);
-    this.task = new PeriodicTask(logger, 'Quarantine sweeper', config.sweepIntervalSeconds, () =>
-      this.sweep(),
-    );
-  }
-
-  onApplicationBootstrap(): void {
-    this.task.start();
-  }
-
-  onModuleDestroy(): Promise<void> {
-    return this.task.stop();
+    super('Quarantine sweeper', config.sweepIntervalSeconds);
   }
 
   /** One pass. Answers what has become of the events. */

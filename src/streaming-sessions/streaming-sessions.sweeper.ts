@@ -1,14 +1,8 @@
-import {
-  Inject,
-  Injectable,
-  Logger,
-  type OnApplicationBootstrap,
-  type OnModuleDestroy,
-} from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { isOutage } from '../common/errors/database-errors.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
-import { PeriodicTask } from '../common/periodic-task.js';
+import { Sweeper } from '../common/sweeper.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { MoneyFunctions } from '../credits/money-functions.js';
@@ -37,27 +31,14 @@ interface StaleSession {
  * again under the user's lock, so two sweepers, or a sweeper and a late finalize, end it once.
  */
 @Injectable()
-export class StreamingSessionsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly task: PeriodicTask;
-  private readonly logger = new Logger(StreamingSessionsSweeper.name);
-
+export class StreamingSessionsSweeper extends Sweeper {
   constructor(
     private readonly database: Database,
     private readonly money: MoneyFunctions,
     private readonly metrics: Metrics,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
-    this.task = new PeriodicTask(this.logger, 'Session sweeper', config.sweepIntervalSeconds, () =>
-      this.sweep(),
-    );
-  }
-
-  onApplicationBootstrap(): void {
-    this.task.start();
-  }
-
-  onModuleDestroy(): Promise<void> {
-    return this.task.stop();
+    super('Session sweeper', config.sweepIntervalSeconds);
   }
 
   /** One pass. Answers how many sessions this instance has ended. */

@@ -1,12 +1,6 @@
-import {
-  Inject,
-  Injectable,
-  Logger,
-  type OnApplicationBootstrap,
-  type OnModuleDestroy,
-} from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
-import { PeriodicTask } from '../common/periodic-task.js';
+import { Sweeper } from '../common/sweeper.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 
@@ -16,25 +10,12 @@ const MAXIMUM_DAYS = 100;
 
 /** Adds up days that are over. Every instance runs it; the database lets one at a time. */
 @Injectable()
-export class UsageTotalsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly task: PeriodicTask;
-
+export class UsageTotalsSweeper extends Sweeper {
   constructor(
     private readonly database: Database,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
-    const logger = new Logger(UsageTotalsSweeper.name);
-    this.task = new PeriodicTask(logger, 'Usage totals sweeper', config.sweepIntervalSeconds, () =>
-      this.sweep(),
-    );
-  }
-
-  onApplicationBootstrap(): void {
-    this.task.start();
-  }
-
-  onModuleDestroy(): Promise<void> {
-    return this.task.stop();
+    super('Usage totals sweeper', config.sweepIntervalSeconds);
   }
 
   /** Closes what is to close, day by day, so that no statement takes long. */

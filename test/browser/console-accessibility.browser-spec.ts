@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { AxeResults } from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { seedConsole } from '../support/console-data.js';
+import { gatewayCall, seedConsole } from '../support/console-data.js';
 import {
   type ConsoleService,
   keepScreenshot,
@@ -12,20 +12,29 @@ import {
   startConsole,
   visit,
 } from '../support/console.js';
+import { TARGETS_ON_THIS_MACHINE } from '../support/events.js';
+import { WebhookReceiver } from '../support/webhook-receiver.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
 let service: ConsoleService;
 let browser: Browser;
+let receiver: WebhookReceiver;
 beforeAll(async () => {
-  service = await startConsole();
+  receiver = await new WebhookReceiver().start();
+  receiver.reply = ({ event }) => ({ status: event.userId === 'alice' ? 500 : 204 });
+  service = await startConsole(TARGETS_ON_THIS_MACHINE);
+  const admin = service.direct.as('admin', { role: 'admin' }).at(service.url);
+  await admin.post('/api/webhooks', { url: receiver.url, description: 'top-up reminders' });
   await seedConsole(service.direct);
+  await service.direct.internal().post('/api/integrations/litellm/logs', gatewayCall('somebody-else'));
   browser = await launchBrowser();
 });
 afterAll(async () => {
   await browser.close();
   await service.close();
+  await receiver.stop();
 });
 
 /** What axe finds against WCAG 2.2 AA on the page as it stands. */
@@ -58,6 +67,9 @@ const PAGES: [name: string, path: string, shows: string][] = [
   ['model', '/prices/gpt-4o', 'in force'],
   ['api-keys', '/api-keys', 'No API key yet'],
   ['review', '/review', 'Select record'],
+  ['quarantine', '/quarantine', 'unknown user'],
+  ['webhooks', '/webhooks', 'top-up reminders'],
+  ['webhook', '/webhooks/1', 'Details of delivery'],
   ['not-found', '/nowhere', 'There is no such page'],
 ];
 const DIALOGS: [name: string, path: string, button: string][] = [
@@ -65,6 +77,10 @@ const DIALOGS: [name: string, path: string, button: string][] = [
   ['new-rule', '/prices/gpt-4o', 'New rule'],
   ['import', '/prices', 'Import'],
   ['new-key', '/api-keys', 'New key'],
+  ['new-webhook', '/webhooks', 'New endpoint'],
+  ['change-webhook', '/webhooks/1', 'Change'],
+  ['replay-webhook', '/webhooks/1', 'Replay many'],
+  ['delivery', '/webhooks/1', 'Details of delivery'],
 ];
 
 /** As a link leads there: whoever reloads has to sign in again. */

@@ -98,6 +98,8 @@ describe('what each role sees', () => {
       'Prices',
       'API keys',
       'Review',
+      'Quarantine',
+      'Webhooks',
     ]);
   });
 

@@ -78,6 +78,7 @@ describe("the service's role", () => {
       'credit_repair',
       'credit_revoke',
       'credit_set_low_threshold',
+      'events_announce_ended_keys',
       'events_announce_keys',
       'events_announce_lots',
       'events_forget',

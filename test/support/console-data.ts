@@ -70,3 +70,22 @@ export async function seedConsole(service: TestService): Promise<void> {
     creditLimit: 500,
   });
 }
+
+/** A finished call of this user, as LiteLLM's proxy tells of it. */
+export function gatewayCall(userId: string): object {
+  const now = Date.now() / 1000;
+  return {
+    id: `chatcmpl-${userId}`,
+    call_type: 'acompletion',
+    status: 'success',
+    model: 'openai/gpt-4o-mini',
+    custom_llm_provider: 'openai',
+    prompt_tokens: 400,
+    completion_tokens: 600,
+    total_tokens: 1000,
+    response_cost: 0.0021,
+    startTime: now - 2,
+    endTime: now,
+    metadata: { user_api_key_user_id: userId },
+  };
+}

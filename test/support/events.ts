@@ -48,6 +48,15 @@ export async function endPauses(service: TestService): Promise<void> {
   );
 }
 
+/** Lets this much time pass for all that waits or is in somebody's hands. */
+export async function letTimePass(service: TestService, seconds: number): Promise<void> {
+  await service.owner.query(
+    `UPDATE webhook_lanes SET next_attempt_at = next_attempt_at - make_interval(secs => $1)
+      WHERE isfinite(next_attempt_at)`,
+    [seconds],
+  );
+}
+
 /** Tells something of a user that no movement has to be made for. */
 export async function writeEvent(service: TestService, userId: string, data: object = {}): Promise<void> {
   const told = { credits: 0, availableCredits: 0, heldCredits: 0, ...data };

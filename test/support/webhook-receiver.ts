@@ -24,6 +24,8 @@ export class WebhookReceiver {
   readonly received: Received[] = [];
   /** What to answer to an event; the default is 204. */
   reply: (received: Received) => Reply | Promise<Reply> = () => ({ status: 204 });
+  /** How often somebody has connected. */
+  connections = 0;
   private readonly server: Server;
 
   constructor() {
@@ -42,6 +44,7 @@ export class WebhookReceiver {
         });
       });
     });
+    this.server.on('connection', () => this.connections++);
   }
 
   async start(): Promise<this> {

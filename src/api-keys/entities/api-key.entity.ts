@@ -30,6 +30,7 @@ export interface GatewaySettings {
 @Index('idx_api_keys_id', { synchronize: false })
 @Index('idx_api_keys_gateway_due', { synchronize: false })
 @Index('idx_api_keys_unannounced', { synchronize: false })
+@Index('idx_api_keys_unended', { synchronize: false })
 @ForeignKey(() => ApiKey, ['userId', 'budgetKeyId'], ['userId', 'id'], { name: 'fk_api_keys_budget' })
 @Check('ck_api_keys_key', `key ~ '^[0-9a-f]{64}$'`)
 @Check(
@@ -130,4 +131,8 @@ export class ApiKey {
   /** The expiry that an event has told of. */
   @Column({ name: 'expiry_announced', type: 'timestamptz', nullable: true, select: false })
   expiryAnnounced: Date | null;
+
+  /** The expiry that an event has told has passed. */
+  @Column({ name: 'end_announced', type: 'timestamptz', nullable: true, select: false })
+  endAnnounced: Date | null;
 }

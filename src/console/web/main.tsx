@@ -7,11 +7,14 @@ import { Empty, PageHeader } from './components/ui';
 import { ApiKeys } from './pages/api-keys';
 import { Overview } from './pages/overview';
 import { ModelPage, Prices } from './pages/prices';
+import { Quarantine } from './pages/quarantine';
 import { Review } from './pages/review';
 import { Sessions } from './pages/sessions';
 import { SignIn } from './pages/sign-in';
 import { Usage } from './pages/usage';
 import { UserPage, Users } from './pages/users';
+import { WebhookPage } from './pages/webhook';
+import { Webhooks } from './pages/webhooks';
 import { address, Link, segments } from './router';
 import { Outage, Shell } from './shell';
 import './style/base.css';
@@ -34,6 +37,10 @@ function Page() {
       return <ApiKeys />;
     case 'review':
       return <Review />;
+    case 'quarantine':
+      return <Quarantine />;
+    case 'webhooks':
+      return id === undefined ? <Webhooks /> : <WebhookPage key={id} id={Number(id)} />;
     default:
       return (
         <>

@@ -13,6 +13,12 @@ interface Place {
   icon: IconName;
 }
 
+const ADMIN_PLACES: Place[] = [
+  { to: '/review', name: 'Review', icon: 'review' },
+  { to: '/quarantine', name: 'Quarantine', icon: 'inbox' },
+  { to: '/webhooks', name: 'Webhooks', icon: 'send' },
+];
+
 /** What is worth showing to this role; what it may do, the API says. */
 function places(): Place[] {
   return [
@@ -22,7 +28,7 @@ function places(): Place[] {
     { to: '/usage', name: 'Usage', icon: 'usage' },
     { to: '/prices', name: 'Prices', icon: 'prices' },
     { to: '/api-keys', name: 'API keys', icon: 'keys' },
-    ...(isAdmin.value ? [{ to: '/review', name: 'Review', icon: 'review' } as const] : []),
+    ...(isAdmin.value ? ADMIN_PLACES : []),
   ];
 }
 

@@ -8,6 +8,7 @@ import { bigintTransformer } from '../../common/database/transformers.js';
 @Check('ck_credit_balances_held', 'held >= 0')
 @Check('ck_credit_balances_limit', 'available + held <= 9007199254740991')
 @Check('ck_credit_balances_threshold', 'low_threshold >= 0')
+@Check('ck_credit_balances_told', `told_state IN ('low', 'exhausted')`)
 export class CreditBalance {
   @PrimaryColumn({
     name: 'user_id',
@@ -33,4 +34,8 @@ export class CreditBalance {
   /** Credits at which the user's are low; null: the setting. */
   @Column({ name: 'low_threshold', type: 'bigint', nullable: true, transformer: bigintTransformer })
   lowThreshold: number | null;
+
+  /** What an event has told of the user's credits and is not over; null: nothing. */
+  @Column({ name: 'told_state', type: 'varchar', length: 10, nullable: true })
+  toldState: 'low' | 'exhausted' | null;
 }

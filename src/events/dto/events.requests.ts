@@ -6,7 +6,7 @@ import { PageQueryDto } from '../../common/http/page.js';
 import { IntegerField, MAXIMUM_CREDITS, UserIdField } from '../../common/http/validators.js';
 import { EVENT_TYPES, type EventType } from '../event-types.js';
 
-const TYPES_LENGTH = 200;
+const TYPES_LENGTH = EVENT_TYPES.join(',').length;
 const TYPES_PROBLEM = `must be different types out of ${EVENT_TYPES.join(', ')}, with commas between`;
 
 /** `?types=a,b`, as a list. */

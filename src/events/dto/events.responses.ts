@@ -20,12 +20,31 @@ export class CreditsLowData {
   @ApiProperty({ ...CREDITS, minimum: 1, example: 100 }) threshold: number;
 }
 
+/** `credits.recovered`: what was low or exhausted is not any more, or is no more than low. */
+export class CreditsRecoveredData {
+  @ApiProperty({ ...CREDITS, description: 'Available and held together', example: 597 }) credits: number;
+  @ApiProperty({ ...CREDITS, example: 593 }) availableCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Held by active sessions', example: 4 }) heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: '0: never low', example: 100 }) threshold: number;
+  @ApiProperty({ description: 'Whether they are still at the threshold or below', example: false })
+  isLow: boolean;
+}
+
 /** `credits.expiring`: a lot will expire soon. */
 export class CreditsExpiringData {
   @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
   @ApiProperty({ ...CREDITS, description: 'What the lot still had when this was told', example: 250 })
   credits: number;
   @ApiProperty({ ...CREDITS, description: 'What it was given with', example: 1000 }) totalCredits: number;
+  @ApiProperty(TIME) expiresAt: string;
+}
+
+/** `credits.expired`: credits of a lot have expired before anybody spent them. */
+export class CreditsExpiredData {
+  @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
+  @ApiProperty({ ...CREDITS, minimum: 1, description: 'What is lost', example: 250 }) credits: number;
+  @ApiProperty({ ...CREDITS, description: 'What the lot was given with', example: 1000 })
+  totalCredits: number;
   @ApiProperty(TIME) expiresAt: string;
 }
 
@@ -52,7 +71,19 @@ export class UsageNeedsReviewData {
   @ApiProperty({ type: 'string', nullable: true, example: null }) sessionId: string | null;
 }
 
-/** `api_key.created` and `api_key.expiring`. Never the key itself. */
+export const SETTLED_STATUSES = ['billed', 'waived'] as const;
+
+/** `usage.settled`: a call waits for a review no more. */
+export class UsageSettledData extends UsageNeedsReviewData {
+  @ApiProperty({
+    enum: SETTLED_STATUSES,
+    description: '`billed`: paid, by a review or a late finalize; `waived`: what nobody paid is let go',
+    example: 'billed',
+  })
+  billingStatus: (typeof SETTLED_STATUSES)[number];
+}
+
+/** `api_key.created`, `api_key.expiring` and `api_key.expired`. Never the key itself. */
 export class ApiKeyData {
   @ApiProperty(ID) keyId: number;
   @ApiProperty({ example: 'nightly report' }) name: string;
@@ -75,9 +106,12 @@ export class ApiKeyRevokedData extends ApiKeyData {
 const DATA = [
   CreditsLowData,
   CreditsExhaustedData,
+  CreditsRecoveredData,
   CreditsExpiringData,
+  CreditsExpiredData,
   SessionTimedOutData,
   UsageNeedsReviewData,
+  UsageSettledData,
   ApiKeyData,
   ApiKeyRevokedData,
 ];

@@ -17,9 +17,37 @@ const NEXT_CURSOR: ApiPropertyOptions = {
   example: null,
 };
 
+const STATUS: ApiPropertyOptions = {
+  type: 'integer',
+  nullable: true,
+  minimum: 100,
+  maximum: 599,
+  description: 'What the receiver answered; null: nothing',
+  example: 200,
+};
+const ERROR: ApiPropertyOptions = {
+  type: 'string',
+  nullable: true,
+  description: 'Why it failed',
+  example: null,
+};
+
 /** `pending`: waits or is tried again; `dead`: given up, and can be replayed. */
 export const DELIVERY_STATUSES = ['pending', 'delivered', 'dead'] as const;
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
+
+/** What has become of an endpoint's deliveries lately. */
+export interface WebhookActivity {
+  readonly lastAttemptAt: Date | null;
+  readonly lastStatus: number | null;
+  readonly lastError: string | null;
+  readonly waitingDeliveries: number;
+  readonly deadDeliveries: number;
+}
+
+/** Counting further would cost more than anybody gains. */
+export const MOST_COUNTED = 1000;
+const COUNT: ApiPropertyOptions = { type: 'integer', minimum: 0, maximum: MOST_COUNTED, example: 0 };
 
 export class WebhookDto {
   @ApiProperty(ID) id: number;
@@ -46,13 +74,21 @@ export class WebhookDto {
   disabledReason: DisabledReason | null;
   @ApiProperty({ ...NO_TIME, description: 'It has failed since then without a success' })
   failingSince: string | null;
+  @ApiProperty({ ...NO_TIME, description: 'When something was last sent to it, tests not counted' })
+  lastAttemptAt: string | null;
+  @ApiProperty({ ...STATUS, description: 'What it answered then; null: nothing' }) lastStatus: number | null;
+  @ApiProperty({ ...ERROR, description: 'Why that failed; null: it did not' }) lastError: string | null;
+  @ApiProperty({ ...COUNT, description: 'Deliveries that wait; 1000: that many or more' })
+  waitingDeliveries: number;
+  @ApiProperty({ ...COUNT, description: 'Deliveries that were given up; 1000: that many or more' })
+  deadDeliveries: number;
   @ApiProperty({ ...NO_TIME, description: 'Until then messages are signed with the old secret as well' })
   previousSecretUntil: string | null;
   @ApiProperty({ example: 'root' }) createdBy: string;
   @ApiProperty(TIME) createdAt: string;
   @ApiProperty(TIME) updatedAt: string;
 
-  static from(endpoint: WebhookEndpoint): WebhookDto {
+  static from(endpoint: WebhookEndpoint, activity: WebhookActivity): WebhookDto {
     const timeOrNull = (time: Date | null) => (time === null ? null : isoTime(time));
     return {
       id: endpoint.id,
@@ -63,6 +99,11 @@ export class WebhookDto {
       disabledAt: timeOrNull(endpoint.disabledAt),
       disabledReason: endpoint.disabledReason,
       failingSince: timeOrNull(endpoint.failingSince),
+      lastAttemptAt: timeOrNull(activity.lastAttemptAt),
+      lastStatus: activity.lastStatus,
+      lastError: activity.lastError,
+      waitingDeliveries: activity.waitingDeliveries,
+      deadDeliveries: activity.deadDeliveries,
       previousSecretUntil: timeOrNull(endpoint.previousSecretUntil),
       createdBy: endpoint.createdBy,
       createdAt: isoTime(endpoint.createdAt),
@@ -83,21 +124,6 @@ export class WebhookPageDto {
   @ApiProperty({ type: () => [WebhookDto] }) items: WebhookDto[];
   @ApiProperty(NEXT_CURSOR) nextCursor: string | null;
 }
-
-const STATUS: ApiPropertyOptions = {
-  type: 'integer',
-  nullable: true,
-  minimum: 100,
-  maximum: 599,
-  description: 'What the receiver answered; null: nothing',
-  example: 200,
-};
-const ERROR: ApiPropertyOptions = {
-  type: 'string',
-  nullable: true,
-  description: 'Why it failed',
-  example: null,
-};
 
 export class TestResultDto {
   @ApiProperty({ description: 'Whether the receiver answered 2xx', example: true }) isDelivered: boolean;

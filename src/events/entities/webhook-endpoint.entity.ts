@@ -1,9 +1,8 @@
 import { Check, Column, Entity } from 'typeorm';
 import { IdentityColumn } from '../../common/database/identity-column.js';
-import type { EventType } from '../event-types.js';
+import { EVENT_TYPES, type EventType } from '../event-types.js';
 
-const TYPES = `'credits.low', 'credits.exhausted', 'credits.expiring', 'session.timed_out', 'usage.needs_review',
-               'api_key.created', 'api_key.revoked', 'api_key.expiring'`;
+const TYPES = EVENT_TYPES.map((type) => `'${type}'`).join(', ');
 
 export const DISABLED_REASONS = ['failing', 'gone'] as const;
 export type DisabledReason = (typeof DISABLED_REASONS)[number];

@@ -56,9 +56,9 @@ describe('credits.low', () => {
     await charge(user, 10);
     expect(await typesOf(user)).toEqual(['credits.low']);
     await allocate(user, 500);
-    expect(await typesOf(user)).toEqual(['credits.low']);
+    expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered']);
     await deduct(user, 499);
-    expect(await typesOf(user)).toEqual(['credits.low', 'credits.low']);
+    expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered', 'credits.low']);
   });
 
   it('is told once by 50 spends at once over the threshold, on two instances', async () => {
@@ -95,10 +95,30 @@ describe('credits.low', () => {
     expect(await typesOf(user)).toEqual(['credits.low']);
     await put(user, path, 0);
     await deduct(user, 850);
-    expect(await typesOf(user)).toEqual(['credits.low']);
+    expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered']);
     expect((await put(user, path, null)).body).toMatchObject({ threshold: 100, isDefault: true });
     expect((await put(user, path, -1)).status).toBe(400);
     expect((await put(boss, `${path}/nobody-at-all`, 1)).status).toBe(404);
+  });
+
+  it('is told once by a threshold that is set above the credits, and is over when it is set below them', async () => {
+    const user = await userWithCredits(service, 1000);
+    const put = async (threshold: number | null) => {
+      const answer = await user.send<object>('PUT', '/api/credits/low-threshold', { threshold }, {});
+      expect(answer.status).toBe(200);
+    };
+    await put(999);
+    expect(await typesOf(user)).toEqual([]);
+    for (const threshold of [1000, 1000, 5000]) await put(threshold);
+    await deduct(user, 10);
+    const facts = { credits: 1000, availableCredits: 1000, heldCredits: 0 };
+    expect(await toldOf(service, user)).toEqual([['credits.low', { ...facts, threshold: 1000 }]]);
+    await put(null);
+    await put(500);
+    const after = { credits: 990, availableCredits: 990, heldCredits: 0, threshold: 100, isLow: false };
+    expect((await toldOf(service, user)).slice(1)).toEqual([['credits.recovered', after]]);
+    await put(990);
+    expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered', 'credits.low']);
   });
 
   it('goes by the new setting as soon as an instance has started with it', async () => {
@@ -119,7 +139,7 @@ describe('credits.exhausted', () => {
     expect(await typesOf(user)).toEqual(['credits.low', 'credits.exhausted']);
     await allocate(user, 10);
     await deduct(user, 10);
-    expect(await typesOf(user)).toEqual(['credits.low', 'credits.exhausted', 'credits.exhausted']);
+    expect((await typesOf(user)).slice(2)).toEqual(['credits.recovered', 'credits.exhausted']);
   });
 
   it('is told once by 50 spends at once of which the last ones are refused', async () => {
@@ -133,7 +153,133 @@ describe('credits.exhausted', () => {
     const user = await userWithCredits(service, 60);
     await expireLots(service, user, [60]);
     await service.get(CreditsSweeper).sweep();
-    expect(await typesOf(user)).toEqual(['credits.exhausted']);
+    expect(await typesOf(user)).toEqual(['credits.expired', 'credits.exhausted']);
+  });
+});
+
+describe('credits.recovered', () => {
+  it('is told once when credits are above the threshold again, and never of credits that were not told of', async () => {
+    const user = await userWithCredits(service, 50, 60);
+    expect(await typesOf(user)).toEqual([]);
+    await deduct(user, 30);
+    await allocate(user, 20);
+    await allocate(user, 1);
+    await allocate(user, 500);
+    expect(await toldOf(service, user)).toEqual([
+      ['credits.low', { credits: 80, availableCredits: 80, heldCredits: 0, threshold: 100 }],
+      [
+        'credits.recovered',
+        { credits: 101, availableCredits: 101, heldCredits: 0, threshold: 100, isLow: false },
+      ],
+    ]);
+    // Below the threshold from the beginning: nothing came down, so nothing recovers.
+    const poor = await userWithCredits(service, 10, 20, 700);
+    expect(await typesOf(poor)).toEqual([]);
+  });
+
+  it('says when credits are there again and still low, and then when they are not', async () => {
+    const user = await userWithCredits(service, 150);
+    await deduct(user, 150);
+    for (const credits of [40, 20, 200]) await allocate(user, credits);
+    const told = (await toldOf(service, user)).slice(2);
+    expect(told.map(([type, { credits, isLow }]) => [type, credits, isLow])).toEqual([
+      ['credits.recovered', 40, true],
+      ['credits.recovered', 260, false],
+    ]);
+  });
+
+  it('is told once by many allocations at once, on two instances', async () => {
+    const user = await userWithCredits(service, 150);
+    await deduct(user, 150);
+    const answers = await times(20, (n) =>
+      (n % 2 === 0 ? service : second)
+        .as('boss', { role: 'supervisor' })
+        .post('/api/credits/allocate', { userId: user.userId, credits: 150 }),
+    );
+    expect(countByStatus(answers)).toEqual({ 201: 20 });
+    expect(await typesOf(user)).toEqual(['credits.low', 'credits.exhausted', 'credits.recovered']);
+  });
+
+  it('is told by a late finalize that gives credits back, and not by a hold and its refund', async () => {
+    const user = await userWithCredits(service, 110);
+    await initialize(user, 'late', { estimatedTokens: 30_000 });
+    await user.post('/api/streaming-sessions/progress', { sessionId: 'late', tokensGenerated: 30_000 });
+    await endLeases(service, user);
+    await service.get(StreamingSessionsSweeper).sweep();
+    expect(await typesOf(user)).toEqual(['credits.low', 'session.timed_out']);
+    await initialize(user, 'next', { estimatedTokens: 1000 });
+    await user.post('/api/streaming-sessions/abort', { sessionId: 'next', tokensGenerated: 0 });
+    expect((await typesOf(user)).length).toBe(2);
+    await user.post('/api/streaming-sessions/finalize', { sessionId: 'late', actualTokens: 1000 });
+    expect((await toldOf(service, user)).slice(2)).toEqual([
+      ['credits.recovered', expect.objectContaining({ credits: 107, isLow: false })],
+    ]);
+  });
+
+  it('is told when the credits that were there before have expired in the same movement', async () => {
+    const user = await userWithCredits(service, 60);
+    await expireLots(service, user, [60]);
+    await allocate(user, 300);
+    expect(await typesOf(user)).toEqual(['credits.expired', 'credits.exhausted', 'credits.recovered']);
+  });
+});
+
+describe('credits.expired', () => {
+  it('tells of each lot what nobody spent of it, once, whoever notices', async () => {
+    const user = await userWithCredits(service, 400, 300, 500);
+    await deduct(user, 150);
+    await expireLots(service, user, [400, 300]);
+    await Promise.all([
+      service.get(CreditsSweeper).sweep(),
+      second.get(CreditsSweeper).sweep(),
+      charge(user, 3),
+    ]);
+    const told = await toldOf(service, user);
+    expect(told).toEqual([
+      ['credits.expired', expect.objectContaining({ credits: 250, totalCredits: 400 })],
+      ['credits.expired', expect.objectContaining({ credits: 300, totalCredits: 300 })],
+    ]);
+    expect(Object.keys(told[0]?.[1] ?? {}).sort()).toEqual([
+      'allocationId',
+      'credits',
+      'expiresAt',
+      'totalCredits',
+    ]);
+  });
+
+  it('tells nothing of a lot that was spent', async () => {
+    const user = await userWithCredits(service, 400, 500);
+    await deduct(user, 400);
+    await service.owner.query(
+      `UPDATE credit_allocations SET expires_at = now() - interval '1 second' WHERE user_id = $1 AND total_credits = 400`,
+      [user.userId],
+    );
+    await service.get(CreditsSweeper).sweep();
+    await charge(user, 3);
+    expect(await typesOf(user)).toEqual([]);
+  });
+
+  it('tells of what a session gives back to a lot that has expired meanwhile, and not to one that was revoked', async () => {
+    const user = await userWithCredits(service, 200, 300);
+    await initialize(user, 's', { estimatedTokens: 10_000 });
+    await expireLots(service, user, [200]);
+    await service.get(CreditsSweeper).sweep();
+    await user.post('/api/streaming-sessions/finalize', { sessionId: 's', actualTokens: 2000 });
+    const credits = (await toldOf(service, user)).map(([type, data]) => [type, data.credits]);
+    expect(credits).toEqual([
+      ['credits.expired', 164],
+      ['credits.expired', 30],
+    ]);
+    const other = await userWithCredits(service, 200);
+    await initialize(other, 's', { estimatedTokens: 10_000 });
+    const { body } = await other.get<{ activeAllocations: { id: number }[] }>('/api/credits/balance');
+    const lot = body.activeAllocations[0]?.id;
+    const revoked = await service
+      .as('root', { role: 'admin' })
+      .post(`/api/credits/allocations/${lot}/revoke`, { notes: 'x' });
+    expect(revoked.status, revoked.text).toBe(200);
+    await other.post('/api/streaming-sessions/finalize', { sessionId: 's', actualTokens: 2000 });
+    expect(await typesOf(other)).not.toContain('credits.expired');
   });
 });
 
@@ -270,8 +416,49 @@ describe('session.timed_out and usage.needs_review', () => {
       ],
     ]);
     const root = service.as('root', { role: 'admin' });
-    await root.post(`/api/usage/records/${made.body.record.id}/review`, { action: 'waive' });
-    expect(await typesOf(user)).toEqual(['usage.needs_review']);
+    const review = () => root.post(`/api/usage/records/${made.body.record.id}/review`, { action: 'waive' });
+    for (let n = 0; n < 2; n++) expect((await review()).status).toBe(200);
+    const [, ...after] = await toldOf(service, user);
+    expect(after).toEqual([
+      [
+        'usage.settled',
+        expect.objectContaining({ usageId: made.body.record.id, credits: 30, billingStatus: 'waived' }),
+      ],
+    ]);
+  });
+
+  it('are over when a call is billed by a review, or when a late finalize finds it paid', async () => {
+    const user = await userWithCredits(service, 5);
+    const body = { requestId: 'dear', modelId: SONNET, tokens: 10_000, onInsufficient: 'review' };
+    const { record } = (await user.post<{ record: { id: number } }>('/api/usage/charge', body)).body;
+    await allocate(user, 500);
+    const root = service.as('root', { role: 'admin' });
+    await root.post(`/api/usage/records/${record.id}/review`, { action: 'bill', credits: 12 });
+    expect((await toldOf(service, user)).at(-1)).toEqual([
+      'usage.settled',
+      {
+        usageId: record.id,
+        service: 'chat',
+        operation: SONNET,
+        credits: 12,
+        uncollectedCredits: 0,
+        requestId: 'dear',
+        sessionId: null,
+        billingStatus: 'billed',
+      },
+    ]);
+    const late = await userWithCredits(service, 4);
+    await initialize(late, 'over');
+    await late.post('/api/streaming-sessions/progress', { sessionId: 'over', tokensGenerated: 10_000 });
+    await endLeases(service, late);
+    await service.get(StreamingSessionsSweeper).sweep();
+    await late.post('/api/streaming-sessions/finalize', { sessionId: 'over', actualTokens: 1000 });
+    const types = await typesOf(late);
+    expect(types.filter((type) => type.startsWith('usage.'))).toEqual([
+      'usage.needs_review',
+      'usage.settled',
+    ]);
+    expect(types.at(-1)).toBe('credits.recovered');
   });
 
   it('tell of a session that cost more than there was', async () => {
@@ -339,5 +526,62 @@ describe('events of API keys', () => {
       await sweep();
     }
     expect(await typesOf(user)).toEqual(['api_key.created', 'api_key.expiring', 'api_key.expiring']);
+  });
+
+  describe('whose expiry passes', () => {
+    const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString();
+    const make = async (user: HttpClient) =>
+      (await user.post<Key>('/api/api-keys', { name: 'k', expiresAt: inAnHour() })).body;
+    /** As time would: without a statement that changes the key. */
+    const letPass = async (key: Key, interval: string) => {
+      const owner = await service.owner.connect();
+      await owner.query('BEGIN; SET LOCAL session_replication_role = replica');
+      await owner.query('UPDATE api_keys SET expires_at = now() - $2::interval WHERE id = $1', [
+        key.id,
+        interval,
+      ]);
+      await owner.query('COMMIT');
+      owner.release();
+    };
+    const sweep = () => times(4, (n) => (n % 2 === 0 ? service : second).get(EventsSweeper).sweep());
+
+    it('tell of it once, whoever looks', async () => {
+      const user = service.as();
+      const made = await make(user);
+      await letPass(made, '1 second');
+      await sweep();
+      await sweep();
+      const [, ...after] = await toldOf(service, user);
+      expect(after).toEqual([
+        [
+          'api_key.expired',
+          { keyId: made.id, name: 'k', keyHint: made.keyHint, expiresAt: expect.any(String) as string },
+        ],
+      ]);
+    });
+
+    it('tell of it at the end of a rotation’s overlap, and not of one without overlap, which told its end', async () => {
+      const user = service.as();
+      const first = await make(user);
+      const next = (await user.post<Key>(`/api/api-keys/${first.id}/rotate`, { overlapSeconds: 60 })).body;
+      await user.post(`/api/api-keys/${next.id}/rotate`, {});
+      await letPass(first, '1 second');
+      await sweep();
+      const ended = (await toldOf(service, user)).filter(([type]) => /revoked|expired/.test(type));
+      expect(ended.map(([type, { keyId }]) => [type, keyId])).toEqual([
+        ['api_key.revoked', next.id],
+        ['api_key.expired', first.id],
+      ]);
+    });
+
+    it('say nothing of keys that were revoked before, nor of what is older than events are kept', async () => {
+      const user = service.as();
+      const [revoked, old] = [await make(user), await make(user)];
+      await user.delete(`/api/api-keys/${revoked.id}`);
+      await letPass(revoked, '1 second');
+      await letPass(old, '31 days');
+      await sweep();
+      expect(await typesOf(user)).not.toContain('api_key.expired');
+    });
   });
 });

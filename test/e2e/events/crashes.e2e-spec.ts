@@ -132,3 +132,60 @@ describe('two processes of which one is killed again and again, and a receiver t
     expect(receiver.received.length).toBeGreaterThan(USERS * SPENDS);
   }, 180_000);
 });
+
+describe('a process that is killed', () => {
+  const exhaust = async (user: string, url: string) => {
+    const boss = direct.as('boss', { role: 'supervisor' });
+    await direct.as(user).get('/api/credits/balance');
+    await boss.post('/api/credits/allocate', { userId: user, credits: 3 });
+    const body = { requestId: `last-of-${user}`, modelId: SONNET, tokens: 1000 };
+    expect((await direct.as(user).at(url).post('/api/usage/charge', body)).status).toBe(201);
+  };
+  const deliveriesOf = async (user: string) =>
+    (await direct.owner.query(`SELECT FROM webhook_deliveries WHERE user_id = $1`, [user])).rowCount;
+
+  it('between a movement and its delivery takes nothing with it: another publishes and delivers it once', async () => {
+    for (const process of running.splice(0)) await process.stop();
+    const last = await start({ SWEEP_INTERVAL_SECONDS: '0' });
+    const user = freshUser('killed');
+    receiver.reply = () => ({ status: 200 });
+    await exhaust(user, last.url);
+    expect(await deliveriesOf(user)).toBe(0);
+    await kill(last);
+    await start();
+    await expect.poll(() => receiver.of(user).length, { timeout: 10_000 }).toBe(1);
+    expect(receiver.of(user)[0]?.event.type).toBe('credits.exhausted');
+  });
+
+  it('amid a delivery has it made again under the same webhook-id when its lease has ended, and not before', async () => {
+    for (const process of running.splice(0)) await process.stop();
+    const victim = await start({ WEBHOOK_TIMEOUT_MS: '30000' });
+    const user = freshUser('amid');
+    receiver.reply = () => ({ status: 0, isSilent: true });
+    await exhaust(user, victim.url);
+    await expect.poll(() => receiver.of(user).length, { timeout: 10_000 }).toBe(1);
+    await kill(victim);
+    receiver.reply = () => ({ status: 200 });
+    await start();
+    const other = freshUser('other');
+    await exhaust(other, direct.url);
+    await expect.poll(() => receiver.of(other).length, { timeout: 10_000 }).toBe(1);
+    // The one that lives delivers, and leaves alone what the dead one has in hand: 30 s and half a minute more.
+    const { rows } = await direct.owner.query<{ seconds: number }>(
+      `SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS seconds FROM webhook_lanes
+        WHERE user_id = $1`,
+      [user],
+    );
+    expect(rows[0]?.seconds).toBeGreaterThan(20);
+    expect(rows[0]?.seconds).toBeLessThan(60);
+    expect(receiver.of(user)).toHaveLength(1);
+    await direct.owner.query(
+      `UPDATE webhook_lanes SET next_attempt_at = next_attempt_at - interval '61 seconds' WHERE user_id = $1`,
+      [user],
+    );
+    await expect.poll(() => receiver.of(user).length, { timeout: 10_000 }).toBe(2);
+    const ids = receiver.of(user).map(({ headers }) => headers['webhook-id']);
+    expect(new Set(ids).size).toBe(1);
+    await expect.poll(async () => (await direct.owner.query('SELECT FROM webhook_lanes')).rowCount).toBe(0);
+  });
+});

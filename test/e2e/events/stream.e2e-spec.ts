@@ -193,6 +193,34 @@ describe('the live stream', () => {
     await expect.poll(() => stream.isEnded, { timeout: 5000 }).toBe(true);
   });
 
+  it('ends after EVENT_STREAM_SECONDS, and the client that comes again misses nothing', async () => {
+    const brief = await service.another({ EVENT_STREAM_SECONDS: '2' });
+    const user = freshUser();
+    const startedAt = Date.now();
+    const stream = await open(user, { on: brief });
+    await tell(user, 1);
+    await expect.poll(() => stream.events.length).toBe(1);
+    await expect.poll(() => stream.isEnded, { timeout: 5000 }).toBe(true);
+    expect(Date.now() - startedAt).toBeGreaterThan(1900);
+    await tell(user, 2);
+    const again = await open(user, { on: brief, after: stream.ids[0] as number });
+    await expect.poll(() => numbersOf(again)).toEqual([2]);
+    await brief.close();
+  });
+
+  it('is opened by no API key, whatever it may do, and by no key that was revoked', async () => {
+    const user = service.as(freshUser());
+    const permissions = ['credits:read', 'usage:read', 'usage:write', 'sessions:write', 'pricing:read'];
+    const made = await user.post<{ id: number; key: string }>('/api/api-keys', { name: 'k', permissions });
+    const refusal = async () => {
+      const answer = await service.withHeaders({ 'x-api-key': made.body.key }).get('/api/events/stream');
+      return [answer.status, answer.body.code];
+    };
+    expect(await refusal()).toEqual([403, 'auth.user_token_required']);
+    await user.delete(`/api/api-keys/${made.body.id}`);
+    expect((await refusal())[0]).toBe(401);
+  });
+
   it('is bounded: so many of one user, so many of all', async () => {
     const small = await service.another({ EVENT_STREAMS_MAX: '12' });
     const user = freshUser();
@@ -228,6 +256,31 @@ describe('the live stream', () => {
     );
     expect(rows.length).toBeGreaterThan(20);
     await expect.poll(() => next.ids, { timeout: 10_000 }).toEqual(rows.map(({ id }) => Number(id)));
+  });
+
+  it('reads for a client no more of the past than it takes, and gives it all when it reads', async () => {
+    const user = freshUser();
+    const before = (await open(user)).ids.length;
+    await service.owner.query(
+      `INSERT INTO events (user_id, type, occurred_at, data)
+       SELECT $1, 'credits.exhausted', now(),
+              jsonb_build_object('credits', n, 'availableCredits', 0, 'heldCredits', 0, 'text', repeat('x', 4000))
+         FROM generate_series(1, 6000) n`,
+      [user],
+    );
+    const waiting = async () =>
+      Number(
+        /^accounting_event_stream_waiting_bytes (\d+)$/m.exec(
+          (await service.anonymous().get('/metrics')).text,
+        )?.[1],
+      );
+    const deaf = await open(user, { after: 0, reads: false });
+    await expect.poll(waiting, { timeout: 10_000 }).toBeGreaterThan(100_000);
+    const quick = await open(user, { after: 0 });
+    await expect.poll(() => quick.events.length, { timeout: 20_000, interval: 50 }).toBe(before + 6000);
+    // While the quick one had all 24 MB, one batch waited for the other.
+    expect(await waiting()).toBeLessThan(4_000_000);
+    expect(deaf.isEnded).toBe(false);
   });
 
   it('ends at once when the service is stopped, and opens none any more', async () => {

@@ -48,6 +48,16 @@ interface Delivery {
   nextAttemptAt: string | null;
 }
 
+/** Seconds until a user's next attempt. */
+async function pauseOf(userId: string): Promise<number | undefined> {
+  const { rows } = await service.owner.query<{ pause: number }>(
+    `SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS pause FROM webhook_lanes
+      WHERE user_id = $1`,
+    [userId],
+  );
+  return rows[0]?.pause;
+}
+
 /** Nest has one logger for all applications of a process: that of the last one. */
 const logged = () => [service, second].flatMap(({ logs }) => logs);
 
@@ -73,25 +83,30 @@ describe('a delivery', () => {
     expect(isSignedWith(secret, { ...(received as never as object), text: '{}' } as never)).toBe(false);
   });
 
-  it('bears both signatures during the overlap of a rotation, and afterwards the new one alone', async () => {
-    const { id, secret } = await makeEndpoint(service, receiver);
-    const rotated = await root.post<{ secret: string }>(`/api/webhooks/${id}/rotate-secret`, {
-      overlapSeconds: 60,
-    });
-    expect(rotated.body.secret).not.toBe(secret);
-    const valid = async () => {
-      await root.post(`/api/webhooks/${id}/test`);
-      const received = receiver.received.at(-1) as never;
-      return [isSignedWith(secret, received), isSignedWith(rotated.body.secret, received)];
-    };
-    expect(await valid()).toEqual([true, true]);
-    await service.owner.query(
-      `UPDATE webhook_endpoints SET previous_secret_until = now() - interval '1 second'`,
-    );
-    expect(await valid()).toEqual([false, true]);
-    await root.post(`/api/webhooks/${id}/rotate-secret`, { overlapSeconds: 0 });
-    expect(await valid()).toEqual([false, false]);
-  });
+  it.each(['a test', 'an event'])(
+    'bears both signatures during a rotation’s overlap, and then the new one alone: %s',
+    async (message) => {
+      const { id, secret } = await makeEndpoint(service, receiver);
+      const rotated = await root.post<{ secret: string }>(`/api/webhooks/${id}/rotate-secret`, {
+        overlapSeconds: 60,
+      });
+      expect(rotated.body.secret).not.toBe(secret);
+      const valid = async () => {
+        if (message === 'a test') await root.post(`/api/webhooks/${id}/test`);
+        else await writeEvent(service, 'rotating-user');
+        await deliver(service);
+        const received = receiver.received.at(-1) as never;
+        return [isSignedWith(secret, received), isSignedWith(rotated.body.secret, received)];
+      };
+      expect(await valid()).toEqual([true, true]);
+      await service.owner.query(
+        `UPDATE webhook_endpoints SET previous_secret_until = now() - interval '1 second'`,
+      );
+      expect(await valid()).toEqual([false, true]);
+      await root.post(`/api/webhooks/${id}/rotate-secret`, { overlapSeconds: 0 });
+      expect(await valid()).toEqual([false, false]);
+    },
+  );
 
   it('goes to the endpoints that want its type, and are switched on', async () => {
     const others = await Promise.all([new WebhookReceiver().start(), new WebhookReceiver().start()]);
@@ -144,10 +159,7 @@ describe('a delivery', () => {
     const pauses: number[] = [];
     await deliver(service);
     while ((await deliveriesOf(endpoint, '?status=dead')).length === 0) {
-      const { rows } = await service.owner.query<{ pause: number }>(
-        'SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS pause FROM webhook_lanes',
-      );
-      pauses.push(rows[0]?.pause as number);
+      pauses.push((await pauseOf('dead-user')) as number);
       await endPauses(service);
       await deliver(service);
     }
@@ -167,14 +179,39 @@ describe('a delivery', () => {
     receiver.reply = () => ({ status: 429, headers: { 'retry-after': '600' } });
     await writeEvent(service, 'patient-user');
     await deliver(service);
-    const { rows } = await service.owner.query<{ pause: number }>(
-      'SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS pause FROM webhook_lanes',
-    );
-    expect(rows[0]?.pause).toBeGreaterThan(590);
+    expect(await pauseOf('patient-user')).toBeGreaterThan(590);
+  });
+
+  it.each([
+    ['more than an hour', '86400', 3590, 3610],
+    ['a date, which depends on the receiver’s clock', 'Fri, 01 Jan 2100 00:00:00 GMT', 3, 7],
+    ['nonsense', '-5', 3, 7],
+  ])('does not wait for a receiver that asks for %s', async (_, header, least, most) => {
+    await makeEndpoint(service, receiver);
+    receiver.reply = () => ({ status: 503, headers: { 'retry-after': header } });
+    await writeEvent(service, 'patient-user');
+    await deliver(service);
+    const pause = await pauseOf('patient-user');
+    expect(pause).toBeGreaterThan(least);
+    expect(pause).toBeLessThan(most);
+  });
+
+  it('is sent over a connection of its own: an address that was looked at is not used for another name', async () => {
+    await makeEndpoint(service, receiver);
+    const before = receiver.connections;
+    for (let n = 0; n < 5; n++) await writeEvent(service, 'one-user', { credits: n });
+    await deliver(service);
+    expect(receiver.received).toHaveLength(5);
+    expect(receiver.connections - before).toBe(5);
   });
 
   it.each<[string, WebhookReceiver['reply'], RegExp]>([
     ['a silent receiver', () => ({ status: 0, isSilent: true }), /^no answer in time$/],
+    [
+      'a receiver that does not come to an end',
+      () => ({ status: 200, body: 'x', isEndless: true }),
+      /^no answer in time$/,
+    ],
     [
       'a redirection',
       () => ({ status: 307, headers: { location: `${receiver.url}/elsewhere` } }),
@@ -248,6 +285,54 @@ describe('an endpoint', () => {
     await root.send('PATCH', `/api/webhooks/${endpoint.id}`, { isActive: true }, {});
     await deliver(service);
     expect(receiver.received).toHaveLength(3);
+  });
+
+  it('that is switched on again begins with the first pause, however often it had failed', async () => {
+    const endpoint = await makeEndpoint(service, receiver);
+    receiver.reply = () => ({ status: 500 });
+    await writeEvent(service, 'patient-user');
+    await deliver(service);
+    await service.owner.query('UPDATE webhook_lanes SET attempts = 8');
+    for (const isActive of [false, true])
+      await root.send('PATCH', `/api/webhooks/${endpoint.id}`, { isActive }, {});
+    await deliver(service);
+    expect(receiver.received).toHaveLength(2);
+    expect(await pauseOf('patient-user')).toBeLessThan(7);
+  });
+
+  it('is one of a hundred at most, also when many are made at once', async () => {
+    await service.owner.query(
+      `INSERT INTO webhook_endpoints (url, secret, created_by, is_active)
+       SELECT 'https://hooks.example/', 'x', 'root', FALSE FROM generate_series(1, 95)`,
+    );
+    const made = await Promise.all(
+      Array.from({ length: 12 }, (_, n) =>
+        (n % 2 === 0 ? root : root.at(second.url)).post('/api/webhooks', { url: receiver.url }),
+      ),
+    );
+    const refused = made.filter(({ status }) => status !== 201);
+    expect(refused).toHaveLength(7);
+    for (const answer of refused) expectProblem(answer, 409, { code: 'webhook.too_many' });
+  });
+
+  it('tells its last attempt, and how much waits and was given up', async () => {
+    const endpoint = await makeEndpoint(service, receiver);
+    const shown = async () => (await root.get(`/api/webhooks/${endpoint.id}`)).body;
+    const none = { lastAttemptAt: null, lastStatus: null, lastError: null };
+    expect(await shown()).toMatchObject({ ...none, waitingDeliveries: 0, deadDeliveries: 0 });
+    receiver.reply = ({ event }) => ({ status: event.userId === 'bad-user' ? 500 : 200 });
+    for (const userId of ['good-user', 'bad-user', 'bad-user']) await writeEvent(service, userId);
+    await deliver(service);
+    await endPauses(service);
+    await deliver(service);
+    const failed = { lastStatus: 500, lastError: 'answered 500', waitingDeliveries: 2, deadDeliveries: 0 };
+    expect(await shown()).toMatchObject({ ...failed, lastAttemptAt: expect.any(String) as string });
+    await service.owner.query('UPDATE webhook_lanes SET attempts = 11');
+    await endPauses(service);
+    await deliver(service);
+    expect(await shown()).toMatchObject({ ...failed, waitingDeliveries: 1, deadDeliveries: 1 });
+    const list = await root.get<{ items: object[] }>('/api/webhooks');
+    expect(list.body.items).toEqual([await shown()]);
   });
 
   it('is switched off at once when it says that it is gone', async () => {
@@ -342,7 +427,135 @@ describe('a replay', () => {
   });
 });
 
+describe('a replay of many', () => {
+  it('takes only what is since then, of the types that the endpoint wants, and since it is there', async () => {
+    await writeEvent(service, 'early-user');
+    await deliver(service);
+    const endpoint = await makeEndpoint(service, receiver, { eventTypes: ['credits.exhausted'] });
+    receiver.reply = () => ({ status: 200 });
+    for (const userId of ['old-user', 'new-user']) await writeEvent(service, userId);
+    await deliver(service);
+    await service.owner.query(`UPDATE webhook_deliveries SET status = 'dead'`);
+    await service.owner.query(
+      `UPDATE events SET published_at = now() - interval '2 hours' WHERE user_id = 'old-user'`,
+    );
+    await root.send('PATCH', `/api/webhooks/${endpoint.id}`, { isActive: false }, {});
+    await service.as('key-user').post('/api/api-keys', { name: 'k' });
+    await deliver(service);
+    await root.send('PATCH', `/api/webhooks/${endpoint.id}`, { isActive: true }, {});
+    const replay = (hours: number) =>
+      root.post(`/api/webhooks/${endpoint.id}/replay`, {
+        since: new Date(Date.now() - hours * 3_600_000).toISOString(),
+      });
+    receiver.received.length = 0;
+    expect((await replay(1)).body).toEqual({ replayed: 1 });
+    await deliver(service);
+    expect(receiver.received.map(({ event }) => event.userId)).toEqual(['new-user']);
+    expect((await replay(24)).body).toEqual({ replayed: 1 });
+    await deliver(service);
+    expect(receiver.received.map(({ event }) => event.userId)).toEqual(['new-user', 'old-user']);
+  });
+
+  it('takes so many at a time, the oldest first, and goes on where it was', async () => {
+    const { id } = await makeEndpoint(service, receiver);
+    for (let n = 0; n < 4; n++) await writeEvent(service, `user-${n}`, { credits: n });
+    await deliver(service);
+    await service.owner.query(`UPDATE webhook_deliveries SET status = 'dead'`);
+    await root.send('PATCH', `/api/webhooks/${id}`, { isActive: false }, {});
+    for (let n = 4; n < 7; n++) await writeEvent(service, `user-${n}`, { credits: n });
+    await deliver(service);
+    await root.send('PATCH', `/api/webhooks/${id}`, { isActive: true }, {});
+    receiver.received.length = 0;
+    for (const expected of [[0, 1, 2], [3, 4, 5], [6]]) {
+      const { rows } = await service.owner.query<{ count: number }>(
+        `SELECT webhook_replay($1, NULL, now() - interval '1 day', 3) AS count`,
+        [id],
+      );
+      expect(rows[0]?.count).toBe(expected.length);
+      await deliver(service);
+      const numbers = receiver.received.splice(0).map(({ event }) => event.data.credits as number);
+      expect(numbers.sort()).toEqual(expected);
+    }
+  });
+
+  it('of one that is dead gives it all its attempts again', async () => {
+    const endpoint = await makeEndpoint(service, receiver);
+    receiver.reply = () => ({ status: 500 });
+    await writeEvent(service, 'again-user');
+    await writeEvent(service, 'again-user');
+    await deliver(service);
+    await service.owner.query('UPDATE webhook_lanes SET attempts = 11');
+    await endPauses(service);
+    await deliver(service);
+    const [dead] = await deliveriesOf(endpoint, '?status=dead');
+    await service.owner.query('UPDATE webhook_lanes SET attempts = 9');
+    await root.post(`/api/webhooks/${endpoint.id}/deliveries/${dead?.id}/replay`);
+    await deliver(service);
+    expect(await pauseOf('again-user')).toBeLessThan(7);
+    expect(await deliveriesOf(endpoint, '?status=dead')).toEqual([]);
+  });
+});
+
 describe('retention', () => {
+  const age = (userId: string, interval: string) =>
+    service.owner.query(`UPDATE events SET published_at = now() - $2::interval WHERE user_id = $1`, [
+      userId,
+      interval,
+    ]);
+  const left = async () =>
+    (
+      await service.owner.query<{ user_id: string }>('SELECT DISTINCT user_id FROM events ORDER BY user_id')
+    ).rows.map((row) => row.user_id);
+  beforeEach(() => service.owner.query('DELETE FROM events'));
+
+  it('goes by the days: what is younger stays, and so many as there are go in one pass', async () => {
+    await writeEvent(service, 'young');
+    await writeEvent(service, 'old');
+    await deliver(service);
+    await service.owner.query(
+      `INSERT INTO events (user_id, type, occurred_at, data, published_at)
+       SELECT 'many', 'credits.exhausted', now(), '{}', now() - interval '40 days' FROM generate_series(1, 1600)`,
+    );
+    await age('young', '29 days 23 hours');
+    await age('old', '30 days 1 minute');
+    await service.get(EventsSweeper).sweep();
+    expect(await left()).toEqual(['young']);
+    const longer = await service.another({ EVENT_RETENTION_DAYS: '7' });
+    await longer.get(EventsSweeper).sweep();
+    await longer.close();
+    expect(await left()).toEqual([]);
+  });
+
+  it('keeps nothing for an endpoint that is switched off, nor what was given up', async () => {
+    const endpoint = await makeEndpoint(service, receiver);
+    receiver.reply = () => ({ status: 500 });
+    for (const userId of ['dead', 'waiting']) await writeEvent(service, userId);
+    await deliver(service);
+    await service.owner.query(`UPDATE webhook_deliveries SET status = 'dead' WHERE user_id = 'dead'`);
+    for (const userId of ['dead', 'waiting']) await age(userId, '31 days');
+    await service.get(EventsSweeper).sweep();
+    expect(await left()).toEqual(['waiting']);
+    await root.send('PATCH', `/api/webhooks/${endpoint.id}`, { isActive: false }, {});
+    await service.get(EventsSweeper).sweep();
+    expect(await left()).toEqual([]);
+    await root.send('PATCH', `/api/webhooks/${endpoint.id}`, { isActive: true }, {});
+    await deliver(service);
+    expect((await service.owner.query('SELECT FROM webhook_lanes')).rowCount).toBe(0);
+  });
+
+  it('waits for nobody: what somebody has in hand is left for the next pass', async () => {
+    for (const userId of ['busy', 'free']) await writeEvent(service, userId);
+    await deliver(service);
+    for (const userId of ['busy', 'free']) await age(userId, '31 days');
+    const busy = await service.owner.connect();
+    await busy.query(`BEGIN; SELECT FROM events WHERE user_id = 'busy' FOR KEY SHARE`);
+    const swept = service.get(EventsSweeper).sweep();
+    await expect.poll(left).toEqual(['busy']);
+    await busy.query('COMMIT');
+    busy.release();
+    await swept;
+  });
+
   it('forgets what is old and delivered, and keeps what an active endpoint waits for', async () => {
     await makeEndpoint(service, receiver);
     receiver.reply = ({ event }) => ({ status: event.userId === 'kept-user' ? 500 : 200 });

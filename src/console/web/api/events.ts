@@ -1,5 +1,6 @@
 import { effect, signal } from '@preact/signals';
 import { toast } from '../components/toasts';
+import type { Schemas } from './client';
 import { eventReader } from './event-stream';
 import { connection } from './connection';
 import { isSupervisor, type Session, session } from './session';
@@ -94,18 +95,23 @@ function take(event: AccountEvent): void {
   toast(`${event.userId} ${wordsFor(event)}`, 'warn');
 }
 
-const WORDS: Record<string, string> = {
+const WORDS: Record<Schemas['EventDto']['type'], string> = {
   'credits.low': 'has few credits left',
   'credits.exhausted': 'has no credits left',
+  'credits.recovered': 'has credits again',
+  'credits.expired': 'has lost credits that expired',
   'credits.expiring': 'has credits that expire soon',
   'session.timed_out': 'had a session that timed out',
   'usage.needs_review': 'has a call to review',
+  'usage.settled': 'has a call settled that waited for a review',
   'api_key.created': 'has a new API key',
   'api_key.revoked': 'has an API key less',
   'api_key.expiring': 'has an API key that expires soon',
+  'api_key.expired': 'has an API key that has expired',
 };
 
-export const wordsFor = ({ type }: AccountEvent): string => WORDS[type] ?? type;
+/** A newer service may tell of more. */
+export const wordsFor = ({ type }: AccountEvent): string => (WORDS as Record<string, string>)[type] ?? type;
 
 function pause(milliseconds: number, ended: AbortSignal): Promise<void> {
   return new Promise((done) => {

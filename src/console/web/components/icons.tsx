@@ -26,6 +26,11 @@ const PATHS = {
   arrow: 'M5 12h14M13 6l6 6-6 6',
   logout: 'M14 4H5v16h9M10 12h11M17 8l4 4-4 4',
   bell: 'M6 16V11a6 6 0 0 1 12 0v5l1.5 2h-15zM10 20.500a2 2 0 0 0 4 0',
+  send: 'M21 3 10 14M21 3l-6.500 18-4.500-7-7-4.500z',
+  inbox: 'M3 13h5l1.500 3h5l1.500-3h5M5.500 5h13L21 13v6H3v-6z',
+  pause: 'M8.500 5v14M15.500 5v14',
+  play: 'M7 5l12 7-12 7z',
+  edit: 'M4 20h4L19 9l-4-4L4 16zM13 7l4 4',
   clock: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 7v5l3.5 2',
 } as const;
 export type IconName = keyof typeof PATHS;

@@ -7,8 +7,11 @@ const TONES: Record<string, Tone> = {
   'credits.exhausted': 'bad',
   'usage.needs_review': 'bad',
   'credits.low': 'warn',
+  'credits.recovered': 'good',
   'credits.expiring': 'warn',
+  'credits.expired': 'warn',
   'session.timed_out': 'warn',
+  'usage.settled': 'good',
 };
 
 /** What has happened lately, as it happens; nothing where the service does not tell. */

@@ -1,0 +1,25 @@
+-- Tells of up to p_limit API keys whose expiry has passed, once for each expiry that a key is given. What ended more than
+-- p_days ago is older than events are kept. Answers how many.
+CREATE OR REPLACE FUNCTION events_announce_ended_keys(p_days integer, p_limit integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_key record;
+  v_told integer := 0;
+BEGIN
+  FOR v_key IN
+    WITH ended AS MATERIALIZED (
+      SELECT user_id, id FROM api_keys
+       WHERE is_active AND end_announced IS DISTINCT FROM expires_at AND expires_at <= now()
+         AND expires_at > now() - make_interval(hours => 24 * p_days)
+         AND coalesce(gateway_state, 'live') NOT IN ('pending', 'opening', 'failed')
+       ORDER BY expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED)
+    UPDATE api_keys k SET end_announced = k.expires_at FROM ended WHERE k.user_id = ended.user_id AND k.id = ended.id
+    RETURNING k.user_id, k.id, k.name, k.key_hint, k.expires_at
+  LOOP
+    PERFORM write_event(v_key.user_id, 'api_key.expired',
+                        api_key_facts(v_key.id, v_key.name, v_key.key_hint, v_key.expires_at));
+    v_told := v_told + 1;
+  END LOOP;
+  RETURN v_told;
+END
+$$;

@@ -1,0 +1,40 @@
+import type { ComponentChildren } from 'preact';
+import { useState } from 'preact/hooks';
+import { Dialog } from './dialog';
+import { Button, copyText } from './ui';
+
+interface SecretOnceProps {
+  title: string;
+  secret: string;
+  /** Where tests find the secret. */
+  testId: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}
+
+/** A secret, this once: nobody can read it again. */
+export function SecretOnce({ title, secret, testId, onClose, children }: SecretOnceProps) {
+  const [isCopied, setCopied] = useState(false);
+  const copy = async () => setCopied(await copyText(secret));
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <div class="dialog-body">
+        <p class="note warn">{children}</p>
+        <div class="secret">
+          <code data-testid={testId}>{secret}</code>
+          <Button kind="primary" icon={isCopied ? 'check' : 'copy'} onClick={() => void copy()}>
+            {isCopied ? 'Copied' : 'Copy'}
+          </Button>
+        </div>
+        <p class="unseen" role="status">
+          {isCopied ? 'It is in the clipboard' : ''}
+        </p>
+      </div>
+      <footer class="dialog-footer">
+        <Button kind={isCopied ? 'primary' : 'plain'} onClick={onClose}>
+          {isCopied ? 'Done' : 'Close without copying'}
+        </Button>
+      </footer>
+    </Dialog>
+  );
+}

@@ -1,0 +1,191 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { useAction, usePages } from '../api/hooks';
+import {
+  deliveries,
+  type Delivery,
+  type DeliveryStatus,
+  replayDelivery,
+  type Webhook,
+} from '../api/webhooks';
+import { Dialog, ProblemNote } from '../components/dialog';
+import { Table } from '../components/table';
+import { toast } from '../components/toasts';
+import { Button, Card, CountNote, Empty, Moment, Segmented, UserLink } from '../components/ui';
+import { time } from '../format';
+import { search, setSearch } from '../router';
+import { answerOf, DeliveryState } from './webhook-state';
+
+type Shown = DeliveryStatus | 'all';
+const FILTERS = [
+  ['all', 'All'],
+  ['pending', 'Waiting'],
+  ['delivered', 'Delivered'],
+  ['dead', 'Given up'],
+] as const satisfies readonly (readonly [Shown, string])[];
+const PAGE = 100;
+
+interface DeliveriesProps {
+  webhook: Webhook;
+  onReplayMany: () => void;
+  /** The endpoint has changed by what was done here. */
+  refresh: () => void;
+}
+
+export function Deliveries({ webhook, onReplayMany, refresh }: DeliveriesProps) {
+  const wanted = search.value.get('status');
+  const status: Shown = FILTERS.find(([name]) => name === wanted)?.[0] ?? 'all';
+  const pages = usePages<Delivery>(`deliveries ${webhook.id} ${status}`, (cursor, signal) =>
+    deliveries(webhook.id, status === 'all' ? undefined : status, cursor, signal),
+  );
+  const [shown, setShown] = useState<Delivery | null>(null);
+  const replay = useAction(async ({ id, eventType }: Delivery) => {
+    await replayDelivery(webhook.id, id);
+    toast(`${eventType} will be delivered again`, 'good');
+    setShown(null);
+    refresh();
+    pages.refresh();
+  });
+  useFollow(webhook, pages.items.length <= PAGE, pages.refresh);
+  return (
+    <Card
+      title="Deliveries"
+      hint="Newest first"
+      actions={
+        <>
+          <Segmented
+            label="Which deliveries"
+            value={status}
+            options={FILTERS}
+            onChange={(next) => setSearch({ status: next === 'all' ? null : next })}
+          />
+          <Button icon="rotate" disabled={!webhook.isActive} onClick={onReplayMany}>
+            Replay many
+          </Button>
+        </>
+      }
+    >
+      {replay.problem && shown === null && <ProblemNote problem={replay.problem} />}
+      <Table
+        {...pages}
+        rows={pages.items}
+        caption="Deliveries, newest first"
+        keyOf={({ id }) => id}
+        empty={
+          <Empty icon="send" title={status === 'all' ? 'Nothing was delivered yet' : 'None of these'}>
+            {status === 'all'
+              ? 'The next event that this endpoint wants appears here. Send a test to see that it is reached.'
+              : 'Choose another filter to see the others.'}
+          </Empty>
+        }
+        columns={[
+          { header: 'When', cell: ({ createdAt }) => <Moment at={createdAt} />, isWide: true },
+          {
+            header: 'Event',
+            cell: (item) => (
+              <button
+                type="button"
+                class="link"
+                aria-label={`Details of delivery ${item.id}, ${item.eventType}`}
+                onClick={() => {
+                  replay.forget();
+                  setShown(item);
+                }}
+              >
+                {item.eventType}
+              </button>
+            ),
+          },
+          { header: 'User', cell: ({ userId }) => <UserLink userId={userId} />, isWide: true },
+          { header: 'State', cell: (item) => <DeliveryState delivery={item} /> },
+          { header: 'Attempts', cell: ({ attempts }) => attempts, isNumber: true, isWide: true },
+          { header: 'Answer', cell: (item) => <span class="clip">{answerOf(item)}</span>, isWide: true },
+          {
+            header: <span class="unseen">Actions</span>,
+            cell: (item) => (
+              <Button
+                kind="quiet"
+                icon="rotate"
+                aria-label={`Replay delivery ${item.id}`}
+                title="Replay"
+                disabled={!webhook.isActive || replay.isBusy}
+                onClick={() => void replay.run(item)}
+              />
+            ),
+            isNumber: true,
+          },
+        ]}
+      />
+      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="delivery" many="deliveries" />
+      {shown && (
+        <DeliveryDetail delivery={shown} onClose={() => setShown(null)}>
+          {replay.problem && <ProblemNote problem={replay.problem} />}
+          <footer class="dialog-footer">
+            <Button
+              icon="rotate"
+              isBusy={replay.isBusy}
+              disabled={!webhook.isActive}
+              onClick={() => void replay.run(shown)}
+            >
+              Replay
+            </Button>
+          </footer>
+        </DeliveryDetail>
+      )}
+    </Card>
+  );
+}
+
+/** Reads the list anew when the endpoint shows that something was delivered, unless somebody has read further down. */
+function useFollow(webhook: Webhook, isAtTop: boolean, refresh: () => void): void {
+  const { lastAttemptAt, waitingDeliveries, deadDeliveries } = webhook;
+  const state = `${lastAttemptAt} ${waitingDeliveries} ${deadDeliveries}`;
+  const before = useRef(state);
+  useEffect(() => {
+    if (before.current === state) return;
+    before.current = state;
+    if (isAtTop) refresh();
+  }, [state, isAtTop]);
+}
+
+interface DeliveryDetailProps {
+  delivery: Delivery;
+  onClose: () => void;
+  children: ComponentChildren;
+}
+
+function DeliveryDetail({ delivery, onClose, children }: DeliveryDetailProps) {
+  const facts: [name: string, value: string | number | null][] = [
+    ['Event', `${delivery.eventType}, #${delivery.eventId}`],
+    ['webhook-id', `evt_${delivery.eventId}`],
+    ['User', delivery.userId],
+    ['Published', time(delivery.createdAt)],
+    ['Attempts', delivery.attempts],
+    ['Last attempt', delivery.lastAttemptAt && time(delivery.lastAttemptAt)],
+    ['Answer', delivery.lastStatus],
+    ['Failure', delivery.lastError],
+    ['Delivered', delivery.deliveredAt && time(delivery.deliveredAt)],
+    ['Next attempt of this user’s', delivery.nextAttemptAt && time(delivery.nextAttemptAt)],
+  ];
+  return (
+    <Dialog title={`Delivery ${delivery.id}`} onClose={onClose}>
+      <div class="dialog-body">
+        <p>
+          <DeliveryState delivery={delivery} />
+        </p>
+        <dl class="facts">
+          {facts
+            .filter(([, value]) => value !== null)
+            .map(([name, value]) => (
+              <div key={name}>
+                <dt>{name}</dt>
+                <dd>{value}</dd>
+              </div>
+            ))}
+        </dl>
+        <p class="hint">What the receiver said beyond its status is not kept.</p>
+      </div>
+      {children}
+    </Dialog>
+  );
+}

@@ -1,0 +1,107 @@
+import { useState } from 'preact/hooks';
+import { usePages } from '../api/hooks';
+import { type CreatedWebhook, type Webhook, webhooks } from '../api/webhooks';
+import { SecretOnce } from '../components/secret-once';
+import { Table } from '../components/table';
+import { Button, Card, CountNote, Empty, Moment, PageHeader } from '../components/ui';
+import { Link, navigate, pathTo } from '../router';
+import { WebhookForm } from './webhook-forms';
+import { answerOf, counted, WebhookState } from './webhook-state';
+
+export function Webhooks() {
+  const pages = usePages<Webhook>('webhooks', webhooks);
+  const [isOpen, setOpen] = useState(false);
+  const [created, setCreated] = useState<CreatedWebhook | null>(null);
+  return (
+    <>
+      <PageHeader title="Webhooks" sub="Where the service tells other programs what happens, as it happens">
+        <Button kind="primary" icon="plus" onClick={() => setOpen(true)}>
+          New endpoint
+        </Button>
+      </PageHeader>
+      <Card>
+        <Table
+          {...pages}
+          rows={pages.items}
+          caption="Webhook endpoints"
+          keyOf={({ id }) => id}
+          rowClass={({ isActive }) => (isActive ? '' : 'past')}
+          empty={
+            <Empty icon="send" title="No endpoint yet">
+              Make one to send reminders, stop a program, or keep a record elsewhere when credits run low or a
+              call waits for a review.
+            </Empty>
+          }
+          columns={[
+            {
+              header: 'Endpoint',
+              cell: (item) => (
+                <Link to={pathTo('webhooks', String(item.id))} class="user-cell" title={item.url}>
+                  <strong class="clip">{item.url}</strong>
+                  {item.description !== null && <span class="hint clip">{item.description}</span>}
+                </Link>
+              ),
+            },
+            { header: 'Gets', cell: (item) => <Types item={item} />, isWide: true },
+            { header: 'State', cell: (item) => <WebhookState webhook={item} /> },
+            {
+              header: 'Last attempt',
+              cell: (item) => (
+                <>
+                  {answerOf(item)} {item.lastAttemptAt !== null && <Moment at={item.lastAttemptAt} />}
+                </>
+              ),
+              isWide: true,
+            },
+            {
+              header: 'Waits',
+              cell: (item) => counted(item.waitingDeliveries),
+              isNumber: true,
+              isWide: true,
+            },
+            {
+              header: 'Given up',
+              cell: (item) => counted(item.deadDeliveries),
+              isNumber: true,
+              isWide: true,
+            },
+          ]}
+        />
+        <CountNote count={pages.items.length} hasMore={pages.hasMore} one="endpoint" />
+      </Card>
+      {isOpen && (
+        <WebhookForm
+          onClose={() => setOpen(false)}
+          onCreated={(webhook) => {
+            setOpen(false);
+            setCreated(webhook);
+            pages.refresh();
+          }}
+        />
+      )}
+      {created && (
+        <SecretOnce
+          title="The endpoint’s secret"
+          secret={created.secret}
+          testId="webhook-secret"
+          onClose={() => {
+            setCreated(null);
+            navigate(pathTo('webhooks', String(created.id)));
+          }}
+        >
+          Copy it now: it is shown this once. The receiver needs it to see that a message comes from here.
+        </SecretOnce>
+      )}
+    </>
+  );
+}
+
+function Types({ item: { eventTypes } }: { item: Webhook }) {
+  if (eventTypes === null) return <>everything</>;
+  const text = eventTypes.join(', ');
+  return (
+    <span class="clip" title={text}>
+      {text}
+    </span>
+  );
+}
