@@ -14,14 +14,21 @@ const CLOCK = /\b(?:clock_timestamp|now)\(\)/g;
  * balance, lot, ledger entry and record is what it would be. Meanwhile nobody else may use the database.
  *
  * @param ownerUrl of the schema's owner
+ * @param lowThreshold credits at which the service tells that they are low
  * @param signal breaks it off
  */
-export async function playMonth(ownerUrl: string, month: Month, signal: AbortSignal): Promise<void> {
+export async function playMonth(
+  ownerUrl: string,
+  month: Month,
+  lowThreshold: number,
+  signal: AbortSignal,
+): Promise<void> {
   const client = new pg.Client({ connectionString: ownerUrl });
   await client.connect();
   try {
     // Nothing here is worth waiting for the disk: a demo that was broken off is begun again.
     await client.query('SET synchronous_commit = off; SET client_min_messages = warning');
+    await client.query(`SET accounting.low_threshold = ${lowThreshold}`);
     const begun = Date.now() - (HISTORY_DAYS + 2) * DAY;
     await insert(client, 'user_accounts', month.people.map(accountRow));
     await client.query('INSERT INTO credit_balances (user_id) SELECT user_id FROM user_accounts');

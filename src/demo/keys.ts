@@ -28,6 +28,9 @@ const NAMES = [
   'Website search',
 ];
 const STATES = ['live', 'limited', 'expiring', 'expired', 'revoked', 'rotated'] as const;
+/** Of one key in so many the end is near: what everybody is told of tells nobody anything. */
+const EXPIRING_EVERY = 18;
+const ORDINARY_STATES = STATES.filter((state) => state !== 'expiring');
 
 /** When a key works: from then until then. */
 export function lifeOf({ createdAt, expiresAt, revokedAt }: DemoKey): [from: number, until: number] {
@@ -52,7 +55,10 @@ export function makeKeys(random: SeededRandom, people: readonly Person[], now: n
     const states =
       owner.story === 'healthy'
         ? STATES
-        : [STATES[index % STATES.length], 'live' as const].slice(0, random.integer(1, 2));
+        : [
+            index % EXPIRING_EVERY === 1 ? 'expiring' : ORDINARY_STATES[index % ORDINARY_STATES.length],
+            'live' as const,
+          ].slice(0, random.integer(1, 2));
     for (const state of states) {
       const age = Math.max(1, Math.min(owner.joinedDaysAgo, HISTORY_DAYS) - random.integer(0, 6));
       const createdAt = now - age * DAY + random.integer(0, DAY / 3);

@@ -101,7 +101,7 @@ const WORDS: Record<string, string> = {
   'session.timed_out': 'had a session that timed out',
   'usage.needs_review': 'has a call to review',
   'api_key.created': 'has a new API key',
-  'api_key.revoked': 'has an API key less',
+  'api_key.revoked': 'has an API key that no longer works',
   'api_key.expiring': 'has an API key that expires soon',
 };
 

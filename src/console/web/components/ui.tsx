@@ -251,10 +251,19 @@ export async function copyText(text: string): Promise<boolean> {
   }
 }
 
-export function CountNote({ count, hasMore, one }: { count: number; hasMore: boolean; one: string }) {
+interface CountNoteProps {
+  count: number;
+  hasMore: boolean;
+  one: string;
+  many?: string;
+}
+
+/** What is empty or could not be read says so itself. */
+export function CountNote({ count, hasMore, one, many }: CountNoteProps) {
+  if (count === 0) return null;
   return (
     <p class="hint count-note">
-      {hasMore ? `The first ${whole(count)}; scroll for more` : plural(count, one)}
+      {hasMore ? `The first ${whole(count)}; scroll for more` : plural(count, one, many)}
     </p>
   );
 }
