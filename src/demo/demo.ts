@@ -89,7 +89,7 @@ async function start(
   say(
     `Playing a month of ${month.people.length} users: ${month.calls.length.toLocaleString('en-US')} steps …`,
   );
-  await playMonth(database.ownerUrl, month, config.events.lowThreshold, signal);
+  await playMonth(database.ownerUrl, month, config.events, signal);
   const app = await createApp(config, database.url, createLogger(config.logLevel));
   ends.push(() => app.close());
   await app.listen(config.port);

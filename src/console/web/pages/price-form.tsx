@@ -212,7 +212,7 @@ function Preview({
   );
 }
 
-export function share(before: string | null, after: string | null) {
+function share(before: string | null, after: string | null) {
   if (before === null) return <Badge tone="accent">new</Badge>;
   if (after === null) return <Badge tone="warn">none</Badge>;
   if (Number(before) === 0) return '–';

@@ -6,9 +6,8 @@ import { Dialog, ProblemNote } from '../components/dialog';
 import { Field } from '../components/form';
 import { Table } from '../components/table';
 import { toast } from '../components/toasts';
-import { Button, Stat } from '../components/ui';
+import { Badge, Button, Stat } from '../components/ui';
 import { plural, price, whole } from '../format';
-import { share } from './price-form';
 
 type Change = PriceImport['changes'][number];
 
@@ -226,9 +225,8 @@ function Result({ result, isDryRun }: { result: PriceImport; isDryRun: boolean }
                 isWide: name !== 'pricePerThousandTokens',
               })),
               {
-                header: 'Change',
-                cell: ({ before, after }) =>
-                  share(before && before.pricePerThousandTokens, after.pricePerThousandTokens),
+                header: <span class="unseen">Kind</span>,
+                cell: ({ before }) => before === null && <Badge tone="accent">new</Badge>,
                 isNumber: true,
               },
             ]}

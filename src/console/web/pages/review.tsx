@@ -286,13 +286,13 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
         </p>
         {only && decision === 'bill' && (
           <Field
-            label="Take fewer credits"
+            label="Take another amount"
             name="credits"
             value={credits}
             onChange={setCredits}
             problem={settle.problem}
             inputMode="numeric"
-            hint={`Empty: all ${whole(missing)}. What is not taken is let go.`}
+            hint={`Empty: all ${whole(missing)}`}
             error={amount === null ? 'A whole number' : undefined}
           />
         )}
