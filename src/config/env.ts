@@ -34,6 +34,16 @@ export interface AppConfig {
   readonly tracing: TracingConfig | undefined;
   readonly events: EventsConfig;
   readonly webhooks: WebhooksConfig;
+  /** Whom the sign-in page offers where it gives development tokens: no setting, the demo names its own. */
+  readonly developmentPeople?: readonly DevelopmentPerson[];
+}
+
+export interface DevelopmentPerson {
+  readonly sub: string;
+  readonly username: string;
+  readonly role: 'user' | 'supervisor' | 'admin';
+  /** What one comes to see as this person. */
+  readonly hint: string;
 }
 
 export interface EventsConfig {

@@ -70,9 +70,12 @@ export function setUpConsole(app: NestExpressApplication): void {
 
 /** What the console has to know before anyone has signed in. */
 function sendSettings(config: AppConfig, request: Request, response: Response): void {
+  const developmentTokens = givesDevelopmentTokens(config) && isFromThisMachine(request);
   response.json({
     version: VERSION,
-    developmentTokens: givesDevelopmentTokens(config) && isFromThisMachine(request),
+    sessionLeaseSeconds: config.sessions.leaseSeconds,
+    developmentTokens,
+    ...(developmentTokens ? { people: config.developmentPeople ?? [] } : {}),
   });
 }
 

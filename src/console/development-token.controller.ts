@@ -54,6 +54,10 @@ export class DevelopmentTokenController {
   @Post('token')
   @HttpCode(201)
   create(@Body() { sub, role }: DevelopmentTokenRequest): { token: string } {
-    return { token: developmentToken(this.config.jwt, { sub, role }, TOKEN_HOURS) };
+    // Who has a name keeps it: the account would take the one of the token.
+    const named = this.config.developmentPeople?.find((person) => person.sub === sub);
+    return {
+      token: developmentToken(this.config.jwt, { sub, role, username: named?.username }, TOKEN_HOURS),
+    };
   }
 }

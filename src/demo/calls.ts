@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { joinedAt, makeAllocations, type PastCall } from './allocations.js';
 import { type DemoKey, lifeOf } from './keys.js';
-import { MODELS, UNPRICED_MODEL } from './models.js';
+import { DEAR_MODEL, MODELS, UNPRICED_MODEL } from './models.js';
 import { CAST, DAY, HISTORY_DAYS, MINUTE, type Person, SPENDS_MUCH } from './people.js';
 import type { SeededRandom } from './seeded-random.js';
 
@@ -19,8 +19,6 @@ const WEEKDAYS = [0.18, 1, 1.05, 1.1, 1.05, 0.9, 0.22];
 const INPUT_TOKENS = 1600;
 const OUTPUT_TOKENS = 450;
 const CHATS = MODELS.filter(({ isEmbedding }) => !isEmbedding).map(({ id, weight }) => [id, weight] as const);
-/** What those use who cannot pay for it. */
-const DEAR_MODEL = 'claude-sonnet-4';
 const REASONS = [
   'The provider billed more tokens than the gateway counted',
   'The answer was cut off, and the user asks for the credits back',

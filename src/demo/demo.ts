@@ -10,7 +10,7 @@ import { openDatabase } from '../database/open-database.js';
 import { playMonth } from './history.js';
 import { type LiveTraffic, startLiveTraffic } from './live-traffic.js';
 import { makeMonth, type Month } from './month.js';
-import { CAST, type Person } from './people.js';
+import { CAST, OFFERED, type Person } from './people.js';
 
 export interface DemoOptions {
   readonly port: number;
@@ -71,22 +71,25 @@ async function start(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Omit<Demo, 'stop'>> {
-  const config = loadConfig({
-    NODE_ENV: 'development',
-    PORT: String(port),
-    LOG_LEVEL: 'error',
-    EMBEDDED_POSTGRES_DIR: join(directory, 'postgres'),
-    SESSION_LEASE_SECONDS: String(LEASE_SECONDS),
-  });
+  const config = {
+    ...loadConfig({
+      NODE_ENV: 'development',
+      PORT: String(port),
+      LOG_LEVEL: 'error',
+      EMBEDDED_POSTGRES_DIR: join(directory, 'postgres'),
+      SESSION_LEASE_SECONDS: String(LEASE_SECONDS),
+    }),
+    developmentPeople: OFFERED,
+  };
   say('Starting a database of its own …');
   const database = await openDatabase(config.database);
   ends.push(() => database.close());
   signal.throwIfAborted();
   const month = makeMonth({ seed, users, now: Date.now() });
   say(
-    `Playing a month of ${month.people.length} users: ${month.calls.length.toLocaleString('en-US')} calls …`,
+    `Playing a month of ${month.people.length} users: ${month.calls.length.toLocaleString('en-US')} steps …`,
   );
-  await playMonth(database.ownerUrl, month, signal);
+  await playMonth(database.ownerUrl, month, config.events, signal);
   const app = await createApp(config, database.url, createLogger(config.logLevel));
   ends.push(() => app.close());
   await app.listen(config.port);
@@ -109,7 +112,8 @@ A month of use is ready, and chats go on while you look.
   API        ${url}/api
   Swagger UI ${url}/api/docs
 
-Tokens, good for a day:
+Sign in as ${CAST.admin.username}, then look for ${stories.map(({ username, story }) => `${username} (${story})`).join(', ')}.
+The console signs you in at a click. For programs, tokens that are good for a day:
 
   admin, ${CAST.admin.username}
 ${tokenOf(CAST.admin)}
@@ -120,7 +124,6 @@ ${tokenOf(CAST.supervisor)}
   user, ${CAST.user.username}
 ${tokenOf(CAST.user)}
 
-Look for ${stories.map(({ username, story }) => `${username} (${story})`).join(', ')}.
 Ctrl-C ends it and removes everything.
 `;
 }

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
+import type { EventsConfig } from '../config/env.js';
 import type { PastCall } from './allocations.js';
 import { type Month, ruleRow } from './month.js';
 import { DAY, HISTORY_DAYS } from './people.js';
@@ -14,14 +15,21 @@ const CLOCK = /\b(?:clock_timestamp|now)\(\)/g;
  * balance, lot, ledger entry and record is what it would be. Meanwhile nobody else may use the database.
  *
  * @param ownerUrl of the schema's owner
+ * @param events as the service would have told of them meanwhile
  * @param signal breaks it off
  */
-export async function playMonth(ownerUrl: string, month: Month, signal: AbortSignal): Promise<void> {
+export async function playMonth(
+  ownerUrl: string,
+  month: Month,
+  events: EventsConfig,
+  signal: AbortSignal,
+): Promise<void> {
   const client = new pg.Client({ connectionString: ownerUrl });
   await client.connect();
   try {
     // Nothing here is worth waiting for the disk: a demo that was broken off is begun again.
     await client.query('SET synchronous_commit = off; SET client_min_messages = warning');
+    await client.query(`SET accounting.low_threshold = ${events.lowThreshold}`);
     const begun = Date.now() - (HISTORY_DAYS + 2) * DAY;
     await insert(client, 'user_accounts', month.people.map(accountRow));
     await client.query('INSERT INTO credit_balances (user_id) SELECT user_id FROM user_accounts');
@@ -38,8 +46,8 @@ export async function playMonth(ownerUrl: string, month: Month, signal: AbortSig
       const calls = month.calls.slice(first, first + CALLS_PER_STATEMENT).map(timed);
       await client.query({
         name: 'demo_play',
-        text: 'SELECT demo.play($1)',
-        values: [JSON.stringify(calls)],
+        text: 'SELECT demo.play($1, $2, $3)',
+        values: [JSON.stringify(calls), events.creditsExpiringDays, events.keysExpiringDays],
       });
     }
     await replaceClocks(client, null);
@@ -54,13 +62,17 @@ export async function playMonth(ownerUrl: string, month: Month, signal: AbortSig
 const TIME = `CREATE FUNCTION demo.time() RETURNS timestamptz STABLE LANGUAGE sql
   AS $$ SELECT current_setting('demo.now')::timestamptz $$`;
 
-/** Carries out calls of [time, function, its arguments]; what a user cannot pay for is refused, as it was then. */
-const PLAY = `CREATE FUNCTION demo.play(p_calls jsonb) RETURNS void LANGUAGE plpgsql AS $$
+/** Carries out calls of [time, function, its arguments], and what the service does by itself each hour; what a user cannot pay for is refused, as it was then. */
+const PLAY = `CREATE FUNCTION demo.play(p_calls jsonb, p_lot_days integer, p_key_days integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   c jsonb;
   a jsonb;
 BEGIN
   FOR c IN SELECT jsonb_array_elements(p_calls) LOOP
+    IF left(c ->> 0, 13) <> left(current_setting('demo.now'), 13) THEN
+      PERFORM set_config('demo.now', c ->> 0, FALSE);
+      PERFORM events_announce_lots(p_lot_days, 10000), events_announce_keys(p_key_days, 10000);
+    END IF;
     PERFORM set_config('demo.now', c ->> 0, FALSE);
     a := c -> 2;
     CASE c ->> 1

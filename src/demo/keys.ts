@@ -28,6 +28,7 @@ const NAMES = [
   'Website search',
 ];
 const STATES = ['live', 'limited', 'expiring', 'expired', 'revoked', 'rotated'] as const;
+const ORDINARY_STATES = STATES.filter((state) => state !== 'expiring');
 
 /** When a key works: from then until then. */
 export function lifeOf({ createdAt, expiresAt, revokedAt }: DemoKey): [from: number, until: number] {
@@ -48,11 +49,11 @@ export function makeKeys(random: SeededRandom, people: readonly Person[], now: n
     ({ callsPerDay, story }) => story === 'healthy' || (callsPerDay >= 3 && random.chance(0.35)),
   );
   for (const [index, owner] of owners.entries()) {
-    // The named user has one of each; the others one or two.
+    // The named user has one of each; the others one or two, none of them near its end.
     const states =
       owner.story === 'healthy'
         ? STATES
-        : [STATES[index % STATES.length], 'live' as const].slice(0, random.integer(1, 2));
+        : [ORDINARY_STATES[index % ORDINARY_STATES.length], 'live' as const].slice(0, random.integer(1, 2));
     for (const state of states) {
       const age = Math.max(1, Math.min(owner.joinedDaysAgo, HISTORY_DAYS) - random.integer(0, 6));
       const createdAt = now - age * DAY + random.integer(0, DAY / 3);

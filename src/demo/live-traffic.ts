@@ -1,11 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { MODELS } from './models.js';
+import { blended, DEAR_MODEL, MODELS, userPrice } from './models.js';
 import type { Person } from './people.js';
 import { SeededRandom } from './seeded-random.js';
 
 /** Streams at once. */
 const STREAMS = 7;
 const PROGRESS_MILLISECONDS = 1500;
+/** Tokens between two reports: a chat takes a minute, so that a day of it is not more than a day of the month was. */
+const LEAST_TOKENS = 12;
+const MOST_TOKENS = 48;
+/** How often somebody without credits tries again. */
+const RETRY_MILLISECONDS = 5000;
 const CHATS = MODELS.filter(({ isEmbedding }) => !isEmbedding).map(({ id, weight }) => [id, weight] as const);
 
 export interface LiveTraffic {
@@ -17,7 +22,7 @@ export interface LiveTraffic {
 
 /**
  * Chats that go on while the demo runs: real requests, as a chat service would make them. Sessions start, report their
- * progress, end in every way, and some are never heard of again.
+ * progress, end in every way, and some are never heard of again. Who is out of credits tries on, and goes on with new ones.
  *
  * @param tokenOf an access token of a user
  */
@@ -37,17 +42,30 @@ export function startLiveTraffic(
     const stream = new Stream(url, random, stopped.signal);
     // Not all at once.
     await rest(index * 400, stopped.signal);
+    // The first of all is lost, so that there is one to be found.
+    let isLost = index === 0;
     while (!stopped.signal.aborted) {
       const person = random.pick(callers.length > 0 ? callers : people);
-      if (await stream.chat(tokenOf(person), `live-${index}-${(Date.now() % 1e9).toString(36)}`)) started++;
+      if (await stream.chat(tokenOf(person), { isLost })) started++;
+      isLost = random.chance(0.04);
       await rest(random.integer(300, 4000), stopped.signal);
     }
   });
+  const tries = people
+    .filter(({ story }) => story === 'out of credits')
+    .map(async (person, index) => {
+      const stream = new Stream(url, new SeededRandom(seed + STREAMS + index + 1), stopped.signal);
+      await stream.spendTheRest(tokenOf(person));
+      while (!stopped.signal.aborted) {
+        if (await stream.chat(tokenOf(person), { modelId: DEAR_MODEL })) started++;
+        await rest(RETRY_MILLISECONDS, stopped.signal);
+      }
+    });
   return {
     started: () => started,
     stop: async () => {
       stopped.abort();
-      await Promise.all(streams);
+      await Promise.all([...streams, ...tries]);
     },
   };
 }
@@ -60,51 +78,66 @@ class Stream {
   ) {}
 
   /** One session from its start to its end; false when it could not begin. */
-  async chat(token: string, sessionId: string): Promise<boolean> {
+  async chat(
+    token: string,
+    { modelId = this.random.weighted(CHATS), isLost = false }: { modelId?: string; isLost?: boolean },
+  ): Promise<boolean> {
     const { random } = this;
-    const modelId = random.weighted(CHATS);
+    const sessionId = `chat-${(Date.now() % 1e9).toString(36)}${random.integer(0, 35).toString(36)}`;
     const estimatedOutputTokens = random.around(700);
     const estimatedInputTokens = random.around(1800);
     const begin = { sessionId, modelId, estimatedInputTokens, estimatedOutputTokens };
-    if (!(await this.send('initialize', begin, token))) return false;
+    if (!(await this.send('/streaming-sessions/initialize', begin, token))) return false;
     const total = Math.round(estimatedOutputTokens * (0.4 + random.integer(0, 100) / 100));
     let tokensGenerated = 0;
     while (tokensGenerated < total && !this.signal.aborted) {
       await rest(PROGRESS_MILLISECONDS, this.signal);
-      tokensGenerated = Math.min(total, tokensGenerated + random.integer(30, 140));
-      const answer = await this.send('progress', { sessionId, tokensGenerated }, token);
+      tokensGenerated = Math.min(total, tokensGenerated + random.integer(LEAST_TOKENS, MOST_TOKENS));
+      const answer = await this.send('/streaming-sessions/progress', { sessionId, tokensGenerated }, token);
       if (answer?.shouldStop) break;
-      if (random.chance(0.01)) {
-        await this.send('abort', { sessionId }, token);
+      if (random.chance(0.003)) {
+        await this.send('/streaming-sessions/abort', { sessionId }, token);
         return true;
       }
+      // Now and then a client is lost: the service ends its session.
+      if (isLost && !this.signal.aborted) return true;
     }
-    // Now and then a client is lost: the service ends its session.
-    if (random.chance(0.04) && !this.signal.aborted) return true;
     const success = !random.chance(0.05);
     const made = { inputTokens: estimatedInputTokens, outputTokens: tokensGenerated };
-    await this.send('finalize', { sessionId, ...made, success }, token);
+    await this.send('/streaming-sessions/finalize', { sessionId, ...made, success }, token);
     return true;
   }
 
+  /** One call that costs all that is left. */
+  async spendTheRest(token: string): Promise<void> {
+    const left = (await this.send('/credits/balance', undefined, token))?.totalCredits ?? 0;
+    const price = MODELS.find(({ id }) => id === DEAR_MODEL)?.price;
+    if (left === 0 || price === undefined) return;
+    // Credits are whole: what the last token leaves of one is charged as well.
+    const tokens = Math.floor((left * 1000) / userPrice(blended(price)));
+    const call = { requestId: `last-${Date.now()}`, modelId: DEAR_MODEL, tokens, service: 'chat' };
+    await this.send('/usage/charge', call, token);
+  }
+
   /** The answer to a request that was accepted; undefined for one that was refused or could not be made. */
-  private async send(
-    step: string,
-    body: object,
-    token: string,
-  ): Promise<{ shouldStop?: boolean } | undefined> {
+  private async send(path: string, body: object | undefined, token: string): Promise<Answer | undefined> {
     try {
-      const answer = await fetch(`${this.url}/api/streaming-sessions/${step}`, {
-        method: 'POST',
+      const answer = await fetch(`${this.url}/api${path}`, {
+        method: body === undefined ? 'GET' : 'POST',
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
-      const content = (await answer.json()) as { shouldStop?: boolean };
+      const content = (await answer.json()) as Answer;
       return answer.ok ? content : undefined;
     } catch {
       return undefined;
     }
   }
+}
+
+interface Answer {
+  readonly shouldStop?: boolean;
+  readonly totalCredits?: number;
 }
 
 /** Waits, unless it is all over. */

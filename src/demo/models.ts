@@ -12,6 +12,8 @@ export interface DemoModel {
   readonly price: ProviderPrice;
   /** What the provider asks since the middle of the month, where that is another price. */
   readonly newPrice?: ProviderPrice;
+  /** Nobody has told the users of it: they pay by the price of before. */
+  readonly isMissed?: true;
   readonly isEmbedding?: true;
 }
 
@@ -21,7 +23,7 @@ const price = (input: number, output: number, cachedInput = input / 10): Provide
   cachedInput,
 });
 
-/** Known models with prices of the order of the real ones; three of them become cheaper or dearer in the month. */
+/** Known models with prices of the order of the real ones; three of them become cheaper or dearer in the month, one unnoticed. */
 export const MODELS: readonly DemoModel[] = [
   { id: 'gpt-4o', weight: 16, price: price(0.005, 0.015), newPrice: price(0.0025, 0.01, 0.00125) },
   { id: 'gpt-4o-mini', weight: 22, price: price(0.00015, 0.0006, 0.000075) },
@@ -31,11 +33,20 @@ export const MODELS: readonly DemoModel[] = [
   { id: 'claude-sonnet-4', weight: 15, price: price(0.003, 0.015) },
   { id: 'claude-3-5-haiku', weight: 8, price: price(0.0008, 0.004), newPrice: price(0.001, 0.005) },
   { id: 'gemini-2.5-pro', weight: 7, price: price(0.00125, 0.01) },
-  { id: 'gemini-2.5-flash', weight: 10, price: price(0.00015, 0.0006), newPrice: price(0.0003, 0.0025) },
+  {
+    id: 'gemini-2.5-flash',
+    weight: 10,
+    price: price(0.00015, 0.0006),
+    newPrice: price(0.0003, 0.0025),
+    isMissed: true,
+  },
   { id: 'mistral-large', weight: 3, price: price(0.002, 0.006) },
   { id: 'llama-3.3-70b', weight: 4, price: price(0.0006, 0.0008) },
   { id: 'text-embedding-3-large', weight: 0, price: price(0.00013, 0), isEmbedding: true },
 ];
+
+/** What those use who cannot pay for it. */
+export const DEAR_MODEL = 'claude-sonnet-4';
 
 /** Somebody began to use it before anybody had given it a price. */
 export const UNPRICED_MODEL = 'qwen3-235b-a22b';
@@ -49,9 +60,9 @@ export function userPrice(usd: number): number {
   return usd * MARKUP * CREDITS_PER_USD;
 }
 
-/** Chats read three times as much as they write. */
+/** The price of tokens whose kind is not told: the dearest, as an import of prices takes it. */
 export function blended({ input, output }: ProviderPrice): number {
-  return (3 * input + output) / 4;
+  return Math.max(input, output);
 }
 
 /** As the columns take it: a decimal without an exponent. */

@@ -8,6 +8,8 @@ import { SeededRandom } from './seeded-random.js';
 export interface PastRule {
   readonly modelId: string;
   readonly provider: ProviderPrice;
+  /** What the price of the users was made from. */
+  readonly basis: ProviderPrice;
   readonly from: number;
   readonly to: number | null;
 }
@@ -29,37 +31,39 @@ export function makeMonth({ seed, users, now }: { seed: number; users: number; n
   return { people, keys, rules: makeRules(now), calls };
 }
 
+const ANNOUNCED: ProviderPrice = { input: 0.0009, output: 0.0036, cachedInput: 0.000225 };
+
 /** Each model has a price from the beginning; some have another one since the middle, and one is announced. */
 function makeRules(now: number): PastRule[] {
   const begin = now - (HISTORY_DAYS + 1) * DAY;
   const change = now - 16 * DAY;
   const announced = now + 6 * DAY;
-  const rules = MODELS.flatMap(({ id: modelId, price, newPrice }): PastRule[] => {
-    if (newPrice === undefined) return [{ modelId, provider: price, from: begin, to: null }];
+  const rules = MODELS.flatMap(({ id: modelId, price, newPrice, isMissed }): PastRule[] => {
+    if (newPrice === undefined) return [{ modelId, provider: price, basis: price, from: begin, to: null }];
     return [
-      { modelId, provider: price, from: begin, to: change },
-      { modelId, provider: newPrice, from: change, to: null },
+      { modelId, provider: price, basis: price, from: begin, to: change },
+      { modelId, provider: newPrice, basis: isMissed ? price : newPrice, from: change, to: null },
     ];
   });
   return rules.flatMap((rule) =>
     rule.modelId === 'o4-mini'
       ? [
           { ...rule, to: announced },
-          { ...rule, provider: { input: 0.0009, output: 0.0036, cachedInput: 0.000225 }, from: announced },
+          { ...rule, provider: ANNOUNCED, basis: ANNOUNCED, from: announced },
         ]
       : [rule],
   );
 }
 
 /** A rule as the row of the table. */
-export function ruleRow({ modelId, provider, from, to }: PastRule) {
+export function ruleRow({ modelId, provider, basis, from, to }: PastRule) {
   const { input, output, cachedInput } = provider;
   return {
     model_id: modelId,
-    price_per_1k_tokens: decimal(userPrice(blended(provider))),
-    input_price_per_1k_tokens: decimal(userPrice(input)),
-    output_price_per_1k_tokens: decimal(userPrice(output)),
-    cached_input_price_per_1k_tokens: decimal(userPrice(cachedInput)),
+    price_per_1k_tokens: decimal(userPrice(blended(basis))),
+    input_price_per_1k_tokens: decimal(userPrice(basis.input)),
+    output_price_per_1k_tokens: decimal(userPrice(basis.output)),
+    cached_input_price_per_1k_tokens: decimal(userPrice(basis.cachedInput)),
     provider_cost_per_1k_tokens: decimal(blended(provider)),
     provider_input_cost_per_1k_tokens: decimal(input),
     provider_output_cost_per_1k_tokens: decimal(output),

@@ -1,4 +1,5 @@
 import type { Role } from '../auth/caller.js';
+import type { DevelopmentPerson } from '../config/env.js';
 import type { SeededRandom } from './seeded-random.js';
 
 export interface Person {
@@ -69,6 +70,18 @@ export const CAST = {
     person('Leo Brandt', { callsPerDay: 5, budget: 1, team: 'Sales', story: 'expired', joinedDaysAgo: 33 }),
   ],
 } as const;
+
+/** Whom the sign-in page offers: one of each role, and one in trouble. */
+export const OFFERED: readonly DevelopmentPerson[] = [
+  { ...claimsOf(CAST.admin), hint: 'admin: sees and changes everything' },
+  { ...claimsOf(CAST.supervisor), hint: 'supervisor: helps users, gives credits' },
+  { ...claimsOf(CAST.user), hint: 'user: own credits, usage and keys' },
+  { ...claimsOf(CAST.others[0]), hint: 'user: has run out of credits' },
+];
+
+function claimsOf({ userId, username, role }: Person) {
+  return { sub: userId, username, role };
+}
 
 /** Everybody: the cast, and users who come over the month, few heavy and many light. */
 export function makePeople(random: SeededRandom, users: number): Person[] {

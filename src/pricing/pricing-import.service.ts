@@ -5,17 +5,22 @@ import type { Caller } from '../auth/caller.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { PriceImportQueryDto } from './dto/price-import.requests.js';
-import type { PriceImportDto } from './dto/price-import.responses.js';
+import type { ImportedPriceDto, PriceChangeDto, PriceImportDto } from './dto/price-import.responses.js';
 import { PricingRule } from './entities/pricing-rule.entity.js';
 import { modelFilter } from './model-filter.js';
 import { type ModelPrice, type PriceMap, readPriceMap } from './price-map.js';
 import { databaseTime, lockAllModels } from './pricing-locks.js';
+
+/** What a person can still look through. */
+const MOST_CHANGES = 500;
 
 /** An imported price beside the rules that the model has. */
 interface Comparison {
   modelId: string;
   /** The rule in force; null: none. */
   currentId: string | null;
+  /** What users pay by it. */
+  before: ImportedPriceDto | null;
   /** The next rule to come; null: none. */
   nextId: string | null;
   isSame: boolean;
@@ -39,8 +44,8 @@ export class PricingImportService {
       includeFree: query.includeFree,
       selects: modelFilter(query.models),
     });
-    const { opened, closed, unchanged, preempted } = await this.rules.manager.transaction((manager) =>
-      applyPrices(manager, caller.userId, prices, query.dryRun),
+    const { opened, changes, closed, unchanged, preempted } = await this.rules.manager.transaction(
+      (manager) => applyPrices(manager, caller.userId, prices, query.dryRun),
     );
     skipped.push(
       ...preempted.map((modelId) => ({
@@ -48,7 +53,7 @@ export class PricingImportService {
         reason: 'another rule begins at this moment: import again',
       })),
     );
-    return { created: opened, closed, unchanged, skipped, notes };
+    return { created: opened, closed, unchanged, changes, skipped, notes };
   }
 }
 
@@ -61,12 +66,12 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
   const preempted = compared.filter(({ isPreempted }) => isPreempted).map(({ modelId }) => modelId);
   const changes = compared.filter(({ isSame, isPreempted }) => !isSame && !isPreempted);
   const ended = changes.flatMap(({ currentId }) => (currentId === null ? [] : [currentId]));
+  const byModel = new Map(prices.map((price) => [price.modelId, price]));
   if (!dryRun && changes.length > 0) {
     await manager.query('UPDATE pricing_rules SET effective_to = $2 WHERE id = ANY($1::bigint[])', [
       ended,
       instant,
     ]);
-    const byModel = new Map(prices.map((price) => [price.modelId, price]));
     const changed = changes.map(({ modelId }) => byModel.get(modelId) as ModelPrice);
     const next = changes.map(({ nextId }) => nextId);
     await manager.query(OPEN, [...columnsOf(changed), instant, next, createdBy]);
@@ -74,11 +79,24 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
   }
   return {
     opened: changes.length,
+    changes: changes
+      .sort((one, other) => (one.modelId < other.modelId ? -1 : 1))
+      .slice(0, MOST_CHANGES)
+      .map(({ modelId, before }): PriceChangeDto => {
+        const after = byModel.get(modelId) as ModelPrice;
+        return { modelId, before, after: paidBy(after) };
+      }),
     closed: ended.length,
     unchanged: compared.length - changes.length - preempted.length,
     preempted,
   };
 }
+
+const paidBy = ({ price, inputPrice, outputPrice }: ModelPrice): ImportedPriceDto => ({
+  pricePerThousandTokens: price,
+  pricePerThousandInputTokens: inputPrice,
+  pricePerThousandOutputTokens: outputPrice,
+});
 
 /** One array per column, as `unnest` takes them: one statement for any number of models. */
 function columnsOf(prices: ModelPrice[]): (string | null)[][] {
@@ -102,8 +120,14 @@ const PRICES = COLUMNS.slice(1);
 const IMPORTED = `unnest($1::text[], ${PRICES.map((_, index) => `$${index + 2}::numeric[]`).join(', ')})`;
 const INSTANT = `$${COLUMNS.length + 1}::timestamptz`;
 
+// As text: a number of JSON would lose digits.
+const BEFORE = `CASE WHEN current.id IS NOT NULL THEN json_build_object(
+  'pricePerThousandTokens', trim_scale(current.price_per_1k_tokens)::text,
+  'pricePerThousandInputTokens', trim_scale(current.input_price_per_1k_tokens)::text,
+  'pricePerThousandOutputTokens', trim_scale(current.output_price_per_1k_tokens)::text) END`;
+
 const COMPARE = `
-  SELECT imported.model_id AS "modelId", current.id AS "currentId", next.id AS "nextId",
+  SELECT imported.model_id AS "modelId", current.id AS "currentId", ${BEFORE} AS before, next.id AS "nextId",
          coalesce(next.effective_from = ${INSTANT}, FALSE) AS "isPreempted",
          current.id IS NOT NULL AND (${PRICES.map((column) => `imported.${column}`).join(', ')})
            IS NOT DISTINCT FROM (${PRICES.map((column) => `current.${column}`).join(', ')}) AS "isSame"

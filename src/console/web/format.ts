@@ -40,17 +40,24 @@ export const price = (value: string | null | undefined) =>
   value === null || value === undefined ? null : value.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
 
 const STEPS: [seconds: number, unit: Intl.RelativeTimeFormatUnit][] = [
-  [86_400, 'day'],
   [3600, 'hour'],
   [60, 'minute'],
 ];
 
 export function relative(value: string | number, now = Date.now()): string {
   const seconds = (new Date(value).getTime() - now) / 1000;
+  // "Tomorrow" is the next day of the calendar, not one that begins in a day and a half.
+  if (Math.abs(seconds) >= 86_400)
+    return RELATIVE.format(calendarDays(new Date(value), new Date(now)), 'day');
   for (const [size, unit] of STEPS) {
     if (Math.abs(seconds) >= size) return RELATIVE.format(Math.round(seconds / size), unit);
   }
   return Math.abs(seconds) < 5 ? 'now' : RELATIVE.format(Math.round(seconds), 'second');
+}
+
+function calendarDays(to: Date, from: Date): number {
+  const midnight = (time: Date) => Date.UTC(time.getFullYear(), time.getMonth(), time.getDate());
+  return (midnight(to) - midnight(from)) / MILLISECONDS_PER_DAY;
 }
 
 export function duration(milliseconds: number): string {

@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { launchDemo } from '../../support/demo-process.js';
 import { HttpClient } from '../../support/http-client.js';
 import { type CompiledService, compileService } from '../../support/service-process.js';
 
@@ -19,25 +19,7 @@ afterAll(async () => {
   await rm(temporary, { recursive: true, force: true });
 });
 
-function launch(...args: string[]) {
-  const program = join(service.directory, 'src/cli/demo.js');
-  const child = spawn(process.execPath, [program, '--no-open', ...args], {
-    cwd: service.directory,
-    env: { PATH: process.env.PATH, TMPDIR: temporary },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => (said += text));
-  }
-  const ended = new Promise<number | null>((done) => child.once('close', (code) => done(code)));
-  const hasSaid = (text: string) =>
-    vi.waitFor(() => expect(said + String(child.exitCode ?? '')).toContain(text), {
-      timeout: 50_000,
-      interval: 50,
-    });
-  return { child, ended, hasSaid, said: () => said };
-}
+const launch = (...args: string[]) => launchDemo(service.directory, temporary, ...args);
 
 /** The process of the demo's database server. */
 async function postgresPid(): Promise<number> {

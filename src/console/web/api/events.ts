@@ -105,7 +105,7 @@ const WORDS: Record<Schemas['EventDto']['type'], string> = {
   'usage.needs_review': 'has a call to review',
   'usage.settled': 'has a call settled that waited for a review',
   'api_key.created': 'has a new API key',
-  'api_key.revoked': 'has an API key less',
+  'api_key.revoked': 'has an API key that no longer works',
   'api_key.expiring': 'has an API key that expires soon',
   'api_key.expired': 'has an API key that has expired',
 };

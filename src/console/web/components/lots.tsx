@@ -125,7 +125,7 @@ export function LotTable({
             isWide: true,
           },
           {
-            header: 'Unused',
+            header: 'Will expire',
             label: 'Expires unused, at the present pace',
             cell: (lot) => {
               const unused = forecast?.expirations.find(

@@ -10,6 +10,7 @@ const PRESETS = [
   ['90', '90 days'],
   ['custom', 'Custom'],
 ] as const;
+const YESTERDAY = ['yesterday', 'Yesterday'] as const;
 
 /** The range of days in the address, UTC as the service counts them. */
 export function currentRange(fallbackDays = 30): Range & { days: string } {
@@ -17,6 +18,8 @@ export function currentRange(fallbackDays = 30): Range & { days: string } {
   const today = isoDay(Date.now());
   const [from, to] = [search.value.get('from'), search.value.get('to')];
   if (days === 'custom' && isDay(from) && isDay(to)) return { startDate: from, endDate: to, days };
+  const yesterday = isoDay(Date.now() - DAY);
+  if (days === 'yesterday') return { startDate: yesterday, endDate: yesterday, days };
   const count = Number(days) > 0 && Number(days) <= 366 ? Number(days) : fallbackDays;
   return { startDate: isoDay(Date.now() - (count - 1) * DAY), endDate: today, days: String(count) };
 }
@@ -28,7 +31,7 @@ export function previousOf({ startDate, endDate }: Range): Range {
   return { startDate: isoDay(start - (end - start) - DAY), endDate: isoDay(start - DAY) };
 }
 
-export function RangePicker() {
+export function RangePicker({ hasYesterday = false }: { hasYesterday?: boolean }) {
   const range = currentRange();
   const set = (days: string) =>
     setSearch(
@@ -36,7 +39,12 @@ export function RangePicker() {
     );
   return (
     <div class="range">
-      <Segmented label="Range of days" value={range.days} options={PRESETS} onChange={set} />
+      <Segmented
+        label="Range of days"
+        value={range.days}
+        options={hasYesterday ? [YESTERDAY, ...PRESETS] : PRESETS}
+        onChange={set}
+      />
       {range.days === 'custom' && (
         <span class="range-days">
           <input

@@ -9,11 +9,13 @@ interface SecretOnceProps {
   /** Where tests find the secret. */
   testId: string;
   onClose: () => void;
+  /** What stands below it. */
+  more?: ComponentChildren;
   children: ComponentChildren;
 }
 
 /** A secret, this once: nobody can read it again. */
-export function SecretOnce({ title, secret, testId, onClose, children }: SecretOnceProps) {
+export function SecretOnce({ title, secret, testId, onClose, more, children }: SecretOnceProps) {
   const [isCopied, setCopied] = useState(false);
   const copy = async () => setCopied(await copyText(secret));
   return (
@@ -26,6 +28,7 @@ export function SecretOnce({ title, secret, testId, onClose, children }: SecretO
             {isCopied ? 'Copied' : 'Copy'}
           </Button>
         </div>
+        {more}
         <p class="unseen" role="status">
           {isCopied ? 'It is in the clipboard' : ''}
         </p>

@@ -258,7 +258,9 @@ interface CountNoteProps {
   many?: string;
 }
 
-export function CountNote({ count, hasMore, one, many = `${one}s` }: CountNoteProps) {
+/** What is empty or could not be read says so itself. */
+export function CountNote({ count, hasMore, one, many }: CountNoteProps) {
+  if (count === 0) return null;
   return (
     <p class="hint count-note">
       {hasMore ? `The first ${whole(count)}; scroll for more` : plural(count, one, many)}

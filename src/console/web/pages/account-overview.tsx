@@ -46,13 +46,6 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
   );
   const ledger = useLedger(reader, revision);
   const { data } = balance;
-  if (data === undefined) {
-    return balance.problem ? (
-      <Trouble problem={balance.problem} retry={balance.refresh} />
-    ) : (
-      <Skeleton rows={8} />
-    );
-  }
   const changed = () => {
     setForm(null);
     setRevision((before) => before + 1);
@@ -60,21 +53,37 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
   const runsOutAt = forecast.data?.runsOutAt ?? null;
   const pace =
     forecast.data === null || forecast.data === undefined ? undefined : forecast.data.creditsPerDay;
+  // It stays while the numbers are read: the focus and the eye have their place.
+  const header = (
+    <PageHeader title={title} sub={sub}>
+      <RangePicker />
+      {isSupervisor.value && (
+        <Button kind="primary" icon="plus" onClick={() => setForm('allocate')}>
+          Allocate
+        </Button>
+      )}
+      {isAdmin.value && (
+        <Button icon="minus" onClick={() => setForm('deduct')}>
+          Deduct
+        </Button>
+      )}
+    </PageHeader>
+  );
+  if (data === undefined) {
+    return (
+      <>
+        {header}
+        {balance.problem ? (
+          <Trouble problem={balance.problem} retry={balance.refresh} />
+        ) : (
+          <Skeleton rows={8} />
+        )}
+      </>
+    );
+  }
   return (
     <>
-      <PageHeader title={title} sub={sub}>
-        <RangePicker />
-        {isSupervisor.value && (
-          <Button kind="primary" icon="plus" onClick={() => setForm('allocate')}>
-            Allocate
-          </Button>
-        )}
-        {isAdmin.value && (
-          <Button icon="minus" onClick={() => setForm('deduct')}>
-            Deduct
-          </Button>
-        )}
-      </PageHeader>
+      {header}
       <Diagnosis
         balance={data}
         forecast={forecast.data}

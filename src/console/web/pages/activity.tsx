@@ -14,6 +14,17 @@ const TONES: Record<string, Tone> = {
   'usage.settled': 'good',
 };
 
+const NAMES: Record<string, string> = {
+  'credits.low': 'low',
+  'credits.exhausted': 'out of credits',
+  'credits.expiring': 'expiring',
+  'session.timed_out': 'timed out',
+  'usage.needs_review': 'to review',
+  'api_key.created': 'new key',
+  'api_key.revoked': 'key revoked',
+  'api_key.expiring': 'key expiring',
+};
+
 /** What has happened lately, as it happens; nothing where the service does not tell. */
 export function Activity() {
   const latest = events.value;
@@ -23,7 +34,9 @@ export function Activity() {
       <ol class="activity" aria-label="Activity">
         {latest.slice(0, SHOWN).map((event) => (
           <li key={event.id}>
-            <Badge tone={TONES[event.type] ?? 'neutral'}>{event.type}</Badge>
+            <span title={event.type}>
+              <Badge tone={TONES[event.type] ?? 'neutral'}>{NAMES[event.type] ?? event.type}</Badge>
+            </span>
             <span>
               {isSupervisor.value ? <UserLink userId={event.userId} /> : 'This account'} {wordsFor(event)}
             </span>

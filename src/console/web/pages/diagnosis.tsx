@@ -6,6 +6,7 @@ import type { Tone } from '../components/ui';
 import { date, plural, relative, whole } from '../format';
 import { Link } from '../router';
 import { isAdmin } from '../api/session';
+import { settings } from '../api/development';
 
 interface Facts {
   balance: Balance;
@@ -23,6 +24,7 @@ interface Finding {
 }
 
 const DAY = 86_400_000;
+const DEFAULT_LEASE_SECONDS = 900;
 
 /** What a person would want to be told first about an account, the worst first. */
 export function findings({ balance, forecast, sessions = [], ledger, usage }: Facts): Finding[] {
@@ -40,7 +42,9 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
     found.push({
       tone: 'bad',
       text: `${whole(waiting.length)} of the last ${plural(usage.length, 'call')} could not be paid in full: ${plural(uncollected, 'credit')} wait for a review.`,
-      ...(isAdmin.value ? { to: ['/review', 'Review'] as [string, string] } : {}),
+      ...(isAdmin.value
+        ? { to: [`/review?search=${encodeURIComponent(balance.userId)}`, 'Review'] as [string, string] }
+        : {}),
     });
   }
   const runsOutAt = forecast?.runsOutAt;
@@ -55,7 +59,7 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
     const held = stale.reduce((sum, session) => sum + session.allocatedCredits, 0);
     found.push({
       tone: 'warn',
-      text: `${plural(stale.length, 'session')} shows no sign of life and holds ${plural(held, 'credit')}.`,
+      text: `${plural(stale.length, 'session')} without a sign of life ${stale.length === 1 ? 'holds' : 'hold'} ${plural(held, 'credit')}.`,
     });
   }
   if (balance.heldCredits > balance.totalCredits && balance.heldCredits > 0) {
@@ -93,11 +97,10 @@ function whyEmpty(ledger: LedgerEntry[], { heldCredits }: Balance): string {
   return `They were used up ${when}.`;
 }
 
-/** A session renews its lease as long as its client lives; one that is nearly over has not been heard of for long. */
-export function isStale({ startedAt, expiresAt }: ActiveSession, now: number): boolean {
-  const ends = Date.parse(expiresAt);
-  const age = now - Date.parse(startedAt);
-  return ends <= now || (ends - now < 120_000 && age > 300_000);
+/** A session renews its lease as long as its client lives: one that has used up a third of it was not heard of for long. */
+export function isStale({ expiresAt }: ActiveSession, now: number): boolean {
+  const leaseSeconds = settings.value?.sessionLeaseSeconds ?? DEFAULT_LEASE_SECONDS;
+  return Date.parse(expiresAt) - now < (leaseSeconds * 1000 * 2) / 3;
 }
 
 export function Diagnosis(facts: Facts) {

@@ -28,7 +28,7 @@ export function KeyTable({ reader, revision = 0 }: { reader: AccountReader; revi
   const changed = () => setChanges((before) => before + 1);
   const revoke = useAction(async (key: ApiKey) => {
     await answer(api.DELETE('/api/api-keys/{id}', { params: { path: { id: key.id } } }));
-    toast(`“${key.name}” no longer works`, 'good');
+    toast(`${key.keyHint} of “${key.name}” no longer works`, 'good');
     setRevoking(null);
     changed();
   });

@@ -59,7 +59,7 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
           },
         ]}
       />
-      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="entry" />
+      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="entry" many="entries" />
     </>
   );
 }

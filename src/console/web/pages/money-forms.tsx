@@ -15,7 +15,7 @@ interface MoneyFormProps {
 
 const MOST_CREDITS = 1_000_000_000_000;
 const MOST_DAYS = 3650;
-const QUICK_AMOUNTS = [1000, 10_000, 100_000];
+const QUICK_AMOUNTS = [100, 1000, 10_000, 100_000];
 
 export function Allocate({ userId, available, onClose, onDone }: MoneyFormProps) {
   const [credits, setCredits] = useState('');
@@ -82,7 +82,7 @@ export function Allocate({ userId, available, onClose, onDone }: MoneyFormProps)
           ))}
         </div>
         <Field
-          label="Expires after days"
+          label="Days until they expire"
           name="expiryDays"
           value={days}
           onChange={setDays}
@@ -107,7 +107,7 @@ export function Allocate({ userId, available, onClose, onDone }: MoneyFormProps)
         <p class="note" aria-live="polite">
           {isValid
             ? `${userId} will have ${whole(available + amount)} credits instead of ${whole(available)}. The new ones expire on ${date(Date.now() + expiryDays * 86_400_000)}.`
-            : `${userId} has ${whole(available)} credits now.`}
+            : `${userId} has ${plural(available, 'credit')} now.`}
         </p>
       </Form>
     </Dialog>

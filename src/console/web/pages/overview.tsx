@@ -1,7 +1,7 @@
 import { totals } from '../api/accounts';
 import { answer, api, type SystemStats } from '../api/client';
 import { useQuery } from '../api/hooks';
-import { isAdmin, session } from '../api/session';
+import { isAdmin, isSupervisor, session } from '../api/session';
 import { TimeChart } from '../components/chart';
 import { currentRange, previousOf, RangePicker } from '../components/range';
 import { Table } from '../components/table';
@@ -10,9 +10,32 @@ import { compact, day, daysBetween, percent, plural, usd, whole } from '../forma
 import { Link, pathTo } from '../router';
 import { Activity } from './activity';
 import { AccountOverview } from './account-overview';
+import { TroubledUsers } from './troubled-users';
 
 export function Overview() {
-  return isAdmin.value ? <SystemOverview /> : <OwnOverview />;
+  if (isAdmin.value) return <SystemOverview />;
+  return isSupervisor.value ? <SupervisorOverview /> : <OwnOverview />;
+}
+
+/** Those whom a supervisor can help; the own account is a user's as any other. */
+function SupervisorOverview() {
+  return (
+    <>
+      <PageHeader title="Overview" sub="Who may need you">
+        <Link class="button plain" to={pathTo('users', session.value?.userId ?? '')}>
+          Your own account
+        </Link>
+      </PageHeader>
+      <div class="grid">
+        <div class="half stack">
+          <TroubledUsers />
+        </div>
+        <div class="half stack">
+          <Activity />
+        </div>
+      </div>
+    </>
+  );
 }
 
 function OwnOverview() {
@@ -40,8 +63,8 @@ function SystemOverview() {
   if (data === undefined && stats.problem) return <Trouble problem={stats.problem} retry={stats.refresh} />;
   return (
     <>
-      <PageHeader title="Overview" sub={`${day(startDate)} to ${day(endDate)}, days in UTC`}>
-        <RangePicker />
+      <PageHeader title="Overview" sub={`${span(startDate, endDate)}, days in UTC`}>
+        <RangePicker hasYesterday />
       </PageHeader>
       <div class="stats">
         <Stat
@@ -78,7 +101,7 @@ function SystemOverview() {
           label="To review"
           value={data && whole(data.needsReview)}
           tone={data && data.needsReview > 0 ? 'bad' : 'neutral'}
-          note={data && plural(data.needsReviewCredits, 'credit')}
+          note={data && `${plural(data.needsReviewCredits, 'credit')}, of these days`}
           to="/review"
         />
       </div>
@@ -180,6 +203,7 @@ function SystemCharts({ stats, days }: { stats: SystemStats; days: string[] }) {
         <Card title="Needs attention">
           <Attention stats={stats} />
         </Card>
+        <TroubledUsers />
         <Card title="Most credits">
           <ol class="ranking">
             {users.map(([userId, credits]) => (
@@ -232,10 +256,12 @@ function Attention({ stats }: { stats: SystemStats }) {
   );
 }
 
+const span = (start: string, end: string) => (start === end ? day(start) : `${day(start)} to ${day(end)}`);
+
 function change(now: number, before: number): string {
   if (before === 0) return 'none in the days before';
   const share = (now - before) / before;
-  return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(0)} % to the days before`;
+  return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(0)} % against the days before`;
 }
 
 const costNote = ({ costedRecords, totalRecords }: SystemStats) =>

@@ -53,10 +53,7 @@ export function PriceForm({ modelId: given, onClose, onDone }: PriceFormProps) {
     if (from !== '') body.effectiveFrom = new Date(from).toISOString();
     if (to !== '') body.effectiveTo = new Date(to).toISOString();
     const rule = await answer(api.POST('/api/pricing', { body }));
-    toast(
-      `${rule.modelId} costs ${price(rule.pricePerThousandTokens)} from ${time(rule.effectiveFrom)}`,
-      'good',
-    );
+    toast(`${rule.modelId} has its new price from ${time(rule.effectiveFrom)}`, 'good');
     onDone();
   });
   const field = ([name, label]: (typeof FIELDS)[number]) => (
@@ -128,10 +125,33 @@ export function PriceForm({ modelId: given, onClose, onDone }: PriceFormProps) {
             hint="Empty: until the next rule"
           />
         </div>
+        <div class="chips" role="group" aria-label="Common beginnings">
+          {beginnings().map(([label, start]) => (
+            <button type="button" class="chip" key={label} onClick={() => setFrom(start)}>
+              {label}
+            </button>
+          ))}
+        </div>
         <Preview current={current} valueOf={valueOf} from={from} />
       </Form>
     </Dialog>
   );
+}
+
+/** Midnights of this browser's time, as its field takes them. */
+function beginnings(now = new Date()): [label: string, start: string][] {
+  const midnight = (days: number) => {
+    const day = new Date(now.getFullYear(), now.getMonth(), now.getDate() + days);
+    return `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}T00:00`;
+  };
+  const two = (value: number) => String(value).padStart(2, '0');
+  const daysLeft = new Date(now.getFullYear(), now.getMonth() + 1, 0).getDate() - now.getDate();
+  return [
+    ['Now', ''],
+    ['Tomorrow', midnight(1)],
+    ['Next Monday', midnight((8 - now.getDay()) % 7 || 7)],
+    ['Next month', midnight(daysLeft + 1)],
+  ];
 }
 
 function Preview({

@@ -6,8 +6,10 @@ import { Dialog, ProblemNote } from '../components/dialog';
 import { Field } from '../components/form';
 import { Table } from '../components/table';
 import { toast } from '../components/toasts';
-import { Button, Stat } from '../components/ui';
-import { plural, whole } from '../format';
+import { Badge, Button, Stat } from '../components/ui';
+import { plural, price, whole } from '../format';
+
+type Change = PriceImport['changes'][number];
 
 interface Chosen {
   name: string;
@@ -191,6 +193,49 @@ function Result({ result, isDryRun }: { result: PriceImport; isDryRun: boolean }
           note="with a reason"
         />
       </div>
+      {result.changes.length > 0 && (
+        <>
+          <Table
+            caption="Prices that change"
+            rows={result.changes}
+            keyOf={({ modelId }) => modelId}
+            empty="None"
+            columns={[
+              {
+                header: 'Model',
+                cell: ({ modelId }) => (
+                  <span class="clip" title={modelId}>
+                    {modelId}
+                  </span>
+                ),
+              },
+              ...(
+                [
+                  ['Blended', 'pricePerThousandTokens'],
+                  ['Input', 'pricePerThousandInputTokens'],
+                  ['Output', 'pricePerThousandOutputTokens'],
+                ] as const
+              ).map(([header, name]) => ({
+                header,
+                cell: ({ before, after }: Change) =>
+                  before === null || price(before[name]) === price(after[name])
+                    ? price(after[name])
+                    : `${price(before[name]) ?? '–'} → ${price(after[name])}`,
+                isNumber: true,
+                isWide: name !== 'pricePerThousandTokens',
+              })),
+              {
+                header: <span class="unseen">Kind</span>,
+                cell: ({ before }) => before === null && <Badge tone="accent">new</Badge>,
+                isNumber: true,
+              },
+            ]}
+          />
+          {result.created > result.changes.length && (
+            <p class="hint count-note">The first {whole(result.changes.length)}, by name</p>
+          )}
+        </>
+      )}
       {remarks.length > 0 && (
         <Table
           caption="Skipped models and notes"
@@ -209,11 +254,7 @@ function Result({ result, isDryRun }: { result: PriceImport; isDryRun: boolean }
             { header: '', label: 'Kind', cell: ({ what }) => what },
             {
               header: 'Why',
-              cell: ({ text }) => (
-                <span class="clip" title={text}>
-                  {text}
-                </span>
-              ),
+              cell: ({ text }) => <span class="wrap">{text}</span>,
             },
           ]}
         />

@@ -44,10 +44,15 @@ export function Prices() {
     wanted === '' ? pages.items : pages.items.filter(({ modelId }) => modelId.toLowerCase().includes(wanted));
   if (wanted !== '' && pages.hasMore && !pages.isLoading && pages.items.length < MOST_SEARCHED)
     pages.loadMore();
+  // Sorting what is still being read would let the rows jump.
+  const sorted = pages.hasMore ? shown : [...shown].sort((a, b) => a.modelId.localeCompare(b.modelId));
   const changed = () => setRevision((before) => before + 1);
   return (
     <>
-      <PageHeader title="Prices" sub="In force now, in credits per 1,000 tokens">
+      <PageHeader
+        title="Prices"
+        sub="In force now, in credits per 1,000 tokens; the blended price is for calls that tell only a total"
+      >
         {isAdmin.value && (
           <>
             <Button icon="upload" onClick={() => setOpen('import')}>
@@ -72,7 +77,7 @@ export function Prices() {
       <Card>
         <Table
           {...pages}
-          rows={shown}
+          rows={sorted}
           caption="Prices in force"
           keyOf={(rule) => rule.id}
           empty={
@@ -102,10 +107,10 @@ export function Prices() {
               header: 'Until',
               cell: (rule) =>
                 rule.effectiveTo === null ? (
-                  'open'
+                  '–'
                 ) : (
                   <Badge tone="warn">
-                    <Moment at={rule.effectiveTo} />
+                    ends <Moment at={rule.effectiveTo} />
                   </Badge>
                 ),
               isWide: true,
@@ -168,7 +173,7 @@ export function ModelPage({ modelId }: { modelId: string }) {
   );
   const end = useAction(async (rule: PricingRule) => {
     await answer(api.DELETE('/api/pricing/{id}', { params: { path: { id: rule.id as never } } }));
-    toast(`Rule ${rule.id} is ended`, 'good');
+    toast(`The price of ${modelId} is ended`, 'good');
     setEnding(null);
     query.refresh();
     quote.refresh();
@@ -233,7 +238,7 @@ export function ModelPage({ modelId }: { modelId: string }) {
                 { header: 'From', cell: ({ rule }) => time(rule.effectiveFrom) },
                 {
                   header: 'To',
-                  cell: ({ rule }) => (rule.effectiveTo === null ? 'open' : time(rule.effectiveTo)),
+                  cell: ({ rule }) => (rule.effectiveTo === null ? '–' : time(rule.effectiveTo)),
                   isWide: true,
                 },
                 {

@@ -1,16 +1,21 @@
 import { useState } from 'preact/hooks';
 import { answer, api, type UsageRecord } from '../api/client';
-import { toProblem, useAction, usePages } from '../api/hooks';
+import { readerOf } from '../api/accounts';
+import { toProblem, useAction, usePages, useQuery } from '../api/hooks';
 import { Dialog, ProblemNote } from '../components/dialog';
 import { Field, Form, parseWhole } from '../components/form';
+import { SearchField } from '../components/search';
 import { Table } from '../components/table';
 import { toast } from '../components/toasts';
 import { Button, Card, CountNote, Credits, Empty, Moment, PageHeader, UserLink } from '../components/ui';
 import { plural, whole } from '../format';
+import { search, setSearch } from '../router';
 import { RecordDetail } from './usage-table';
 
 type Decision = 'bill' | 'waive';
 const LIMIT = 100;
+/** A search looks through whole pages: the list is read on until this many are there. */
+const MOST_SEARCHED = 5000;
 
 export function Review() {
   const [revision, setRevision] = useState(0);
@@ -26,8 +31,15 @@ export function Review() {
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const [deciding, setDeciding] = useState<{ decision: Decision; records: UsageRecord[] } | null>(null);
   const [shown, setShown] = useState<UsageRecord | null>(null);
-  const selected = pages.items.filter(({ id }) => chosen.has(id));
-  const areAll = pages.items.length > 0 && selected.length === pages.items.length;
+  const text = search.value.get('search') ?? '';
+  const wanted = text.trim().toLowerCase();
+  const rows = pages.items.filter(({ userId, operation }) =>
+    `${userId} ${operation}`.toLowerCase().includes(wanted),
+  );
+  if (wanted !== '' && pages.hasMore && !pages.isLoading && pages.items.length < MOST_SEARCHED)
+    pages.loadMore();
+  const selected = rows.filter(({ id }) => chosen.has(id));
+  const areAll = rows.length > 0 && selected.length === rows.length;
   const toggle = (id: number, isOn: boolean) =>
     setChosen((before) => {
       const next = new Set(before);
@@ -55,13 +67,25 @@ export function Review() {
           {`Bill ${selected.length || ''}`}
         </Button>
       </PageHeader>
+      <SearchField
+        label="Search calls to review"
+        value={text}
+        onChange={(value) => setSearch({ search: value })}
+        placeholder="User or operation"
+      />
       <Card>
         <Table
           {...pages}
-          rows={pages.items}
+          rows={rows}
           caption="Calls to review"
           keyOf={(record) => record.id}
-          empty={<Empty title="Nothing waits for a review">Every finished call is paid for.</Empty>}
+          empty={
+            wanted === '' ? (
+              <Empty title="Nothing waits for a review">Every finished call is paid for.</Empty>
+            ) : (
+              <Empty title={`Nothing of “${text.trim()}” waits for a review`} />
+            )
+          }
           columns={[
             {
               header: (
@@ -70,7 +94,7 @@ export function Review() {
                   aria-label="Select all that are shown"
                   checked={areAll}
                   onChange={(event) =>
-                    setChosen(new Set(event.currentTarget.checked ? pages.items.map(({ id }) => id) : []))
+                    setChosen(new Set(event.currentTarget.checked ? rows.map(({ id }) => id) : []))
                   }
                 />
               ),
@@ -134,7 +158,7 @@ export function Review() {
             },
           ]}
         />
-        <CountNote count={pages.items.length} hasMore={pages.hasMore} one="call" />
+        <CountNote count={rows.length} hasMore={pages.hasMore} one="call" />
       </Card>
       {deciding && (
         <Decide
@@ -184,7 +208,11 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
       );
     if (only !== undefined) {
       await settleOne(only);
-      toast(`Record ${only.id} is ${decision === 'bill' ? 'billed' : 'waived'}`, 'good');
+      const credits = plural(amount ?? missing, 'credit');
+      toast(
+        decision === 'bill' ? `Took ${credits} from ${only.userId}` : `Let ${credits} of ${only.userId} go`,
+        'good',
+      );
       onDone(true);
       return onClose();
     }
@@ -208,22 +236,29 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
     onClose();
   });
   const users = new Set(records.map(({ userId }) => userId));
-  const title = `${decision === 'bill' ? 'Bill' : 'Waive'} ${only ? `record ${only.id}` : plural(records.length, 'call')}`;
+  const title = `${decision === 'bill' ? 'Bill' : 'Waive'} ${only ? `a call of ${only.userId}` : plural(records.length, 'call')}`;
+  const balance = useQuery(`to bill ${only?.userId ?? ''}`, (signal) =>
+    only === undefined || decision === 'waive'
+      ? Promise.resolve(null)
+      : readerOf(only.userId).balance(signal),
+  );
   if (isFinished && outcome) {
+    const untried = records.length - outcome.done - outcome.refused.length;
     return (
       <Dialog title={title} onClose={onClose}>
         <div class="dialog-body" role="alert">
           <p>
-            {plural(outcome.done, 'call')} settled, {whole(outcome.refused.length)} refused,{' '}
-            {whole(records.length - outcome.done - outcome.refused.length)} not tried:
+            {plural(outcome.done, 'call')} settled, {whole(outcome.refused.length)} refused
+            {untried > 0 && `, ${whole(untried)} not tried`}:
           </p>
           <ul>
-            {outcome.refused.map(({ record, why }) => (
-              <li key={record.id}>
-                Record {record.id} of {record.userId}: {why}
+            {refusalsByUser(outcome).map(({ userId, why, calls, credits }) => (
+              <li key={`${userId} ${why}`}>
+                {plural(calls, 'call')} of <UserLink userId={userId} />, {plural(credits, 'credit')}: {why}
               </li>
             ))}
           </ul>
+          <p class="hint">They wait on. Allocate credits and bill them again, or waive them.</p>
         </div>
         <footer class="dialog-footer">
           <Button kind="primary" onClick={onClose}>
@@ -246,12 +281,12 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
         {settle.problem && <ProblemNote problem={settle.problem} shown={['credits']} />}
         <p>
           {decision === 'bill'
-            ? `${plural(missing, 'credit')} are taken from ${only ? only.userId : plural(users.size, 'user')}. Who has too little is refused, and nothing is taken of them.`
-            : `${plural(missing, 'credit')} are let go. Nobody pays for them, and this cannot be undone.`}
+            ? `${plural(missing, 'credit')} ${missing === 1 ? 'is' : 'are'} taken from ${only ? only.userId : plural(users.size, 'user')}${balance.data ? `, who has ${whole(balance.data.totalCredits)}` : ''}. Where the credits do not suffice nothing is taken, and the call waits on.`
+            : `${plural(missing, 'credit')} ${missing === 1 ? 'is' : 'are'} let go. Nobody pays for them, and this cannot be undone.`}
         </p>
         {only && decision === 'bill' && (
           <Field
-            label="Credits to take instead"
+            label="Take another amount"
             name="credits"
             value={credits}
             onChange={setCredits}
@@ -276,4 +311,24 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
       </Form>
     </Dialog>
   );
+}
+
+interface Refusals {
+  userId: string;
+  why: string;
+  calls: number;
+  credits: number;
+}
+
+/** Most are refused for the same cause: it is said once for each user. */
+function refusalsByUser({ refused }: Outcome): Refusals[] {
+  const found = new Map<string, Refusals>();
+  for (const { record, why } of refused) {
+    const { userId, uncollectedCredits } = record;
+    const known = found.get(`${userId} ${why}`) ?? { userId, why, calls: 0, credits: 0 };
+    known.calls++;
+    known.credits += uncollectedCredits;
+    found.set(`${userId} ${why}`, known);
+  }
+  return [...found.values()];
 }

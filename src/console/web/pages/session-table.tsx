@@ -33,6 +33,8 @@ export function SessionTable({ sessions, isLoading, showUser }: SessionTableProp
               {session.sessionId}
             </span>
           ),
+          // Who it is and how it is say more, where only some of it can be seen.
+          isWide: showUser,
         },
         ...(showUser
           ? [{ header: 'User', cell: (session: ActiveSession) => <UserLink userId={session.userId} /> }]

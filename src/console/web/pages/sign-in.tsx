@@ -1,6 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
 import { verify } from '../api/client';
-import { developmentToken, readSettings } from '../api/development';
+import {
+  developmentToken,
+  type DevelopmentPerson,
+  readSettings,
+  settings as known,
+} from '../api/development';
 import { useAction } from '../api/hooks';
 import { reconnections } from '../api/connection';
 import { begin, endedBecause, readToken, type Role } from '../api/session';
@@ -16,9 +21,9 @@ const ROLES: [Role, string][] = [
 
 export function SignIn() {
   const [token, setToken] = useState('');
-  const [settings, setSettings] = useState<{ version: string; developmentTokens: boolean }>();
+  const settings = known.value;
   const comebacks = reconnections.value;
-  useEffect(() => void readSettings().then(setSettings, () => undefined), [comebacks]);
+  useEffect(() => void readSettings().catch(() => undefined), [comebacks]);
   const signIn = useAction(async (text: string) => {
     const candidate = readToken(text);
     const refusal = await verify(candidate);
@@ -32,13 +37,18 @@ export function SignIn() {
           <span class="logo" aria-hidden="true" />
           Accounting
         </div>
-        <h1>Sign in to the console</h1>
+        <div>
+          <h1>Sign in to the console</h1>
+          <p class="hint">Credits, usage, prices and API keys of your LLM platform</p>
+        </div>
         {endedBecause.value !== null && (
           <p class="note warn" role="status">
             {endedBecause.value} Sign in again; you go on where you were.
           </p>
         )}
-        {settings?.developmentTokens && <DevelopmentSignIn signIn={(text) => signIn.run(text)} />}
+        {settings?.developmentTokens && (
+          <DevelopmentSignIn people={settings.people ?? []} signIn={(text) => signIn.run(text)} />
+        )}
         <form
           onSubmit={(event) => {
             event.preventDefault();
@@ -89,21 +99,28 @@ export function SignIn() {
   );
 }
 
-function DevelopmentSignIn({ signIn }: { signIn: (token: string) => Promise<unknown> }) {
+interface DevelopmentSignInProps {
+  people: DevelopmentPerson[];
+  signIn: (token: string) => Promise<unknown>;
+}
+
+function DevelopmentSignIn({ people, signIn }: DevelopmentSignInProps) {
   const [name, setName] = useState('alice');
   const [role, setRole] = useState<string>('admin');
-  const start = useAction(async () => {
-    await signIn(await developmentToken(name.trim(), role as Role));
+  const start = useAction(async (sub: string, as: Role) => {
+    await signIn(await developmentToken(sub, as));
   });
-  return (
+  const form = (
     <form
-      class="development"
+      class={people.length === 0 ? 'development' : ''}
       onSubmit={(event) => {
         event.preventDefault();
-        void start.run();
+        void start.run(name.trim(), role as Role);
       }}
     >
-      <p class="hint">This service runs for development, on your machine: be anyone.</p>
+      {people.length === 0 && (
+        <p class="hint">This service runs for development, on your machine: sign in as anyone.</p>
+      )}
       <div class="row">
         <Field label="User" name="sub" value={name} onChange={setName} required problem={start.problem} />
         <Select label="Role" value={role} options={ROLES} onChange={setRole} />
@@ -117,5 +134,25 @@ function DevelopmentSignIn({ signIn }: { signIn: (token: string) => Promise<unkn
         Sign in with a development token
       </Button>
     </form>
+  );
+  if (people.length === 0) return form;
+  return (
+    <section class="development" aria-label="People of the demo">
+      <p class="hint">This is the demo: sign in as one of its people.</p>
+      <ul class="people">
+        {people.map(({ sub, username, role: theirs, hint }) => (
+          <li key={sub}>
+            <button type="button" disabled={start.isBusy} onClick={() => void start.run(sub, theirs)}>
+              <strong>{username}</strong>
+              <span class="hint">{hint}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      <details>
+        <summary>Somebody else</summary>
+        {form}
+      </details>
+    </section>
   );
 }

@@ -39,7 +39,7 @@ export function Users() {
           rows={pages.items}
           caption="Users"
           keyOf={(account) => account.userId}
-          rowClass={(account) => (account.totalCredits === 0 ? 'attention-row' : '')}
+          rowClass={(account) => (account.totalCredits === 0 ? 'linked attention-row' : 'linked')}
           empty={
             <Empty icon="users" title={query === '' ? 'No user yet' : `Nobody matches “${query}”`}>
               Users appear by themselves, with their first valid token.

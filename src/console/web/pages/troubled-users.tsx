@@ -1,0 +1,71 @@
+import { type Account, readerOf } from '../api/accounts';
+import { answer, api } from '../api/client';
+import { events } from '../api/events';
+import { useQuery } from '../api/hooks';
+import { Badge, Card, Moment, Skeleton, Trouble, UserLink } from '../components/ui';
+import { plural } from '../format';
+
+const TYPES = 'credits.exhausted,credits.low';
+const MOST_EVENTS = 100;
+/** Accounts that are looked at: those whose credits ran low last. */
+const MOST_LOOKED_AT = 12;
+const MOST_SHOWN = 6;
+const EVERY = 30_000;
+
+interface Troubled {
+  account: Account;
+  since: string;
+}
+
+/** Who ran out of credits lately and has not been given any, or is about to: nobody else is worth a call. */
+export function TroubledUsers() {
+  // Asked anew when it happens to somebody else, and now and then: credits are given without an event.
+  const last = events.value?.find(({ type }) => TYPES.split(',').includes(type))?.id ?? 0;
+  const { data, problem, refresh } = useQuery(`troubled ${last}`, troubledUsers, {
+    everyMilliseconds: EVERY,
+  });
+  if (problem?.isMissing) return null;
+  return (
+    <Card title="Users in trouble" hint="Out of credits, or nearly">
+      {data !== undefined ? (
+        <ul class="attention" aria-label="Users in trouble">
+          {data.slice(0, MOST_SHOWN).map(({ account, since }) => (
+            <li key={account.userId}>
+              <UserLink userId={account.userId} />
+              <span class="hint">
+                <Moment at={since} />{' '}
+                <Badge tone={account.totalCredits === 0 ? 'bad' : 'warn'}>
+                  {account.totalCredits === 0
+                    ? 'no credits'
+                    : `${plural(account.totalCredits, 'credit')} left`}
+                </Badge>
+              </span>
+            </li>
+          ))}
+          {data.length === 0 && <li class="hint">Nobody is.</li>}
+        </ul>
+      ) : problem ? (
+        <Trouble problem={problem} retry={refresh} />
+      ) : (
+        <Skeleton rows={3} />
+      )}
+    </Card>
+  );
+}
+
+async function troubledUsers(signal: AbortSignal): Promise<Troubled[]> {
+  const { items } = await answer(
+    api.GET('/api/events', { params: { query: { types: TYPES, limit: MOST_EVENTS } }, signal }),
+  );
+  const latest = new Map<string, (typeof items)[number]>();
+  for (const event of items) if (!latest.has(event.userId)) latest.set(event.userId, event);
+  const looked = await Promise.all(
+    [...latest.values()].slice(0, MOST_LOOKED_AT).map(async ({ userId, occurredAt, data }) => {
+      const account = await readerOf(userId).account(signal);
+      const threshold = Number((data as { threshold?: number }).threshold ?? 0);
+      return account !== null && account.totalCredits <= threshold ? [{ account, since: occurredAt }] : [];
+    }),
+  );
+  // The sort is stable: of those with as little, the latest comes first.
+  return looked.flat().sort((one, other) => one.account.totalCredits - other.account.totalCredits);
+}
