@@ -93,11 +93,19 @@ async function measure({ owner, receiver, service }, name, count, users) {
   const facts = [
     `${count} events in ${seconds.toFixed(1)} s: ${Math.round(count / seconds)} a second`,
     `written in ${((writtenAt - startedAt) / 1000).toFixed(1)} s`,
-    `memory ${Math.min(...memory).toFixed(0)} to ${Math.max(...memory).toFixed(0)} MB, ${memory.at(-1).toFixed(0)} at the end`,
+    `memory in MB, by quarters: ${quartersOf(memory)}`,
     `out of order ${receiver.outOfOrder()}`,
     `more than once ${receiver.repeats()}`,
   ];
   process.stdout.write(`${name}: ${facts.join('; ')}\n`);
+}
+
+/** The highest of each quarter: what grows without an end grows in each. */
+function quartersOf(samples) {
+  const quarters = [0, 1, 2, 3].map((n) =>
+    samples.slice(Math.floor((n * samples.length) / 4), Math.ceil(((n + 1) * samples.length) / 4)),
+  );
+  return quarters.map((some) => Math.max(...some).toFixed(0)).join(', ');
 }
 
 async function addEndpoint({ owner }, url) {

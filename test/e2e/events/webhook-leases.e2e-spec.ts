@@ -74,7 +74,7 @@ describe('the lease of a delivery', () => {
   it('of an instance that dies keeps others away exactly until it ends, and then one of them delivers', async () => {
     await makeEndpoint(service, receiver);
     const proxy = await startDatabaseProxy(service.databaseUrl);
-    const dying = await service.another({ DATABASE_URL: proxy.url, DB_CONNECT_TIMEOUT_MS: '300' });
+    const dying = await service.another({ DATABASE_URL: proxy.url, DB_CONNECT_TIMEOUT_MS: '5000' });
     const answers = holdAnswers();
     for (const credits of [1, 2]) await writeEvent(service, 'orphan', { credits });
     await begin(dying, 1);
