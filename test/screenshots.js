@@ -33,7 +33,7 @@ try {
 async function picture(name, colorScheme, lead) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, colorScheme });
   await page.goto(`${SERVICE}/console`);
-  await page.getByRole('button', { name: 'Sign in with a development token' }).click();
+  await page.getByRole('button', { name: 'Ada Moreau' }).click();
   await lead(page);
   await page.locator('.skeleton').first().waitFor({ state: 'detached' });
   const path = `${DIRECTORY}/${name}.png`;

@@ -110,6 +110,18 @@ describe('what each role sees', () => {
     await supervisor.getByText('Your role does not include this').waitFor();
   });
 
+  it('shows a supervisor who has run out of credits, and no alarm about an account that needs none', async () => {
+    const user = await userWithCredits(service.direct, 5);
+    await user.post('/api/usage/charge', { requestId: 'the-last', modelId: 'unknown-model', tokens: 5000 });
+    const page = await as(freshUser(), 'supervisor');
+    const troubled = page.getByRole('list', { name: 'Users in trouble' });
+    const item = troubled.getByRole('listitem').filter({ hasText: user.userId });
+    await item.getByText('no credits').waitFor();
+    expect(await page.getByText('No credits are available').count()).toBe(0);
+    await item.getByRole('link').click();
+    await page.getByText('They were used up').waitFor();
+  });
+
   it('lets a supervisor allocate, and neither deduct nor revoke', async () => {
     const user = await userWithCredits(service.direct, 500);
     const page = await as(freshUser(), 'supervisor', `/users/${user.userId}`);
@@ -238,6 +250,22 @@ describe('prices', () => {
     await page.getByText('No rule is in force.').waitFor();
   });
 
+  it('begin on a day that is chosen with one click', async () => {
+    const modelId = freshUser('planned');
+    const page = await as('admin', 'admin', `/prices/${modelId}`);
+    await page.getByRole('button', { name: 'New rule' }).click();
+    await dialog(page).getByLabel('Blended', { exact: true }).fill('3');
+    await dialog(page).getByRole('button', { name: 'Next Monday' }).click();
+    await dialog(page).getByRole('button', { name: 'Create rule' }).click();
+    await page.getByText('upcoming', { exact: true }).waitFor();
+    const { body } = await service.direct
+      .as('admin', { role: 'admin' })
+      .get<{ upcoming: { effectiveFrom: string }[] }>(`/api/pricing/${modelId}`);
+    const from = new Date(body.upcoming[0]?.effectiveFrom ?? '');
+    expect([from.getDay(), from.getHours(), from.getMinutes()]).toEqual([1, 0, 0]);
+    expect(from.getTime() - Date.now()).toBeLessThan(7.1 * 86_400_000);
+  });
+
   it('are imported from a file after a dry run has shown what would change', async () => {
     const modelId = freshUser('imported');
     const file = {
@@ -269,6 +297,10 @@ describe('prices', () => {
     await dialog(page).getByText('prices.json: 2 models').waitFor();
     await dialog(page).getByRole('button', { name: 'See what would change' }).click();
     await dialog(page).getByText('a-picture-model').waitFor();
+    await dialog(page)
+      .getByRole('region', { name: 'Prices that change' })
+      .getByRole('row', { name: `${modelId} 0.72 0.18 0.72 new` })
+      .waitFor();
     expect(await ruleOf()).toBeNull();
     await dialog(page).getByRole('button', { name: 'Import 1 price' }).click();
     await dialog(page).getByText('What has changed').waitFor();
@@ -285,6 +317,9 @@ describe('API keys', () => {
     await dialog(page).getByLabel('Read the balance').check();
     await dialog(page).getByRole('button', { name: 'Create key' }).click();
     const key = await dialog(page).getByTestId('created-key').innerText();
+    expect(await dialog(page).getByTestId('key-example').innerText()).toBe(
+      `curl -H 'X-API-Key: ${key}' ${service.url}/api/credits/balance`,
+    );
     await dialog(page).getByRole('button', { name: 'Copy', exact: true }).click();
     await dialog(page).getByRole('button', { name: 'Copied' }).waitFor();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(key);
@@ -341,16 +376,38 @@ describe('the review', () => {
     expect(await balanceOf(user.userId)).toBe(95);
   });
 
+  it('of one user is opened from that user, and says what they have before it takes any', async () => {
+    const user = await charge(2, 100);
+    await charge(1, 100);
+    const page = await as('admin', 'admin', `/users/${user.userId}`);
+    await page.getByRole('main').getByRole('link', { name: 'Review' }).click();
+    const rows = page.getByRole('row').filter({ has: page.getByRole('button', { name: /^Bill/ }) });
+    await expect.poll(() => rows.getByRole('link').allInnerTexts()).toEqual([user.userId, user.userId]);
+    await page.getByLabel('Select all that are shown').check();
+    await page.getByRole('button', { name: 'Bill 2' }).waitFor();
+    await rows.first().getByRole('button', { name: /^Bill/ }).click();
+    await dialog(page).getByText(`5 credits are taken from ${user.userId}, who has 100`).waitFor();
+    await dialog(page).getByRole('button', { name: 'Bill', exact: true }).click();
+    await page.getByRole('status').getByText(`Took 5 credits from ${user.userId}`).waitFor();
+    await expect.poll(() => rows.count()).toBe(1);
+  });
+
   it('goes on after a call that is refused, and names it', async () => {
-    const poor = await charge(1, 1);
+    const poor = await charge(3, 1);
     const rich = await charge(1, 100);
     const page = await as('admin', 'admin', '/review');
-    for (const { userId } of [poor, rich])
-      await page.getByRole('row').filter({ hasText: userId }).getByRole('checkbox').check();
-    await page.getByRole('button', { name: 'Bill 2' }).click();
+    for (const { userId } of [poor, rich]) {
+      const rows = page.getByRole('row').filter({ hasText: userId });
+      await rows.first().waitFor();
+      for (const row of await rows.all()) await row.getByRole('checkbox').check();
+    }
+    await page.getByRole('button', { name: 'Bill 4' }).click();
     await dialog(page).getByRole('button', { name: 'Bill', exact: true }).click();
-    await dialog(page).getByText(`of ${poor.userId}`).waitFor();
-    await dialog(page).getByText('1 call settled, 1 refused').waitFor();
+    await dialog(page).getByText('1 call settled, 3 refused').waitFor();
+    // The same cause is said once, however many calls it stopped.
+    expect(await dialog(page).getByRole('listitem').allInnerTexts()).toEqual([
+      expect.stringContaining(`3 calls of ${poor.userId}, 15 credits: `),
+    ]);
     expect([await balanceOf(poor.userId), await balanceOf(rich.userId)]).toEqual([1, 95]);
   });
 });
@@ -428,6 +485,11 @@ describe('the page itself', () => {
       .toBe(true);
     await page.keyboard.press('Escape');
     await dialog(page).waitFor({ state: 'detached' });
+    expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('7');
+    await page.keyboard.press('Enter');
+    await expect.poll(() => page.getByTestId('available').innerText()).toBe('107');
     expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
   });
 

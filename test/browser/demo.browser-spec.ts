@@ -16,16 +16,16 @@ beforeAll(async () => {
   service = await compileService();
   await buildConsole(service.directory);
   temporary = await mkdtemp(join(tmpdir(), 'accounting-demo-test-'));
-  demo = launchDemo(service.directory, temporary, '--users', '80', '--port', '0');
-  await demo.hasSaid('Ctrl-C ends it');
+  demo = launchDemo(service.directory, temporary, '--users', '60', '--port', '0');
+  await demo.hasSaid('Ctrl-C ends it', 150_000);
   url = /Console +(http:\S+)\/console\n/.exec(demo.said())?.[1] ?? '';
   browser = await launchBrowser();
-}, 120_000);
+}, 240_000);
 afterEach(async () => {
   for (const context of browser.contexts()) await context.close();
 });
 afterAll(async () => {
-  await browser.close();
+  await browser?.close();
   demo.child.kill('SIGINT');
   await demo.ended;
   await service.remove();

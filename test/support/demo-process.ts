@@ -15,9 +15,9 @@ export function launchDemo(directory: string, temporary: string, ...args: string
     stream.setEncoding('utf8').on('data', (text: string) => (said += text));
   }
   const ended = new Promise<number | null>((done) => child.once('close', (code) => done(code)));
-  const hasSaid = (text: string) =>
+  const hasSaid = (text: string, timeout = 50_000) =>
     vi.waitFor(() => expect(said + String(child.exitCode ?? '')).toContain(text), {
-      timeout: 50_000,
+      timeout,
       interval: 50,
     });
   return { child, ended, hasSaid, said: () => said };

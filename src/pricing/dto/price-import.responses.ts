@@ -1,4 +1,4 @@
-import { ApiProperty } from '@nestjs/swagger';
+import { ApiExtraModels, ApiProperty, getSchemaPath } from '@nestjs/swagger';
 
 const COUNT = { type: 'integer', minimum: 0 } as const;
 
@@ -28,11 +28,12 @@ export class ImportedPriceDto {
   @ApiProperty({ ...PRICE, type: String, nullable: true }) pricePerThousandOutputTokens: string | null;
 }
 
+@ApiExtraModels(ImportedPriceDto)
 export class PriceChangeDto {
   @ApiProperty({ example: 'gpt-4o-mini' }) modelId: string;
   @ApiProperty({
-    type: () => ImportedPriceDto,
-    nullable: true,
+    // OpenAPI 3.0 has no shorter way to say that a referenced object may be null.
+    oneOf: [{ $ref: getSchemaPath(ImportedPriceDto) }, { type: 'object', nullable: true, enum: [null] }],
     description: 'Of the rule in force; null: there was none',
   })
   before: ImportedPriceDto | null;

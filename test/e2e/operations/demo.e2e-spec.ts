@@ -54,11 +54,12 @@ interface Forecast {
 
 describe('npm run demo', () => {
   let demo: ReturnType<typeof launch>;
+  let url: string;
   let clients: Record<'admin' | 'supervisor' | 'user', HttpClient>;
   beforeAll(async () => {
     demo = launch('--users', '60', '--port', '0', '--seed', '3');
     await demo.hasSaid('Ctrl-C ends it');
-    const url = /API +(http:\S+)\/api\n/.exec(demo.said())?.[1] ?? '';
+    url = /API +(http:\S+)\/api\n/.exec(demo.said())?.[1] ?? '';
     const client = (role: string) => {
       const [, token = ''] = new RegExp(`${role}, .+\\n(\\S+)\\n`).exec(demo.said()) ?? [];
       return new HttpClient(url, { authorization: `Bearer ${token}` }, role);
@@ -131,6 +132,57 @@ describe('npm run demo', () => {
     expect(found.items).toMatchObject([{ userId: 'mia.tanaka' }]);
   });
 
+  it('lets a newcomer sign in as one of its people, who keep their names', async () => {
+    const { people } = (await (await fetch(`${url}/console/config.json`)).json()) as {
+      people: { sub: string; username: string; role: string }[];
+    };
+    expect(people.map(({ role }) => role)).toEqual(['admin', 'supervisor', 'user', 'user']);
+    for (const { sub, username, role } of people) {
+      const answer = await fetch(`${url}/api/dev/token`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ sub, role }),
+      });
+      const { token } = (await answer.json()) as { token: string };
+      const own = new HttpClient(url, { authorization: `Bearer ${token}` }, sub);
+      expect((await own.get('/api/credits/balance')).status).toBe(200);
+      expect(await get(`/api/accounts/${sub}`)).toMatchObject({ username, role });
+    }
+  });
+
+  it('has somebody who tries in vain, and goes on as soon as there are credits', async () => {
+    const nora = async () =>
+      (await get<{ userId: string }[]>('/api/streaming-sessions/active/all')).filter(
+        ({ userId }) => userId === 'nora.quist',
+      );
+    await vi.waitFor(async () => {
+      expect((await forecastOf('nora.quist')).availableCredits).toBe(0);
+      expect(await get('/api/events?types=credits.exhausted&limit=1')).toMatchObject({
+        items: [{ userId: 'nora.quist' }],
+      });
+    });
+    expect(await nora()).toEqual([]);
+    await clients.admin.post('/api/credits/allocate', { userId: 'nora.quist', credits: 400, expiryDays: 1 });
+    await vi.waitFor(async () => expect(await nora()).toHaveLength(1), { timeout: 20_000, interval: 250 });
+  });
+
+  it('tells of what expires as it came about, and not of all of it at the start', async () => {
+    const { items } = await get<{ items: { occurredAt: string }[] }>(
+      '/api/events?types=credits.expiring&limit=100',
+    );
+    expect(items.length).toBeGreaterThan(5);
+    const days = new Set(items.map(({ occurredAt }) => occurredAt.slice(0, 10)));
+    expect(days.size).toBeGreaterThan(3);
+  });
+
+  it('has a model that loses, and models that earn', async () => {
+    const { marginByModel } = await get<{ marginByModel: Record<string, { marginUsd: string | null }> }>(
+      '/api/usage/system-stats',
+    );
+    expect(Number(marginByModel['gemini-2.5-flash']?.marginUsd)).toBeLessThan(0);
+    expect(Number(marginByModel['gpt-4o']?.marginUsd)).toBeGreaterThan(0);
+  });
+
   it('has every kind of ledger entry', async () => {
     const kinds = new Set<string>();
     for (const { userId } of (await get<{ items: Account[] }>('/api/accounts?limit=200')).items) {
@@ -142,11 +194,14 @@ describe('npm run demo', () => {
     );
   });
 
-  it('goes on: sessions are live, and new records come', async () => {
+  it('goes on: sessions are live, one has lost its client, and new records come', async () => {
     const before = (await get<Stats>('/api/usage/system-stats')).totalRecords;
     await vi.waitFor(
       async () => {
-        expect((await get<object[]>('/api/streaming-sessions/active/all')).length).toBeGreaterThan(0);
+        const sessions = await get<{ expiresAt: string }[]>('/api/streaming-sessions/active/all');
+        const silentFor = sessions.map(({ expiresAt }) => 120_000 - (Date.parse(expiresAt) - Date.now()));
+        expect(silentFor.filter((milliseconds) => milliseconds < 5000).length).toBeGreaterThan(0);
+        expect(Math.max(...silentFor)).toBeGreaterThan(8000);
         expect((await get<Stats>('/api/usage/system-stats')).totalRecords).toBeGreaterThan(before);
       },
       { timeout: 40_000, interval: 250 },

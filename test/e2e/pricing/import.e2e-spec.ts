@@ -27,6 +27,7 @@ interface ImportAnswer {
   created: number;
   closed: number;
   unchanged: number;
+  changes: { modelId: string; before: object | null; after: object }[];
   skipped: { modelId: string; reason: string }[];
   notes: { modelId: string; note: string }[];
 }
@@ -534,8 +535,26 @@ describe('imports and changes at once', () => {
     const names = models(3000);
     const map = catalogue(names, (index) => `${index + 1}e-10`);
     expect(await imported(map)).toMatchObject({ created: 3000, unchanged: 0, skipped: [] });
-    expect(await imported(map)).toMatchObject({ created: 0, unchanged: 3000 });
-    expect(await imported(map, '?markup=1.1')).toMatchObject({ created: 3000, closed: 3000 });
+    expect(await imported(map)).toMatchObject({ created: 0, unchanged: 3000, changes: [] });
+    const answer = await imported(map, '?markup=1.1');
+    expect(answer).toMatchObject({ created: 3000, closed: 3000 });
+    // What a person can look through, and not all of it.
+    expect(answer.changes).toHaveLength(500);
+    expect(answer.changes.map(({ modelId }) => modelId)).toEqual([...names].sort().slice(0, 500));
+  });
+
+  it('says of each price what users pay before and after, also when it only tries', async () => {
+    const [modelId = ''] = models(1);
+    const priced = (input: string, output: string | null) => ({
+      pricePerThousandTokens: output ?? input,
+      pricePerThousandInputTokens: input,
+      pricePerThousandOutputTokens: output ?? input,
+    });
+    const first = { modelId, before: null, after: priced('2', '10') };
+    expect((await imported(mapOf(modelId, '2e-6', '1e-5'), '?dryRun=true')).changes).toEqual([first]);
+    expect((await imported(mapOf(modelId, '2e-6', '1e-5'))).changes).toEqual([first]);
+    const second = { modelId, before: first.after, after: priced('1.5', '8') };
+    expect((await imported(mapOf(modelId, '1.5e-6', '8e-6'), '?dryRun=true')).changes).toEqual([second]);
   });
 });
 
