@@ -39,11 +39,13 @@ export class UsageSearchService {
 
   /** All of them as lines of CSV, read in batches so that memory stays flat however many there are. */
   async *csv(query: AllRecordsQueryDto): AsyncGenerator<string> {
-    yield csvLine(USAGE_CSV_HEADER);
+    let heading = csvLine(USAGE_CSV_HEADER);
     let after = decodeCursor(query.cursor);
     do {
       const { records, searched } = await this.find(query, after, CSV_BATCH);
-      if (records.length > 0) yield records.map(usageCsvLine).join('');
+      const lines = heading + records.map(usageCsvLine).join('');
+      if (lines !== '') yield lines;
+      heading = '';
       after = records.length < CSV_BATCH ? searched?.[0] : records[CSV_BATCH - 1]?.id;
     } while (after !== undefined);
   }

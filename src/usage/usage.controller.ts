@@ -172,8 +172,8 @@ export class UsageController {
   @ApiOperation({
     summary: 'Usage records of everyone, newest first',
     description:
-      'A literal route, never a user called "all": their records are those of `?userId=all`. One request looks ' +
-      'through 50,000 records at most, so a page of a rare filter may be short, and even empty, before `nextCursor` is null.',
+      'A literal route: no user may be called "all". One request looks through 50,000 records at most, so a page of a ' +
+      'rare filter may be short, and even empty, before `nextCursor` is null.',
     operationId: 'listAllUsageRecords',
   })
   @pageOrCsv(AllUsagePageDto)
@@ -211,13 +211,23 @@ export class UsageController {
 const wantsCsv = (request: Request) => request.accepts(['json', 'csv']) === 'csv';
 
 async function sendCsv(lines: AsyncGenerator<string>, response: Response): Promise<undefined> {
+  // What fails up to the first records is refused like anything else; later only the connection can tell.
+  const first = await lines.next();
   response.setHeader('Content-Type', 'text/csv; charset=utf-8');
   response.setHeader('Content-Disposition', 'attachment; filename="usage.csv"');
   try {
-    await pipeline(Readable.from(lines), response);
+    await pipeline(Readable.from(all(first, lines)), response);
   } catch (error) {
     // The reader has hung up: nobody is there to be told, and nothing has gone wrong here.
     if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
   }
   return undefined;
+}
+
+async function* all(
+  first: IteratorResult<string, void>,
+  rest: AsyncGenerator<string>,
+): AsyncGenerator<string> {
+  if (!first.done) yield first.value;
+  yield* rest;
 }
