@@ -30,20 +30,24 @@ export function Prices() {
   const [text, setText] = useState('');
   const [open, setOpen] = useState<'rule' | 'import' | null>(null);
   const [revision, setRevision] = useState(0);
-  const pages = usePages<PricingRule>(`prices ${revision}`, async (cursor, signal) => {
-    const { items, nextCursor } = await answer(
-      api.GET('/api/pricing', {
-        params: { query: { limit: LIMIT, ...(cursor === undefined ? {} : { cursor }) } },
-        signal,
-      }),
-    );
-    return { items, nextCursor: nextCursor ?? null };
-  });
+  const pages = usePages<PricingRule>(
+    `prices ${revision}`,
+    async (cursor, signal) => {
+      const { items, nextCursor } = await answer(
+        api.GET('/api/pricing', {
+          params: { query: { limit: LIMIT, ...(cursor === undefined ? {} : { cursor }) } },
+          signal,
+        }),
+      );
+      return { items, nextCursor: nextCursor ?? null };
+    },
+    { keepsAll: true },
+  );
   const wanted = text.trim().toLowerCase();
   const shown =
     wanted === '' ? pages.items : pages.items.filter(({ modelId }) => modelId.toLowerCase().includes(wanted));
-  if (wanted !== '' && pages.hasMore && !pages.isLoading && pages.items.length < MOST_SEARCHED)
-    pages.loadMore();
+  const canRead = pages.hasMore && !pages.isLoading && pages.problem === undefined;
+  if (wanted !== '' && canRead && pages.items.length < MOST_SEARCHED) pages.loadMore();
   const changed = () => setRevision((before) => before + 1);
   return (
     <>

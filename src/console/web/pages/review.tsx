@@ -23,16 +23,17 @@ export function Review() {
     );
     return { items, nextCursor: nextCursor ?? null };
   });
-  const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
+  const [chosen, setChosen] = useState<ReadonlyMap<number, UsageRecord>>(new Map());
   const [deciding, setDeciding] = useState<{ decision: Decision; records: UsageRecord[] } | null>(null);
   const [shown, setShown] = useState<UsageRecord | null>(null);
-  const selected = pages.items.filter(({ id }) => chosen.has(id));
-  const areAll = pages.items.length > 0 && selected.length === pages.items.length;
-  const toggle = (id: number, isOn: boolean) =>
+  // Of a long list only a part is in memory: what is chosen is kept here.
+  const selected = [...chosen.values()];
+  const areAll = pages.items.length > 0 && pages.items.every(({ id }) => chosen.has(id));
+  const toggle = (record: UsageRecord, isOn: boolean) =>
     setChosen((before) => {
-      const next = new Set(before);
-      if (isOn) next.add(id);
-      else next.delete(id);
+      const next = new Map(before);
+      if (isOn) next.set(record.id, record);
+      else next.delete(record.id);
       return next;
     });
   return (
@@ -58,7 +59,6 @@ export function Review() {
       <Card>
         <Table
           {...pages}
-          rows={pages.items}
           caption="Calls to review"
           keyOf={(record) => record.id}
           empty={<Empty title="Nothing waits for a review">Every finished call is paid for.</Empty>}
@@ -70,17 +70,21 @@ export function Review() {
                   aria-label="Select all that are shown"
                   checked={areAll}
                   onChange={(event) =>
-                    setChosen(new Set(event.currentTarget.checked ? pages.items.map(({ id }) => id) : []))
+                    setChosen(
+                      new Map(
+                        event.currentTarget.checked ? pages.items.map((record) => [record.id, record]) : [],
+                      ),
+                    )
                   }
                 />
               ),
               label: 'Selected',
-              cell: ({ id }) => (
+              cell: (record) => (
                 <input
                   type="checkbox"
-                  aria-label={`Select record ${id}`}
-                  checked={chosen.has(id)}
-                  onChange={(event) => toggle(id, event.currentTarget.checked)}
+                  aria-label={`Select record ${record.id}`}
+                  checked={chosen.has(record.id)}
+                  onChange={(event) => toggle(record, event.currentTarget.checked)}
                 />
               ),
             },
@@ -134,7 +138,7 @@ export function Review() {
             },
           ]}
         />
-        <CountNote count={pages.items.length} hasMore={pages.hasMore} one="call" />
+        <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="call" />
       </Card>
       {deciding && (
         <Decide
@@ -142,7 +146,7 @@ export function Review() {
           onClose={() => setDeciding(null)}
           onDone={(isAny) => {
             if (isAny) {
-              setChosen(new Set());
+              setChosen(new Map());
               setRevision((before) => before + 1);
             }
           }}
