@@ -55,9 +55,17 @@ function colorOf(name: string): string {
   return color;
 }
 
+type View = 'chart' | 'table';
+/** As what each chart was last shown: it stays so when the range is changed, and the chart made anew. */
+const chosen = new Map<string, View>();
+
 /** Bars and lines over days, with the same numbers as a table for who cannot see them or wants to copy them. */
 export function TimeChart({ title, labels, series, format = compact, isStacked = false }: ChartProps) {
-  const [view, setView] = useState<'chart' | 'table'>('chart');
+  const [view, setView] = useState(chosen.get(title) ?? 'chart');
+  const choose = (next: View) => {
+    chosen.set(title, next);
+    setView(next);
+  };
   return (
     <figure class="chart">
       <div class="chart-tools">
@@ -77,7 +85,7 @@ export function TimeChart({ title, labels, series, format = compact, isStacked =
             ['chart', 'Chart'],
             ['table', 'Table'],
           ]}
-          onChange={setView}
+          onChange={choose}
         />
       </div>
       {view === 'chart' ? (
