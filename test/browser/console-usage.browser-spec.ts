@@ -150,6 +150,47 @@ describe('usage of everyone', () => {
     await page.getByRole('alert').getByText('apiKeyId').waitFor();
   });
 
+  it('asks for a page that has failed again when a person does, and not by itself', async () => {
+    const userId = freshUser();
+    const user = service.direct.as(userId);
+    for (let credits = 0; credits < 210; credits++)
+      await user.post('/api/usage/record', { service: 'chat', operation: `call-${credits}`, credits });
+    const page = await as(freshUser('admin'), 'admin');
+    let refused = 0;
+    await page.route('**/api/usage/records/all?*cursor=*', async (route) => {
+      refused++;
+      await route.fulfill({ status: 500, json: { detail: 'Something went wrong' } });
+    });
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Usage' }).click();
+    await page.getByLabel('User').fill(userId);
+    await page.getByLabel('User').press('Enter');
+    const table = page.getByRole('region', { name: 'Usage records, newest first' });
+    await table.getByText('call-209', { exact: true }).waitFor();
+    const toTheEnd = () => table.evaluate((frame) => frame.scrollTo(0, frame.scrollHeight));
+    await expect
+      .poll(async () => {
+        await toTheEnd();
+        return table.getByRole('button', { name: 'Try again' }).count();
+      })
+      .toBe(1);
+    // Every drawing would ask again.
+    for (let drawing = 0; drawing < 20; drawing++)
+      await table.evaluate(
+        (frame, top) =>
+          new Promise((drawn) => {
+            frame.scrollTo(0, top);
+            requestAnimationFrame(() => requestAnimationFrame(drawn));
+          }),
+        1000 + drawing * 300,
+      );
+    expect(refused).toBe(1);
+    await page.unroute('**/api/usage/records/all?*cursor=*');
+    await toTheEnd();
+    await table.getByRole('button', { name: 'Try again' }).click();
+    await page.getByText('210 records', { exact: true }).waitFor();
+    expect(await table.getByRole('alert').count()).toBe(0);
+  });
+
   it('of 100,000 records is read to its end and back in bounded memory, a screen drawn at a time', async () => {
     const userId = freshUser();
     await service.direct.as(userId).get('/api/credits/balance');

@@ -251,10 +251,17 @@ export async function copyText(text: string): Promise<boolean> {
   }
 }
 
-export function CountNote({ count, hasMore, one }: { count: number; hasMore: boolean; one: string }) {
+interface CountNoteProps {
+  count: number;
+  hasMore: boolean;
+  one: string;
+  many?: string;
+}
+
+export function CountNote({ count, hasMore, one, many }: CountNoteProps) {
   return (
     <p class="hint count-note">
-      {hasMore ? `The first ${whole(count)}; scroll for more` : plural(count, one)}
+      {hasMore ? `The first ${whole(count)}; scroll for more` : plural(count, one, many)}
     </p>
   );
 }

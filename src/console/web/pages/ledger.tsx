@@ -58,7 +58,7 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
           },
         ]}
       />
-      <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="entry" />
+      <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="entry" many="entries" />
     </>
   );
 }
