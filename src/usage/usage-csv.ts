@@ -1,4 +1,5 @@
-import type { UsageRecord } from './entities/usage-record.entity.js';
+import { isoTime } from '../common/http/time.js';
+import type { RecordFacts } from './dto/usage.responses.js';
 
 export const USAGE_CSV_HEADER = [
   'id',
@@ -21,11 +22,11 @@ export const USAGE_CSV_HEADER = [
 ];
 
 /** One record as a line of CSV (RFC 4180). */
-export function usageCsvLine(record: UsageRecord): string {
+export function usageCsvLine(record: RecordFacts): string {
   return csvLine([
     record.id,
     record.userId,
-    record.timestamp.toISOString(),
+    isoTime(record.timestamp),
     record.service,
     record.operation,
     record.credits,

@@ -13,6 +13,7 @@ import {
   UsageRecordDto,
   type UsageStatsDto,
 } from './dto/usage.responses.js';
+import { BY_DAY_AND_MODEL, creditsBy, IS_CHAT, RECORD_JSON } from './usage.sql.js';
 
 const COUNTED = `service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
            unpriced_records`;
@@ -80,32 +81,20 @@ const FACTS_OF_ALL = `(
     UNION ALL
     SELECT day, ${COUNTED} FROM ${facts('', `greatest(${FIRST_DAY}, ${CLOSED_UNTIL})`)} f)`;
 
-const creditsBy = (key: string, where = 'true') =>
-  `coalesce((SELECT jsonb_object_agg(k, c ORDER BY k) FROM (
-     SELECT ${key} AS k, sum(credits) AS c FROM sums WHERE ${where} GROUP BY 1) g), '{}')`;
-
-/** What the design calls a model: the operation of chat calls. */
-const IS_CHAT = `service IN ('chat', 'chat-streaming')`;
-
 const TOTALS = `
   (SELECT coalesce(sum(records), 0) FROM sums) AS records,
   (SELECT coalesce(sum(credits), 0) FROM sums) AS credits,
   ${creditsBy('service')} AS by_service,
   ${creditsBy(`to_char(day, 'YYYY-MM-DD')`)} AS by_day,
-  ${creditsBy('operation', IS_CHAT)} AS by_model`;
+  ${creditsBy('operation', IS_CHAT)} AS by_model,
+  ${BY_DAY_AND_MODEL} AS by_day_and_model`;
 
 export const USER_STATS = {
   name: 'usage_user_stats',
   text: `WITH ${BOUNDS}, ${sums(facts('user_id = $3 AND'))}
   SELECT ${TOTALS},
     EXISTS (SELECT 1 FROM user_accounts WHERE user_id = $3) AS known,
-    coalesce((SELECT jsonb_agg(jsonb_build_object(
-        'id', id, 'userId', user_id, 'timestamp', timestamp, 'service', service, 'operation', operation,
-        'credits', credits, 'metadata', metadata, 'billingStatus', billing_status,
-        'uncollectedCredits', uncollected_credits, 'providerCostUsd', trim_scale(provider_cost_usd)::text,
-        'providerCostSource', provider_cost_source, 'requestId', request_id, 'apiKeyId', api_key_id,
-        'sessionId', session_id, 'pricingRuleId', pricing_rule_id, 'pricingSource', pricing_source,
-        'reviewAction', review_action, 'reviewedBy', reviewed_by, 'reviewedAt', reviewed_at)
+    coalesce((SELECT jsonb_agg(${RECORD_JSON}
         ORDER BY timestamp DESC, id DESC)
       FROM (SELECT * FROM usage_records
              WHERE user_id = $3 AND ($1::timestamptz IS NULL OR timestamp >= $1)
@@ -158,6 +147,7 @@ interface Totals {
   by_service: Record<string, number>;
   by_day: Record<string, number>;
   by_model: Record<string, number>;
+  by_day_and_model: Record<string, Record<string, number>>;
 }
 
 interface SystemTotals extends Totals {
@@ -240,6 +230,7 @@ function totals(row: Totals) {
     byService: row.by_service,
     byDay: row.by_day,
     byModel: row.by_model,
+    byDayAndModel: row.by_day_and_model,
   };
 }
 

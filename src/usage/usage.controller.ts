@@ -17,6 +17,7 @@ import { PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import {
+  AllRecordsQueryDto,
   ChargeUsageDto,
   OwnRangeQueryDto,
   OwnRecordsQueryDto,
@@ -28,6 +29,7 @@ import {
   timeRange,
 } from './dto/usage.requests.js';
 import {
+  AllUsagePageDto,
   ChargeDto,
   SystemStatsDto,
   UsagePageDto,
@@ -36,24 +38,28 @@ import {
 } from './dto/usage.responses.js';
 import { UsageStatisticsService } from './usage-statistics.service.js';
 import { UsageChargesService } from './usage-charges.service.js';
+import { UsageSearchService } from './usage-search.service.js';
 import { UsageService } from './usage.service.js';
 
-const PAGE_OR_CSV = ApiOkResponse({
-  description: 'A page as JSON; with `Accept: text/csv` all records as CSV, one a line',
-  content: {
-    'application/json': { schema: { $ref: getSchemaPath(UsagePageDto) } },
-    'text/csv': { schema: { type: 'string' }, example: 'id,userId,timestamp,…\r\n' },
-  },
-});
+const pageOrCsv = (page: typeof UsagePageDto) =>
+  ApiOkResponse({
+    description: 'A page as JSON; with `Accept: text/csv` all records as CSV, one a line',
+    content: {
+      'application/json': { schema: { $ref: getSchemaPath(page) } },
+      'text/csv': { schema: { type: 'string' }, example: 'id,userId,timestamp,…\r\n' },
+    },
+  });
+const PAGE_OR_CSV = pageOrCsv(UsagePageDto);
 
 @ApiTags('Usage')
-@ApiExtraModels(UsagePageDto)
+@ApiExtraModels(UsagePageDto, AllUsagePageDto)
 @Controller('usage')
 export class UsageController {
   constructor(
     private readonly usage: UsageService,
     private readonly charges: UsageChargesService,
     private readonly statistics: UsageStatisticsService,
+    private readonly search: UsageSearchService,
   ) {}
 
   @Post('record')
@@ -162,6 +168,25 @@ export class UsageController {
     return this.pageOrCsv(caller.userId, query, request, response);
   }
 
+  @Get('records/all')
+  @ApiOperation({
+    summary: 'Usage records of everyone, newest first',
+    description:
+      'A literal route: no user may be called "all". One request looks through 50,000 records at most, so a page of a ' +
+      'rare filter may be short, and even empty, before `nextCursor` is null.',
+    operationId: 'listAllUsageRecords',
+  })
+  @pageOrCsv(AllUsagePageDto)
+  @ApiProblems(400)
+  @RoleAccess('admin')
+  allRecords(
+    @Query() query: AllRecordsQueryDto,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<AllUsagePageDto | undefined> {
+    return wantsCsv(request) ? sendCsv(this.search.csv(query), response) : this.search.page(query);
+  }
+
   @Get('records/:userId')
   @ApiOperation({ summary: 'Usage records of a user, newest first', operationId: 'listUserUsageRecords' })
   @PAGE_OR_CSV
@@ -177,16 +202,32 @@ export class UsageController {
   }
 
   private async pageOrCsv(userId: string, query: RecordsQueryDto, request: Request, response: Response) {
-    if (request.accepts(['json', 'csv']) !== 'csv') return this.usage.page(userId, query);
+    if (!wantsCsv(request)) return this.usage.page(userId, query);
     await this.usage.requireAccount(userId);
-    response.setHeader('Content-Type', 'text/csv; charset=utf-8');
-    response.setHeader('Content-Disposition', 'attachment; filename="usage.csv"');
-    try {
-      await pipeline(Readable.from(this.usage.csv(userId, query)), response);
-    } catch (error) {
-      // The reader has hung up: nobody is there to be told, and nothing has gone wrong here.
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
-    }
-    return undefined;
+    return sendCsv(this.usage.csv(userId, query), response);
   }
+}
+
+const wantsCsv = (request: Request) => request.accepts(['json', 'csv']) === 'csv';
+
+async function sendCsv(lines: AsyncGenerator<string>, response: Response): Promise<undefined> {
+  // What fails up to the first records is refused like anything else; later only the connection can tell.
+  const first = await lines.next();
+  response.setHeader('Content-Type', 'text/csv; charset=utf-8');
+  response.setHeader('Content-Disposition', 'attachment; filename="usage.csv"');
+  try {
+    await pipeline(Readable.from(all(first, lines)), response);
+  } catch (error) {
+    // The reader has hung up: nobody is there to be told, and nothing has gone wrong here.
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+  }
+  return undefined;
+}
+
+async function* all(
+  first: IteratorResult<string, void>,
+  rest: AsyncGenerator<string>,
+): AsyncGenerator<string> {
+  if (!first.done) yield first.value;
+  yield* rest;
 }

@@ -7,11 +7,18 @@ import { UsageStatisticsService } from './usage-statistics.service.js';
 import { UsageTotalsSweeper } from './usage-totals.sweeper.js';
 import { UsageChargesService } from './usage-charges.service.js';
 import { UsageController } from './usage.controller.js';
+import { UsageSearchService } from './usage-search.service.js';
 import { UsageService } from './usage.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([UsageRecord]), AccountsModule, CreditsModule],
   controllers: [UsageController],
-  providers: [UsageService, UsageChargesService, UsageStatisticsService, UsageTotalsSweeper],
+  providers: [
+    UsageService,
+    UsageChargesService,
+    UsageSearchService,
+    UsageStatisticsService,
+    UsageTotalsSweeper,
+  ],
 })
 export class UsageModule {}

@@ -59,11 +59,13 @@ export class UsageService {
 
   /** All of a user's records as lines of CSV, read in batches so that memory stays flat however many there are. */
   async *csv(userId: string, query: RecordsQueryDto): AsyncGenerator<string> {
-    yield csvLine(USAGE_CSV_HEADER);
+    let heading = csvLine(USAGE_CSV_HEADER);
     let after: number | undefined;
     for (;;) {
       const rows = await this.newestFirst(userId, query, after, CSV_BATCH);
-      if (rows.length > 0) yield rows.map(usageCsvLine).join('');
+      const lines = heading + rows.map(usageCsvLine).join('');
+      if (lines !== '') yield lines;
+      heading = '';
       if (rows.length < CSV_BATCH) return;
       after = (rows[rows.length - 1] as UsageRecord).id;
     }

@@ -63,6 +63,7 @@ const PAGES: [name: string, path: string, shows: string][] = [
   ['user-keys', '/users/alice/keys', 'nightly report'],
   ['sessions', '/sessions', 'chat-alice-1'],
   ['usage', '/usage?user=alice', 'Details of record'],
+  ['usage-all', '/usage', 'Details of record'],
   ['prices', '/prices', 'gpt-4o-mini'],
   ['model', '/prices/gpt-4o', 'in force'],
   ['api-keys', '/api-keys', 'No API key yet'],

@@ -30,7 +30,8 @@ const routes = Object.keys(document.paths)
 
 /** Whether a method and path are in the document at all. */
 export function operationOf(method: string, url: string): { path: string; operation: Operation } | undefined {
-  const pathname = url.split('?')[0] as string;
+  // A service sees neither the query nor a fragment in the path.
+  const pathname = url.split(/[?#]/)[0] as string;
   for (const { path, pattern } of routes) {
     const operation = document.paths[path]?.[method.toLowerCase()];
     if (pattern.test(pathname) && operation) return { path, operation };

@@ -63,6 +63,7 @@ export function statisticsOf(facts: Fact[]) {
     byService: creditsBy(facts, ({ service }) => service),
     byDay: creditsBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
     byModel: creditsBy(chat, ({ operation }) => operation),
+    byDayAndModel: byDayAndModel(chat),
     ...marginOf(facts),
     marginByModel: marginBy(facts, ({ operation }) => operation),
     marginByDay: marginBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
@@ -73,6 +74,23 @@ export function statisticsOf(facts: Fact[]) {
       .slice(0, 10)
       .map(({ id }) => id),
   };
+}
+
+/** The 20 models with the most credits, and everything else as `other`, for each day. */
+function byDayAndModel(chat: Fact[]): [day: string, models: NamedCredits][] {
+  const named = creditsBy(chat, ({ operation }) => operation)
+    .filter(([model]) => model !== 'other')
+    .toSorted(([, a], [, b]) => b - a)
+    .slice(0, 20)
+    .map(([model]) => model);
+  const days = new Set(chat.map(({ at }) => isoTime(at).slice(0, 10)));
+  return [...days].sort().map((day) => [
+    day,
+    creditsBy(
+      chat.filter(({ at }) => isoTime(at).startsWith(day)),
+      ({ operation }) => (named.includes(operation) ? operation : 'other'),
+    ),
+  ]);
 }
 
 /** 10^-18 USD in a credit: 1,000 credits are one USD. */

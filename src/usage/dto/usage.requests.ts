@@ -1,5 +1,10 @@
 import { tokensProblem } from '../../credits/dto/credits.requests.js';
-import { REVIEW_ACTIONS, type ReviewAction } from '../entities/usage-record.entity.js';
+import {
+  BILLING_STATUSES,
+  type BillingStatus,
+  REVIEW_ACTIONS,
+  type ReviewAction,
+} from '../entities/usage-record.entity.js';
 import { ValidationError } from '../../common/errors/service-error.js';
 import { PageQueryDto } from '../../common/http/page.js';
 import {
@@ -17,6 +22,8 @@ import {
   MetadataField,
   TimeField,
   OnBehalfField,
+  SESSION_ID_LENGTH,
+  UserIdField,
 } from '../../common/http/validators.js';
 
 const SERVICE_LENGTH = 50;
@@ -195,6 +202,28 @@ export class RecordsQueryDto extends PageQueryDto {
 export class OwnRecordsQueryDto extends RecordsQueryDto {
   @OnBehalfField()
   userId?: string;
+}
+
+/** Of the list over all users. */
+export class AllRecordsQueryDto extends RecordsQueryDto {
+  @UserIdField({ description: 'Only this user', required: false, example: undefined })
+  userId?: string;
+
+  @EnumField(BILLING_STATUSES, {
+    description: 'Only with this status',
+    example: 'needs_review',
+    required: false,
+  })
+  billingStatus?: BillingStatus;
+
+  @IntegerQuery(1, 999_999_999_999_999, { description: 'Only of this API key' })
+  apiKeyId?: number;
+
+  @IdField(SESSION_ID_LENGTH, { description: 'Only of this session', required: false })
+  sessionId?: string;
+
+  @IdField(REQUEST_ID_LENGTH, { description: 'Only of this request', required: false })
+  requestId?: string;
 }
 
 /** A half-open range of instants in ISO 8601; null is open. */

@@ -14,6 +14,14 @@ const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:0
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const creditsBy = (example: Record<string, number>) =>
   ({ type: 'object', additionalProperties: { ...CREDITS }, example }) as const;
+const BY_DAY_AND_MODEL = {
+  type: 'object',
+  additionalProperties: { type: 'object', additionalProperties: { ...CREDITS } },
+  example: { '2026-11-21': { [MODEL]: 3 } },
+  description:
+    'byModel by UTC day: the 20 models with the most credits in the range by name, on the days on which they were used, ' +
+    'and all the others together as `other` (also a model of that very name)',
+} as const;
 
 export class UsageRecordDto {
   @ApiProperty(ID) id: number;
@@ -93,7 +101,7 @@ export class UsageRecordDto {
 }
 
 /** A record as a SQL function answers it, or as it is read. */
-type RecordFacts = Omit<UsageAnswer, 'timestamp' | 'reviewedAt'> & {
+export type RecordFacts = Omit<UsageAnswer, 'timestamp' | 'reviewedAt'> & {
   timestamp: string | Date;
   reviewedAt: string | Date | null;
 };
@@ -114,6 +122,18 @@ export class UsagePageDto {
   nextCursor: string | null;
 }
 
+export class AllUsagePageDto extends UsagePageDto {
+  @ApiProperty({
+    ...TIME,
+    nullable: true,
+    description:
+      'One request looks through 50,000 records at most. When it has found less than `limit` among them, the time of ' +
+      'the last of them: `nextCursor` looks on from there. Else null',
+    example: null,
+  })
+  searchedBackTo: string | null;
+}
+
 export class UsageStatsDto {
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
@@ -125,6 +145,7 @@ export class UsageStatsDto {
   >;
   @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
   byModel: Record<string, number>;
+  @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
   @ApiProperty({
     type: () => [UsageRecordDto],
     description: 'The last 10 records of the range, newest first',
@@ -190,6 +211,7 @@ export class SystemStatsDto {
   >;
   @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
   byModel: Record<string, number>;
+  @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
   @ApiProperty({
     type: 'string',
     nullable: true,

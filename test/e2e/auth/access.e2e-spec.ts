@@ -158,6 +158,7 @@ const OPERATIONS: Record<string, Row> = {
     needs: () => ({ body: { requestId: freshUser('call'), tokens: 1000 } }),
   },
   listNeedsReview: { access: 'admin' },
+  listAllUsageRecords: { access: 'admin' },
   reviewUsage: { access: 'admin', needs: recordInReview },
   getUsageStats: { access: 'self', userIdIn: 'query', permission: 'usage:read' },
   getUserUsageStats: { access: 'supervisor', needs: ofAlice },

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseCsv, USAGE_CSV_HEADER } from '../../support/csv.js';
 import type { Answer, HttpClient } from '../../support/http-client.js';
 import { holdUp } from '../../support/hold-up.js';
 import { balanceOf, countByStatus, userWithCredits } from '../../support/money.js';
@@ -426,34 +427,6 @@ describe('GET /usage/records', () => {
   });
 });
 
-/** RFC 4180, read strictly: lines end with CR LF, a quote inside quotes is doubled, and none stands elsewhere. */
-function parseCsv(text: string): string[][] {
-  const rows: string[][] = [[]];
-  let position = 0;
-  while (position < text.length) {
-    const quoted = text[position] === '"';
-    const field = quoted ? /"((?:[^"]|"")*)"/y : /([^",\r\n]*)/y;
-    field.lastIndex = position;
-    const match = field.exec(text);
-    if (match === null) throw new Error(`no field at ${position}: ${text.slice(position, position + 40)}`);
-    rows.at(-1)?.push((match[1] as string).replaceAll('""', '"'));
-    position += match[0].length;
-    if (text[position] === ',') position += 1;
-    else if (text.startsWith('\r\n', position)) {
-      rows.push([]);
-      position += 2;
-    } else throw new Error(`neither comma nor line end at ${position}`);
-  }
-  if (rows.pop()?.length !== 0) throw new Error('the last line has no end');
-  return rows;
-}
-
-const HEADER = [
-  ...['id', 'userId', 'timestamp', 'service', 'operation', 'credits', 'billingStatus', 'uncollectedCredits'],
-  ...['providerCostUsd', 'sessionId', 'pricingRuleId', 'pricingSource', 'metadata'],
-  ...['providerCostSource', 'requestId', 'apiKeyId', 'reviewAction'],
-];
-
 describe('GET /usage/records with Accept: text/csv', () => {
   const asCsv = { accept: 'text/csv' };
 
@@ -466,7 +439,7 @@ describe('GET /usage/records with Accept: text/csv', () => {
     expect(answer.headers.get('content-disposition')).toContain('attachment');
     expect(answer.headers.get('content-length')).toBeNull();
     const [header, ...rows] = parseCsv(answer.text);
-    expect(header).toEqual(HEADER);
+    expect(header).toEqual(USAGE_CSV_HEADER);
     expect(rows.map((row) => Number(row[5])).toSorted((a, b) => a - b)).toEqual([...Array(4321).keys()]);
     expect(rows.map((row) => row[2])).toEqual(
       rows
@@ -475,7 +448,7 @@ describe('GET /usage/records with Accept: text/csv', () => {
         .reverse(),
     );
     expect(new Set(rows.map((row) => row[0])).size).toBe(4321);
-    expect(rows.every((row) => row.length === HEADER.length && row[1] === user.userId)).toBe(true);
+    expect(rows.every((row) => row.length === USAGE_CSV_HEADER.length && row[1] === user.userId)).toBe(true);
     const filtered = await user.get(
       '/api/usage/records?service=service-1&endDate=2026-01-01T00:30:00Z',
       asCsv,
@@ -493,7 +466,7 @@ describe('GET /usage/records with Accept: text/csv', () => {
     });
     const json = (await recordsOf(user))[0] as unknown as Record<string, unknown>;
     const [, row] = parseCsv((await user.get('/api/usage/records', asCsv)).text);
-    const texts = HEADER.map((name) => json[name]).map((value) =>
+    const texts = USAGE_CSV_HEADER.map((name) => json[name]).map((value) =>
       value === null ? '' : typeof value === 'string' ? value : JSON.stringify(value),
     );
     expect(row).toEqual(texts);
@@ -564,7 +537,17 @@ describe('GET /usage/records with Accept: text/csv', () => {
   });
 
   it('is a heading alone for a user without records', async () => {
-    expect((await service.as().get('/api/usage/records', asCsv)).text).toBe(`${HEADER.join(',')}\r\n`);
+    expect((await service.as().get('/api/usage/records', asCsv)).text).toBe(
+      `${USAGE_CSV_HEADER.join(',')}\r\n`,
+    );
+  });
+
+  it('400 for a range that ends before it starts, and not a list that is cut off', async () => {
+    const query = '/api/usage/records?startDate=2026-05-02&endDate=2026-05-01';
+    expect(await service.as().get(query, asCsv)).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'endDate' }] },
+    });
   });
 
   it('shows a supervisor the records of a user', async () => {

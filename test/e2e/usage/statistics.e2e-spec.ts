@@ -21,7 +21,11 @@ const DAYS = 35;
 
 const USERS = ['alice', 'bob', '__proto__', '42', 'Zoë 😀', 'o’hara/team:1'];
 const SERVICES = ['chat', 'chat-streaming', 'chat-streaming-failed', '__proto__', 'constructor', '😀 "é", x'];
-const OPERATIONS = ['model-a', 'vendor/model:1', '__proto__', 'toString', '7'];
+/** More than are named in `byDayAndModel`; those further back are used less. */
+const OPERATIONS = [
+  ...['model-a', 'vendor/model:1', '__proto__', 'toString', '7', 'other'],
+  ...Array.from({ length: 22 }, (_, index) => `rare-${index}`),
+];
 
 type Names = Record<string, number>;
 interface UserStats {
@@ -31,6 +35,7 @@ interface UserStats {
   byService: Names;
   byDay: Names;
   byModel: Names;
+  byDayAndModel: Record<string, Names>;
   recentActivity: { id: number; userId: string; timestamp: string }[];
 }
 type SystemStats = Omit<UserStats, 'userId' | 'recentActivity'> & {
@@ -82,7 +87,7 @@ function randomRecord() {
     user_id: random.pick(USERS),
     at: isoTime(randomInstant()),
     service: random.pick(SERVICES),
-    operation: random.pick(OPERATIONS),
+    operation: random.pick(OPERATIONS.slice(0, random.chance(0.5) ? 6 : undefined)),
     credits: random.chance(0.1) ? 0 : random.integer(1, random.pick([5, 1000, 1_000_000_000])),
     status: random.pick(['recorded', 'billed', 'needs_review', 'waived']),
     cost: random.chance(0.4) ? null : `${random.integer(0, 3)}.${random.big(0n, 10n ** 18n - 1n)}`,
@@ -252,7 +257,8 @@ const RANGE_KINDS: (() => Range)[] = [
 
 function expectSystem(actual: SystemStats, range: Fact[], top: number, message: string): void {
   const { byUser, recent: _, ...expected } = statisticsOf(range);
-  const { byUser: actualTop, byService, byDay, byModel, marginByModel, marginByDay, ...rest } = actual;
+  const { byUser: actualTop, byService, byDay, byModel, marginByModel, marginByDay, ...others } = actual;
+  const { byDayAndModel, ...rest } = others;
   // Tested with charges, which make them.
   const { unpricedModels: _models, needsReviewCredits: _credits, ...numbers } = rest;
   expect(
@@ -261,6 +267,7 @@ function expectSystem(actual: SystemStats, range: Fact[], top: number, message: 
       byService: entries(byService),
       byDay: entries(byDay),
       byModel: entries(byModel),
+      byDayAndModel: entriesByDay(byDayAndModel),
       marginByModel: byName(Object.entries(marginByModel)),
       marginByDay: byName(Object.entries(marginByDay)),
     },
@@ -290,6 +297,7 @@ function expectUser(actual: UserStats, userId: string, range: Fact[], message: s
       byService: entries(actual.byService),
       byDay: entries(actual.byDay),
       byModel: entries(actual.byModel),
+      byDayAndModel: entriesByDay(actual.byDayAndModel),
       recent: actual.recentActivity.map(({ id }) => id),
     },
     message,
@@ -300,11 +308,14 @@ function expectUser(actual: UserStats, userId: string, range: Fact[], message: s
     byService: expected.byService,
     byDay: expected.byDay,
     byModel: expected.byModel,
+    byDayAndModel: expected.byDayAndModel,
     recent: expected.recent,
   });
 }
 
 const entries = (names: Names) => byName(Object.entries(names));
+const entriesByDay = (days: Record<string, Names>) =>
+  byName(Object.entries(days).map(([day, models]) => [day, entries(models)]));
 
 describe('GET /usage/stats, /usage/stats/:userId and /usage/system-stats', () => {
   it(`say what adding up the records one by one says, for ${RANGES} random ranges`, async () => {
@@ -356,6 +367,9 @@ describe('GET /usage/stats, /usage/stats/:userId and /usage/system-stats', () =>
   it('were compared on data with late finalizes, unknown costs and days that begin to the microsecond', async () => {
     expect(facts.length).toBeGreaterThan(RECORDS);
     expect(facts.some(({ at }) => at % MICROSECONDS_PER_DAY === 0n)).toBe(true);
+    // So many that some are not named in byDayAndModel, over all and for a user.
+    for (const chosen of [facts, facts.filter(({ userId }) => userId === 'alice')])
+      expect(statisticsOf(chosen).byModel.length).toBeGreaterThan(21);
     expect(facts.some(({ at }) => at % MICROSECONDS_PER_DAY === MICROSECONDS_PER_DAY - 1n)).toBe(true);
     const { rows } = await service.owner.query<{ timed_out: string; late: string }>(
       `SELECT (SELECT count(*) FROM streaming_sessions WHERE end_reason = 'timeout') AS timed_out,

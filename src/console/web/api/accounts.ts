@@ -41,17 +41,43 @@ export interface UsageFilters extends Partial<Range> {
   service?: string;
   operation?: string;
 }
+/** What an admin may ask the list over all users for. */
+export interface AllUsageFilters extends UsageFilters {
+  userId?: string;
+  billingStatus?: UsageRecord['billingStatus'];
+  apiKeyId?: number;
+  sessionId?: string;
+  requestId?: string;
+}
+
+/** Where usage records come from: a list of one user, or of everyone. */
+export interface UsageSource<Filters = UsageFilters> {
+  readonly userId: string;
+  usage(filters: Filters, cursor: string | undefined, signal: AbortSignal): Promise<Page<UsageRecord>>;
+}
+
+const MOST_IN_A_PAGE = 200;
+export const everyone: UsageSource<AllUsageFilters> = {
+  userId: '',
+  usage: async (filters, cursor, signal) =>
+    page(
+      await answer(
+        api.GET('/api/usage/records/all', {
+          params: { query: { limit: MOST_IN_A_PAGE, ...filters, ...given({ cursor }) } },
+          signal,
+        }),
+      ),
+    ),
+};
 
 /** Everything of one account. Own things are asked for as one's own: for another's, the role decides. */
-export interface AccountReader {
+export interface AccountReader extends UsageSource {
   readonly isSelf: boolean;
-  readonly userId: string;
   account(signal: AbortSignal): Promise<Account | null>;
   balance(signal: AbortSignal): Promise<Balance>;
   forecast(signal: AbortSignal): Promise<Forecast>;
   stats(range: Range, signal: AbortSignal): Promise<UsageStats>;
   ledger(cursor: string | undefined, signal: AbortSignal): Promise<Page<LedgerEntry>>;
-  usage(filters: UsageFilters, cursor: string | undefined, signal: AbortSignal): Promise<Page<UsageRecord>>;
   sessions(signal: AbortSignal): Promise<ActiveSession[]>;
   keys(cursor: string | undefined, signal: AbortSignal): Promise<Page<ApiKey>>;
 }

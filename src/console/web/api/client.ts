@@ -16,10 +16,7 @@ export type PricingRule = Schemas['PricingRuleDto'];
 export type ApiKey = Schemas['ApiKeyDto'];
 export type CreatedApiKey = Schemas['CreatedApiKeyDto'];
 export type PriceImport = Schemas['PriceImportDto'];
-export interface Page<Item> {
-  items: Item[];
-  nextCursor: string | null;
-}
+export type { Page } from './pages';
 
 /** Every operation of the API, with the types of its document. */
 export const api = createClient<paths>({ baseUrl: location.origin, fetch: (request) => send(request) });

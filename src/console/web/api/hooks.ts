@@ -1,6 +1,6 @@
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import type { Page } from './client';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { reconnections } from './connection';
+import { append, type Book, fill, forget, missing, MOST_EMPTY, newBook, type Page } from './pages';
 import { Problem } from './problem';
 
 export interface Query<Data> {
@@ -69,47 +69,54 @@ export function useQuery<Data>(
 }
 
 export interface Pages<Item> {
+  /** Every row so far; undefined are those that are not in memory now. */
+  rows: readonly (Item | undefined)[];
+  /** The rows in memory: of a short list all of them. */
   items: Item[];
   hasMore: boolean;
   isLoading: boolean;
   problem: Problem | undefined;
+  /** How far a search in portions has looked, and whether it waits to be told to go on. */
+  searchedBackTo: string | null;
+  isPaused: boolean;
   loadMore: () => void;
+  /** Tells which rows are looked at, so that they are there. */
+  onSeen: (first: number, last: number) => void;
   refresh: () => void;
 }
 
-/** A long list, read page by page as somebody scrolls towards its end. */
+/**
+ * A long list, read page by page as somebody scrolls towards its end. However long it is, only some pages are kept; those
+ * somebody scrolls back to are read again.
+ *
+ * @param options.keepsAll for a list that is searched where it is shown
+ */
 export function usePages<Item>(
   key: string,
   ask: (cursor: string | undefined, signal: AbortSignal) => Promise<Page<Item>>,
+  { keepsAll = false } = {},
 ): Pages<Item> {
-  interface State {
-    key: string;
-    items: Item[];
-    cursor: string | null | undefined;
-    problem?: Problem;
-    isLoading: boolean;
-  }
-  const [state, setState] = useState<State>({ key, items: [], cursor: undefined, isLoading: true });
+  const [state, setState] = useState<Book<Item>>(() => newBook(key));
   const [round, setRound] = useState(0);
   const latest = useRef(ask);
   latest.current = ask;
   const control = useRef(new AbortController());
   const isBusy = useRef(false);
+  const seenRow = useRef(0);
   const comebacks = reconnections.value;
   const read = useCallback(
-    async (cursor: string | undefined, before: Item[], isFirst: boolean) => {
+    async (cursor: string | undefined, put: (book: Book<Item>, page: Page<Item>) => Book<Item>) => {
       const { signal } = control.current;
       isBusy.current = true;
       setState((now) => ({
-        ...now,
-        key,
+        ...(now.key === key ? now : newBook<Item>(key)),
         isLoading: true,
-        ...(isFirst && now.key !== key ? { items: [] } : {}),
+        problem: undefined,
       }));
       try {
         const page = await latest.current(cursor, signal);
         if (signal.aborted) return;
-        setState({ key, items: before.concat(page.items), cursor: page.nextCursor, isLoading: false });
+        setState((now) => (keepsAll ? put(now, page) : forget(put(now, page), seenRow.current)));
       } catch (error) {
         if (signal.aborted) return;
         setState((now) => ({ ...now, problem: toProblem(error), isLoading: false }));
@@ -120,22 +127,46 @@ export function usePages<Item>(
   );
   useEffect(() => {
     control.current = new AbortController();
-    void read(undefined, [], true);
+    void read(undefined, (_, page) => append(newBook(key), page));
     return () => control.current.abort();
   }, [key, round, comebacks]);
   const isCurrent = state.key === key;
-  const loadMore = () => {
-    if (isBusy.current || !isCurrent || typeof state.cursor !== 'string') return;
-    void read(state.cursor, state.items, false);
-  };
+  const items = useMemo(() => state.rows.filter((row) => row !== undefined), [state.rows]);
   return {
-    items: isCurrent ? state.items : [],
-    hasMore: isCurrent && typeof state.cursor === 'string',
+    rows: isCurrent ? state.rows : [],
+    items: isCurrent ? items : [],
+    hasMore: isCurrent && typeof state.next === 'string',
     isLoading: !isCurrent || state.isLoading,
     problem: isCurrent ? state.problem : undefined,
-    loadMore,
+    searchedBackTo: isCurrent ? state.searchedBackTo : null,
+    isPaused: isCurrent && state.emptyPages > 0 && state.emptyPages % MOST_EMPTY === 0,
+    loadMore: () => {
+      if (!isBusy.current && isCurrent && typeof state.next === 'string') void read(state.next, append);
+    },
+    onSeen: (first, last) => {
+      seenRow.current = (first + last) / 2;
+      if (isBusy.current || !isCurrent) return;
+      const index = missing(state, first, last);
+      if (index !== undefined)
+        void read(state.chunks[index]?.cursor, (book, page) => fill(book, index, page));
+    },
     refresh: () => setRound((before) => before + 1),
   };
+}
+
+/** A search looks through whole pages: a list is read on until this many are there. */
+const MOST_SEARCHED = 5000;
+
+/**
+ * What somebody searches for in a list that is kept whole.
+ *
+ * @param wanted in lower case; nothing is everything
+ */
+export function searched<Item>(pages: Pages<Item>, wanted: string, textOf: (item: Item) => string): Item[] {
+  if (wanted === '') return pages.items;
+  const canRead = pages.hasMore && !pages.isLoading && pages.problem === undefined;
+  if (canRead && pages.items.length < MOST_SEARCHED) pages.loadMore();
+  return pages.items.filter((item) => textOf(item).toLowerCase().includes(wanted));
 }
 
 export interface Action<Arguments extends unknown[], Result> {

@@ -41,6 +41,8 @@ interface ChartProps {
   labels: string[];
   series: Series[];
   format?: (value: number) => string;
+  /** One bar for each day, of parts that add up. */
+  isStacked?: boolean;
 }
 
 /** A canvas knows nothing of the page's colours: they are read where the browser has worked them out. */
@@ -53,17 +55,26 @@ function colorOf(name: string): string {
   return color;
 }
 
+type View = 'chart' | 'table';
+/** As what each chart was last shown: it stays so when the range is changed, and the chart made anew. */
+const chosen = new Map<string, View>();
+
 /** Bars and lines over days, with the same numbers as a table for who cannot see them or wants to copy them. */
-export function TimeChart({ title, labels, series, format = compact }: ChartProps) {
-  const [view, setView] = useState<'chart' | 'table'>('chart');
+export function TimeChart({ title, labels, series, format = compact, isStacked = false }: ChartProps) {
+  const [view, setView] = useState(chosen.get(title) ?? 'chart');
+  const choose = (next: View) => {
+    chosen.set(title, next);
+    setView(next);
+  };
   return (
     <figure class="chart">
       <div class="chart-tools">
         <ul class="legend" aria-hidden={view === 'table'}>
-          {series.map(({ label, color }) => (
-            <li key={label}>
+          {series.map(({ label, color, values }) => (
+            <li key={label} title={label}>
               <i class={`swatch ${color}`} aria-hidden="true" />
-              {label}
+              <span class="clip">{label}</span>
+              {isStacked && <span class="number">{format(sumOf(values))}</span>}
             </li>
           ))}
         </ul>
@@ -74,32 +85,32 @@ export function TimeChart({ title, labels, series, format = compact }: ChartProp
             ['chart', 'Chart'],
             ['table', 'Table'],
           ]}
-          onChange={setView}
+          onChange={choose}
         />
       </div>
       {view === 'chart' ? (
-        <Canvas title={title} labels={labels} series={series} format={format} />
+        <Canvas title={title} labels={labels} series={series} format={format} isStacked={isStacked} />
       ) : (
-        <ChartTable title={title} labels={labels} series={series} format={format} />
+        <ChartTable title={title} labels={labels} series={series} format={format} isStacked={isStacked} />
       )}
     </figure>
   );
 }
 
-function Canvas({ title, labels, series, format }: Required<ChartProps>) {
+const sumOf = (values: (number | null)[]) => values.reduce<number>((sum, value) => sum + (value ?? 0), 0);
+
+function Canvas({ title, labels, series, format, isStacked }: Required<ChartProps>) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const chart = useRef<Chart | null>(null);
   const appearance = theme.value;
   useEffect(() => {
     const element = canvas.current;
     if (element === null) return;
-    const drawn = new Chart(element, configuration(labels, series, format));
+    const drawn = new Chart(element, configuration(labels, series, format, isStacked));
     chart.current = drawn;
     return () => drawn.destroy();
   }, [appearance, JSON.stringify([labels, series])]);
-  const total = series.map(
-    ({ label, values }) => `${label} ${format(values.reduce<number>((sum, v) => sum + (v ?? 0), 0))}`,
-  );
+  const total = series.map(({ label, values }) => `${label} ${format(sumOf(values))}`);
   return (
     <div class="canvas">
       <canvas
@@ -115,6 +126,7 @@ function configuration(
   labels: string[],
   series: Series[],
   format: (value: number) => string,
+  isStacked: boolean,
 ): ChartConfiguration {
   const muted = colorOf('ink-muted');
   const line = colorOf('line');
@@ -128,9 +140,10 @@ function configuration(
         label,
         data: values,
         backgroundColor: colorOf(color),
-        borderColor: colorOf(color),
-        borderWidth: type === 'line' ? 2 : 0,
-        borderRadius: 3,
+        // Parts of one bar have a seam, so that more than their colours tells them apart.
+        borderColor: colorOf(isStacked ? 'surface' : color),
+        borderWidth: type === 'line' ? 2 : isStacked ? 1 : 0,
+        borderRadius: isStacked ? 0 : 3,
         maxBarThickness: 28,
         pointRadius: labels.length > 31 ? 0 : 2,
         pointHitRadius: 12,
@@ -144,11 +157,13 @@ function configuration(
       interaction: { mode: 'index', intersect: false },
       scales: {
         x: {
+          stacked: isStacked,
           grid: { display: false },
           border: { color: line },
           ticks: { color: muted, font, maxRotation: 0, autoSkipPadding: 16 },
         },
         y: {
+          stacked: isStacked,
           beginAtZero: true,
           border: { display: false },
           grid: { color: line },
@@ -166,14 +181,24 @@ function configuration(
           padding: 10,
           usePointStyle: true,
           boxPadding: 4,
-          callbacks: { label: ({ dataset, parsed }) => `${dataset.label ?? ''}  ${format(parsed.y ?? 0)}` },
+          // The largest part of a stack lies at the bottom; parts of nothing are not named.
+          itemSort: (a, b) => (isStacked ? b.datasetIndex - a.datasetIndex : a.datasetIndex - b.datasetIndex),
+          filter: ({ parsed }) => !isStacked || parsed.y !== 0,
+          callbacks: {
+            label: ({ dataset, parsed }) => `${dataset.label ?? ''}  ${format(parsed.y ?? 0)}`,
+            footer: (parts) =>
+              isStacked
+                ? `Together  ${format(parts.reduce((sum, { parsed }) => sum + (parsed.y ?? 0), 0))}`
+                : '',
+          },
+          footerColor: colorOf('ink'),
         },
       },
     },
   };
 }
 
-function ChartTable({ title, labels, series, format }: Required<ChartProps>) {
+function ChartTable({ title, labels, series, format, isStacked }: Required<ChartProps>) {
   return (
     <div class="table-frame canvas" tabIndex={0} role="region" aria-label={title}>
       <table>
@@ -181,6 +206,11 @@ function ChartTable({ title, labels, series, format }: Required<ChartProps>) {
         <thead>
           <tr>
             <th scope="col">Day</th>
+            {isStacked && (
+              <th scope="col" class="numeric">
+                Together
+              </th>
+            )}
             {series.map(({ label }) => (
               <th key={label} scope="col" class="numeric">
                 {label}
@@ -192,6 +222,9 @@ function ChartTable({ title, labels, series, format }: Required<ChartProps>) {
           {labels.map((label, index) => (
             <tr key={label}>
               <th scope="row">{label}</th>
+              {isStacked && (
+                <td class="numeric">{format(sumOf(series.map(({ values }) => values[index] ?? 0)))}</td>
+              )}
               {series.map(({ label: name, values }) => {
                 const value = values[index];
                 return (

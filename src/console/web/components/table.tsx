@@ -1,7 +1,8 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../api/problem';
-import { Empty, Skeleton, Trouble } from './ui';
+import { time } from '../format';
+import { Button, Empty, Skeleton, Trouble } from './ui';
 
 export interface Column<Row> {
   header: ComponentChildren;
@@ -16,7 +17,8 @@ export interface Column<Row> {
 interface TableProps<Row> {
   caption: string;
   columns: Column<Row>[];
-  rows: readonly Row[];
+  /** undefined are rows that are there, but not in memory at the moment. */
+  rows: readonly (Row | undefined)[];
   keyOf: (row: Row) => string | number;
   rowClass?: (row: Row) => string;
   isLoading?: boolean;
@@ -25,6 +27,9 @@ interface TableProps<Row> {
   empty: ComponentChildren;
   hasMore?: boolean;
   loadMore?: () => void;
+  onSeen?: (first: number, last: number) => void;
+  searchedBackTo?: string | null;
+  isPaused?: boolean;
 }
 
 const ROW_HEIGHT = 44;
@@ -47,6 +52,9 @@ export function Table<Row>(props: TableProps<Row>) {
     empty,
     hasMore = false,
     loadMore,
+    onSeen,
+    searchedBackTo = null,
+    isPaused = false,
   } = props;
   const frame = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
@@ -54,26 +62,36 @@ export function Table<Row>(props: TableProps<Row>) {
   useEffect(() => {
     const element = frame.current;
     if (element === null) return;
+    // A list that has just come is looked at from its beginning, wherever the one before was left.
+    setTop(element.scrollTop);
     const observer = new ResizeObserver(() => setHeight(element.clientHeight));
     observer.observe(element);
     return () => observer.disconnect();
   }, [rows.length === 0]);
-  useEffect(() => {
-    const element = frame.current;
-    if (element === null || !hasMore || isLoading) return;
-    if (element.scrollHeight - element.scrollTop - element.clientHeight < ROW_HEIGHT * SPARE_ROWS)
-      loadMore?.();
-  });
-  if (rows.length === 0) {
-    if (problem !== undefined) return <Trouble problem={problem} {...(refresh ? { retry: refresh } : {})} />;
-    if (isLoading) return <Skeleton rows={6} />;
-    return <>{typeof empty === 'string' ? <Empty title={empty} /> : empty}</>;
-  }
   const isVirtual = rows.length > DRAWN_WHOLE;
   const first = isVirtual ? Math.max(0, Math.floor(top / ROW_HEIGHT) - SPARE_ROWS) : 0;
   const last = isVirtual
     ? Math.min(rows.length, Math.ceil((top + height) / ROW_HEIGHT) + SPARE_ROWS)
     : rows.length;
+  useEffect(() => {
+    const element = frame.current;
+    // What has failed is tried again by a person, not by every drawing.
+    if (isLoading || problem !== undefined) return;
+    onSeen?.(first, last);
+    if (!hasMore || isPaused) return;
+    const below = element === null ? 0 : element.scrollHeight - element.scrollTop - element.clientHeight;
+    if (below < ROW_HEIGHT * SPARE_ROWS) loadMore?.();
+  });
+  if (rows.length === 0) {
+    if (problem !== undefined) {
+      const retry = hasMore ? loadMore : refresh;
+      return <Trouble problem={problem} {...(retry ? { retry } : {})} />;
+    }
+    if (searchedBackTo !== null)
+      return <Searching backTo={searchedBackTo} isPaused={isPaused} loadMore={loadMore} />;
+    if (isLoading) return <Skeleton rows={6} />;
+    return <>{typeof empty === 'string' ? <Empty title={empty} /> : empty}</>;
+  }
   return (
     <div
       ref={frame}
@@ -96,25 +114,57 @@ export function Table<Row>(props: TableProps<Row>) {
         </thead>
         <tbody>
           {first > 0 && <Spacer rows={first} columns={columns.length} />}
-          {rows.slice(first, last).map((row, offset) => (
-            <tr key={keyOf(row)} class={rowClass?.(row)} aria-rowindex={first + offset + 2}>
-              {columns.map((column, index) => (
-                <td key={index} class={classOf(column)}>
-                  {column.cell(row, first + offset)}
+          {rows.slice(first, last).map((row, offset) =>
+            row === undefined ? (
+              <tr key={`unread ${first + offset}`} aria-hidden="true">
+                <td colSpan={columns.length}>
+                  <span class="skeleton" />
                 </td>
-              ))}
-            </tr>
-          ))}
+              </tr>
+            ) : (
+              <tr key={keyOf(row)} class={rowClass?.(row)} aria-rowindex={first + offset + 2}>
+                {columns.map((column, index) => (
+                  <td key={index} class={classOf(column)}>
+                    {column.cell(row, first + offset)}
+                  </td>
+                ))}
+              </tr>
+            ),
+          )}
           {last < rows.length && <Spacer rows={rows.length - last} columns={columns.length} />}
         </tbody>
       </table>
-      {isLoading && hasMore && (
-        <p class="hint loading-more" role="status">
-          Reading more…
-        </p>
+      {searchedBackTo !== null ? (
+        <Searching backTo={searchedBackTo} isPaused={isPaused} loadMore={loadMore} />
+      ) : (
+        isLoading &&
+        hasMore && (
+          <p class="hint loading-more" role="status">
+            Reading more…
+          </p>
+        )
       )}
       {problem !== undefined && <Trouble problem={problem} {...(loadMore ? { retry: loadMore } : {})} />}
     </div>
+  );
+}
+
+/** A rare filter among many records is answered in portions: how far the search has come, and how it goes on. */
+function Searching({
+  backTo,
+  isPaused,
+  loadMore,
+}: {
+  backTo: string;
+  isPaused: boolean;
+  loadMore: (() => void) | undefined;
+}) {
+  return (
+    <p class="hint loading-more" role={isPaused ? 'status' : undefined}>
+      {isPaused ? 'Nothing more back to ' : 'Searching: nothing more back to '}
+      <time dateTime={backTo}>{time(backTo)}</time>{' '}
+      {isPaused && <Button onClick={() => loadMore?.()}>Search further back</Button>}
+    </p>
   );
 }
 

@@ -5,15 +5,17 @@ import { useQuery } from '../api/hooks';
 interface UserPickerProps {
   value: string;
   onChange: (userId: string) => void;
+  /** Whether none may be chosen, which is everyone. */
+  allowsAll?: boolean;
 }
 
 /** A user's id, with those that match offered while it is typed. */
-export function UserPicker({ value, onChange }: UserPickerProps) {
+export function UserPicker({ value, onChange, allowsAll = false }: UserPickerProps) {
   const id = useId();
   const [text, setText] = useState(value);
   const { data } = useQuery(`picker ${text}`, (signal) => accounts(text, undefined, signal, 8));
   const choose = (userId: string) =>
-    userId.trim() !== '' && userId.trim() !== value && onChange(userId.trim());
+    (allowsAll || userId.trim() !== '') && userId.trim() !== value && onChange(userId.trim());
   return (
     <div class="field inline">
       <label for={id}>User</label>
@@ -21,6 +23,7 @@ export function UserPicker({ value, onChange }: UserPickerProps) {
         id={id}
         list={`${id}-list`}
         value={text}
+        placeholder={allowsAll ? 'all' : ''}
         spellcheck={false}
         autocomplete="off"
         onInput={(event) => {

@@ -3,10 +3,10 @@ import { useState } from 'preact/hooks';
 import { readerOf } from '../api/accounts';
 import { useQuery } from '../api/hooks';
 import { isAdmin, isSupervisor } from '../api/session';
-import { TimeChart } from '../components/chart';
+import { CreditsByModel } from '../components/credits-by-model';
 import { LotTable, LotTimeline } from '../components/lots';
 import { currentRange, RangePicker } from '../components/range';
-import { Button, Card, Credits, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
+import { Button, Card, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
 import { compact, date, day, daysBetween, plural, relative, whole } from '../format';
 import { address, pathTo } from '../router';
 import { Activity } from './activity';
@@ -130,22 +130,13 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
               onChanged={changed}
             />
           </Card>
-          <Card title="Credits by day" class="half">
+          <Card title="Credits by day and model" class="half">
             {stats.data ? (
-              <>
-                <TimeChart
-                  title="Credits by day"
-                  labels={daysBetween(startDate, endDate).map(day)}
-                  series={[
-                    {
-                      label: 'Credits',
-                      color: 'chart-1',
-                      values: daysBetween(startDate, endDate).map((name) => stats.data?.byDay[name] ?? 0),
-                    },
-                  ]}
-                />
-                <ModelList byModel={stats.data.byModel} />
-              </>
+              <CreditsByModel
+                byDay={stats.data.byDay}
+                byDayAndModel={stats.data.byDayAndModel}
+                days={daysBetween(startDate, endDate)}
+              />
             ) : stats.problem ? (
               <Trouble problem={stats.problem} retry={stats.refresh} />
             ) : (
@@ -213,21 +204,5 @@ function AccountTabs({ userId, tab }: { userId: string; tab: string }) {
         ['keys', 'API keys', to('keys')],
       ]}
     />
-  );
-}
-
-function ModelList({ byModel }: { byModel: Record<string, number> }) {
-  const models = Object.entries(byModel)
-    .sort(([, a], [, b]) => b - a)
-    .slice(0, 5);
-  return (
-    <ol class="ranking">
-      {models.map(([name, credits]) => (
-        <li key={name}>
-          <span class="clip">{name}</span>
-          <Credits value={credits} />
-        </li>
-      ))}
-    </ol>
   );
 }

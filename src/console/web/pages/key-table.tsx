@@ -36,7 +36,6 @@ export function KeyTable({ reader, revision = 0 }: { reader: AccountReader; revi
     <>
       <Table
         {...pages}
-        rows={pages.items}
         caption="API keys"
         keyOf={(key) => key.id}
         rowClass={(key) => (key.isActive ? '' : 'past')}
@@ -116,7 +115,7 @@ export function KeyTable({ reader, revision = 0 }: { reader: AccountReader; revi
           },
         ]}
       />
-      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="key" />
+      <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="key" />
       {revoking && (
         <Confirm
           title={`Revoke “${revoking.name}”`}

@@ -24,7 +24,6 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
     <>
       <Table
         {...pages}
-        rows={pages.items}
         caption="Ledger, newest first"
         keyOf={(entry) => entry.id}
         empty="Nothing has happened on this account yet"
@@ -59,7 +58,7 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
           },
         ]}
       />
-      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="entry" many="entries" />
+      <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="entry" many="entries" />
     </>
   );
 }

@@ -3,6 +3,7 @@ import { answer, api, type SystemStats } from '../api/client';
 import { useQuery } from '../api/hooks';
 import { isAdmin, isSupervisor, session } from '../api/session';
 import { TimeChart } from '../components/chart';
+import { CreditsByModel } from '../components/credits-by-model';
 import { currentRange, previousOf, RangePicker } from '../components/range';
 import { Table } from '../components/table';
 import { Badge, Card, Credits, Empty, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
@@ -124,16 +125,10 @@ function SystemCharts({ stats, days }: { stats: SystemStats; days: string[] }) {
   const dollars = (value: number) => `$${value < 10 && value !== 0 ? value.toFixed(2) : compact(value)}`;
   return (
     <div class="grid">
-      <Card title="Credits by day" class="half">
-        <TimeChart
-          title="Credits by day"
-          labels={labels}
-          series={[
-            { label: 'Credits', color: 'chart-1', values: days.map((name) => stats.byDay[name] ?? 0) },
-          ]}
-        />
+      <Card title="Credits by day and model" class="two-thirds">
+        <CreditsByModel byDay={stats.byDay} byDayAndModel={stats.byDayAndModel} days={days} />
       </Card>
-      <Card title="Income and provider cost" class="half">
+      <Card title="Income and provider cost" class="third">
         <TimeChart
           title="Income and provider cost by day, in USD"
           labels={labels}

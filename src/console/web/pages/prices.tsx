@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { answer, api, type PricingRule } from '../api/client';
-import { useAction, usePages, useQuery } from '../api/hooks';
+import { searched, useAction, usePages, useQuery } from '../api/hooks';
 import { isAdmin } from '../api/session';
 import { Confirm } from '../components/dialog';
 import { SearchField } from '../components/search';
@@ -23,27 +23,26 @@ import { PriceForm } from './price-form';
 import { PriceImportDialog } from './price-import';
 
 const LIMIT = 200;
-/** A search looks through whole pages: the list of prices is read on until this many are there. */
-const MOST_SEARCHED = 5000;
 
 export function Prices() {
   const [text, setText] = useState('');
   const [open, setOpen] = useState<'rule' | 'import' | null>(null);
   const [revision, setRevision] = useState(0);
-  const pages = usePages<PricingRule>(`prices ${revision}`, async (cursor, signal) => {
-    const { items, nextCursor } = await answer(
-      api.GET('/api/pricing', {
-        params: { query: { limit: LIMIT, ...(cursor === undefined ? {} : { cursor }) } },
-        signal,
-      }),
-    );
-    return { items, nextCursor: nextCursor ?? null };
-  });
+  const pages = usePages<PricingRule>(
+    `prices ${revision}`,
+    async (cursor, signal) => {
+      const { items, nextCursor } = await answer(
+        api.GET('/api/pricing', {
+          params: { query: { limit: LIMIT, ...(cursor === undefined ? {} : { cursor }) } },
+          signal,
+        }),
+      );
+      return { items, nextCursor: nextCursor ?? null };
+    },
+    { keepsAll: true },
+  );
   const wanted = text.trim().toLowerCase();
-  const shown =
-    wanted === '' ? pages.items : pages.items.filter(({ modelId }) => modelId.toLowerCase().includes(wanted));
-  if (wanted !== '' && pages.hasMore && !pages.isLoading && pages.items.length < MOST_SEARCHED)
-    pages.loadMore();
+  const shown = searched(pages, wanted, ({ modelId }) => modelId);
   // Sorting what is still being read would let the rows jump.
   const sorted = pages.hasMore ? shown : [...shown].sort((a, b) => a.modelId.localeCompare(b.modelId));
   const changed = () => setRevision((before) => before + 1);

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { answer, api, type UsageRecord } from '../api/client';
 import { readerOf } from '../api/accounts';
-import { toProblem, useAction, usePages, useQuery } from '../api/hooks';
+import { searched, toProblem, useAction, usePages, useQuery } from '../api/hooks';
 import { Dialog, ProblemNote } from '../components/dialog';
 import { Field, Form, parseWhole } from '../components/form';
 import { SearchField } from '../components/search';
@@ -14,30 +14,28 @@ import { RecordDetail } from './usage-table';
 
 type Decision = 'bill' | 'waive';
 const LIMIT = 100;
-/** A search looks through whole pages: the list is read on until this many are there. */
-const MOST_SEARCHED = 5000;
 
 export function Review() {
   const [revision, setRevision] = useState(0);
-  const pages = usePages<UsageRecord>(`review ${revision}`, async (cursor, signal) => {
-    const { items, nextCursor } = await answer(
-      api.GET('/api/usage/needs-review', {
-        params: { query: { limit: LIMIT, ...(cursor === undefined ? {} : { cursor }) } },
-        signal,
-      }),
-    );
-    return { items, nextCursor: nextCursor ?? null };
-  });
+  const pages = usePages<UsageRecord>(
+    `review ${revision}`,
+    async (cursor, signal) => {
+      const { items, nextCursor } = await answer(
+        api.GET('/api/usage/needs-review', {
+          params: { query: { limit: LIMIT, ...(cursor === undefined ? {} : { cursor }) } },
+          signal,
+        }),
+      );
+      return { items, nextCursor: nextCursor ?? null };
+    },
+    { keepsAll: true },
+  );
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const [deciding, setDeciding] = useState<{ decision: Decision; records: UsageRecord[] } | null>(null);
   const [shown, setShown] = useState<UsageRecord | null>(null);
   const text = search.value.get('search') ?? '';
   const wanted = text.trim().toLowerCase();
-  const rows = pages.items.filter(({ userId, operation }) =>
-    `${userId} ${operation}`.toLowerCase().includes(wanted),
-  );
-  if (wanted !== '' && pages.hasMore && !pages.isLoading && pages.items.length < MOST_SEARCHED)
-    pages.loadMore();
+  const rows = searched(pages, wanted, ({ userId, operation }) => `${userId} ${operation}`);
   const selected = rows.filter(({ id }) => chosen.has(id));
   const areAll = rows.length > 0 && selected.length === rows.length;
   const toggle = (id: number, isOn: boolean) =>
@@ -99,12 +97,12 @@ export function Review() {
                 />
               ),
               label: 'Selected',
-              cell: ({ id }) => (
+              cell: (record) => (
                 <input
                   type="checkbox"
-                  aria-label={`Select record ${id}`}
-                  checked={chosen.has(id)}
-                  onChange={(event) => toggle(id, event.currentTarget.checked)}
+                  aria-label={`Select record ${record.id}`}
+                  checked={chosen.has(record.id)}
+                  onChange={(event) => toggle(record.id, event.currentTarget.checked)}
                 />
               ),
             },

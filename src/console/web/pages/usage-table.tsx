@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks';
-import type { AccountReader, UsageFilters } from '../api/accounts';
+import type { UsageSource } from '../api/accounts';
 import type { UsageRecord } from '../api/client';
 import { usePages } from '../api/hooks';
 import { Dialog } from '../components/dialog';
 import { Table } from '../components/table';
-import { Badge, CountNote, Credits, Moment, type Tone } from '../components/ui';
+import { Badge, CountNote, Credits, Moment, type Tone, UserLink } from '../components/ui';
 import { price, time, usd, whole } from '../format';
 
 const TONES: Record<UsageRecord['billingStatus'], Tone> = {
@@ -18,14 +18,16 @@ export const BillingBadge = ({ status }: { status: UsageRecord['billingStatus'] 
   <Badge tone={TONES[status]}>{status.replace('_', ' ')}</Badge>
 );
 
-export function UsageTable({
+export function UsageTable<Filters>({
   reader,
   filters,
   revision = 0,
+  showUser = false,
 }: {
-  reader: AccountReader;
-  filters: UsageFilters;
+  reader: UsageSource<Filters>;
+  filters: Filters;
   revision?: number;
+  showUser?: boolean;
 }) {
   const pages = usePages(`usage ${reader.userId} ${JSON.stringify(filters)} ${revision}`, (cursor, signal) =>
     reader.usage(filters, cursor, signal),
@@ -35,12 +37,14 @@ export function UsageTable({
     <>
       <Table
         {...pages}
-        rows={pages.items}
         caption="Usage records, newest first"
         keyOf={(record) => record.id}
         empty="No usage matches"
         columns={[
           { header: 'When', cell: (record) => <Moment at={record.timestamp} exact /> },
+          ...(showUser
+            ? [{ header: 'User', cell: (record: UsageRecord) => <UserLink userId={record.userId} /> }]
+            : []),
           {
             header: 'Operation',
             cell: (record) => (
@@ -66,7 +70,7 @@ export function UsageTable({
           { header: 'Status', cell: (record) => <BillingBadge status={record.billingStatus} /> },
         ]}
       />
-      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="record" />
+      <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="record" />
       {shown && <RecordDetail record={shown} onClose={() => setShown(null)} />}
     </>
   );

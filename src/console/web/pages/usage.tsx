@@ -1,49 +1,54 @@
 import { useEffect, useState } from 'preact/hooks';
-import { readerOf } from '../api/accounts';
-import { send } from '../api/client';
+import { type AllUsageFilters, everyone, type Range, readerOf, type UsageFilters } from '../api/accounts';
+import { answer, api, send, type UsageRecord, type UsageStats } from '../api/client';
 import { useAction, useQuery } from '../api/hooks';
 import { problemOf } from '../api/problem';
-import { isSupervisor, session } from '../api/session';
-import { TimeChart } from '../components/chart';
+import { isAdmin, isSupervisor, session } from '../api/session';
+import { CreditsByModel } from '../components/credits-by-model';
 import { currentRange, RangePicker } from '../components/range';
 import { toast } from '../components/toasts';
-import { Button, Card, PageHeader, Stat, Trouble } from '../components/ui';
+import { Button, Card, PageHeader, Skeleton, Stat, Trouble } from '../components/ui';
 import { UserPicker } from '../components/user-picker';
-import { compact, day, daysBetween, whole } from '../format';
+import { compact, daysBetween, whole } from '../format';
 import { search, setSearch } from '../router';
 import { UsageTable } from './usage-table';
 
+const STATUSES: UsageRecord['billingStatus'][] = ['recorded', 'billed', 'needs_review', 'waived'];
+/** What only the list over all users can be asked for. */
+const ADMIN_FILTERS = ['status', 'apiKey', 'session', 'request'] as const;
+
 export function Usage() {
+  const isAll = isAdmin.value;
   const self = session.value?.userId ?? '';
-  const user = search.value.get('user') ?? self;
-  const reader = readerOf(user);
-  const { startDate, endDate } = currentRange();
-  const service = search.value.get('service') ?? '';
-  const operation = search.value.get('operation') ?? '';
-  const filters = {
-    startDate,
-    endDate,
-    ...(service === '' ? {} : { service }),
-    ...(operation === '' ? {} : { operation }),
-  };
-  const stats = useQuery(`stats ${user} ${startDate} ${endDate}`, (signal) =>
-    reader.stats({ startDate, endDate }, signal),
+  const user = search.value.get('user') ?? (isAll ? '' : self);
+  const range = currentRange();
+  const { startDate, endDate } = range;
+  const text = (name: string) => search.value.get(name) ?? '';
+  const filters = filtersOf(range, text);
+  const wanted: AllUsageFilters = isAll ? { ...filters, ...adminFiltersOf(user, text) } : filters;
+  const stats = useQuery<Statistics>(`stats ${user} ${startDate} ${endDate}`, (signal) =>
+    user === ''
+      ? answer(
+          api.GET('/api/usage/system-stats', { params: { query: { startDate, endDate, top: 0 } }, signal }),
+        )
+      : readerOf(user).stats({ startDate, endDate }, signal),
   );
   const days = daysBetween(startDate, endDate);
   const download = useAction(async () => {
-    const path = reader.isSelf ? '/api/usage/records' : `/api/usage/records/${encodeURIComponent(user)}`;
-    const query = new URLSearchParams(filters).toString();
+    const query = new URLSearchParams(Object.entries(wanted).map(([name, value]) => [name, String(value)]));
     const response = await send(
-      new Request(`${location.origin}${path}?${query}`, { headers: { Accept: 'text/csv' } }),
+      new Request(`${location.origin}${pathOf(isAll, user)}?${query.toString()}`, {
+        headers: { Accept: 'text/csv' },
+      }),
     );
     if (!response.ok)
       throw problemOf(response.status, await response.json().catch(() => null), response.headers);
-    save(await response.blob(), `usage-${user}-${startDate}-${endDate}.csv`);
+    save(await response.blob(), `usage-${user || 'all'}-${startDate}-${endDate}.csv`);
     toast('The CSV is in your downloads', 'good');
   });
   return (
     <>
-      <PageHeader title="Usage" sub={`Calls of ${user}, days in UTC`}>
+      <PageHeader title="Usage" sub={`Calls of ${user || 'everyone'}, days in UTC`}>
         <RangePicker />
       </PageHeader>
       <div class="filters">
@@ -51,21 +56,23 @@ export function Usage() {
           <UserPicker
             key={user}
             value={user}
-            onChange={(userId) => setSearch({ user: userId === self ? null : userId })}
+            allowsAll={isAll}
+            onChange={(userId) => setSearch({ user: userId === self && !isAll ? null : userId })}
           />
         )}
         <FilterField
           label="Service"
           name="service"
-          value={service}
+          value={text('service')}
           options={Object.keys(stats.data?.byService ?? {})}
         />
         <FilterField
           label="Operation"
           name="operation"
-          value={operation}
+          value={text('operation')}
           options={Object.keys(stats.data?.byModel ?? {})}
         />
+        {isAll && <AdminFilters text={text} />}
         <Button icon="download" isBusy={download.isBusy} onClick={() => void download.run()}>
           CSV
         </Button>
@@ -97,23 +104,93 @@ export function Usage() {
               note="credits on average"
             />
           </div>
-          <Card title="Credits by day">
-            <TimeChart
-              title="Credits by day"
-              labels={days.map(day)}
-              series={[
-                {
-                  label: 'Credits',
-                  color: 'chart-1',
-                  values: days.map((name) => stats.data?.byDay[name] ?? 0),
-                },
-              ]}
-            />
+          <Card title="Credits by day and model">
+            {stats.data ? (
+              <CreditsByModel byDay={stats.data.byDay} byDayAndModel={stats.data.byDayAndModel} days={days} />
+            ) : (
+              <Skeleton />
+            )}
           </Card>
           <Card title="Records">
-            <UsageTable reader={reader} filters={filters} />
+            {isAll ? (
+              <UsageTable reader={everyone} filters={wanted} showUser={user === ''} />
+            ) : (
+              <UsageTable reader={readerOf(user)} filters={filters} />
+            )}
           </Card>
         </>
+      )}
+    </>
+  );
+}
+
+type Statistics = Pick<
+  UsageStats,
+  'totalCredits' | 'totalRecords' | 'byService' | 'byDay' | 'byModel' | 'byDayAndModel'
+>;
+
+function filtersOf({ startDate, endDate }: Range, text: (name: string) => string): UsageFilters {
+  const [service, operation] = [text('service'), text('operation')];
+  return {
+    startDate,
+    endDate,
+    ...(service === '' ? {} : { service }),
+    ...(operation === '' ? {} : { operation }),
+  };
+}
+
+function adminFiltersOf(userId: string, text: (name: string) => string): AllUsageFilters {
+  const [status, key, sessionId, requestId] = ADMIN_FILTERS.map(text) as [string, string, string, string];
+  return {
+    ...(userId === '' ? {} : { userId }),
+    ...(status === '' ? {} : { billingStatus: status as UsageRecord['billingStatus'] }),
+    // As it was typed: what is no id is for the service to refuse.
+    ...(key === '' ? {} : { apiKeyId: key.replace(/^#/, '') as unknown as number }),
+    ...(sessionId === '' ? {} : { sessionId }),
+    ...(requestId === '' ? {} : { requestId }),
+  };
+}
+
+function pathOf(isAll: boolean, user: string): string {
+  if (isAll) return '/api/usage/records/all';
+  return user === session.value?.userId
+    ? '/api/usage/records'
+    : `/api/usage/records/${encodeURIComponent(user)}`;
+}
+
+function AdminFilters({ text }: { text: (name: string) => string }) {
+  return (
+    <>
+      <div class="field inline">
+        <label for="filter-status">Status</label>
+        <select
+          id="filter-status"
+          value={text('status')}
+          onChange={(event) => setSearch({ status: event.currentTarget.value })}
+        >
+          <option value="">all</option>
+          {STATUSES.map((status) => (
+            <option key={status} value={status}>
+              {status.replace('_', ' ')}
+            </option>
+          ))}
+        </select>
+      </div>
+      <FilterField label="API key" name="apiKey" value={text('apiKey')} options={[]} />
+      <FilterField label="Session" name="session" value={text('session')} options={[]} />
+      <FilterField label="Request" name="request" value={text('request')} options={[]} />
+      {[...ADMIN_FILTERS, 'service', 'operation', 'user'].some((name) => text(name) !== '') && (
+        <Button
+          kind="quiet"
+          onClick={() =>
+            setSearch({
+              ...Object.fromEntries(ADMIN_FILTERS.map((name) => [name, null])),
+              ...{ service: null, operation: null, user: null },
+            })
+          }
+        >
+          Clear
+        </Button>
       )}
     </>
   );

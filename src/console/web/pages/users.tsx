@@ -36,7 +36,6 @@ export function Users() {
       <section class="card">
         <Table
           {...pages}
-          rows={pages.items}
           caption="Users"
           keyOf={(account) => account.userId}
           rowClass={(account) => (account.totalCredits === 0 ? 'linked attention-row' : 'linked')}
@@ -67,7 +66,7 @@ export function Users() {
             { header: 'Since', cell: (account) => <Moment at={account.createdAt} />, isWide: true },
           ]}
         />
-        <CountNote count={pages.items.length} hasMore={pages.hasMore} one="user" />
+        <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="user" />
       </section>
     </>
   );

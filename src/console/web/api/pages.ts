@@ -1,0 +1,96 @@
+import type { Problem } from './problem';
+
+/** Pages of a long list that are kept in memory at once; the others are read again when somebody scrolls back to them. */
+export const MOST_KEPT = 20;
+/** Pages without a find after which a search waits to be told to go on. */
+export const MOST_EMPTY = 20;
+
+export interface Page<Item> {
+  items: Item[];
+  nextCursor: string | null;
+  /** Of a search that goes in portions: how far it has looked, where the page could not be filled. */
+  searchedBackTo?: string | null;
+}
+
+interface Chunk {
+  readonly cursor: string | undefined;
+  readonly at: number;
+  readonly length: number;
+  readonly isKept: boolean;
+}
+
+/** What has been read of a list. */
+export interface Book<Item> {
+  readonly key: string;
+  /** Every row so far; undefined are those that are not in memory now. */
+  readonly rows: readonly (Item | undefined)[];
+  readonly chunks: readonly Chunk[];
+  /** Where the next page begins; undefined before the first, null after the last. */
+  readonly next: string | null | undefined;
+  readonly searchedBackTo: string | null;
+  readonly emptyPages: number;
+  readonly isLoading: boolean;
+  readonly problem: Problem | undefined;
+}
+
+export const newBook = <Item>(key: string): Book<Item> => ({
+  key,
+  rows: [],
+  chunks: [],
+  next: undefined,
+  searchedBackTo: null,
+  emptyPages: 0,
+  isLoading: true,
+  problem: undefined,
+});
+
+/** The book with the page after its last one. */
+export function append<Item>(book: Book<Item>, page: Page<Item>): Book<Item> {
+  const { items, nextCursor, searchedBackTo = null } = page;
+  const chunk = { cursor: book.next ?? undefined, at: book.rows.length, length: items.length, isKept: true };
+  return {
+    ...book,
+    rows: book.rows.concat(items),
+    chunks: items.length === 0 ? book.chunks : [...book.chunks, chunk],
+    next: nextCursor,
+    searchedBackTo,
+    emptyPages: items.length === 0 ? book.emptyPages + 1 : 0,
+    isLoading: false,
+  };
+}
+
+/** The book with a page that was forgotten, as it is read now; what has joined it meanwhile does not move other rows. */
+export function fill<Item>(book: Book<Item>, index: number, { items }: Page<Item>): Book<Item> {
+  const chunk = book.chunks[index];
+  if (chunk === undefined) return { ...book, isLoading: false };
+  const rows = book.rows.slice();
+  for (let row = 0; row < chunk.length; row++) rows[chunk.at + row] = items[row];
+  return { ...book, rows, chunks: book.chunks.with(index, { ...chunk, isKept: true }), isLoading: false };
+}
+
+/** The book without the pages that are farthest from what is looked at. The first stays: others than the table use it. */
+export function forget<Item>(book: Book<Item>, seenRow: number, most = MOST_KEPT): Book<Item> {
+  const kept = book.chunks.map((chunk, index) => ({ ...chunk, index })).filter(({ isKept }) => isKept);
+  if (kept.length <= most) return book;
+  const rows = book.rows.slice();
+  let { chunks } = book;
+  const farthest = kept
+    .filter(({ index }) => index > 0)
+    .sort((a, b) => distance(b, seenRow) - distance(a, seenRow))
+    .slice(0, kept.length - most);
+  for (const { index, ...chunk } of farthest) {
+    rows.fill(undefined, chunk.at, chunk.at + chunk.length);
+    chunks = chunks.with(index, { ...chunk, isKept: false });
+  }
+  return { ...book, rows, chunks };
+}
+
+const distance = ({ at, length }: Chunk, row: number) => Math.abs(at + length / 2 - row);
+
+/** The first page that is forgotten and looked at. */
+export function missing(book: Book<unknown>, first: number, last: number): number | undefined {
+  const index = book.chunks.findIndex(
+    ({ at, length, isKept }) => !isKept && at < last && at + length > first,
+  );
+  return index === -1 ? undefined : index;
+}

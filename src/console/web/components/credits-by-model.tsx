@@ -1,0 +1,56 @@
+import { day } from '../format';
+import { type Series, TimeChart } from './chart';
+import { Empty } from './ui';
+
+const MOST_MODELS = 7;
+/** What the API calls all models that it does not name. */
+const OTHER = 'other';
+
+type Names = Record<string, number>;
+
+interface CreditsByModelProps {
+  byDay: Names;
+  byDayAndModel: Record<string, Names>;
+  /** Every day of the range, also those on which nothing happened. */
+  days: string[];
+}
+
+/** Credits of each day, stacked by model; all that no model is named for comes on top, so that the sums are those of the days. */
+export function CreditsByModel({ byDay, byDayAndModel, days }: CreditsByModelProps) {
+  const series = seriesOf(byDay, byDayAndModel, days);
+  if (series.length === 0) return <Empty icon="usage" title="No usage in this range" />;
+  return <TimeChart title="Credits by day and model" labels={days.map(day)} series={series} isStacked />;
+}
+
+function seriesOf(byDay: Names, byDayAndModel: Record<string, Names>, days: string[]): Series[] {
+  const totals = new Map<string, number>();
+  for (const models of Object.values(byDayAndModel))
+    for (const [model, credits] of Object.entries(models))
+      totals.set(model, (totals.get(model) ?? 0) + credits);
+  const largest = [...totals]
+    .filter(([model]) => model !== OTHER)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, MOST_MODELS)
+    .map(([model]) => model);
+  const creditsOf = (name: string, model: string) =>
+    new Map(Object.entries(byDayAndModel[name] ?? {})).get(model) ?? 0;
+  const chatOf = (name: string) =>
+    Object.values(byDayAndModel[name] ?? {}).reduce((sum, credits) => sum + credits, 0);
+  const named = (name: string) => largest.reduce((sum, model) => sum + creditsOf(name, model), 0);
+  const rest: Series[] = [
+    { label: 'Other models', color: 'chart-rest', values: days.map((name) => chatOf(name) - named(name)) },
+    {
+      label: 'Other services',
+      color: 'chart-else',
+      values: days.map((name) => (byDay[name] ?? 0) - chatOf(name)),
+    },
+  ];
+  return [
+    ...largest.map((model, index) => ({
+      label: model,
+      color: `chart-${index + 1}`,
+      values: days.map((name) => creditsOf(name, model)),
+    })),
+    ...rest,
+  ].filter(({ values }) => values.some((value) => value !== 0));
+}

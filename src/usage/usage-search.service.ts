@@ -1,0 +1,121 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Repository } from 'typeorm';
+import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';
+import { isoTime } from '../common/http/time.js';
+import type { UsageAnswer } from '../credits/money-answers.js';
+import { type AllRecordsQueryDto, timeRange } from './dto/usage.requests.js';
+import { type AllUsagePageDto, UsageRecordDto } from './dto/usage.responses.js';
+import { UsageRecord } from './entities/usage-record.entity.js';
+import { csvLine, USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
+import { RECORD_JSON } from './usage.sql.js';
+
+/**
+ * The most records that one statement looks through: among so many the rarest filter is answered far within the time of
+ * a statement, also when none of them is in memory.
+ */
+export const SEARCHED_RECORDS = 50_000;
+const CSV_BATCH = 1000;
+
+interface Found {
+  records: UsageAnswer[];
+  /** Id and time of the last record looked at, where there are fewer than wanted before it, and perhaps more after it. */
+  searched: [id: number, timestamp: string] | null;
+}
+
+/** Finds records of all users. Rules in README.md beside this file. */
+@Injectable()
+export class UsageSearchService {
+  constructor(@InjectRepository(UsageRecord) private readonly records: Repository<UsageRecord>) {}
+
+  /** Newest first. A page may be short, and even empty, before the list has ended: see `searchedBackTo`. */
+  async page(query: AllRecordsQueryDto): Promise<AllUsagePageDto> {
+    const { records, searched } = await this.find(query, decodeCursor(query.cursor), query.limit + 1);
+    const page = toPage(records, query.limit, (record) => UsageRecordDto.from(record));
+    if (searched === null) return { ...page, searchedBackTo: null };
+    const [id, timestamp] = searched;
+    return { items: page.items, nextCursor: encodeCursor(id), searchedBackTo: isoTime(timestamp) };
+  }
+
+  /** All of them as lines of CSV, read in batches so that memory stays flat however many there are. */
+  async *csv(query: AllRecordsQueryDto): AsyncGenerator<string> {
+    let heading = csvLine(USAGE_CSV_HEADER);
+    let after = decodeCursor(query.cursor);
+    do {
+      const { records, searched } = await this.find(query, after, CSV_BATCH);
+      const lines = heading + records.map(usageCsvLine).join('');
+      if (lines !== '') yield lines;
+      heading = '';
+      after = records.length < CSV_BATCH ? searched?.[0] : records[CSV_BATCH - 1]?.id;
+    } while (after !== undefined);
+  }
+
+  private async find(query: AllRecordsQueryDto, after: number | undefined, take: number): Promise<Found> {
+    const values: unknown[] = [];
+    const parameter = (value: unknown) => `$${values.push(value)}`;
+    const { order, rest } = conditions(query, after, parameter);
+    const inOrder = `FROM usage_records WHERE ${order.join(' AND ')} ORDER BY timestamp DESC, id DESC`;
+    // What `searched` must not look beyond is its LIMIT; the page's own stops it as soon as there are enough.
+    const [found] = await this.records.query<Found[]>(
+      `WITH searched AS (SELECT * ${inOrder} LIMIT ${SEARCHED_RECORDS}),
+            page AS MATERIALIZED (SELECT * FROM searched WHERE ${rest.join(' AND ')}
+                                   ORDER BY timestamp DESC, id DESC LIMIT ${take})
+       SELECT coalesce((SELECT jsonb_agg(${RECORD_JSON} ORDER BY timestamp DESC, id DESC) FROM page), '[]') AS records,
+              CASE WHEN (SELECT count(*) FROM page) < ${take} THEN
+                (SELECT jsonb_build_array(id, timestamp) ${inOrder} OFFSET ${SEARCHED_RECORDS - 1} LIMIT 1)
+              END AS searched`,
+      values,
+    );
+    if (found === undefined) throw new Error('a search answered nothing');
+    return found;
+  }
+}
+
+/**
+ * The filters in two parts. Those of `order` are answered along an index that has the order of the list, or point to
+ * the record itself; `rest` is looked at record by record.
+ */
+function conditions(
+  query: AllRecordsQueryDto,
+  after: number | undefined,
+  parameter: (value: unknown) => string,
+): { order: string[]; rest: string[] } {
+  const order = ['true'];
+  const rest = ['true'];
+  const { from, to } = timeRange(query);
+  if (from !== null) order.push(`timestamp >= ${parameter(from)}`);
+  if (to !== null) order.push(`timestamp < ${parameter(to)}`);
+  if (after !== undefined) {
+    order.push(
+      `(timestamp, id) < (SELECT c.timestamp, c.id FROM usage_records c WHERE c.id = ${parameter(after)})`,
+    );
+  }
+  const { userId, billingStatus, apiKeyId, sessionId, requestId, service, operation } = query;
+  const waits = billingStatus === 'needs_review';
+  // What waits for a review has an index of its own, and is little beside all of a user's records.
+  if (waits) order.push(`billing_status = 'needs_review'`);
+  else if (billingStatus !== undefined) rest.push(`billing_status = ${parameter(billingStatus)}`);
+  const ofUser = waits ? rest : order;
+  const user = userId === undefined ? undefined : parameter(userId);
+  if (user !== undefined) ofUser.push(`user_id = ${user}`);
+  if (apiKeyId !== undefined) {
+    const key = parameter(apiKeyId);
+    ofUser.push(`user_id = (SELECT k.user_id FROM api_keys k WHERE k.id = ${key})`);
+    rest.push(`api_key_id = ${key}`);
+  }
+  if (requestId !== undefined) {
+    // Unique per user: there is one at most.
+    (user === undefined ? rest : ofUser).push(`request_id = ${parameter(requestId)}`);
+  }
+  if (sessionId !== undefined) {
+    const session = parameter(sessionId);
+    rest.push(`session_id = ${session}`);
+    if (user !== undefined) {
+      ofUser.push(`id = (SELECT s.usage_id FROM streaming_sessions s
+                          WHERE s.user_id = ${user} AND s.session_id = ${session})`);
+    }
+  }
+  if (service !== undefined) rest.push(`service = ${parameter(service)}`);
+  if (operation !== undefined) rest.push(`operation = ${parameter(operation)}`);
+  return { order, rest };
+}
