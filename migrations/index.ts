@@ -9,6 +9,7 @@ import { Events1795651200000 } from './1795651200000-events.js';
 import { EventIndexes1795651300000 } from './1795651300000-event-indexes.js';
 import { AccountSearch1795737600000 } from './1795737600000-account-search.js';
 import { ChargedCredits1795824000000 } from './1795824000000-charged-credits.js';
+import { UsageBoards1795910400000 } from './1795910400000-usage-boards.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
 export const migrations = [
@@ -23,4 +24,5 @@ export const migrations = [
   EventIndexes1795651300000,
   AccountSearch1795737600000,
   ChargedCredits1795824000000,
+  UsageBoards1795910400000,
 ];
