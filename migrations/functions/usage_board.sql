@@ -4,7 +4,9 @@
 CREATE OR REPLACE FUNCTION usage_board(
   p_from timestamptz, p_to timestamptz, p_first_day date, p_end_day date, p_top integer
 ) RETURNS jsonb
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+-- One at a time, so there may be memory to add everyone up without the disk.
+SET work_mem = '32MB' AS $$
 DECLARE
   c_boards CONSTANT integer := 50;
   v_today date := (now() AT TIME ZONE 'UTC')::date;

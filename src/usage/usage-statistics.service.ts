@@ -133,8 +133,11 @@ const marginBy = (key: string) =>
    '{}')`;
 
 const LEADERS_OF = `$1, $2, ${FIRST_DAY}, ${END_DAY}, $3::integer`;
-/** Fewer records are added up quickly. Asked of what has been added up already, so small systems pay nothing for it. */
-const IS_WORTH_A_BOARD = `(SELECT sum(records) FROM sums WHERE day < ${CLOSED_UNTIL})
+/**
+ * So many records more in closed days than in others; fewer are added up quickly. Asked of what has been added up
+ * already: small systems pay nothing for it.
+ */
+const IS_WORTH_A_BOARD = `(SELECT sum(CASE WHEN day < ${CLOSED_UNTIL} THEN records ELSE -records END) FROM sums)
                           >= (SELECT board_records FROM usage_closing)`;
 
 const SYSTEM_STATS = {

@@ -9,6 +9,7 @@ let service: TestService;
 let proxy: DatabaseProxy;
 let user: HttpClient;
 let boss: HttpClient;
+let root: HttpClient;
 beforeAll(async () => {
   direct = await startService();
   proxy = await startDatabaseProxy(direct.databaseUrl);
@@ -16,9 +17,11 @@ beforeAll(async () => {
   const { userId } = await userWithCredits(direct, 1_000_000);
   user = service.as(userId);
   boss = service.as('boss', { role: 'supervisor' });
+  root = service.as('root', { role: 'admin' });
   // Now this instance knows them too.
   await user.get('/api/credits/balance');
   await boss.get('/api/streaming-sessions/active');
+  await root.get('/api/streaming-sessions/active');
   proxy.taken();
 });
 afterAll(async () => {
@@ -96,6 +99,7 @@ describe('round trips to the database for a known user (law 7)', () => {
     ['calculate', 'credit_quote', () => user.post('/api/credits/calculate', { modelId: SONNET, tokens: 1 })],
     ['forecast', 'credit_forecast', () => user.get('/api/credits/forecast')],
     ['usage statistics', 'usage_user_stats', () => user.get('/api/usage/stats')],
+    ['system statistics', 'usage_system_stats', () => root.get('/api/usage/system-stats')],
   ])('%s makes one', async (_, statement, call) => {
     expect((await call()).status).toBeLessThan(300);
     expect(proxy.taken()).toEqual([statement]);
