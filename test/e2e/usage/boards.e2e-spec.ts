@@ -200,7 +200,7 @@ describe('a board', () => {
       expect(await leaders(second, RANGE, 1)).toEqual([['z', 10]]);
     }));
 
-  it('is not made for few records, nor for a range that is mostly open', () =>
+  it('is not made for few records, for a range that is mostly open, for no users, or before closing begins', () =>
     with2Users(async () => {
       await service.owner.query('UPDATE usage_closing SET board_records = 5');
       expect(await leaders(service, RANGE, 2)).toEqual(CREDITS.slice(0, 2));
@@ -208,6 +208,9 @@ describe('a board', () => {
       for (let index = 0; index < 5; index++) await record(service, 'b', 1, 0);
       expect(await leaders(service, { startDate: dayText(9) }, 1)).toEqual([['b', 12]]);
       expect(await ask(service, RANGE, 0)).toMatchObject({ byUser: {} });
+      // While a release before may still close days.
+      await service.owner.query(`UPDATE usage_closing SET begins_at = now() + interval '1 minute'`);
+      expect(await leaders(service, RANGE, 2)).toEqual(CREDITS.slice(0, 2));
       expect(await boardsOf(service)).toEqual([]);
     }));
 
@@ -226,6 +229,19 @@ describe('a board', () => {
         ['c', 10],
       ]);
       expect(await boardsOf(service)).toEqual(made);
+    }));
+
+  it('finds who comes up again, whatever was taken from them before it was made', () =>
+    with2Users(async () => {
+      await record(service, 'd', 100, 6);
+      await sweep(service);
+      const { rows } = await service.owner.query<{ id: string }>(
+        'SELECT id FROM usage_records WHERE credits = 100',
+      );
+      await replace(service, (rows[0] as { id: string }).id, 1);
+      expect(await leaders(service, RANGE, 1)).toEqual([['z', 10]]);
+      await record(service, 'd', 9, 6);
+      expect(await leaders(service, RANGE, 1)).toEqual([['d', 15]]);
     }));
 
   it('does not tell who is second when somebody it does not know may be, with equal credits', () =>
