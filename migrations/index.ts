@@ -12,6 +12,7 @@ import { ChargedCredits1795824000000 } from './1795824000000-charged-credits.js'
 import { LookUps1795900000000 } from './1795900000000-look-ups.js';
 import { EventEndings1795910400000 } from './1795910400000-event-endings.js';
 import { EventEndingIndexes1795910500000 } from './1795910500000-event-ending-indexes.js';
+import { UsageBoards1795996800000 } from './1795996800000-usage-boards.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
 export const migrations = [
@@ -29,4 +30,5 @@ export const migrations = [
   LookUps1795900000000,
   EventEndings1795910400000,
   EventEndingIndexes1795910500000,
+  UsageBoards1795996800000,
 ];

@@ -7,8 +7,9 @@ DECLARE
 BEGIN
   IF v_day >= (now() AT TIME ZONE 'UTC')::date - 1 THEN RETURN; END IF;
   INSERT INTO usage_corrections
-    (day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits, unpriced_records)
-  VALUES (v_day, p_record.service, p_record.operation, p_sign, p_sign * p_record.credits,
+    (user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
+     unpriced_records)
+  VALUES (p_record.user_id, v_day, p_record.service, p_record.operation, p_sign, p_sign * p_record.credits,
           p_sign * coalesce(p_record.provider_cost_usd, 0), p_sign * (p_record.provider_cost_usd IS NOT NULL)::integer,
           p_sign * CASE WHEN p_record.provider_cost_usd IS NULL THEN 0 ELSE p_record.credits END,
           p_sign * (p_record.pricing_source IS NOT DISTINCT FROM 'fallback')::integer);

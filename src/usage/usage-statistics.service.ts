@@ -121,11 +121,23 @@ const marginBy = (key: string) =>
      SELECT ${key} AS k, ${MARGIN} AS m FROM sums GROUP BY 1 ORDER BY sum(credits) DESC LIMIT 1000) g),
    '{}')`;
 
+const HAS_BOARD = `EXISTS (SELECT FROM usage_boards
+                           WHERE from_day = ${FIRST_DAY} AND end_day = least(${END_DAY}, ${CLOSED_UNTIL}))`;
+const LEADERS_OF = `$1, $2, ${FIRST_DAY}, ${END_DAY}, $3::integer`;
+/**
+ * So many records more in closed days than in others; fewer are added up quickly. Asked of what has been added up
+ * already: small systems pay nothing for it.
+ */
+const IS_WORTH_A_BOARD = `(SELECT sum(CASE WHEN day < ${CLOSED_UNTIL} THEN records ELSE -records END) FROM sums)
+                          >= (SELECT board_records FROM usage_closing)`;
+
 const SYSTEM_STATS = {
   name: 'usage_system_stats',
   text: `WITH ${BOUNDS}, ${sums(FACTS_OF_ALL)}
   SELECT ${TOTALS},
-    CASE WHEN $3::integer > 0 THEN coalesce((
+    CASE WHEN $3::integer > 0 THEN coalesce(
+      CASE WHEN ${HAS_BOARD} THEN usage_leaders(${LEADERS_OF}) END,
+      CASE WHEN ${IS_WORTH_A_BOARD} THEN usage_board(${LEADERS_OF}) END, (
       SELECT jsonb_agg(jsonb_build_array(user_id, c) ORDER BY c DESC, user_id) FROM (
         SELECT user_id, sum(credits) AS c FROM ${facts('')} f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]')
     ELSE '[]' END AS by_user,

@@ -69,7 +69,12 @@ const READS = {
   }),
 };
 
-/** @type {Operation} What does not depend on the user: fewer times, for it may take long. */
+/**
+ * What does not depend on the user: fewer times, for it may take long. The passes that are not measured make the board
+ * which later questions for the largest users are answered from.
+ *
+ * @type {Operation}
+ */
 const SYSTEM = {
   passes: 0.1,
   run: async ({ timed, adminToken }) => ({

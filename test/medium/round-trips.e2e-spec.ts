@@ -104,6 +104,7 @@ describe('round trips to the database for a known user (law 7)', () => {
       '(unnamed)',
       () => root.get('/api/usage/records/all?service=s&billingStatus=recorded'),
     ],
+    ['system statistics', 'usage_system_stats', () => root.get('/api/usage/system-stats')],
   ])('%s makes one', async (_, statement, call) => {
     expect((await call()).status).toBeLessThan(300);
     expect(proxy.taken()).toEqual([statement]);

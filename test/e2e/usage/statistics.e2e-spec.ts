@@ -61,7 +61,7 @@ beforeAll(async () => {
   url.searchParams.set('options', '-c timezone=Asia/Kolkata');
   elsewhere = await startOn(url.toString(), service.owner);
   for (const userId of USERS) await service.as(userId).get('/api/credits/balance');
-  await service.owner.query('UPDATE usage_closing SET begins_at = now()');
+  await service.owner.query('UPDATE usage_closing SET begins_at = now(), board_records = 1, board_users = 3');
   await writeRecords();
   // Some days are closed when their records change, some are not.
   for (let day = 0; day < DAYS / 2; day++) await closeDay();
