@@ -78,7 +78,7 @@ async function boardsOf(service: TestService) {
 }
 
 describe('byUser of GET /usage/system-stats, with boards', () => {
-  const STEPS = 400;
+  const STEPS = 300;
   const DAYS = 14;
   const USERS = Array.from({ length: 14 }, (_, index) => `user-${String.fromCharCode(97 + index)}`);
   const RANGES: Range[] = [
