@@ -175,6 +175,11 @@ describe('credits.recovered', () => {
     // Below the threshold from the beginning: nothing came down, so nothing recovers.
     const poor = await userWithCredits(service, 10, 20, 700);
     expect(await typesOf(poor)).toEqual([]);
+    // Nor by a repair of a balance that said too little.
+    const few = await userWithCredits(service, 50);
+    await service.owner.query('UPDATE credit_balances SET available = 10 WHERE user_id = $1', [few.userId]);
+    await service.owner.query(`SELECT credit_repair($1, 'root')`, [few.userId]);
+    expect(await typesOf(few)).toEqual([]);
   });
 
   it('says when credits are there again and still low, and then when they are not', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EventPublisher } from '../../../src/events/event-publisher.js';
+import { EventStreams } from '../../../src/events/event-streams.js';
 import type { AccountingEvent } from '../../../src/events/event-types.js';
 import { startDatabaseProxy } from '../../support/database-proxy.js';
 import { deliver, makeEndpoint, TARGETS_ON_THIS_MACHINE, writeEvent } from '../../support/events.js';
@@ -287,6 +288,9 @@ describe('the live stream', () => {
     const stopping = await service.another();
     const stream = await open(freshUser(), { on: stopping });
     const startedAt = Date.now();
+    await stopping.get(EventStreams).onModuleDestroy();
+    const refused = await open(freshUser(), { on: stopping });
+    expect(await refused.problem()).toMatchObject({ status: 503, code: 'events.no_stream_left' });
     await stopping.close();
     await stream.ended;
     expect(Date.now() - startedAt).toBeLessThan(5000);

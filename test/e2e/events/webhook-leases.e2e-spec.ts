@@ -143,10 +143,13 @@ describe('the lease of a delivery', () => {
     const holder = await service.owner.connect();
     await holder.query(`BEGIN; SELECT FROM webhook_lanes WHERE user_id = 'held' FOR UPDATE`);
     const delivering = deliver(service);
-    await expect.poll(() => receiver.received.map(({ event }) => event.userId)).toEqual(['free']);
-    await holder.query('COMMIT');
-    holder.release();
-    await delivering;
+    try {
+      await expect.poll(() => receiver.received.map(({ event }) => event.userId)).toEqual(['free']);
+    } finally {
+      await holder.query('COMMIT');
+      holder.release();
+      await delivering;
+    }
     await deliver(service);
     expect(receiver.of('held')).toHaveLength(1);
   });

@@ -550,10 +550,13 @@ describe('retention', () => {
     const busy = await service.owner.connect();
     await busy.query(`BEGIN; SELECT FROM events WHERE user_id = 'busy' FOR KEY SHARE`);
     const swept = service.get(EventsSweeper).sweep();
-    await expect.poll(left).toEqual(['busy']);
-    await busy.query('COMMIT');
-    busy.release();
-    await swept;
+    try {
+      await expect.poll(left).toEqual(['busy']);
+    } finally {
+      await busy.query('COMMIT');
+      busy.release();
+      await swept;
+    }
   });
 
   it('forgets what is old and delivered, and keeps what an active endpoint waits for', async () => {
