@@ -120,7 +120,7 @@ async function readAll({ owner } = service): Promise<UsageRecord[]> {
 /** All pages, one after the other; `between` happens after each. */
 async function walk(
   query: string,
-  { limit = 200, caller = root, between = () => Promise.resolve() as Promise<unknown> } = {},
+  { limit = 200, caller = root, between = () => Promise.resolve() } = {},
 ): Promise<Page[]> {
   const pages: Page[] = [];
   let cursor: string | null = null;
