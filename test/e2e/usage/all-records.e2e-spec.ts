@@ -120,8 +120,9 @@ async function readAll({ owner } = service): Promise<UsageRecord[]> {
 /** All pages, one after the other; `between` happens after each. */
 async function walk(
   query: string,
-  { limit = 200, caller = root, between = () => Promise.resolve() as Promise<unknown> } = {},
+  options: { limit?: number; caller?: HttpClient; between?: () => Promise<unknown> } = {},
 ): Promise<Page[]> {
+  const { limit = 200, caller = root, between } = options;
   const pages: Page[] = [];
   let cursor: string | null = null;
   do {
@@ -130,7 +131,7 @@ async function walk(
     expect(answer.status, path).toBe(200);
     pages.push(answer.body);
     cursor = answer.body.nextCursor;
-    await between();
+    await between?.();
   } while (cursor !== null);
   return pages;
 }
