@@ -37,7 +37,7 @@ export const MODELS: readonly DemoModel[] = [
     id: 'gemini-2.5-flash',
     weight: 10,
     price: price(0.00015, 0.0006),
-    newPrice: price(0.0003, 0.0025),
+    newPrice: price(0.0005, 0.004),
     isMissed: true,
   },
   { id: 'mistral-large', weight: 3, price: price(0.002, 0.006) },
