@@ -84,13 +84,18 @@ const ALL = [...HELPERS, ...OPERATIONS];
  * function calls this again, while instances of the release before go on calling: a function whose parameters are as
  * before is replaced and stays the same one to whoever is about to call it. One with other parameters is put beside the
  * old one, which is dropped; a call in that very moment fails, and the service repeats it.
+ *
+ * Only the last of the migrations that are run replaces functions: their bodies name columns and tables that others before
+ * it have yet to add, and instances of the release before call them all the while. The others add what is not there.
  */
 export async function installFunctions(runner: QueryRunner): Promise<void> {
   // An earlier migration installs what a later one has written, and its bodies may name tables that are yet to come.
   await runner.query('SET LOCAL check_function_bodies = off');
   const callers = await rolesThatCall(runner);
   const before = await signatures(runner);
+  const replaces = await isLast(runner);
   for (const name of ALL) {
+    if (before.has(name) && !replaces) continue;
     const text = readFileSync(new URL(`./${name}.sql`, import.meta.url), 'utf8');
     await replaceFunction(runner, text, before.get(name) ?? []);
   }
@@ -100,6 +105,13 @@ export async function installFunctions(runner: QueryRunner): Promise<void> {
   }
   await runner.query(`REVOKE ALL ON FUNCTION ${ALL.join(', ')} FROM PUBLIC`);
   for (const role of callers) await grantOperations(runner, role);
+}
+
+/** Whether no migration comes after the one that is under way, which is not noted yet. */
+async function isLast(runner: QueryRunner): Promise<boolean> {
+  const rows = (await runner.query('SELECT name FROM migrations')) as { name: string }[];
+  const done = new Set(rows.map(({ name }) => name));
+  return runner.dataSource.migrations.filter(({ name }) => !done.has(name as string)).length <= 1;
 }
 
 async function replaceFunction(runner: QueryRunner, text: string, before: string[]): Promise<void> {

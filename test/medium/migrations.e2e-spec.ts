@@ -58,6 +58,43 @@ describe('migrations', () => {
     expect(upQueries.map(({ query }) => query)).toEqual([]);
   });
 
+  it('leave the functions of the release before in place until the last has made all that the new ones name', async () => {
+    const empty = `${name}_stepwise`;
+    const database = await createEmbeddedDatabase(inject('server'), empty);
+    const options = dataSourceOptions({ ...LIMITS, url: database.ownerUrl });
+    const before = new DataSource({ ...options, migrations: migrations.slice(0, 1) });
+    await before.initialize();
+    await before.runMigrations({ transaction: 'each' });
+    const BODY = `SELECT prosrc FROM pg_proc WHERE proname = 'usage_record'`;
+    const bodyOf = async (): Promise<string> =>
+      ((await before.query(BODY)) as { prosrc: string }[])[0]?.prosrc ?? '';
+    const current = await bodyOf();
+    const older = `${current.trimEnd()}\n-- of the release before\n`;
+    await before.query(
+      `CREATE OR REPLACE FUNCTION usage_record(
+         p_user varchar, p_at timestamptz, p_service varchar, p_operation varchar, p_credits bigint, p_metadata jsonb,
+         p_caller varchar, p_key varchar, p_hash bytea, p_api_key bigint DEFAULT NULL
+       ) RETURNS jsonb LANGUAGE plpgsql AS $body$${older}$body$`,
+    );
+
+    const now = new DataSource(options);
+    await now.initialize();
+    const seen: string[] = [];
+    for (const migration of now.migrations) {
+      const up = migration.up.bind(migration);
+      migration.up = async (runner) => {
+        seen.push(await bodyOf());
+        await up(runner);
+      };
+    }
+    await now.runMigrations({ transaction: 'each' });
+    expect(seen).toEqual(migrations.slice(1).map(() => older));
+    expect(await bodyOf()).toBe(current);
+    await now.destroy();
+    await before.destroy();
+    await admin.query(`DROP DATABASE ${empty} WITH (FORCE)`);
+  });
+
   it('refuse to take the first one back, which would delete all credits', async () => {
     const dataSource = new DataSource(dataSourceOptions({ ...LIMITS, url: ownerUrl }));
     await dataSource.initialize();
