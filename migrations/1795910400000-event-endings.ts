@@ -26,7 +26,9 @@ const STATEMENTS = [
   'ALTER TABLE credit_balances ADD COLUMN told_state VARCHAR(10)',
   `ALTER TABLE credit_balances
      ADD CONSTRAINT ck_credit_balances_told CHECK (told_state IN ('low', 'exhausted')) NOT VALID`,
-  'ALTER TABLE api_keys ADD COLUMN end_announced TIMESTAMPTZ',
+  // Keys that are there now: what ended before this moment is long known, and some of it was told as rotated.
+  'ALTER TABLE api_keys ADD COLUMN end_announced TIMESTAMPTZ DEFAULT now()',
+  'ALTER TABLE api_keys ALTER COLUMN end_announced DROP DEFAULT',
   `ALTER TABLE events DROP CONSTRAINT ck_events_type,
      ADD CONSTRAINT ck_events_type CHECK (type IN (${TYPES})) NOT VALID`,
   `ALTER TABLE webhook_endpoints DROP CONSTRAINT ck_webhook_endpoints_types,

@@ -24,7 +24,7 @@ export class EventEndingIndexes1795910500000 implements MigrationInterface {
 
 const INDEXES = {
   idx_api_keys_unended: `ON api_keys (expires_at)
-     WHERE is_active AND expires_at IS NOT NULL AND end_announced IS DISTINCT FROM expires_at`,
+     WHERE is_active AND expires_at IS NOT NULL AND (end_announced IS NULL OR end_announced < expires_at)`,
   idx_webhook_deliveries_tried:
     'ON webhook_deliveries (endpoint_id, last_attempt_at) WHERE last_attempt_at IS NOT NULL',
 };

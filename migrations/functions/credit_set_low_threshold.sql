@@ -18,7 +18,8 @@ BEGIN
   IF v_is_low AND v_balance.told_state IS NULL THEN
     PERFORM write_event(p_user, 'credits.low', v_data);
     UPDATE credit_balances SET told_state = 'low' WHERE user_id = p_user;
-  ELSIF NOT v_is_low AND v_balance.told_state = 'low' THEN
+  -- Who has nothing has not recovered: that is told when there are credits again.
+  ELSIF NOT v_is_low AND v_balance.told_state = 'low' AND v_balance.available + v_balance.held > 0 THEN
     PERFORM write_event(p_user, 'credits.recovered', v_data || '{"isLow": false}');
     UPDATE credit_balances SET told_state = NULL WHERE user_id = p_user;
   END IF;

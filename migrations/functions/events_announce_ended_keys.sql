@@ -9,7 +9,7 @@ BEGIN
   FOR v_key IN
     WITH ended AS MATERIALIZED (
       SELECT user_id, id FROM api_keys
-       WHERE is_active AND end_announced IS DISTINCT FROM expires_at AND expires_at <= now()
+       WHERE is_active AND (end_announced IS NULL OR end_announced < expires_at) AND expires_at <= now()
          AND expires_at > now() - make_interval(hours => 24 * p_days)
          AND coalesce(gateway_state, 'live') NOT IN ('pending', 'opening', 'failed')
        ORDER BY expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED)

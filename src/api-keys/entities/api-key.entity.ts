@@ -132,7 +132,7 @@ export class ApiKey {
   @Column({ name: 'expiry_announced', type: 'timestamptz', nullable: true, select: false })
   expiryAnnounced: Date | null;
 
-  /** The expiry that an event has told has passed. */
+  /** Up to when an event has told that an expiry has passed; null: of none. */
   @Column({ name: 'end_announced', type: 'timestamptz', nullable: true, select: false })
   endAnnounced: Date | null;
 }

@@ -121,6 +121,16 @@ describe('credits.low', () => {
     expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered', 'credits.low']);
   });
 
+  it('is not over for who has nothing at all, whatever the threshold, until there are credits again', async () => {
+    const user = await userWithCredits(service);
+    const put = (threshold: number) =>
+      user.send<object>('PUT', '/api/credits/low-threshold', { threshold }, {});
+    for (const threshold of [500, 0]) expect((await put(threshold)).status).toBe(200);
+    expect(await typesOf(user)).toEqual(['credits.low']);
+    await allocate(user, 1);
+    expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered']);
+  });
+
   it('goes by the new setting as soon as an instance has started with it', async () => {
     const user = await userWithCredits(service, 1000);
     const next = await service.another({ CREDITS_LOW_THRESHOLD: '800' });
