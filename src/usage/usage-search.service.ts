@@ -43,8 +43,8 @@ export class UsageSearchService {
     let after = decodeCursor(query.cursor);
     do {
       const { records, searched } = await this.find(query, after, CSV_BATCH);
-      const lines = heading + records.map(usageCsvLine).join('');
-      if (lines !== '') yield lines;
+      // Also where nothing was found: this is where a reader who has hung up ends the search.
+      yield heading + records.map(usageCsvLine).join('');
       heading = '';
       after = records.length < CSV_BATCH ? searched?.[0] : records[CSV_BATCH - 1]?.id;
     } while (after !== undefined);

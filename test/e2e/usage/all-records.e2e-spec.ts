@@ -4,6 +4,7 @@ import type { HttpClient } from '../../support/http-client.js';
 import { endLeases, initialize, userWithCredits } from '../../support/money.js';
 import { SeededRandom } from '../../support/seeded-random.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
+import { UsageSearchService } from '../../../src/usage/usage-search.service.js';
 import { StreamingSessionsSweeper } from '../../../src/streaming-sessions/streaming-sessions.sweeper.js';
 
 interface UsageRecord {
@@ -358,6 +359,14 @@ describe('a rare filter among many records', () => {
         .slice(1)
         .map((row) => Number(row[5])),
     ).toEqual(RANKS);
+  });
+
+  it('is searched no further for a reader who has hung up, also when nothing was found yet', async () => {
+    const query = { operation: 'nothing', limit: 50 };
+    const portions: string[] = [];
+    for await (const lines of many.get(UsageSearchService).csv(query)) portions.push(lines);
+    expect(portions).toEqual([`${USAGE_CSV_HEADER.join(',')}\r\n`, '', '']);
+    expect((await admin.get(`${LIST}?operation=nothing`, asCsv)).text).toBe(portions[0]);
   });
 
   it('finds every match once while records arrive between the portions', async () => {
