@@ -17,6 +17,11 @@ export function isApiKey(text: string): boolean {
   return FORM.test(text);
 }
 
+/** Whether an Authorization header has an API key in the place of a token. */
+export function isBearerApiKey(authorization: string | undefined): boolean {
+  return /^bearer +(?:sk-)?ak_/i.test(authorization ?? '');
+}
+
 /** What is stored of a key, and looked up: its SHA-256 in hexadecimal. */
 export function digestOf(key: string): string {
   return createHash('sha256').update(key).digest('hex');

@@ -14,6 +14,13 @@ export class InvalidToken extends ServiceError {
   }
 }
 
+/** 401: an API key where a token belongs, as some other services take it; said, since a bad token is looked for in vain. */
+export class ApiKeyAsToken extends ServiceError {
+  constructor() {
+    super(401, 'auth.invalid_token', 'Invalid token: an API key is sent in the X-API-Key header');
+  }
+}
+
 /** 401: a token of another type, for example a refresh token. */
 export class InvalidTokenType extends ServiceError {
   constructor() {

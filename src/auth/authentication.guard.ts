@@ -5,9 +5,11 @@ import passport from 'passport';
 import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
+import { isBearerApiKey } from './api-key.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
 import {
   AmbiguousCredentials,
+  ApiKeyAsToken,
   InvalidInternalKey,
   InvalidToken,
   TokenExpired,
@@ -95,7 +97,7 @@ export class AuthenticationGuard extends AuthGuard() {
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
     if (user) return user;
     // `info` says why the token was refused; an `error` beside it is a fault of ours and must not look like a bad token.
-    request.authenticationError = (error as Error | null) ?? refusal(info);
+    request.authenticationError = (error as Error | null) ?? refusal(info, request.headers.authorization);
     // Passport's guard writes what this returns to request.user: nobody.
     return undefined as User;
   }
@@ -132,7 +134,8 @@ function digest(value: string): Buffer {
 }
 
 /** Why passport refused the token: what the key provider said, or an error of jsonwebtoken. */
-function refusal(info: unknown): ServiceError {
+function refusal(info: unknown, authorization: string | undefined): ServiceError {
+  if (isBearerApiKey(authorization)) return new ApiKeyAsToken();
   if (info instanceof ServiceError) return info;
   const { name, message } = (info ?? {}) as Partial<Error>;
   if (name === 'TokenExpiredError') return new TokenExpired();

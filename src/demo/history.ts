@@ -71,7 +71,8 @@ BEGIN
   FOR c IN SELECT jsonb_array_elements(p_calls) LOOP
     IF left(c ->> 0, 13) <> left(current_setting('demo.now'), 13) THEN
       PERFORM set_config('demo.now', c ->> 0, FALSE);
-      PERFORM events_announce_lots(p_lot_days, 10000), events_announce_keys(p_key_days, 10000);
+      PERFORM events_announce_lots(p_lot_days, 10000), events_announce_keys(p_key_days, 10000),
+        events_announce_ended_keys(${HISTORY_DAYS + 2}, 10000);
     END IF;
     PERFORM set_config('demo.now', c ->> 0, FALSE);
     a := c -> 2;

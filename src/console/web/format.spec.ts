@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { relative } from './format';
+import { percent, relative, usd, usdOfCall } from './format';
 
 describe('a time in words', () => {
   const now = new Date(2026, 10, 21, 15, 54).getTime();
@@ -16,5 +16,29 @@ describe('a time in words', () => {
     expect(at(22, 1)).toBe('in 9 hours');
     expect(relative(now - 61_000, now)).toBe('1 minute ago');
     expect(relative(now - 1000, now)).toBe('now');
+  });
+});
+
+describe('an amount of money', () => {
+  it('has two decimals on cards and four for a call, whatever its size', () => {
+    expect(['0', '0.007479', '0.0149', '2051.2'].map(usd)).toEqual(['$0.00', '$0.01', '$0.01', '$2,051.20']);
+    expect(['0', '0.007479', '0.02', '12'].map(usdOfCall)).toEqual([
+      '$0.0000',
+      '$0.0075',
+      '$0.0200',
+      '$12.0000',
+    ]);
+  });
+
+  it('never looks like nothing when it is something', () => {
+    expect(usd('0.0049')).toBe('<$0.01');
+    expect(usdOfCall('0.00000013')).toBe('<$0.0001');
+    expect(usd('-0.001')).toBe('−<$0.01');
+  });
+
+  it('has a minus sign when it is lost, and is unknown when nobody knows it', () => {
+    expect(usd('-0.78')).toBe('−$0.78');
+    expect(percent(-0.78, 1.28)).toBe('−60.9 %');
+    expect(usd(null)).toBe('unknown');
   });
 });

@@ -22,17 +22,26 @@ export const time = (value: string | number) => TIME.format(new Date(value));
 export const plural = (count: number, one: string, many = `${one}s`) =>
   `${whole(count)} ${count === 1 ? one : many}`;
 
-/** An exact amount, shown to the cent; less than a cent with what makes it more than nothing. */
-export function usd(value: string | null): string {
+/** An exact amount, shown to the cent: sums, and everything on cards. */
+export const usd = (value: string | number | null) => money(value, 2);
+/** The cost of one call, which is often a part of a cent: always to the hundredth of one, so that a column can be compared. */
+export const usdOfCall = (value: string | null) => money(value, 4);
+
+/** What is more than nothing never looks like nothing. */
+function money(value: string | number | null, digits: number): string {
   if (value === null) return 'unknown';
-  const number = Number(value);
-  const digits = number !== 0 && Math.abs(number) < 0.01 ? 6 : 2;
-  return new Intl.NumberFormat('en-US', {
+  const format = new Intl.NumberFormat('en-US', {
     style: 'currency',
     currency: 'USD',
-    minimumFractionDigits: 2,
+    minimumFractionDigits: digits,
     maximumFractionDigits: digits,
-  }).format(number);
+  });
+  const number = Number(value);
+  const least = 10 ** -digits;
+  const size = Math.abs(number);
+  const isTiny = number !== 0 && size < least / 2;
+  const text = isTiny ? `<${format.format(least)}` : format.format(size);
+  return number < 0 ? `−${text}` : text;
 }
 
 /** A price as it is kept, without zeros that say nothing. */
@@ -67,7 +76,8 @@ export function duration(milliseconds: number): string {
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
-export const percent = (part: number, of: number) => (of === 0 ? '–' : `${((part / of) * 100).toFixed(1)} %`);
+export const percent = (part: number, of: number) =>
+  of === 0 ? '–' : `${((part / of) * 100).toFixed(1).replace('-', '−')} %`;
 
 const MILLISECONDS_PER_DAY = 86_400_000;
 export const isoDay = (time: number) => new Date(time).toISOString().slice(0, 10);

@@ -169,6 +169,16 @@ describe('401 for a token that is not one of the authentication service', () => 
     expectProblem(await withToken(token()), 401, expected);
   });
 
+  it.each([['ak_'], ['sk-ak_']])('names the header for an API key that begins with %s', async (prefix) => {
+    const key = prefix + 'k'.repeat(43);
+    const refused = await withToken(key);
+    expectProblem(refused, 401, {
+      code: INVALID.code,
+      message: 'Invalid token: an API key is sent in the X-API-Key header',
+    });
+    expect(refused.text).not.toContain(key);
+  });
+
   it('writes neither account nor log line with the token', async () => {
     const token = handmade({ sub: 'never-seen', type: 'refresh' });
     expectProblem(await withToken(token), 401, WRONG_TYPE);

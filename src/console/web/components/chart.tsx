@@ -14,7 +14,7 @@ import {
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { compact } from '../format';
 import { theme } from '../theme';
-import { Segmented } from './ui';
+import { Empty, Segmented } from './ui';
 
 Chart.register(
   BarController,
@@ -41,6 +41,8 @@ interface ChartProps {
   labels: string[];
   series: Series[];
   format?: (value: number) => string;
+  /** The least height of the axis: below it, its lines would have numbers that look the same. */
+  leastHeight?: number;
   /** One bar for each day, of parts that add up. */
   isStacked?: boolean;
 }
@@ -55,17 +57,29 @@ function colorOf(name: string): string {
   return color;
 }
 
+/** Whole credits: five lines with a number each. */
+const LEAST_CREDITS = 5;
 type View = 'chart' | 'table';
 /** As what each chart was last shown: it stays so when the range is changed, and the chart made anew. */
 const chosen = new Map<string, View>();
 
 /** Bars and lines over days, with the same numbers as a table for who cannot see them or wants to copy them. */
-export function TimeChart({ title, labels, series, format = compact, isStacked = false }: ChartProps) {
+export function TimeChart({
+  title,
+  labels,
+  series,
+  format = compact,
+  leastHeight = LEAST_CREDITS,
+  isStacked = false,
+}: ChartProps) {
   const [view, setView] = useState(chosen.get(title) ?? 'chart');
   const choose = (next: View) => {
     chosen.set(title, next);
     setView(next);
   };
+  if (series.every(({ values }) => values.every((value) => !value)))
+    return <Empty icon="usage" title="No usage in this range" />;
+  const parts = { title, labels, series, format, leastHeight, isStacked };
   return (
     <figure class="chart">
       <div class="chart-tools">
@@ -88,25 +102,22 @@ export function TimeChart({ title, labels, series, format = compact, isStacked =
           onChange={choose}
         />
       </div>
-      {view === 'chart' ? (
-        <Canvas title={title} labels={labels} series={series} format={format} isStacked={isStacked} />
-      ) : (
-        <ChartTable title={title} labels={labels} series={series} format={format} isStacked={isStacked} />
-      )}
+      {view === 'chart' ? <Canvas {...parts} /> : <ChartTable {...parts} />}
     </figure>
   );
 }
 
 const sumOf = (values: (number | null)[]) => values.reduce<number>((sum, value) => sum + (value ?? 0), 0);
 
-function Canvas({ title, labels, series, format, isStacked }: Required<ChartProps>) {
+function Canvas(props: Required<ChartProps>) {
+  const { title, labels, series, format } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   const chart = useRef<Chart | null>(null);
   const appearance = theme.value;
   useEffect(() => {
     const element = canvas.current;
     if (element === null) return;
-    const drawn = new Chart(element, configuration(labels, series, format, isStacked));
+    const drawn = new Chart(element, configuration(props));
     chart.current = drawn;
     return () => drawn.destroy();
   }, [appearance, JSON.stringify([labels, series])]);
@@ -122,12 +133,13 @@ function Canvas({ title, labels, series, format, isStacked }: Required<ChartProp
   );
 }
 
-function configuration(
-  labels: string[],
-  series: Series[],
-  format: (value: number) => string,
-  isStacked: boolean,
-): ChartConfiguration {
+function configuration({
+  labels,
+  series,
+  format,
+  leastHeight,
+  isStacked,
+}: Required<ChartProps>): ChartConfiguration {
   const muted = colorOf('ink-muted');
   const line = colorOf('line');
   const font = { family: getComputedStyle(document.body).fontFamily, size: 11 };
@@ -154,6 +166,8 @@ function configuration(
       responsive: true,
       maintainAspectRatio: false,
       animation: false,
+      // The last bar keeps off the edge.
+      layout: { padding: { right: 8 } },
       interaction: { mode: 'index', intersect: false },
       scales: {
         x: {
@@ -165,6 +179,7 @@ function configuration(
         y: {
           stacked: isStacked,
           beginAtZero: true,
+          suggestedMax: leastHeight,
           border: { display: false },
           grid: { color: line },
           ticks: { color: muted, font, maxTicksLimit: 5, callback: (value) => format(Number(value)) },

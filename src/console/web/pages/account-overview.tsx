@@ -15,7 +15,7 @@ import { Diagnosis } from './diagnosis';
 import { Ledger, useLedger } from './ledger';
 import { Allocate, Deduct } from './money-forms';
 import { SessionTable } from './session-table';
-import { UsageTable } from './usage-table';
+import { RECORDS_HINT, UsageTable } from './usage-table';
 
 const SESSIONS_EVERY = 2000;
 const BALANCE_EVERY = 5000;
@@ -51,6 +51,7 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
     setRevision((before) => before + 1);
   };
   const runsOutAt = forecast.data?.runsOutAt ?? null;
+  const isOut = data?.totalCredits === 0;
   const pace =
     forecast.data === null || forecast.data === undefined ? undefined : forecast.data.creditsPerDay;
   // It stays while the numbers are read: the focus and the eye have their place.
@@ -114,8 +115,16 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
         />
         <Stat
           label="Runs out"
-          value={runsOutAt === null ? '–' : relative(runsOutAt)}
-          note={runsOutAt === null ? (forecast.data ? 'not at this pace' : '') : date(runsOutAt)}
+          value={runsOutAt === null || isOut ? '–' : relative(runsOutAt)}
+          note={
+            isOut
+              ? 'nothing is left'
+              : runsOutAt === null
+                ? forecast.data
+                  ? 'not at this pace'
+                  : ''
+                : date(runsOutAt)
+          }
         />
       </div>
       {tab !== undefined && <AccountTabs userId={userId} tab={tab} />}
@@ -152,7 +161,7 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
       )}
       {tab === undefined && <Activity />}
       {tab === 'usage' && (
-        <Card title="Usage">
+        <Card title="Usage" hint={RECORDS_HINT}>
           <UsageTable reader={reader} filters={{ startDate, endDate }} revision={revision} />
         </Card>
       )}

@@ -17,12 +17,16 @@ const TONES: Record<string, Tone> = {
 const NAMES: Record<string, string> = {
   'credits.low': 'low',
   'credits.exhausted': 'out of credits',
+  'credits.recovered': 'recovered',
   'credits.expiring': 'expiring',
+  'credits.expired': 'expired',
   'session.timed_out': 'timed out',
   'usage.needs_review': 'to review',
+  'usage.settled': 'settled',
   'api_key.created': 'new key',
   'api_key.revoked': 'key revoked',
   'api_key.expiring': 'key expiring',
+  'api_key.expired': 'key expired',
 };
 
 /** What has happened lately, as it happens; nothing where the service does not tell. */

@@ -46,7 +46,17 @@ export function KeyTable({ reader, revision = 0 }: { reader: AccountReader; revi
         }
         columns={[
           { header: 'Name', cell: (key) => <strong class="clip">{key.name}</strong> },
-          { header: 'Key', cell: (key) => <span class="mono">{key.keyHint}</span> },
+          {
+            header: 'Key',
+            cell: (key) => (
+              <>
+                <span class="mono">{key.keyHint}</span>{' '}
+                <span class="hint" title="As the ledger and the usage records name it">
+                  #{key.id}
+                </span>
+              </>
+            ),
+          },
           {
             header: 'May',
             cell: (key) => (
@@ -116,6 +126,11 @@ export function KeyTable({ reader, revision = 0 }: { reader: AccountReader; revi
         ]}
       />
       <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="key" />
+      {pages.rows.some((key) => key?.isActive && key.lastUsed === null) && (
+        <p class="hint count-note">
+          The last use is written once a minute: what has just been used shows soon.
+        </p>
+      )}
       {revoking && (
         <Confirm
           title={`Revoke “${revoking.name}”`}

@@ -46,7 +46,15 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
             ),
             isWide: true,
           },
-          { header: 'By', cell: (entry) => <span class="clip">{entry.actor}</span>, isWide: true },
+          {
+            header: 'By',
+            cell: ({ actor }) => (
+              <span class="clip" title={actor}>
+                {actor.replace(/^service:api-key-(\d+)$/, 'API key #$1')}
+              </span>
+            ),
+            isWide: true,
+          },
           {
             header: 'Note',
             cell: (entry) => (

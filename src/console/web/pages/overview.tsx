@@ -1,4 +1,4 @@
-import { totals } from '../api/accounts';
+import { type Range, totals } from '../api/accounts';
 import { answer, api, type SystemStats } from '../api/client';
 import { useQuery } from '../api/hooks';
 import { isAdmin, isSupervisor, session } from '../api/session';
@@ -8,10 +8,13 @@ import { currentRange, previousOf, RangePicker } from '../components/range';
 import { Table } from '../components/table';
 import { Badge, Card, Credits, Empty, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
 import { compact, day, daysBetween, percent, plural, usd, whole } from '../format';
-import { Link, pathTo } from '../router';
+import { Link, pathTo, search } from '../router';
 import { Activity } from './activity';
 import { AccountOverview } from './account-overview';
 import { TroubledUsers } from './troubled-users';
+
+/** Five lines of a cent each. */
+const LEAST_DOLLARS = 0.05;
 
 export function Overview() {
   if (isAdmin.value) return <SystemOverview />;
@@ -60,6 +63,7 @@ function SystemOverview() {
     answer(api.GET('/api/usage/system-stats', { params: { query: { ...before, top: 1 } }, signal })),
   );
   const now = useQuery('totals', totals, { everyMilliseconds: 5000 });
+  const waiting = useQuery('waiting', callsToReview, { everyMilliseconds: 60_000 });
   const { data } = stats;
   if (data === undefined && stats.problem) return <Trouble problem={stats.problem} retry={stats.refresh} />;
   return (
@@ -71,7 +75,7 @@ function SystemOverview() {
         <Stat
           label="Credits used"
           value={data && compact(data.totalCredits)}
-          note={data && earlier.data ? change(data.totalCredits, earlier.data.totalCredits) : ''}
+          note={data && earlier.data ? change(data, earlier.data, before) : ''}
         />
         <Stat
           label="Income"
@@ -100,29 +104,52 @@ function SystemOverview() {
         />
         <Stat
           label="To review"
-          value={data && whole(data.needsReview)}
-          tone={data && data.needsReview > 0 ? 'bad' : 'neutral'}
-          note={data && `${plural(data.needsReviewCredits, 'credit')}, of these days`}
+          value={waiting.data && waiting.data.calls}
+          tone={waiting.data && waiting.data.credits > 0 ? 'bad' : 'neutral'}
+          note={waiting.data && `${waiting.data.missing} missing, of all days`}
           to="/review"
         />
       </div>
       {data === undefined ? (
         <Skeleton rows={8} />
       ) : (
-        <SystemCharts stats={data} days={daysBetween(startDate, endDate)} />
+        <SystemCharts stats={data} waiting={waiting.data} days={daysBetween(startDate, endDate)} />
       )}
     </>
   );
 }
 
-function SystemCharts({ stats, days }: { stats: SystemStats; days: string[] }) {
+function SystemCharts({
+  stats,
+  waiting,
+  days,
+}: {
+  stats: SystemStats;
+  waiting: Waiting | undefined;
+  days: string[];
+}) {
   const labels = days.map(day);
   const income = days.map((name) => Number(stats.marginByDay[name]?.creditsUsd ?? 0));
   const cost = days.map((name) => Number(stats.marginByDay[name]?.providerCostUsd ?? 0));
   const models = Object.entries(stats.marginByModel).sort(([, a], [, b]) => b.credits - a.credits);
   const users = Object.entries(stats.byUser).sort(([, a], [, b]) => b - a);
   const most = models[0]?.[1].credits ?? 1;
-  const dollars = (value: number) => `$${value < 10 && value !== 0 ? value.toFixed(2) : compact(value)}`;
+  const dollars = (value: number) => (value < 1000 ? usd(value) : `$${compact(value)}`);
+  // Its calls in the same days.
+  const usageOf = (model: string) => {
+    const query = new URLSearchParams(search.value);
+    query.set('operation', model);
+    if (query.get('days') === 'yesterday') {
+      const [yesterday = ''] = days;
+      for (const [name, value] of [
+        ['days', 'custom'],
+        ['from', yesterday],
+        ['to', yesterday],
+      ] as const)
+        query.set(name, value);
+    }
+    return `/usage?${query.toString()}`;
+  };
   return (
     <div class="grid">
       <Card title="Credits by day and model" class="two-thirds">
@@ -133,70 +160,93 @@ function SystemCharts({ stats, days }: { stats: SystemStats; days: string[] }) {
           title="Income and provider cost by day, in USD"
           labels={labels}
           format={dollars}
+          leastHeight={LEAST_DOLLARS}
           series={[
             { label: 'Income', color: 'chart-2', values: income },
             { label: 'Provider cost', color: 'chart-3', values: cost },
           ]}
         />
       </Card>
-      <Card title="By model" hint="Income against what the provider charged" class="two-thirds">
-        <Table
-          caption="Usage by model"
-          rows={models}
-          keyOf={([name]) => name}
-          empty={
-            <Empty icon="usage" title="No usage in this range">
-              Choose a longer range, or wait for the first call.
-            </Empty>
-          }
-          columns={[
-            {
-              header: 'Model',
-              cell: ([name]) => (
-                <Link class="clip" to={pathTo('prices', name)} title={name}>
-                  {name}
-                </Link>
-              ),
-            },
-            {
-              header: 'Credits',
-              cell: ([name, { credits }]) => (
-                <span class="meter-cell">
-                  <Credits value={credits} />
-                  <meter min={0} max={most} value={credits} aria-label={`Credits of ${name}`} />
-                </span>
-              ),
-              isNumber: true,
-            },
-            { header: 'Calls', cell: ([, { records }]) => whole(records), isNumber: true, isWide: true },
-            { header: 'Income', cell: ([, { creditsUsd }]) => usd(creditsUsd), isNumber: true, isWide: true },
-            {
-              header: 'Cost',
-              cell: ([, { providerCostUsd }]) => (providerCostUsd === null ? '–' : usd(providerCostUsd)),
-              isNumber: true,
-              isWide: true,
-            },
-            {
-              header: 'Margin',
-              cell: ([, { marginUsd, creditsUsd, records, costedRecords }]) => {
-                if (marginUsd === null) return <Badge>unknown</Badge>;
-                const isWhole = records === costedRecords;
-                return (
-                  <span title={isWhole ? '' : `Known for ${whole(costedRecords)} of ${whole(records)} calls`}>
-                    <Badge tone={Number(marginUsd) < 0 ? 'bad' : 'good'}>
-                      {isWhole ? percent(Number(marginUsd), Number(creditsUsd)) : usd(marginUsd)}
-                    </Badge>
-                  </span>
-                );
+      <div class="two-thirds stack">
+        <Card
+          title="By model"
+          hint="Income against what the provider charged: a model leads to its prices, its calls to its usage"
+        >
+          <Table
+            caption="Usage by model"
+            rows={models}
+            keyOf={([name]) => name}
+            empty={
+              <Empty icon="usage" title="No usage in this range">
+                Choose a longer range, or wait for the first call.
+              </Empty>
+            }
+            columns={[
+              {
+                header: 'Model',
+                cell: ([name]) => (
+                  <Link class="clip" to={pathTo('prices', name)} title={name}>
+                    {name}
+                  </Link>
+                ),
               },
-              isNumber: true,
-            },
-          ]}
-        />
-      </Card>
+              {
+                header: 'Credits',
+                cell: ([name, { credits }]) => (
+                  <span class="meter-cell">
+                    <Credits value={credits} />
+                    <meter min={0} max={most} value={credits} aria-label={`Credits of ${name}`} />
+                  </span>
+                ),
+                isNumber: true,
+              },
+              {
+                header: 'Calls',
+                cell: ([name, { records }]) => (
+                  <Link to={usageOf(name)} aria-label={`${plural(records, 'call')} of ${name}`}>
+                    {whole(records)}
+                  </Link>
+                ),
+                isNumber: true,
+                isWide: true,
+              },
+              {
+                header: 'Income',
+                cell: ([, { creditsUsd }]) => usd(creditsUsd),
+                isNumber: true,
+                isWide: true,
+              },
+              {
+                header: 'Cost',
+                cell: ([, { providerCostUsd }]) => (providerCostUsd === null ? '–' : usd(providerCostUsd)),
+                isNumber: true,
+                isWide: true,
+              },
+              {
+                header: 'Margin',
+                cell: ([, { marginUsd, creditsUsd, records, costedRecords }]) => {
+                  if (marginUsd === null) return <Badge>unknown</Badge>;
+                  const isWhole = records === costedRecords;
+                  return (
+                    <span
+                      title={isWhole ? '' : `Known for ${whole(costedRecords)} of ${whole(records)} calls`}
+                    >
+                      <Badge tone={Number(marginUsd) < 0 ? 'bad' : 'good'}>
+                        {isWhole ? percent(Number(marginUsd), Number(creditsUsd)) : usd(marginUsd)}
+                      </Badge>
+                    </span>
+                  );
+                },
+                isNumber: true,
+              },
+            ]}
+          />
+        </Card>
+        <Activity />
+      </div>
       <div class="third stack">
         <Card title="Needs attention">
-          <Attention stats={stats} />
+          <Attention stats={stats} waiting={waiting} />
         </Card>
         <TroubledUsers />
         <Card title="Most credits">
@@ -210,25 +260,49 @@ function SystemCharts({ stats, days }: { stats: SystemStats; days: string[] }) {
             {users.length === 0 && <li class="hint">Nobody has used any.</li>}
           </ol>
         </Card>
-        <Activity />
       </div>
     </div>
   );
 }
 
-function Attention({ stats }: { stats: SystemStats }) {
-  const { needsReview, needsReviewCredits, unpricedModels } = stats;
+interface Waiting {
+  calls: string;
+  credits: number;
+  missing: string;
+}
+
+const MOST_COUNTED = 200;
+
+/** What waits for a review, whenever it was: as the page of reviews has it, whatever days are looked at here. */
+async function callsToReview(signal: AbortSignal): Promise<Waiting> {
+  const { items, nextCursor } = await answer(
+    api.GET('/api/usage/needs-review', { params: { query: { limit: MOST_COUNTED } }, signal }),
+  );
+  const isMore = nextCursor !== null;
+  const credits = items.reduce((sum, { uncollectedCredits }) => sum + uncollectedCredits, 0);
+  return {
+    calls: isMore ? `${whole(items.length)}+` : whole(items.length),
+    credits,
+    missing: isMore ? `${whole(credits)}+ credits` : plural(credits, 'credit'),
+  };
+}
+
+function Attention({ stats, waiting }: { stats: SystemStats; waiting: Waiting | undefined }) {
+  const { unpricedModels } = stats;
   const loss = Object.entries(stats.marginByModel).filter(
     ([, { marginUsd }]) => marginUsd !== null && Number(marginUsd) < 0,
   );
-  if (needsReview === 0 && unpricedModels.length === 0 && loss.length === 0)
+  const isWaiting = waiting !== undefined && waiting.calls !== '0';
+  if (!isWaiting && unpricedModels.length === 0 && loss.length === 0)
     return <p class="hint">Nothing does.</p>;
   return (
     <ul class="attention">
-      {needsReview > 0 && (
+      {isWaiting && (
         <li>
-          <Link to="/review">{plural(needsReview, 'call')} to review</Link>
-          <span class="hint">{plural(needsReviewCredits, 'credit')}</span>
+          <Link to="/review">
+            {waiting.calls} {waiting.calls === '1' ? 'call' : 'calls'} to review
+          </Link>
+          <span class="hint">{waiting.missing}</span>
         </li>
       )}
       {unpricedModels.map(({ modelId, records }) => (
@@ -244,7 +318,7 @@ function Attention({ stats }: { stats: SystemStats }) {
           <Link class="clip" to={pathTo('prices', modelId)}>
             {modelId}
           </Link>
-          <span class="hint">loses {usd(marginUsd).replace('-', '')}</span>
+          <span class="hint">loses {usd(Math.abs(Number(marginUsd)))}</span>
         </li>
       ))}
     </ul>
@@ -253,10 +327,15 @@ function Attention({ stats }: { stats: SystemStats }) {
 
 const span = (start: string, end: string) => (start === end ? day(start) : `${day(start)} to ${day(end)}`);
 
-function change(now: number, before: number): string {
-  if (before === 0) return 'none in the days before';
-  const share = (now - before) / before;
-  return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(0)} % against the days before`;
+/** Against as many days before; nothing when use began in their midst, which would look like growth. */
+function change(now: SystemStats, before: SystemStats, range: Range): string {
+  const days = daysBetween(range.startDate, range.endDate);
+  const first = days.findIndex((name) => (before.byDay[name] ?? 0) > 0);
+  // A weekend in which nobody came is not the time before the first user.
+  if (first < 0 || first > days.length / 7) return 'in these days';
+  const share = (now.totalCredits - before.totalCredits) / before.totalCredits;
+  const against = days.length === 1 ? 'the day before' : `the ${days.length} days before`;
+  return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(0)} % against ${against}`;
 }
 
 const costNote = ({ costedRecords, totalRecords }: SystemStats) =>

@@ -190,6 +190,9 @@ export function ModelPage({ modelId }: { modelId: string }) {
         <Link to="/prices">Prices</Link> <span aria-hidden="true">/</span> {modelId}
       </p>
       <PageHeader title={modelId} sub="Prices in credits per 1,000 tokens; provider cost in USD per 1,000">
+        <Link class="button plain" to={`/usage?operation=${encodeURIComponent(modelId)}`}>
+          {isAdmin.value ? 'Usage' : 'Your usage'}
+        </Link>
         {isAdmin.value && (
           <Button kind="primary" icon="plus" onClick={() => setOpen(true)}>
             New rule

@@ -10,7 +10,7 @@ import { toast } from '../components/toasts';
 import { Button, Card, CountNote, Credits, Empty, Moment, PageHeader, UserLink } from '../components/ui';
 import { plural, whole } from '../format';
 import { search, setSearch } from '../router';
-import { RecordDetail } from './usage-table';
+import { OPERATION, RecordDetail } from './usage-table';
 
 type Decision = 'bill' | 'waive';
 const LIMIT = 100;
@@ -69,7 +69,7 @@ export function Review() {
         label="Search calls to review"
         value={text}
         onChange={(value) => setSearch({ search: value })}
-        placeholder="User or operation"
+        placeholder="User, model or operation"
       />
       <Card>
         <Table
@@ -109,7 +109,7 @@ export function Review() {
             { header: 'When', cell: (record) => <Moment at={record.timestamp} exact />, isWide: true },
             { header: 'User', cell: (record) => <UserLink userId={record.userId} /> },
             {
-              header: 'Operation',
+              header: OPERATION,
               cell: (record) => (
                 <button type="button" class="link clip" onClick={() => setShown(record)}>
                   {record.operation}

@@ -5,7 +5,7 @@ import { usePages } from '../api/hooks';
 import { Dialog } from '../components/dialog';
 import { Table } from '../components/table';
 import { Badge, CountNote, Credits, Moment, type Tone, UserLink } from '../components/ui';
-import { price, time, usd, whole } from '../format';
+import { price, time, usdOfCall, whole } from '../format';
 
 const TONES: Record<UsageRecord['billingStatus'], Tone> = {
   billed: 'good',
@@ -14,9 +14,23 @@ const TONES: Record<UsageRecord['billingStatus'], Tone> = {
   waived: 'warn',
 };
 
+const MEANINGS: Record<UsageRecord['billingStatus'], string> = {
+  billed: 'Paid with credits of the account',
+  recorded: 'Settled elsewhere: it counts in the statistics, no credits were taken',
+  needs_review: 'The balance did not cover it: somebody must collect the rest, or let it go',
+  waived: 'Reviewed, and what was missing let go',
+};
+
 export const BillingBadge = ({ status }: { status: UsageRecord['billingStatus'] }) => (
-  <Badge tone={TONES[status]}>{status.replace('_', ' ')}</Badge>
+  <span title={MEANINGS[status]}>
+    <Badge tone={TONES[status]}>{status.replace('_', ' ')}</Badge>
+  </span>
 );
+
+export const RECORDS_HINT = 'Billed: paid with credits. Recorded: settled elsewhere, it only counts here.';
+
+/** Of a chat it is the model; other services name what they do. */
+export const OPERATION = 'Model or operation';
 
 export function UsageTable<Filters>({
   reader,
@@ -46,7 +60,7 @@ export function UsageTable<Filters>({
             ? [{ header: 'User', cell: (record: UsageRecord) => <UserLink userId={record.userId} /> }]
             : []),
           {
-            header: 'Operation',
+            header: OPERATION,
             cell: (record) => (
               <button
                 type="button"
@@ -63,7 +77,7 @@ export function UsageTable<Filters>({
           { header: 'Credits', cell: (record) => <Credits value={record.credits} />, isNumber: true },
           {
             header: 'Provider cost',
-            cell: (record) => (record.providerCostUsd === null ? '–' : usd(record.providerCostUsd)),
+            cell: (record) => (record.providerCostUsd === null ? '–' : usdOfCall(record.providerCostUsd)),
             isNumber: true,
             isWide: true,
           },
@@ -93,7 +107,7 @@ export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose
     ['User', record.userId],
     ['When', time(record.timestamp)],
     ['Service', record.service],
-    ['Operation', record.operation],
+    [OPERATION, record.operation],
     ['Credits', whole(record.credits)],
     ['Not collected', record.uncollectedCredits === 0 ? null : whole(record.uncollectedCredits)],
     [
@@ -112,7 +126,8 @@ export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose
     <Dialog title={`Usage record ${record.id}`} onClose={onClose}>
       <div class="dialog-body">
         <p>
-          <BillingBadge status={record.billingStatus} />
+          <BillingBadge status={record.billingStatus} />{' '}
+          <span class="hint">{MEANINGS[record.billingStatus]}</span>
         </p>
         <dl class="facts">
           {facts

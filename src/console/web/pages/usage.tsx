@@ -11,7 +11,7 @@ import { Button, Card, PageHeader, Skeleton, Stat, Trouble } from '../components
 import { UserPicker } from '../components/user-picker';
 import { compact, daysBetween, whole } from '../format';
 import { search, setSearch } from '../router';
-import { UsageTable } from './usage-table';
+import { OPERATION, RECORDS_HINT, UsageTable } from './usage-table';
 
 const STATUSES: UsageRecord['billingStatus'][] = ['recorded', 'billed', 'needs_review', 'waived'];
 /** What only the list over all users can be asked for. */
@@ -34,6 +34,11 @@ export function Usage() {
       : readerOf(user).stats({ startDate, endDate }, signal),
   );
   const days = daysBetween(startDate, endDate);
+  const whose =
+    isSupervisor.value && !isAll && user === self
+      ? 'Your own calls; name a user to see theirs'
+      : `Calls of ${user || 'everyone'}`;
+  const isNarrowed = ['service', 'operation', ...ADMIN_FILTERS].some((name) => text(name) !== '');
   const download = useAction(async () => {
     const query = new URLSearchParams(Object.entries(wanted).map(([name, value]) => [name, String(value)]));
     const response = await send(
@@ -48,7 +53,7 @@ export function Usage() {
   });
   return (
     <>
-      <PageHeader title="Usage" sub={`Calls of ${user || 'everyone'}, days in UTC`}>
+      <PageHeader title="Usage" sub={`${whose}, days in UTC`}>
         <RangePicker />
       </PageHeader>
       <div class="filters">
@@ -67,7 +72,7 @@ export function Usage() {
           options={Object.keys(stats.data?.byService ?? {})}
         />
         <FilterField
-          label="Operation"
+          label={OPERATION}
           name="operation"
           value={text('operation')}
           options={Object.keys(stats.data?.byModel ?? {})}
@@ -104,14 +109,19 @@ export function Usage() {
               note="credits on average"
             />
           </div>
-          <Card title="Credits by day and model">
+          <Card
+            title="Credits by day and model"
+            {...(isNarrowed
+              ? { hint: `All calls of ${user || 'everyone'}: the other filters narrow the records below` }
+              : {})}
+          >
             {stats.data ? (
               <CreditsByModel byDay={stats.data.byDay} byDayAndModel={stats.data.byDayAndModel} days={days} />
             ) : (
               <Skeleton />
             )}
           </Card>
-          <Card title="Records">
+          <Card title="Records" hint={RECORDS_HINT}>
             {isAll ? (
               <UsageTable reader={everyone} filters={wanted} showUser={user === ''} />
             ) : (
