@@ -18,8 +18,8 @@ const WORKING_DAYS = 22;
 /** What a call of the month needs on average, in credits. */
 const AVERAGE_CALL = 9;
 
-export function joinedAt({ joinedDaysAgo }: Person, now: number): number {
-  return now - joinedDaysAgo * DAY - 2 * HOUR;
+export function joinedAt({ joinedDaysAgo, joinedMinute }: Person, now: number): number {
+  return now - joinedDaysAgo * DAY - 2 * HOUR + joinedMinute * MINUTE;
 }
 
 /** The first lot comes with the user, a further one when its time is over, some between: each by somebody, for something. */

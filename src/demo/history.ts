@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
 import type { EventsConfig } from '../config/env.js';
-import type { PastCall } from './allocations.js';
+import { joinedAt, type PastCall } from './allocations.js';
 import { type Month, ruleRow } from './month.js';
 import { DAY, HISTORY_DAYS } from './people.js';
 
@@ -121,8 +121,9 @@ async function insert(client: pg.Client, table: string, rows: object[], overridi
 const timed = ({ at, name, args }: PastCall) => [new Date(at).toISOString(), name, args];
 const instant = (at: number | null) => (at === null ? null : new Date(at));
 
-function accountRow({ userId, username, email, role, joinedDaysAgo }: Month['people'][number]) {
-  const createdAt = new Date(Date.now() - joinedDaysAgo * DAY - DAY / 12);
+function accountRow(person: Month['people'][number]) {
+  const { userId, username, email, role } = person;
+  const createdAt = new Date(joinedAt(person, Date.now()));
   return { user_id: userId, username, email, role, created_at: createdAt, updated_at: createdAt };
 }
 

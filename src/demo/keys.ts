@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Permission } from '../auth/caller.js';
-import { DAY, HISTORY_DAYS, type Person } from './people.js';
+import { joinedAt } from './allocations.js';
+import { DAY, HISTORY_DAYS, MINUTE, type Person } from './people.js';
 import type { SeededRandom } from './seeded-random.js';
 
 /** An API key as the row of the table. Nobody has the key itself: in a demo people make their own. */
@@ -56,7 +57,8 @@ export function makeKeys(random: SeededRandom, people: readonly Person[], now: n
         : [ORDINARY_STATES[index % ORDINARY_STATES.length], 'live' as const].slice(0, random.integer(1, 2));
     for (const state of states) {
       const age = Math.max(1, Math.min(owner.joinedDaysAgo, HISTORY_DAYS) - random.integer(0, 6));
-      const createdAt = now - age * DAY + random.integer(0, DAY / 3);
+      const begun = now - age * DAY + random.integer(0, DAY / 3);
+      const createdAt = Math.max(begun, joinedAt(owner, now) + MINUTE);
       const key = {
         userId: owner.userId,
         name: NAMES[keys.length % NAMES.length] as string,

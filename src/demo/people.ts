@@ -14,6 +14,8 @@ export interface Person {
   readonly budget: number;
   /** Days before now at which they came. */
   readonly joinedDaysAgo: number;
+  /** Minutes into that day: whatever follows from the day, such as an expiry, comes to each at another time. */
+  readonly joinedMinute: number;
   readonly story?: Story;
 }
 
@@ -37,6 +39,9 @@ const TEAMS = ['Engineering', 'Research', 'Support', 'Marketing', 'Sales', 'Lega
 /** As many different names as there are. */
 export const MOST_PEOPLE = FIRST.length * LAST.length;
 
+/** Within a day less the hour that the first calls of today need. */
+const JOINING_MINUTES = 22 * 60;
+
 export const MINUTE = 60_000;
 export const DAY = 86_400_000;
 /** Days of history, and how long before now the first users came. */
@@ -53,6 +58,7 @@ function person(username: string, more: Partial<Person>): Person {
     callsPerDay: 0,
     budget: 1.5,
     joinedDaysAgo: HISTORY_DAYS,
+    joinedMinute: 0,
     ...more,
   };
 }
@@ -103,6 +109,7 @@ export function makePeople(random: SeededRandom, users: number): Person[] {
         budget: random.integer(11, 32) / 10,
         // A third is there from the beginning; the others come one after the other.
         joinedDaysAgo: random.chance(0.35) ? HISTORY_DAYS : random.integer(1, HISTORY_DAYS),
+        joinedMinute: random.integer(0, JOINING_MINUTES),
       }),
     );
   }

@@ -243,8 +243,8 @@ describe('usage of everyone', () => {
     await table.getByText('model-1', { exact: true }).waitFor();
 
     // A filter that matches one record far back goes on searching by itself.
-    await page.getByLabel('Service').fill('rare');
-    await page.getByLabel('Service').press('Enter');
+    await page.getByLabel('Service', { exact: true }).fill('rare');
+    await page.getByLabel('Service', { exact: true }).press('Enter');
     await table.getByText('model-99990', { exact: true }).waitFor();
     await page.getByText('1 record', { exact: true }).waitFor();
   }, 240_000);

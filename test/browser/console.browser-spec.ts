@@ -424,7 +424,7 @@ describe('usage', () => {
     });
     const page = await as(user.userId, 'user', '/usage');
     await page.getByRole('button', { name: /index/ }).waitFor();
-    await page.getByLabel('Service').fill('chat');
+    await page.getByLabel('Service', { exact: true }).fill('chat');
     await page.getByRole('button', { name: /index/ }).waitFor({ state: 'detached' });
     await page.getByRole('button', { name: /a-model/ }).click();
     await dialog(page).getByText('T-77').waitFor();

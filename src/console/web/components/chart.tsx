@@ -57,7 +57,7 @@ function colorOf(name: string): string {
   return color;
 }
 
-/** Whole credits: five lines with a number each. */
+/** Whole credits: five steps of one. */
 const LEAST_CREDITS = 5;
 type View = 'chart' | 'table';
 /** As what each chart was last shown: it stays so when the range is changed, and the chart made anew. */
@@ -182,7 +182,7 @@ function configuration({
           suggestedMax: leastHeight,
           border: { display: false },
           grid: { color: line },
-          ticks: { color: muted, font, maxTicksLimit: 5, callback: (value) => format(Number(value)) },
+          ticks: { color: muted, font, maxTicksLimit: 6, callback: (value) => format(Number(value)) },
         },
       },
       plugins: {

@@ -5,15 +5,15 @@ import { isAdmin, isSupervisor, session } from '../api/session';
 import { TimeChart } from '../components/chart';
 import { CreditsByModel } from '../components/credits-by-model';
 import { currentRange, previousOf, RangePicker } from '../components/range';
-import { Table } from '../components/table';
-import { Badge, Card, Credits, Empty, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
+import { Card, Credits, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
 import { compact, day, daysBetween, percent, plural, usd, whole } from '../format';
-import { Link, pathTo, search } from '../router';
+import { Link, pathTo } from '../router';
 import { Activity } from './activity';
 import { AccountOverview } from './account-overview';
+import { ModelMargins } from './model-margins';
 import { TroubledUsers } from './troubled-users';
 
-/** Five lines of a cent each. */
+/** Five steps of a cent. */
 const LEAST_DOLLARS = 0.05;
 
 export function Overview() {
@@ -82,10 +82,14 @@ function SystemOverview() {
           value={data && usd(data.creditsUsd)}
           note={data && plural(data.totalRecords, 'call')}
         />
-        <Stat label="Provider cost" value={data && usd(data.providerCostUsd)} note={data && costNote(data)} />
+        <Stat
+          label="Provider cost"
+          value={data && (data.totalRecords === 0 ? '–' : usd(data.providerCostUsd))}
+          note={data && costNote(data)}
+        />
         <Stat
           label="Margin"
-          value={data && usd(data.marginUsd)}
+          value={data && (data.totalRecords === 0 ? '–' : usd(data.marginUsd))}
           tone={marginTone(data)}
           note={data && marginNote(data)}
         />
@@ -106,7 +110,7 @@ function SystemOverview() {
           label="To review"
           value={waiting.data && waiting.data.calls}
           tone={waiting.data && waiting.data.credits > 0 ? 'bad' : 'neutral'}
-          note={waiting.data && `${waiting.data.missing} missing, of all days`}
+          note={waiting.data && `${waiting.data.missing} missing in all`}
           to="/review"
         />
       </div>
@@ -131,25 +135,8 @@ function SystemCharts({
   const labels = days.map(day);
   const income = days.map((name) => Number(stats.marginByDay[name]?.creditsUsd ?? 0));
   const cost = days.map((name) => Number(stats.marginByDay[name]?.providerCostUsd ?? 0));
-  const models = Object.entries(stats.marginByModel).sort(([, a], [, b]) => b.credits - a.credits);
   const users = Object.entries(stats.byUser).sort(([, a], [, b]) => b - a);
-  const most = models[0]?.[1].credits ?? 1;
   const dollars = (value: number) => (value < 1000 ? usd(value) : `$${compact(value)}`);
-  // Its calls in the same days.
-  const usageOf = (model: string) => {
-    const query = new URLSearchParams(search.value);
-    query.set('operation', model);
-    if (query.get('days') === 'yesterday') {
-      const [yesterday = ''] = days;
-      for (const [name, value] of [
-        ['days', 'custom'],
-        ['from', yesterday],
-        ['to', yesterday],
-      ] as const)
-        query.set(name, value);
-    }
-    return `/usage?${query.toString()}`;
-  };
   return (
     <div class="grid">
       <Card title="Credits by day and model" class="two-thirds">
@@ -167,84 +154,8 @@ function SystemCharts({
           ]}
         />
       </Card>
-      <div class="two-thirds stack">
-        <Card
-          title="By model"
-          hint="Income against what the provider charged: a model leads to its prices, its calls to its usage"
-        >
-          <Table
-            caption="Usage by model"
-            rows={models}
-            keyOf={([name]) => name}
-            empty={
-              <Empty icon="usage" title="No usage in this range">
-                Choose a longer range, or wait for the first call.
-              </Empty>
-            }
-            columns={[
-              {
-                header: 'Model',
-                cell: ([name]) => (
-                  <Link class="clip" to={pathTo('prices', name)} title={name}>
-                    {name}
-                  </Link>
-                ),
-              },
-              {
-                header: 'Credits',
-                cell: ([name, { credits }]) => (
-                  <span class="meter-cell">
-                    <Credits value={credits} />
-                    <meter min={0} max={most} value={credits} aria-label={`Credits of ${name}`} />
-                  </span>
-                ),
-                isNumber: true,
-              },
-              {
-                header: 'Calls',
-                cell: ([name, { records }]) => (
-                  <Link to={usageOf(name)} aria-label={`${plural(records, 'call')} of ${name}`}>
-                    {whole(records)}
-                  </Link>
-                ),
-                isNumber: true,
-                isWide: true,
-              },
-              {
-                header: 'Income',
-                cell: ([, { creditsUsd }]) => usd(creditsUsd),
-                isNumber: true,
-                isWide: true,
-              },
-              {
-                header: 'Cost',
-                cell: ([, { providerCostUsd }]) => (providerCostUsd === null ? '–' : usd(providerCostUsd)),
-                isNumber: true,
-                isWide: true,
-              },
-              {
-                header: 'Margin',
-                cell: ([, { marginUsd, creditsUsd, records, costedRecords }]) => {
-                  if (marginUsd === null) return <Badge>unknown</Badge>;
-                  const isWhole = records === costedRecords;
-                  return (
-                    <span
-                      title={isWhole ? '' : `Known for ${whole(costedRecords)} of ${whole(records)} calls`}
-                    >
-                      <Badge tone={Number(marginUsd) < 0 ? 'bad' : 'good'}>
-                        {isWhole ? percent(Number(marginUsd), Number(creditsUsd)) : usd(marginUsd)}
-                      </Badge>
-                    </span>
-                  );
-                },
-                isNumber: true,
-              },
-            ]}
-          />
-        </Card>
-        <Activity />
-      </div>
-      <div class="third stack">
+      <ModelMargins stats={stats} days={days} />
+      <div class="third stack beside">
         <Card title="Needs attention">
           <Attention stats={stats} waiting={waiting} />
         </Card>
@@ -260,6 +171,9 @@ function SystemCharts({
             {users.length === 0 && <li class="hint">Nobody has used any.</li>}
           </ol>
         </Card>
+      </div>
+      <div class="two-thirds stack">
+        <Activity />
       </div>
     </div>
   );
@@ -339,14 +253,18 @@ function change(now: SystemStats, before: SystemStats, range: Range): string {
 }
 
 const costNote = ({ costedRecords, totalRecords }: SystemStats) =>
-  costedRecords === totalRecords
-    ? 'known for every call'
-    : `known for ${percent(costedRecords, totalRecords)} of calls`;
+  totalRecords === 0
+    ? 'no calls'
+    : costedRecords === totalRecords
+      ? 'known for every call'
+      : `known for ${percent(costedRecords, totalRecords)} of calls`;
 
-const marginNote = ({ marginUsd, providerCostUsd }: SystemStats) =>
-  marginUsd === null || providerCostUsd === null
-    ? 'no cost is known'
-    : `${percent(Number(marginUsd), Number(marginUsd) + Number(providerCostUsd))} where the cost is known`;
+const marginNote = ({ marginUsd, providerCostUsd, totalRecords }: SystemStats) =>
+  totalRecords === 0
+    ? 'no calls'
+    : marginUsd === null || providerCostUsd === null
+      ? 'no cost is known'
+      : `${percent(Number(marginUsd), Number(marginUsd) + Number(providerCostUsd))} where the cost is known`;
 
 const marginTone = (stats: SystemStats | undefined) =>
   stats?.marginUsd === null || stats === undefined ? 'neutral' : Number(stats.marginUsd) < 0 ? 'bad' : 'good';
