@@ -107,12 +107,49 @@ describe('who opens the demo', () => {
     const page = await signInAs('Ada Moreau');
     await page.getByRole('button', { name: '30 days' }).waitFor();
     const models = page.getByRole('region', { name: 'Usage by model' });
-    await models.getByRole('row').filter({ hasText: 'gemini-2.5-flash' }).getByText(/^-/).waitFor();
+    const toReview = page.getByRole('link', { name: /^To review/ });
+    const waiting = await toReview.getByText(/missing in all/).innerText();
+    await models.getByRole('row').filter({ hasText: 'gemini-2.5-flash' }).getByText(/^−/).waitFor();
     await page.getByRole('button', { name: 'Yesterday' }).click();
     const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
     const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
     await page.getByText(`${day.format(new Date(yesterday))}, days in UTC`).waitFor();
     await models.getByRole('row').filter({ hasText: 'gpt-4o' }).first().waitFor();
+    expect(await toReview.getByText(/missing in all/).innerText()).toBe(waiting);
+  });
+
+  it('is shown growth only against days that are there', async () => {
+    const page = await signInAs('Ada Moreau');
+    // The demo begins in the midst of the days before.
+    await page.getByText('in these days', { exact: true }).waitFor();
+    await page.getByRole('button', { name: '7 days' }).click();
+    await page.getByText(/^[+−]\d+ % against the 7 days before$/).waitFor();
+  });
+
+  it('comes from a model to its calls in the same days', async () => {
+    const page = await signInAs('Ada Moreau');
+    await page.getByRole('button', { name: '7 days' }).click();
+    await page.getByRole('link', { name: /^[\d,]+ calls? of gpt-4o$/ }).click();
+    await page.getByRole('heading', { level: 1, name: 'Usage' }).waitFor();
+    expect(await page.getByLabel('Model or operation').inputValue()).toBe('gpt-4o');
+    expect(await page.getByRole('button', { name: '7 days' }).getAttribute('aria-pressed')).toBe('true');
+    const records = page.getByRole('region', { name: 'Usage records, newest first' });
+    const names = records.getByRole('button', { name: /^Details of record/ });
+    await names.first().waitFor();
+    expect(new Set(await names.allInnerTexts())).toEqual(new Set(['gpt-4o']));
+    await records
+      .getByText(/^\$\d\.\d{4}$/)
+      .first()
+      .waitFor();
+  });
+
+  it('is told that nothing was used, where nothing was', async () => {
+    const page = await signInAs('Ada Moreau');
+    await page.getByRole('button', { name: 'Custom' }).click();
+    await page.getByLabel('From day (UTC)').fill('2020-01-01');
+    await page.getByLabel('To day (UTC)').fill('2020-01-20');
+    await expect.poll(() => page.getByText('No usage in this range').count()).toBe(3);
+    expect(await page.locator('canvas').count()).toBe(0);
   });
 
   it('as a supervisor is shown who needs credits, and nothing of margins or reviews', async () => {

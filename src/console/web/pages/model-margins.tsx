@@ -9,11 +9,7 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
   const models = Object.entries(stats.marginByModel).sort(([, a], [, b]) => b.credits - a.credits);
   const most = models[0]?.[1].credits ?? 1;
   return (
-    <Card
-      title="By model"
-      class="two-thirds"
-      hint="Income against what the provider charged: a model leads to its prices, its calls to its usage"
-    >
+    <Card title="By model" class="two-thirds" hint="Income against what the provider charged">
       <Table
         caption="Usage by model"
         rows={models}
