@@ -34,6 +34,8 @@ export interface Series {
   /** Name of a colour of the design, such as `chart-1`. */
   color: string;
   type?: 'bar' | 'line';
+  /** What its name does not say. */
+  hint?: string;
 }
 
 interface ChartProps {
@@ -84,8 +86,8 @@ export function TimeChart({
     <figure class="chart">
       <div class="chart-tools">
         <ul class="legend" aria-hidden={view === 'table'}>
-          {series.map(({ label, color, values }) => (
-            <li key={label} title={label}>
+          {series.map(({ label, color, values, hint }) => (
+            <li key={label} title={hint ?? label}>
               <i class={`swatch ${color}`} aria-hidden="true" />
               <span class="clip">{label}</span>
               {isStacked && <span class="number">{format(sumOf(values))}</span>}

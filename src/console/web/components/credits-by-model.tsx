@@ -42,6 +42,7 @@ function seriesOf(byDay: Names, byDayAndModel: Record<string, Names>, days: stri
     {
       label: 'Other services',
       color: 'chart-else',
+      hint: 'All that is no finished chat: images or embeddings, and chats that failed or were broken off',
       values: days.map((name) => (byDay[name] ?? 0) - chatOf(name)),
     },
   ];
