@@ -44,13 +44,16 @@ export function makeAllocations(random: SeededRandom, person: Person, now: numbe
   const renewal = joined + (LOT_DAYS - 1) * DAY;
   const renewed = SPENDS_MUCH.has(person.story) ? SMALL_BUDGET : budget;
   if (renewal < now - DAY) give(renewal, renewed, LOT_DAYS, 'Monthly budget');
-  if (person.story === 'expiring unused') give(now - 27 * DAY, 5000, LOT_DAYS, 'Review of all contracts');
-  if (person.story !== undefined) return calls;
   const later = (share: number) => joined + (now - joined) * share;
-  if (random.chance(0.25)) give(later(0.4), Math.ceil(budget / 2), 14, 'Workshop');
-  if (random.chance(0.2)) give(later(0.7), Math.ceil(budget / 3), LOT_DAYS, 'Top-up for the launch');
-  if (random.chance(0.15)) give(joined + MINUTE, 200, 7, 'Trial');
-  if (random.chance(0.03)) {
+  // Every demo has one of each, however few its users are.
+  const isExample = person.story === 'expiring unused';
+  if (isExample) give(now - 27 * DAY, 5000, LOT_DAYS, 'Review of all contracts');
+  else if (person.story !== undefined) return calls;
+  if (!isExample && random.chance(0.25)) give(later(0.4), Math.ceil(budget / 2), 14, 'Workshop');
+  if (!isExample && random.chance(0.2))
+    give(later(0.7), Math.ceil(budget / 3), LOT_DAYS, 'Top-up for the launch');
+  if (!isExample && random.chance(0.15)) give(joined + MINUTE, 200, 7, 'Trial');
+  if (isExample || random.chance(0.03)) {
     const notes = `Correction of ticket ${random.integer(1000, 9999)}`;
     add(
       later(0.6),
@@ -64,7 +67,7 @@ export function makeAllocations(random: SeededRandom, person: Person, now: numbe
       null,
     );
   }
-  if (random.chance(0.02)) {
+  if (isExample || random.chance(0.02)) {
     const mistake = 'Given to the wrong account';
     give(later(0.5), budget * 10, LOT_DAYS, mistake);
     add(later(0.5) + 20 * MINUTE, 'credit_revoke', person.userId, mistake, CAST.admin.userId);
