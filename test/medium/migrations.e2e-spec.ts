@@ -62,7 +62,7 @@ describe('migrations', () => {
   it('leave the functions of the release before in place until the last has made all that the new ones name', () =>
     withDatabaseOf(1, async (before, now) => {
       const BODY = `SELECT prosrc FROM pg_proc WHERE proname = 'usage_record'`;
-      const bodyOf = async () => ((await before.query(BODY)) as { prosrc: string }[])[0]?.prosrc;
+      const bodyOf = async () => (await before.query<{ prosrc: string }[]>(BODY))[0]?.prosrc;
       const current = await bodyOf();
       const older = `${current}-- of the release before\n`;
       await before.query(
