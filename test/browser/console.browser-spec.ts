@@ -474,19 +474,17 @@ describe('the page itself', () => {
     const { userId } = await userWithCredits(service.direct, 100);
     const page = await as('admin', 'admin', `/users/${userId}`);
     const button = page.getByRole('button', { name: 'Allocate' }).first();
+    const field = dialog(page).getByLabel('Credits', { exact: true });
+    const openByKey = async () => {
+      await page.keyboard.press('Enter');
+      await expect.poll(() => field.evaluate((element) => element === document.activeElement)).toBe(true);
+    };
     await button.focus();
-    await page.keyboard.press('Enter');
-    await expect
-      .poll(() =>
-        dialog(page)
-          .getByLabel('Credits', { exact: true })
-          .evaluate((field) => field === document.activeElement),
-      )
-      .toBe(true);
+    await openByKey();
     await page.keyboard.press('Escape');
     await dialog(page).waitFor({ state: 'detached' });
     expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
-    await page.keyboard.press('Enter');
+    await openByKey();
     await page.keyboard.type('7');
     await page.keyboard.press('Enter');
     await expect.poll(() => page.getByTestId('available').innerText()).toBe('107');
