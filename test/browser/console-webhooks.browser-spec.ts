@@ -1,7 +1,14 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { gatewayCall } from '../support/console-data.js';
-import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../support/console.js';
+import {
+  type ConsoleService,
+  launchBrowser,
+  readToEnd,
+  signIn,
+  startConsole,
+  visit,
+} from '../support/console.js';
 import { TARGETS_ON_THIS_MACHINE } from '../support/events.js';
 import { userWithCredits } from '../support/money.js';
 import { freshUser } from '../support/service.js';
@@ -219,5 +226,24 @@ describe('the quarantine', () => {
     await page.getByText('Nothing is in quarantine').waitFor();
     const { body } = await user.get<{ items: object[] }>('/api/usage/records');
     expect(body.items).toHaveLength(1);
+  });
+
+  it('however much of it there is, is read to its end and back', async () => {
+    const { owner } = service.direct;
+    await owner.query(
+      `INSERT INTO usage_quarantine (source, fingerprint, claimed_user, reason, event)
+       SELECT 'litellm', encode(sha256(n::text::bytea), 'hex'), 'stranger-' || n || '.', 'unknown_user', '{}'
+         FROM generate_series(1, 3000) n`,
+    );
+    const page = await asAdmin('/quarantine');
+    const table = page.getByRole('region', { name: 'Calls in quarantine, oldest first' });
+    await rowOf(page, 'stranger-1.').waitFor();
+    await readToEnd(table, '3,000 calls');
+    await rowOf(page, 'stranger-3000.').waitFor();
+    await table.evaluate((frame) => frame.scrollTo(0, frame.scrollHeight / 3));
+    await rowOf(page, 'stranger-1001.').waitFor();
+    await table.evaluate((frame) => frame.scrollTo(0, 0));
+    await rowOf(page, 'stranger-1.').waitFor();
+    await owner.query('DELETE FROM usage_quarantine');
   });
 });

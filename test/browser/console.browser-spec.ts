@@ -1,6 +1,13 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../support/console.js';
+import {
+  type ConsoleService,
+  launchBrowser,
+  readToEnd,
+  signIn,
+  startConsole,
+  visit,
+} from '../support/console.js';
 import { operationOf } from '../support/contract.js';
 import type { HttpClient } from '../support/http-client.js';
 import { expectSoundBooks, userWithCredits } from '../support/money.js';
@@ -451,16 +458,7 @@ describe('usage', () => {
     const page = await as(userId, 'user', '/usage');
     const table = page.getByRole('region', { name: 'Usage records, newest first' });
     await table.getByText('model-1', { exact: true }).waitFor();
-    await expect
-      .poll(
-        async () => {
-          await table.evaluate((frame) => frame.scrollTo(0, frame.scrollHeight));
-          return page.getByText('3,000 records').count();
-        },
-        { timeout: 30_000, interval: 50 },
-      )
-      .toBe(1);
-    await table.evaluate((frame) => frame.scrollTo(0, frame.scrollHeight));
+    await readToEnd(table, '3,000 records');
     await table.getByText('model-3000', { exact: true }).waitFor();
     expect(await table.getByRole('row').count()).toBeLessThan(80);
     expect(await page.locator('tr[aria-rowindex="3001"]').count()).toBe(1);

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import { answer, api, type Schemas } from '../api/client';
 import { useAction, usePages } from '../api/hooks';
 import { Dialog, ProblemNote } from '../components/dialog';
+import { type Fact, Facts } from '../components/facts';
 import { Table } from '../components/table';
 import { toast } from '../components/toasts';
 import { Badge, Button, Card, CountNote, Empty, Moment, PageHeader } from '../components/ui';
@@ -40,7 +41,7 @@ export function Quarantine() {
           kind="primary"
           icon="rotate"
           isBusy={replay.isBusy}
-          disabled={pages.items.length === 0}
+          disabled={pages.rows.length === 0}
           onClick={() => void replay.run()}
         >
           Try all again
@@ -50,7 +51,6 @@ export function Quarantine() {
         {replay.problem && <ProblemNote problem={replay.problem} />}
         <Table
           {...pages}
-          rows={pages.items}
           caption="Calls in quarantine, oldest first"
           keyOf={({ id }) => id}
           empty={
@@ -93,7 +93,7 @@ export function Quarantine() {
             },
           ]}
         />
-        <CountNote count={pages.items.length} hasMore={pages.hasMore} one="call" />
+        <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="call" />
       </Card>
       {shown && <Detail item={shown} onClose={() => setShown(null)} />}
     </>
@@ -115,7 +115,7 @@ function outcomeOf({ accepted, duplicates, review, quarantined, ignored }: Count
 }
 
 function Detail({ item, onClose }: { item: Waiting; onClose: () => void }) {
-  const facts: [name: string, value: string | null][] = [
+  const facts: Fact[] = [
     ['Came', time(item.createdAt)],
     ['Names', item.claimedUser],
     ['Detail', item.detail],
@@ -128,16 +128,7 @@ function Detail({ item, onClose }: { item: Waiting; onClose: () => void }) {
         <p>
           <Badge tone={item.reason === 'unknown_user' ? 'warn' : 'bad'}>{REASONS[item.reason]}</Badge>
         </p>
-        <dl class="facts">
-          {facts
-            .filter(([, value]) => value !== null)
-            .map(([name, value]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd class="anywhere">{value}</dd>
-              </div>
-            ))}
-        </dl>
+        <Facts facts={facts} />
         <h3>What the proxy told</h3>
         <pre tabIndex={0}>{JSON.stringify(item.event, null, 2)}</pre>
         <p class="hint">Prompts and answers are not kept.</p>

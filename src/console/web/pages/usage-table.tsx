@@ -3,6 +3,7 @@ import type { UsageSource } from '../api/accounts';
 import type { UsageRecord } from '../api/client';
 import { usePages } from '../api/hooks';
 import { Dialog } from '../components/dialog';
+import { type Fact, Facts } from '../components/facts';
 import { Table } from '../components/table';
 import { Badge, CountNote, Credits, Moment, type Tone, UserLink } from '../components/ui';
 import { price, time, usdOfCall, whole } from '../format';
@@ -103,7 +104,7 @@ export function tokensOf({ metadata }: UsageRecord): string {
 }
 
 export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose: () => void }) {
-  const facts: [name: string, value: string | number | null][] = [
+  const facts: Fact[] = [
     ['User', record.userId],
     ['When', time(record.timestamp)],
     ['Service', record.service],
@@ -129,16 +130,7 @@ export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose
           <BillingBadge status={record.billingStatus} />{' '}
           <span class="hint">{MEANINGS[record.billingStatus]}</span>
         </p>
-        <dl class="facts">
-          {facts
-            .filter(([, value]) => value !== null)
-            .map(([name, value]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>{value}</dd>
-              </div>
-            ))}
-        </dl>
+        <Facts facts={facts} />
         {Object.keys(record.metadata).length > 0 && (
           <>
             <h3>Metadata</h3>

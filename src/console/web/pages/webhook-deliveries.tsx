@@ -9,6 +9,7 @@ import {
   type Webhook,
 } from '../api/webhooks';
 import { Dialog, ProblemNote } from '../components/dialog';
+import { type Fact, Facts } from '../components/facts';
 import { Table } from '../components/table';
 import { toast } from '../components/toasts';
 import { Button, Card, CountNote, Empty, Moment, Segmented, UserLink } from '../components/ui';
@@ -46,7 +47,7 @@ export function Deliveries({ webhook, onReplayMany, refresh }: DeliveriesProps) 
     refresh();
     pages.refresh();
   });
-  useFollow(webhook, pages.items.length <= PAGE, pages.refresh);
+  useFollow(webhook, pages.rows.length <= PAGE, pages.refresh);
   return (
     <Card
       title="Deliveries"
@@ -68,7 +69,6 @@ export function Deliveries({ webhook, onReplayMany, refresh }: DeliveriesProps) 
       {replay.problem && shown === null && <ProblemNote problem={replay.problem} />}
       <Table
         {...pages}
-        rows={pages.items}
         caption="Deliveries, newest first"
         keyOf={({ id }) => id}
         empty={
@@ -116,7 +116,7 @@ export function Deliveries({ webhook, onReplayMany, refresh }: DeliveriesProps) 
           },
         ]}
       />
-      <CountNote count={pages.items.length} hasMore={pages.hasMore} one="delivery" many="deliveries" />
+      <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="delivery" many="deliveries" />
       {shown && (
         <DeliveryDetail delivery={shown} onClose={() => setShown(null)}>
           {replay.problem && <ProblemNote problem={replay.problem} />}
@@ -155,7 +155,7 @@ interface DeliveryDetailProps {
 }
 
 function DeliveryDetail({ delivery, onClose, children }: DeliveryDetailProps) {
-  const facts: [name: string, value: string | number | null][] = [
+  const facts: Fact[] = [
     ['Event', `${delivery.eventType}, #${delivery.eventId}`],
     ['webhook-id', `evt_${delivery.eventId}`],
     ['User', delivery.userId],
@@ -173,16 +173,7 @@ function DeliveryDetail({ delivery, onClose, children }: DeliveryDetailProps) {
         <p>
           <DeliveryState delivery={delivery} />
         </p>
-        <dl class="facts">
-          {facts
-            .filter(([, value]) => value !== null)
-            .map(([name, value]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>{value}</dd>
-              </div>
-            ))}
-        </dl>
+        <Facts facts={facts} />
         <p class="hint">What the receiver said beyond its status is not kept.</p>
       </div>
       {children}

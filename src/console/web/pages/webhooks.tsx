@@ -22,7 +22,6 @@ export function Webhooks() {
       <Card>
         <Table
           {...pages}
-          rows={pages.items}
           caption="Webhook endpoints"
           keyOf={({ id }) => id}
           rowClass={({ isActive }) => (isActive ? '' : 'past')}
@@ -67,7 +66,7 @@ export function Webhooks() {
             },
           ]}
         />
-        <CountNote count={pages.items.length} hasMore={pages.hasMore} one="endpoint" />
+        <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="endpoint" />
       </Card>
       {isOpen && (
         <WebhookForm

@@ -1,0 +1,17 @@
+export type Fact = [name: string, value: string | number | null];
+
+/** What is known of one thing; null is left out. */
+export function Facts({ facts }: { facts: Fact[] }) {
+  return (
+    <dl class="facts">
+      {facts
+        .filter(([, value]) => value !== null)
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd class="anywhere">{value}</dd>
+          </div>
+        ))}
+    </dl>
+  );
+}
