@@ -1,18 +1,12 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { gatewayCall } from '../support/console-data.js';
-import {
-  type ConsoleService,
-  launchBrowser,
-  readToEnd,
-  signIn,
-  startConsole,
-  visit,
-} from '../support/console.js';
+import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../support/console.js';
 import { TARGETS_ON_THIS_MACHINE } from '../support/events.js';
 import { userWithCredits } from '../support/money.js';
 import { freshUser } from '../support/service.js';
 import { isSignedWith, type Received, WebhookReceiver } from '../support/webhook-receiver.js';
+import { readToEnd } from './long-lists.js';
 
 let service: ConsoleService;
 let browser: Browser;

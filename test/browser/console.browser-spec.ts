@@ -1,18 +1,12 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type ConsoleService,
-  launchBrowser,
-  readToEnd,
-  signIn,
-  startConsole,
-  visit,
-} from '../support/console.js';
+import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../support/console.js';
 import { operationOf } from '../support/contract.js';
 import type { HttpClient } from '../support/http-client.js';
 import { expectSoundBooks, userWithCredits } from '../support/money.js';
 import { freshUser } from '../support/service.js';
 import { accessToken } from '../support/tokens.js';
+import { readToEnd } from './long-lists.js';
 
 let service: ConsoleService;
 let browser: Browser;

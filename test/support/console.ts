@@ -2,8 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
-import { expect } from 'vitest';
+import { type Browser, chromium, type Page } from 'playwright-core';
 import { build } from 'vite';
 import { compileService, type ServiceProcess } from './service-process.js';
 import { INTERNAL_KEY, startService, type TestService } from './service.js';
@@ -121,21 +120,6 @@ export async function signIn(page: Page, sub: string, role = 'admin', expiresIn 
   await page.getByLabel('Access token').fill(accessToken({ sub, role }, { expiresIn }));
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await page.getByRole('main').getByRole('heading', { level: 1 }).filter({ hasNotText: 'Sign in' }).waitFor();
-}
-
-/** Scrolls a table to its end, page by page, until it tells that it has so many: '3,000 records'. */
-export async function readToEnd(table: Locator, note: string): Promise<void> {
-  const toTheEnd = () => table.evaluate((frame) => frame.scrollTo(0, frame.scrollHeight));
-  await expect
-    .poll(
-      async () => {
-        await toTheEnd();
-        return table.page().getByText(note).count();
-      },
-      { timeout: 30_000, interval: 50 },
-    )
-    .toBe(1);
-  await toTheEnd();
 }
 
 /** Kept as an artefact of the run. */
