@@ -18,6 +18,8 @@ const BATCH = Number(process.env.HOSTILE_BATCH ?? 500);
 
 /** The others have several at once. */
 const SHARE_OF_SINGLE_CHANGES = 0.65;
+/** Begun beforehand: so many of the generator's own are never begun that some operation might not be accepted once. */
+const OPEN_SESSIONS = 60;
 
 const seed = process.env.HOSTILE_SEED;
 const random = seed === undefined ? new SeededRandom() : new SeededRandom(Number(seed));
@@ -72,6 +74,10 @@ async function makeWorld(): Promise<World> {
     expect((await root.post('/api/usage/charge', review)).status).toBe(201);
     const rule = { modelId: `rule-${call}`, pricePerThousandTokens: '1' };
     expect((await root.post('/api/pricing', rule)).status).toBe(201);
+  }
+  for (let session = 1; session <= OPEN_SESSIONS; session++) {
+    const begin = { sessionId: `open-${session}`, modelId: SONNET, estimatedTokens: 1000 };
+    expect((await root.post('/api/streaming-sessions/initialize', begin)).status).toBe(201);
   }
   for (let endpoint = 0; endpoint < 60; endpoint++)
     expect((await root.post('/api/webhooks', { url: NOWHERE })).status).toBe(201);
@@ -129,6 +135,8 @@ function valuesFor(operation: Operation, choice: SeededRandom, sequence: number)
     const { endpoint, delivery } = choice.pick(deliveries);
     Object.assign(values, { id: Number(endpoint), deliveryId: Number(delivery) });
   }
+  if (['reportProgress', 'finalizeSession', 'abortSession'].includes(operation.id) && choice.chance(0.6))
+    values.sessionId = `open-${choice.integer(1, OPEN_SESSIONS)}`;
   if (operation.id === 'createPricingRule') values.modelId = recent('model', 300);
   if (operation.id === 'reviewUsage') values.action = 'waive';
   const named = [
