@@ -60,9 +60,9 @@ export class UsageSearchService {
       `WITH searched AS (SELECT * ${inOrder} LIMIT ${SEARCHED_RECORDS}),
             page AS MATERIALIZED (SELECT * FROM searched WHERE ${rest.join(' AND ')}
                                    ORDER BY timestamp DESC, id DESC LIMIT ${take})
-       SELECT coalesce((SELECT jsonb_agg(${RECORD_JSON} ORDER BY timestamp DESC, id DESC) FROM page), '[]') AS records,
+       SELECT coalesce((SELECT json_agg(${RECORD_JSON} ORDER BY timestamp DESC, id DESC) FROM page), '[]') AS records,
               CASE WHEN (SELECT count(*) FROM page) < ${take} THEN
-                (SELECT jsonb_build_array(id, timestamp) ${inOrder} OFFSET ${SEARCHED_RECORDS - 1} LIMIT 1)
+                (SELECT json_build_array(id, timestamp) ${inOrder} OFFSET ${SEARCHED_RECORDS - 1} LIMIT 1)
               END AS searched`,
       values,
     );

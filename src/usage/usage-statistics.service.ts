@@ -94,7 +94,7 @@ export const USER_STATS = {
   text: `WITH ${BOUNDS}, ${sums(facts('user_id = $3 AND'))}
   SELECT ${TOTALS},
     EXISTS (SELECT 1 FROM user_accounts WHERE user_id = $3) AS known,
-    coalesce((SELECT jsonb_agg(${RECORD_JSON}
+    coalesce((SELECT json_agg(${RECORD_JSON}
         ORDER BY timestamp DESC, id DESC)
       FROM (SELECT * FROM usage_records
              WHERE user_id = $3 AND ($1::timestamptz IS NULL OR timestamp >= $1)
@@ -109,7 +109,7 @@ const usd = (credits: string) => `trim_scale(round(${credits}::numeric / $4::num
  * What users paid beside what the provider charged. The margin is made of the records whose cost is known; where it is
  * known of none, cost and margin are null and not 0.
  */
-const MARGIN = `jsonb_build_object(
+const MARGIN = `json_build_object(
     'credits', sum(credits), 'creditsUsd', ${usd('sum(credits)')}::text,
     'providerCostUsd', CASE WHEN sum(costed_records) > 0 THEN trim_scale(sum(provider_cost_usd))::text END,
     'marginUsd', CASE WHEN sum(costed_records) > 0
@@ -117,7 +117,7 @@ const MARGIN = `jsonb_build_object(
     'records', sum(records), 'costedRecords', sum(costed_records))`;
 
 const marginBy = (key: string) =>
-  `coalesce((SELECT jsonb_object_agg(k, m ORDER BY k) FROM (
+  `coalesce((SELECT json_object_agg(k, m ORDER BY k) FROM (
      SELECT ${key} AS k, ${MARGIN} AS m FROM sums GROUP BY 1 ORDER BY sum(credits) DESC LIMIT 1000) g),
    '{}')`;
 
@@ -144,11 +144,11 @@ const SYSTEM_STATS = {
     (SELECT ${MARGIN} FROM sums HAVING count(*) > 0) AS margin,
     ${marginBy('operation')} AS margin_by_model,
     ${marginBy(`to_char(day, 'YYYY-MM-DD')`)} AS margin_by_day,
-    coalesce((SELECT jsonb_agg(jsonb_build_object('modelId', operation, 'records', n) ORDER BY n DESC, operation) FROM (
+    coalesce((SELECT json_agg(json_build_object('modelId', operation, 'records', n) ORDER BY n DESC, operation) FROM (
       SELECT operation, sum(unpriced_records) AS n FROM sums WHERE unpriced_records > 0
        GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100) u), '[]') AS unpriced_models,
     (SELECT coalesce(sum(unpriced_records), 0) FROM sums) AS unpriced,
-    (SELECT jsonb_build_array(count(*), coalesce(sum(uncollected_credits), 0))
+    (SELECT json_build_array(count(*), coalesce(sum(uncollected_credits), 0))
        FROM usage_records WHERE billing_status = 'needs_review'
         AND ($1::timestamptz IS NULL OR timestamp >= $1) AND ($2::timestamptz IS NULL OR timestamp < $2)) AS review`,
 };
