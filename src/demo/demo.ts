@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -7,10 +8,12 @@ import { developmentToken } from '../cli/development-token.js';
 import { createLogger } from '../common/http/logging.js';
 import { loadConfig } from '../config/env.js';
 import { openDatabase } from '../database/open-database.js';
+import { reportGatewayCalls } from './gateway.js';
 import { playMonth } from './history.js';
 import { type LiveTraffic, startLiveTraffic } from './live-traffic.js';
 import { makeMonth, type Month } from './month.js';
 import { CAST, OFFERED, type Person } from './people.js';
+import { startReceiver } from './receiver.js';
 
 export interface DemoOptions {
   readonly port: number;
@@ -71,6 +74,7 @@ async function start(
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Omit<Demo, 'stop'>> {
+  const internalKey = randomBytes(32).toString('hex');
   const config = {
     ...loadConfig({
       NODE_ENV: 'development',
@@ -78,6 +82,10 @@ async function start(
       LOG_LEVEL: 'error',
       EMBEDDED_POSTGRES_DIR: join(directory, 'postgres'),
       SESSION_LEASE_SECONDS: String(LEASE_SECONDS),
+      INTERNAL_API_KEY: internalKey,
+      // The program that is told by webhooks is in this process.
+      WEBHOOK_ALLOW_HTTP: 'on',
+      WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on',
     }),
     developmentPeople: OFFERED,
   };
@@ -97,7 +105,11 @@ async function start(
   const tokenOf = ({ userId, ...claims }: Person) =>
     developmentToken(config.jwt, { ...claims, sub: userId }, TOKEN_HOURS);
   const url = `http://localhost:${actualPort}`;
-  const live = startLiveTraffic(`http://127.0.0.1:${actualPort}`, month.people, tokenOf, seed);
+  const local = `http://127.0.0.1:${actualPort}`;
+  const receiver = await startReceiver(`${local}/api`, { authorization: `Bearer ${tokenOf(CAST.admin)}` });
+  ends.push(() => receiver.stop());
+  await reportGatewayCalls(`${local}/api`, internalKey);
+  const live = startLiveTraffic(local, month.people, tokenOf, seed);
   ends.push(() => live.stop());
   return { url, month, tokenOf, live };
 }

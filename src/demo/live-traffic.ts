@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { blended, DEAR_MODEL, MODELS, userPrice } from './models.js';
 import type { Person } from './people.js';
+import { request } from './requests.js';
 import { SeededRandom } from './seeded-random.js';
 
 /** Streams at once. */
@@ -119,19 +120,8 @@ class Stream {
     await this.send('/usage/charge', call, token);
   }
 
-  /** The answer to a request that was accepted; undefined for one that was refused or could not be made. */
-  private async send(path: string, body: object | undefined, token: string): Promise<Answer | undefined> {
-    try {
-      const answer = await fetch(`${this.url}/api${path}`, {
-        method: body === undefined ? 'GET' : 'POST',
-        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      const content = (await answer.json()) as Answer;
-      return answer.ok ? content : undefined;
-    } catch {
-      return undefined;
-    }
+  private send(path: string, body: object | undefined, token: string): Promise<Answer | undefined> {
+    return request<Answer>(`${this.url}/api${path}`, { authorization: `Bearer ${token}` }, body);
   }
 }
 

@@ -196,6 +196,43 @@ describe('npm run demo', () => {
     );
   });
 
+  it('has a gateway whose calls are charged, wait for a review, or wait in quarantine', async () => {
+    const { items } = await get<{ items: { claimedUser: string; reason: string }[] }>(
+      '/api/integrations/litellm/quarantine',
+    );
+    expect(items.map(({ claimedUser, reason }) => `${claimedUser}: ${reason}`).sort()).toEqual([
+      'mia.tanaka: not_understood',
+      ...['yuki.mori: unknown_user', 'yuki.mori: unknown_user', 'yuki.mori: unknown_user'],
+    ]);
+    const calls = await get<{ items: { userId: string; requestId: string; billingStatus: string }[] }>(
+      '/api/usage/records/all?service=chat&limit=200',
+    );
+    const told = calls.items.filter(({ requestId }) => requestId?.startsWith('litellm:chatcmpl-demo-'));
+    expect(told.map(({ userId, billingStatus }) => `${userId}: ${billingStatus}`)).toEqual([
+      'mia.tanaka: billed',
+      'ivy.chan: needs_review',
+    ]);
+  });
+
+  it('has a program that takes the webhooks it is sent, and one that is down', async () => {
+    await vi.waitFor(async () => {
+      const { items } = await get<{
+        items: { url: string; failingSince: string | null; lastStatus: number; waitingDeliveries: number }[];
+      }>('/api/webhooks');
+      expect(items.map(({ url }) => new URL(url).pathname)).toEqual(['/tickets', '/reminders']);
+      const [tickets, reminders] = items;
+      expect(tickets).toMatchObject({ failingSince: expect.any(String) as string, lastStatus: 503 });
+      expect(tickets?.waitingDeliveries).toBeGreaterThan(0);
+      expect(reminders).toMatchObject({ failingSince: null, lastStatus: 204 });
+    });
+    const { items } = await get<{ items: { eventType: string; userId: string; status: string }[] }>(
+      '/api/webhooks/1/deliveries?status=delivered&limit=100',
+    );
+    expect(items.map(({ eventType, userId }) => `${eventType} ${userId}`)).toContain(
+      'credits.exhausted nora.quist',
+    );
+  });
+
   it('goes on: sessions are live, one has lost its client, and new records come', async () => {
     const before = (await get<Stats>('/api/usage/system-stats')).totalRecords;
     await vi.waitFor(
