@@ -20,14 +20,19 @@ async function read(lifetimeMilliseconds: number) {
     stream.begin();
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const { body } = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const client = new AbortController();
+  const { body } = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+    signal: client.signal,
+  });
   const reader = (body as ReadableStream<Uint8Array<ArrayBuffer>>)
     .pipeThrough(new TextDecoderStream())
     .getReader();
   const next = async () => (await reader.read()).value;
   expect(await next()).toBe('retry: 3000\n\n');
   return {
+    stream: stream as unknown as EventStream,
     next,
+    hangUp: () => client.abort(),
     stop: async () => {
       stream?.close();
       server.closeAllConnections();
@@ -57,5 +62,32 @@ describe('a stream on which nothing happens', () => {
     vi.advanceTimersByTime(15_000);
     expect(await endless.next()).toBe(':\n\n');
     await endless.stop();
+  });
+});
+
+describe('a client that does not read', () => {
+  it('is waited for until it reads on, or hangs up', async () => {
+    const { stream, next, hangUp, stop } = await read(3_600_000);
+    vi.useRealTimers();
+    let id = 0;
+    /** Sends more than is taken by itself. */
+    const fill = async () => {
+      const data = { text: 'x'.repeat(10_000) };
+      do stream.send({ id: ++id, type: 'credits.low', userId: 'u', occurredAt: '', data });
+      while (stream.waitingBytes < 5_000_000);
+      let isOver = false;
+      const drained = stream.drained().then(() => (isOver = true));
+      await new Promise((passed) => setTimeout(passed, 50));
+      expect(isOver).toBe(false);
+      return { drained };
+    };
+    const slow = await fill();
+    while (stream.waitingBytes > 0) await next();
+    await slow.drained;
+    const gone = await fill();
+    hangUp();
+    await gone.drained;
+    expect(stream.isClosed).toBe(true);
+    await stop();
   });
 });

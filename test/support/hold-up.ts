@@ -5,6 +5,11 @@ import type { TestService } from './service.js';
 const WAITING = `SELECT count(*)::integer AS waiting FROM pg_stat_activity
                   WHERE datname = current_database() AND wait_event_type = 'Lock'`;
 
+/** How many statements wait for a lock. */
+export async function waitingForLocks(service: TestService): Promise<number> {
+  return (await service.owner.query<{ waiting: number }>(WAITING)).rows[0]?.waiting ?? 0;
+}
+
 /**
  * Lets requests really meet: takes a lock by hand, sends one request after the other until each waits in the database,
  * and gives the lock back.
@@ -24,12 +29,7 @@ export async function holdUp<T>(
     await gate.query(statement, values);
     for (const request of requests) {
       answers.push(request());
-      await expect
-        .poll(async () => (await service.owner.query<{ waiting: number }>(WAITING)).rows[0]?.waiting, {
-          interval: 5,
-          timeout: 5000,
-        })
-        .toBe(answers.length);
+      await expect.poll(() => waitingForLocks(service), { interval: 5, timeout: 5000 }).toBe(answers.length);
     }
   } finally {
     await gate.query('ROLLBACK');

@@ -10,6 +10,7 @@ import {
   TARGETS_ON_THIS_MACHINE,
   writeEvent,
 } from '../../support/events.js';
+import { waitingForLocks } from '../../support/hold-up.js';
 import type { HttpClient } from '../../support/http-client.js';
 import { startService, type TestService } from '../../support/service.js';
 import { isSignedWith, type Reply, WebhookReceiver } from '../../support/webhook-receiver.js';
@@ -156,6 +157,30 @@ describe('the lease of a delivery', () => {
 });
 
 describe('while a delivery is under way', () => {
+  it('its user’s next event is published: it is delivered, also when both end at the same time', async () => {
+    await makeEndpoint(service, receiver);
+    const answers = holdAnswers();
+    await writeEvent(service, 'next', { credits: 1 });
+    await begin(service, 1);
+    await writeEvent(service, 'next', { credits: 2 });
+    const publisher = await service.owner.connect();
+    // Written, and not yet to be seen by whoever settles the first and looks for more.
+    await publisher.query('BEGIN; SELECT events_publish(100)');
+    receiver.reply = () => ({ status: 200 });
+    let isSettled = false;
+    const settling = settled().then(() => (isSettled = true));
+    try {
+      answers[0]?.({ status: 200 });
+      await expect.poll(async () => isSettled || (await waitingForLocks(service)) > 0).toBe(true);
+    } finally {
+      await publisher.query('COMMIT');
+      publisher.release();
+    }
+    await settling;
+    await deliver(service);
+    expect(numbers()).toEqual([1, 2]);
+  });
+
   it('its endpoint is paused: nothing more goes there, and what was in hand is delivered when it is on again', async () => {
     const endpoint = await makeEndpoint(service, receiver);
     const answers = holdAnswers();
@@ -237,6 +262,24 @@ describe('while a delivery is under way', () => {
 });
 
 describe('deliveries at once', () => {
+  it('are of those who have waited longest, when there is not room for all', async () => {
+    await makeEndpoint(service, receiver);
+    const answers = holdAnswers();
+    for (let n = 1; n <= 30; n++) await writeEvent(service, 'queue-' + n);
+    await service.get(EventPublisher).publish();
+    // Who came last has waited longest, as after pauses of different lengths.
+    await service.owner.query(
+      `UPDATE webhook_lanes SET next_attempt_at = now() - make_interval(mins => split_part(user_id, '-', 2)::integer)`,
+    );
+    await begin(service, 8);
+    expect(receiver.received.map(({ event }) => event.userId).sort()).toEqual(
+      Array.from({ length: 8 }, (_, n) => 'queue-' + (23 + n)),
+    );
+    receiver.reply = () => ({ status: 200 });
+    for (const answer of answers) answer({ status: 200 });
+    await settled();
+  });
+
   it('are bounded for one endpoint, and leave room for others', async () => {
     const other = await new WebhookReceiver().start();
     const answers = holdAnswers();

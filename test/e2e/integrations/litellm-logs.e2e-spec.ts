@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QuarantineSweeper } from '../../../src/integrations/quarantine.sweeper.js';
-import { holdUp } from '../../support/hold-up.js';
+import { holdUp, waitingForLocks } from '../../support/hold-up.js';
 import type { Answer, HttpClient } from '../../support/http-client.js';
 import {
   balanceOf,
@@ -668,15 +668,9 @@ describe('very large batches', () => {
       users.map(({ userId }) => userId),
     ]);
     const answer = post(users.map(({ userId }) => event({ user: userId })));
-    const waitingNow = async () => {
-      const { rows } = await service.owner.query<{ count: number }>(
-        `SELECT count(*)::integer FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      );
-      return rows[0]?.count;
-    };
-    await expect.poll(waitingNow).toBe(4);
+    await expect.poll(() => waitingForLocks(service)).toBe(4);
     await new Promise((settled) => setTimeout(settled, 100));
-    expect(await waitingNow()).toBe(4);
+    expect(await waitingForLocks(service)).toBe(4);
     await gate.query('ROLLBACK');
     gate.release();
     expect((await answer).body).toEqual({ ...NONE, accepted: 12 });

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type DatabaseProxy, startDatabaseProxy } from '../../support/database-proxy.js';
+import { waitingForLocks } from '../../support/hold-up.js';
 import type { Answer, HttpClient } from '../../support/http-client.js';
 import { balanceOf, expectSoundBooks, initialize, times, userWithCredits } from '../../support/money.js';
 import { startService, type TestService } from '../../support/service.js';
@@ -47,14 +48,7 @@ async function holdBalanceOf(userId: string): Promise<() => Promise<void>> {
 }
 
 async function untilWaiting(statements: number): Promise<void> {
-  await expect
-    .poll(async () => {
-      const { rows } = await direct.owner.query<{ count: string }>(
-        `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-      );
-      return Number(rows[0]?.count);
-    })
-    .toBe(statements);
+  await expect.poll(() => waitingForLocks(direct)).toBe(statements);
 }
 
 describe('a database that is down', () => {

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { UsageTotalsSweeper } from '../../../src/usage/usage-totals.sweeper.js';
+import { waitingForLocks } from '../../support/hold-up.js';
 import { userWithCredits } from '../../support/money.js';
 import { SeededRandom } from '../../support/seeded-random.js';
 import { startService, type TestService } from '../../support/service.js';
@@ -300,15 +301,7 @@ describe('a board', () => {
         [RANGE.startDate, dayText(4)],
       );
       const first = leaders(service, RANGE, 2);
-      await expect
-        .poll(async () => {
-          const { rows } = await service.owner.query<{ waiting: number }>(
-            `SELECT count(*)::integer AS waiting FROM pg_stat_activity
-              WHERE datname = current_database() AND wait_event_type = 'Lock'`,
-          );
-          return rows[0]?.waiting;
-        })
-        .toBe(1);
+      await expect.poll(() => waitingForLocks(service)).toBe(1);
       await record(second, 'd', 9, 6);
       await sweep(second);
       expect(await leaders(second, RANGE, 1)).toEqual([['d', 14]]);
