@@ -13,6 +13,7 @@ import { LookUps1795900000000 } from './1795900000000-look-ups.js';
 import { EventEndings1795910400000 } from './1795910400000-event-endings.js';
 import { EventEndingIndexes1795910500000 } from './1795910500000-event-ending-indexes.js';
 import { UsageBoards1795996800000 } from './1795996800000-usage-boards.js';
+import { LotsExpireTogether1796083200000 } from './1796083200000-lots-expire-together.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
 export const migrations = [
@@ -31,4 +32,5 @@ export const migrations = [
   EventEndings1795910400000,
   EventEndingIndexes1795910500000,
   UsageBoards1795996800000,
+  LotsExpireTogether1796083200000,
 ];

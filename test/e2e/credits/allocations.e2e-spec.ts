@@ -276,6 +276,41 @@ describe('expiry', () => {
     await second.close();
   });
 
+  it('writes off hundreds of lots at once, in the order in which they expired, each with the balance after it', async () => {
+    const user = await userWithCredits(service, 5);
+    await service.owner.query(
+      `SELECT credit_allocate($1, n, 1, NULL, 'boss', NULL, NULL, NULL, NULL, NULL) FROM generate_series(1, 300) n`,
+      [user.userId],
+    );
+    // The last of them first, and two at the same time.
+    await service.owner.query(
+      `UPDATE credit_allocations SET expires_at = now() - make_interval(mins => greatest(total_credits, 2)::integer)
+        WHERE user_id = $1 AND id > (SELECT min(id) FROM credit_allocations WHERE user_id = $1)`,
+      [user.userId],
+    );
+    await service.owner.query('UPDATE credit_balances SET next_expiry = now() WHERE user_id = $1', [
+      user.userId,
+    ]);
+    expect((await service.get(CreditsSweeper).sweep()).expiredCredits).toBe(45_150);
+    const { rows } = await service.owner.query<{ credits: string; balance_after: string }>(
+      `SELECT credits, balance_after FROM credit_ledger WHERE user_id = $1 AND kind = 'expiry' ORDER BY id`,
+      [user.userId],
+    );
+    const expired = [...Array.from({ length: 298 }, (_, n) => 300 - n), 1, 2];
+    let balance = 45_155;
+    expect(rows.map((row) => [Number(row.credits), Number(row.balance_after)])).toEqual(
+      expired.map((credits) => [-credits, (balance -= credits)]),
+    );
+    const told = await service.owner.query<{ credits: number }>(
+      `SELECT (data ->> 'credits')::integer AS credits FROM event_outbox
+        WHERE user_id = $1 AND type = 'credits.expired' ORDER BY id`,
+      [user.userId],
+    );
+    expect(told.rows.map(({ credits }) => credits)).toEqual(expired);
+    expect(await balanceOf(user)).toMatchObject({ totalCredits: 5 });
+    await expectSoundBooks(service);
+  });
+
   it('is written off by the next movement when no sweeper ever runs', async () => {
     const user = await userWithCredits(service, 10, 20);
     await expireLots(service, user, [10]);
