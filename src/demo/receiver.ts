@@ -27,6 +27,11 @@ const ENDPOINTS: readonly Endpoint[] = [
   },
 ];
 
+interface Made {
+  readonly id: number;
+  readonly secret: string;
+}
+
 export interface Receiver {
   stop(): Promise<void>;
 }
@@ -39,7 +44,8 @@ export interface Receiver {
  * @param headers an admin's, who makes the endpoints
  */
 export async function startReceiver(api: string, headers: Record<string, string>): Promise<Receiver> {
-  const secrets = new Map<string, string>();
+  // A message may come before the answer that has the secret.
+  const secrets = new Map<string, Promise<string | undefined>>();
   const server = createServer((message, response) => {
     void answer(message, secrets).then((status) => response.writeHead(status).end());
   });
@@ -47,14 +53,13 @@ export async function startReceiver(api: string, headers: Record<string, string>
   const { port } = server.address() as AddressInfo;
   for (const { path, description, eventTypes } of ENDPOINTS) {
     const url = `http://127.0.0.1:${port}${path}`;
-    const made = await request<{ id: number; secret: string }>(`${api}/webhooks`, headers, {
-      url,
-      description,
-      eventTypes,
-    });
-    if (made === undefined) continue;
-    secrets.set(path, made.secret);
-    await request(`${api}/webhooks/${made.id}/test`, headers, {});
+    const made = request<Made>(`${api}/webhooks`, headers, { url, description, eventTypes });
+    secrets.set(
+      path,
+      made.then((endpoint) => endpoint?.secret),
+    );
+    const id = (await made)?.id;
+    if (id !== undefined) await request(`${api}/webhooks/${id}/test`, headers, {});
   }
   return {
     stop: async () => {
@@ -64,15 +69,16 @@ export async function startReceiver(api: string, headers: Record<string, string>
   };
 }
 
-async function answer(message: IncomingMessage, secrets: ReadonlyMap<string, string>): Promise<number> {
+async function answer(
+  message: IncomingMessage,
+  secrets: ReadonlyMap<string, Promise<string | undefined>>,
+): Promise<number> {
   const endpoint = ENDPOINTS.find(({ path }) => path === message.url);
   if (endpoint === undefined) return 404;
   if (endpoint.isDown) return 503;
   try {
-    new Webhook(secrets.get(endpoint.path) as string).verify(
-      await text(message),
-      message.headers as Record<string, string>,
-    );
+    const secret = (await secrets.get(endpoint.path)) ?? '';
+    new Webhook(secret).verify(await text(message), message.headers as Record<string, string>);
     return 204;
   } catch {
     return 401;
