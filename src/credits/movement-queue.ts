@@ -1,8 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { Combiner, type Keyed } from '../common/database/combiner.js';
 import { Database, type Statement } from '../common/database/database.js';
-import { Lanes } from '../common/database/lanes.js';
 import { isUnavailable, postgresError } from '../common/errors/database-errors.js';
-import { ServiceUnavailable } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 
@@ -24,36 +23,37 @@ const MOVEMENTS: Statement = { name: 'movements', text: 'SELECT movements($1, $2
 interface Movement {
   readonly statement: Statement;
   readonly values: unknown[];
-  readonly askedAt: number;
-  readonly resolve: (answer: unknown) => void;
-  readonly reject: (error: unknown) => void;
 }
-
-/** Movements of one statement, by account. */
-type Batch = { account: string; movements: Movement[] }[];
 
 /**
  * Movements of credits on their way to the database. One account has one statement under way at a time, so what would
- * wait there for the account's lock waits here instead, and then goes together. Whoever need not wait goes alone, at
- * once. Each caller gets its own answer and its own error. Rules in README.md beside this file.
+ * wait there for the account's lock waits here instead, and then goes together. Rules in README.md beside this file.
  */
 @Injectable()
 export class MovementQueue {
-  /** Accounts in the order in which they began to wait. */
-  private readonly waiting = new Map<string, Movement[]>();
-  private waitingCount = 0;
-  /** Accounts of the statements under way. */
-  private readonly busy = new Set<string>();
-  private readonly lanes = new Lanes(LANES, () => this.dispatch());
+  private readonly combiner: Combiner<Movement, unknown>;
 
   constructor(
     private readonly database: Database,
-    @Inject(APP_CONFIG) private readonly config: AppConfig,
-  ) {}
+    @Inject(APP_CONFIG) config: AppConfig,
+  ) {
+    this.combiner = new Combiner<Movement, unknown>({
+      isCombining: config.combinesMovements,
+      lanes: LANES,
+      maximumTogether: MAXIMUM_TOGETHER,
+      maximumWaitingPerKey: MAXIMUM_WAITING_PER_ACCOUNT,
+      maximumWaiting: MAXIMUM_WAITING,
+      patienceMilliseconds: config.database.connectTimeoutMilliseconds,
+      isOneByOnePerKey: true,
+      together: (movements) => this.together(movements),
+      alone: ({ work }) => this.alone(work),
+      mayBeOfOne: (error) => !mayHaveHappened(error),
+    });
+  }
 
   /** Movements that wait for their turn. */
   get size(): number {
-    return this.waitingCount;
+    return this.combiner.size;
   }
 
   /**
@@ -62,97 +62,21 @@ export class MovementQueue {
    * @throws ServiceUnavailable when too many wait, or when this one has waited too long
    */
   run<Answer>(statement: Statement, values: unknown[]): Promise<Answer> {
-    if (!this.config.combinesMovements) return this.alone<Answer>(statement, values);
-    return new Promise<Answer>((resolve, reject) => {
-      const account = values[0] as string;
-      const others = this.waiting.get(account);
-      if (this.waitingCount >= MAXIMUM_WAITING || (others?.length ?? 0) >= MAXIMUM_WAITING_PER_ACCOUNT) {
-        throw new ServiceUnavailable();
-      }
-      const movement = {
-        statement,
-        values,
-        askedAt: performance.now(),
-        resolve: resolve as Movement['resolve'],
-        reject,
-      };
-      this.waitingCount++;
-      if (others === undefined) this.waiting.set(account, [movement]);
-      else others.push(movement);
-      this.dispatch();
-    });
+    return this.combiner.ask(values[0] as string, { statement, values }) as Promise<Answer>;
   }
 
-  /** Fills the free lanes with what waits. */
-  private dispatch(): void {
-    while (this.lanes.isOneFree && this.waitingCount > 0) {
-      const together = this.take();
-      if (together.length === 0) return;
-      this.lanes.use(this.send(together));
-    }
-  }
-
-  /** Takes out of the waiting line what goes next: accounts that are not under way, those that wait longest first. */
-  private take(): Batch {
-    const together: Batch = [];
-    const latest = performance.now() - this.config.database.connectTimeoutMilliseconds;
-    let room = MAXIMUM_TOGETHER;
-    for (const [account, movements] of this.waiting) {
-      if (room === 0) break;
-      if (this.busy.has(account)) continue;
-      const taken = movements.splice(0, room);
-      if (movements.length === 0) this.waiting.delete(account);
-      this.waitingCount -= taken.length;
-      const inTime = taken.filter((movement) => movement.askedAt >= latest);
-      for (const movement of taken) if (movement.askedAt < latest) movement.reject(new ServiceUnavailable());
-      if (inTime.length === 0) continue;
-      room -= inTime.length;
-      this.busy.add(account);
-      together.push({ account, movements: inTime });
-    }
-    // Every instance in the same order, so that none waits for another one that waits for it.
-    return together.sort((a, b) => (a.account < b.account ? -1 : 1));
-  }
-
-  /** Never fails: each movement hears for itself. */
-  private async send(together: Batch): Promise<void> {
-    const movements = together.flatMap((part) => part.movements);
-    try {
-      if (movements.length > 1) {
-        await this.combined(movements, together.length > 1);
-        for (const { account } of together) this.busy.delete(account);
-        return;
-      }
-    } catch (error) {
-      if (mayHaveHappened(error)) {
-        for (const movement of movements) movement.reject(error);
-        for (const { account } of together) this.busy.delete(account);
-        return;
-      }
-      // Rolled back whole. Alone, each gets what is its own.
-    }
-    await Promise.all(together.map((part) => this.oneByOne(part)));
-  }
-
-  private async combined(movements: Movement[], hasSeveralAccounts: boolean): Promise<void> {
-    const calls = movements.map(({ statement, values }) => [statement.name, values.map(toJson)]);
+  private async together(movements: readonly Keyed<Movement>[]): Promise<unknown[]> {
+    const calls = movements.map(({ work }) => [work.statement.name, work.values.map(toJson)]);
+    const hasSeveralAccounts = movements.some(({ key }) => key !== movements[0]?.key);
     const rows = await this.database.rows<{ answer: unknown }>(MOVEMENTS, [
       JSON.stringify(calls),
       hasSeveralAccounts ? LOCK_MILLISECONDS : 0,
     ]);
-    movements.forEach((movement, index) => movement.resolve(rows[index]?.answer));
+    return rows.map(({ answer }) => answer);
   }
 
-  private async oneByOne({ account, movements }: Batch[number]): Promise<void> {
-    for (const { statement, values, resolve, reject } of movements) {
-      await this.alone(statement, values).then(resolve, reject);
-    }
-    this.busy.delete(account);
-    this.dispatch();
-  }
-
-  private async alone<Answer>(statement: Statement, values: unknown[]): Promise<Answer> {
-    const row = await this.database.row<{ answer: Answer }>(statement, values);
+  private async alone({ statement, values }: Movement): Promise<unknown> {
+    const row = await this.database.row<{ answer: unknown }>(statement, values);
     if (row === undefined) throw new Error(`${statement.name} answered nothing`);
     return row.answer;
   }

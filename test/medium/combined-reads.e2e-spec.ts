@@ -98,9 +98,12 @@ describe('reads of one kind', () => {
   });
 
   it('wait no longer than they may', async () => {
-    const reads = new CombinedReads<Row>(database, READ, { ...PATIENCE, patienceMilliseconds: 100 });
+    const reads = new CombinedReads<Row>((keys) => database.rows<Row>(READ, [keys]), {
+      ...PATIENCE,
+      patienceMilliseconds: 200,
+    });
     await behindTheGate(reads, async () => {
-      // The read at the gate gives its lane away after a quarter of a second; this one is too old by then.
+      // The read at the gate keeps its lane for a quarter of a second.
       const late = await all(reads, ['late']);
       expect(late).toMatchObject([{ status: 'rejected', reason: expect.any(ServiceUnavailable) as unknown }]);
       expect((await reads.of('new'))?.found).toBe('new');
@@ -108,7 +111,7 @@ describe('reads of one kind', () => {
   });
 
   it('are refused at once when too many wait', async () => {
-    const reads = new CombinedReads<Row>(database, READ, PATIENCE);
+    const reads = new CombinedReads<Row>((keys) => database.rows<Row>(READ, [keys]), PATIENCE);
     const waiting = await behindTheGate(reads, async () => {
       const some = all(
         reads,
@@ -121,7 +124,10 @@ describe('reads of one kind', () => {
   });
 
   it('go each by itself when combining is off', async () => {
-    const apart = new CombinedReads<Row>(database, READ, { ...PATIENCE, isCombining: false });
+    const apart = new CombinedReads<Row>((keys) => database.rows<Row>(READ, [keys]), {
+      ...PATIENCE,
+      isCombining: false,
+    });
     const keys = ['a', 'b', 'a', 'missing'];
     await behindTheGate(apart, () => all(apart, keys));
     expect(proxy.taken()).toEqual(keys.map(() => READ.name));

@@ -103,7 +103,7 @@ export class Database {
 
   /** Reads of one kind, combined while the database is busy. See CombinedReads for the statement. */
   reads<Row extends { key: string }>(statement: Statement): CombinedReads<Row> {
-    return new CombinedReads<Row>(this, statement, {
+    return new CombinedReads<Row>((keys) => this.rows<Row>(statement, [keys]), {
       isCombining: this.config.combinesMovements,
       patienceMilliseconds: this.config.database.connectTimeoutMilliseconds,
     });

@@ -170,6 +170,35 @@ describe('movements of one account that wait', () => {
     await patient.close();
   });
 
+  it('are answered after a combined statement that took longer than its lane is kept for', async () => {
+    const user = await knownUser(1000);
+    const first = await whileLocked([user], async () => {
+      const head = await underWay(() => initialize(user, 's1'));
+      const rest = [initialize(user, 's2'), initialize(user, 's3')];
+      await arrived(2);
+      return [head.answer, ...rest];
+    });
+    // The two go together now, and the lock is taken again before they are done.
+    const answers = await whileLocked([user], async () => {
+      const all = [...first, initialize(user, 's4')];
+      await new Promise((passed) => setTimeout(passed, 500));
+      return all;
+    });
+    expect(countByStatus(await Promise.all(answers))).toEqual({ 201: 4 });
+  });
+
+  it('are 503 after the limit on waiting, however long the statement before them takes', async () => {
+    const user = await knownUser(1000);
+    const { head, late } = await whileLocked([user], async () => {
+      const first = await underWay(() => initialize(user, 'head'));
+      // DB_CONNECT_TIMEOUT_MS is 3 s; the statement before it may take 10 s.
+      return { head: first.answer, late: await initialize(user, 'late') };
+    });
+    expectProblem(late, 503, { code: 'service.unavailable' });
+    expect((await head).status).toBe(201);
+    expect((await initialize(user, 'late')).status).toBe(201);
+  });
+
   it('are 503 when the connection breaks under them; asked again each is there once', async () => {
     const user = await knownUser(1000);
     const body = (requestId: string) => ({ requestId, modelId: 'none', tokens: 1000 });

@@ -1,0 +1,227 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ServiceUnavailable } from '../errors/service-error.js';
+import { Combiner, type Keyed } from './combiner.js';
+
+const PATIENCE = 3000;
+const LONGEST_STATEMENT = 12_000;
+/** As in combiner.ts. */
+const LANE_MILLISECONDS = 250;
+const MAXIMUM_TOGETHER = 5;
+const MAXIMUM_WAITING_PER_KEY = 8;
+
+/** Nothing was carried out, as the database itself reports. */
+class RolledBack extends Error {}
+/** The connection was lost: the statement may have been carried out or not. */
+class ConnectionLost extends Error {}
+
+interface Statement {
+  milliseconds: number;
+  end: 'ok' | 'rolled back' | 'lost before' | 'lost after';
+}
+interface Arrival {
+  at: number;
+  key: string;
+}
+
+const arrivals = fc.array(
+  fc.record({ at: fc.integer({ min: 0, max: 9000 }), key: fc.constantFrom('a', 'b', 'c') }),
+  { minLength: 1, maxLength: 60 },
+);
+const statements = fc.array(
+  fc.record({
+    milliseconds: fc.oneof(
+      { weight: 5, arbitrary: fc.integer({ min: 0, max: 10 }) },
+      { weight: 3, arbitrary: fc.integer({ min: 200, max: 700 }) },
+      { weight: 2, arbitrary: fc.integer({ min: 2500, max: LONGEST_STATEMENT }) },
+    ),
+    end: fc.oneof(
+      { weight: 4, arbitrary: fc.constant('ok' as const) },
+      { weight: 2, arbitrary: fc.constant('rolled back' as const) },
+      { weight: 1, arbitrary: fc.constantFrom('lost before' as const, 'lost after' as const) },
+    ),
+  }),
+  { minLength: 1, maxLength: 40 },
+);
+
+/** A database in virtual time, whose statements take and end as `script` says, over and over. */
+class ScriptedDatabase {
+  readonly carriedOut: { key: string; id: number }[] = [];
+  readonly sent = new Set<number>();
+  private readonly underWay = new Set<{ keys: string[]; begunAt: number; isTogether: boolean }>();
+  mostOfOneKey = 0;
+  mostTogether = 0;
+  private statements = 0;
+
+  /** @param onChange called when a statement has ended, or has had its lane for as long as it may */
+  constructor(
+    private readonly script: Statement[],
+    private readonly onChange: () => void,
+  ) {}
+
+  async run(requests: readonly Keyed<number>[], isTogether: boolean): Promise<number[]> {
+    const { milliseconds, end } = this.script[this.statements++ % this.script.length] as Statement;
+    const statement = {
+      keys: [...new Set(requests.map(({ key }) => key))],
+      begunAt: performance.now(),
+      isTogether,
+    };
+    for (const { work } of requests) this.sent.add(work);
+    this.underWay.add(statement);
+    for (const key of statement.keys) this.mostOfOneKey = Math.max(this.mostOfOneKey, this.of(key));
+    const together = this.inLanes().filter((other) => other.isTogether).length;
+    this.mostTogether = Math.max(this.mostTogether, together);
+    setTimeout(this.onChange, LANE_MILLISECONDS + 2);
+    await new Promise((passed) => setTimeout(passed, milliseconds));
+    this.underWay.delete(statement);
+    setTimeout(this.onChange, 1);
+    if (end === 'ok' || end === 'lost after') {
+      for (const { key, work } of requests) this.carriedOut.push({ key, id: work });
+    }
+    if (end === 'rolled back') throw new RolledBack();
+    if (end !== 'ok') throw new ConnectionLost();
+    return requests.map(({ work }) => work * 10);
+  }
+
+  /** Statements of a key that are under way. */
+  of(key: string): number {
+    return [...this.underWay].filter(({ keys }) => keys.includes(key)).length;
+  }
+
+  /** Statements under way that may be in a lane still. */
+  inLanes() {
+    return [...this.underWay].filter(({ begunAt }) => performance.now() - begunAt < LANE_MILLISECONDS);
+  }
+}
+
+interface Outcome {
+  id: number;
+  key: string;
+  waited: number;
+  answer?: number;
+  error?: unknown;
+}
+
+/** Lets requests arrive, and waits until nothing is left to happen. */
+async function play(when: Arrival[], script: Statement[], lanes: number, isOneByOnePerKey: boolean) {
+  const outcomes: Outcome[] = [];
+  const asked = new Map<number, string>();
+  const idle: number[] = [];
+  const database = new ScriptedDatabase(script, () => {
+    for (const [id, key] of asked) {
+      const waits = !database.sent.has(id) && !outcomes.some((outcome) => outcome.id === id);
+      const isKeyFree = !isOneByOnePerKey || database.of(key) === 0;
+      if (waits && isKeyFree && database.inLanes().length < lanes) idle.push(id);
+    }
+  });
+  const combiner = new Combiner<number, number>({
+    isCombining: true,
+    lanes,
+    maximumTogether: MAXIMUM_TOGETHER,
+    maximumWaitingPerKey: MAXIMUM_WAITING_PER_KEY,
+    maximumWaiting: 40,
+    patienceMilliseconds: PATIENCE,
+    isOneByOnePerKey,
+    together: (requests) => database.run(requests, true),
+    alone: async (request) => (await database.run([request], false))[0] as number,
+    mayBeOfOne: (error) => error instanceof RolledBack,
+  });
+  const inOrder = [...when].sort((a, b) => a.at - b.at);
+  inOrder.forEach(({ at, key }, id) => {
+    setTimeout(() => {
+      const askedAt = performance.now();
+      const keep = (rest: Partial<Outcome>) =>
+        outcomes.push({ id, key, waited: performance.now() - askedAt, ...rest });
+      asked.set(id, key);
+      combiner.ask(key, id).then(
+        (answer) => keep({ answer }),
+        (error: unknown) => keep({ error }),
+      );
+    }, at);
+  });
+  await vi.advanceTimersByTimeAsync(9000 + PATIENCE + LONGEST_STATEMENT + 1000);
+  expect(combiner.size).toBe(0);
+  return { outcomes, database, idle };
+}
+
+describe('requests that are combined, with statements of any duration and any end', () => {
+  beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
+  afterEach(() => vi.useRealTimers());
+
+  it.each([
+    { lanes: 1, isOneByOnePerKey: false },
+    { lanes: 1, isOneByOnePerKey: true },
+    { lanes: 4, isOneByOnePerKey: true },
+  ])(
+    'are each answered once and in time, and carried out at most once: %o',
+    async ({ lanes, isOneByOnePerKey }) => {
+      await fc.assert(
+        fc.asyncProperty(arrivals, statements, async (when, script) => {
+          const { outcomes, database, idle } = await play(when, script, lanes, isOneByOnePerKey);
+          const effects = database.carriedOut.map(({ id }) => id);
+          expect(outcomes.map(({ id }) => id).sort((a, b) => a - b)).toEqual(when.map((_, id) => id));
+          expect(new Set(effects).size).toBe(effects.length);
+          // None waits while its key and a lane are free.
+          expect(idle).toEqual([]);
+          expect(database.mostTogether).toBeLessThanOrEqual(lanes);
+          for (const { id, waited, answer, error } of outcomes) {
+            expect(waited).toBeLessThanOrEqual(PATIENCE + LONGEST_STATEMENT + 1);
+            if (answer !== undefined) expect(answer).toBe(id * 10);
+            if (answer !== undefined) expect(effects).toContain(id);
+            if (error instanceof ServiceUnavailable || error instanceof RolledBack) {
+              expect(effects).not.toContain(id);
+            }
+          }
+        }),
+        { numRuns: 300 },
+      );
+    },
+  );
+
+  it('of one key are carried out one statement at a time, in the order in which they came', async () => {
+    await fc.assert(
+      fc.asyncProperty(arrivals, statements, async (when, script) => {
+        const { database } = await play(when, script, 4, true);
+        expect(database.mostOfOneKey).toBeLessThanOrEqual(1);
+        for (const { key } of when) {
+          const ids = database.carriedOut.filter((effect) => effect.key === key).map(({ id }) => id);
+          expect(ids).toEqual([...ids].sort((a, b) => a - b));
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('that wait behind a statement are refused at the limit on waiting, not when it ends', async () => {
+    const { outcomes } = await play(
+      [
+        { at: 0, key: 'a' },
+        { at: 10, key: 'a' },
+        { at: 500, key: 'a' },
+      ],
+      [{ milliseconds: LONGEST_STATEMENT, end: 'ok' }],
+      4,
+      true,
+    );
+    expect(outcomes.map(({ id }) => id)).toEqual([1, 2, 0]);
+    for (const late of outcomes.slice(0, 2)) {
+      expect(late.error).toBeInstanceOf(ServiceUnavailable);
+      expect(late.waited).toBeLessThanOrEqual(PATIENCE + 5);
+    }
+  });
+
+  it('are refused at once when too many of their key wait', async () => {
+    const at = (time: number) => ({ at: time, key: 'a' });
+    const { outcomes } = await play(
+      Array.from({ length: MAXIMUM_WAITING_PER_KEY + 3 }, (_, index) => at(index)),
+      [{ milliseconds: 100, end: 'ok' }],
+      4,
+      true,
+    );
+    const refused = outcomes.filter(({ error }) => error !== undefined);
+    expect(refused.map(({ id, waited }) => ({ id, waited }))).toEqual([
+      { id: MAXIMUM_WAITING_PER_KEY + 1, waited: 0 },
+      { id: MAXIMUM_WAITING_PER_KEY + 2, waited: 0 },
+    ]);
+  });
+});

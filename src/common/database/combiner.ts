@@ -1,0 +1,184 @@
+import { ServiceUnavailable } from '../errors/service-error.js';
+
+/** A statement that runs longer than this leaves its lane to the others: its keys are locked, or have much to do. */
+const LANE_MILLISECONDS = 250;
+
+export interface CombinerOptions<Work, Answer> {
+  /** Whether requests that wait go together; else each goes alone, at once. */
+  readonly isCombining: boolean;
+  /** Statements under way at once. While all lanes are in use, requests gather, and go together in the next statement. */
+  readonly lanes: number;
+  /** The most requests of one statement. */
+  readonly maximumTogether: number;
+  /** The most requests that wait, for one key and in all; the next one is refused at once. */
+  readonly maximumWaitingPerKey: number;
+  readonly maximumWaiting: number;
+  /** The longest time that a request waits for its statement to be sent. */
+  readonly patienceMilliseconds: number;
+  /** Whether a key has at most one statement under way. Its requests are then carried out in the order they came in. */
+  readonly isOneByOnePerKey: boolean;
+  /** Carries out several requests in one statement: all of them or none. Resolves with their answers in their order. */
+  together(requests: readonly Keyed<Work>[]): Promise<Answer[]>;
+  alone(request: Keyed<Work>): Promise<Answer>;
+  /** Whether an error of `together` proves that nothing was carried out, and may be the fault of one request alone. */
+  mayBeOfOne(error: unknown): boolean;
+}
+
+export interface Keyed<Work> {
+  readonly key: string;
+  readonly work: Work;
+}
+
+interface Request<Work, Answer> extends Keyed<Work> {
+  readonly askedAt: number;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Requests of one statement, by key. */
+type Batch<Work, Answer> = { key: string; requests: Request<Work, Answer>[] }[];
+
+/**
+ * Requests on their way to the database. A request that finds a free lane goes alone, at once; those that have to wait
+ * gather, and go together in one statement. Each caller gets its own answer or its own error, exactly once: at the
+ * latest when it has waited for `patienceMilliseconds` and then for one statement.
+ */
+export class Combiner<Work, Answer> {
+  /** By key, in the order in which the keys began to wait. */
+  private readonly waiting = new Map<string, Request<Work, Answer>[]>();
+  private waitingCount = 0;
+  /** Keys of the statements under way, where a key has one at a time. */
+  private readonly busy = new Set<string>();
+  private lanesInUse = 0;
+  private deadline: NodeJS.Timeout | undefined;
+
+  constructor(private readonly options: CombinerOptions<Work, Answer>) {}
+
+  /** Requests that wait for a statement. */
+  get size(): number {
+    return this.waitingCount;
+  }
+
+  /** @throws ServiceUnavailable when too many requests wait, or when this one has waited for too long */
+  ask(key: string, work: Work): Promise<Answer> {
+    if (!this.options.isCombining) return this.options.alone({ key, work });
+    return new Promise<Answer>((resolve, reject) => {
+      const { maximumWaiting, maximumWaitingPerKey } = this.options;
+      const others = this.waiting.get(key);
+      if (this.waitingCount >= maximumWaiting || (others?.length ?? 0) >= maximumWaitingPerKey) {
+        throw new ServiceUnavailable();
+      }
+      const request = { key, work, askedAt: performance.now(), resolve, reject };
+      this.waitingCount++;
+      if (others === undefined) this.waiting.set(key, [request]);
+      else others.push(request);
+      this.dispatch();
+    });
+  }
+
+  /** Fills the free lanes with what waits, and watches over the rest. */
+  private dispatch(): void {
+    while (this.waitingCount > 0 && this.lanesInUse < this.options.lanes) {
+      const batch = this.take();
+      if (batch.length === 0) break;
+      this.occupyLane(this.send(batch));
+    }
+    if (this.waitingCount > 0) this.deadline ??= this.startDeadline();
+  }
+
+  /** Takes out of the waiting line what goes next: keys that are not under way, those that have waited longest first. */
+  private take(): Batch<Work, Answer> {
+    const batch: Batch<Work, Answer> = [];
+    let room = this.options.maximumTogether;
+    for (const [key, waiting] of this.waiting) {
+      if (room === 0) break;
+      if (this.busy.has(key)) continue;
+      this.rejectLate(waiting);
+      const requests = waiting.splice(0, room);
+      this.waitingCount -= requests.length;
+      if (waiting.length === 0) this.waiting.delete(key);
+      if (requests.length === 0) continue;
+      room -= requests.length;
+      if (this.options.isOneByOnePerKey) this.busy.add(key);
+      batch.push({ key, requests });
+    }
+    // Every instance locks in the same order, so that no two wait for each other.
+    return batch.sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  private occupyLane(statement: Promise<void>): void {
+    let isOccupied = true;
+    this.lanesInUse++;
+    const leave = () => {
+      if (isOccupied) this.lanesInUse--;
+      isOccupied = false;
+      this.dispatch();
+    };
+    const timer = setTimeout(leave, LANE_MILLISECONDS);
+    // Also a statement that has left its lane already: its keys are free only now.
+    void statement.finally(() => {
+      clearTimeout(timer);
+      leave();
+    });
+  }
+
+  /** Never rejects: each request gets its own error. */
+  private async send(batch: Batch<Work, Answer>): Promise<void> {
+    const requests = batch.flatMap((part) => part.requests);
+    if (requests.length > 1 && (await this.sendTogether(requests))) {
+      for (const { key } of batch) this.busy.delete(key);
+    } else {
+      await Promise.all(batch.map((part) => this.sendOneByOne(part)));
+    }
+  }
+
+  /** @returns false when nothing was carried out and each request is to go alone, to get what is its own */
+  private async sendTogether(requests: Request<Work, Answer>[]): Promise<boolean> {
+    try {
+      const answers = await this.options.together(requests);
+      requests.forEach(({ resolve }, index) => resolve(answers[index] as Answer));
+    } catch (error) {
+      if (this.options.mayBeOfOne(error)) return false;
+      for (const { reject } of requests) reject(error);
+    }
+    return true;
+  }
+
+  private async sendOneByOne({ key, requests }: Batch<Work, Answer>[number]): Promise<void> {
+    for (const request of requests) {
+      if (this.isLate(request)) request.reject(new ServiceUnavailable());
+      else await this.options.alone(request).then(request.resolve, request.reject);
+    }
+    this.busy.delete(key);
+    this.dispatch();
+  }
+
+  private isLate({ askedAt }: Request<Work, Answer>): boolean {
+    return askedAt + this.options.patienceMilliseconds < performance.now();
+  }
+
+  /** Rejects those of a key's requests that have waited for too long: the first ones, as they are in order. */
+  private rejectLate(waiting: Request<Work, Answer>[]): void {
+    while (waiting[0] !== undefined && this.isLate(waiting[0])) {
+      waiting.shift()?.reject(new ServiceUnavailable());
+      this.waitingCount--;
+    }
+  }
+
+  /** Goes off when the request that has waited longest is late, whatever the statements under way do. */
+  private startDeadline(): NodeJS.Timeout {
+    let oldest = Infinity;
+    for (const [first] of this.waiting.values()) oldest = Math.min(oldest, first?.askedAt ?? oldest);
+    const expire = () => {
+      this.deadline = undefined;
+      for (const [key, waiting] of this.waiting) {
+        this.rejectLate(waiting);
+        if (waiting.length === 0) this.waiting.delete(key);
+      }
+      this.dispatch();
+    };
+    // A millisecond more: a timer may go off a little early.
+    const milliseconds = oldest + this.options.patienceMilliseconds - performance.now() + 1;
+    return setTimeout(expire, Math.max(milliseconds, 1)).unref();
+  }
+}
