@@ -210,6 +210,39 @@ describe('requests that are combined, with statements of any duration and any en
     }
   });
 
+  it('never wait in the statement of a slow key that is known', async () => {
+    // A statement in which `slow` is takes longer than its lane; the others come while it is under way.
+    const statements: string[][] = [];
+    const run = async (requests: readonly Keyed<number>[]) => {
+      statements.push(requests.map(({ key }) => key));
+      const milliseconds = requests.some(({ key }) => key === 'slow') ? 2 * LANE_MILLISECONDS : 5;
+      await new Promise((passed) => setTimeout(passed, milliseconds));
+      return requests.map(({ work }) => work);
+    };
+    const combiner = new Combiner<number, number>({
+      isCombining: true,
+      lanes: 1,
+      maximumTogether: 64,
+      maximumWaitingPerKey: 100,
+      maximumWaiting: 1000,
+      patienceMilliseconds: PATIENCE,
+      isOneByOnePerKey: true,
+      together: run,
+      alone: async (request) => (await run([request]))[0] as number,
+      mayBeOfOne: () => false,
+    });
+    for (let at = 0; at < 2000; at += 20) {
+      for (const key of ['a', 'slow', 'b'])
+        setTimeout(() => void combiner.ask(key, at).catch(() => 'late'), at);
+    }
+    await vi.advanceTimersByTimeAsync(20_000);
+    const withSlow = statements.filter((keys) => keys.includes('slow'));
+    const together = withSlow.filter((keys) => keys.some((key) => key !== 'slow'));
+    expect(withSlow.length).toBeGreaterThan(3);
+    expect(together.length).toBeLessThanOrEqual(1);
+    expect(Math.max(...withSlow.slice(1).map((keys) => keys.length))).toBeLessThanOrEqual(4);
+  });
+
   it('are refused at once when too many of their key wait', async () => {
     const at = (time: number) => ({ at: time, key: 'a' });
     const { outcomes } = await play(

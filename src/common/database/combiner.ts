@@ -1,7 +1,12 @@
+import { LRUCache } from 'lru-cache';
 import { ServiceUnavailable } from '../errors/service-error.js';
 
 /** A statement that runs longer than this leaves its lane to the others: its keys are locked, or have much to do. */
 const LANE_MILLISECONDS = 250;
+/** The most requests of one statement of a slow key, so that each of them is answered in time. */
+const MAXIMUM_OF_SLOW = 4;
+/** Slow keys that are remembered. */
+const MAXIMUM_SLOW_KEYS = 1000;
 
 export interface CombinerOptions<Work, Answer> {
   /** Whether requests that wait go together; else each goes alone, at once. */
@@ -49,6 +54,8 @@ export class Combiner<Work, Answer> {
   private waitingCount = 0;
   /** Keys of the statements under way, where a key has one at a time. */
   private readonly busy = new Set<string>();
+  /** Keys whose last statement outlived its lane. Each goes by itself, so that no other key waits in its statement. */
+  private readonly slow = new LRUCache<string, true>({ max: MAXIMUM_SLOW_KEYS });
   private lanesInUse = 0;
   private deadline: NodeJS.Timeout | undefined;
 
@@ -81,7 +88,7 @@ export class Combiner<Work, Answer> {
     while (this.waitingCount > 0 && this.lanesInUse < this.options.lanes) {
       const batch = this.take();
       if (batch.length === 0) break;
-      this.occupyLane(this.send(batch));
+      this.occupyLane(batch);
     }
     if (this.waitingCount > 0) this.deadline ??= this.startDeadline();
   }
@@ -92,21 +99,26 @@ export class Combiner<Work, Answer> {
     let room = this.options.maximumTogether;
     for (const [key, waiting] of this.waiting) {
       if (room === 0) break;
-      if (this.busy.has(key)) continue;
+      const isSlow = this.slow.has(key);
+      if (this.busy.has(key) || (isSlow && batch.length > 0)) continue;
       this.rejectLate(waiting);
-      const requests = waiting.splice(0, room);
+      const requests = waiting.splice(0, isSlow ? MAXIMUM_OF_SLOW : room);
       this.waitingCount -= requests.length;
-      if (waiting.length === 0) this.waiting.delete(key);
+      if (waiting.length === 0 || isSlow) this.waiting.delete(key);
+      // What is left of a slow key waits behind the other keys.
+      if (waiting.length > 0 && isSlow) this.waiting.set(key, waiting);
       if (requests.length === 0) continue;
       room -= requests.length;
       if (this.options.isOneByOnePerKey) this.busy.add(key);
       batch.push({ key, requests });
+      if (isSlow) break;
     }
     // Every instance locks in the same order, so that no two wait for each other.
     return batch.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  private occupyLane(statement: Promise<void>): void {
+  private occupyLane(batch: Batch<Work, Answer>): void {
+    const statement = this.send(batch);
     let isOccupied = true;
     this.lanesInUse++;
     const leave = () => {
@@ -114,10 +126,14 @@ export class Combiner<Work, Answer> {
       isOccupied = false;
       this.dispatch();
     };
-    const timer = setTimeout(leave, LANE_MILLISECONDS);
+    const timer = setTimeout(() => {
+      for (const { key } of batch) this.slow.set(key, true);
+      leave();
+    }, LANE_MILLISECONDS);
     // Also a statement that has left its lane already: its keys are free only now.
     void statement.finally(() => {
       clearTimeout(timer);
+      if (isOccupied) for (const { key } of batch) this.slow.delete(key);
       leave();
     });
   }
