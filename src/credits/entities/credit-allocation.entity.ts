@@ -10,10 +10,12 @@ import { bigintTransformer } from '../../common/database/transformers.js';
 @Index('idx_credit_open_expiry', { synchronize: false })
 @Index('idx_credit_allocation_id', { synchronize: false })
 @Index('idx_credit_unannounced', { synchronize: false })
-@Check('ck_credit_allocations_total', 'total_credits >= 0')
-@Check('ck_credit_allocations_remaining', 'remaining_credits BETWEEN 0 AND total_credits')
-@Check('ck_credit_allocations_open', 'is_open = (remaining_credits > 0)')
-@Check('ck_credit_allocations_revoked', 'revoked_at IS NULL OR remaining_credits = 0')
+@Check(
+  'ck_credit_allocations_remaining',
+  `remaining_credits <= total_credits
+   AND is_open = (remaining_credits > 0)
+   AND (revoked_at IS NULL OR remaining_credits = 0)`,
+)
 export class CreditAllocation {
   @PrimaryColumn({
     name: 'user_id',

@@ -4,11 +4,7 @@ import { bigintTransformer } from '../../common/database/transformers.js';
 
 /** A user's balance cache and money lock. Written by the SQL functions only. */
 @Entity('credit_balances')
-@Check('ck_credit_balances_available', 'available >= 0')
-@Check('ck_credit_balances_held', 'held >= 0')
 @Check('ck_credit_balances_limit', 'available + held <= 9007199254740991')
-@Check('ck_credit_balances_threshold', 'low_threshold >= 0')
-@Check('ck_credit_balances_told', `told_state IN ('low', 'exhausted')`)
 export class CreditBalance {
   @PrimaryColumn({
     name: 'user_id',

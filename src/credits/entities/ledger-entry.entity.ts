@@ -20,12 +20,11 @@ export type LedgerKind = (typeof LEDGER_KINDS)[number];
 @ForeignKey(() => CreditAllocation, ['userId', 'allocationId'], ['userId', 'id'], {
   name: 'fk_credit_ledger_allocation',
 })
-@Check('ck_credit_ledger_balance', 'balance_after >= 0')
-@Check('ck_credit_ledger_allocation', `allocation_id IS NOT NULL OR kind = 'correction'`)
 @Check(
-  'ck_credit_ledger_sign',
-  `CASE WHEN kind IN ('allocation', 'refund') THEN credits > 0
-        WHEN kind IN ('hold', 'charge', 'deduction', 'revocation', 'expiry') THEN credits < 0
+  'ck_credit_ledger_kind',
+  `CASE WHEN kind IN ('allocation', 'refund') THEN credits > 0 AND allocation_id IS NOT NULL
+        WHEN kind IN ('hold', 'charge', 'deduction', 'revocation', 'expiry')
+          THEN credits < 0 AND allocation_id IS NOT NULL
         ELSE kind = 'correction' END`,
 )
 export class LedgerEntry {

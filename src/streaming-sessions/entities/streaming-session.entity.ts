@@ -9,17 +9,13 @@ const PRICE = { type: 'numeric', transformer: decimalTransformer } as const;
 @Entity('streaming_sessions')
 @Index('idx_streaming_user_status', { synchronize: false })
 @Index('idx_streaming_stale', { synchronize: false })
-@Check('ck_sessions_estimated', 'estimated_credits >= 0')
-@Check('ck_sessions_allocated', 'allocated_credits >= 0')
-@Check('ck_sessions_used', 'used_credits >= 0')
-@Check('ck_sessions_uncollected', 'uncollected_credits BETWEEN 0 AND used_credits')
-@Check('ck_sessions_status', `status IN ('active', 'completed', 'failed')`)
-@Check('ck_sessions_end', `end_reason IN ('finalized', 'aborted', 'timeout')`)
 @Check(
-  'ck_sessions_ended',
-  `(status = 'active') = (end_reason IS NULL) AND (status = 'active') = (completed_at IS NULL)`,
+  'ck_sessions_whole',
+  `uncollected_credits <= used_credits
+   AND (status = 'active') = (end_reason IS NULL)
+   AND (status = 'active') = (completed_at IS NULL)
+   AND cardinality(held_lots) = cardinality(held_credits)`,
 )
-@Check('ck_sessions_holds', 'cardinality(held_lots) = cardinality(held_credits)')
 export class StreamingSession {
   @PrimaryColumn({
     name: 'user_id',

@@ -18,11 +18,7 @@ export type ReviewAction = (typeof REVIEW_ACTIONS)[number];
 @Index('idx_usage_needs_review', { synchronize: false })
 @Index('uq_usage_request', { synchronize: false })
 @Index('idx_usage_id', { synchronize: false })
-@Check('ck_usage_records_credits', 'credits >= 0')
-@Check('ck_usage_records_status', `billing_status IN ('recorded', 'billed', 'needs_review', 'waived')`)
-@Check('ck_usage_records_uncollected', 'uncollected_credits BETWEEN 0 AND credits')
-@Check('ck_usage_records_cost', 'provider_cost_usd >= 0')
-@Check('ck_usage_records_cost_source', `provider_cost_source IN ('reported', 'computed')`)
+@Check('ck_usage_records_uncollected', 'uncollected_credits <= credits')
 @Check('ck_usage_records_review', `review_action IN ('bill', 'waive')`)
 export class UsageRecord {
   @PrimaryColumn({
