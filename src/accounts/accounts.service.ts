@@ -16,12 +16,27 @@ const EXISTS = { name: 'account_exists', text: 'SELECT 1 FROM user_accounts WHER
 const KNOWN_USERS = 100_000;
 /** After this an account is written again: another instance may have written other claims meanwhile. */
 const KNOWN_MILLISECONDS = 600_000;
+/**
+ * So often an account may be rewritten one after the other, and then so often a minute: two tokens of one user with
+ * different claims, used in turn, would otherwise write with each request, before any rate limit.
+ */
+const REWRITES_AT_ONCE = 5;
+const REWRITES_PER_MINUTE = 10;
+
+interface KnownAccount {
+  readonly account: AccountClaims;
+  readonly written: Promise<void>;
+  isWritten: boolean;
+  /** What is left of the rewrites, as of `asOf` (milliseconds of a clock that never goes back). */
+  readonly rewrites: number;
+  readonly asOf: number;
+}
 
 /** Keeps user accounts in step with the tokens. */
 @Injectable()
 export class AccountsService {
   /** What was written last for a user, or is being written: an unchanged, known user costs no database trip. */
-  private readonly known = new LRUCache<string, { account: AccountClaims; written: Promise<void> }>({
+  private readonly known = new LRUCache<string, KnownAccount>({
     max: KNOWN_USERS,
     ttl: KNOWN_MILLISECONDS,
   });
@@ -30,17 +45,29 @@ export class AccountsService {
 
   /**
    * Creates the account at a user's first request, updates it when the claims have changed, and otherwise does nothing.
-   * Simultaneous first requests of one user share one write.
+   * Simultaneous first requests of one user share one write. While an account is being written, and when it has been
+   * rewritten too often, it keeps the claims it has: what a caller may do is judged by their token, not by this row.
    */
   ensure(account: AccountClaims): Promise<void> {
     const known = this.known.get(account.userId);
-    if (known !== undefined && isSame(known.account, account)) return known.written;
+    if (known === undefined) return this.remember(account, REWRITES_AT_ONCE);
+    if (isSame(known.account, account) || !known.isWritten) return known.written;
+    const minutes = (performance.now() - known.asOf) / 60_000;
+    const rewrites = Math.min(known.rewrites + minutes * REWRITES_PER_MINUTE, REWRITES_AT_ONCE);
+    return rewrites < 1 ? known.written : this.remember(account, rewrites - 1);
+  }
+
+  private remember(account: AccountClaims, rewrites: number): Promise<void> {
     const written = this.write(account);
-    this.known.set(account.userId, { account, written });
-    // What could not be written is not known: the next request tries again.
-    written.catch(() => {
-      if (this.known.peek(account.userId)?.written === written) this.known.delete(account.userId);
-    });
+    const known: KnownAccount = { account, written, isWritten: false, rewrites, asOf: performance.now() };
+    this.known.set(account.userId, known);
+    written.then(
+      () => (known.isWritten = true),
+      // What could not be written is not known: the next request tries again.
+      () => {
+        if (this.known.peek(account.userId) === known) this.known.delete(account.userId);
+      },
+    );
     return written;
   }
 

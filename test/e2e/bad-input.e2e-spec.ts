@@ -46,6 +46,8 @@ function jsonWith(body: object, field: string, json: string): string {
 }
 
 const text = (value: string) => JSON.stringify(value);
+const fields = (count: number) =>
+  `{${Array.from({ length: count }, (_, index) => `"f${index}":1`).join(',')}}`;
 const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
 
 /** A good body for each POST with fields; what the operations refuse below is one field of these. */
@@ -306,6 +308,14 @@ describe('metadata', () => {
     await expectFieldRefused('recordUsage', 'metadata', values);
   });
 
+  it.each([
+    ['with 501 keys', fields(501)],
+    ['with 501 keys below', `{"a":[{"b":${fields(501)}}]}`],
+    ['with a list of 10,001 items', `{"a":[${'0,'.repeat(10_000)}0]}`],
+  ])('%s is refused before it is read', async (_name, json) => {
+    await expectFieldRefused('recordUsage', 'metadata', [json]);
+  });
+
   it('of just the limits is kept', async () => {
     const metadata = { ...(JSON.parse(nested(8)) as object), text: 'x'.repeat(16_000) };
     const answer = await alice.post('/api/usage/record', {
@@ -316,6 +326,29 @@ describe('metadata', () => {
     });
     expect(answer.status).toBe(201);
     expect(answer.body.metadata).toEqual(metadata);
+  });
+});
+
+describe('a request of 9,500 fields', () => {
+  const metadata = `{"service":"s","operation":"o","credits":0,"metadata":${fields(9000)}}`;
+  it.each([
+    ['the body', fields(9500), 'body'],
+    ['metadata', metadata, 'metadata'],
+  ])('in %s is refused at once, and keeps no other request waiting', async (_name, body, field) => {
+    const began = performance.now();
+    const [other, ...refused] = await Promise.all([
+      alice.get('/api/credits/balance'),
+      ...Array.from({ length: 20 }, () => post('recordUsage', body)),
+    ]);
+    expect(other.status).toBe(200);
+    for (const answer of refused) expectProblem(answer, 400, { code: 'validation.failed', field });
+    // Each took the process a third of a second and more.
+    expect(performance.now() - began).toBeLessThan(4000);
+  });
+
+  it('in a query is refused', async () => {
+    const query = Array.from({ length: 900 }, (_, index) => `f${index}`).join('&');
+    expectProblem(await alice.get(`/api/usage/stats?${query}`), 400, { field: 'query' });
   });
 });
 

@@ -25,7 +25,7 @@ export class RequestValidationPipe extends ValidationPipe {
     // Parts of the path have pipes of their own, which must see the text: this one would make a number of it first.
     if (metadata.type === 'param' || metadata.type === 'custom') return value;
     if (metadata.type === 'query') {
-      refuseWhatWouldBeDropped(value as object);
+      refuseWhatWouldBeDropped(value as object, 'query');
       return super.transform(value, metadata) as Promise<unknown>;
     }
     // No body at all is an empty object: what is required is then named field by field.
@@ -33,7 +33,7 @@ export class RequestValidationPipe extends ValidationPipe {
     if (typeof body !== 'object' || Array.isArray(body)) {
       throw new ValidationError([{ field: 'body', message: 'must be a JSON object' }]);
     }
-    refuseWhatWouldBeDropped(body);
+    refuseWhatWouldBeDropped(body, 'body');
     return super.transform(body, metadata) as Promise<unknown>;
   }
 }
@@ -42,13 +42,20 @@ export class RequestValidationPipe extends ValidationPipe {
 const DELETED_KEYS = ['__proto__', 'prototype', 'constructor'];
 /** Far deeper than anything documented, and far from what would exhaust the stack of those who walk it later. */
 const MAXIMUM_DEPTH = 32;
+/** The transformer compares each key of an object with every other one: 9,500 of them would keep the process for seconds. */
+const MAXIMUM_KEYS = 500;
+/** More than the largest metadata have room for. */
+const MAXIMUM_ITEMS = 10_000;
 
 /**
- * Looks at a request before the transformer does, which would drop what every object has (`toString`) without a word.
+ * Looks at a request before the transformer does, which would drop what every object has (`toString`) without a word, and
+ * which takes far longer for many keys than for their bytes.
  *
  * @throws ValidationError
  */
-function refuseWhatWouldBeDropped(request: object): void {
+function refuseWhatWouldBeDropped(request: object, name: 'body' | 'query'): void {
+  const tooMany = sizeProblem(request);
+  if (tooMany !== undefined) throw new ValidationError([{ field: name, message: tooMany }]);
   const errors = Object.entries(request).flatMap(([field, value]) => {
     const isDropped = field in Object.prototype || DELETED_KEYS.includes(field);
     const message = isDropped ? 'is not a known field' : structureProblem(value, MAXIMUM_DEPTH);
@@ -60,12 +67,23 @@ function refuseWhatWouldBeDropped(request: object): void {
 function structureProblem(value: unknown, depth: number): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (depth === 0) return `must be nested at most ${MAXIMUM_DEPTH} deep`;
+  const tooMany = sizeProblem(value);
+  if (tooMany !== undefined) return tooMany;
   for (const [key, item] of Object.entries(value)) {
     if (DELETED_KEYS.includes(key)) return `must not contain the key "${key}"`;
     const problem = structureProblem(item, depth - 1);
     if (problem !== undefined) return problem;
   }
   return undefined;
+}
+
+function sizeProblem(value: object): string | undefined {
+  if (Array.isArray(value)) {
+    return value.length > MAXIMUM_ITEMS ? `must have at most ${MAXIMUM_ITEMS} items in a list` : undefined;
+  }
+  return Object.keys(value).length > MAXIMUM_KEYS
+    ? `must have at most ${MAXIMUM_KEYS} fields in an object`
+    : undefined;
 }
 
 /** Deepest nesting of DTOs here is 2; a limit keeps a hostile request's errors short. */

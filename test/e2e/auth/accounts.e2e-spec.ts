@@ -251,6 +251,23 @@ describe('the cost of knowing a user', () => {
     expect(await statementsDuring(() => renamed.get(BALANCE))).toBe(0);
   });
 
+  it.each([
+    ['one after the other', false],
+    ['at once', true],
+  ])('is a few statements for two tokens whose claims differ, used in turn %s', async (_name, atOnce) => {
+    const userId = freshUser();
+    await service.as(userId).get(BALANCE);
+    const turns = ['one', 'two'].map((username) => service.as(userId, { username }));
+    const ask = async (index: number) => expect((await turns[index % 2]!.get(BALANCE)).status).toBe(200);
+    const statements = await statementsDuring(async () => {
+      if (atOnce) return times(100, ask);
+      for (let index = 0; index < 100; index++) await ask(index);
+    });
+    // Five at once, and ten a minute: the requests take a few seconds at most.
+    expect(statements).toBeLessThanOrEqual(10);
+    expect((await service.as().get(BALANCE)).status).toBe(200);
+  });
+
   it('is nothing for a token that is refused', async () => {
     expect(await statementsDuring(() => requestWith({ sub: freshUser(), type: 'refresh' }))).toBe(0);
     expect(await statementsDuring(() => requestWith({ sub: freshUser(), email: '' }))).toBe(0);
