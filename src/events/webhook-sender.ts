@@ -1,5 +1,10 @@
 import { lookup } from 'node:dns';
-import { type IncomingMessage, request as httpRequest, type RequestOptions } from 'node:http';
+import {
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request as httpRequest,
+  type RequestOptions,
+} from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { Inject, Injectable } from '@nestjs/common';
 import { Webhook } from 'standardwebhooks';
@@ -60,10 +65,10 @@ export class WebhookSender {
     const problem = targetProblem(url, this.rules);
     if (problem !== undefined) return done({ error: `the URL ${problem}` });
     try {
-      const { status, retryAfter } = await this.post(new URL(url), message, headersOf(message, secrets));
+      const { status, headers } = await this.post(new URL(url), message, headersOf(message, secrets));
       const isDelivered = status >= 200 && status < 300;
       const error = isDelivered ? null : `answered ${status}`;
-      return done({ isDelivered, status, error, retryAfterSeconds: secondsOf(retryAfter) });
+      return done({ isDelivered, status, error, retryAfterSeconds: retryAfterSeconds(headers) });
     } catch (error) {
       return done({ error: reasonOf(error as NodeJS.ErrnoException) });
     }
@@ -74,7 +79,7 @@ export class WebhookSender {
     url: URL,
     { body }: Message,
     headers: Record<string, string>,
-  ): Promise<{ status: number; retryAfter: string | undefined }> {
+  ): Promise<{ status: number; headers: IncomingHttpHeaders }> {
     const options: RequestOptions = {
       method: 'POST',
       headers: { ...headers, 'content-length': Buffer.byteLength(body) },
@@ -87,10 +92,7 @@ export class WebhookSender {
     return new Promise((answered, failed) => {
       const request = send(url, options, (response) => {
         const status = response.statusCode ?? 0;
-        readLittle(response).then(
-          () => answered({ status, retryAfter: response.headers['retry-after'] }),
-          failed,
-        );
+        readLittle(response).then(() => answered({ status, headers: response.headers }), failed);
       });
       request.on('error', failed).end(body);
     });
@@ -121,9 +123,14 @@ function readLittle(response: IncomingMessage): Promise<void> {
   });
 }
 
-/** Only seconds are heeded; a date depends on the receiver's clock. */
-function secondsOf(retryAfter: string | undefined): number {
-  return /^\d{1,6}$/.test(retryAfter ?? '') ? Math.min(Number(retryAfter), MAXIMUM_WAIT_SECONDS) : 0;
+/**
+ * The pause that an answer asks for, in whole seconds from 0 to an hour. A date is compared with the answer's own `Date`
+ * where there is one, so that the receiver's clock may be wrong. What is neither seconds nor a date asks for nothing.
+ */
+export function retryAfterSeconds({ 'retry-after': asked = '', date = '' }: IncomingHttpHeaders): number {
+  const now = Date.parse(date) || Date.now();
+  const seconds = Number.isNaN(Number(asked)) ? (Date.parse(asked) - now) / 1000 : Number(asked);
+  return Math.min(Math.max(Math.ceil(seconds) || 0, 0), MAXIMUM_WAIT_SECONDS);
 }
 
 function reasonOf(error: NodeJS.ErrnoException): string {

@@ -7,6 +7,12 @@ export interface TargetRules {
   readonly allowsPrivateAddresses: boolean;
 }
 
+/**
+ * The only block of IPv6 out of which public addresses are given: https://www.iana.org/assignments/ipv6-address-space.
+ * The library calls addresses beyond it unicast too, among them `::a.b.c.d`, which some systems send to the IPv4 address.
+ */
+const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
+
 const FIRST_FREE_PORT = 1024;
 /**
  * Ports of other services, which an HTTP request could be made to talk to: those that browsers refuse
@@ -42,11 +48,16 @@ export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '');
 }
 
-/** Whether an address is of the public internet. Whatever has a special purpose is not, in either family or in both at once. */
+/** Whether an address is of the public internet. Every special purpose of IANA's registries excludes it, in both families. */
 export function isPublic(address: string): boolean {
-  if (!ipaddr.isValid(address)) return false;
-  // IPv4 inside of IPv6 counts as what it is.
-  return ipaddr.process(address).range() === 'unicast';
+  // An address with a zone (`%eth0`) belongs to a link of this machine.
+  if (isIP(address) === 0 || address.includes('%')) return false;
+  // In the URL's form, without dots: the library takes `::a.b.c.d` for `::ffff:a.b.c.d`.
+  const plain = isIP(address) === 6 ? hostOf(new URL(`http://[${address}]`)) : address;
+  // An IPv4 address that is written as IPv6 (`::ffff:a.b.c.d`) counts as what it is.
+  const parsed = ipaddr.process(plain);
+  if (parsed.range() !== 'unicast') return false;
+  return parsed.kind() === 'ipv4' || (parsed as ipaddr.IPv6).match(GLOBAL_UNICAST);
 }
 
 /** An error whose message tells the admin, and the log, why a delivery was not even sent. */
