@@ -70,11 +70,14 @@ export class InvalidInternalKey extends ServiceError {
   }
 }
 
+/** When a caller may ask again whose token's key could not be looked up. */
+export const KEYS_RETRY_SECONDS = 5;
+
 /** 503: the authentication service's keys could not be fetched; the token may be good, so the caller should come again. */
 export class KeysUnavailable extends ServiceError {
   constructor() {
     super(503, 'auth.keys_unavailable', 'The signing keys cannot be fetched right now', {
-      retryAfterSeconds: 5,
+      retryAfterSeconds: KEYS_RETRY_SECONDS,
     });
   }
 }

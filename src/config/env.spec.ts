@@ -108,6 +108,23 @@ describe('the configuration', () => {
     expect(jwt.algorithms).toEqual(['RS256', 'ES256']);
   });
 
+  it.each([
+    ['https://auth.example.com/keys', {}, ''],
+    ['http://127.0.0.1:9/keys', {}, ''],
+    ['http://[::1]/keys', {}, ''],
+    ['http://localhost/keys', {}, ''],
+    ['http://auth/keys', { JWT_JWKS_ALLOW_HTTP: 'on' }, ''],
+    ['http://auth/keys', {}, 'JWT_JWKS_ALLOW_HTTP'],
+    ['http://127.evil.example/keys', {}, 'JWT_JWKS_ALLOW_HTTP'],
+    ['http://localhost.example.com/keys', {}, 'JWT_JWKS_ALLOW_HTTP'],
+    ['https://user:hidden-1@auth/keys', {}, 'must have no user'],
+  ])('takes signing keys by TLS or from this machine: %s with %j', (uri, more, problem) => {
+    const message = problemsOf({ ...BASE, JWT_ACCESS_SECRET: '', JWT_JWKS_URI: uri, ...more });
+    expect(message).toContain(problem);
+    expect(message === '').toBe(problem === '');
+    expect(message).not.toContain('hidden-1');
+  });
+
   it('wants the internal key where only services may meter', () => {
     expect(problemsOf({ ...BASE, METERING_CALLERS: 'service' })).toContain('INTERNAL_API_KEY');
   });

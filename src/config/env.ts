@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import type { Algorithm } from 'jsonwebtoken';
 
@@ -133,6 +133,10 @@ class Reader {
     if ((allowed as readonly string[]).includes(value)) return value as T;
     this.problems.push(`${name} must be one of ${allowed.join(', ')}, not "${value}"`);
     return fallback;
+  }
+
+  isOn(name: string): boolean {
+    return this.oneOf(name, 'off', ['on', 'off'] as const) === 'on';
   }
 
   url(name: string, protocols: string[]): string | undefined {
@@ -272,10 +276,9 @@ function readEvents(read: Reader): EventsConfig {
 }
 
 function readWebhooks(read: Reader): WebhooksConfig {
-  const isOn = (name: string) => read.oneOf(name, 'off', ['on', 'off'] as const) === 'on';
   return {
-    allowsHttp: isOn('WEBHOOK_ALLOW_HTTP'),
-    allowsPrivateAddresses: isOn('WEBHOOK_ALLOW_PRIVATE_ADDRESSES'),
+    allowsHttp: read.isOn('WEBHOOK_ALLOW_HTTP'),
+    allowsPrivateAddresses: read.isOn('WEBHOOK_ALLOW_PRIVATE_ADDRESSES'),
     timeoutMilliseconds: read.integer('WEBHOOK_TIMEOUT_MS', 10_000, 100, 30_000),
     secretsKey: read.secret('WEBHOOK_SECRETS_KEY', MINIMUM_SECRET_LENGTH),
   };
@@ -303,7 +306,7 @@ function readCorsOrigins(read: Reader): '*' | string[] {
 
 function readJwt(read: Reader, environment: AppConfig['environment'], embeddedDirectory: string): JwtConfig {
   const publicKey = read.text('JWT_PUBLIC_KEY')?.replaceAll('\\n', '\n');
-  const jwksUri = read.url('JWT_JWKS_URI', ['https:', 'http:']);
+  const jwksUri = readJwksUri(read);
   let accessSecret = read.secret(
     'JWT_ACCESS_SECRET',
     environment === 'production' ? MINIMUM_SECRET_LENGTH : 1,
@@ -325,6 +328,28 @@ function readJwt(read: Reader, environment: AppConfig['environment'], embeddedDi
     algorithms: accessSecret === undefined ? ['RS256', 'ES256'] : ['HS256'],
     clockToleranceSeconds: read.integer('JWT_CLOCK_TOLERANCE_SECONDS', 5, 0, 60),
   };
+}
+
+/** Who can change the answer of a key server can sign in as anyone, so it must come by TLS or from this machine. */
+function readJwksUri(read: Reader): string | undefined {
+  const uri = read.url('JWT_JWKS_URI', ['https:', 'http:']);
+  const allowsHttp = read.isOn('JWT_JWKS_ALLOW_HTTP');
+  if (uri === undefined) return undefined;
+  const { protocol, hostname, username, password } = new URL(uri);
+  if (username !== '' || password !== '')
+    read.problems.push('JWT_JWKS_URI must have no user and no password');
+  if (protocol === 'http:' && !allowsHttp && !isLoopback(hostname)) {
+    read.problems.push(
+      'JWT_JWKS_URI must be https unless its host is this machine; JWT_JWKS_ALLOW_HTTP=on allows http in a network that is trusted',
+    );
+  }
+  return uri;
+}
+
+function isLoopback(hostname: string): boolean {
+  return (
+    hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && hostname.startsWith('127.'))
+  );
 }
 
 /** The secret of a development machine: made once, kept where only its user can read it. */

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type jwt from 'jsonwebtoken';
 import { accessToken } from './tokens.js';
@@ -38,31 +38,38 @@ export function jwkOf(key: SigningKey, more: object = {}): object {
   };
 }
 
+const JSON_TYPE = { 'content-type': 'application/json' };
+
 /** The key endpoint of an authentication service, on this machine. */
 export class JwksServer {
   requests = 0;
   private server: Server | undefined;
   private port = 0;
-  private answer = { status: 200, body: '{"keys":[]}' };
+  private answer: (response: ServerResponse) => unknown = () => undefined;
 
   get uri(): string {
     return `http://127.0.0.1:${this.port}/.well-known/jwks.json`;
   }
 
   publish(...keys: object[]): void {
-    this.answer = { status: 200, body: JSON.stringify({ keys }) };
+    this.answerWith(200, JSON.stringify({ keys }));
   }
 
   /** Something that is no key set. */
   answerWith(status: number, body: string): void {
-    this.answer = { status, body };
+    this.answerBy((response) => response.writeHead(status, JSON_TYPE).end(body));
+  }
+
+  /** An answer that is cut off, slow or without end. */
+  answerBy(answer: (response: ServerResponse) => unknown): void {
+    this.answer = answer;
   }
 
   /** Listens; after a stop on the same port again. */
   async start(): Promise<this> {
     this.server = createServer((_request, response) => {
       this.requests++;
-      response.writeHead(this.answer.status, { 'content-type': 'application/json' }).end(this.answer.body);
+      this.answer(response);
     });
     await new Promise<void>((resolve) => this.server?.listen(this.port, '127.0.0.1', resolve));
     this.port = (this.server.address() as AddressInfo).port;
