@@ -31,6 +31,7 @@ async function start(): Promise<void> {
     throw error;
   }
   stopWhenAsked(asked, server, database, logger);
+  warn(config, logger);
   announce(config, server.port, database);
 }
 
@@ -98,6 +99,16 @@ function stopWhenAsked(
   };
   void asked.then((signal) => stop(signal, 0));
   database.embedded?.onUnexpectedExit((why) => stop(`the embedded PostgreSQL server ended: ${why}`, 1));
+}
+
+/** Says at a start in production which setting leaves open what an operator may not have meant. */
+function warn(config: AppConfig, logger: Logger): void {
+  if (config.environment === 'production' && config.meteringCallers === 'any') {
+    logger.warn(
+      { context: 'main' },
+      'METERING_CALLERS is "any": users settle their own sessions and record their own usage; "service" leaves it to trusted services',
+    );
+  }
 }
 
 /** What a person who has just started it wants to know; programs get log lines only. */

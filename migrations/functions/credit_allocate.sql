@@ -1,11 +1,13 @@
 -- Gives a user a new lot. With p_email and p_username a user not yet seen is created.
--- Outcomes: ok (the lot), user_not_found, email_taken, balance_limit, idempotency_mismatch.
+-- A user has at most 1,000 open lots, so that no movement has to walk over more.
+-- Outcomes: ok (the lot), user_not_found, email_taken, balance_limit, too_many_lots, idempotency_mismatch.
 CREATE OR REPLACE FUNCTION credit_allocate(
   p_user varchar, p_credits bigint, p_expiry_days integer, p_notes text, p_actor varchar,
   p_email varchar, p_username varchar, p_caller varchar, p_key varchar, p_hash bytea
 ) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
+  c_most_open CONSTANT integer := 1000;
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;
   v_lot credit_allocations;
@@ -34,6 +36,19 @@ BEGIN
     RETURN '{"outcome": "balance_limit"}';
   END IF;
   v_now := v_lock.locked_at;
+  -- The first count is cheap and hardly ever reached. The second counts the open lots, and those that are empty only for
+  -- as long as active sessions hold their credits: they open again when these come back.
+  IF (SELECT count(*) FROM (SELECT FROM credit_allocations
+                             WHERE user_id = p_user AND expires_at > v_now LIMIT c_most_open) unexpired) >= c_most_open
+     AND (SELECT count(*) FROM (
+            SELECT id FROM credit_allocations WHERE user_id = p_user AND is_open AND expires_at > v_now
+            UNION
+            SELECT l.id FROM (SELECT DISTINCT unnest(held_lots) AS id FROM streaming_sessions
+                               WHERE user_id = p_user AND status = 'active') held
+              JOIN credit_allocations l ON l.user_id = p_user AND l.id = held.id
+             WHERE l.expires_at > v_now AND l.revoked_at IS NULL) open_lots) >= c_most_open THEN
+    RETURN '{"outcome": "too_many_lots"}';
+  END IF;
   INSERT INTO credit_allocations
     (user_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at, notes)
   -- Days of 24 hours: an interval of days would follow a session's time zone over a clock change.

@@ -16,7 +16,8 @@ BEGIN
         a ->> 0, a ->> 1, a ->> 2, (a ->> 3)::bigint, (a ->> 4)::bigint, (a ->> 5)::bigint, (a ->> 6)::integer,
         (a ->> 7)::integer, (a ->> 8)::boolean, a ->> 9, (a ->> 10)::bigint)
       WHEN 'session_progress' THEN session_progress(
-        a ->> 0, a ->> 1, (a ->> 2)::bigint, (a ->> 3)::integer, (a ->> 4)::integer, a ->> 5)
+        a ->> 0, a ->> 1, (a ->> 2)::bigint, (a ->> 3)::integer, (a ->> 4)::integer, a ->> 5,
+        (a ->> 6)::integer)
       WHEN 'session_settle' THEN session_settle(
         a ->> 0, a ->> 1, a ->> 2, (a ->> 3)::boolean, (a ->> 4)::bigint, (a ->> 5)::bigint, (a ->> 6)::bigint,
         (a ->> 7)::bigint, (a ->> 8)::numeric, a ->> 9)

@@ -1,10 +1,12 @@
 -- Takes note of the tokens a session has generated so far (never fewer than before) and renews its lease. When what
 -- was used plus the buffer no longer fits the hold, the hold grows out of the user's lots by at least the buffer of the
 -- first estimate, so that it does not grow with every report. shouldStop: the user, or the API key it was started with, cannot hold that much.
+-- No lease goes beyond the maximum age, counted from the start (NULL: there is none); at that age the session has ended
+-- for its client, and the sweeper settles it.
 -- Outcomes: ok, session_not_found, already_ended.
 CREATE OR REPLACE FUNCTION session_progress(
   p_user varchar, p_session varchar, p_generated bigint, p_buffer_percent integer, p_lease_seconds integer,
-  p_actor varchar
+  p_actor varchar, p_maximum_age_seconds integer DEFAULT NULL
 ) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -15,11 +17,13 @@ DECLARE
   v_grow bigint := 0;
   v_most bigint;
   v_taken record;
+  v_end timestamptz;
   s streaming_sessions;
 BEGIN
   SELECT * INTO s FROM streaming_sessions WHERE user_id = p_user AND session_id = p_session;
   IF NOT FOUND THEN RETURN '{"outcome": "session_not_found"}'; END IF;
-  IF s.status <> 'active' THEN RETURN '{"outcome": "already_ended"}'; END IF;
+  v_end := s.started_at + make_interval(secs => p_maximum_age_seconds);
+  IF s.status <> 'active' OR v_end <= v_now THEN RETURN '{"outcome": "already_ended"}'; END IF;
   s.tokens_generated := greatest(s.tokens_generated, p_generated);
   s.used_credits := session_cost(s, s.tokens_generated);
   v_most := least(v_balance.available,
@@ -39,7 +43,7 @@ BEGIN
   UPDATE streaming_sessions
      SET tokens_generated = s.tokens_generated, used_credits = s.used_credits,
          allocated_credits = allocated_credits + v_grow, held_lots = s.held_lots, held_credits = s.held_credits,
-         expires_at = v_now + make_interval(secs => p_lease_seconds)
+         expires_at = least(v_now + make_interval(secs => p_lease_seconds), v_end)
    WHERE user_id = p_user AND session_id = p_session
   RETURNING * INTO s;
   RETURN jsonb_build_object(

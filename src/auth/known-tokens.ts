@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { type AccountClaims, AccountsService } from '../accounts/accounts.service.js';
+import { monotonicMilliseconds } from '../common/monotonic.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { Caller } from './caller.js';
@@ -14,7 +15,10 @@ const KNOWN_MILLISECONDS = 60_000;
 interface KnownToken {
   readonly caller: Caller;
   readonly account: AccountClaims;
-  readonly validUntil: number;
+  /** The token's own end, in milliseconds since 1970. */
+  readonly expiresAt: number;
+  /** By the monotonic clock: a clock that is stepped back must not keep a withdrawn signing key alive. */
+  readonly knownUntil: number;
 }
 
 /** Tokens whose signature and claims were good a moment ago: they cost neither cryptography nor the database. */
@@ -34,7 +38,8 @@ export class KnownTokens {
    */
   async callerOf(authorization: string): Promise<Caller | undefined> {
     const known = this.tokens.get(authorization);
-    if (known === undefined || Date.now() >= known.validUntil) return undefined;
+    if (known === undefined || monotonicMilliseconds() >= known.knownUntil) return undefined;
+    if (Date.now() >= known.expiresAt) return undefined;
     await this.accounts.ensure(known.account);
     return known.caller;
   }
@@ -42,8 +47,11 @@ export class KnownTokens {
   /** @param expiresAt the token's `exp`, in seconds since 1970 */
   remember(authorization: string, caller: Caller, account: AccountClaims, expiresAt: number): void {
     if (authorization.length > MAXIMUM_LENGTH) return;
-    const expiry = (expiresAt + this.config.jwt.clockToleranceSeconds) * 1000;
-    const validUntil = Math.min(expiry, Date.now() + KNOWN_MILLISECONDS);
-    this.tokens.set(authorization, { caller, account, validUntil });
+    this.tokens.set(authorization, {
+      caller,
+      account,
+      expiresAt: (expiresAt + this.config.jwt.clockToleranceSeconds) * 1000,
+      knownUntil: monotonicMilliseconds() + KNOWN_MILLISECONDS,
+    });
   }
 }

@@ -1,6 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import type { Logger } from 'pino';
 import { AggregatorRegistry, type PrometheusContentType } from 'prom-client';
+import { monotonicMilliseconds } from '../common/monotonic.js';
 import { SharedCounts } from './shared-counts.js';
 import type { ToPrimary, ToWorker } from './messages.js';
 
@@ -28,7 +29,7 @@ export async function startWorkers(count: number, databaseUrl: string, logger: L
   let stopping = false;
 
   const fork = (isFirst: boolean): Promise<number> => {
-    const startedAt = Date.now();
+    const startedAt = monotonicMilliseconds();
     const worker = cluster.fork({
       DATABASE_URL: databaseUrl,
       // The schema is migrated; what a worker is not given, it cannot leak.
@@ -40,7 +41,8 @@ export async function startWorkers(count: number, databaseUrl: string, logger: L
       counts.forget(worker.id);
       if (stopping) return;
       logger.error({ context: 'cluster', worker: worker.id, code, signal }, 'a worker has ended');
-      const pause = Date.now() - startedAt < HEALTHY_MILLISECONDS ? RESTART_PAUSE_MILLISECONDS : 0;
+      const pause =
+        monotonicMilliseconds() - startedAt < HEALTHY_MILLISECONDS ? RESTART_PAUSE_MILLISECONDS : 0;
       setTimeout(() => {
         if (!stopping) fork(isFirst).catch(() => undefined);
       }, pause);

@@ -129,6 +129,14 @@ describe('the configuration', () => {
     expect(problemsOf({ ...BASE, METERING_CALLERS: 'service' })).toContain('INTERNAL_API_KEY');
   });
 
+  it('takes no maximum age of sessions that is shorter than their lease', () => {
+    const lease = { ...BASE, SESSION_LEASE_SECONDS: '600' };
+    expect(problemsOf({ ...lease, SESSION_MAX_AGE_SECONDS: '599' })).toContain('SESSION_MAX_AGE_SECONDS');
+    expect(problemsOf({ ...lease, SESSION_MAX_AGE_SECONDS: '600' })).toBe('');
+    expect(problemsOf({ ...BASE, SESSION_MAX_AGE_SECONDS: '2592001' })).toContain('SESSION_MAX_AGE_SECONDS');
+    expect(loadConfig(BASE).sessions.maximumAgeSeconds).toBe(86_400);
+  });
+
   it('wants a database for the service where one for migrations is named', () => {
     const env = { ...BASE, DATABASE_URL: '', MIGRATION_DATABASE_URL: 'postgresql://h/d' };
     expect(problemsOf(env)).toContain('DATABASE_URL');

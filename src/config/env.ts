@@ -22,7 +22,12 @@ export interface AppConfig {
   readonly rateLimit: { readonly max: number; readonly windowSeconds: number };
   /** Whether movements that wait are combined into one call and one commit. */
   readonly combinesMovements: boolean;
-  readonly sessions: { readonly leaseSeconds: number; readonly bufferPercent: number };
+  readonly sessions: {
+    readonly leaseSeconds: number;
+    /** After this, counted from its start, a session ends whatever its progress; at least the length of a lease. */
+    readonly maximumAgeSeconds: number;
+    readonly bufferPercent: number;
+  };
   readonly sweepIntervalSeconds: number;
   readonly creditsPerUsd: number;
   /** The LiteLLM proxy whose virtual keys are managed here; undefined: none. */
@@ -185,6 +190,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     },
     sessions: {
       leaseSeconds: read.integer('SESSION_LEASE_SECONDS', 900, 1, 86_400),
+      maximumAgeSeconds: read.integer('SESSION_MAX_AGE_SECONDS', 86_400, 1, 2_592_000),
       bufferPercent: read.integer('SESSION_BUFFER_PERCENT', 20, 0, 1000),
     },
     sweepIntervalSeconds: read.integer('SWEEP_INTERVAL_SECONDS', 10, 0, 3600),
@@ -200,6 +206,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   };
   if (config.database.migrationUrl !== undefined && config.database.url === undefined) {
     read.problems.push('DATABASE_URL (or DB_HOST) is required when MIGRATION_DATABASE_URL is set');
+  }
+  if (config.sessions.maximumAgeSeconds < config.sessions.leaseSeconds) {
+    read.problems.push('SESSION_MAX_AGE_SECONDS must be at least SESSION_LEASE_SECONDS');
   }
   if (config.meteringCallers === 'service' && config.internalApiKey === undefined) {
     read.problems.push('INTERNAL_API_KEY is required when METERING_CALLERS is "service"');

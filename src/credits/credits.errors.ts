@@ -36,6 +36,18 @@ export class EmailTaken extends ServiceError {
   }
 }
 
+/** 409: the user has as many open allocations as are allowed; every movement may have to look at each of them. */
+export class TooManyAllocations extends ServiceError {
+  constructor() {
+    super(
+      409,
+      'credits.too_many_allocations',
+      'The user has 1000 open allocations, the most allowed: wait until one is used up or expires, revoke one, ' +
+        'or allocate larger amounts',
+    );
+  }
+}
+
 /** 422: the user would own more credits than are allowed, so that every balance stays exact as a JSON number. */
 export class BalanceLimit extends ServiceError {
   constructor() {

@@ -10,7 +10,13 @@ import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-e
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { isoTime } from '../common/http/time.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
-import { AllocationNotFound, BalanceLimit, EmailTaken, shortage } from './credits.errors.js';
+import {
+  AllocationNotFound,
+  BalanceLimit,
+  EmailTaken,
+  shortage,
+  TooManyAllocations,
+} from './credits.errors.js';
 import type { AllocateCreditsDto, CalculateCreditsDto, DeductCreditsDto } from './dto/credits.requests.js';
 import {
   type BalanceDto,
@@ -101,7 +107,7 @@ export class CreditsService {
     return QuoteDto.from(request.modelId, quote);
   }
 
-  /** @throws AccountNotFound, EmailTaken, BalanceLimit, IdempotencyMismatch */
+  /** @throws AccountNotFound, EmailTaken, BalanceLimit, TooManyAllocations, IdempotencyMismatch */
   async allocate(caller: Caller, request: AllocateCreditsDto, key: string | null): Promise<AllocationAnswer> {
     const answer = await this.money.allocate({
       userId: request.userId,
@@ -122,6 +128,8 @@ export class CreditsService {
         throw new EmailTaken();
       case 'balance_limit':
         throw new BalanceLimit();
+      case 'too_many_lots':
+        throw new TooManyAllocations();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
     }

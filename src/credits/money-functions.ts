@@ -34,7 +34,7 @@ const REVOKE = operation('credit_revoke', 4);
 const EXPIRE = operation('credit_expire', 2);
 const QUOTE = operation('credit_quote', 5);
 const HOLD = operation('session_hold', 11);
-const PROGRESS = operation('session_progress', 6);
+const PROGRESS = operation('session_progress', 7);
 const SETTLE = operation('session_settle', 10);
 const TIME_OUT = operation('session_timeout', 3);
 const RECORD = operation('usage_record', 10);
@@ -69,7 +69,7 @@ export class MoneyFunctions {
     const { callerId, key, hash } = request.idempotency;
     return this.call<
       | Ok<AllocationAnswer>
-      | Refused<'user_not_found' | 'email_taken' | 'balance_limit' | 'idempotency_mismatch'>
+      | Refused<'user_not_found' | 'email_taken' | 'balance_limit' | 'too_many_lots' | 'idempotency_mismatch'>
     >(ALLOCATE, [
       request.userId,
       request.credits,
@@ -149,13 +149,17 @@ export class MoneyFunctions {
     ]);
   }
 
-  /** Reports tokens generated so far, renews the lease and grows the hold when it gets short. */
+  /**
+   * Reports tokens generated so far, renews the lease and grows the hold when it gets short. At its maximum age a
+   * session has ended.
+   */
   progress(request: {
     userId: string;
     sessionId: string;
     tokensGenerated: number;
     bufferPercent: number;
     leaseSeconds: number;
+    maximumAgeSeconds: number;
     actor: string;
   }) {
     return this.queue.run<Ok<ProgressAnswer> | Refused<'session_not_found' | 'already_ended'>>(PROGRESS, [
@@ -165,6 +169,7 @@ export class MoneyFunctions {
       request.bufferPercent,
       request.leaseSeconds,
       request.actor,
+      request.maximumAgeSeconds,
     ]);
   }
 

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
+import { monotonicMilliseconds } from '../common/monotonic.js';
 import { findBinaries } from './postgres-binaries.js';
 import {
   initialise,
@@ -79,7 +80,7 @@ async function startOnFreePort(
   options: EmbeddedPostgresOptions,
   release: () => Promise<void>,
 ): Promise<EmbeddedPostgres> {
-  const leftoverDeadline = Date.now() + LEFTOVER_SECONDS * 1000;
+  const leftoverDeadline = monotonicMilliseconds() + LEFTOVER_SECONDS * 1000;
   for (let portsTried = 1; ;) {
     const port = await freePort();
     const server = launch(postgres, launcher, dataDir, port, options);
@@ -90,7 +91,7 @@ async function startOnFreePort(
       await stopServer(server.child);
       const portTaken = /could not bind|could not create any TCP\/IP sockets/.test(server.output());
       const leftover = /shared memory block .* is still in use/.test(server.output());
-      if (leftover && Date.now() < leftoverDeadline) await pause(50);
+      if (leftover && monotonicMilliseconds() < leftoverDeadline) await pause(50);
       else if (!portTaken || portsTried++ === PORT_ATTEMPTS) throw error;
     }
   }
@@ -140,7 +141,7 @@ function launch(
 
 /** Ready means that it answers a query, not that it says so. */
 async function untilReady(server: Server, port: number, password: string): Promise<void> {
-  const deadline = Date.now() + READY_SECONDS * 1000;
+  const deadline = monotonicMilliseconds() + READY_SECONDS * 1000;
   for (;;) {
     if (hasExited(server.child)) throw new Error(`the embedded PostgreSQL server ended: ${whyEnded(server)}`);
     const client = new pg.Client({
@@ -162,7 +163,8 @@ async function untilReady(server: Server, port: number, password: string): Promi
       return;
     } catch (error) {
       const { code } = error as { code?: string };
-      if (!['ECONNREFUSED', 'ECONNRESET', '57P03'].includes(code ?? '') || Date.now() > deadline) throw error;
+      if (!['ECONNREFUSED', 'ECONNRESET', '57P03'].includes(code ?? '') || monotonicMilliseconds() > deadline)
+        throw error;
       await pause(20);
     } finally {
       await client.end().catch(() => undefined);

@@ -4,6 +4,7 @@ import { linkSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFi
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { monotonicMilliseconds } from '../common/monotonic.js';
 
 interface Owner {
   pid: number;
@@ -125,14 +126,14 @@ export async function portOf(dataDir: string): Promise<number> {
 async function stopServerOf(pid: number, dataDir: string): Promise<void> {
   if (!isServerOf(pid, dataDir)) return;
   sendSignal(pid, 'SIGINT');
-  const impatient = Date.now() + STOP_SECONDS * 1000;
+  const impatient = monotonicMilliseconds() + STOP_SECONDS * 1000;
   let quit = false;
   while (isServerOf(pid, dataDir)) {
-    if (!quit && Date.now() > impatient) {
+    if (!quit && monotonicMilliseconds() > impatient) {
       sendSignal(pid, 'SIGQUIT');
       quit = true;
     }
-    if (Date.now() > impatient + STOP_SECONDS * 1000) {
+    if (monotonicMilliseconds() > impatient + STOP_SECONDS * 1000) {
       throw new Error(`A PostgreSQL server (process ${pid}) still runs on ${dataDir} and does not stop`);
     }
     await pause(20);

@@ -81,6 +81,7 @@ export class StreamingSessionsService {
       tokensGenerated: request.tokensGenerated,
       bufferPercent: this.config.sessions.bufferPercent,
       leaseSeconds: this.config.sessions.leaseSeconds,
+      maximumAgeSeconds: this.config.sessions.maximumAgeSeconds,
       actor: caller.actor,
     });
     return settled(answer);

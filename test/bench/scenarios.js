@@ -41,6 +41,7 @@ import { createHash } from 'node:crypto';
 export const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 /** A day: no session times out while the bench runs, so every end in the books is one that was asked for. */
 export const LEASE_SECONDS = 86_400;
+const MAXIMUM_AGE_SECONDS = 86_400;
 const BUFFER_PERCENT = 20;
 const ESTIMATED_TOKENS = 1000;
 const ACTUAL_TOKENS = 700;
@@ -115,8 +116,16 @@ const PROGRESS = {
   body: ({ id, requests }) => ({ sessionId: id, tokensGenerated: requests + 1 }),
   moves: { progress: 1 },
   floor: {
-    ...call('session_progress', 6),
-    values: (user, body) => [user, body.sessionId, body.tokensGenerated, BUFFER_PERCENT, LEASE_SECONDS, user],
+    ...call('session_progress', 7),
+    values: (user, body) => [
+      user,
+      body.sessionId,
+      body.tokensGenerated,
+      BUFFER_PERCENT,
+      LEASE_SECONDS,
+      user,
+      MAXIMUM_AGE_SECONDS,
+    ],
   },
 };
 

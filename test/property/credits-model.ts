@@ -5,6 +5,7 @@
 export const PRICE_PER_1K = 3;
 export const LEASE_SECONDS = 900;
 const DAY_SECONDS = 86_400;
+export const MAXIMUM_AGE_SECONDS = DAY_SECONDS;
 
 export interface Lot {
   id: number;
@@ -27,6 +28,7 @@ export interface Session {
   firstHold: number;
   remainingAfterHold: number;
   tokensGenerated: number;
+  startedAt: number;
   leaseEndsAt: number;
   taken: Taken[];
   status: 'active' | 'completed' | 'failed';
@@ -124,6 +126,7 @@ export class CreditsModel {
       firstHold: allocated,
       remainingAfterHold: this.available,
       tokensGenerated: 0,
+      startedAt: this.now,
       leaseEndsAt: this.now + LEASE_SECONDS,
       taken,
       status: 'active',
@@ -141,10 +144,11 @@ export class CreditsModel {
   progress(id: string, tokens: number): Answer {
     const session = this.sessions.get(id);
     if (!session) return { outcome: 'session_not_found' };
-    if (session.status !== 'active') return { outcome: 'already_ended' };
+    const endsAt = session.startedAt + MAXIMUM_AGE_SECONDS;
+    if (session.status !== 'active' || endsAt <= this.now) return { outcome: 'already_ended' };
     session.tokensGenerated = Math.max(session.tokensGenerated, tokens);
     session.used = cost(session.tokensGenerated);
-    session.leaseEndsAt = this.now + LEASE_SECONDS;
+    session.leaseEndsAt = Math.min(this.now + LEASE_SECONDS, endsAt);
     const missing = withBuffer(session.used) - session.allocated;
     let grown = 0;
     if (missing > 0) {

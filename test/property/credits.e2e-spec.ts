@@ -4,7 +4,7 @@ import { CreditsAuditService } from '../../src/credits/credits-audit.service.js'
 import { MoneyFunctions } from '../../src/credits/money-functions.js';
 import { SONNET } from '../support/money.js';
 import { freshUser, startService, type TestService } from '../support/service.js';
-import { type Answer, CreditsModel } from './credits-model.js';
+import { type Answer, CreditsModel, MAXIMUM_AGE_SECONDS } from './credits-model.js';
 
 /** What the service answered; the model says which of it matters. */
 type Actual = { outcome: string; id?: number };
@@ -162,7 +162,12 @@ class Subject {
       case 'progress':
         return money.progress({
           ...{ userId, sessionId: command.session, tokensGenerated: command.tokens },
-          ...{ bufferPercent: 20, leaseSeconds: 900, actor: 'property' },
+          ...{
+            bufferPercent: 20,
+            leaseSeconds: 900,
+            maximumAgeSeconds: MAXIMUM_AGE_SECONDS,
+            actor: 'property',
+          },
         });
       case 'finalize':
       case 'abort':
@@ -215,7 +220,8 @@ class Subject {
     const by = `interval '${seconds} seconds'`;
     await service.owner.query(
       `WITH lots AS (UPDATE credit_allocations SET expires_at = expires_at - ${by} WHERE user_id = $1),
-         sessions AS (UPDATE streaming_sessions SET expires_at = expires_at - ${by} WHERE user_id = $1)
+         sessions AS (UPDATE streaming_sessions SET expires_at = expires_at - ${by}, started_at = started_at - ${by}
+                      WHERE user_id = $1)
        UPDATE credit_balances SET next_expiry = next_expiry - ${by} WHERE user_id = $1`,
       [this.userId],
     );

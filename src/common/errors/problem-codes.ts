@@ -24,6 +24,7 @@ export const PROBLEM_CODES = [
   'auth.user_token_required',
   'credits.allocation_not_found',
   'credits.balance_limit',
+  'credits.too_many_allocations',
   'events.no_stream_left',
   'events.too_many_streams',
   'gateway.failed',

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { monotonicMilliseconds } from '../monotonic.js';
 
 interface Window {
   hits: number;
@@ -6,6 +7,7 @@ interface Window {
   othersHits: number;
   /** `hits` when the others were told last. */
   toldHits: number;
+  /** By the monotonic clock, which the workers of a machine share. */
   endsAt: number;
 }
 
@@ -31,7 +33,7 @@ export class RequestWindows {
     windowMilliseconds: number,
     limit: number,
   ): { requests: number; secondsLeft: number } {
-    const now = Date.now();
+    const now = monotonicMilliseconds();
     let window = this.windows.get(caller);
     if (window === undefined || window.endsAt <= now) {
       // Workers behind one port begin theirs at multiples of the length, so that all have the same.
@@ -48,10 +50,11 @@ export class RequestWindows {
 
   /** Callers near their limit who have asked again since this was called last, with what was counted here. */
   nearLimit(): [caller: string, windowEndsAt: number, requests: number][] {
+    const now = monotonicMilliseconds();
     const changed: [string, number, number][] = [];
     for (const caller of this.near) {
       const window = this.windows.peek(caller);
-      if (window === undefined || window.endsAt <= Date.now()) this.near.delete(caller);
+      if (window === undefined || window.endsAt <= now) this.near.delete(caller);
       else if (window.hits !== window.toldHits) {
         window.toldHits = window.hits;
         changed.push([caller, window.endsAt, window.hits]);

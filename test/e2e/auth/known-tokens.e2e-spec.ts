@@ -1,5 +1,6 @@
 import jwt from 'jsonwebtoken';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { KnownTokens } from '../../../src/auth/known-tokens.js';
 import { expectProblem } from '../../support/problems.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
 import { SECRET } from '../../support/tokens.js';
@@ -27,6 +28,28 @@ describe('a token that was good a moment ago', () => {
     for (; last.status === 200; last = await balance(token)) expect(Date.now() / 1000).toBeLessThan(exp + 1);
     expectProblem(last, 401, { code: 'auth.token_expired' });
     expect(Date.now() / 1000).toBeGreaterThanOrEqual(exp);
+  });
+
+  it('is verified again after a minute, and refused from its exp on, also when the clock is set back or forward', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'hrtime'] });
+    try {
+      const exp = Math.floor(Date.now() / 1000) + 600;
+      const token = tokenOf(freshUser(), { exp });
+      expect((await balance(token)).status).toBe(200);
+      const isKnown = async () => (await service.get(KnownTokens).callerOf(`Bearer ${token}`)) !== undefined;
+      expect(await isKnown()).toBe(true);
+      vi.setSystemTime(Date.now() - 3_600_000);
+      vi.advanceTimersByTime(59_000);
+      expect(await isKnown()).toBe(true);
+      vi.setSystemTime(exp * 1000);
+      expect(await isKnown()).toBe(false);
+      vi.setSystemTime((exp - 3600) * 1000);
+      expect(await isKnown()).toBe(true);
+      vi.advanceTimersByTime(1001);
+      expect(await isKnown()).toBe(false);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('is known by all of it: with another signature, other claims or another scheme it is refused', async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CreditsSweeper } from '../../../src/credits/credits.sweeper.js';
-import type { HttpClient } from '../../support/http-client.js';
+import type { Answer, HttpClient } from '../../support/http-client.js';
 import {
   balanceOf,
   countByStatus,
@@ -90,6 +90,80 @@ describe('POST /credits/allocate', () => {
       username: 'x',
     });
     expect([answer.status, answer.body.code]).toEqual([409, 'account.email_taken']);
+  });
+
+  describe('of a user with 1,000 open lots', () => {
+    const give = (user: HttpClient, count: number, days = 30) =>
+      service.owner.query(
+        `SELECT count(credit_allocate($1, 1, $3, NULL, 'boss', NULL, NULL, 'x', NULL, NULL)) FROM generate_series(1, $2)`,
+        [user.userId, count, days],
+      );
+    const allocate = (user: HttpClient) => boss.post(ALLOCATE, { userId: user.userId, credits: 1 });
+    const refused = [409, 'credits.too_many_allocations'];
+    const outcome = ({ status, body }: Answer) => (status === 201 ? 201 : [status, body.code]);
+
+    it('409: refuses another one, and says what helps: a larger lot, an expiry, a revocation, use', async () => {
+      const user = await userWithCredits(service, 1);
+      await give(user, 998);
+      const last = await boss.post(ALLOCATE, { userId: user.userId, credits: 1, expiryDays: 1 });
+      expect(last.status).toBe(201);
+      const answer = await allocate(user);
+      expect(outcome(answer)).toEqual(refused);
+      expect(answer.body.detail).toMatch(/expires.*revoke.*larger/);
+      expect(await balanceOf(user)).toMatchObject({ totalCredits: 1000 });
+      expect((await root.post(`/api/credits/allocations/${String(last.body.id)}/revoke`)).status).toBe(200);
+      expect(outcome(await allocate(user))).toBe(201);
+      expect(outcome(await allocate(user))).toEqual(refused);
+      await root.post('/api/credits/deduct', { userId: user.userId, credits: 1, notes: 'used' });
+      expect(outcome(await allocate(user))).toBe(201);
+      expect(outcome(await allocate(user))).toEqual(refused);
+      await service.owner.query(
+        `WITH due AS (UPDATE credit_allocations SET expires_at = now() - interval '1 second'
+            WHERE (user_id, id) IN (SELECT user_id, max(id) FROM credit_allocations WHERE user_id = $1 GROUP BY user_id))
+         UPDATE credit_balances SET next_expiry = now() - interval '1 second' WHERE user_id = $1`,
+        [user.userId],
+      );
+      expect(outcome(await allocate(user))).toBe(201);
+    });
+
+    it('counts lots that are empty only because a session holds their credits, and no others', async () => {
+      const user = await userWithCredits(service, 1);
+      await give(user, 999);
+      // 999 of 1,000 lots: 832.5 credits and 20 %.
+      await user.post('/api/streaming-sessions/initialize', {
+        sessionId: 's',
+        modelId: 'unpriced',
+        estimatedTokens: 832_000,
+      });
+      expect((await balanceOf(user)).activeAllocations).toHaveLength(1);
+      expect(outcome(await allocate(user))).toEqual(refused);
+      await user.post('/api/streaming-sessions/finalize', { sessionId: 's', actualTokens: 700_000 });
+      expect((await balanceOf(user)).activeAllocations).toHaveLength(300);
+      expect(outcome(await allocate(user))).toBe(201);
+    });
+
+    it('is exact when many allocate at once', async () => {
+      const user = await userWithCredits(service, 1);
+      await give(user, 989);
+      const answers = await times(30, () => allocate(user));
+      expect(answers.filter(({ status }) => status === 201)).toHaveLength(10);
+      expect(new Set(answers.filter(({ status }) => status !== 201).map(({ body }) => body.code))).toEqual(
+        new Set(['credits.too_many_allocations']),
+      );
+      expect((await balanceOf(user)).activeAllocations).toHaveLength(1000);
+    });
+
+    it('repeats an answer under its Idempotency-Key however many lots there are by then', async () => {
+      const user = await userWithCredits(service, 1);
+      await give(user, 998);
+      const body = { userId: user.userId, credits: 1 };
+      const first = await boss.post(ALLOCATE, body, { 'idempotency-key': 'the-last-lot' });
+      expect(first.status).toBe(201);
+      expect((await boss.post(ALLOCATE, body, { 'idempotency-key': 'the-last-lot' })).body).toEqual(
+        first.body,
+      );
+      expect(outcome(await allocate(user))).toEqual(refused);
+    });
   });
 
   it('422: keeps every balance exact as a JSON number', async () => {

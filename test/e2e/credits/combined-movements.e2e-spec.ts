@@ -131,6 +131,21 @@ describe('movements of one account that wait', () => {
     expect(await balanceOf(user)).toMatchObject({ totalCredits: 1000 - 9, heldCredits: 0 });
   });
 
+  it('end at the maximum age of a session like those that go alone', async () => {
+    const user = await knownUser(1000);
+    await initialize(user, 'old');
+    await direct.owner.query(
+      `UPDATE streaming_sessions SET started_at = now() - interval '1 day' WHERE session_id = 'old'`,
+    );
+    const [answer] = await together(
+      user,
+      ['old', 'head'].map(
+        (sessionId) => () => user.post(`${SESSIONS}/progress`, { sessionId, tokensGenerated: 500 }),
+      ),
+    );
+    expect([answer?.status, answer?.body.code]).toEqual([409, 'session.already_ended']);
+  });
+
   it('of the same session or the same idempotency key are one', async () => {
     const user = await knownUser(1000);
     const record = { service: 's', operation: 'o', credits: 1 };
