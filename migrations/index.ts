@@ -14,6 +14,7 @@ import { EventEndings1795910400000 } from './1795910400000-event-endings.js';
 import { EventEndingIndexes1795910500000 } from './1795910500000-event-ending-indexes.js';
 import { UsageBoards1795996800000 } from './1795996800000-usage-boards.js';
 import { LotsExpireTogether1796083200000 } from './1796083200000-lots-expire-together.js';
+import { KeysByOperations1796169600000 } from './1796169600000-keys-by-operations.js';
 import { SessionAgeAndOpenLots1796342400000 } from './1796342400000-session-age-and-open-lots.js';
 import { ColumnDomains1796601600000 } from './1796601600000-column-domains.js';
 
@@ -35,6 +36,7 @@ export const migrations = [
   EventEndingIndexes1795910500000,
   UsageBoards1795996800000,
   LotsExpireTogether1796083200000,
+  KeysByOperations1796169600000,
   SessionAgeAndOpenLots1796342400000,
   ColumnDomains1796601600000,
 ];

@@ -14,6 +14,11 @@ const HELPERS = [
   'tell_balance',
   'api_key_facts',
   'api_key_changed',
+  'api_key_answer',
+  'api_key_lock',
+  'api_key_is_live',
+  'api_key_insert',
+  'api_key_end_after',
   'refuse_ledger_change',
   'credits_for_tokens',
   'tokens_for_credits',
@@ -63,7 +68,13 @@ const OPERATIONS = [
   'usage_close_day',
   'usage_leaders',
   'usage_board',
+  'idempotency_earlier',
+  'idempotency_keep',
   'forget_idempotency_keys',
+  'api_key_create',
+  'api_key_rotate',
+  'api_key_open',
+  'api_key_update',
   'movements',
   'credit_set_low_threshold',
   'events_announce_lots',
@@ -183,10 +194,9 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   await runner.query(`GRANT USAGE ON SCHEMA public TO ${role}`);
   await runner.query(`GRANT SELECT ON ${READ_ONLY_TABLES.join(', ')} TO ${role}`);
   await runner.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON pricing_rules TO ${role}`);
-  // What has been spent with a key changes with the credits only.
+  // Keys are made and changed by operations; what is left is to end them and to keep them in step with a gateway.
   await runner.query(
-    `GRANT INSERT, UPDATE (name, permissions, expires_at, last_used, is_active, revoked_at, credit_limit,
-                           gateway_state, gateway_due_at, gateway_attempts)
+    `GRANT UPDATE (last_used, is_active, revoked_at, gateway_state, gateway_due_at, gateway_attempts)
         ON api_keys TO ${role}`,
   );
   await runner.query(

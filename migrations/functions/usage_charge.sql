@@ -26,7 +26,7 @@ BEGIN
   SELECT * INTO r FROM usage_records WHERE user_id = p_user AND request_id = p_request;
   IF FOUND THEN
     IF r.request_hash <> p_request_hash THEN RETURN '{"outcome": "request_mismatch"}'; END IF;
-    RETURN charge_answer(r) || '{"replayed": true}';
+    RETURN remember_answer(p_caller, p_key, p_hash, charge_answer(r)) || '{"replayed": true}';
   END IF;
   v_price := price_for(p_model, v_now);
   IF p_reject_unpriced AND v_price.source = 'fallback' THEN RETURN '{"outcome": "unpriced"}'; END IF;

@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import {
   ApiBody,
   ApiCreatedResponse,
@@ -7,8 +7,10 @@ import {
   ApiOperation,
   ApiTags,
 } from '@nestjs/swagger';
+import type { Response } from 'express';
 import { CurrentCaller, OwnerAccess, RoleAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -65,9 +67,17 @@ export class ApiKeysController {
   @ApiBody({ type: CreateApiKeyDto, examples: CREATE_EXAMPLES })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
   @ApiProblems(409, 422, 502)
+  @ApiIdempotent({ answersSecret: true })
   @OwnerAccess()
-  create(@CurrentCaller() caller: Caller, @Body() body: CreateApiKeyDto): Promise<CreatedApiKeyDto> {
-    return this.keys.create(caller, body);
+  async create(
+    @CurrentCaller() caller: Caller,
+    @Body() body: CreateApiKeyDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<CreatedApiKeyDto> {
+    const { answer, replayed } = await this.keys.create(caller, body, key);
+    markReplayed(response, replayed);
+    return answer;
   }
 
   @Get()
@@ -125,13 +135,18 @@ export class ApiKeysController {
   })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
   @ApiProblems(404, 409, 422, 502)
+  @ApiIdempotent({ answersSecret: true })
   @OwnerAccess()
-  rotate(
+  async rotate(
     @CurrentCaller() caller: Caller,
     @IdParam() id: number,
     @Body() body: RotateApiKeyDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
   ): Promise<CreatedApiKeyDto> {
-    return this.keys.rotate(caller, id, body);
+    const { answer, replayed } = await this.keys.rotate(caller, id, body, key);
+    markReplayed(response, replayed);
+    return answer;
   }
 
   @Delete(':id')

@@ -3,23 +3,36 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, In, LessThan, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { digestOf, GATEWAY_KEY_PREFIX, generateApiKey, hintOf } from '../auth/api-key.js';
-import { type Caller, hasRole } from '../auth/caller.js';
-import { AccountNotFound } from '../common/errors/service-error.js';
+import { type Caller, hasRole, idempotencyScope } from '../auth/caller.js';
+import { Changes, type Once } from '../common/database/changes.js';
+import { operation, type Statement } from '../common/database/database.js';
+import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import { SecretAnswers, type SecretIdempotency } from '../common/http/secret-answers.js';
 import { ApiKeyEnded, ApiKeyNotFound, TooManyApiKeys } from './api-keys.errors.js';
 import type { CreateApiKeyDto, RotateApiKeyDto, UpdateApiKeyDto } from './dto/api-keys.requests.js';
 import {
+  type ApiKeyAnswer,
   ApiKeyDto,
   type ApiKeyPageDto,
   type CreatedApiKeyDto,
   type KeyBudget,
 } from './dto/api-keys.responses.js';
 import { ApiKey, type GatewaySettings } from './entities/api-key.entity.js';
-import { DUE_NOW, GatewayKeysService, PENDING, REVOKED } from './gateway-keys.service.js';
+import { GatewayKeysService, REVOKED } from './gateway-keys.service.js';
 
+/** As api_key_insert has it. */
 const MAXIMUM_ACTIVE_KEYS = 1000;
-const COUNTS = 'is_active AND (expires_at IS NULL OR expires_at > clock_timestamp())';
-const IS_LIVE = `${COUNTS} AND coalesce(gateway_state, 'live') = 'live'`;
+
+const CREATE = operation('api_key_create', 13);
+const ROTATE = operation('api_key_rotate', 9);
+const OPEN = operation('api_key_open', 8);
+const UPDATE = operation('api_key_update', 3);
+
+/** What the operations answer. `sealed`: the key, for a request that comes again. */
+type Answer =
+  | ({ outcome: 'ok'; replayed?: true; sealed?: string | null } & ApiKeyAnswer)
+  | { outcome: 'not_found' | 'ended' | 'too_many' | 'idempotency_mismatch' };
 
 /** Users' keys for their programs. Rules in README.md beside this file. */
 @Injectable()
@@ -28,31 +41,32 @@ export class ApiKeysService {
     private readonly accounts: AccountsService,
     @InjectRepository(ApiKey) private readonly keys: Repository<ApiKey>,
     private readonly gateway: GatewayKeysService,
+    private readonly changes: Changes,
+    private readonly secrets: SecretAnswers,
   ) {}
 
   /**
    * Makes a key; its text is in this answer and nowhere afterwards.
    *
-   * @throws TooManyApiKeys; what `GatewayKeysService.provision` throws, when the key is to work at the gateway
+   * @throws TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws, when the key is to work at
+   *   the gateway
    */
-  async create(caller: Caller, request: CreateApiKeyDto): Promise<CreatedApiKeyDto> {
-    if (request.gateway !== undefined) this.gateway.requireConfigured();
-    const created = await this.keys.manager.transaction(async (manager) => {
-      await lockUser(manager, caller.userId);
-      await requireRoom(manager, caller.userId);
-      return insertKey(manager, {
-        userId: caller.userId,
-        name: request.name,
-        permissions: request.permissions,
-        expiresAt: toDate(request.expiresAt),
-        creditLimit: request.creditLimit ?? null,
-        budgetKeyId: null,
-        gateway: request.gateway ?? null,
-        gatewaySettings: request.gateway === undefined ? null : gatewaySettingsOf(request),
-      });
-    });
-    if (created.gateway === null) return created;
-    return this.gateway.provision(caller.userId, created, (manager) => redescribe(manager, caller, created));
+  async create(
+    caller: Caller,
+    request: CreateApiKeyDto,
+    idempotencyKey: string | null,
+  ): Promise<Once<CreatedApiKeyDto>> {
+    const { gateway = null } = request;
+    if (gateway !== null) this.gateway.requireConfigured();
+    const once = this.secrets.idempotency(idempotencyScope(caller), 'api-key', idempotencyKey, request);
+    const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
+    const created = await this.change(caller, CREATE, [
+      ...[digestOf(key), hintOf(key), request.name, request.permissions],
+      ...[utcTime(request.expiresAt) ?? null, request.creditLimit ?? null, gateway],
+      gateway === null ? null : JSON.stringify(gatewaySettingsOf(request)),
+      ...remembering(once, key),
+    ]);
+    return this.opened(caller, show(created, key, once), once, null);
   }
 
   /** A user's keys, newest first, also those that have ended. @throws AccountNotFound for a user never seen */
@@ -75,20 +89,11 @@ export class ApiKeysService {
 
   /** Changes what is given; null takes the expiry or the limit away. @throws ApiKeyNotFound, ApiKeyEnded */
   async update(caller: Caller, id: number, request: UpdateApiKeyDto): Promise<ApiKeyDto> {
-    const updated = await this.keys.manager.transaction(async (manager) => {
-      const key = await findLive(manager, caller.userId, id);
-      const { name = key.name, permissions = key.permissions, creditLimit } = request;
-      const expiresAt = request.expiresAt === undefined ? key.expiresAt : toDate(request.expiresAt);
-      const gatewayDueAt = request.expiresAt === undefined ? {} : { gatewayDueAt: () => DUE_NOW };
-      const changes = { name, permissions, expiresAt, ...gatewayDueAt };
-      await manager.update(ApiKey, { userId: caller.userId, id }, changes);
-      if (creditLimit !== undefined) {
-        const first = { userId: caller.userId, id: key.budgetKeyId ?? id };
-        await manager.update(ApiKey, first, { creditLimit });
-      }
-      return describe(manager, await find(manager, caller.userId, id));
-    });
-    if (updated.gateway !== null && request.expiresAt !== undefined) await this.gateway.follow(id);
+    const { name, permissions, creditLimit } = request;
+    const expiresAt = utcTime(request.expiresAt);
+    const changed = JSON.stringify({ name, permissions, creditLimit, expiresAt });
+    const updated = ApiKeyDto.fromAnswer(await this.change(caller, UPDATE, [id, changed]));
+    if (updated.gateway !== null && expiresAt !== undefined) await this.gateway.follow(id);
     return updated;
   }
 
@@ -96,30 +101,28 @@ export class ApiKeysService {
    * Makes a successor with the same name, permissions, expiry and budget; the old key stops after the overlap. At the
    * gateway the successor comes first, so that a failure there leaves the old key as it was.
    *
-   * @throws ApiKeyNotFound, ApiKeyEnded; what `GatewayKeysService.provision` throws
+   * @throws ApiKeyNotFound, ApiKeyEnded, TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws
    */
-  async rotate(caller: Caller, id: number, { overlapSeconds }: RotateApiKeyDto): Promise<CreatedApiKeyDto> {
-    const successor = await this.keys.manager.transaction(async (manager) => {
-      const old = await findLive(manager, caller.userId, id);
-      if (old.gateway === null) await endAfter(manager, old, overlapSeconds);
-      else this.gateway.requireConfigured();
-      return insertKey(manager, {
-        userId: caller.userId,
-        name: old.name,
-        permissions: old.permissions,
-        expiresAt: old.expiresAt,
-        creditLimit: null,
-        budgetKeyId: old.budgetKeyId ?? old.id,
-        gateway: old.gateway,
-        gatewaySettings: old.gatewaySettings,
-      });
-    });
-    if (successor.gateway === null) return successor;
-    const live = await this.gateway.provision(caller.userId, successor, async (manager) => {
-      await endAfter(manager, await findLive(manager, caller.userId, id), overlapSeconds);
-      return redescribe(manager, caller, successor);
-    });
-    await this.gateway.follow(id);
+  async rotate(
+    caller: Caller,
+    id: number,
+    { overlapSeconds }: RotateApiKeyDto,
+    idempotencyKey: string | null,
+  ): Promise<Once<CreatedApiKeyDto>> {
+    const { gateway } = await find(this.keys.manager, caller.userId, id);
+    if (gateway !== null) this.gateway.requireConfigured();
+    const content = { id, overlapSeconds };
+    const once = this.secrets.idempotency(
+      idempotencyScope(caller),
+      'api-key-rotation',
+      idempotencyKey,
+      content,
+    );
+    const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
+    const values = [id, digestOf(key), hintOf(key), overlapSeconds, ...remembering(once, key)];
+    const successor = show(await this.change(caller, ROTATE, values), key, once);
+    const live = await this.opened(caller, successor, once, content);
+    if (gateway !== null && !live.replayed) await this.gateway.follow(id);
     return live;
   }
 
@@ -140,42 +143,60 @@ export class ApiKeysService {
     if (key === undefined) throw new ApiKeyNotFound();
     if (key.gateway !== null) await this.gateway.follow(id);
   }
+
+  /** A new key, live at its gateway too, if it has one. */
+  private opened(
+    { userId }: Caller,
+    created: Once<CreatedApiKeyDto>,
+    once: SecretIdempotency,
+    old: { id: number; overlapSeconds: number } | null,
+  ): Promise<Once<CreatedApiKeyDto>> | Once<CreatedApiKeyDto> {
+    const { id, key, gateway } = created.answer;
+    if (gateway === null || created.replayed) return created;
+    return this.gateway.provision(userId, created.answer, once.key !== null, async () => {
+      const values = [id, old?.id ?? null, old?.overlapSeconds ?? null, ...remembering(once, key)];
+      return show(await this.change({ userId }, OPEN, values), key, once);
+    });
+  }
+
+  /** Changes to one user's keys come one after the other. */
+  private async change(
+    { userId }: Pick<Caller, 'userId'>,
+    statement: Statement,
+    values: unknown[],
+  ): Promise<Answer & { outcome: 'ok' }> {
+    const answer = await this.changes.answer<Answer>(`api-keys:${userId}`, statement, [userId, ...values]);
+    switch (answer.outcome) {
+      case 'ok':
+        return answer;
+      case 'not_found':
+        throw new ApiKeyNotFound();
+      case 'ended':
+        throw new ApiKeyEnded();
+      case 'too_many':
+        throw new TooManyApiKeys(MAXIMUM_ACTIVE_KEYS);
+      case 'idempotency_mismatch':
+        throw new IdempotencyMismatch();
+    }
+  }
 }
 
-interface NewKey {
-  userId: string;
-  name: string;
-  permissions: ApiKey['permissions'];
-  expiresAt: Date | null;
-  creditLimit: number | null;
-  budgetKeyId: number | null;
-  gateway: ApiKey['gateway'];
-  gatewaySettings: ApiKey['gatewaySettings'];
+/** The last arguments of an operation that answers with a key. */
+function remembering(once: SecretIdempotency, key: string): unknown[] {
+  return [once.callerId, once.key, once.hash, once.seal(key)];
 }
 
-async function insertKey(manager: EntityManager, fields: NewKey): Promise<CreatedApiKeyDto> {
-  const key = fields.gateway === null ? generateApiKey() : generateApiKey(GATEWAY_KEY_PREFIX);
-  const { identifiers } = await manager.insert(ApiKey, {
-    ...fields,
-    ...(fields.gateway === null ? {} : PENDING),
-    key: digestOf(key),
-    keyHint: hintOf(key),
-  });
-  const id = Number(identifiers[0]?.id);
-  return { ...(await describe(manager, await find(manager, fields.userId, id))), key };
-}
-
-/** Changes to one user's keys come one after the other. */
-async function lockUser(manager: EntityManager, userId: string): Promise<void> {
-  await manager.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`api-keys:${userId}`]);
-}
-
-async function requireRoom(manager: EntityManager, userId: string): Promise<void> {
-  const live = await manager
-    .createQueryBuilder(ApiKey, 'k')
-    .where(`k.user_id = :userId AND ${COUNTS}`, { userId })
-    .getCount();
-  if (live >= MAXIMUM_ACTIVE_KEYS) throw new TooManyApiKeys(MAXIMUM_ACTIVE_KEYS);
+/** The answer to the owner: with this key, or with the one of the first answer. */
+function show(
+  answer: Answer & { outcome: 'ok' },
+  key: string,
+  once: SecretIdempotency,
+): Once<CreatedApiKeyDto> {
+  const { replayed = false, sealed } = answer;
+  return {
+    answer: { ...ApiKeyDto.fromAnswer(answer), key: replayed ? once.open(sealed as string) : key },
+    replayed,
+  };
 }
 
 /** Another user's key is not found, as one that does not exist. */
@@ -183,44 +204,6 @@ async function find(manager: EntityManager, userId: string, id: number): Promise
   const key = await manager.findOneBy(ApiKey, { userId, id });
   if (key === null) throw new ApiKeyNotFound();
   return key;
-}
-
-/** The key, which nobody else changes meanwhile, if it still works by the database's clock. */
-async function findLive(manager: EntityManager, userId: string, id: number): Promise<ApiKey> {
-  await lockUser(manager, userId);
-  const key = await find(manager, userId, id);
-  const live = await manager
-    .createQueryBuilder(ApiKey, 'k')
-    .where(`k.user_id = :userId AND k.id = :id AND ${IS_LIVE}`, { userId, id })
-    .getExists();
-  if (!live) throw new ApiKeyEnded();
-  return key;
-}
-
-/** The key stops after so many seconds, or by its own expiry if that is sooner. */
-async function endAfter(
-  manager: EntityManager,
-  { userId, id }: ApiKey,
-  overlapSeconds: number,
-): Promise<void> {
-  await manager
-    .createQueryBuilder()
-    .update(ApiKey)
-    .set({
-      expiresAt: () => 'least(expires_at, clock_timestamp() + make_interval(secs => :overlapSeconds))',
-      gatewayDueAt: () => DUE_NOW,
-    })
-    .where('user_id = :userId AND id = :id', { userId, id, overlapSeconds })
-    .execute();
-}
-
-/** As it is by now. */
-async function redescribe(
-  manager: EntityManager,
-  { userId }: Caller,
-  { id, key }: CreatedApiKeyDto,
-): Promise<CreatedApiKeyDto> {
-  return { ...(await describe(manager, await find(manager, userId, id))), key };
 }
 
 async function describe(manager: EntityManager, key: ApiKey): Promise<ApiKeyDto> {
@@ -244,6 +227,7 @@ function gatewaySettingsOf(request: CreateApiKeyDto): GatewaySettings {
   return { models, maxBudgetUsd, rpmLimit, tpmLimit };
 }
 
-function toDate(time: string | null | undefined): Date | null {
-  return time === undefined || time === null ? null : new Date(time);
+/** As PostgreSQL reads it: it takes fewer zones than ISO 8601 has. */
+function utcTime<Time extends string | null | undefined>(time: Time): Time {
+  return (typeof time === 'string' ? new Date(time).toISOString() : time) as Time;
 }

@@ -1,7 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { type EntityManager, DataSource } from 'typeorm';
 import { digestOf } from '../auth/api-key.js';
 import { Database, type Statement } from '../common/database/database.js';
+import { isUnavailable } from '../common/errors/database-errors.js';
 import {
   ApiKeyEnded,
   GatewayFailed,
@@ -13,20 +13,12 @@ import type { CreatedApiKeyDto } from './dto/api-keys.responses.js';
 import type { GatewayState } from './entities/api-key.entity.js';
 import { describe, isRefusedRequest, LitellmGateway, type Outcome } from './litellm-gateway.js';
 
-/** How long a creation may take before the sweeper gives it up: far longer than its calls can. */
-const CREATION_SECONDS = 120;
 /** How long after its creation a key may still appear at the gateway, from a request that nobody waits for any more. */
 const LATE_SECONDS = 300;
 /** The most keys that one pass looks at. */
 const MAXIMUM_PER_PASS = 100;
 
-/** To be set when a key's expiry changes: the gateway, where the key has one, is to be told. */
-export const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END`;
-/** Of a new key that is to work at the gateway: it works nowhere until the gateway has it. */
-export const PENDING = {
-  gatewayState: 'pending' as const,
-  gatewayDueAt: () => `clock_timestamp() + make_interval(secs => ${CREATION_SECONDS})`,
-};
+const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END`;
 /** To be set with the revocation of any key, in the same statement. */
 export const REVOKED = {
   gatewayState: () => `CASE gateway_state WHEN 'pending' THEN 'failed' WHEN 'opening' THEN 'ending'
@@ -40,8 +32,6 @@ const OPENING = {
   text: `UPDATE api_keys SET gateway_state = 'opening'
           WHERE user_id = $1 AND id = $2 AND gateway_state = 'pending' RETURNING id`,
 };
-const LIVE = `UPDATE api_keys SET gateway_state = 'live', gateway_due_at = expires_at
-               WHERE user_id = $1 AND id = $2 AND gateway_state = 'opening' RETURNING id`;
 /** Nobody has been shown the key, so that it may end from whatever it has reached. */
 const GIVE_UP = {
   name: 'gateway_key_give_up',
@@ -124,7 +114,6 @@ export class GatewayKeysService {
 
   constructor(
     private readonly database: Database,
-    private readonly dataSource: DataSource,
     private readonly gateway: LitellmGateway,
   ) {}
 
@@ -134,15 +123,17 @@ export class GatewayKeysService {
   }
 
   /**
-   * Brings a `pending` key to life on both sides, or on neither. No transaction is open while the gateway is asked.
+   * Brings a `pending` key to life on both sides, or on neither. No connection is in use while the gateway is asked.
    *
-   * @param finish runs in the transaction that makes the key live; when it fails, the key does not come to life
+   * @param finish makes the key live, once under its idempotency key; when it fails, the key does not come to life
+   * @param isRepeatable whether a request that comes again finds what `finish` has done
    * @throws GatewayRefused, GatewayFailed, GatewayUnavailable; ApiKeyEnded when it was revoked meanwhile
    */
-  async provision<Result>(
+  async provision<Result extends { replayed: boolean }>(
     userId: string,
     created: CreatedApiKeyDto,
-    finish: (manager: EntityManager) => Promise<Result>,
+    isRepeatable: boolean,
+    finish: () => Promise<Result>,
   ): Promise<Result> {
     const { id, key } = created;
     const made = await this.generate(userId, created);
@@ -163,13 +154,13 @@ export class GatewayKeysService {
         this.logger.warn(`API key ${id} is not opened: ${describe(opened)}`);
         throw errorOf(opened);
       }
-      return await this.dataSource.transaction(async (manager) => {
-        const [rows] = await manager.query<[object[], number]>(LIVE, [userId, id]);
-        if (rows.length === 0) throw new ApiKeyEnded();
-        return finish(manager);
-      });
+      const result = await finish();
+      // The same request was here at the same time, and its key is the one.
+      if (result.replayed) await this.giveUp(userId, id, 'ending');
+      return result;
     } catch (error) {
-      await this.giveUp(userId, id, 'ending');
+      // It may be live, and the answer that a repeated request gets. If it is not, the sweeper finds it.
+      if (!(isRepeatable && isUnavailable(error))) await this.giveUp(userId, id, 'ending');
       throw error;
     }
   }

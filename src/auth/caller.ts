@@ -52,3 +52,8 @@ export function roleOf(claim: unknown): Role {
 export function hasRole(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);
 }
+
+/** Idempotency keys belong to their caller: those of a user, and those of trusted services for a user, never meet. */
+export function idempotencyScope(caller: Caller): string {
+  return `${caller.kind === 'internal' ? 'service' : 'user'}:${caller.userId}`;
+}

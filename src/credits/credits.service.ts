@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { LessThan, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
-import { type Caller, INTERNAL_ACTOR } from '../auth/caller.js';
+import { type Caller, idempotencyScope } from '../auth/caller.js';
 import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
@@ -177,9 +177,4 @@ export class CreditsService {
     if (entries.length === 0 && !(await this.accounts.exists(userId))) throw new AccountNotFound();
     return toPage(entries, limit, (entry) => LedgerEntryDto.from(entry));
   }
-}
-
-/** Idempotency keys belong to their caller: a user cannot meet a service's keys, whatever their id. */
-export function idempotencyScope(caller: Caller): string {
-  return caller.kind === 'internal' ? INTERNAL_ACTOR : `user:${caller.userId}`;
 }

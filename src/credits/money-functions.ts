@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Database, type Statement } from '../common/database/database.js';
+import { Database, operation, type Statement } from '../common/database/database.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import type {
   AllocationAnswer,
@@ -20,12 +20,6 @@ import { MovementQueue } from './movement-queue.js';
 type Ok<Answer> = { outcome: 'ok' } & Answer;
 interface Refused<Outcome extends string> {
   outcome: Outcome;
-}
-
-/** `SELECT name($1, …) AS answer`, parsed and planned once per connection. */
-function operation(name: string, parameters: number): Statement {
-  const places = Array.from({ length: parameters }, (_, index) => `$${index + 1}`).join(', ');
-  return { name, text: `SELECT ${name}(${places}) AS answer` };
 }
 
 const ALLOCATE = operation('credit_allocate', 10);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
-import type { Caller } from '../auth/caller.js';
+import { type Caller, idempotencyScope } from '../auth/caller.js';
 import { Database } from '../common/database/database.js';
 import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
 import { canonicalJson, idempotencyOf } from '../common/http/idempotency.js';
@@ -10,7 +10,6 @@ import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js'
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { shortage } from '../credits/credits.errors.js';
-import { idempotencyScope } from '../credits/credits.service.js';
 import type { ChargeAnswer, UsageAnswer } from '../credits/money-answers.js';
 import { MoneyFunctions } from '../credits/money-functions.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';

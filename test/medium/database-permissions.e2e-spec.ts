@@ -70,6 +70,10 @@ describe("the service's role", () => {
     const allowed = rows.filter((row) => row.allowed);
     expect(allowed.map(({ name }) => name)).toEqual([
       'account_upsert',
+      'api_key_create',
+      'api_key_open',
+      'api_key_rotate',
+      'api_key_update',
       'available_credits',
       'credit_allocate',
       'credit_deduct',
@@ -84,6 +88,8 @@ describe("the service's role", () => {
       'events_forget',
       'events_publish',
       'forget_idempotency_keys',
+      'idempotency_earlier',
+      'idempotency_keep',
       'movements',
       'session_hold',
       'session_progress',
@@ -111,7 +117,7 @@ describe("the service's role", () => {
 
 /** What a role may do with each table, beyond reading all of it. */
 const RIGHTS: Record<string, string[]> = {
-  api_keys: ['SELECT', 'INSERT', 'UPDATE of columns'],
+  api_keys: ['SELECT', 'UPDATE of columns'],
   credit_allocations: ['SELECT'],
   credit_balances: ['SELECT'],
   credit_ledger: ['SELECT'],
@@ -197,6 +203,12 @@ describe("the service's role and the rest of the server", () => {
     ['waits for a user as a balance does', 'SELECT 1 FROM credit_balances FOR UPDATE'],
     ['winds a sequence back', `SELECT setval('credit_ledger_id_seq', 1)`],
     ['changes what a key has spent', 'UPDATE api_keys SET credits_used = 0'],
+    [
+      'makes a key by hand',
+      `INSERT INTO api_keys (user_id, key, key_hint, name) VALUES ('x', '0', 'x', 'x')`,
+    ],
+    ['changes what a key may do', 'UPDATE api_keys SET permissions = permissions'],
+    ['prolongs a key', 'UPDATE api_keys SET expires_at = NULL, credit_limit = NULL'],
     ['changes whose key it is', `UPDATE api_keys SET user_id = 'x', key = repeat('0', 64)`],
     ['changes the settings of the server', `ALTER SYSTEM SET fsync = 'off'`],
   ])('never %s', async (_, statement) => {

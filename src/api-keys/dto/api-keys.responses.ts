@@ -23,6 +23,22 @@ export interface KeyBudget {
   creditsHeld: number;
 }
 
+/** A key as the operations answer it. */
+export interface ApiKeyAnswer
+  extends
+    KeyBudget,
+    Pick<
+      ApiKey,
+      'id' | 'name' | 'keyHint' | 'permissions' | 'isActive' | 'gateway' | 'gatewayState' | 'gatewaySettings'
+    > {
+  createdAt: string;
+  expiresAt: string | null;
+  lastUsed: string | null;
+}
+
+type DescribedKey = Omit<ApiKeyAnswer, keyof KeyBudget | 'createdAt' | 'expiresAt' | 'lastUsed'> &
+  Pick<ApiKey, 'createdAt' | 'expiresAt' | 'lastUsed'>;
+
 export class ApiKeyDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({ example: 'nightly report' }) name: string;
@@ -96,7 +112,17 @@ export class ApiKeyDto {
   })
   tpmLimit: number | null;
 
-  static from(key: ApiKey, budget: KeyBudget): ApiKeyDto {
+  static fromAnswer(answer: ApiKeyAnswer): ApiKeyDto {
+    const { createdAt, expiresAt, lastUsed } = answer;
+    const times = {
+      createdAt: new Date(createdAt),
+      expiresAt: toDate(expiresAt),
+      lastUsed: toDate(lastUsed),
+    };
+    return ApiKeyDto.from({ ...answer, ...times }, answer);
+  }
+
+  static from(key: DescribedKey, budget: KeyBudget): ApiKeyDto {
     return {
       id: key.id,
       name: key.name,
@@ -119,6 +145,10 @@ export class ApiKeyDto {
       tpmLimit: key.gatewaySettings?.tpmLimit ?? null,
     };
   }
+}
+
+function toDate(time: string | null): Date | null {
+  return time === null ? null : new Date(time);
 }
 
 function shown(state: GatewayState | null): ShownGatewayState | null {

@@ -14,6 +14,12 @@ export interface Statement {
   readonly text: string;
 }
 
+/** `SELECT name($1, …) AS answer`. */
+export function operation(name: string, parameters: number): Statement {
+  const places = Array.from({ length: parameters }, (_, index) => `$${index + 1}`).join(', ');
+  return { name, text: `SELECT ${name}(${places}) AS answer` };
+}
+
 /** A lost race (40001, 40P01) is rolled back whole and tried again, at most this often (law 7). */
 const MAXIMUM_ATTEMPTS = 4;
 

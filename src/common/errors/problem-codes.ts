@@ -32,6 +32,7 @@ export const PROBLEM_CODES = [
   'gateway.refused',
   'gateway.unavailable',
   'idempotency.mismatch',
+  'idempotency.secret_gone',
   'internal',
   'pricing.overlap',
   'pricing.rule_ended',

@@ -48,6 +48,13 @@ export class IdempotencyMismatch extends ServiceError {
   }
 }
 
+/** 409: the secret of a remembered answer was sealed by another WEBHOOK_SECRETS_KEY. What was made is there. */
+export class SecretGone extends ServiceError {
+  constructor() {
+    super(409, 'idempotency.secret_gone', 'This was done before, and its secret can no longer be read');
+  }
+}
+
 /** 404: no account of that id. */
 export class AccountNotFound extends ServiceError {
   constructor() {

@@ -3,6 +3,7 @@ import { applyDecorators, createParamDecorator, type ExecutionContext } from '@n
 import { ApiHeader } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { ValidationError } from '../errors/service-error.js';
+import { ApiProblems } from './problem.dto.js';
 
 const PRINTABLE = /^[\x20-\x7e]{1,255}$/;
 
@@ -27,13 +28,17 @@ export const IdempotencyKey = createParamDecorator((_: unknown, context: Executi
 });
 
 /** Documents the header. */
-export const ApiIdempotent = () =>
+export const ApiIdempotent = ({ answersSecret = false } = {}) =>
   applyDecorators(
+    ApiProblems(422, ...(answersSecret ? [409] : [])),
     ApiHeader({
       name: 'Idempotency-Key',
       required: false,
       description:
-        'Makes a retry safe: the same key with the same body gets the first answer again, with `Idempotency-Replayed: true`. Kept 24 hours, per caller.',
+        'Makes a retry safe: the same key with the same body gets the first answer again, with `Idempotency-Replayed: true`. Kept 24 hours, per caller.' +
+        (answersSecret
+          ? ' Use a random key, such as a UUID: the secret of this answer is kept sealed by it.'
+          : ''),
       schema: { type: 'string', minLength: 1, maxLength: 255 },
       example: '6b0c2a52-top-up-42',
     }),
@@ -57,11 +62,15 @@ export function idempotencyOf(
   return { callerId, key, hash };
 }
 
-/** JSON with sorted keys: the same content is the same text. */
+/** JSON with sorted keys and without members that are null: the same content is the same text. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, item: unknown) =>
     typeof item === 'object' && item !== null && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+      ? Object.fromEntries(
+          Object.entries(item)
+            .filter(([, member]) => member !== null)
+            .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)),
+        )
       : item,
   );
 }

@@ -18,7 +18,7 @@ import { freshUser, startService, type TestService } from '../../support/service
 const KEYS = '/api/api-keys';
 const ALL = ['credits:read', 'usage:read', 'usage:write', 'sessions:write', 'pricing:read'];
 
-interface Key {
+interface Key extends Record<string, unknown> {
   id: number;
   key: string;
   keyHint: string;
@@ -95,6 +95,141 @@ describe('POST /api-keys', () => {
     );
     const answers = await times(6, () => user.post(KEYS, { name: 'one more' }));
     expect(countByStatus(answers)).toEqual({ 201: 2, 409: 4 });
+  });
+});
+
+/** Fills a user's list up to so many active keys. */
+async function fillUp(user: HttpClient, count: number): Promise<void> {
+  await service.owner.query(
+    `INSERT INTO api_keys (user_id, key, key_hint, name)
+     SELECT $1::varchar, md5($1::varchar || n) || md5(n || $1::varchar), 'x', 'x' FROM generate_series(1, $2::int) n`,
+    [user.userId, count],
+  );
+}
+
+const activeKeys = async (user: HttpClient) => {
+  const { rows } = await service.owner.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM api_keys
+      WHERE user_id = $1 AND is_active AND coalesce(expires_at > now(), TRUE)`,
+    [user.userId],
+  );
+  return rows[0]?.count;
+};
+
+describe('the limit of 1,000 active keys and rotation', () => {
+  it('409: parallel rotations with an overlap fill it up exactly', async () => {
+    const user = await userWithCredits(service);
+    const made = await times(8, () => makeKey(user));
+    await fillUp(user, 989);
+    const rotations = await times(8, (index) =>
+      user.post(`${KEYS}/${made[index]?.id}/rotate`, { overlapSeconds: 3600 }),
+    );
+    expect(countByStatus(rotations)).toEqual({ 201: 3, 409: 5 });
+    expect(rotations.find(({ status }) => status === 409)?.body.code).toBe('api_key.too_many');
+    expect(await activeKeys(user)).toBe(1000);
+    // A refused rotation leaves the old key as it was.
+    const ends = await times(
+      8,
+      async (index) => (await user.get<Key>(`${KEYS}/${made[index]?.id}`)).body.expiresAt,
+    );
+    expect(ends.filter((time) => time === null)).toHaveLength(5);
+  });
+
+  it('201: a key that stops at once makes room for its successor', async () => {
+    const user = await userWithCredits(service);
+    const { id } = await makeKey(user);
+    await fillUp(user, 999);
+    expect((await user.post(`${KEYS}/${id}/rotate`, { overlapSeconds: 1 })).status).toBe(409);
+    expect((await user.post(`${KEYS}/${id}/rotate`)).status).toBe(201);
+    expect(await activeKeys(user)).toBe(1000);
+  });
+});
+
+describe('Idempotency-Key', () => {
+  const once = (key: string) => ({ 'idempotency-key': key });
+  const all = async (user: HttpClient) => (await user.get<{ items: Key[] }>(KEYS)).body.items;
+
+  it('201: the same creation again gets the same answer with the same key, also at the same time', async () => {
+    const user = await userWithCredits(service);
+    const idempotencyKey = `create-${freshUser()}`;
+    const body = { name: 'nightly', permissions: ['credits:read'], creditLimit: 7 };
+    const answers = await times(10, () => user.post<Key>(KEYS, body, once(idempotencyKey)));
+    answers.push(await user.post<Key>(KEYS, { ...body, expiresAt: null }, once(idempotencyKey)));
+    expect(countByStatus(answers)).toEqual({ 201: 11 });
+    for (const { body: same } of answers) expect(same).toEqual(answers[0]?.body);
+    expect(answers.filter(({ headers }) => headers.get('idempotency-replayed') === 'true')).toHaveLength(10);
+    expect(await all(user)).toHaveLength(1);
+    expect(await works(answers[10]?.body.key as string)).toBe(200);
+    const { rows } = await service.owner.query<{ row: string }>(
+      'SELECT i::text AS row FROM idempotency_keys i WHERE caller_id = $1',
+      [`user:${user.userId}`],
+    );
+    expect(rows).toHaveLength(1);
+    expect(rows[0]?.row).not.toContain(answers[0]?.body.key);
+    // What opens the sealed key is not beside it.
+    expect(rows[0]?.row).not.toContain(idempotencyKey);
+  });
+
+  it('422: the same key with another request, and another user does not meet it', async () => {
+    const [user, other] = [await userWithCredits(service), await userWithCredits(service)];
+    const made = await user.post<Key>(KEYS, { name: 'a' }, once('k-1'));
+    for (const answer of [
+      await user.post(KEYS, { name: 'b' }, once('k-1')),
+      await user.post(`${KEYS}/${made.body.id}/rotate`, {}, once('k-1')),
+    ]) {
+      expect([answer.status, answer.body.code]).toEqual([422, 'idempotency.mismatch']);
+    }
+    const theirs = await other.post<Key>(KEYS, { name: 'a' }, once('k-1'));
+    expect(theirs.status).toBe(201);
+    expect(theirs.body.key).not.toBe(made.body.key);
+    expect(await works(made.body.key)).not.toBe(401);
+  });
+
+  it('201: the same rotation again makes no second successor, also when the old key has ended by it', async () => {
+    const user = await userWithCredits(service);
+    const old = await makeKey(user);
+    const answers = await times(6, () => user.post<Key>(`${KEYS}/${old.id}/rotate`, {}, once('turn')));
+    expect(countByStatus(answers)).toEqual({ 201: 6 });
+    for (const { body } of answers) expect(body).toEqual(answers[0]?.body);
+    expect(await all(user)).toHaveLength(2);
+    expect(await works(answers[0]?.body.key as string)).toBe(200);
+  });
+
+  it('a refused creation may be tried again under its key', async () => {
+    const user = await userWithCredits(service);
+    await fillUp(user, 1000);
+    expect((await user.post(KEYS, { name: 'x' }, once('later'))).status).toBe(409);
+    await service.owner.query(
+      'UPDATE api_keys SET expires_at = now() WHERE id = (SELECT min(id) FROM api_keys WHERE user_id = $1)',
+      [user.userId],
+    );
+    expect((await user.post(KEYS, { name: 'x' }, once('later'))).status).toBe(201);
+  });
+});
+
+describe('changes of keys and the connections of everyone', () => {
+  it('100 at once keep at most one connection waiting, and nobody from a hold', async () => {
+    const user = await userWithCredits(service, 10);
+    const victim = await userWithCredits(service, 1000);
+    const lock = await service.owner.connect();
+    await lock.query('BEGIN');
+    await lock.query('SELECT api_key_lock($1)', [user.userId]);
+    const changes = times(100, (index) => user.post(KEYS, { name: `k${index}` }));
+    const waiting = async () => {
+      const { rows } = await service.owner.query<{ count: number }>(
+        `SELECT count(*)::int AS count FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event = 'advisory'`,
+      );
+      return rows[0]?.count as number;
+    };
+    await expect.poll(waiting).toBeGreaterThan(0);
+    const holds = await times(20, (index) => initialize(victim, `beside-${index}`));
+    expect(countByStatus(holds)).toEqual({ 201: 20 });
+    // One connection for each instance.
+    expect(await waiting()).toBeLessThanOrEqual(Number(process.env.TEST_INSTANCES ?? 1));
+    await lock.query('COMMIT');
+    lock.release();
+    expect(countByStatus(await changes)).toEqual({ 201: 100 });
   });
 });
 

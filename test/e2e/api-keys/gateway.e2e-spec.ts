@@ -242,6 +242,48 @@ describe('POST /api-keys with gateway litellm', () => {
   });
 });
 
+describe('Idempotency-Key with a gateway', () => {
+  const body = { name: 'test', permissions: ['credits:read'], gateway: 'litellm' };
+  const createOnce = (user: HttpClient, key: string) =>
+    user.post<Key>(KEYS, body, { 'idempotency-key': key });
+
+  it('201: the same creation again, and at the same time, leaves one key that works, on both sides', async () => {
+    const user = service.as();
+    const answers = await times(4, () => createOnce(user, 'once'));
+    answers.push(await createOnce(user, 'once'));
+    expect(countByStatus(answers)).toEqual({ 201: 5 });
+    for (const answer of answers) expect(answer.body).toEqual(answers[0]?.body);
+    expect(await worksOnBothSides(answers[0]?.body as Key)).toEqual([true, true]);
+    await letTimePass(user);
+    await sweep();
+    expect(proxy.liveOf(user.userId)).toHaveLength(1);
+    expect((await rowsOf(user)).filter(({ active }) => active)).toHaveLength(1);
+  });
+
+  it('201: the same rotation again makes no second successor', async () => {
+    const user = service.as();
+    const old = await makeKey(user);
+    const rotate = () =>
+      user.post<Key>(`${KEYS}/${old.id}/rotate`, { overlapSeconds: 60 }, { 'idempotency-key': 'rotation' });
+    const answers = [await rotate(), await rotate()];
+    expect(answers[1]?.body).toEqual(answers[0]?.body);
+    expect(proxy.liveOf(user.userId)).toHaveLength(2);
+    expect(await worksOnBothSides(answers[0]?.body as Key)).toEqual([true, true]);
+  });
+
+  it('a creation that failed may be tried again under its key', async () => {
+    const user = service.as();
+    proxy.fail('/key/unblock', 'hangs');
+    expectProblem(await createOnce(user, 'again'), 503, {
+      code: 'gateway.unavailable',
+    });
+    proxy.recover();
+    const made = await createOnce(user, 'again');
+    expect(made.status).toBe(201);
+    expect(await worksOnBothSides(made.body)).toEqual([true, true]);
+  });
+});
+
 const REFUSAL = { error: { message: PROXY_DETAIL, type: 'bad_request_error', param: null, code: '400' } };
 const UNAVAILABLE: [number, string] = [503, 'gateway.unavailable'];
 const REFUSED: [number, string] = [422, 'gateway.refused'];

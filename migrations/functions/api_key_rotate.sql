@@ -1,0 +1,28 @@
+-- Makes a successor of an API key with the same name, permissions, expiry and budget. The old key stops after the
+-- overlap; one for a gateway stays as it is until api_key_open. Both count for the user's limit while both work.
+-- Outcomes: ok (the successor), not_found, ended, too_many, idempotency_mismatch.
+CREATE OR REPLACE FUNCTION api_key_rotate(
+  p_user varchar, p_id bigint, p_digest varchar, p_hint varchar, p_overlap_seconds integer,
+  p_caller varchar, p_key varchar, p_hash bytea, p_sealed text
+) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+  v_answer jsonb;
+  v_id bigint;
+  k api_keys;
+BEGIN
+  PERFORM api_key_lock(p_user);
+  v_answer := remembered_answer(p_caller, p_key, p_hash);
+  IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
+  SELECT * INTO k FROM api_keys WHERE user_id = p_user AND id = p_id;
+  IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;
+  IF NOT api_key_is_live(p_user, p_id) THEN RETURN '{"outcome": "ended"}'; END IF;
+  v_id := api_key_insert(p_user, p_digest, p_hint, k.name, k.permissions, k.expires_at, NULL,
+                         coalesce(k.budget_key_id, k.id), k.gateway, k.gateway_settings,
+                         CASE WHEN k.gateway IS NULL AND p_overlap_seconds = 0 THEN p_id END);
+  IF v_id IS NULL THEN RETURN '{"outcome": "too_many"}'; END IF;
+  IF k.gateway IS NULL THEN PERFORM api_key_end_after(p_user, p_id, p_overlap_seconds); END IF;
+  v_answer := api_key_answer(p_user, v_id) || jsonb_build_object('sealed', p_sealed);
+  RETURN CASE WHEN k.gateway IS NULL THEN remember_answer(p_caller, p_key, p_hash, v_answer) ELSE v_answer END;
+END
+$$;

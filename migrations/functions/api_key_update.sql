@@ -1,0 +1,28 @@
+-- Changes of an API key what p_changes has: name, permissions, expiresAt, creditLimit (of its line); null takes the last
+-- two away. Outcomes: ok (the key), not_found, ended.
+CREATE OR REPLACE FUNCTION api_key_update(p_user varchar, p_id bigint, p_changes jsonb) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+  k api_keys;
+BEGIN
+  PERFORM api_key_lock(p_user);
+  SELECT * INTO k FROM api_keys WHERE user_id = p_user AND id = p_id;
+  IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;
+  IF NOT api_key_is_live(p_user, p_id) THEN RETURN '{"outcome": "ended"}'; END IF;
+  IF p_changes ? 'permissions' THEN
+    k.permissions := ARRAY(SELECT jsonb_array_elements_text(p_changes -> 'permissions'));
+  END IF;
+  UPDATE api_keys
+     SET name = coalesce(p_changes ->> 'name', name), permissions = k.permissions,
+         expires_at = CASE WHEN p_changes ? 'expiresAt' THEN (p_changes ->> 'expiresAt')::timestamptz
+                           ELSE expires_at END,
+         gateway_due_at = CASE WHEN p_changes ? 'expiresAt' AND gateway_state <> 'ended' THEN clock_timestamp()
+                               ELSE gateway_due_at END
+   WHERE user_id = p_user AND id = p_id;
+  IF p_changes ? 'creditLimit' THEN
+    UPDATE api_keys SET credit_limit = (p_changes ->> 'creditLimit')::bigint
+     WHERE user_id = p_user AND id = coalesce(k.budget_key_id, k.id);
+  END IF;
+  RETURN api_key_answer(p_user, p_id);
+END
+$$;

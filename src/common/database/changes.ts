@@ -1,0 +1,95 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { DataSource, type EntityManager } from 'typeorm';
+import { APP_CONFIG } from '../../config/config.module.js';
+import type { AppConfig } from '../../config/env.js';
+import { isLostRace } from '../errors/database-errors.js';
+import { IdempotencyMismatch } from '../errors/service-error.js';
+import type { Idempotency } from '../http/idempotency.js';
+import { Database, type Statement } from './database.js';
+import { Turns } from './turns.js';
+
+/** The most changes of one kind that wait in this process. */
+const MAXIMUM_WAITING = 1000;
+/** A lost race is rolled back whole and tried again, at most this often. */
+const MAXIMUM_ATTEMPTS = 4;
+
+const EARLIER = 'SELECT idempotency_earlier($1, $2, $3) AS earlier';
+const KEEP = 'SELECT idempotency_keep($1, $2, $3, $4)';
+
+type Earlier<Answer> = { outcome: 'idempotency_mismatch' } | { outcome: 'ok'; answer: Answer };
+
+/** An answer, and whether it is the earlier one of the same request. */
+export interface Once<Answer> {
+  readonly answer: Answer;
+  readonly replayed: boolean;
+}
+
+/**
+ * Changes that come one after the other: they wait for their turn here, before they take a connection, so that however
+ * many there are, one connection of this instance waits for the lock.
+ */
+@Injectable()
+export class Changes {
+  private readonly turns: Turns;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly database: Database,
+    @Inject(APP_CONFIG) config: AppConfig,
+  ) {
+    this.turns = new Turns(MAXIMUM_WAITING, config.database.connectTimeoutMilliseconds);
+  }
+
+  /**
+   * The answer of one operation, which must have one.
+   *
+   * @param turn what the change waits for, such as `api-keys:alice`
+   * @throws ServiceUnavailable when too many wait, or when this one has waited for too long
+   */
+  answer<Answer>(turn: string, statement: Statement, values: unknown[]): Promise<Answer> {
+    return this.turns.take(turn, async () => {
+      const row = await this.database.row<{ answer: Answer }>(statement, values);
+      if (row === undefined) throw new Error(`${statement.name} answered nothing`);
+      return row.answer;
+    });
+  }
+
+  /** One transaction. @throws ServiceUnavailable as above */
+  transaction<Answer>(turn: string, work: (manager: EntityManager) => Promise<Answer>): Promise<Answer> {
+    return this.turns.take(turn, async () => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await this.dataSource.transaction(work);
+        } catch (error) {
+          if (attempt >= MAXIMUM_ATTEMPTS || !isLostRace(error)) throw error;
+        }
+      }
+    });
+  }
+
+  /**
+   * One transaction, carried out once under its idempotency key, which is written with the answer in that transaction.
+   *
+   * @throws IdempotencyMismatch; ServiceUnavailable as above
+   */
+  once<Answer extends object>(
+    turn: string,
+    { callerId, key, hash }: Idempotency,
+    work: (manager: EntityManager) => Promise<Answer>,
+  ): Promise<Once<Answer>> {
+    return this.transaction(turn, async (manager) => {
+      if (key === null) return { answer: await work(manager), replayed: false };
+      const [row] = await manager.query<{ earlier: Earlier<Answer> | null }[]>(EARLIER, [
+        callerId,
+        key,
+        hash,
+      ]);
+      const earlier = row?.earlier ?? null;
+      if (earlier?.outcome === 'idempotency_mismatch') throw new IdempotencyMismatch();
+      if (earlier !== null) return { answer: earlier.answer, replayed: true };
+      const answer = await work(manager);
+      await manager.query(KEEP, [callerId, key, hash, JSON.stringify({ outcome: 'ok', answer })]);
+      return { answer, replayed: false };
+    });
+  }
+}
