@@ -12,6 +12,7 @@ import { UsageQuarantine } from './src/integrations/entities/usage-quarantine.en
 import { PricingRule } from './src/pricing/entities/pricing-rule.entity.js';
 import { StreamingSession } from './src/streaming-sessions/entities/streaming-session.entity.js';
 import { UsageRecord } from './src/usage/entities/usage-record.entity.js';
+import { UsageReview } from './src/usage/entities/usage-review.entity.js';
 
 export interface ConnectionSettings {
   url: string;
@@ -37,6 +38,7 @@ export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptio
       PricingRule,
       StreamingSession,
       UsageRecord,
+      UsageReview,
       UsageQuarantine,
       WebhookEndpoint,
     ],

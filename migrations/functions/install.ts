@@ -172,6 +172,7 @@ const READ_ONLY_TABLES = [
   'usage_daily',
   'usage_totals',
   'usage_corrections',
+  'usage_reviews',
   'usage_closing',
   'usage_boards',
   'api_keys',

@@ -1,4 +1,5 @@
--- Turns a usage record into what p_record says of the same id, and moves it in the roll-ups.
+-- Turns a usage record into what p_record says of the same id, moves it in the roll-ups and counts its version on. Where
+-- p_record brings a new decision of a review, that is kept for good: what it decided on is what was open before it.
 CREATE OR REPLACE FUNCTION replace_usage(p_record usage_records) RETURNS usage_records
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -18,8 +19,22 @@ BEGIN
    WHERE user_id = v_old.user_id AND day = (v_old.timestamp AT TIME ZONE 'UTC')::date
      AND service = v_old.service AND operation = v_old.operation;
   PERFORM correct_totals(v_old, -1);
+  IF p_record.reviewed_at > coalesce(v_old.reviewed_at, '-infinity') THEN
+    INSERT INTO usage_reviews
+      (user_id, usage_id, version, action, uncollected_credits, billed_credits, decided_by, decided_at)
+    VALUES
+      (v_old.user_id, v_old.id, v_old.version, p_record.review_action, v_old.uncollected_credits,
+       CASE p_record.review_action WHEN 'bill' THEN p_record.credits - v_old.credits + v_old.uncollected_credits
+                                   ELSE 0 END,
+       p_record.reviewed_by, p_record.reviewed_at);
+  ELSE
+    p_record.review_action := v_old.review_action;
+    p_record.review_credits := v_old.review_credits;
+    p_record.reviewed_by := v_old.reviewed_by;
+    p_record.reviewed_at := v_old.reviewed_at;
+  END IF;
   UPDATE usage_records
-     SET service = p_record.service, credits = p_record.credits, metadata = p_record.metadata,
+     SET version = version + 1, service = p_record.service, credits = p_record.credits, metadata = p_record.metadata,
          billing_status = p_record.billing_status, uncollected_credits = p_record.uncollected_credits,
          provider_cost_usd = p_record.provider_cost_usd, provider_cost_source = p_record.provider_cost_source,
          review_action = p_record.review_action, review_credits = p_record.review_credits,

@@ -3,7 +3,7 @@ CREATE OR REPLACE FUNCTION tell_review(p_record usage_records) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
   v_data jsonb := jsonb_build_object(
-    'usageId', p_record.id, 'service', p_record.service, 'operation', p_record.operation, 'credits', p_record.credits,
+    'usageId', p_record.id, 'version', p_record.version, 'service', p_record.service, 'operation', p_record.operation, 'credits', p_record.credits,
     'uncollectedCredits', p_record.uncollected_credits, 'requestId', p_record.request_id,
     'sessionId', p_record.session_id);
 BEGIN

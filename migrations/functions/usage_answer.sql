@@ -2,7 +2,7 @@
 CREATE OR REPLACE FUNCTION usage_answer(p_record usage_records) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
-    'outcome', 'ok', 'id', p_record.id, 'userId', p_record.user_id, 'timestamp', p_record.timestamp,
+    'outcome', 'ok', 'id', p_record.id, 'version', p_record.version, 'userId', p_record.user_id, 'timestamp', p_record.timestamp,
     'service', p_record.service, 'operation', p_record.operation, 'credits', p_record.credits,
     'metadata', p_record.metadata, 'billingStatus', p_record.billing_status,
     'uncollectedCredits', p_record.uncollected_credits,

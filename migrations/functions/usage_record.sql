@@ -6,14 +6,17 @@ CREATE OR REPLACE FUNCTION usage_record(
 ) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  v_answer jsonb := remembered_answer(p_caller, p_key, p_hash);
+  v_answer jsonb;
+  -- It moves no credits, but it counts in the same roll-up as what does, which is locked after the balance (law 7).
+  v_lock record := lock_balance(p_user);
+  v_balance credit_balances := v_lock.balance;
   r usage_records;
 BEGIN
+  v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
-  PERFORM FROM user_accounts WHERE user_id = p_user;
-  IF NOT FOUND THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+  IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   r.user_id := p_user;
-  r.timestamp := coalesce(p_at, now());
+  r.timestamp := coalesce(p_at, v_lock.locked_at);
   r.service := p_service;
   r.operation := p_operation;
   r.credits := p_credits;

@@ -1,25 +1,36 @@
--- Settles a record that waits for review, once. bill takes what could not be collected (or p_credits instead of it) out
--- of the user's lots; waive lets it go. Again with the same, the answer is the same.
--- Outcomes: ok (the record), usage_not_found, not_in_review, already_reviewed (otherwise), insufficient.
+-- Decides on what a record still has open, once. p_version names the record as the reviewer has seen it (NULL: as it is).
+-- bill takes the uncollected credits (or p_credits instead of them) out of the user's lots; waive lets them go.
+-- Outcomes: ok (the record), usage_not_found, not_in_review, already_reviewed, changed (another version), insufficient,
+-- idempotency_mismatch.
 CREATE OR REPLACE FUNCTION usage_review(
-  p_user varchar, p_usage bigint, p_action varchar, p_credits bigint, p_actor varchar
+  p_user varchar, p_usage bigint, p_action varchar, p_credits bigint, p_actor varchar, p_version integer DEFAULT NULL,
+  p_caller varchar DEFAULT NULL, p_key varchar DEFAULT NULL, p_hash bytea DEFAULT NULL
 ) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;
   v_now timestamptz := v_lock.locked_at;
+  v_answer jsonb;
   v_amount bigint;
   v_before bigint;
   v_taken record;
   r usage_records;
   s streaming_sessions;
 BEGIN
+  v_answer := remembered_answer(p_caller, p_key, p_hash);
+  IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   SELECT * INTO r FROM usage_records WHERE user_id = p_user AND id = p_usage;
   IF NOT FOUND THEN RETURN '{"outcome": "usage_not_found"}'; END IF;
-  IF (r.review_action, r.review_credits) IS NOT DISTINCT FROM (p_action, p_credits) THEN RETURN usage_answer(r); END IF;
-  IF r.review_action IS NOT NULL THEN RETURN '{"outcome": "already_reviewed"}'; END IF;
-  IF r.billing_status <> 'needs_review' THEN RETURN '{"outcome": "not_in_review"}'; END IF;
+  -- The release before names no version: the last decision again has no effect, also where more has come up since.
+  IF p_version IS NULL AND (r.review_action, r.review_credits) IS NOT DISTINCT FROM (p_action, p_credits) THEN
+    RETURN usage_answer(r);
+  END IF;
+  IF r.billing_status <> 'needs_review' THEN
+    RETURN jsonb_build_object('outcome', CASE WHEN r.review_action IS NULL THEN 'not_in_review'
+                                              ELSE 'already_reviewed' END);
+  END IF;
+  IF r.version <> p_version THEN RETURN '{"outcome": "changed"}'; END IF;
   r.review_action := p_action;
   r.review_credits := p_credits;
   r.reviewed_by := p_actor;
@@ -45,6 +56,6 @@ BEGIN
     r.uncollected_credits := 0;
     r.billing_status := 'billed';
   END IF;
-  RETURN usage_answer(replace_usage(r));
+  RETURN remember_answer(p_caller, p_key, p_hash, usage_answer(replace_usage(r)));
 END
 $$;

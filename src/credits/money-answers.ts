@@ -65,6 +65,7 @@ export interface SettlementAnswer {
 
 export interface UsageAnswer {
   id: number;
+  version: number;
   userId: string;
   timestamp: string;
   service: string;

@@ -33,7 +33,7 @@ const SETTLE = operation('session_settle', 10);
 const TIME_OUT = operation('session_timeout', 3);
 const RECORD = operation('usage_record', 10);
 const CHARGE = operation('usage_charge', 20);
-const REVIEW = operation('usage_review', 5);
+const REVIEW = operation('usage_review', 9);
 const REPAIR = operation('credit_repair', 2);
 const FORGET_KEYS = operation('forget_idempotency_keys', 1);
 
@@ -275,11 +275,32 @@ export class MoneyFunctions {
     ]);
   }
 
-  /** Settles a record that waits for review, once; `credits` instead of what could not be collected. */
-  review(userId: string, usageId: number, action: ReviewAction, credits: number | null, actor: string) {
+  /** Decides on what a record has open, in the version given; `credits` instead of what could not be collected. */
+  review(request: {
+    userId: string;
+    usageId: number;
+    version: number;
+    action: ReviewAction;
+    credits: number | null;
+    actor: string;
+    idempotency: Idempotency;
+  }) {
+    const { callerId, key, hash } = request.idempotency;
     return this.call<
-      Ok<UsageAnswer> | Shortage | Refused<'usage_not_found' | 'not_in_review' | 'already_reviewed'>
-    >(REVIEW, [userId, usageId, action, credits, actor]);
+      | Ok<UsageAnswer>
+      | Shortage
+      | Refused<'usage_not_found' | 'not_in_review' | 'already_reviewed' | 'changed' | 'idempotency_mismatch'>
+    >(REVIEW, [
+      request.userId,
+      request.usageId,
+      request.action,
+      request.credits,
+      request.actor,
+      request.version,
+      callerId,
+      key,
+      hash,
+    ]);
   }
 
   /** Sets a user's cache to what lots and sessions say, and writes down what was wrong. */

@@ -16,7 +16,13 @@ import { UnpricedModel } from '../pricing/pricing.errors.js';
 import type { ChargeUsageDto, ReviewUsageDto } from './dto/usage.requests.js';
 import { type UsagePageDto, UsageRecordDto } from './dto/usage.responses.js';
 import { UsageRecord } from './entities/usage-record.entity.js';
-import { AlreadyReviewed, NotInReview, RequestMismatch, UsageNotFound } from './usage.errors.js';
+import {
+  AlreadyReviewed,
+  NotInReview,
+  RequestMismatch,
+  UsageChanged,
+  UsageNotFound,
+} from './usage.errors.js';
 
 /** The one look-up by a record's id alone: an admin names the record, and every later statement names its user. */
 const RECORD_OWNER = { name: 'usage_record_owner', text: 'SELECT user_id FROM usage_records WHERE id = $1' };
@@ -96,20 +102,27 @@ export class UsageChargesService {
   }
 
   /**
-   * Bills or waives a record that waits for review, once. The same again gives the same answer.
+   * Bills or waives what a record still has open, in the version that the request names.
    *
-   * @throws UsageNotFound, NotInReview, AlreadyReviewed, InsufficientCredits
+   * @throws UsageNotFound, NotInReview, AlreadyReviewed, UsageChanged, InsufficientCredits, IdempotencyMismatch
    */
-  async review(caller: Caller, usageId: number, request: ReviewUsageDto): Promise<UsageAnswer> {
+  async review(
+    caller: Caller,
+    usageId: number,
+    request: ReviewUsageDto,
+    key: string | null,
+  ): Promise<UsageAnswer> {
     const owner = await this.database.row<{ user_id: string }>(RECORD_OWNER, [usageId]);
     if (owner === undefined) throw new UsageNotFound();
-    const answer = await this.money.review(
-      owner.user_id,
+    const answer = await this.money.review({
+      userId: owner.user_id,
       usageId,
-      request.action,
-      request.credits ?? null,
-      caller.actor,
-    );
+      version: request.version,
+      action: request.action,
+      credits: request.credits ?? null,
+      actor: caller.actor,
+      idempotency: idempotencyOf(idempotencyScope(caller), 'review', key, { ...request, usageId }),
+    });
     switch (answer.outcome) {
       case 'ok':
         return answer;
@@ -122,6 +135,10 @@ export class UsageChargesService {
         throw new NotInReview();
       case 'already_reviewed':
         throw new AlreadyReviewed();
+      case 'changed':
+        throw new UsageChanged();
+      case 'idempotency_mismatch':
+        throw new IdempotencyMismatch();
     }
   }
 }

@@ -113,18 +113,26 @@ export class UsageController {
   @Post('records/:id/review')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Bill or waive a record that waits for a review, once',
+    summary: 'Bill or waive what a record has open, once',
+    description:
+      'The decision names the `version` it is about. 409 `usage.changed`: the record is another by now; 409 ' +
+      '`usage.already_reviewed`: nothing of it is open any more.',
     operationId: 'reviewUsage',
   })
   @ApiOkResponse({ type: UsageRecordDto })
-  @ApiProblems(402, 404, 409)
+  @ApiProblems(402, 404, 409, 422)
+  @ApiIdempotent()
   @RoleAccess('admin')
   async review(
     @CurrentCaller() caller: Caller,
     @IdParam() id: number,
     @Body() body: ReviewUsageDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
   ): Promise<UsageRecordDto> {
-    return UsageRecordDto.from(await this.charges.review(caller, id, body));
+    const record = await this.charges.review(caller, id, body, key);
+    markReplayed(response, record.replayed);
+    return UsageRecordDto.from(record);
   }
 
   @Get('stats')

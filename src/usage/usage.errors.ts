@@ -23,9 +23,23 @@ export class NotInReview extends ServiceError {
   }
 }
 
-/** 409: the record was reviewed before, and otherwise. */
+/** 409: a decision has settled the record before. */
 export class AlreadyReviewed extends ServiceError {
   constructor() {
-    super(409, 'usage.already_reviewed', 'This usage record has been reviewed otherwise');
+    super(409, 'usage.already_reviewed', 'This usage record has been reviewed, and nothing of it is open');
+  }
+}
+
+/** 409: the record has changed since the version that the decision names. */
+export class UsageChanged extends ServiceError {
+  constructor() {
+    super(
+      409,
+      'usage.changed',
+      'This usage record has changed: read it again and decide on its new version',
+      {
+        errors: [{ field: 'version', message: 'is not the version of the record' }],
+      },
+    );
   }
 }

@@ -3,7 +3,7 @@
  * What is only written out is json here: making jsonb of it first takes a fifth of a user's statistics.
  */
 export const RECORD_JSON = `json_build_object(
-        'id', id, 'userId', user_id, 'timestamp', timestamp, 'service', service, 'operation', operation,
+        'id', id, 'version', version, 'userId', user_id, 'timestamp', timestamp, 'service', service, 'operation', operation,
         'credits', credits, 'metadata', metadata, 'billingStatus', billing_status,
         'uncollectedCredits', uncollected_credits, 'providerCostUsd', trim_scale(provider_cost_usd)::text,
         'providerCostSource', provider_cost_source, 'requestId', request_id, 'apiKeyId', api_key_id,

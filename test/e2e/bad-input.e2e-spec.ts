@@ -78,7 +78,7 @@ const GOOD: Record<string, object> = {
     inputTokens: 10,
     outputTokens: 10,
   },
-  reviewUsage: { action: 'waive' },
+  reviewUsage: { action: 'waive', version: 1 },
   createApiKey: { name: 'bad' },
   rotateApiKey: {},
   verifyApiKey: { key: 'ak_none' },

@@ -138,7 +138,7 @@ function valuesFor(operation: Operation, choice: SeededRandom, sequence: number)
   if (['reportProgress', 'finalizeSession', 'abortSession'].includes(operation.id) && choice.chance(0.6))
     values.sessionId = `open-${choice.integer(1, OPEN_SESSIONS)}`;
   if (operation.id === 'createPricingRule') values.modelId = recent('model', 300);
-  if (operation.id === 'reviewUsage') values.action = 'waive';
+  if (operation.id === 'reviewUsage') Object.assign(values, { action: 'waive', version: 1 });
   const named = [
     ...operation.parameters.map(({ name }) => name),
     ...Object.keys(operation.body?.properties ?? {}),

@@ -46,9 +46,21 @@ export interface UsageRecord {
   credits: number;
   uncollected: number;
   status: 'billed' | 'needs_review' | 'waived';
-  review: { action: 'bill' | 'waive'; credits: number | null } | null;
+  /** One more with every correction and every decision. */
+  version: number;
+  isReviewed: boolean;
+  /** What decisions have not taken of what they decided on; below 0, they took more. */
+  letGo: number;
   session: Session | null;
   tokens: number;
+}
+
+export interface Decision {
+  key: string;
+  action: 'bill' | 'waive';
+  credits: number | null;
+  version: number;
+  idempotencyKey: string | null;
 }
 
 export type Answer = Record<string, unknown> & { outcome: string };
@@ -63,17 +75,20 @@ export class CreditsModel {
   lots: Lot[] = [];
   sessions = new Map<string, Session>();
   records = new Map<string, UsageRecord>();
+  /** What was answered first under an idempotency key, and to what. */
+  remembered = new Map<string, { request: string; answer: Answer }>();
 
   /** A copy that shares nothing, for trying another order of things. */
   clone(): CreditsModel {
     const copy = new CreditsModel();
-    const { now, lots, sessions, records } = structuredClone({
+    const { now, lots, sessions, records, remembered } = structuredClone({
       now: this.now,
       lots: this.lots,
       sessions: this.sessions,
       records: this.records,
+      remembered: this.remembered,
     });
-    return Object.assign(copy, { now, lots, sessions, records });
+    return Object.assign(copy, { now, lots, sessions, records, remembered });
   }
 
   get available(): number {
@@ -227,7 +242,9 @@ export class CreditsModel {
       credits,
       uncollected,
       status,
-      review: null,
+      version: 1,
+      isReviewed: false,
+      letGo: 0,
       session: null,
       tokens,
     };
@@ -235,27 +252,39 @@ export class CreditsModel {
     return { outcome: 'ok', ...answerOf(record) };
   }
 
-  review(key: string, action: 'bill' | 'waive', credits: number | null): Answer {
+  /** A decision on what a record has open, in the version given: once for each version, and once for each key. */
+  review({ key, action, credits, version, idempotencyKey }: Decision): Answer {
     const record = this.records.get(key);
     if (!record) return { outcome: 'usage_not_found' };
-    if (record.review && record.review.action === action && record.review.credits === credits) {
-      return { outcome: 'ok', ...answerOf(record) };
+    const request = JSON.stringify({ key, action, credits, version });
+    const before = idempotencyKey === null ? undefined : this.remembered.get(idempotencyKey);
+    if (before) {
+      return before.request === request
+        ? { ...before.answer, replayed: true }
+        : { outcome: 'idempotency_mismatch' };
     }
-    if (record.review) return { outcome: 'already_reviewed' };
-    if (record.status !== 'needs_review') return { outcome: 'not_in_review' };
+    if (record.status !== 'needs_review') {
+      return { outcome: record.isReviewed ? 'already_reviewed' : 'not_in_review' };
+    }
+    if (record.version !== version) return { outcome: 'changed' };
     if (action === 'waive') {
       record.status = 'waived';
+      record.letGo += record.uncollected;
     } else {
       const amount = credits ?? record.uncollected;
       if (amount > this.available) return this.short(amount);
       const taken = this.take(amount);
       record.session?.taken.push(...taken);
+      record.letGo += record.uncollected - amount;
       record.credits += amount - record.uncollected;
       record.uncollected = 0;
       record.status = 'billed';
     }
-    record.review = { action, credits };
-    return { outcome: 'ok', ...answerOf(record) };
+    record.isReviewed = true;
+    record.version++;
+    const answer = { outcome: 'ok', ...answerOf(record) };
+    if (idempotencyKey !== null) this.remembered.set(idempotencyKey, { request, answer });
+    return answer;
   }
 
   advance(seconds: number): void {
@@ -295,7 +324,10 @@ export class CreditsModel {
     }
   }
 
-  /** What was paid before is compared with what it cost; what cannot be collected is kept on the record (law 4). */
+  /**
+   * What was paid before is compared with what it cost; what cannot be collected is kept on the record (law 4). What
+   * reviews have decided stays: what they let go is not asked for again, what they took on top is not given back.
+   */
   private end(
     session: Session,
     status: 'completed' | 'failed',
@@ -305,22 +337,31 @@ export class CreditsModel {
   ): Answer {
     const { record } = session;
     const paid = record === null ? session.allocated : record.credits - record.uncollected;
+    const letGo = record?.letGo ?? 0;
     session.used = cost(tokens);
     session.status = status;
     session.endReason = reason;
     session.finalTokens = tokens;
-    if (paid > session.used) this.giveBack(session, paid - session.used);
-    const missing = Math.max(session.used - paid, 0);
+    const least = session.used - letGo;
+    const most = Math.max(session.used, least);
+    const missing = Math.max(least - paid, 0);
     const charged = Math.min(missing, this.available);
-    if (paid <= session.used) session.taken.push(...this.take(charged));
+    const returned = Math.max(paid - most, 0);
+    if (returned > 0) this.giveBack(session, returned);
+    else session.taken.push(...this.take(charged));
     session.uncollected = missing - charged;
+    const settledCredits = paid + charged - returned;
+    const isWaived = record?.status === 'waived' && session.uncollected === 0;
+    const uncollected = isWaived ? Math.max(session.used - settledCredits, 0) : session.uncollected;
     const next: UsageRecord = {
       key: `session:${session.id}`,
       service,
-      credits: session.used,
-      uncollected: session.uncollected,
-      status: session.uncollected > 0 ? 'needs_review' : 'billed',
-      review: null,
+      credits: settledCredits + uncollected,
+      uncollected,
+      status: session.uncollected > 0 ? 'needs_review' : uncollected > 0 ? 'waived' : 'billed',
+      version: (record?.version ?? 0) + 1,
+      isReviewed: record?.isReviewed ?? false,
+      letGo,
       session,
       tokens,
     };
@@ -356,6 +397,6 @@ function settled(session: Session): Answer {
   };
 }
 
-function answerOf({ credits, uncollected, status }: UsageRecord) {
-  return { credits, uncollectedCredits: uncollected, billingStatus: status };
+function answerOf({ credits, uncollected, status, version }: UsageRecord) {
+  return { credits, uncollectedCredits: uncollected, billingStatus: status, version };
 }

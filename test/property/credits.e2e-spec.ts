@@ -1,10 +1,11 @@
+import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CreditsAuditService } from '../../src/credits/credits-audit.service.js';
 import { MoneyFunctions } from '../../src/credits/money-functions.js';
 import { SONNET } from '../support/money.js';
 import { freshUser, startService, type TestService } from '../support/service.js';
-import { type Answer, CreditsModel, MAXIMUM_AGE_SECONDS } from './credits-model.js';
+import { type Answer, CreditsModel, type Decision, MAXIMUM_AGE_SECONDS } from './credits-model.js';
 
 /** What the service answered; the model says which of it matters. */
 type Actual = { outcome: string; id?: number };
@@ -49,13 +50,26 @@ type Command =
       billing: 'billed' | 'needs_review';
       onShort: 'reject' | 'review';
     }
-  | { do: 'review'; key: string; action: 'bill' | 'waive'; credits: number | null }
+  | ({ do: 'review' } & Decision)
   | { do: 'advance'; seconds: number };
 
 const credits = fc.constantFrom(1, 2, 3, 4, 10, 37);
 const tokens = fc.constantFrom(1, 333, 334, 1000, 1300, 5000);
 const session = fc.constantFrom('s0', 's1', 's2');
 const key = fc.constantFrom('c0', 'c1', 'c2');
+/** A version may be right, past or yet to come; a waive never names an amount. */
+function reviewOf(reviewed: fc.Arbitrary<string>): fc.Arbitrary<{ do: 'review' } & Decision> {
+  return fc
+    .record({
+      do: fc.constant('review' as const),
+      key: reviewed,
+      action: fc.constantFrom('bill' as const, 'waive' as const),
+      credits: fc.option(fc.constantFrom(0, 1, 3, 40), { freq: 1 }),
+      version: fc.constantFrom(1, 1, 2, 2, 3),
+      idempotencyKey: fc.option(fc.constantFrom('k0', 'k1'), { freq: 1 }),
+    })
+    .map((review) => (review.action === 'waive' ? { ...review, credits: null } : review));
+}
 const movement: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ do: fc.constant('allocate' as const), credits, days: fc.constantFrom(1, 2, 10) }),
   fc.record({ do: fc.constant('deduct' as const), credits }),
@@ -78,12 +92,7 @@ const movement: fc.Arbitrary<Command> = fc.oneof(
     billing: fc.constantFrom('billed' as const, 'billed' as const, 'needs_review' as const),
     onShort: fc.constantFrom('reject' as const, 'review' as const),
   }),
-  fc.record({
-    do: fc.constant('review' as const),
-    key: fc.oneof(key, fc.constantFrom('session:s0', 'session:s1')),
-    action: fc.constantFrom('bill' as const, 'waive' as const),
-    credits: fc.constant(null),
-  }),
+  reviewOf(fc.oneof(key, fc.constantFrom('session:s0', 'session:s1'))),
 );
 /** Steps of at least ten seconds, so that no slow machine can step over a deadline by itself. */
 const time: fc.Arbitrary<Command> = fc.record({
@@ -94,9 +103,12 @@ const anything = fc.oneof({ arbitrary: movement, weight: 6 }, { arbitrary: time,
 
 /** Rarely met by chance: a stream that outgrows the credits, times out, is perhaps reviewed, and is finalized late. */
 const between = fc.array(movement, { maxLength: 2 });
+const reviews = (maxLength: number) => fc.array(reviewOf(fc.constant('session:s0')), { maxLength });
+/** What a late finalize says: often what the time-out has charged, or a little more or less. */
+const lateTokens = fc.oneof(tokens, fc.constantFrom(15_000, 20_000, 20_001, 25_000));
 const lateStory = fc
-  .tuple(tokens, between, between, fc.boolean(), fc.boolean(), between, tokens)
-  .map(([estimate, first, next, isToppedUp, isReviewed, last, final]): Command[] => [
+  .tuple(tokens, between, between, fc.boolean(), reviews(2), between, lateTokens, reviews(3))
+  .map(([estimate, first, next, isToppedUp, early, last, final, late]): Command[] => [
     { do: 'hold', session: 's0', tokens: estimate },
     { do: 'progress', session: 's0', tokens: 20_000 },
     ...first,
@@ -104,14 +116,13 @@ const lateStory = fc
     { do: 'timeOut', session: 's0' },
     ...next,
     ...(isToppedUp ? [{ do: 'allocate' as const, credits: 37, days: 10 }] : []),
-    ...(isReviewed
-      ? [{ do: 'review' as const, key: 'session:s0', action: 'bill' as const, credits: null }]
-      : []),
+    ...early,
     ...last,
     { do: 'finalize', session: 's0', tokens: final, success: true },
+    ...late,
   ]);
 const story = fc.oneof(
-  { arbitrary: fc.array(anything, { minLength: 5, maxLength: 25 }), weight: 4 },
+  { arbitrary: fc.array(anything, { minLength: 5, maxLength: 25 }), weight: 3 },
   { arbitrary: lateStory, weight: 1 },
 );
 
@@ -206,13 +217,20 @@ class Subject {
     return answer.outcome === 'ok' ? { outcome: 'ok', ...answer.record } : answer;
   }
 
-  private async review({ key: name, action, credits: amount }: Command & { do: 'review' }): Promise<Actual> {
+  private async review(decision: Decision): Promise<Actual> {
+    const { key: name, action, credits: amount, version, idempotencyKey } = decision;
     const { rows } = await service.owner.query<{ id: string }>(
       'SELECT id FROM usage_records WHERE user_id = $1 AND (request_id = $2 OR session_id = $3)',
       [this.userId, name, name.replace('session:', '')],
     );
     if (rows[0] === undefined) return { outcome: 'usage_not_found' };
-    return this.money.review(this.userId, Number(rows[0].id), action, amount, 'property');
+    const hash = createHash('sha256')
+      .update(JSON.stringify([name, action, amount, version]))
+      .digest();
+    return this.money.review({
+      ...{ userId: this.userId, usageId: Number(rows[0].id), version, action, credits: amount },
+      ...{ actor: 'property', idempotency: { callerId: this.userId, key: idempotencyKey, hash } },
+    });
   }
 
   /** Time goes on by as much as everything that is due moves nearer. */
@@ -241,7 +259,7 @@ const STATE = `SELECT jsonb_build_object(
   'sessions', coalesce((SELECT jsonb_object_agg(session_id, jsonb_build_array(status, allocated_credits, used_credits,
      uncollected_credits, tokens_generated)) FROM streaming_sessions WHERE user_id = $1), '{}'),
   'records', coalesce((SELECT jsonb_object_agg(coalesce(request_id, 'session:' || session_id),
-     jsonb_build_array(service, credits, uncollected_credits, billing_status))
+     jsonb_build_array(service, credits, uncollected_credits, billing_status, version))
      FROM usage_records WHERE user_id = $1), '{}'),
   'usage', (SELECT coalesce(sum(credits), 0) FROM usage_daily WHERE user_id = $1)
 ) AS state FROM credit_balances b WHERE user_id = $1`;
@@ -259,7 +277,7 @@ function stateOf(model: CreditsModel): unknown {
       ]),
     ),
     records: Object.fromEntries(
-      records.map((one) => [one.key, [one.service, one.credits, one.uncollected, one.status]]),
+      records.map((one) => [one.key, [one.service, one.credits, one.uncollected, one.status, one.version]]),
     ),
     usage: records.reduce((sum, one) => sum + one.credits, 0),
   };
@@ -286,7 +304,7 @@ function apply(model: CreditsModel, command: Command, actual: Actual | undefined
     case 'charge':
       return model.charge(command.key, command.tokens, command.billing, command.onShort);
     case 'review':
-      return model.review(command.key, command.action, command.credits);
+      return model.review(command);
     case 'advance':
       return void model.advance(command.seconds);
     case 'expire':

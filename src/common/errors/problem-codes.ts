@@ -51,6 +51,7 @@ export const PROBLEM_CODES = [
   'session.conflict',
   'session.not_found',
   'usage.already_reviewed',
+  'usage.changed',
   'usage.not_found',
   'usage.not_in_review',
   'validation.failed',

@@ -63,6 +63,7 @@ export class SessionTimedOutData {
 /** `usage.needs_review`: a finished call that could not be paid for, or not be priced. */
 export class UsageNeedsReviewData {
   @ApiProperty({ ...ID, description: 'The usage record' }) usageId: number;
+  @ApiProperty({ ...ID, description: 'Of the record: what a review names' }) version: number;
   @ApiProperty({ example: 'chat' }) service: string;
   @ApiProperty({ description: 'The model', example: 'gpt-4o-mini' }) operation: string;
   @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 12 }) credits: number;

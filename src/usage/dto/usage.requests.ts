@@ -27,6 +27,7 @@ import {
 } from '../../common/http/validators.js';
 
 const SERVICE_LENGTH = 50;
+const MAXIMUM_VERSION = 2_147_483_647;
 const DAY_MILLISECONDS = 86_400_000;
 /** How far a sender's clock may be ahead. */
 const FUTURE_TOLERANCE_MILLISECONDS = DAY_MILLISECONDS;
@@ -136,6 +137,12 @@ export class ChargeUsageDto {
 export class ReviewUsageDto {
   @EnumField(REVIEW_ACTIONS, { description: 'bill: take what is missing. waive: let it go', example: 'bill' })
   action: ReviewAction;
+
+  @IntegerField(1, MAXIMUM_VERSION, {
+    description: 'The record’s version that is decided on; 409 when the record has changed since',
+    example: 1,
+  })
+  version: number;
 
   @IntegerField(0, MAXIMUM_CREDITS, {
     description: 'bill only: credits to take instead of the uncollected ones',

@@ -25,11 +25,23 @@ const BY_DAY_AND_MODEL = {
 
 export class UsageRecordDto {
   @ApiProperty(ID) id: number;
+  @ApiProperty({
+    type: 'integer',
+    minimum: 1,
+    example: 1,
+    description: 'One more with every correction and every decision of a review, which names it',
+  })
+  version: number;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty(TIME) timestamp: string;
   @ApiProperty({ example: 'chat-streaming' }) service: string;
   @ApiProperty({ example: MODEL }) operation: string;
-  @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 3 }) credits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'What the call cost; after a review, what of it is billed or open',
+    example: 3,
+  })
+  credits: number;
   @ApiProperty({
     type: 'object',
     additionalProperties: true,
@@ -68,7 +80,7 @@ export class UsageRecordDto {
     enum: [...REVIEW_ACTIONS, null],
     type: 'string',
     nullable: true,
-    description: 'How a review has settled it',
+    description: 'The last decision of a review',
     example: null,
   })
   reviewAction: ReviewAction | null;
@@ -78,6 +90,7 @@ export class UsageRecordDto {
   static from(record: RecordFacts): UsageRecordDto {
     return {
       id: record.id,
+      version: record.version,
       userId: record.userId,
       timestamp: isoTime(record.timestamp),
       service: record.service,

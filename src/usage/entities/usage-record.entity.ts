@@ -33,6 +33,10 @@ export class UsageRecord {
   @IdentityColumn('pk_usage_records')
   id: number;
 
+  /** 1 when the call is recorded, and one more with every correction and every decision of a review. */
+  @Column({ type: 'integer', default: 1 })
+  version: number;
+
   @Column({ type: 'timestamptz', default: () => 'now()' })
   timestamp: Date;
 
@@ -85,6 +89,7 @@ export class UsageRecord {
   @Column({ name: 'balance_after', ...CREDITS, nullable: true })
   balanceAfter: number | null;
 
+  /** The last decision; all of them are in `usage_reviews`. */
   @Column({ name: 'review_action', type: 'varchar', length: 10, nullable: true })
   reviewAction: ReviewAction | null;
 

@@ -97,7 +97,7 @@ async function delivery(): Promise<Needs> {
 async function recordInReview(): Promise<Needs> {
   const charge = { requestId: freshUser('call'), modelId: SONNET, tokens: 1, billingStatus: 'needs_review' };
   const answer = await service.as(ALICE).post<{ record: { id: number } }>('/api/usage/charge', charge);
-  return { path: { id: String(answer.body.record.id) }, body: { action: 'waive' } };
+  return { path: { id: String(answer.body.record.id) }, body: { action: 'waive', version: 1 } };
 }
 
 const METERED_SESSION = {

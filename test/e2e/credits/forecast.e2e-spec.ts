@@ -132,8 +132,8 @@ describe('GET /api/credits/forecast', () => {
     const waived = await charge(user, 90, { billingStatus: 'needs_review' });
     const billed = await charge(user, 120, { billingStatus: 'needs_review' });
     expect((await forecastOf(user)).creditsPerDay).toBe(60);
-    await root.post(`/api/usage/records/${waived}/review`, { action: 'waive' });
-    await root.post(`/api/usage/records/${billed}/review`, { action: 'bill', credits: 12 });
+    await root.post(`/api/usage/records/${waived}/review`, { action: 'waive', version: 1 });
+    await root.post(`/api/usage/records/${billed}/review`, { action: 'bill', version: 1, credits: 12 });
     await root.post('/api/credits/deduct', { userId: user.userId, credits: 7, notes: 'no use' });
     expect((await forecastOf(user)).creditsPerDay).toBe(72);
   });
@@ -187,7 +187,7 @@ describe('GET /api/credits/forecast', () => {
       else if (kind === 1) {
         const id = await charge(user, random.integer(1, 30), { onInsufficient: 'review' });
         const action = random.pick(['bill', 'waive']);
-        await root.post(`/api/usage/records/${id}/review`, { action });
+        await root.post(`/api/usage/records/${id}/review`, { action, version: 1 });
       } else {
         await initialize(user, sessionId);
         if (random.chance(0.3)) {

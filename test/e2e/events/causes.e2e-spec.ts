@@ -425,6 +425,7 @@ describe('session.timed_out and usage.needs_review', () => {
         'usage.needs_review',
         {
           usageId: made.body.record.id,
+          version: 1,
           service: 'chat',
           operation: SONNET,
           credits: 30,
@@ -435,8 +436,9 @@ describe('session.timed_out and usage.needs_review', () => {
       ],
     ]);
     const root = service.as('root', { role: 'admin' });
-    const review = () => root.post(`/api/usage/records/${made.body.record.id}/review`, { action: 'waive' });
-    for (let n = 0; n < 2; n++) expect((await review()).status).toBe(200);
+    const decision = { action: 'waive', version: 1 };
+    const review = () => root.post(`/api/usage/records/${made.body.record.id}/review`, decision);
+    expect([(await review()).status, (await review()).status]).toEqual([200, 409]);
     const [, ...after] = await toldOf(service, user);
     expect(after).toEqual([
       [
@@ -452,11 +454,12 @@ describe('session.timed_out and usage.needs_review', () => {
     const { record } = (await user.post<{ record: { id: number } }>('/api/usage/charge', body)).body;
     await allocate(user, 500);
     const root = service.as('root', { role: 'admin' });
-    await root.post(`/api/usage/records/${record.id}/review`, { action: 'bill', credits: 12 });
+    await root.post(`/api/usage/records/${record.id}/review`, { action: 'bill', version: 1, credits: 12 });
     expect((await toldOf(service, user)).at(-1)).toEqual([
       'usage.settled',
       {
         usageId: record.id,
+        version: 2,
         service: 'chat',
         operation: SONNET,
         credits: 12,

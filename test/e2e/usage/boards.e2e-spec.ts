@@ -132,7 +132,7 @@ describe('byUser of GET /usage/system-stats, with boards', () => {
     );
     const decision = random.chance(0.5) ? { action: 'bill', credits: someCredits() } : { action: 'waive' };
     const admin = anyInstance().as('root', { role: 'admin' });
-    const answer = await admin.post(`/api/usage/records/${rows[0]?.id}/review`, decision);
+    const answer = await admin.post(`/api/usage/records/${rows[0]?.id}/review`, { ...decision, version: 1 });
     expect(answer.status).toBe(200);
   }
 

@@ -19,6 +19,7 @@ const CHARGE = '/api/usage/charge';
 
 interface RecordBody extends Record<string, unknown> {
   id: number;
+  version: number;
   credits: number;
   billingStatus: string;
   uncollectedCredits: number;
@@ -55,7 +56,12 @@ afterAll(async () => {
 
 const charge = (user: HttpClient, requestId: string, more: Record<string, unknown> = {}) =>
   user.post<ChargeBody>(CHARGE, { requestId, modelId: SONNET, tokens: 1000, ...more });
-const review = (id: number, body: object) => root.post<RecordBody>(`/api/usage/records/${id}/review`, body);
+const review = (id: number, body: object, key?: string) =>
+  root.post<RecordBody>(
+    `/api/usage/records/${id}/review`,
+    { version: 1, ...body },
+    key === undefined ? {} : { 'idempotency-key': key },
+  );
 const refusal = (answer: Answer<unknown>) => [answer.status, (answer.body as { code: string }).code];
 
 /** For every record that takes credits: what the ledger took for it is what it says was collected. */
@@ -279,7 +285,7 @@ describe('POST /usage/records/:id/review', () => {
       reviewAction: 'bill',
       reviewedBy: 'root',
     });
-    expect((await review(record.id, { action: 'bill' })).text).toBe(billed.text);
+    expect(refusal(await review(record.id, { action: 'bill' }))).toEqual([409, 'usage.already_reviewed']);
     expect((await balanceOf(user)).totalCredits).toBe(9);
     expect((await ledgerOf(user))[0]).toMatchObject({ kind: 'charge', usageId: record.id });
     expect((await user.get('/api/usage/stats')).body).toMatchObject({ totalRecords: 1, totalCredits: 3 });
@@ -300,7 +306,6 @@ describe('POST /usage/records/:id/review', () => {
     const { user, record } = await shortCall();
     const waived = await review(record.id, { action: 'waive' });
     expect(waived.body).toMatchObject({ billingStatus: 'waived', credits: 3, uncollectedCredits: 3 });
-    expect((await review(record.id, { action: 'waive' })).text).toBe(waived.text);
     expect(refusal(await review(record.id, { action: 'bill' }))).toEqual([409, 'usage.already_reviewed']);
     expect((await balanceOf(user)).totalCredits).toBe(2);
   });
@@ -317,12 +322,185 @@ describe('POST /usage/records/:id/review', () => {
       const { user, record } = await shortCall();
       await topUp(user, 10);
       const answers = await times(40, (index) => review(record.id, { action: index % 2 ? 'bill' : 'waive' }));
-      expect(countByStatus(answers)).toEqual({ 200: 20, 409: 20 });
+      expect(countByStatus(answers)).toEqual({ 200: 1, 409: 39 });
       const billed = answers.find(({ status }) => status === 200)?.body.billingStatus === 'billed';
       expect((await balanceOf(user)).totalCredits).toBe(billed ? 9 : 12);
     }
     await expectUsageIsWhatWasTaken();
     await expectRollUpIsSound();
+  });
+
+  it('200: the same request with the same Idempotency-Key gets the first answer; another one is 422', async () => {
+    const { user, record } = await shortCall();
+    await topUp(user, 10);
+    const key = `decision-${record.id}`;
+    const answers = await times(20, () => review(record.id, { action: 'bill' }, key));
+    expect(new Set(answers.map(({ status, text }) => `${status} ${text}`)).size).toBe(1);
+    expect(answers.filter(({ headers }) => headers.get('idempotency-replayed') === 'true')).toHaveLength(19);
+    expect(answers[0]?.body).toMatchObject({ billingStatus: 'billed', version: 2 });
+    expect(refusal(await review(record.id, { action: 'bill', credits: 1 }, key))).toEqual([
+      422,
+      'idempotency.mismatch',
+    ]);
+    expect((await balanceOf(user)).totalCredits).toBe(9);
+  });
+
+  it('400 without the version that is decided on, 409 for another one, with nothing done', async () => {
+    const { record } = await shortCall();
+    const before = await snapshot(service.owner);
+    const url = `/api/usage/records/${record.id}/review`;
+    for (const version of [undefined, null, 0, -1, 1.5, '1', 2 ** 31]) {
+      const answer = await root.post(url, { action: 'waive', version });
+      expect([answer.status, answer.body.errors]).toMatchObject([400, [{ field: 'version' }]]);
+    }
+    expect(refusal(await review(record.id, { action: 'waive', version: 2 }))).toEqual([409, 'usage.changed']);
+    expect(await snapshot(service.owner)).toEqual(before);
+  });
+
+  describe('of a time-out, before a late finalize', () => {
+    /** 30 credits of a stream were used, 10 of them were there: a time-out leaves 20 open. */
+    async function timedOut(): Promise<{ user: HttpClient; record: RecordBody }> {
+      const user = await userWithCredits(service, 10);
+      await initialize(user, 's');
+      await user.post('/api/streaming-sessions/progress', { sessionId: 's', tokensGenerated: 10_000 });
+      await endLeases(service, user);
+      await service.get(StreamingSessionsSweeper).sweep();
+      const record = await recordOf(user);
+      expect(record).toMatchObject({ version: 1, credits: 30, uncollectedCredits: 20 });
+      await topUp(user, 100);
+      return { user, record };
+    }
+    async function recordOf(user: HttpClient): Promise<RecordBody> {
+      const { body } = await user.get<{ items: RecordBody[] }>('/api/usage/records');
+      return body.items[0] as RecordBody;
+    }
+    const finalize = (user: HttpClient, actualTokens: number) =>
+      user.post('/api/streaming-sessions/finalize', { sessionId: 's', actualTokens });
+
+    it.each<[what: string, decision: object, tokens: number, left: number, after: Partial<RecordBody>]>([
+      ['billed, the same cost', { action: 'bill' }, 10_000, 80, { billingStatus: 'billed', credits: 30 }],
+      [
+        'billed in part, the same cost',
+        { action: 'bill', credits: 15 },
+        10_000,
+        85,
+        { billingStatus: 'billed', credits: 25 },
+      ],
+      [
+        'waived, the same cost',
+        { action: 'waive' },
+        10_000,
+        100,
+        { billingStatus: 'waived', credits: 30, uncollectedCredits: 20 },
+      ],
+      ['billed, a higher cost', { action: 'bill' }, 12_000, 74, { billingStatus: 'billed', credits: 36 }],
+      [
+        'billed in part, a higher cost',
+        { action: 'bill', credits: 15 },
+        12_000,
+        79,
+        { billingStatus: 'billed', credits: 31 },
+      ],
+      [
+        'waived, a higher cost',
+        { action: 'waive' },
+        12_000,
+        94,
+        { billingStatus: 'waived', credits: 36, uncollectedCredits: 20 },
+      ],
+      ['billed, a lower cost', { action: 'bill' }, 5000, 95, { billingStatus: 'billed', credits: 15 }],
+      [
+        'billed in part, a cost that is lower than what was decided on, and higher than what was paid',
+        { action: 'bill', credits: 15 },
+        9000,
+        85,
+        { billingStatus: 'billed', credits: 25 },
+      ],
+      [
+        'waived, a lower cost',
+        { action: 'waive' },
+        5000,
+        100,
+        { billingStatus: 'waived', credits: 15, uncollectedCredits: 5 },
+      ],
+      ['waived, less than was paid', { action: 'waive' }, 2000, 104, { billingStatus: 'billed', credits: 6 }],
+      [
+        'billed more than was open, a lower cost',
+        { action: 'bill', credits: 25 },
+        5000,
+        90,
+        { billingStatus: 'billed', credits: 20 },
+      ],
+    ])('keeps what was decided: %s', async (_, decision, tokens, left, after) => {
+      const { user, record } = await timedOut();
+      const decided = await review(record.id, decision, `first-${record.id}`);
+      expect(decided.status).toBe(200);
+      const late = await finalize(user, tokens);
+      expect(late.body).toMatchObject({ late: true, uncollected: 0 });
+      expect((await finalize(user, tokens)).text).toBe(late.text);
+      expect(await recordOf(user)).toMatchObject({
+        ...{ version: 3, uncollectedCredits: 0, reviewAction: decided.body.reviewAction, reviewedBy: 'root' },
+        ...after,
+      });
+      expect((await balanceOf(user)).totalCredits).toBe(left);
+      // No request that was sent before has an effect once more, under its key or without one.
+      expect((await review(record.id, decision, `first-${record.id}`)).text).toBe(decided.text);
+      for (const version of [1, 2, 3]) {
+        const again = await review(record.id, { ...decision, version });
+        expect(refusal(again)).toEqual([409, 'usage.already_reviewed']);
+      }
+      expect((await balanceOf(user)).totalCredits).toBe(left);
+      await expectRollUpIsSound();
+    });
+
+    it.each<[action: string, paid: number]>([
+      ['bill', 30],
+      ['waive', 10],
+    ])(
+      'opens only what is above that, when nobody can pay it, and takes a decision about it: %s',
+      async (action, paid) => {
+        const { user, record } = await timedOut();
+        await review(record.id, { action });
+        const left = (await balanceOf(user)).totalCredits;
+        await root.post('/api/credits/deduct', { userId: user.userId, credits: left - 1, notes: 'x' });
+        expect((await finalize(user, 12_000)).body).toMatchObject({ actualCredits: 36, uncollected: 5 });
+        expect(await recordOf(user)).toMatchObject({
+          ...{ version: 3, billingStatus: 'needs_review', reviewAction: action },
+          ...{ credits: paid + 6, uncollectedCredits: 5 },
+        });
+        // The decision of before, sent again, is not about this.
+        expect(refusal(await review(record.id, { action }))).toEqual([409, 'usage.changed']);
+        await topUp(user, 50);
+        const second = await review(record.id, { action: 'bill', version: 3 });
+        expect(second.body).toMatchObject({ version: 4, credits: paid + 6, uncollectedCredits: 0 });
+        expect((await balanceOf(user)).totalCredits).toBe(45);
+        const { rows } = await service.owner.query(
+          `SELECT version, action, uncollected_credits::integer AS open, billed_credits::integer AS billed, decided_by
+             FROM usage_reviews WHERE usage_id = $1 ORDER BY version`,
+          [record.id],
+        );
+        expect(rows).toEqual([
+          { version: 1, action, open: 20, billed: action === 'bill' ? 20 : 0, decided_by: 'root' },
+          { version: 3, action: 'bill', open: 5, billed: 5, decided_by: 'root' },
+        ]);
+      },
+    );
+
+    it('and at the same moment as one: each has its effect once, in either order', async () => {
+      for (let round = 0; round < 5; round++) {
+        const { user, record } = await timedOut();
+        const [decided] = await Promise.all([
+          review(record.id, { action: 'bill' }),
+          finalize(user, 10_000),
+          review(record.id, { action: 'waive' }),
+        ]);
+        const after = await recordOf(user);
+        expect(after.credits - after.uncollectedCredits).toBe(110 - (await balanceOf(user)).totalCredits);
+        // A finalize that comes first collects what is open now; then nothing is left to decide.
+        if (decided.status === 200) expect((await balanceOf(user)).totalCredits).toBe(80);
+        expect(after.billingStatus).not.toBe('needs_review');
+      }
+    });
   });
 
   it('and a late finalize agree: nothing is billed twice, and what was too much comes back to its lots', async () => {

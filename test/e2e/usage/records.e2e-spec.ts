@@ -47,6 +47,7 @@ describe('POST /usage/record', () => {
     expect(answer.body).toEqual({
       id: expect.any(Number) as number,
       userId: user.userId,
+      version: 1,
       timestamp: expect.any(String) as string,
       ...EVENT,
       metadata,

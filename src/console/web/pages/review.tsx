@@ -201,7 +201,11 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
       answer(
         api.POST('/api/usage/records/{id}/review', {
           params: { path: { id: record.id } },
-          body: { action: decision, ...(typeof amount === 'number' ? { credits: amount } : {}) },
+          body: {
+            action: decision,
+            version: record.version,
+            ...(typeof amount === 'number' ? { credits: amount } : {}),
+          },
         }),
       );
     if (only !== undefined) {
