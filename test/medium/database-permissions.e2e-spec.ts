@@ -133,6 +133,7 @@ const RIGHTS: Record<string, string[]> = {
   usage_boards: ['SELECT'],
   usage_quarantine: ['SELECT', 'INSERT of columns', 'UPDATE of columns'],
   usage_records: ['SELECT'],
+  usage_reviews: ['SELECT'],
   user_accounts: ['SELECT'],
   webhook_deliveries: ['SELECT'],
   webhook_endpoints: ['SELECT', 'INSERT', 'UPDATE of columns', 'DELETE'],
