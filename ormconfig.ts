@@ -3,6 +3,7 @@ import { DataSource, type DataSourceOptions } from 'typeorm';
 import { migrations } from './migrations/index.js';
 import { ApiKey } from './src/api-keys/entities/api-key.entity.js';
 import { UserAccount } from './src/accounts/entities/user-account.entity.js';
+import { driver, SILENCE_MILLISECONDS } from './src/common/database/driver.js';
 import { loadConfig } from './src/config/env.js';
 import { CreditAllocation } from './src/credits/entities/credit-allocation.entity.js';
 import { CreditBalance } from './src/credits/entities/credit-balance.entity.js';
@@ -27,6 +28,7 @@ export interface ConnectionSettings {
 export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptions {
   return {
     type: 'postgres',
+    driver,
     url: settings.url,
     applicationName: 'llm-accounting-service',
     entities: [
@@ -50,7 +52,7 @@ export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptio
       connectionTimeoutMillis: settings.connectTimeoutMilliseconds,
       // One after the other: the server gives up first and says so; the client's limit is for a server gone silent.
       statement_timeout: settings.statementTimeoutMilliseconds,
-      query_timeout: settings.statementTimeoutMilliseconds + 2000,
+      answer_timeout: settings.statementTimeoutMilliseconds + SILENCE_MILLISECONDS,
       idle_in_transaction_session_timeout: settings.statementTimeoutMilliseconds,
       keepAlive: true,
       options:

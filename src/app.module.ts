@@ -35,6 +35,8 @@ export class AppModule {
           ...dataSourceOptions({
             ...config.database,
             url: databaseUrl,
+            // Beside the pool of movements, which has the full size.
+            poolSize: Math.ceil(config.database.poolSize / 4),
             lowThreshold: config.events.lowThreshold,
           }),
           retryAttempts: 0,

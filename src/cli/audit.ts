@@ -18,6 +18,8 @@ const USAGE = `Checks that balances, lots, ledger, holds, usage and key limits o
 Ends with 0 when nothing is wrong (or everything is repaired), else with 1.
 `;
 const ACTOR = 'service:audit';
+/** The most that the check of a batch of users may take, in milliseconds. */
+const AN_HOUR = 3_600_000;
 
 interface Options {
   user: string | null;
@@ -29,9 +31,13 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
   const config = loadConfig();
   const opened = await reachDatabase(config.database);
   const dataSource = new DataSource(dataSourceOptions({ ...config.database, url: opened.url, poolSize: 2 }));
+  let database: Database | undefined;
   try {
     await dataSource.initialize();
-    const database = new Database(dataSource, config);
+    database = new Database(dataSource, {
+      ...config,
+      reports: { poolSize: 1, timeoutMilliseconds: AN_HOUR },
+    });
     const audit = new CreditsAuditService(database);
     let found = await audit.audit(user, showProgress);
     if (repair && !found.ok) {
@@ -45,6 +51,7 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
     process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : report(found));
     return found.ok;
   } finally {
+    await database?.close();
     if (dataSource.isInitialized) await dataSource.destroy();
     await opened.close();
   }

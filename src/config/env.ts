@@ -14,6 +14,7 @@ export interface AppConfig {
   /** `*` or a list of origins that browsers may call from. */
   readonly corsOrigins: '*' | string[];
   readonly database: DatabaseConfig;
+  readonly reports: ReportsConfig;
   readonly jwt: JwtConfig;
   /** Secret of trusted services; undefined switches internal callers off. */
   readonly internalApiKey: string | undefined;
@@ -81,6 +82,13 @@ export interface DatabaseConfig {
   readonly statementTimeoutMilliseconds: number;
   readonly connectTimeoutMilliseconds: number;
   readonly embeddedDirectory: string;
+}
+
+/** Reads over many rows, apart from everything that callers wait for. */
+export interface ReportsConfig {
+  /** Connections for them alone, and so the most that run at once. */
+  readonly poolSize: number;
+  readonly timeoutMilliseconds: number;
 }
 
 export interface LitellmConfig {
@@ -181,6 +189,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
     corsOrigins: readCorsOrigins(read),
     database,
+    reports: {
+      poolSize: read.integer('DB_REPORT_POOL_SIZE', 2, 1, 100),
+      timeoutMilliseconds: read.integer('DB_REPORT_TIMEOUT_MS', 30_000, 100, 3_600_000),
+    },
     jwt: readJwt(read, environment, database.embeddedDirectory),
     internalApiKey: read.secret('INTERNAL_API_KEY', environment === 'production' ? MINIMUM_SECRET_LENGTH : 8),
     metricsToken: read.secret('METRICS_TOKEN', 8),

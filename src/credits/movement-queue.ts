@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Combiner, type Keyed } from '../common/database/combiner.js';
 import { Database, type Statement } from '../common/database/database.js';
-import { isUnavailable, postgresError } from '../common/errors/database-errors.js';
+import { mayBeOfOneRequest } from '../common/errors/database-errors.js';
+import { ServiceUnavailable } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 
@@ -47,7 +48,7 @@ export class MovementQueue {
       isOneByOnePerKey: true,
       together: (movements) => this.together(movements),
       alone: ({ work }) => this.alone(work),
-      mayBeOfOne: (error) => !mayHaveHappened(error),
+      mayBeOfOne: mayBeOfOneRequest,
     });
   }
 
@@ -72,6 +73,8 @@ export class MovementQueue {
       JSON.stringify(calls),
       hasSeveralAccounts ? LOCK_MILLISECONDS : 0,
     ]);
+    // Whether they were carried out is unknown.
+    if (rows.length !== movements.length) throw new ServiceUnavailable();
     return rows.map(({ answer }) => answer);
   }
 
@@ -80,15 +83,6 @@ export class MovementQueue {
     if (row === undefined) throw new Error(`${statement.name} answered nothing`);
     return row.answer;
   }
-}
-
-/**
- * Whether the caller must be told that nobody knows: the connection broke, or there was none. An error with a code of
- * the server's is its word that the transaction is rolled back.
- */
-function mayHaveHappened(error: unknown): boolean {
-  const { code } = postgresError(error);
-  return isUnavailable(error) && code !== '55P03' && code !== '40001' && code !== '40P01';
 }
 
 /** As JSON holds it and PostgreSQL reads it back: bytes in their hex form. */

@@ -1,9 +1,7 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Gauge, Registry } from 'prom-client';
 import { Database } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
-import { APP_CONFIG } from '../config/config.module.js';
-import type { AppConfig } from '../config/env.js';
 import { ACTIVE_SESSIONS, HELD_CREDITS } from '../credits/open-sessions.js';
 
 /** By the partial indexes of what is open, due or waiting: it costs the same however much has passed. */
@@ -80,7 +78,7 @@ const GAUGES: [column: keyof State, name: string, help: string][] = [
 /** A scrape waits no longer; Prometheus gives up after 10 s, and would then have no metrics at all. */
 const PATIENCE_MILLISECONDS = 2000;
 
-/** Gauges that are read when Prometheus asks: the state of the database, and of this process's pool. */
+/** Gauges that are read when Prometheus asks: the state of the database, and of this process's pools. */
 @Injectable()
 export class DatabaseGauges {
   /** Apart from what processes count: it is the same for all of them, and must not be added up. */
@@ -92,7 +90,6 @@ export class DatabaseGauges {
   constructor(
     private readonly database: Database,
     metrics: Metrics,
-    @Inject(APP_CONFIG) config: AppConfig,
   ) {
     const state = [this.registry];
     this.gauges = new Map(
@@ -106,28 +103,34 @@ export class DatabaseGauges {
     const registers = [metrics.registry];
     new Gauge({
       name: 'accounting_database_pool_connections',
-      help: 'Connections of the pool by what they do',
-      labelNames: ['state'],
+      help: 'Connections of a pool by what they do',
+      labelNames: ['pool', 'state'],
       registers,
       collect() {
-        const { total, idle } = database.poolUse();
-        this.set({ state: 'busy' }, total - idle);
-        this.set({ state: 'idle' }, idle);
+        for (const { pool, total, idle } of database.poolUse()) {
+          this.set({ pool, state: 'busy' }, total - idle);
+          this.set({ pool, state: 'idle' }, idle);
+        }
       },
     });
     new Gauge({
       name: 'accounting_database_pool_waiting',
-      help: 'Requests that wait for a connection',
+      help: 'Requests that wait for a connection of a pool',
+      labelNames: ['pool'],
       registers,
       collect() {
-        this.set(database.poolUse().waiting);
+        for (const { pool, waiting } of database.poolUse()) this.set({ pool }, waiting);
       },
     });
     new Gauge({
       name: 'accounting_database_pool_limit',
-      help: 'Most connections that the pool may have',
+      help: 'Most connections that a pool may have',
+      labelNames: ['pool'],
       registers,
-    }).set(config.database.poolSize);
+      collect() {
+        for (const { pool, limit } of database.poolUse()) this.set({ pool }, limit);
+      },
+    });
   }
 
   /** What the database does not tell is absent, rather than old: an alert must not be fed with yesterday's values. */

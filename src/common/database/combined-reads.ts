@@ -1,5 +1,4 @@
-import { isUnavailable } from '../errors/database-errors.js';
-import { ServiceUnavailable } from '../errors/service-error.js';
+import { mayBeOfOneRequest } from '../errors/database-errors.js';
 import { Combiner } from './combiner.js';
 
 /** Statements of one kind under way at once: with more, fewer reads go together, and fewer were served. */
@@ -36,7 +35,7 @@ export class CombinedReads<Row extends { key: string }> {
         return reads.map(({ key }) => byKey.get(key));
       },
       alone: async ({ key }) => (await rows([key]))[0],
-      mayBeOfOne: (error) => !isUnavailable(error) && !(error instanceof ServiceUnavailable),
+      mayBeOfOne: mayBeOfOneRequest,
     });
   }
 

@@ -1,12 +1,12 @@
-import { Inject, Injectable, Optional } from '@nestjs/common';
-import type { Pool, QueryResult } from 'pg';
+import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
+import type { QueryConfig } from 'pg';
 import { DataSource } from 'typeorm';
 import { isLostRace } from '../errors/database-errors.js';
-import { ServiceUnavailable } from '../errors/service-error.js';
 import { type Tracing, TRACING } from '../tracing/tracing.js';
 import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
 import { CombinedReads } from './combined-reads.js';
+import { DatabasePool, SILENCE_MILLISECONDS } from './driver.js';
 
 /** A statement with a name, which PostgreSQL parses and plans once per connection. */
 export interface Statement {
@@ -20,91 +20,85 @@ export function operation(name: string, parameters: number): Statement {
   return { name, text: `SELECT ${name}(${places}) AS answer` };
 }
 
+/** Movements and all other single statements; what goes through TypeORM; reports over many rows. */
+export type PoolName = 'movements' | 'other' | 'reports';
+
 /** A lost race (40001, 40P01) is rolled back whole and tried again, at most this often (law 7). */
 const MAXIMUM_ATTEMPTS = 4;
 
 /**
- * For each connection so many requests may wait; the next is refused at once, which costs nothing, in place of after its
- * time-out. At 2 ms a statement the last of them waits a tenth of a second.
+ * Runs single statements, one round trip each. Movements have a pool of their own, so that neither reads through TypeORM
+ * nor reports take the connections that they need.
  */
-const WAITING_PER_CONNECTION = 50;
-
-/** An hour. */
-const REPORT_MILLISECONDS = 3_600_000;
-
-/** Runs single statements on the pool of the service's only DataSource: one round trip each. */
 @Injectable()
-export class Database {
-  private readonly pool: Pool;
-  private readonly maximumWaiting: number;
+export class Database implements OnApplicationShutdown {
+  private readonly pools: Record<PoolName, DatabasePool>;
 
   constructor(
     dataSource: DataSource,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     @Optional() @Inject(TRACING) private readonly tracing: Tracing | null = null,
   ) {
-    // TypeORM's own query() prepares anew each time; its pool takes named statements.
-    this.pool = (dataSource.driver as unknown as { master: Pool }).master;
-    this.maximumWaiting = this.pool.options.max * WAITING_PER_CONNECTION;
+    const other = (dataSource.driver as unknown as { master: DatabasePool }).master;
+    const { poolSize, timeoutMilliseconds } = config.reports;
+    this.pools = {
+      movements: new DatabasePool({ ...other.options, max: config.database.poolSize }),
+      other,
+      reports: new DatabasePool({
+        ...other.options,
+        max: poolSize,
+        statement_timeout: timeoutMilliseconds,
+        answer_timeout: timeoutMilliseconds + SILENCE_MILLISECONDS,
+        options: `${other.options.options} -c default_transaction_read_only=on`,
+      }),
+    };
   }
 
-  /** Connections there are, those that nobody uses, and requests that wait for one. */
-  poolUse(): { total: number; idle: number; waiting: number } {
-    return { total: this.pool.totalCount, idle: this.pool.idleCount, waiting: this.pool.waitingCount };
+  async onApplicationShutdown(): Promise<void> {
+    await this.close();
+  }
+
+  /** Ends the connections that are not TypeORM's. */
+  async close(): Promise<void> {
+    await Promise.all([this.pools.movements.end(), this.pools.reports.end()]);
+  }
+
+  /** Of each pool: connections there may be and there are, those that nobody uses, and requests that wait for one. */
+  poolUse(): { pool: string; limit: number; total: number; idle: number; waiting: number }[] {
+    return Object.entries(this.pools).map(([pool, { options, totalCount, idleCount, waitingCount }]) => ({
+      pool,
+      limit: options.max,
+      total: totalCount,
+      idle: idleCount,
+      waiting: waitingCount,
+    }));
   }
 
   /** All rows of one statement. @throws ServiceUnavailable when too many wait for a connection */
   async rows<Row extends object>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
-    if (this.pool.waitingCount >= this.maximumWaiting) throw new ServiceUnavailable();
     for (let attempt = 1; ; attempt++) {
       try {
-        return (await this.send<Row & Record<string, unknown>>(statement, values)).rows;
+        return await this.send<Row>('movements', statement.name, { ...statement, values });
       } catch (error) {
         if (attempt >= MAXIMUM_ATTEMPTS || !isLostRace(error)) throw error;
       }
     }
   }
 
-  private send<Row extends Record<string, unknown>>(statement: Statement, values: unknown[]) {
-    const { tracing } = this;
-    if (tracing === null) return this.pool.query<Row>({ ...statement, values });
-    return tracing.statement(statement.name, async (connected): Promise<QueryResult<Row>> => {
-      const client = await this.pool.connect();
-      connected();
-      try {
-        const result = await client.query<Row>({ ...statement, values });
-        client.release();
-        return result;
-      } catch (error) {
-        // As the pool does it: a connection that has seen an error is not used again.
-        client.release(true);
-        throw error;
-      }
-    });
+  /**
+   * A report over many rows: one read-only statement on one of a few connections of its own, with a time limit of its
+   * own (DB_REPORT_TIMEOUT_MS). Planned anew each time, as reports differ in how much they read.
+   *
+   * @throws ServiceUnavailable when too many wait for a connection
+   */
+  report<Row extends object>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
+    return this.send<Row>('reports', statement.name, { text: statement.text, values });
   }
 
-  /**
-   * A report over everything: one statement in a read-only transaction, without the time limit of ordinary requests.
-   */
-  async report<Row extends object>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
-    const client = await this.pool.connect();
-    try {
-      await client.query('BEGIN READ ONLY');
-      await client.query('SET LOCAL statement_timeout = 0');
-      const { rows } = await client.query<Row & Record<string, unknown>>({
-        text: statement.text,
-        values,
-        // The client's own limit; the type of the library does not know that a query may have one.
-        ...{ query_timeout: REPORT_MILLISECONDS },
-      });
-      await client.query('COMMIT');
-      client.release();
-      return rows;
-    } catch (error) {
-      // Whatever state it is in: the pool makes a new one.
-      client.release(true);
-      throw error;
-    }
+  private send<Row extends object>(pool: PoolName, name: string, query: QueryConfig): Promise<Row[]> {
+    const run = (connected?: () => void) =>
+      this.pools[pool].run<Row & Record<string, unknown>>(query, connected);
+    return this.tracing === null ? run() : this.tracing.statement(name, run);
   }
 
   /** Reads of one kind, combined while the database is busy. See CombinedReads for the statement. */

@@ -1,3 +1,4 @@
+import { QueryFailedError, QueryRunnerAlreadyReleasedError } from 'typeorm';
 import { ServiceUnavailable } from './service-error.js';
 
 interface PostgresError {
@@ -7,30 +8,33 @@ interface PostgresError {
   driverError?: PostgresError;
 }
 
-/** PostgreSQL's and Node's codes for «not now»: https://www.postgresql.org/docs/current/errcodes-appendix.html */
-const UNAVAILABLE_CODES = new Set([
-  '53300', // too many connections
-  '53400', // configuration limit exceeded
+/** Refusals that mean «not now»: https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const NOT_NOW = new Set([
   '55P03', // lock not available (lock_timeout)
   '57014', // query canceled (statement_timeout)
-  '57P01', // admin shutdown
-  '57P02', // crash shutdown
-  '57P03', // cannot connect now
   '25006', // read-only transaction: a primary that became a standby
   '40001', // serialization failure, after the retries
   '40P01', // deadlock, after the retries
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
 ]);
+/** Insufficient resources (disk, memory, connections) and errors of the system below the database. */
+const NOT_NOW_CLASSES = ['53', '58'];
 
-/** What `pg` says without a code when the connection or the pool is the trouble. */
-const UNAVAILABLE_MESSAGES =
-  /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error|not queryable|Cannot use a pool after|Query read timeout/;
+/**
+ * Errors that the server itself sent as its answer: the transaction is rolled back. The connection that read an answer
+ * marks it; an error is never taken for a refusal because of properties that it carries.
+ */
+const refusals = new WeakSet();
+/** Errors of connections: a statement may have been carried out or not. */
+const unanswered = new WeakSet();
+
+export function markRefusal(error: object): void {
+  refusals.add(error);
+}
+
+/** Marks an error of a connection or a pool; a refusal stays a refusal. */
+export function markUnanswered(error: object): void {
+  if (!refusals.has(error)) unanswered.add(error);
+}
 
 /** The error as PostgreSQL's driver gave it, out of TypeORM's wrapping. */
 export function postgresError(error: unknown): PostgresError {
@@ -38,26 +42,51 @@ export function postgresError(error: unknown): PostgresError {
   return wrapped.driverError ?? wrapped;
 }
 
-/** Whether the database could not be asked, as opposed to having refused. */
+/** Whether the server has refused the statement, which proves that nothing of it happened. */
+export function isRefusal(error: unknown): boolean {
+  return refusals.has(postgresError(error));
+}
+
+/** Whether the database could not be asked, did not answer or lacks what it needs now, as opposed to having refused. */
 export function isUnavailable(error: unknown): boolean {
-  const { code, message } = postgresError(error);
-  if (code !== undefined && (UNAVAILABLE_CODES.has(code) || code.startsWith('08'))) return true;
-  return UNAVAILABLE_MESSAGES.test(message ?? '');
+  const original = postgresError(error);
+  if (refusals.has(original)) {
+    const code = original.code ?? '';
+    return NOT_NOW.has(code) || NOT_NOW_CLASSES.includes(code.slice(0, 2));
+  }
+  // TypeORM gives a connection that broke back by itself, and then refuses to use it.
+  const isOfTypeOrm = error instanceof QueryFailedError || error instanceof QueryRunnerAlreadyReleasedError;
+  return isOfTypeOrm || unanswered.has(original);
 }
 
 /** Whether nothing can be asked at all now; a statement that took too long (57014) concerns what it was about only. */
 export function isOutage(error: unknown): boolean {
-  return isUnavailable(error) && postgresError(error).code !== '57014';
+  return isUnavailable(error) && !(isRefusal(error) && postgresError(error).code === '57014');
 }
 
 /** Whether the same call may succeed at once: a lost race, rolled back whole. */
 export function isLostRace(error: unknown): boolean {
+  if (!isRefusal(error)) return false;
   const { code, constraint, message } = postgresError(error);
   if (code === '40001' || code === '40P01') return true;
-  // A migration put another function in its place between the planning of a call and the call.
+  // The connection behind a pooler is another one than that which has prepared the statement.
+  if (code === '26000') return true;
+  // A migration put another function or another column in its place between the planning of a call and the call.
   if (code === 'XX000' && /^cache lookup failed for function/.test(message ?? '')) return true;
+  if (code === '0A000' && /^cached plan must not change result type/.test(message ?? '')) return true;
   // Two first requests under one idempotency key (or one session id) at once: the retry finds the winner's answer.
   return code === '23505' && (constraint === 'pk_idempotency_keys' || constraint === 'pk_streaming_sessions');
+}
+
+/**
+ * Whether an error of a statement for several requests may be the fault of one of them: nothing was carried out, and
+ * the database is able to carry out the others.
+ */
+export function mayBeOfOneRequest(error: unknown): boolean {
+  const { code } = postgresError(error);
+  return (
+    isRefusal(error) && (!isUnavailable(error) || code === '55P03' || code === '40001' || code === '40P01')
+  );
 }
 
 /** A 503 for a database that cannot be asked; any other error as it is. */

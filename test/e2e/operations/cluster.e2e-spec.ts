@@ -85,7 +85,7 @@ describe('several workers behind one port', () => {
       `SELECT count(*)::int AS count FROM streaming_sessions WHERE status = 'active'`,
     );
     expect(text).toMatch(new RegExp(`^accounting_sessions_active ${active.rows[0].count}$`, 'm'));
-    expect(text).toMatch(/^accounting_database_pool_limit 40$/m);
+    expect(text).toMatch(/^accounting_database_pool_limit\{pool="movements"\} 40$/m);
   });
 
   it('share the rate limit, but for what comes within a tenth of a second', async () => {

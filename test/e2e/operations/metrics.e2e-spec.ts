@@ -49,9 +49,13 @@ describe('GET /metrics', () => {
     expect(value(text, `http_request_duration_seconds_count{${route},status="201"}`)).toBe(2);
     expect(value(text, `http_request_duration_seconds_count{${route},status="402"}`)).toBe(1);
     expect(value(text, 'accounting_database_up')).toBe(1);
-    expect(value(text, 'accounting_database_pool_connections{state="idle"}')).toBeGreaterThan(0);
-    expect(value(text, 'accounting_database_pool_limit')).toBe(20);
-    expect(value(text, 'accounting_database_pool_waiting')).toBe(0);
+    expect(
+      value(text, 'accounting_database_pool_connections{pool="movements",state="idle"}'),
+    ).toBeGreaterThan(0);
+    for (const [pool, limit] of Object.entries({ movements: 20, other: 5, reports: 2 })) {
+      expect(value(text, `accounting_database_pool_limit{pool="${pool}"}`)).toBe(limit);
+      expect(value(text, `accounting_database_pool_waiting{pool="${pool}"}`)).toBe(0);
+    }
     expect(value(text, 'accounting_holds_refused_total{reason="key_limit"}')).toBe(0);
     expect(text).toContain('nodejs_eventloop_lag_seconds');
     await endLeases(service, user);
@@ -189,7 +193,9 @@ describe('GET /metrics', () => {
     expect(Date.now() - begun).toBeLessThan(6000);
     for (const text of texts) expect(value(text, 'accounting_database_up')).toBe(0);
     expect(proxy.taken()).toEqual(['metrics_state']);
-    expect(value(texts.at(-1) as string, 'accounting_database_pool_connections{state="busy"}')).toBe(1);
+    expect(
+      value(texts.at(-1) as string, 'accounting_database_pool_connections{pool="movements",state="busy"}'),
+    ).toBe(1);
     await holder.query('ROLLBACK');
     holder.release();
     await expect.poll(async () => value(await metrics(slow), 'accounting_database_up')).toBe(1);

@@ -1,0 +1,197 @@
+import type { Socket } from 'node:net';
+import pg from 'pg';
+import { markRefusal, markUnanswered } from '../errors/database-errors.js';
+import { ServiceUnavailable } from '../errors/service-error.js';
+import { AnswerCheck, HEADER_BYTES } from './answer-check.js';
+
+/**
+ * For each connection so many requests may wait; the next is refused at once, which costs nothing, in place of after its
+ * time-out. At 2 ms a statement the last of them waits a tenth of a second.
+ */
+const WAITING_PER_CONNECTION = 50;
+
+/** The client gives up on a server that is silent for this much longer than the server's own limit. */
+export const SILENCE_MILLISECONDS = 2000;
+
+interface LimitedAnswers {
+  /** How long the answer to a statement may take, in milliseconds; then the connection is ended. 0: for ever. */
+  answer_timeout?: number;
+}
+
+interface LineOptions {
+  ssl: pg.ClientConfig['ssl'];
+  keepAlive: boolean | undefined;
+  answerMilliseconds: number;
+}
+
+type Done = (release?: unknown) => void;
+type Connected = (error: Error | undefined, client: pg.PoolClient | undefined, done: Done) => void;
+type Attach = (stream: { on(event: string, listener: (chunk: Buffer) => void): void }) => void;
+
+/**
+ * The socket of one connection. It takes nothing from the server that a server does not send (see AnswerCheck): then, and
+ * when an answer takes too long, the connection ends, and the statement under way may have been carried out or not.
+ */
+class Line extends pg.Connection {
+  private readonly check = new AnswerCheck();
+  private readonly answerMilliseconds: number;
+  private handOn: (chunk: Buffer) => void = () => undefined;
+  private timer: NodeJS.Timeout | undefined;
+  /** The beginning of a message whose end has not come, and how many bytes it takes to go on. */
+  private parts: Buffer[] = [];
+  private bytes = 0;
+  private bytesNeeded = 0;
+
+  constructor({ ssl, keepAlive, answerMilliseconds }: LineOptions) {
+    super({ ssl, keepAlive });
+    this.answerMilliseconds = answerMilliseconds;
+    // Before the listener of the client, who passes the error on.
+    this.on('errorMessage', (error: object) => {
+      if (this.check.isRefused) markRefusal(error);
+    });
+    this.on('end', () => clearTimeout(this.timer));
+  }
+
+  override query(text: string): void {
+    this.begin('simple');
+    super.query(text);
+  }
+
+  override sync(): void {
+    this.begin('extended');
+    super.sync();
+  }
+
+  /** Called by pg when there is something to listen to: at once, or when TLS has been agreed on. */
+  attachListeners(stream: Socket): void {
+    const inherited = (pg.Connection.prototype as unknown as { attachListeners: Attach }).attachListeners;
+    inherited.call(this, {
+      on: (event, listener) => {
+        if (event === 'data') this.handOn = listener;
+      },
+    });
+    stream.on('data', (chunk) => {
+      try {
+        this.receive(chunk);
+      } catch (error) {
+        stream.destroy(error as Error);
+      }
+    });
+  }
+
+  private begin(protocol: 'simple' | 'extended'): void {
+    this.check.begin(protocol);
+    clearTimeout(this.timer);
+    if (this.answerMilliseconds === 0) return;
+    this.timer = setTimeout(() => {
+      this.stream.destroy(new Error('The database has not answered in time'));
+    }, this.answerMilliseconds);
+  }
+
+  /** Checks what has come, then lets pg parse it: nothing is believed of what stands before something wrong. */
+  private receive(chunk: Buffer): void {
+    const bytes = this.joined(chunk);
+    if (bytes === undefined) return;
+    let offset = 0;
+    this.bytesNeeded = HEADER_BYTES;
+    while (bytes.length - offset >= HEADER_BYTES) {
+      const type = bytes[offset] as number;
+      const length = bytes.readUInt32BE(offset + 1);
+      this.check.header(type, length);
+      if (bytes.length - offset <= length) {
+        this.bytesNeeded = length + 1;
+        break;
+      }
+      const end = offset + 1 + length;
+      this.check.message(type, bytes, offset + HEADER_BYTES, end);
+      offset = end;
+    }
+    if (offset < bytes.length) {
+      this.parts = [offset === 0 ? bytes : bytes.subarray(offset)];
+      this.bytes = bytes.length - offset;
+    }
+    if (this.check.isAnswered) clearTimeout(this.timer);
+    if (offset > 0) this.handOn(offset === bytes.length ? bytes : bytes.subarray(0, offset));
+  }
+
+  /** What has come since the last whole message, once it is enough to go on. */
+  private joined(chunk: Buffer): Buffer | undefined {
+    if (this.bytes === 0) return chunk;
+    this.parts.push(chunk);
+    this.bytes += chunk.length;
+    if (this.bytes < this.bytesNeeded) return undefined;
+    const bytes = Buffer.concat(this.parts);
+    this.parts = [];
+    this.bytes = 0;
+    return bytes;
+  }
+}
+
+/** A connection to the database whose answers are checked. Only errors that the server sent are marked as refusals. */
+export class DatabaseClient extends pg.Client {
+  constructor(options: pg.ClientConfig & LimitedAnswers) {
+    super(options);
+    const line = new Line({
+      // As the connection string has it, too.
+      ssl: this.ssl,
+      keepAlive: options.keepAlive,
+      answerMilliseconds: options.answer_timeout ?? 0,
+    });
+    Object.assign(this, { connection: line });
+    // A connection in use that breaks fails its statement; without a listener it would end the process as well.
+    this.on('error', () => undefined);
+  }
+}
+
+/** Connections whose answers are checked, and a bounded line of requests that wait for one. */
+export class DatabasePool extends pg.Pool {
+  constructor(options: pg.PoolConfig & LimitedAnswers) {
+    super({ ...options, Client: DatabaseClient as unknown as new () => pg.ClientBase });
+    // An idle connection that breaks is replaced when the next one is needed.
+    this.on('error', () => undefined);
+  }
+
+  /** @throws ServiceUnavailable when too many wait for a connection */
+  override connect(): Promise<pg.PoolClient>;
+  override connect(callback: Connected): void;
+  override connect(callback?: Connected): Promise<pg.PoolClient> | void {
+    if (callback === undefined) {
+      return new Promise((resolve, reject) => {
+        this.connect((error, client) => {
+          if (error !== undefined) reject(error);
+          else resolve(client as pg.PoolClient);
+        });
+      });
+    }
+    if (this.waitingCount >= this.options.max * WAITING_PER_CONNECTION) {
+      return callback(new ServiceUnavailable(), undefined, () => undefined);
+    }
+    super.connect((error, client, done) => {
+      if (error !== undefined) markUnanswered(error);
+      callback(error, client, done);
+    });
+  }
+
+  /**
+   * One statement on a connection that is given back.
+   *
+   * @param connected called when there is a connection
+   */
+  async run<Row extends pg.QueryResultRow>(query: pg.QueryConfig, connected?: () => void): Promise<Row[]> {
+    const client = await this.connect();
+    connected?.();
+    try {
+      const { rows } = await client.query<Row>(query);
+      client.release();
+      return rows;
+    } catch (error) {
+      // A connection that has seen an error is not used again.
+      client.release(true);
+      markUnanswered(error as Error);
+      throw error;
+    }
+  }
+}
+
+/** What TypeORM takes in place of the `pg` package. */
+export const driver = { ...pg, Pool: DatabasePool, Client: DatabaseClient };
