@@ -10,6 +10,7 @@ import { RequestWindows } from './common/http/request-windows.js';
 import { MetricsModule } from './common/metrics/metrics.module.js';
 import { TracingModule } from './common/tracing/tracing.module.js';
 import { ProblemFilter } from './common/http/problem.filter.js';
+import { ReportsModule } from './common/http/reports.module.js';
 import { RequestValidationPipe } from './common/http/validation.js';
 import { ConsoleModule } from './console/console.module.js';
 import { ConfigModule } from './config/config.module.js';
@@ -45,6 +46,7 @@ export class AppModule {
         ClusterModule.forRoot(windows),
         DatabaseModule,
         MetricsModule,
+        ReportsModule,
         AuthModule,
         CreditsModule,
         UsageModule,

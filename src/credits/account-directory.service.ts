@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
+import { exactSum } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { decodeAccountCursor, encodeAccountCursor } from './account-cursor.js';
 import {
@@ -95,16 +96,16 @@ export class AccountDirectoryService {
     return AccountDto.from(row);
   }
 
-  /** What all accounts own together. */
+  /** What all accounts own together. @throws SumTooLarge */
   async totals(): Promise<CreditTotalsDto> {
-    const row = await this.database.row<Record<'users' | 'available' | 'held' | 'sessions', string>>(TOTALS);
+    const [row] =
+      await this.database.report<Record<'users' | 'available' | 'held' | 'sessions', string>>(TOTALS);
     if (row === undefined) throw new Error('the totals answered nothing');
     return {
-      users: Number(row.users),
-      // A sum of everyone's may pass 2^53 - 1: then it is the nearest JSON number, rather than no answer.
-      availableCredits: Number(row.available),
-      heldCredits: Number(row.held),
-      activeSessions: Number(row.sessions),
+      users: exactSum(row.users),
+      availableCredits: exactSum(row.available),
+      heldCredits: exactSum(row.held),
+      activeSessions: exactSum(row.sessions),
     };
   }
 }

@@ -52,7 +52,7 @@ export class CreditsForecastService {
 
   /** @throws AccountNotFound */
   async ofUser(userId: string, windowDays: number): Promise<ForecastDto> {
-    const row = await this.database.row<ForecastRow>(FORECAST, [userId, windowDays]);
+    const [row] = await this.database.report<ForecastRow>(FORECAST, [userId, windowDays]);
     if (row === undefined) throw new AccountNotFound();
     const now = Number(row.now);
     // An hour of use says little of a day.

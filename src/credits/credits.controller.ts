@@ -7,6 +7,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
+import { Report } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { AccountDirectoryService } from './account-directory.service.js';
 import { CreditsAuditService } from './credits-audit.service.js';
@@ -163,6 +164,7 @@ export class CreditsController {
   @ApiOkResponse({ type: ForecastDto })
   @ApiProblems(404)
   @SelfAccess('credits:read', { userIdIn: 'body' })
+  @Report()
   forecast(@CurrentCaller() caller: Caller, @Query() query: OwnForecastQueryDto): Promise<ForecastDto> {
     return this.forecasts.ofUser(caller.userId, query.windowDays);
   }
@@ -176,6 +178,7 @@ export class CreditsController {
   @ApiOkResponse({ type: ForecastDto })
   @ApiProblems(400, 404)
   @RoleAccess('supervisor')
+  @Report()
   userForecast(@UserIdParam() userId: string, @Query() query: ForecastQueryDto): Promise<ForecastDto> {
     return this.forecasts.ofUser(userId, query.windowDays);
   }
@@ -183,7 +186,9 @@ export class CreditsController {
   @Get('totals')
   @ApiOperation({ summary: 'What all accounts own together', operationId: 'getCreditTotals' })
   @ApiOkResponse({ type: CreditTotalsDto })
+  @ApiProblems(422)
   @RoleAccess('admin')
+  @Report()
   totals(): Promise<CreditTotalsDto> {
     return this.directory.totals();
   }

@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { Repository } from 'typeorm';
+import { AccountsService } from '../accounts/accounts.service.js';
+import { Database } from '../common/database/database.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';
+import { ReportTurns } from '../common/http/reports.js';
 import { isoTime } from '../common/http/time.js';
 import type { UsageAnswer } from '../credits/money-answers.js';
-import { type AllRecordsQueryDto, timeRange } from './dto/usage.requests.js';
-import { type AllUsagePageDto, UsageRecordDto } from './dto/usage.responses.js';
-import { UsageRecord } from './entities/usage-record.entity.js';
+import { type AllRecordsQueryDto, type RecordsQueryDto, timeRange } from './dto/usage.requests.js';
+import { UsageRecordDto, type UsageSearchPageDto } from './dto/usage.responses.js';
 import { csvLine, USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
 import { RECORD_JSON } from './usage.sql.js';
 
@@ -15,7 +16,8 @@ import { RECORD_JSON } from './usage.sql.js';
  * a statement, also when none of them is in memory.
  */
 export const SEARCHED_RECORDS = 50_000;
-const CSV_BATCH = 1000;
+/** With the largest metadata 3 MB. */
+const CSV_BATCH = 200;
 
 interface Found {
   records: UsageAnswer[];
@@ -23,13 +25,17 @@ interface Found {
   searched: [id: number, timestamp: string] | null;
 }
 
-/** Finds records of all users. Rules in README.md beside this file. */
+/** Finds records. Rules in README.md beside this file. */
 @Injectable()
 export class UsageSearchService {
-  constructor(@InjectRepository(UsageRecord) private readonly records: Repository<UsageRecord>) {}
+  constructor(
+    private readonly database: Database,
+    private readonly accounts: AccountsService,
+    private readonly turns: ReportTurns,
+  ) {}
 
   /** Newest first. A page may be short, and even empty, before the list has ended: see `searchedBackTo`. */
-  async page(query: AllRecordsQueryDto): Promise<AllUsagePageDto> {
+  async page(query: AllRecordsQueryDto): Promise<UsageSearchPageDto> {
     const { records, searched } = await this.find(query, decodeCursor(query.cursor), query.limit + 1);
     const page = toPage(records, query.limit, (record) => UsageRecordDto.from(record));
     if (searched === null) return { ...page, searchedBackTo: null };
@@ -37,17 +43,34 @@ export class UsageSearchService {
     return { items: page.items, nextCursor: encodeCursor(id), searchedBackTo: isoTime(timestamp) };
   }
 
-  /** All of them as lines of CSV, read in batches so that memory stays flat however many there are. */
-  async *csv(query: AllRecordsQueryDto): AsyncGenerator<string> {
+  /** A user's records. @throws AccountNotFound for a user never seen */
+  async pageOf(userId: string, query: RecordsQueryDto): Promise<UsageSearchPageDto> {
+    const page = await this.page({ ...query, userId });
+    if (page.items.length === 0) await this.requireAccount(userId);
+    return page;
+  }
+
+  /**
+   * All of them as lines of CSV, read in batches so that memory stays flat however many there are.
+   *
+   * @param reporter whose turns the batches take
+   */
+  async *csv(query: AllRecordsQueryDto, reporter: string): AsyncGenerator<string> {
     let heading = csvLine(USAGE_CSV_HEADER);
     let after = decodeCursor(query.cursor);
     do {
-      const { records, searched } = await this.find(query, after, CSV_BATCH);
+      const find = () => this.find(query, after, CSV_BATCH);
+      const { records, searched } = await this.turns.report(reporter, find);
       // Also where nothing was found: this is where a reader who has hung up ends the search.
       yield heading + records.map(usageCsvLine).join('');
       heading = '';
       after = records.length < CSV_BATCH ? searched?.[0] : records[CSV_BATCH - 1]?.id;
     } while (after !== undefined);
+  }
+
+  /** @throws AccountNotFound for a user never seen */
+  async requireAccount(userId: string): Promise<void> {
+    if (!(await this.accounts.exists(userId))) throw new AccountNotFound();
   }
 
   private async find(query: AllRecordsQueryDto, after: number | undefined, take: number): Promise<Found> {
@@ -56,16 +79,14 @@ export class UsageSearchService {
     const { order, rest } = conditions(query, after, parameter);
     const inOrder = `FROM usage_records WHERE ${order.join(' AND ')} ORDER BY timestamp DESC, id DESC`;
     // What `searched` must not look beyond is its LIMIT; the page's own stops it as soon as there are enough.
-    const [found] = await this.records.query<Found[]>(
-      `WITH searched AS (SELECT * ${inOrder} LIMIT ${SEARCHED_RECORDS}),
+    const text = `WITH searched AS (SELECT * ${inOrder} LIMIT ${SEARCHED_RECORDS}),
             page AS MATERIALIZED (SELECT * FROM searched WHERE ${rest.join(' AND ')}
                                    ORDER BY timestamp DESC, id DESC LIMIT ${take})
        SELECT coalesce((SELECT json_agg(${RECORD_JSON} ORDER BY timestamp DESC, id DESC) FROM page), '[]') AS records,
               CASE WHEN (SELECT count(*) FROM page) < ${take} THEN
                 (SELECT json_build_array(id, timestamp) ${inOrder} OFFSET ${SEARCHED_RECORDS - 1} LIMIT 1)
-              END AS searched`,
-      values,
-    );
+              END AS searched`;
+    const [found] = await this.database.report<Found>({ name: 'usage_search', text }, values);
     if (found === undefined) throw new Error('a search answered nothing');
     return found;
   }
@@ -85,11 +106,6 @@ function conditions(
   const { from, to } = timeRange(query);
   if (from !== null) order.push(`timestamp >= ${parameter(from)}`);
   if (to !== null) order.push(`timestamp < ${parameter(to)}`);
-  if (after !== undefined) {
-    order.push(
-      `(timestamp, id) < (SELECT c.timestamp, c.id FROM usage_records c WHERE c.id = ${parameter(after)})`,
-    );
-  }
   const { userId, billingStatus, apiKeyId, sessionId, requestId, service, operation } = query;
   const waits = billingStatus === 'needs_review';
   // What waits for a review has an index of its own, and is little beside all of a user's records.
@@ -98,6 +114,12 @@ function conditions(
   const ofUser = waits ? rest : order;
   const user = userId === undefined ? undefined : parameter(userId);
   if (user !== undefined) ofUser.push(`user_id = ${user}`);
+  if (after !== undefined) {
+    // By the record itself, whose time has microseconds that a JSON time does not show; a user's by one of theirs only.
+    const ofSame = user === undefined ? '' : ` AND c.user_id = ${user}`;
+    const last = `SELECT c.timestamp, c.id FROM usage_records c WHERE c.id = ${parameter(after)}${ofSame}`;
+    order.push(`(timestamp, id) < (${last})`);
+  }
   if (apiKeyId !== undefined) {
     const key = parameter(apiKeyId);
     ofUser.push(`user_id = (SELECT k.user_id FROM api_keys k WHERE k.id = ${key})`);

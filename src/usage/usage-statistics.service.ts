@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
-import { toSafeInteger } from '../common/database/transformers.js';
+import { exactSum } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -9,11 +9,22 @@ import type { TimeRange } from './dto/usage.requests.js';
 import {
   type MarginDto,
   type SystemStatsDto,
+  type TruncatedMap,
   type UnpricedModelDto,
   UsageRecordDto,
   type UsageStatsDto,
 } from './dto/usage.responses.js';
-import { BY_DAY_AND_MODEL, creditsBy, IS_CHAT, RECORD_JSON } from './usage.sql.js';
+import {
+  ADDED_UP,
+  BY_DAY_AND_MODEL,
+  byDays,
+  byNames,
+  IS_CHAT,
+  mapOf,
+  NAMED_SINCE,
+  RECORD_JSON,
+  REST,
+} from './usage.sql.js';
 
 const COUNTED = `service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
            unpriced_records`;
@@ -64,11 +75,9 @@ function facts(filter: string, since = FIRST_DAY): string {
 /** Added up once: every total below reads these few rows. */
 function sums(rows: string): string {
   return `sums AS MATERIALIZED (
-    SELECT day, service, operation, sum(records) AS records, sum(credits) AS credits,
-           sum(provider_cost_usd) AS provider_cost_usd, sum(costed_records) AS costed_records,
-           sum(costed_credits) AS costed_credits, sum(unpriced_records) AS unpriced_records
+    SELECT day, service, operation, ${ADDED_UP}
       FROM ${rows} r GROUP BY 1, 2, 3 HAVING sum(records) > 0
-  )`;
+  ), ${NAMED_SINCE}`;
 }
 
 const CLOSED_UNTIL = '(SELECT closed_until FROM usage_closing)';
@@ -84,9 +93,9 @@ const FACTS_OF_ALL = `(
 const TOTALS = `
   (SELECT coalesce(sum(records), 0) FROM sums) AS records,
   (SELECT coalesce(sum(credits), 0) FROM sums) AS credits,
-  ${creditsBy('service')} AS by_service,
-  ${creditsBy(`to_char(day, 'YYYY-MM-DD')`)} AS by_day,
-  ${creditsBy('operation', IS_CHAT)} AS by_model,
+  ${mapOf(byNames('service'), 'sum(credits)')} AS by_service,
+  ${mapOf(byDays, 'sum(credits)')} AS by_day,
+  ${mapOf(byNames('operation', IS_CHAT), 'sum(credits)')} AS by_model,
   ${BY_DAY_AND_MODEL} AS by_day_and_model`;
 
 export const USER_STATS = {
@@ -116,11 +125,6 @@ const MARGIN = `json_build_object(
                       THEN trim_scale(${usd('sum(costed_credits)')} - sum(provider_cost_usd))::text END,
     'records', sum(records), 'costedRecords', sum(costed_records))`;
 
-const marginBy = (key: string) =>
-  `coalesce((SELECT json_object_agg(k, m ORDER BY k) FROM (
-     SELECT ${key} AS k, ${MARGIN} AS m FROM sums GROUP BY 1 ORDER BY sum(credits) DESC LIMIT 1000) g),
-   '{}')`;
-
 const HAS_BOARD = `EXISTS (SELECT FROM usage_boards
                            WHERE from_day = ${FIRST_DAY} AND end_day = least(${END_DAY}, ${CLOSED_UNTIL}))`;
 const LEADERS_OF = `$1, $2, ${FIRST_DAY}, ${END_DAY}, $3::integer`;
@@ -142,8 +146,8 @@ const SYSTEM_STATS = {
         SELECT user_id, sum(credits) AS c FROM ${facts('')} f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]')
     ELSE '[]' END AS by_user,
     (SELECT ${MARGIN} FROM sums HAVING count(*) > 0) AS margin,
-    ${marginBy('operation')} AS margin_by_model,
-    ${marginBy(`to_char(day, 'YYYY-MM-DD')`)} AS margin_by_day,
+    ${mapOf(byNames('operation'), MARGIN)} AS margin_by_model,
+    ${mapOf(byDays, MARGIN)} AS margin_by_day,
     coalesce((SELECT json_agg(json_build_object('modelId', operation, 'records', n) ORDER BY n DESC, operation) FROM (
       SELECT operation, sum(unpriced_records) AS n FROM sums WHERE unpriced_records > 0
        GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100) u), '[]') AS unpriced_models,
@@ -190,9 +194,9 @@ export class UsageStatisticsService {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
-  /** @throws AccountNotFound for a user never seen */
+  /** @throws AccountNotFound for a user never seen, SumTooLarge */
   async ofUser(userId: string, range: TimeRange): Promise<UsageStatsDto> {
-    const row = await this.database.row<Totals & { known: boolean; recent: UsageAnswer[] }>(USER_STATS, [
+    const [row] = await this.database.report<Totals & { known: boolean; recent: UsageAnswer[] }>(USER_STATS, [
       range.from,
       range.to,
       userId,
@@ -205,7 +209,7 @@ export class UsageStatisticsService {
     };
   }
 
-  /** @param top how many users `byUser` names */
+  /** @param top how many users `byUser` names. @throws SumTooLarge */
   async ofSystem(range: TimeRange, top: number): Promise<SystemStatsDto> {
     const { creditsPerUsd } = this.config;
     const row = await this.database.row<SystemTotals>(SYSTEM_STATS, [
@@ -216,8 +220,13 @@ export class UsageStatisticsService {
     ]);
     if (row === undefined) throw new Error('system statistics answered nothing');
     const margin = row.margin ?? NOTHING;
+    const added = totals(row);
     return {
-      ...totals(row),
+      ...added,
+      truncated: [
+        ...added.truncated,
+        ...namesOfTruncated({ marginByModel: row.margin_by_model, marginByDay: row.margin_by_day }),
+      ],
       byUser: fromPairs(row.by_user),
       creditsUsd: margin.creditsUsd,
       providerCostUsd: margin.providerCostUsd,
@@ -225,7 +234,7 @@ export class UsageStatisticsService {
       costedRecords: margin.costedRecords,
       marginByModel: row.margin_by_model,
       marginByDay: row.margin_by_day,
-      unpricedRecords: toSafeInteger(row.unpriced),
+      unpricedRecords: exactSum(row.unpriced),
       unpricedModels: row.unpriced_models,
       needsReview: row.review[0],
       needsReviewCredits: row.review[1],
@@ -233,17 +242,28 @@ export class UsageStatisticsService {
   }
 }
 
+/** @throws SumTooLarge: every other sum of the answer is a part of these two */
 function totals(row: Totals) {
-  return {
-    totalRecords: toSafeInteger(row.records),
-    // A sum may pass 2^53 - 1, for a record's credits need not have been anyone's: then it is the nearest JSON number,
-    // as in the maps, rather than no statistics at all.
-    totalCredits: Number(row.credits),
+  const maps = {
     byService: row.by_service,
     byDay: row.by_day,
     byModel: row.by_model,
     byDayAndModel: row.by_day_and_model,
   };
+  return {
+    totalRecords: exactSum(row.records),
+    totalCredits: exactSum(row.credits),
+    ...maps,
+    truncated: namesOfTruncated(maps),
+  };
+}
+
+/** The maps in which names are added up as `other`. */
+function namesOfTruncated<Name extends TruncatedMap>(maps: Record<Name, object>): Name[] {
+  const hasRest = (map: object) => Object.hasOwn(map, REST);
+  return (Object.keys(maps) as Name[]).filter(
+    (name) => hasRest(maps[name]) || (name === 'byDayAndModel' && Object.values(maps[name]).some(hasRest)),
+  );
 }
 
 /** Keys come from users: defined, not assigned, so that `__proto__` is a key like any other. */

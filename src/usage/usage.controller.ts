@@ -1,6 +1,4 @@
-import { pipeline } from 'node:stream/promises';
-import { Readable } from 'node:stream';
-import { Body, Controller, Get, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Inject, Post, Query, Req, Res } from '@nestjs/common';
 import {
   ApiCreatedResponse,
   ApiExtraModels,
@@ -15,6 +13,10 @@ import type { Caller } from '../auth/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
+import { sendCsv } from '../common/http/csv-download.js';
+import { Report, reporterOf, wantsCsv } from '../common/http/reports.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import {
   AllRecordsQueryDto,
@@ -29,11 +31,11 @@ import {
   timeRange,
 } from './dto/usage.requests.js';
 import {
-  AllUsagePageDto,
   ChargeDto,
   SystemStatsDto,
   UsagePageDto,
   UsageRecordDto,
+  UsageSearchPageDto,
   UsageStatsDto,
 } from './dto/usage.responses.js';
 import { UsageStatisticsService } from './usage-statistics.service.js';
@@ -41,18 +43,19 @@ import { UsageChargesService } from './usage-charges.service.js';
 import { UsageSearchService } from './usage-search.service.js';
 import { UsageService } from './usage.service.js';
 
-const pageOrCsv = (page: typeof UsagePageDto) =>
-  ApiOkResponse({
-    description: 'A page as JSON; with `Accept: text/csv` all records as CSV, one a line',
-    content: {
-      'application/json': { schema: { $ref: getSchemaPath(page) } },
-      'text/csv': { schema: { type: 'string' }, example: 'id,userId,timestamp,…\r\n' },
-    },
-  });
-const PAGE_OR_CSV = pageOrCsv(UsagePageDto);
+const PAGE_OR_CSV = ApiOkResponse({
+  description: 'A page as JSON; with `Accept: text/csv` all records as CSV, one a line',
+  content: {
+    'application/json': { schema: { $ref: getSchemaPath(UsageSearchPageDto) } },
+    'text/csv': { schema: { type: 'string' }, example: 'id,userId,timestamp,…\r\n' },
+  },
+});
+const SEARCHED =
+  'One request looks through 50,000 records at most, so a page of a rare filter may be short, and even empty, before ' +
+  '`nextCursor` is null. One caller may have four downloads as CSV at once.';
 
 @ApiTags('Usage')
-@ApiExtraModels(UsagePageDto, AllUsagePageDto)
+@ApiExtraModels(UsageSearchPageDto)
 @Controller('usage')
 export class UsageController {
   constructor(
@@ -60,6 +63,7 @@ export class UsageController {
     private readonly charges: UsageChargesService,
     private readonly statistics: UsageStatisticsService,
     private readonly search: UsageSearchService,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   @Post('record')
@@ -138,8 +142,9 @@ export class UsageController {
   @Get('stats')
   @ApiOperation({ summary: 'Own usage statistics', operationId: 'getUsageStats' })
   @ApiOkResponse({ type: UsageStatsDto })
-  @ApiProblems(404)
+  @ApiProblems(404, 422)
   @SelfAccess('usage:read', { userIdIn: 'body' })
+  @Report()
   stats(@CurrentCaller() caller: Caller, @Query() query: OwnRangeQueryDto): Promise<UsageStatsDto> {
     return this.statistics.ofUser(caller.userId, timeRange(query));
   }
@@ -147,8 +152,9 @@ export class UsageController {
   @Get('stats/:userId')
   @ApiOperation({ summary: 'Usage statistics of a user', operationId: 'getUserUsageStats' })
   @ApiOkResponse({ type: UsageStatsDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(400, 404, 422)
   @RoleAccess('supervisor')
+  @Report()
   userStats(@UserIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageStatsDto> {
     return this.statistics.ofUser(userId, timeRange(query));
   }
@@ -156,86 +162,80 @@ export class UsageController {
   @Get('system-stats')
   @ApiOperation({ summary: 'Usage statistics of everyone', operationId: 'getSystemStats' })
   @ApiOkResponse({ type: SystemStatsDto })
-  @ApiProblems(400)
+  @ApiProblems(400, 422)
   @RoleAccess('admin')
+  @Report()
   systemStats(@Query() query: SystemStatsQueryDto): Promise<SystemStatsDto> {
     return this.statistics.ofSystem(timeRange(query), query.top);
   }
 
   @Get('records')
-  @ApiOperation({ summary: 'Own usage records, newest first', operationId: 'listUsageRecords' })
+  @ApiOperation({
+    summary: 'Own usage records, newest first',
+    description: SEARCHED,
+    operationId: 'listUsageRecords',
+  })
   @PAGE_OR_CSV
   @ApiProblems(404)
   @SelfAccess('usage:read', { userIdIn: 'body' })
+  @Report()
   records(
     @CurrentCaller() caller: Caller,
     @Query() query: OwnRecordsQueryDto,
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<UsagePageDto | undefined> {
+  ): Promise<UsageSearchPageDto | undefined> {
     return this.pageOrCsv(caller.userId, query, request, response);
   }
 
   @Get('records/all')
   @ApiOperation({
     summary: 'Usage records of everyone, newest first',
-    description:
-      'A literal route: no user may be called "all". One request looks through 50,000 records at most, so a page of a ' +
-      'rare filter may be short, and even empty, before `nextCursor` is null.',
+    description: `A literal route: no user may be called "all". ${SEARCHED}`,
     operationId: 'listAllUsageRecords',
   })
-  @pageOrCsv(AllUsagePageDto)
+  @PAGE_OR_CSV
   @ApiProblems(400)
   @RoleAccess('admin')
+  @Report()
   allRecords(
     @Query() query: AllRecordsQueryDto,
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<AllUsagePageDto | undefined> {
-    return wantsCsv(request) ? sendCsv(this.search.csv(query), response) : this.search.page(query);
+  ): Promise<UsageSearchPageDto | undefined> {
+    if (!wantsCsv(request)) return this.search.page(query);
+    return this.download(this.search.csv(query, reporterOf(request)), response);
   }
 
   @Get('records/:userId')
-  @ApiOperation({ summary: 'Usage records of a user, newest first', operationId: 'listUserUsageRecords' })
+  @ApiOperation({
+    summary: 'Usage records of a user, newest first',
+    description: SEARCHED,
+    operationId: 'listUserUsageRecords',
+  })
   @PAGE_OR_CSV
   @ApiProblems(400, 404)
   @RoleAccess('supervisor')
+  @Report()
   userRecords(
     @UserIdParam() userId: string,
     @Query() query: RecordsQueryDto,
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
-  ): Promise<UsagePageDto | undefined> {
+  ): Promise<UsageSearchPageDto | undefined> {
     return this.pageOrCsv(userId, query, request, response);
   }
 
   private async pageOrCsv(userId: string, query: RecordsQueryDto, request: Request, response: Response) {
-    if (!wantsCsv(request)) return this.usage.page(userId, query);
-    await this.usage.requireAccount(userId);
-    return sendCsv(this.usage.csv(userId, query), response);
+    if (!wantsCsv(request)) return this.search.pageOf(userId, query);
+    await this.search.requireAccount(userId);
+    return this.download(this.search.csv({ ...query, userId }, reporterOf(request)), response);
   }
-}
 
-const wantsCsv = (request: Request) => request.accepts(['json', 'csv']) === 'csv';
-
-async function sendCsv(lines: AsyncGenerator<string>, response: Response): Promise<undefined> {
-  // What fails up to the first records is refused like anything else; later only the connection can tell.
-  const first = await lines.next();
-  response.setHeader('Content-Type', 'text/csv; charset=utf-8');
-  response.setHeader('Content-Disposition', 'attachment; filename="usage.csv"');
-  try {
-    await pipeline(Readable.from(all(first, lines)), response);
-  } catch (error) {
-    // The reader has hung up: nobody is there to be told, and nothing has gone wrong here.
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+  private download(lines: AsyncGenerator<string>, response: Response): Promise<undefined> {
+    return sendCsv(lines, response, {
+      fileName: 'usage.csv',
+      patienceSeconds: this.config.requestTimeoutSeconds,
+    });
   }
-  return undefined;
-}
-
-async function* all(
-  first: IteratorResult<string, void>,
-  rest: AsyncGenerator<string>,
-): AsyncGenerator<string> {
-  if (!first.done) yield first.value;
-  yield* rest;
 }

@@ -56,17 +56,24 @@ function lengthOf(time: string): bigint {
 /** What the statistics must say of these records, by adding up one record after the other. */
 export function statisticsOf(facts: Fact[]) {
   const chat = facts.filter(({ service }) => service === 'chat' || service === 'chat-streaming');
-  return {
-    totalRecords: facts.length,
-    totalCredits: Number(facts.reduce((sum, { credits }) => sum + credits, 0n)),
-    byUser: creditsBy(facts, ({ userId }) => userId),
+  const maps = {
     byService: creditsBy(facts, ({ service }) => service),
     byDay: creditsBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
     byModel: creditsBy(chat, ({ operation }) => operation),
     byDayAndModel: byDayAndModel(chat),
-    ...marginOf(facts),
     marginByModel: marginBy(facts, ({ operation }) => operation),
     marginByDay: marginBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
+  };
+  return {
+    totalRecords: facts.length,
+    totalCredits: Number(facts.reduce((sum, { credits }) => sum + credits, 0n)),
+    byUser: creditsBy(facts, ({ userId }) => userId),
+    ...maps,
+    // What is really called `other` is told from nothing else that has no name.
+    truncated: Object.entries(maps)
+      .filter(([, map]) => JSON.stringify(map).includes('["other",'))
+      .map(([name]) => name),
+    ...marginOf(facts),
     unpricedRecords: facts.filter(({ isUnpriced }) => isUnpriced).length,
     needsReview: facts.filter(({ needsReview }) => needsReview).length,
     recent: facts

@@ -1,4 +1,5 @@
 import type { ValueTransformer } from 'typeorm';
+import { SumTooLarge } from '../errors/service-error.js';
 
 /** BIGINT arrives as a string; credits and ids are safe integers here, and the database's CHECKs keep them so. */
 export const bigintTransformer: ValueTransformer = {
@@ -17,6 +18,12 @@ export function toSafeInteger(value: string | number): number {
   const number = Number(value);
   if (!Number.isSafeInteger(number)) throw new RangeError(`${value} is not a safe integer`);
   return number;
+}
+
+/** A sum over rows of which each is a safe integer. @throws SumTooLarge rather than round it */
+export function exactSum(value: string): number {
+  if (!Number.isSafeInteger(Number(value))) throw new SumTooLarge();
+  return Number(value);
 }
 
 /** `3.000000` → `3`, `0.2500` → `0.25`. */

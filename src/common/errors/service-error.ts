@@ -55,6 +55,17 @@ export class SecretGone extends ServiceError {
   }
 }
 
+/** 422: a sum is larger than a JSON number can say exactly (2^53 - 1). */
+export class SumTooLarge extends ServiceError {
+  constructor() {
+    super(
+      422,
+      'sum.too_large',
+      'A sum is larger than 9007199254740991, the largest number that can be exact here',
+    );
+  }
+}
+
 /** 404: no account of that id. */
 export class AccountNotFound extends ServiceError {
   constructor() {

@@ -1,4 +1,4 @@
-import { ApiExtraModels, ApiProperty, getSchemaPath } from '@nestjs/swagger';
+import { ApiExtraModels, ApiProperty, type ApiPropertyOptions, getSchemaPath } from '@nestjs/swagger';
 import { isoTime } from '../../common/http/time.js';
 import type { ChargeAnswer, UsageAnswer } from '../../credits/money-answers.js';
 import {
@@ -14,6 +14,23 @@ const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:0
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const creditsBy = (example: Record<string, number>) =>
   ({ type: 'object', additionalProperties: { ...CREDITS }, example }) as const;
+const TRUNCATED_MAPS = [
+  'byService',
+  'byDay',
+  'byModel',
+  'byDayAndModel',
+  'marginByModel',
+  'marginByDay',
+] as const;
+export type TruncatedMap = (typeof TRUNCATED_MAPS)[number];
+const TRUNCATED: ApiPropertyOptions = {
+  type: 'array',
+  items: { type: 'string', enum: [...TRUNCATED_MAPS] },
+  description:
+    'The maps that have an entry `other`: what is beyond the 200 names with the most credits, the newest 366 days, or the ' +
+    '1,000 names of a user and day, added up. A service or model really called `other` is part of it. Empty: all are whole',
+  example: [],
+};
 const BY_DAY_AND_MODEL = {
   type: 'object',
   additionalProperties: { type: 'object', additionalProperties: { ...CREDITS } },
@@ -135,7 +152,7 @@ export class UsagePageDto {
   nextCursor: string | null;
 }
 
-export class AllUsagePageDto extends UsagePageDto {
+export class UsageSearchPageDto extends UsagePageDto {
   @ApiProperty({
     ...TIME,
     nullable: true,
@@ -159,6 +176,7 @@ export class UsageStatsDto {
   @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
+  @ApiProperty(TRUNCATED) truncated: TruncatedMap[];
   @ApiProperty({
     type: () => [UsageRecordDto],
     description: 'The last 10 records of the range, newest first',
@@ -225,6 +243,7 @@ export class SystemStatsDto {
   @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
+  @ApiProperty(TRUNCATED) truncated: TruncatedMap[];
   @ApiProperty({
     type: 'string',
     nullable: true,
@@ -244,10 +263,10 @@ export class SystemStatsDto {
   costedRecords: number;
   @ApiProperty({
     ...MARGIN_MAP(MODEL),
-    description: 'By operation (of chats: the model), the 1,000 with the most credits',
+    description: 'By operation (of chats: the model)',
   })
   marginByModel: Record<string, MarginDto>;
-  @ApiProperty({ ...MARGIN_MAP('2026-11-21'), description: 'By UTC day, the 1,000 with the most credits' })
+  @ApiProperty({ ...MARGIN_MAP('2026-11-21'), description: 'By UTC day' })
   marginByDay: Record<string, MarginDto>;
   @ApiProperty({
     ...CREDITS,

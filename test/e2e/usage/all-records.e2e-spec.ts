@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseCsv, USAGE_CSV_HEADER } from '../../support/csv.js';
-import type { HttpClient } from '../../support/http-client.js';
+import type { Answer, HttpClient } from '../../support/http-client.js';
 import { endLeases, initialize, userWithCredits } from '../../support/money.js';
 import { SeededRandom } from '../../support/seeded-random.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
@@ -345,6 +345,26 @@ describe('a rare filter among many records', () => {
     ]);
   });
 
+  it('is answered in portions for the user and for their supervisor, too', async () => {
+    const boss = many.as('boss', { role: 'supervisor' });
+    for (const [caller, list] of [
+      [user, '/api/usage/records'],
+      [boss, `/api/usage/records/${user.userId}`],
+    ] as const) {
+      const times: (string | null)[] = [];
+      const found: number[] = [];
+      let after: string | null = '';
+      while (after !== null) {
+        const answer: Answer<Page> = await caller.get(`${list}?service=rare&limit=200${after}`);
+        times.push(answer.body.searchedBackTo);
+        found.push(...answer.body.items.map((item) => (item as unknown as { credits: number }).credits));
+        after = answer.body.nextCursor === null ? null : `&cursor=${answer.body.nextCursor}`;
+      }
+      expect(found).toEqual(RANKS);
+      expect(times).toEqual(['2026-10-31T19:22:14.000Z', '2026-10-31T14:44:27.000Z', null]);
+    }
+  });
+
   it('is answered the same for one user, and for a filter that nothing matches', async () => {
     const ofUser = await walk(`service=rare&userId=${user.userId}`, { caller: admin });
     expect(ofUser.flatMap(({ items }) => items)).toHaveLength(RANKS.length);
@@ -364,7 +384,7 @@ describe('a rare filter among many records', () => {
   it('is searched no further for a reader who has hung up, also when nothing was found yet', async () => {
     const query = { operation: 'nothing', limit: 50 };
     const portions: string[] = [];
-    for await (const lines of many.get(UsageSearchService).csv(query)) portions.push(lines);
+    for await (const lines of many.get(UsageSearchService).csv(query, 'user:root')) portions.push(lines);
     expect(portions).toEqual([`${USAGE_CSV_HEADER.join(',')}\r\n`, '', '']);
     expect((await admin.get(`${LIST}?operation=nothing`, asCsv)).text).toBe(portions[0]);
   });

@@ -7,7 +7,7 @@ import type { HttpClient } from '../../support/http-client.js';
 import { initialize, SONNET, userWithCredits } from '../../support/money.js';
 import { SeededRandom } from '../../support/seeded-random.js';
 import { freshUser, startOn, startService, type TestService } from '../../support/service.js';
-import { accessToken } from '../../support/tokens.js';
+import { expectProblem } from '../../support/problems.js';
 import { byName, type Fact, inRange, isoTime, readFacts, statisticsOf } from '../../support/usage-model.js';
 
 const RECORDS = 2400;
@@ -36,6 +36,7 @@ interface UserStats {
   byDay: Names;
   byModel: Names;
   byDayAndModel: Record<string, Names>;
+  truncated: string[];
   recentActivity: { id: number; userId: string; timestamp: string }[];
 }
 type SystemStats = Omit<UserStats, 'userId' | 'recentActivity'> & {
@@ -298,6 +299,7 @@ function expectUser(actual: UserStats, userId: string, range: Fact[], message: s
       byDay: entries(actual.byDay),
       byModel: entries(actual.byModel),
       byDayAndModel: entriesByDay(actual.byDayAndModel),
+      truncated: actual.truncated,
       recent: actual.recentActivity.map(({ id }) => id),
     },
     message,
@@ -309,6 +311,7 @@ function expectUser(actual: UserStats, userId: string, range: Fact[], message: s
     byDay: expected.byDay,
     byModel: expected.byModel,
     byDayAndModel: expected.byDayAndModel,
+    truncated: expected.truncated.filter((name) => name in actual),
     recent: expected.recent,
   });
 }
@@ -616,24 +619,97 @@ describe('the answer', () => {
   });
 });
 
-it('statistics answer, too, when the credits add up to more than a safe integer', async () => {
+it('refuse with 422 what JSON numbers cannot say exactly, and a shorter range still answers', async () => {
   const big = await startService();
   const user = big.as();
+  const admin = big.as(user.userId, { role: 'admin' });
   await user.get('/api/credits/balance');
-  await big.owner.query(
-    `SELECT count(usage_record($1, '2025-01-01T00:00:00Z', 's', 'o', 1000000000000, '{}', 'user:x', NULL, NULL))
-       FROM generate_series(1, 9100)`,
-    [user.userId],
-  );
-  // By plain fetch: the tests' client holds every int64 of the document to be a safe integer, which this is not.
-  for (const [path, role] of [
-    ['stats', 'user'],
-    ['system-stats', 'admin'],
-  ]) {
-    const authorization = `Bearer ${accessToken({ sub: user.userId, role })}`;
-    const answer = await fetch(`${big.url}/api/usage/${path}`, { headers: { authorization } });
-    expect(answer.status).toBe(200);
-    expect(await answer.json()).toMatchObject({ totalCredits: 9100e12, byService: { s: 9100e12 } });
+  const record = (count: number, credits: number) =>
+    big.owner.query(
+      `SELECT count(usage_record($1, '2025-01-01T00:00:00Z', 's', 'o', $3, '{}', 'user:x', NULL, NULL))
+         FROM generate_series(1, $2::integer)`,
+      [user.userId, count, credits],
+    );
+  const stats = async (query = '') => [
+    await user.get<UserStats>(`/api/usage/stats${query}`),
+    await admin.get<UserStats>(`/api/usage/system-stats${query}`),
+  ];
+  await record(9007, 1e12);
+  await record(1, 199_254_740_991);
+  for (const { status, body } of await stats()) {
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      totalCredits: Number.MAX_SAFE_INTEGER,
+      byService: { s: Number.MAX_SAFE_INTEGER },
+    });
   }
+  await record(1, 1);
+  for (const answer of await stats()) expectProblem(answer, 422, { code: 'sum.too_large' });
+  for (const { status } of await stats('?startDate=2025-01-02')) expect(status).toBe(200);
   await big.close();
+});
+
+describe('of a user with more names than an answer has room for', () => {
+  const NAMES = 300;
+  const DAYS_BACK = 400;
+  let user: HttpClient;
+  let root: HttpClient;
+  let many: TestService;
+  beforeAll(async () => {
+    many = await startService();
+    user = many.as();
+    root = many.as('root', { role: 'admin' });
+    await user.get('/api/credits/balance');
+    // Names of the greatest length, each with as many credits as its number; one is really called `other`.
+    await many.owner.query(
+      `SELECT count(usage_record($1, '2025-01-01', left(name || repeat('é', 50), 50), left(name || repeat('é', 100), 100),
+                                 n, '{}', 'user:x', NULL, NULL)),
+              count(usage_record($1, '2025-01-01', 'chat', name, n, '{}', 'user:x', NULL, NULL))
+         FROM generate_series(1, $2) n, LATERAL (SELECT CASE n WHEN $2 THEN 'other' ELSE 'n' || n END AS name) x`,
+      [user.userId, NAMES],
+    );
+    await many.owner.query(
+      `SELECT count(usage_record($1, '2025-01-02'::date + n, 'days', 'day', 1, '{}', 'user:x', NULL, NULL)),
+              count(usage_record($1, '2025-01-02'::date + n, 'chat', 'day', 1, '{}', 'user:x', NULL, NULL))
+         FROM generate_series(1, $2) n`,
+      [user.userId, DAYS_BACK],
+    );
+  });
+  afterAll(() => many.close());
+
+  it('the largest are named, the rest is `other`, and the answer says so', async () => {
+    const { body, text } = await user.get<UserStats>('/api/usage/stats');
+    for (const map of [body.byService, body.byModel, body.byDay])
+      expect(Object.values(map).reduce((sum, credits) => sum + credits, 0)).toBe(
+        map === body.byModel ? body.byService.chat : body.totalCredits,
+      );
+    expect(Object.keys(body.byService)).toHaveLength(201);
+    expect(body.byModel).toMatchObject({ n299: 299, n101: 101 });
+    // From n1 to n99 or n100, and what is really called so: the days have the most credits of all.
+    expect(body.byModel.other).toBe((100 * 101) / 2 + NAMES);
+    expect(Object.keys(body.byDay)).toHaveLength(367);
+    expect(Object.keys(body.byDay).sort()[0]).toBe('2025-02-06');
+    expect(Object.keys(body.byDayAndModel)).toHaveLength(367);
+    expect(body.truncated).toEqual(['byService', 'byDay', 'byModel', 'byDayAndModel']);
+    expect(text.length).toBeLessThan(200_000);
+  });
+
+  it('so is everyone, whether days are closed or not', async () => {
+    const open = await root.get<SystemStats>('/api/usage/system-stats');
+    expect(open.body.truncated).toEqual([
+      ...['byService', 'byDay', 'byModel', 'byDayAndModel', 'marginByModel', 'marginByDay'],
+    ]);
+    expect(Object.keys(open.body.marginByModel)).toHaveLength(201);
+    expect(Object.keys(open.body.marginByDay)).toHaveLength(367);
+    expect(open.text.length).toBeLessThan(400_000);
+    await many.owner.query('UPDATE usage_closing SET begins_at = now()');
+    await many.get(UsageTotalsSweeper).sweep();
+    expect((await root.get<SystemStats>('/api/usage/system-stats')).body).toEqual(open.body);
+  });
+
+  it('a range in which all have room is whole', async () => {
+    const { body } = await user.get<UserStats>('/api/usage/stats?startDate=2025-01-03&endDate=2025-02-01');
+    expect(body.truncated).toEqual([]);
+    expect(body.byService).toEqual({ days: 30, chat: 30 });
+  });
 });

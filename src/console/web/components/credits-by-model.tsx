@@ -3,8 +3,8 @@ import { type Series, TimeChart } from './chart';
 import { Empty } from './ui';
 
 const MOST_MODELS = 7;
-/** What the API calls all models that it does not name. */
-const OTHER = 'other';
+/** What the API calls everything that it does not name. */
+export const OTHER = 'other';
 
 type Names = Record<string, number>;
 

@@ -1,4 +1,5 @@
 import type { SystemStats } from '../api/client';
+import { OTHER } from '../components/credits-by-model';
 import { Table } from '../components/table';
 import { Badge, Card, Credits, Empty } from '../components/ui';
 import { percent, plural, usd, whole } from '../format';
@@ -22,11 +23,14 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
         columns={[
           {
             header: 'Model',
-            cell: ([name]) => (
-              <Link class="clip" to={pathTo('prices', name)} title={name}>
-                {name}
-              </Link>
-            ),
+            cell: ([name]) =>
+              name === OTHER ? (
+                'Other models'
+              ) : (
+                <Link class="clip" to={pathTo('prices', name)} title={name}>
+                  {name}
+                </Link>
+              ),
           },
           {
             header: 'Credits',
@@ -40,11 +44,14 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
           },
           {
             header: 'Calls',
-            cell: ([name, { records }]) => (
-              <Link to={usageOf(name, days)} aria-label={`${plural(records, 'call')} of ${name}`}>
-                {whole(records)}
-              </Link>
-            ),
+            cell: ([name, { records }]) =>
+              name === OTHER ? (
+                whole(records)
+              ) : (
+                <Link to={usageOf(name, days)} aria-label={`${plural(records, 'call')} of ${name}`}>
+                  {whole(records)}
+                </Link>
+              ),
             isNumber: true,
             isWide: true,
           },

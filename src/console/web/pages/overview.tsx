@@ -3,7 +3,7 @@ import { answer, api, type SystemStats } from '../api/client';
 import { useQuery } from '../api/hooks';
 import { isAdmin, isSupervisor, session } from '../api/session';
 import { TimeChart } from '../components/chart';
-import { CreditsByModel } from '../components/credits-by-model';
+import { CreditsByModel, OTHER } from '../components/credits-by-model';
 import { currentRange, previousOf, RangePicker } from '../components/range';
 import { Card, Credits, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
 import { compact, day, daysBetween, percent, plural, usd, whole } from '../format';
@@ -204,7 +204,7 @@ async function callsToReview(signal: AbortSignal): Promise<Waiting> {
 function Attention({ stats, waiting }: { stats: SystemStats; waiting: Waiting | undefined }) {
   const { unpricedModels } = stats;
   const loss = Object.entries(stats.marginByModel).filter(
-    ([, { marginUsd }]) => marginUsd !== null && Number(marginUsd) < 0,
+    ([name, { marginUsd }]) => name !== OTHER && marginUsd !== null && Number(marginUsd) < 0,
   );
   const isWaiting = waiting !== undefined && waiting.calls !== '0';
   if (!isWaiting && unpricedModels.length === 0 && loss.length === 0)

@@ -4,7 +4,7 @@ import { answer, api, send, type UsageRecord, type UsageStats } from '../api/cli
 import { useAction, useQuery } from '../api/hooks';
 import { problemOf } from '../api/problem';
 import { isAdmin, isSupervisor, session } from '../api/session';
-import { CreditsByModel } from '../components/credits-by-model';
+import { CreditsByModel, OTHER } from '../components/credits-by-model';
 import { currentRange, RangePicker } from '../components/range';
 import { toast } from '../components/toasts';
 import { Button, Card, PageHeader, Skeleton, Stat, Trouble } from '../components/ui';
@@ -69,13 +69,13 @@ export function Usage() {
           label="Service"
           name="service"
           value={text('service')}
-          options={Object.keys(stats.data?.byService ?? {})}
+          options={namesOf(stats.data?.byService)}
         />
         <FilterField
           label={OPERATION}
           name="operation"
           value={text('operation')}
-          options={Object.keys(stats.data?.byModel ?? {})}
+          options={namesOf(stats.data?.byModel)}
         />
         {isAll && <AdminFilters text={text} />}
         <Button icon="download" isBusy={download.isBusy} onClick={() => void download.run()}>
@@ -98,11 +98,7 @@ export function Usage() {
               note="in these days, all services"
             />
             <Stat label="Calls" value={stats.data && whole(stats.data.totalRecords)} note="records" />
-            <Stat
-              label="Models"
-              value={stats.data && whole(Object.keys(stats.data.byModel).length)}
-              note="used in chats"
-            />
+            <Stat label="Models" value={stats.data && modelsOf(stats.data)} note="used in chats" />
             <Stat
               label="Per day"
               value={stats.data && compact(Math.round(stats.data.totalCredits / Math.max(1, days.length)))}
@@ -136,7 +132,7 @@ export function Usage() {
 
 type Statistics = Pick<
   UsageStats,
-  'totalCredits' | 'totalRecords' | 'byService' | 'byDay' | 'byModel' | 'byDayAndModel'
+  'totalCredits' | 'totalRecords' | 'byService' | 'byDay' | 'byModel' | 'byDayAndModel' | 'truncated'
 >;
 
 function filtersOf({ startDate, endDate }: Range, text: (name: string) => string): UsageFilters {
@@ -244,6 +240,13 @@ function FilterField({
       </datalist>
     </div>
   );
+}
+
+/** Without what the API adds up under one name. */
+const namesOf = (map: Record<string, number> = {}) => Object.keys(map).filter((name) => name !== OTHER);
+
+function modelsOf({ byModel, truncated }: Pick<UsageStats, 'byModel' | 'truncated'>): string {
+  return `${whole(namesOf(byModel).length)}${truncated.includes('byModel') ? '+' : ''}`;
 }
 
 function save(content: Blob, name: string): void {

@@ -1,0 +1,105 @@
+import {
+  applyDecorators,
+  type CallHandler,
+  type ExecutionContext,
+  Injectable,
+  type NestInterceptor,
+  UseInterceptors,
+} from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { finalize, type Observable } from 'rxjs';
+import { ServiceError } from '../errors/service-error.js';
+import { ApiProblems } from './problem.dto.js';
+import { NoTurn, Turns } from './turns.js';
+
+/** 429: the caller has as many reports or downloads under way as one caller may have. */
+export class TooManyReports extends ServiceError {
+  constructor(kind: Kind) {
+    super(429, 'rate_limit.reports', `Too many ${kind} of yours are under way`, { retryAfterSeconds: 1 });
+  }
+}
+
+/** 503: too many reports of others are under way. */
+export class ReportsBusy extends ServiceError {
+  constructor(kind: Kind) {
+    super(503, 'service.busy', `Too many ${kind} are under way; try again`, { retryAfterSeconds: 1 });
+  }
+}
+
+type Kind = 'reports' | 'downloads';
+
+/** A report is one statement over much that is stored: a few at once leave the processor to the movements of credits. */
+const REPORTS = {
+  perCaller: 1,
+  inAll: 3,
+  patienceMilliseconds: 10_000,
+  waitingPerCaller: 100,
+  waitingInAll: 1000,
+} as const;
+/** A download is as many statements as it needs, one after the other, at the pace of its reader. */
+const DOWNLOADS = {
+  perCaller: 4,
+  inAll: 40,
+  patienceMilliseconds: 0,
+  waitingPerCaller: 0,
+  waitingInAll: 0,
+} as const;
+
+/** Turns at reports and downloads, of all modules of this process. */
+@Injectable()
+export class ReportTurns {
+  private readonly turns = { reports: new Turns(REPORTS), downloads: new Turns(DOWNLOADS) };
+
+  /** @returns what ends the turn. @throws TooManyReports, ReportsBusy */
+  async take(kind: Kind, caller: string, abandoned?: AbortSignal): Promise<() => void> {
+    try {
+      return await this.turns[kind].take(caller, abandoned);
+    } catch (error) {
+      if (!(error instanceof NoTurn)) throw error;
+      throw error.reason === 'caller' ? new TooManyReports(kind) : new ReportsBusy(kind);
+    }
+  }
+
+  /** Does one report in a turn of the caller's. @throws TooManyReports, ReportsBusy */
+  async report<Answer>(caller: string, work: () => Promise<Answer>): Promise<Answer> {
+    const end = await this.take('reports', caller);
+    try {
+      return await work();
+    } finally {
+      end();
+    }
+  }
+}
+
+/** Whether the answer is to be a download. */
+export const wantsCsv = (request: Request) => request.accepts(['json', 'csv']) === 'csv';
+
+/** Whose turns a request takes: a trusted service has those of each user it asks for. */
+export function reporterOf(request: Request): string {
+  const { kind, userId } = (request as Request & { user: { kind: string; userId: string } }).user;
+  return kind === 'internal' ? `internal:${userId}` : `user:${userId}`;
+}
+
+/**
+ * A turn from before the request is looked at until its answer is there: also when its client has hung up, for the
+ * statement goes on. One who hangs up while they wait takes none.
+ */
+@Injectable()
+class ReportInterceptor implements NestInterceptor {
+  constructor(private readonly turns: ReportTurns) {}
+
+  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    const http = context.switchToHttp();
+    const request = http.getRequest<Request>();
+    const hungUp = new AbortController();
+    const hangUp = () => hungUp.abort();
+    http.getResponse<Response>().once('close', hangUp);
+    const kind = wantsCsv(request) && request.method !== 'HEAD' ? 'downloads' : 'reports';
+    const end = await this.turns.take(kind, reporterOf(request), hungUp.signal);
+    http.getResponse<Response>().off('close', hangUp);
+    return next.handle().pipe(finalize(end));
+  }
+}
+
+/** On a route whose cost depends on how much is stored: one at a time for each caller, and a few in all. */
+export const Report = () => applyDecorators(UseInterceptors(ReportInterceptor), ApiProblems(429, 503));
