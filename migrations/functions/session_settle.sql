@@ -1,7 +1,7 @@
 -- Ends a session by its client: p_reason is finalized (with p_success, and p_tokens or the classes) or aborted (with
 -- p_tokens, or NULL for the last progress). Repeated with the same numbers it gives the same answer; a session that
 -- timed out is settled once more by a late finalize.
--- Outcomes: ok, session_not_found, already_ended.
+-- Outcomes: ok, session_not_found, already_ended, balance_limit.
 CREATE OR REPLACE FUNCTION session_settle(
   p_user varchar, p_session varchar, p_reason varchar, p_success boolean, p_tokens bigint, p_input bigint,
   p_output bigint, p_cached bigint, p_cost numeric, p_actor varchar
@@ -50,6 +50,10 @@ BEGIN
     v_metadata := v_metadata || jsonb_strip_nulls(jsonb_build_object(
       'tokens', coalesce(p_tokens, p_input + p_output + coalesce(p_cached, 0)), 'inputTokens', p_input,
       'outputTokens', p_output, 'cachedInputTokens', p_cached, 'estimatedCredits', s.estimated_credits));
+  END IF;
+  -- What a late finalize gives back has no place in a balance that was filled meanwhile up to what JSON tells exactly.
+  IF s.usage_id IS NOT NULL AND v_balance.available + v_balance.held + v_paid - s.used_credits > 9007199254740991 THEN
+    RETURN '{"outcome": "balance_limit"}';
   END IF;
   s := session_close(s, v_balance.available, v_paid,
                      CASE WHEN p_reason = 'aborted' THEN 'chat-streaming-aborted'

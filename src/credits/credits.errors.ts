@@ -50,9 +50,9 @@ export class TooManyAllocations extends ServiceError {
 
 /** 422: the user would own more credits than are allowed, so that every balance stays exact as a JSON number. */
 export class BalanceLimit extends ServiceError {
-  constructor() {
-    super(422, 'credits.balance_limit', 'The balance would exceed 9000000000000000 credits', {
-      errors: [{ field: 'credits', message: 'would make the balance exceed 9000000000000000' }],
+  constructor(field: string, limit: number) {
+    super(422, 'credits.balance_limit', `The balance would exceed ${limit} credits`, {
+      errors: [{ field, message: `would make the balance exceed ${limit}` }],
     });
   }
 }

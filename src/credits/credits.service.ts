@@ -45,6 +45,8 @@ export const AVAILABLE = {
   text: `SELECT b.user_id AS key, available_credits(b.user_id) AS total
            FROM credit_balances b WHERE b.user_id = ANY($1::varchar[])`,
 };
+/** Below what JSON tells exactly (2^53 - 1): a late settlement may still give credits back. */
+const MAXIMUM_BALANCE = 9_000_000_000_000_000;
 /** The one look-up by a lot's id alone: an admin names the lot, and every later statement names its user. */
 const LOT_OWNER = { name: 'credit_lot_owner', text: 'SELECT user_id FROM credit_allocations WHERE id = $1' };
 
@@ -127,7 +129,7 @@ export class CreditsService {
       case 'email_taken':
         throw new EmailTaken();
       case 'balance_limit':
-        throw new BalanceLimit();
+        throw new BalanceLimit('credits', MAXIMUM_BALANCE);
       case 'too_many_lots':
         throw new TooManyAllocations();
       case 'idempotency_mismatch':

@@ -178,7 +178,9 @@ export class MoneyFunctions {
     actor: string;
   }) {
     const { tokens, input, output, cachedInput } = request.counts;
-    return this.queue.run<Ok<SettlementAnswer> | Refused<'session_not_found' | 'already_ended'>>(SETTLE, [
+    return this.queue.run<
+      Ok<SettlementAnswer> | Refused<'session_not_found' | 'already_ended' | 'balance_limit'>
+    >(SETTLE, [
       request.userId,
       request.sessionId,
       request.reason,

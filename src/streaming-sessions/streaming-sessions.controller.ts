@@ -67,7 +67,7 @@ export class StreamingSessionsController {
     operationId: 'finalizeSession',
   })
   @ApiOkResponse({ type: SessionSettledDto })
-  @ApiProblems(404, 409)
+  @ApiProblems(404, 409, 422)
   @SelfAccess('sessions:write', METERING)
   async finalize(
     @CurrentCaller() caller: Caller,

@@ -6,7 +6,7 @@ import { AccountNotFound } from '../common/errors/service-error.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { shortage } from '../credits/credits.errors.js';
+import { BalanceLimit, shortage } from '../credits/credits.errors.js';
 import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../credits/money-answers.js';
 import { MoneyFunctions } from '../credits/money-functions.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
@@ -87,7 +87,11 @@ export class StreamingSessionsService {
     return settled(answer);
   }
 
-  /** Charges what was used, also of a session that timed out meanwhile. @throws SessionNotFound, SessionAlreadyEnded */
+  /**
+   * Charges what was used, also of a session that timed out meanwhile.
+   *
+   * @throws SessionNotFound, SessionAlreadyEnded, BalanceLimit
+   */
   async finalize(caller: Caller, request: FinalizeSessionDto): Promise<SettlementAnswer> {
     const answer = await this.money.settle({
       userId: caller.userId,
@@ -103,7 +107,7 @@ export class StreamingSessionsService {
       providerCostUsd: request.providerCostUsd ?? null,
       actor: caller.actor,
     });
-    return settled(answer);
+    return settled(answer, request.actualTokens === undefined ? 'inputTokens' : 'actualTokens');
   }
 
   /** Charges what was generated until the stream was broken off. @throws SessionNotFound, SessionAlreadyEnded */
@@ -132,9 +136,11 @@ export class StreamingSessionsService {
 }
 
 function settled<Answer>(
-  answer: ({ outcome: 'ok' } & Answer) | { outcome: 'session_not_found' | 'already_ended' },
+  answer: ({ outcome: 'ok' } & Answer) | { outcome: 'session_not_found' | 'already_ended' | 'balance_limit' },
+  countField = 'tokensGenerated',
 ): Answer {
   if (answer.outcome === 'session_not_found') throw new SessionNotFound();
   if (answer.outcome === 'already_ended') throw new SessionAlreadyEnded();
+  if (answer.outcome === 'balance_limit') throw new BalanceLimit(countField, Number.MAX_SAFE_INTEGER);
   return answer as Answer;
 }
