@@ -4,6 +4,7 @@ LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
     'outcome', 'ok', 'id', k.id, 'name', k.name, 'keyHint', k.key_hint, 'permissions', k.permissions,
     'createdAt', k.created_at, 'expiresAt', k.expires_at, 'lastUsed', k.last_used, 'isActive', k.is_active,
+    'secondsLeft', extract(epoch FROM k.expires_at - clock_timestamp()),
     'gateway', k.gateway, 'gatewayState', k.gateway_state, 'gatewaySettings', k.gateway_settings,
     'creditLimit', b.credit_limit, 'creditsUsed', b.credits_used, 'creditsHeld', b.credits_held)
     FROM api_keys k JOIN api_keys b ON b.user_id = k.user_id AND b.id = coalesce(k.budget_key_id, k.id)

@@ -1,5 +1,5 @@
 -- Changes of an API key what p_changes has: name, permissions, expiresAt, creditLimit (of its line); null takes the last
--- two away. Outcomes: ok (the key), not_found, ended.
+-- two away. Outcomes: ok (the key), not_found, ended, past_expiry.
 CREATE OR REPLACE FUNCTION api_key_update(p_user varchar, p_id bigint, p_changes jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -9,6 +9,7 @@ BEGIN
   SELECT * INTO k FROM api_keys WHERE user_id = p_user AND id = p_id;
   IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;
   IF NOT api_key_is_live(p_user, p_id) THEN RETURN '{"outcome": "ended"}'; END IF;
+  IF (p_changes ->> 'expiresAt')::timestamptz <= clock_timestamp() THEN RETURN '{"outcome": "past_expiry"}'; END IF;
   IF p_changes ? 'permissions' THEN
     k.permissions := ARRAY(SELECT jsonb_array_elements_text(p_changes -> 'permissions'));
   END IF;

@@ -6,7 +6,7 @@ import { digestOf, GATEWAY_KEY_PREFIX, generateApiKey, hintOf } from '../auth/ap
 import { type Caller, hasRole, idempotencyScope } from '../auth/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { operation, type Statement } from '../common/database/database.js';
-import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
+import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { SecretAnswers, type SecretIdempotency } from '../common/http/secret-answers.js';
 import { ApiKeyEnded, ApiKeyNotFound, TooManyApiKeys } from './api-keys.errors.js';
@@ -32,7 +32,7 @@ const UPDATE = operation('api_key_update', 3);
 /** What the operations answer. `sealed`: the key, for a request that comes again. */
 type Answer =
   | ({ outcome: 'ok'; replayed?: true; sealed?: string | null } & ApiKeyAnswer)
-  | { outcome: 'not_found' | 'ended' | 'too_many' | 'idempotency_mismatch' };
+  | { outcome: 'not_found' | 'ended' | 'past_expiry' | 'too_many' | 'idempotency_mismatch' };
 
 /** Users' keys for their programs. Rules in README.md beside this file. */
 @Injectable()
@@ -173,6 +173,8 @@ export class ApiKeysService {
         throw new ApiKeyNotFound();
       case 'ended':
         throw new ApiKeyEnded();
+      case 'past_expiry':
+        throw new ValidationError([{ field: 'expiresAt', message: 'must lie in the future' }]);
       case 'too_many':
         throw new TooManyApiKeys(MAXIMUM_ACTIVE_KEYS);
       case 'idempotency_mismatch':

@@ -27,6 +27,12 @@ export const REVOKED = {
   gatewayAttempts: 0,
 };
 
+/** The gateway is told how long a key is to work, by the clock that ends it here. */
+const SECONDS_LEFT = {
+  name: 'gateway_key_seconds_left',
+  text: `SELECT extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds FROM api_keys
+          WHERE user_id = $1 AND id = $2`,
+};
 const OPENING = {
   name: 'gateway_key_opening',
   text: `UPDATE api_keys SET gateway_state = 'opening'
@@ -187,8 +193,9 @@ export class GatewayKeysService {
     return MAXIMUM_PER_PASS;
   }
 
-  private generate(userId: string, created: CreatedApiKeyDto): Promise<Outcome> {
-    const { id, key, expiresAt, models, maxBudgetUsd, rpmLimit, tpmLimit } = created;
+  private async generate(userId: string, created: CreatedApiKeyDto): Promise<Outcome> {
+    const { id, key, models, maxBudgetUsd, rpmLimit, tpmLimit } = created;
+    const left = await this.database.row<{ seconds: number | null }>(SECONDS_LEFT, [userId, id]);
     return this.gateway.generate({
       key,
       // For people who look at the proxy. Unique there, also when several installations of this service share it.
@@ -196,7 +203,7 @@ export class GatewayKeysService {
       userId,
       keyId: id,
       settings: { models, maxBudgetUsd, rpmLimit, tpmLimit },
-      secondsLeft: expiresAt === null ? null : (Date.parse(expiresAt) - Date.now()) / 1000,
+      secondsLeft: left?.seconds ?? null,
     });
   }
 

@@ -29,7 +29,6 @@ const EXPIRES_AT = {
   example: '2030-01-01T00:00:00Z',
   required: false,
   nullable: true,
-  problem: (time: string) => (Date.parse(time) > Date.now() ? undefined : 'must lie in the future'),
 };
 const CREDIT_LIMIT = {
   description:

@@ -29,7 +29,15 @@ export interface ApiKeyAnswer
     KeyBudget,
     Pick<
       ApiKey,
-      'id' | 'name' | 'keyHint' | 'permissions' | 'isActive' | 'gateway' | 'gatewayState' | 'gatewaySettings'
+      | 'id'
+      | 'name'
+      | 'keyHint'
+      | 'permissions'
+      | 'secondsLeft'
+      | 'isActive'
+      | 'gateway'
+      | 'gatewayState'
+      | 'gatewaySettings'
     > {
   createdAt: string;
   expiresAt: string | null;
@@ -131,10 +139,7 @@ export class ApiKeyDto {
       createdAt: isoTime(key.createdAt),
       expiresAt: key.expiresAt === null ? null : isoTime(key.expiresAt),
       lastUsed: key.lastUsed === null ? null : isoTime(key.lastUsed),
-      isActive:
-        key.isActive &&
-        (key.expiresAt === null || key.expiresAt.getTime() > Date.now()) &&
-        (key.gatewayState ?? 'live') === 'live',
+      isActive: key.isActive && (key.secondsLeft ?? 1) > 0 && (key.gatewayState ?? 'live') === 'live',
       creditLimit: budget.creditLimit,
       creditsUsed: budget.creditsUsed + budget.creditsHeld,
       gateway: key.gateway,

@@ -1,4 +1,4 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, VirtualColumn } from 'typeorm';
 import { UserAccount } from '../../accounts/entities/user-account.entity.js';
 import type { Permission } from '../../auth/caller.js';
 import { IdentityColumn } from '../../common/database/identity-column.js';
@@ -82,6 +82,13 @@ export class ApiKey {
 
   @Column({ name: 'expires_at', type: 'timestamptz', nullable: true })
   expiresAt: Date | null;
+
+  /** Until it expires, by the database's clock when the row was read; negative: since it has; null: never. */
+  @VirtualColumn({
+    type: 'double precision',
+    query: (key) => `SELECT extract(epoch FROM ${key}.expires_at - clock_timestamp())::float8`,
+  })
+  secondsLeft: number | null;
 
   /** To the minute. */
   @Column({ name: 'last_used', type: 'timestamptz', nullable: true })

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ApiKeyUse } from '../../../src/auth/api-key-use.js';
 import type { HttpClient } from '../../support/http-client.js';
 import {
@@ -555,5 +555,46 @@ describe('lastUsed', () => {
       Date.parse(written as string),
     );
     await proxy.close();
+  });
+});
+
+describe('expiries are judged by the clock of the database', () => {
+  const DAY = 86_400_000;
+  afterEach(() => void vi.useRealTimers());
+
+  it.each([
+    ['fast', DAY],
+    ['slow', -DAY],
+  ])('when the clock of the service is a day %s', async (_, by) => {
+    const at = (milliseconds: number) => new Date(Date.now() + milliseconds).toISOString();
+    const [soon, past] = [at(3_600_000), at(-3_600_000)];
+    const farther = at(7_200_000);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + by });
+    const user = service.as();
+    const make = (expiresAt: string) =>
+      user.post('/api/api-keys', { name: 'k', permissions: ['credits:read'], expiresAt });
+    expect(await make(past)).toMatchObject({ status: 400, body: { errors: [{ field: 'expiresAt' }] } });
+    const made = await make(soon);
+    expect(made).toMatchObject({ status: 201, body: { isActive: true, expiresAt: soon } });
+    const path = `/api/api-keys/${String(made.body.id)}`;
+    expect((await user.send('PATCH', path, { expiresAt: past }, {})).status).toBe(400);
+    expect(await user.send('PATCH', path, { expiresAt: farther }, {})).toMatchObject({
+      status: 200,
+      body: { isActive: true, expiresAt: farther },
+    });
+    const states = async () => {
+      const { key } = made.body;
+      const verified = await service.internal().post('/api/api-keys/verify', { key });
+      const used = await service.withHeaders({ 'x-api-key': String(key) }).get('/api/credits/balance');
+      const listed = await user.get<{ items: { isActive: boolean }[] }>('/api/api-keys');
+      const one = await user.get(path);
+      return [verified.body.code, used.status, listed.body.items[0]?.isActive, one.body.isActive];
+    };
+    expect(await states()).toEqual(['valid', 200, true, true]);
+    await service.owner.query(
+      `UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE user_id = $1`,
+      [user.userId],
+    );
+    expect(await states()).toEqual(['expired', 401, false, false]);
   });
 });
