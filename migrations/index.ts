@@ -18,6 +18,7 @@ import { KeysByOperations1796169600000 } from './1796169600000-keys-by-operation
 import { UsageReviews1796256000000 } from './1796256000000-usage-reviews.js';
 import { SessionAgeAndOpenLots1796342400000 } from './1796342400000-session-age-and-open-lots.js';
 import { ColumnDomains1796601600000 } from './1796601600000-column-domains.js';
+import { EventStreams1796428800000 } from './1796428800000-event-streams.js';
 
 /** Every migration in its order. An explicit list: globs find nothing under the test runner. */
 export const migrations = [
@@ -40,5 +41,6 @@ export const migrations = [
   KeysByOperations1796169600000,
   UsageReviews1796256000000,
   SessionAgeAndOpenLots1796342400000,
+  EventStreams1796428800000,
   ColumnDomains1796601600000,
 ];

@@ -2,6 +2,8 @@
 -- for stays. Answers how many.
 CREATE OR REPLACE FUNCTION events_forget(p_days integer, p_limit integer) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  -- Before the deliveries, as everywhere (webhook_settle).
+  SELECT FROM webhook_endpoints ORDER BY id FOR KEY SHARE;
   WITH old AS (
     SELECT user_id, id FROM events e
      WHERE published_at <= now() - make_interval(days => p_days)

@@ -4,10 +4,15 @@
 CREATE OR REPLACE FUNCTION events_publish(p_limit integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
+  v_endpoints bigint[];
   v_published integer;
 BEGIN
   -- Held until after the commit: the next publisher sees what this one has done.
   IF NOT pg_try_advisory_xact_lock(hashtextextended('events_publish', 0)) THEN RETURN 0; END IF;
+  IF NOT EXISTS (SELECT 1 FROM event_outbox) THEN RETURN 0; END IF;
+  -- Before the lanes, as everywhere (webhook_settle): an endpoint that is being deleted is waited for here.
+  SELECT coalesce(array_agg(id), '{}') INTO v_endpoints
+    FROM (SELECT id FROM webhook_endpoints WHERE is_active ORDER BY id FOR KEY SHARE) active;
   WITH taken AS (
     DELETE FROM event_outbox WHERE id IN (SELECT id FROM event_outbox ORDER BY id LIMIT p_limit) RETURNING *
   ), published AS (
@@ -17,7 +22,7 @@ BEGIN
   ), deliveries AS (
     INSERT INTO webhook_deliveries (endpoint_id, user_id, event_id)
     SELECT e.id, p.user_id, p.id FROM published p
-      JOIN webhook_endpoints e ON e.is_active AND (e.event_types IS NULL OR p.type = ANY (e.event_types))
+      JOIN webhook_endpoints e ON e.id = ANY (v_endpoints) AND e.is_active AND (e.event_types IS NULL OR p.type = ANY (e.event_types))
     RETURNING endpoint_id, user_id
   ), lanes AS (
     -- The lane is locked also when it is there already: whoever closes it looks again for deliveries afterwards.

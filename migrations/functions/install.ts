@@ -81,9 +81,11 @@ const OPERATIONS = [
   'events_announce_keys',
   'events_announce_ended_keys',
   'events_publish',
+  'events_newest',
   'events_forget',
   'webhook_claim',
   'webhook_settle',
+  'webhook_delete',
   'webhook_lanes_due',
   'webhook_replay',
 ];

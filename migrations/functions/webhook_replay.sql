@@ -1,46 +1,47 @@
 -- Lets deliveries of an endpoint be made again: one of them whatever became of it (p_delivery), or all that are dead,
 -- and all events of its types that it was never to get because it was switched off, since a time (p_since), p_limit at
--- most. Answers how many will be delivered; NULL for a delivery that is not there.
+-- most. Answers how many will be delivered; NULL for a delivery that is not there, and for an endpoint that is not there
+-- or is switched off.
 CREATE OR REPLACE FUNCTION webhook_replay(p_endpoint bigint, p_delivery bigint, p_since timestamptz, p_limit integer)
 RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  v_users varchar[];
-  v_more varchar[] := '{}';
+  v_endpoint webhook_endpoints;
+  v_dead bigint[];
+  v_dead_users varchar[];
+  v_missed bigint[] := '{}';
+  v_missed_users varchar[] := '{}';
 BEGIN
+  -- Endpoint, lanes, deliveries, as everywhere (webhook_settle).
+  SELECT * INTO v_endpoint FROM webhook_endpoints WHERE id = p_endpoint AND is_active FOR NO KEY UPDATE;
+  IF NOT FOUND THEN RETURN NULL; END IF;
   IF p_delivery IS NOT NULL THEN
-    IF NOT EXISTS (SELECT 1 FROM webhook_deliveries WHERE endpoint_id = p_endpoint AND id = p_delivery) THEN RETURN NULL; END IF;
-    WITH again AS (
-      UPDATE webhook_deliveries SET status = 'pending', delivered_at = NULL
-       WHERE endpoint_id = p_endpoint AND id = p_delivery RETURNING user_id)
-    SELECT array_agg(user_id) INTO v_users FROM again;
+    SELECT array_agg(id), array_agg(user_id) INTO v_dead, v_dead_users
+      FROM webhook_deliveries WHERE endpoint_id = p_endpoint AND id = p_delivery;
+    IF v_dead IS NULL THEN RETURN NULL; END IF;
   ELSE
-    WITH dead AS (
-      SELECT d.user_id, d.id FROM webhook_deliveries d JOIN events v ON v.user_id = d.user_id AND v.id = d.event_id
+    -- Events that events_forget has in hand are gone: nothing waits for them.
+    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(user_id), '{}') INTO v_dead, v_dead_users FROM (
+      SELECT d.id, d.user_id FROM webhook_deliveries d JOIN events v ON v.user_id = d.user_id AND v.id = d.event_id
        WHERE d.endpoint_id = p_endpoint AND d.status = 'dead' AND v.published_at >= p_since
-       ORDER BY d.event_id LIMIT p_limit
-    ), again AS (
-      UPDATE webhook_deliveries d SET status = 'pending' FROM dead
-       WHERE d.endpoint_id = p_endpoint AND d.user_id = dead.user_id AND d.id = dead.id RETURNING d.user_id)
-    SELECT coalesce(array_agg(user_id), '{}') INTO v_users FROM again;
-    WITH missed AS (
-      INSERT INTO webhook_deliveries (endpoint_id, user_id, event_id)
-      SELECT e.id, v.user_id, v.id FROM webhook_endpoints e
-        JOIN events v ON v.published_at >= greatest(p_since, e.created_at)
-                     AND (e.event_types IS NULL OR v.type = ANY (e.event_types))
-       WHERE e.id = p_endpoint
+       ORDER BY d.event_id LIMIT p_limit FOR KEY SHARE OF v SKIP LOCKED) dead;
+    SELECT coalesce(array_agg(id), '{}'), coalesce(array_agg(user_id), '{}') INTO v_missed, v_missed_users FROM (
+      SELECT v.id, v.user_id FROM events v
+       WHERE v.published_at >= greatest(p_since, v_endpoint.created_at)
+         AND (v_endpoint.event_types IS NULL OR v.type = ANY (v_endpoint.event_types))
          AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d
-                          WHERE d.endpoint_id = e.id AND d.user_id = v.user_id AND d.event_id = v.id)
-       ORDER BY v.id LIMIT p_limit - cardinality(v_users)
-      ON CONFLICT DO NOTHING RETURNING user_id)
-    SELECT coalesce(array_agg(user_id), '{}') INTO v_more FROM missed;
+                          WHERE d.endpoint_id = p_endpoint AND d.user_id = v.user_id AND d.event_id = v.id)
+       ORDER BY v.id LIMIT p_limit - cardinality(v_dead) FOR KEY SHARE SKIP LOCKED) missed;
   END IF;
-  v_users := v_users || v_more;
   INSERT INTO webhook_lanes AS l (endpoint_id, user_id)
-  SELECT DISTINCT p_endpoint, u FROM unnest(v_users) u ORDER BY 2
+  SELECT DISTINCT p_endpoint, u FROM unnest(v_dead_users || v_missed_users) u ORDER BY 2
   ON CONFLICT (endpoint_id, user_id) DO UPDATE
     SET attempts = 0, next_attempt_at = CASE WHEN l.lease IS NULL THEN clock_timestamp() ELSE l.next_attempt_at END;
-  IF cardinality(v_users) > 0 THEN PERFORM pg_notify('accounting_events', 'published'); END IF;
-  RETURN cardinality(v_users);
+  UPDATE webhook_deliveries d SET status = 'pending', delivered_at = NULL
+    FROM unnest(v_dead_users, v_dead) AS dead (user_id, id) WHERE d.user_id = dead.user_id AND d.id = dead.id;
+  INSERT INTO webhook_deliveries (endpoint_id, user_id, event_id)
+  SELECT p_endpoint, user_id, id FROM unnest(v_missed_users, v_missed) AS missed (user_id, id) ORDER BY id;
+  IF cardinality(v_dead || v_missed) > 0 THEN PERFORM pg_notify('accounting_events', 'published'); END IF;
+  RETURN cardinality(v_dead || v_missed);
 END
 $$;

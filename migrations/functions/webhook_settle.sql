@@ -1,7 +1,11 @@
 -- Writes down what came of an attempt, and when the lane is due again. p_pauses are the seconds before each retry; when
 -- they are used up the delivery is dead and the lane goes on with the next. An endpoint that has failed for
 -- p_patience_seconds without a success between, or that says it is gone (410), is switched off.
--- Outcomes: delivered, failed (it will be tried again), dead, stale (the lease was lost meanwhile: nothing is written).
+-- Outcomes: delivered, failed (it will be tried again), dead, stale (the lease was lost meanwhile, or the endpoint was
+-- deleted: nothing is written).
+--
+-- All functions of webhooks lock in one order: endpoints by id, lanes by user, deliveries. A success of an endpoint that
+-- is well leaves the endpoint's row alone, so that deliveries to it do not wait for one another.
 CREATE OR REPLACE FUNCTION webhook_settle(
   p_endpoint bigint, p_user varchar, p_lease uuid, p_delivery bigint, p_is_delivered boolean, p_status integer,
   p_error varchar, p_pauses integer[], p_at_least_seconds integer, p_patience_seconds integer
@@ -9,6 +13,8 @@ CREATE OR REPLACE FUNCTION webhook_settle(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   v_now timestamptz := clock_timestamp();
+  v_failing_since timestamptz;
+  v_is_active boolean;
   v_lane webhook_lanes;
   v_outcome varchar := CASE WHEN p_is_delivered THEN 'delivered' ELSE 'failed' END;
   v_pause double precision;
@@ -16,6 +22,15 @@ DECLARE
 BEGIN
   -- As in webhook_claim: what a crash of the database takes away is delivered again.
   PERFORM set_config('synchronous_commit', 'off', TRUE);
+  SELECT failing_since INTO v_failing_since FROM webhook_endpoints WHERE id = p_endpoint;
+  IF v_failing_since IS NOT NULL OR NOT p_is_delivered THEN
+    SELECT failing_since, is_active INTO v_failing_since, v_is_active
+      FROM webhook_endpoints WHERE id = p_endpoint FOR NO KEY UPDATE;
+    v_failing_since := CASE WHEN NOT p_is_delivered THEN coalesce(v_failing_since, v_now) END;
+    v_is_disabled := v_is_active AND p_delivery IS NOT NULL AND NOT p_is_delivered
+                     AND (p_status = 410 OR v_failing_since <= v_now - make_interval(secs => p_patience_seconds));
+    IF v_is_disabled THEN PERFORM FROM webhook_lanes WHERE endpoint_id = p_endpoint ORDER BY user_id FOR UPDATE; END IF;
+  END IF;
   SELECT * INTO v_lane FROM webhook_lanes
    WHERE endpoint_id = p_endpoint AND user_id = p_user AND lease = p_lease FOR UPDATE;
   IF NOT FOUND THEN RETURN '{"outcome": "stale", "disabled": false}'; END IF;
@@ -29,16 +44,16 @@ BEGIN
            last_attempt_at = v_now, last_status = p_status, last_error = p_error,
            delivered_at = CASE WHEN p_is_delivered THEN v_now END
      WHERE endpoint_id = p_endpoint AND user_id = p_user AND id = p_delivery;
-    IF p_is_delivered THEN
-      UPDATE webhook_endpoints SET failing_since = NULL WHERE id = p_endpoint AND failing_since IS NOT NULL;
-    ELSE
-      UPDATE webhook_endpoints SET failing_since = v_now WHERE id = p_endpoint AND failing_since IS NULL;
+    -- Only where its row is locked.
+    IF v_is_active IS NOT NULL THEN
+      UPDATE webhook_endpoints SET failing_since = v_failing_since
+       WHERE id = p_endpoint AND failing_since IS DISTINCT FROM v_failing_since;
+    END IF;
+    IF v_is_disabled THEN
       UPDATE webhook_endpoints
          SET is_active = FALSE, disabled_at = v_now,
              disabled_reason = CASE WHEN p_status = 410 THEN 'gone' ELSE 'failing' END, updated_at = v_now
-       WHERE id = p_endpoint AND is_active
-         AND (p_status = 410 OR failing_since <= v_now - make_interval(secs => p_patience_seconds));
-      v_is_disabled := FOUND;
+       WHERE id = p_endpoint;
     END IF;
   END IF;
   IF v_outcome = 'failed' AND p_delivery IS NOT NULL THEN

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
+import type { Role } from '../auth/caller.js';
 import { Database } from '../common/database/database.js';
 
 /** What a token says of its user. */
@@ -12,6 +13,10 @@ export interface AccountClaims {
 
 const UPSERT = { name: 'account_upsert', text: 'SELECT account_upsert($1, $2, $3, $4)' };
 const EXISTS = { name: 'account_exists', text: 'SELECT 1 FROM user_accounts WHERE user_id = $1' };
+const ROLES = {
+  name: 'account_roles',
+  text: 'SELECT user_id, role FROM user_accounts WHERE user_id = ANY ($1::varchar[])',
+};
 /** Users remembered per instance; about 200 bytes each. */
 const KNOWN_USERS = 100_000;
 /** After this an account is written again: another instance may have written other claims meanwhile. */
@@ -74,6 +79,12 @@ export class AccountsService {
   /** Whether the user has been seen; false is an answer, not an error. */
   async exists(userId: string): Promise<boolean> {
     return (await this.database.row(EXISTS, [userId])) !== undefined;
+  }
+
+  /** The roles that users' last tokens gave them. */
+  async rolesOf(userIds: string[]): Promise<Map<string, Role>> {
+    const rows = await this.database.rows<{ user_id: string; role: Role }>(ROLES, [userIds]);
+    return new Map(rows.map(({ user_id, role }) => [user_id, role]));
   }
 
   private async write({ userId, email, username, role }: AccountClaims): Promise<void> {

@@ -15,9 +15,9 @@ async function read(lifetimeMilliseconds: number) {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] });
   let stream: EventStream | undefined;
   const server = createServer((_, response) => {
-    stream = new EventStream(response as Response, EVERYTHING, lifetimeMilliseconds);
+    stream = new EventStream(response as Response, EVERYTHING);
     (response as Response).status = (code) => Object.assign(response as Response, { statusCode: code });
-    stream.begin();
+    stream.begin(lifetimeMilliseconds);
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const client = new AbortController();

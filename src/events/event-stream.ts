@@ -1,10 +1,15 @@
 import { once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Response } from 'express';
 import { type AccountingEvent, type EventFilter, isWanted } from './event-types.js';
 
 const HEARTBEAT_MILLISECONDS = 15_000;
 /** How soon a client comes again, in milliseconds. */
 const RETRY_MILLISECONDS = 3000;
+/** The longest that a timer can count. */
+const MAXIMUM_TIMER = 2_147_483_647;
+/** How long a stream that has ended waits for its client to take the rest. */
+const LINGER_MILLISECONDS = 5000;
 /** What may wait for a client that does not read; beyond it, it is cut off and comes again for the rest. */
 const MAXIMUM_WAITING_BYTES = 262_144;
 
@@ -14,17 +19,15 @@ export class EventStream {
   cursor = 0;
   isClosed = false;
   private isLive = false;
-  private readonly closing: (() => void)[] = [];
+  private readonly closing = new AbortController();
   private readonly heartbeat: NodeJS.Timeout;
-  private readonly end: NodeJS.Timeout;
+  private end: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly response: Response,
     readonly filter: EventFilter,
-    lifetimeMilliseconds: number,
   ) {
     this.heartbeat = setInterval(() => this.write(':\n\n'), HEARTBEAT_MILLISECONDS);
-    this.end = setTimeout(() => this.close(), Math.min(lifetimeMilliseconds, 2_147_483_647));
     response.once('close', () => this.close());
   }
 
@@ -34,11 +37,13 @@ export class EventStream {
   }
 
   onClose(action: () => void): void {
-    this.closing.push(action);
+    this.closing.signal.addEventListener('abort', action, { once: true });
   }
 
-  begin(): void {
+  /** Answers, and ends after the lifetime. */
+  begin(lifetimeMilliseconds: number): void {
     if (this.isClosed) return;
+    this.end = setTimeout(() => this.close(), Math.min(lifetimeMilliseconds, MAXIMUM_TIMER));
     this.response.status(200);
     this.response.setHeader('Content-Type', 'text/event-stream; charset=utf-8');
     // Proxies of this kind gather answers otherwise.
@@ -54,23 +59,31 @@ export class EventStream {
     this.response.write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   }
 
-  /** The same for a stream that is up to date; for others it comes from the database. */
-  sendLive(event: AccountingEvent): void {
-    if (!this.isLive || event.id <= this.cursor) return;
-    this.send(event);
+  /**
+   * The same for streams that are up to date; for others these events come from the database. A client has the time until
+   * the next ones to take them.
+   */
+  sendLive(events: readonly AccountingEvent[]): void {
+    if (!this.isLive || events.length === 0) return;
     this.cutOffIfSlow();
+    for (const event of events) if (event.id > this.cursor) this.send(event);
   }
 
-  goLive(): void {
+  /** @param recent what was sent live last; the stream has, or is sent now, all of it */
+  goLive(recent: readonly AccountingEvent[]): void {
     this.isLive = true;
+    this.sendLive(recent);
   }
 
   /** Resolves when the client has taken what was sent, or is gone. */
   async drained(): Promise<void> {
     if (!this.response.writableNeedDrain || this.isClosed) return;
-    const done = new AbortController();
-    this.closing.push(() => done.abort());
-    await once(this.response, 'drain', { signal: done.signal }).catch(() => undefined);
+    await once(this.response, 'drain', { signal: this.closing.signal }).catch(() => undefined);
+  }
+
+  /** Resolves after the pause, or when the client is gone. */
+  async rest(milliseconds: number): Promise<void> {
+    await pause(milliseconds, undefined, { signal: this.closing.signal }).catch(() => undefined);
   }
 
   close(): void {
@@ -78,8 +91,11 @@ export class EventStream {
     this.isClosed = true;
     clearInterval(this.heartbeat);
     clearTimeout(this.end);
-    if (this.response.headersSent) this.response.end();
-    for (const action of this.closing) action();
+    if (this.response.headersSent) {
+      this.response.end();
+      if (this.waitingBytes > 0) setTimeout(() => this.response.destroy(), LINGER_MILLISECONDS).unref();
+    }
+    this.closing.abort();
   }
 
   private write(text: string): void {

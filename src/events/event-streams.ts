@@ -1,21 +1,24 @@
 import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import type { Response } from 'express';
 import { Gauge } from 'prom-client';
-import type { Caller } from '../auth/caller.js';
+import { AccountsService } from '../accounts/accounts.service.js';
+import { TokenExpired } from '../auth/auth.errors.js';
+import { type Caller, hasRole, type Role } from '../auth/caller.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { PeriodicTask } from '../common/periodic-task.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { EventSignals } from './event-signals.js';
 import { EventStream } from './event-stream.js';
-import type { EventFilter } from './event-types.js';
-import { NoStreamLeft, TooManyOwnStreams } from './events.errors.js';
-import { EventsService } from './events.service.js';
+import type { AccountingEvent, EventFilter } from './event-types.js';
+import { NoStreamLeft, PositionUnknown, TooManyOwnStreams } from './events.errors.js';
+import { EventsService, type Stretch } from './events.service.js';
 
 const STREAMS_PER_CALLER = 10;
 const BATCH = 500;
-const EVERYTHING: EventFilter = { userId: undefined, types: undefined };
-/** What a lost notification costs. */
+/** The most that a catch-up rests between two reads; it rests as long as the last one took. */
+const MAXIMUM_REST_MILLISECONDS = 250;
+/** What a lost notification costs, and how long a role that was lost is still good. */
 const LOOK_SECONDS = 2;
 
 /** The open streams of this process. However many there are, new events are read once, and given to those who may see them. */
@@ -24,10 +27,19 @@ export class EventStreams implements OnModuleDestroy {
   private readonly logger = new Logger(EventStreams.name);
   private readonly streams = new Set<EventStream>();
   private readonly byCaller = new Map<string, number>();
+  /** Streams of more than the caller's own events, and who may have them only while their role is what it was. */
+  private readonly privileged = new Map<EventStream, { userId: string; role: Role | undefined }>();
   private readonly look: PeriodicTask;
   /** Up to here every event has been given to the streams that are up to date. */
   private position: number | undefined;
+  /** The last events up to there, all that are above `recentAfter`: who has caught up to that gets the rest from here. */
+  private recent: AccountingEvent[] = [];
+  private recentAfter = 0;
+  /** Whether more is to be read at once than one read gives. */
+  private isBehind = false;
   private reading: Promise<void> | undefined;
+  /** The last of those that read the past, or wait for it. */
+  private turn: Promise<unknown> = Promise.resolve();
   private isAskedAgain = false;
   private stopListening: (() => void) | undefined;
   private isStopped = false;
@@ -35,10 +47,13 @@ export class EventStreams implements OnModuleDestroy {
   constructor(
     private readonly events: EventsService,
     private readonly signals: EventSignals,
+    private readonly accounts: AccountsService,
     metrics: Metrics,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
-    this.look = new PeriodicTask(this.logger, 'Event streams', LOOK_SECONDS, () => this.readNew());
+    this.look = new PeriodicTask(this.logger, 'Event streams', LOOK_SECONDS, () =>
+      Promise.all([this.readNew(), this.closeWhereRoleIsLost()]),
+    );
     const { streams } = this;
     new Gauge({
       name: 'accounting_event_streams',
@@ -65,7 +80,7 @@ export class EventStreams implements OnModuleDestroy {
    *
    * @param after the last event that the client has; undefined: from now on
    * @param endsAt of the caller's token, in milliseconds since 1970
-   * @throws TooManyOwnStreams, NoStreamLeft
+   * @throws TooManyOwnStreams, NoStreamLeft, PositionUnknown, and TokenExpired for a token that only the clock's tolerance keeps
    */
   async open(
     response: Response,
@@ -79,15 +94,14 @@ export class EventStreams implements OnModuleDestroy {
     const own = this.byCaller.get(caller.userId) ?? 0;
     if (own >= STREAMS_PER_CALLER) throw new TooManyOwnStreams(STREAMS_PER_CALLER);
     if (this.isStopped || this.streams.size >= this.config.events.maximumStreams) throw new NoStreamLeft();
-    const lifetime = Math.min(this.config.events.streamSeconds * 1000, Math.max(endsAt - Date.now(), 0));
-    const stream = new EventStream(response, filter, lifetime);
+    const stream = new EventStream(response, filter);
     this.add(stream, caller.userId);
     try {
-      // Also shows that the database is there, while the answer can still be another.
-      const lastId = await this.events.lastId();
-      this.position ??= lastId;
-      stream.cursor = after ?? lastId;
-      stream.begin();
+      await this.prepare(stream, caller, after);
+      // Only now is it known that the answer is a stream.
+      const lifetime = Math.min(this.config.events.streamSeconds * 1000, endsAt - Date.now());
+      if (lifetime <= 0) throw new TokenExpired();
+      stream.begin(lifetime);
       await this.catchUp(stream);
     } catch (error) {
       stream.close();
@@ -101,6 +115,25 @@ export class EventStreams implements OnModuleDestroy {
     this.stopListening?.();
     await this.look.stop();
     await this.reading;
+  }
+
+  /** Finds out where the stream begins; also shows that the database is there, while the answer can still be another. */
+  private async prepare(stream: EventStream, { userId }: Caller, after: number | undefined): Promise<void> {
+    const { newest, given } = await this.events.newest();
+    if (after !== undefined && after > given) throw new PositionUnknown();
+    if (stream.filter.userId !== userId) {
+      const role = (await this.accounts.rolesOf([userId])).get(userId);
+      this.privileged.set(stream, { userId, role });
+      stream.onClose(() => this.privileged.delete(stream));
+    }
+    if (this.isStopped) throw new NoStreamLeft();
+    stream.cursor = after ?? newest;
+    // The client may be gone, and nobody else may be there.
+    if (this.position !== undefined || stream.isClosed) return;
+    this.position = newest;
+    this.isBehind = false;
+    this.recent = [];
+    this.recentAfter = newest;
   }
 
   private add(stream: EventStream, userId: string): void {
@@ -119,15 +152,44 @@ export class EventStreams implements OnModuleDestroy {
     this.look.start();
   }
 
-  /** What the stream has missed, as fast as its client reads; from then on it gets what all get. */
+  /**
+   * What the stream has missed, as fast as its client reads and at most every other moment; from then on it gets what all
+   * get. Events that were given to all while it read are given to it in the same turn in which it becomes one of them.
+   */
   private async catchUp(stream: EventStream): Promise<void> {
-    while (!stream.isClosed) {
-      const { position } = this;
-      const events = await this.events.after(stream.cursor, stream.filter, BATCH);
-      for (const event of events) stream.send(event);
-      if (events.length === BATCH) await stream.drained();
-      // What the others were given meanwhile may not have been there yet when this was read.
-      else if (this.position === position) return stream.goLive();
+    for (let isEnd = false; !stream.isClosed;) {
+      const isKnown = isEnd || (!this.isBehind && stream.cursor <= (this.position ?? 0));
+      if (isKnown && stream.cursor >= this.recentAfter) return stream.goLive(this.recent);
+      const { read, milliseconds } = await this.readPast(stream);
+      for (const event of read.events) stream.send(event);
+      stream.cursor = read.position;
+      isEnd = read.isEnd;
+      await stream.drained();
+      if (!isEnd) await stream.rest(Math.min(milliseconds, MAXIMUM_REST_MILLISECONDS));
+    }
+  }
+
+  /** One at a time in this process: however many streams catch up, reports for others find a connection. */
+  private readPast({ cursor, filter }: EventStream): Promise<{ read: Stretch; milliseconds: number }> {
+    const reading = this.turn.then(async () => {
+      const startedAt = performance.now();
+      const read = await this.events.past(cursor, filter, BATCH);
+      return { read, milliseconds: performance.now() - startedAt };
+    });
+    this.turn = reading.catch(() => undefined);
+    return reading;
+  }
+
+  /** A newer token of the caller may have another role; the stream began with one that was good then. */
+  private async closeWhereRoleIsLost(): Promise<void> {
+    if (this.privileged.size === 0) return;
+    const users = new Set([...this.privileged.values()].map(({ userId }) => userId));
+    const roles = await this.accounts.rolesOf([...users]);
+    for (const [stream, begun] of this.privileged) {
+      const role = roles.get(begun.userId);
+      if (role === begun.role) continue;
+      if (role !== undefined && hasRole(role, 'supervisor')) begun.role = role;
+      else stream.close();
     }
   }
 
@@ -145,16 +207,24 @@ export class EventStreams implements OnModuleDestroy {
     while (this.isAskedAgain && this.position !== undefined) {
       this.isAskedAgain = false;
       const from = this.position;
-      const events = await this.events.after(from, EVERYTHING, BATCH).catch((error: Error) => {
+      const read = await this.events.next(from, BATCH).catch((error: Error) => {
         this.logger.warn(`New events will be read later: ${error.message}`);
-        return [];
+        return undefined;
       });
       // Streams have come and gone meanwhile: then others begin elsewhere.
-      if (this.position !== from) continue;
-      for (const stream of this.streams) for (const event of events) stream.sendLive(event);
-      this.position = events.at(-1)?.id ?? from;
-      if (events.length === BATCH) this.isAskedAgain = true;
+      if (read === undefined || this.position !== from) continue;
+      for (const stream of this.streams) stream.sendLive(read.events);
+      this.position = read.position;
+      this.remember(read.events);
+      this.isBehind = !read.isEnd;
+      if (this.isBehind) this.isAskedAgain = true;
     }
     this.isAskedAgain = false;
+  }
+
+  private remember(events: AccountingEvent[]): void {
+    this.recent.push(...events);
+    const forgotten = this.recent.splice(0, Math.max(this.recent.length - BATCH, 0));
+    this.recentAfter = forgotten.at(-1)?.id ?? this.recentAfter;
   }
 }

@@ -41,7 +41,8 @@ export class EventsController {
     summary: 'What happens, as it happens (server-sent events)',
     description:
       'Users see their own, supervisors and admins everyone’s. `id` is the event’s, `event` its type, `data` the event in ' +
-      'JSON. With `Last-Event-ID` it goes on after that one. It ends with the token; comments keep it alive.',
+      'JSON. With `Last-Event-ID` it goes on after that one; an id that no event has had is refused with 409. It ends with ' +
+      'the token, and when the caller loses the role it needs; comments keep it alive.',
     operationId: 'streamEvents',
   })
   @ApiHeader({
@@ -55,7 +56,7 @@ export class EventsController {
     description: 'A stream without an end',
     content: { 'text/event-stream': { schema: { type: 'string' }, example: STREAM_EXAMPLE } },
   })
-  @ApiProblems(400)
+  @ApiProblems(400, 409)
   @TokenAccess()
   stream(
     @CurrentCaller() caller: Caller,

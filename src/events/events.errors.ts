@@ -39,6 +39,13 @@ export class TargetRefused extends ServiceError {
   }
 }
 
+/** 409: no event has ever had this id; the client knows of another database, or of one that was restored since. */
+export class PositionUnknown extends ServiceError {
+  constructor() {
+    super(409, 'events.position_unknown', 'No event has had this id yet: begin anew without Last-Event-ID');
+  }
+}
+
 /** 429: the caller has as many streams open as anyone may have. */
 export class TooManyOwnStreams extends ServiceError {
   constructor(maximum: number) {

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { AccountsModule } from '../accounts/accounts.module.js';
 import { WebhookEndpoint } from './entities/webhook-endpoint.entity.js';
 import { EventPublisher } from './event-publisher.js';
 import { EventSignals } from './event-signals.js';
@@ -17,7 +18,7 @@ import { WebhooksController } from './webhooks.controller.js';
 import { WebhooksService } from './webhooks.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([WebhookEndpoint])],
+  imports: [AccountsModule, TypeOrmModule.forFeature([WebhookEndpoint])],
   controllers: [EventsController, WebhooksController, ThresholdsController],
   providers: [
     EventPublisher,

@@ -66,24 +66,25 @@ export class WebhookDeliveriesService {
 
   /** @throws WebhookNotFound, WebhookInactive, DeliveryNotFound */
   async replayOne(endpointId: number, deliveryId: number): Promise<DeliveryDto> {
-    await this.requireActive(endpointId);
-    const row = await this.database.row<{ count: number | null }>(REPLAY, [endpointId, deliveryId, null, 1]);
+    const replayed = await this.replay(endpointId, deliveryId, null, 1);
     const delivery = await this.database.row<DeliveryRow>(ONE, [endpointId, deliveryId]);
-    if ((row?.count ?? null) === null || delivery === undefined) throw new DeliveryNotFound();
+    if (replayed === null || delivery === undefined) throw new DeliveryNotFound();
     return toDelivery(delivery);
   }
 
   /** @throws WebhookNotFound, WebhookInactive */
   async replaySince(endpointId: number, { since }: ReplayWebhookDto): Promise<ReplayDto> {
-    await this.requireActive(endpointId);
     // A moment: the database takes fewer zones than ISO 8601 has.
-    const values = [endpointId, null, new Date(since), MAXIMUM_REPLAYED];
-    const row = await this.database.row<{ count: number }>(REPLAY, values);
-    return { replayed: row?.count ?? 0 };
+    const replayed = await this.replay(endpointId, null, new Date(since), MAXIMUM_REPLAYED);
+    return { replayed: replayed ?? 0 };
   }
 
-  private async requireActive(endpointId: number): Promise<void> {
-    if (!(await this.isActive(endpointId))) throw new WebhookInactive();
+  /** How many will be delivered; null for a delivery that is not there. @throws WebhookNotFound, WebhookInactive */
+  private async replay(...values: [number, number | null, Date | null, number]): Promise<number | null> {
+    const row = await this.database.row<{ count: number | null }>(REPLAY, values);
+    const count = row?.count ?? null;
+    if (count === null && !(await this.isActive(values[0]))) throw new WebhookInactive();
+    return count;
   }
 
   private async isActive(endpointId: number): Promise<boolean> {

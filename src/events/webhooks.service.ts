@@ -3,6 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, LessThan, Repository } from 'typeorm';
 import type { Caller } from '../auth/caller.js';
+import { Database } from '../common/database/database.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -34,6 +35,9 @@ const ACTIVITY = `SELECT e.id, t.last_attempt_at AS "lastAttemptAt", t.last_stat
                       SELECT last_attempt_at, last_status, last_error FROM webhook_deliveries d
                        WHERE d.endpoint_id = e.id AND d.last_attempt_at IS NOT NULL
                        ORDER BY d.last_attempt_at DESC LIMIT 1) t ON TRUE`;
+const DELETE = { name: 'webhook_delete', text: 'SELECT webhook_delete($1, $2) AS is_deleted' };
+/** Deliveries that are deleted by one statement. */
+const DELETED_AT_ONCE = 10_000;
 const LANES_DUE = 'SELECT webhook_lanes_due($1, $2)';
 
 /** Endpoints that events are delivered to. Rules in README.md beside this file. */
@@ -41,6 +45,7 @@ const LANES_DUE = 'SELECT webhook_lanes_due($1, $2)';
 export class WebhooksService {
   constructor(
     @InjectRepository(WebhookEndpoint) private readonly endpoints: Repository<WebhookEndpoint>,
+    private readonly database: Database,
     private readonly secrets: WebhookSecrets,
     private readonly deliverer: WebhookDeliverer,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
@@ -114,8 +119,11 @@ export class WebhooksService {
 
   /** What it still had to get goes with it. @throws WebhookNotFound */
   async delete(id: number): Promise<void> {
-    const { affected } = await this.endpoints.delete({ id });
-    if (!affected) throw new WebhookNotFound();
+    const step = () => this.database.row<{ is_deleted: boolean | null }>(DELETE, [id, DELETED_AT_ONCE]);
+    let row = await step();
+    if (row?.is_deleted === null) throw new WebhookNotFound();
+    // Null from now on: another call has done the rest.
+    while (row?.is_deleted === false) row = await step();
   }
 
   /** A new secret; until the overlap has passed, messages bear signatures by both. @throws WebhookNotFound */

@@ -26,6 +26,7 @@ export const PROBLEM_CODES = [
   'credits.balance_limit',
   'credits.too_many_allocations',
   'events.no_stream_left',
+  'events.position_unknown',
   'events.too_many_streams',
   'gateway.failed',
   'gateway.not_configured',

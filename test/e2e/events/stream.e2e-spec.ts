@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EventPublisher } from '../../../src/events/event-publisher.js';
 import { EventStreams } from '../../../src/events/event-streams.js';
+import { EventsService } from '../../../src/events/events.service.js';
 import type { AccountingEvent } from '../../../src/events/event-types.js';
 import { startDatabaseProxy } from '../../support/database-proxy.js';
 import { deliver, makeEndpoint, TARGETS_ON_THIS_MACHINE, writeEvent } from '../../support/events.js';
@@ -312,6 +313,192 @@ describe('the live stream', () => {
     await expect.poll(() => numbersOf(stream), { timeout: 10_000 }).toEqual([1, 2]);
     await behind.close();
     await proxy.close();
+  });
+});
+
+describe('a stream that catches up with a filter', () => {
+  const MANY = 25_000;
+  /** Events of another type, which the stream passes, and one of its own type in every thousand. */
+  const fill = (userId: string) =>
+    service.owner.query(
+      `INSERT INTO events (user_id, type, occurred_at, data)
+       SELECT $1, CASE WHEN n % 1000 = 0 THEN 'credits.low' ELSE 'credits.exhausted' END, now(),
+              jsonb_build_object('credits', n, 'availableCredits', 0, 'heldCredits', 0, 'threshold', 0)
+         FROM generate_series(1, $2::integer) n`,
+      [userId, MANY],
+    );
+  const wanted = Array.from({ length: MANY / 1000 }, (_, n) => (n + 1) * 1000);
+
+  it.each(['everyone’s', 'one user’s'])(
+    'passes what it does not want, looks at each row once and at so many at a time, whatever is written meanwhile: %s',
+    async (whose) => {
+      const instance = await service.another();
+      const user = freshUser();
+      const { newest } = await instance.get(EventsService).newest();
+      await fill(user);
+      const events = instance.get(EventsService);
+      const past = events.past.bind(events);
+      const asked: number[] = [];
+      events.past = async (...values) => {
+        asked.push(values[0]);
+        // Something is written beside each read.
+        await tell(freshUser(), 1);
+        return past(...values);
+      };
+      const query = whose === 'everyone’s' ? '?types=credits.low' : `?types=credits.low&userId=${user}`;
+      const stream = await open('root', { role: 'admin', on: instance, query, after: newest });
+      await expect.poll(() => numbersOf(stream), { timeout: 20_000 }).toEqual(wanted);
+      await expect.poll(() => asked.length).toBeGreaterThan(2);
+      expect(asked).toEqual([...new Set(asked)].sort((a, b) => a - b));
+      const steps = asked.slice(1).map((id, n) => id - (asked[n] as number));
+      expect(Math.max(...steps)).toBeLessThan(10_100);
+      expect(asked.length).toBeLessThan(10);
+      // It is live: the past is not read again for what comes now.
+      const reads = asked.length;
+      await service.owner.query(`SELECT write_event($1, 'credits.low', $2)`, [
+        user,
+        { credits: 7, availableCredits: 7, heldCredits: 0, threshold: 9 },
+      ]);
+      await publish();
+      await expect.poll(() => numbersOf(stream).at(-1), { timeout: 5000 }).toBe(7);
+      expect(asked.length).toBe(reads);
+      stream.close();
+      await instance.close();
+    },
+  );
+
+  it('gets each event once and in order while it becomes live beside a steady publisher', async () => {
+    const user = freshUser();
+    const { newest } = await service.get(EventsService).newest();
+    await fill(user);
+    const live = { credits: 0, availableCredits: 0, heldCredits: 0, threshold: 0 };
+    let isOver = false;
+    let written = 0;
+    const publishing = (async () => {
+      while (!isOver) {
+        for (const type of ['credits.low', 'credits.exhausted'])
+          await service.owner.query('SELECT write_event($1, $2, $3)', [
+            user,
+            type,
+            { ...live, credits: MANY + ++written },
+          ]);
+        await publish(written % 4 === 0 ? service : second);
+      }
+    })();
+    const streams: EventStreamClient[] = [];
+    for (let n = 0; n < 8; n++) {
+      const query = n % 4 < 2 ? '?types=credits.low' : `?types=credits.low&userId=${user}`;
+      streams.push(
+        await open('root', { role: 'admin', on: n % 2 === 0 ? service : second, query, after: newest }),
+      );
+    }
+    await expect
+      .poll(() => streams.every(({ events }) => events.length > wanted.length + 5), { timeout: 20_000 })
+      .toBe(true);
+    isOver = true;
+    await publishing;
+    const { rows } = await service.owner.query<{ id: string }>(
+      `SELECT id FROM events WHERE type = 'credits.low' AND id > $1 ORDER BY id`,
+      [newest],
+    );
+    for (const stream of streams)
+      await expect.poll(() => stream.ids, { timeout: 10_000 }).toEqual(rows.map(({ id }) => Number(id)));
+  });
+
+  it('ends its reading when the client goes', async () => {
+    const instance = await service.another();
+    const { newest } = await instance.get(EventsService).newest();
+    await fill(freshUser());
+    const events = instance.get(EventsService);
+    const past = events.past.bind(events);
+    let reads = 0;
+    let release = () => {};
+    const gone = new Promise<void>((done) => (release = done));
+    events.past = async (...values) => {
+      reads++;
+      await gone;
+      return past(...values);
+    };
+    const stream = await open('root', {
+      role: 'admin',
+      on: instance,
+      query: '?types=api_key.created',
+      after: newest,
+    });
+    await expect.poll(() => reads).toBe(1);
+    stream.close();
+    const metrics = async () => (await instance.anonymous().get('/metrics')).text;
+    await expect.poll(metrics).toMatch(/^accounting_event_streams 0$/m);
+    release();
+    await open('root', { role: 'admin', on: instance });
+    expect(reads).toBeLessThan(3);
+    await instance.close();
+  });
+});
+
+describe('where a stream begins', () => {
+  it('401: a token that only the tolerance of clocks keeps opens none, and leaves nothing behind', async () => {
+    const instance = await service.another();
+    const stream = await open('late', { on: instance, seconds: -2 });
+    expect(await stream.problem()).toMatchObject({ status: 401, code: 'auth.token_expired' });
+    expect((await instance.anonymous().get('/metrics')).text).toMatch(/^accounting_event_streams 0$/m);
+    await instance.close();
+  });
+
+  it('409: no event has had the id yet', async () => {
+    await tell(freshUser(), 1);
+    const { given } = await service.get(EventsService).newest();
+    for (const after of [given + 1, 999_999_999_999_999]) {
+      const refused = await open('root', { role: 'admin', after });
+      expect(await refused.problem()).toMatchObject({ status: 409, code: 'events.position_unknown' });
+    }
+    expect((await open('root', { role: 'admin', after: given })).status).toBe(200);
+  });
+
+  it('after an event that was forgotten since, also when it was the last', async () => {
+    const other = await startService({ EVENT_STREAM_SECONDS: '3600' });
+    const user = freshUser();
+    for (const credits of [1, 2]) await writeEvent(other, user, { credits });
+    await publish(other);
+    const { given } = await other.get(EventsService).newest();
+    await other.owner.query('DELETE FROM events');
+    const [first, last] = [
+      await open(user, { on: other, after: given - 1 }),
+      await open(user, { on: other, after: given }),
+    ];
+    await writeEvent(other, user, { credits: 3 });
+    await publish(other);
+    for (const stream of [first, last])
+      await expect.poll(() => numbersOf(stream), { timeout: 5000 }).toEqual([3]);
+    await other.close();
+  });
+});
+
+describe('a role that changes while a stream is open', () => {
+  /** A newer token of the user is seen, on another instance. */
+  const seen = (userId: string, role: string) => second.as(userId, { role }).get('/api/events?limit=1');
+
+  it('ends what the new role may not see within a moment, and leaves the rest open', async () => {
+    const user = freshUser('boss');
+    const everyones = await open(user, { role: 'admin' });
+    const anothers = await open(user, { role: 'admin', query: '?userId=bob' });
+    const own = await open(user, { role: 'admin', query: `?userId=${user}` });
+    const other = await open(freshUser('boss'), { role: 'supervisor' });
+    await seen(user, 'supervisor');
+    await new Promise((passed) => setTimeout(passed, 3000));
+    expect([everyones, anothers, own, other].map(({ isEnded }) => isEnded)).toEqual(Array(4).fill(false));
+    await seen(user, 'user');
+    await expect.poll(() => everyones.isEnded && anothers.isEnded, { timeout: 10_000 }).toBe(true);
+    expect([own.isEnded, other.isEnded]).toEqual([false, false]);
+  });
+
+  it('does not end a stream that a good token has opened since', async () => {
+    const user = freshUser('boss');
+    await open(user, { role: 'admin' });
+    await seen(user, 'user');
+    const again = await open(user, { role: 'admin' });
+    await new Promise((passed) => setTimeout(passed, 3000));
+    expect(again.isEnded).toBe(false);
   });
 });
 
