@@ -312,12 +312,11 @@ export class MoneyFunctions {
 
   /** Deletes up to `limit` idempotency keys that are past their 24 hours; answers how many. */
   async forgetIdempotencyKeys(limit: number): Promise<number> {
-    return Number(await this.call<string>(FORGET_KEYS, [limit]));
+    const row = await this.database.row<{ answer: string }>(FORGET_KEYS, [limit]);
+    return Number(row?.answer ?? 0);
   }
 
-  private async call<Answer>(statement: Statement, values: unknown[]): Promise<Answer> {
-    const row = await this.database.row<{ answer: Answer }>(statement, values);
-    if (row === undefined) throw new Error(`${statement.name} answered nothing`);
-    return row.answer;
+  private call<Answer>(statement: Statement, values: unknown[]): Promise<Answer> {
+    return this.database.answer<Answer>(statement, values);
   }
 }

@@ -47,7 +47,7 @@ export class MovementQueue {
       patienceMilliseconds: config.database.connectTimeoutMilliseconds,
       isOneByOnePerKey: true,
       together: (movements) => this.together(movements),
-      alone: ({ work }) => this.alone(work),
+      alone: ({ work: { statement, values } }) => this.database.answer(statement, values),
       mayBeOfOne: mayBeOfOneRequest,
     });
   }
@@ -69,19 +69,13 @@ export class MovementQueue {
   private async together(movements: readonly Keyed<Movement>[]): Promise<unknown[]> {
     const calls = movements.map(({ work }) => [work.statement.name, work.values.map(toJson)]);
     const hasSeveralAccounts = movements.some(({ key }) => key !== movements[0]?.key);
-    const rows = await this.database.rows<{ answer: unknown }>(MOVEMENTS, [
+    const answers = await this.database.answers(MOVEMENTS, [
       JSON.stringify(calls),
       hasSeveralAccounts ? LOCK_MILLISECONDS : 0,
     ]);
     // Whether they were carried out is unknown.
-    if (rows.length !== movements.length) throw new ServiceUnavailable();
-    return rows.map(({ answer }) => answer);
-  }
-
-  private async alone({ statement, values }: Movement): Promise<unknown> {
-    const row = await this.database.row<{ answer: unknown }>(statement, values);
-    if (row === undefined) throw new Error(`${statement.name} answered nothing`);
-    return row.answer;
+    if (answers.length !== movements.length) throw new ServiceUnavailable();
+    return answers;
   }
 }
 

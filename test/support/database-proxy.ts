@@ -1,5 +1,6 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { Transform } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 
 export interface DatabaseProxy {
   /** The same connection string by way of the proxy. */
@@ -12,12 +13,24 @@ export interface DatabaseProxy {
   silence(): void;
   /** Lets every piece wait before it goes on, in both directions, as a line that is far too slow. */
   delay(milliseconds: number): void;
+  /**
+   * Of the next statements on connections that are open now, each gets one of these faults for its answer, in the order
+   * in which they are sent. Answers how many faults no statement has met.
+   */
+  spoil(faults: (Fault | undefined)[]): () => number;
   /** Lets new connections through again, at full speed; what was cut stays cut. */
   restore(): void;
   /** New connections go to this server from now on: the same database, come up again on another port. */
   redirect(databaseUrl: string): void;
   close(): Promise<void>;
 }
+
+/** What arrives of an answer, piece after piece, a little time between them, and whether the line ends then. */
+export type Fault = (answer: Buffer) => { pieces: Buffer[]; isCut?: boolean };
+
+/** What ends a connection is shorter, with TLS and without. */
+const SHORTEST_STATEMENT = 60;
+const PIECE_MILLISECONDS = 15;
 
 /**
  * Sits between the service and its database, fails when told to, and counts round trips: every Sync and every simple Query of PostgreSQL's
@@ -29,6 +42,8 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   const sockets = new Set<Socket>();
   let mode: 'open' | 'cut' | 'silent' = 'open';
   let delayMilliseconds = 0;
+  let faults: (Fault | undefined)[] = [];
+  let spoilt = new Set<Socket>();
   const line = () =>
     new Transform({
       transform: (chunk, _encoding, pass) => {
@@ -45,7 +60,22 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
     const upstream = connect(Number(target.port), target.hostname);
     const count = tripCounter((statement) => trips.push(statement));
     client.on('data', count);
-    client.pipe(line()).pipe(upstream).pipe(line()).pipe(client);
+    let fault: Fault | undefined;
+    client.on('data', (chunk: Buffer) => {
+      if (spoilt.has(client) && chunk.length >= SHORTEST_STATEMENT) fault = faults.shift();
+    });
+    const spoiling = new Transform({
+      transform: (chunk: Buffer, _encoding, pass) => {
+        if (fault === undefined) return pass(null, chunk);
+        const { pieces, isCut } = fault(chunk);
+        fault = undefined;
+        void sendPieces(pieces, (piece) => spoiling.push(piece)).then(() => {
+          if (isCut) client.end();
+          else pass();
+        });
+      },
+    });
+    client.pipe(line()).pipe(upstream).pipe(line()).pipe(spoiling).pipe(client);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', () => undefined);
@@ -70,6 +100,11 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       mode = 'silent';
       for (const socket of sockets) socket.unpipe().pause();
     },
+    spoil: (next) => {
+      faults = [...next];
+      spoilt = new Set(sockets);
+      return () => faults.length;
+    },
     delay: (milliseconds) => (delayMilliseconds = milliseconds),
     restore: () => {
       mode = 'open';
@@ -82,6 +117,13 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       await new Promise((closed) => server.close(closed));
     },
   };
+}
+
+async function sendPieces(pieces: Buffer[], send: (piece: Buffer) => void): Promise<void> {
+  for (const [index, piece] of pieces.entries()) {
+    if (index > 0) await pause(PIECE_MILLISECONDS);
+    if (piece.length > 0) send(piece);
+  }
 }
 
 /** Reads the messages of one client: https://www.postgresql.org/docs/current/protocol-message-formats.html */

@@ -47,11 +47,7 @@ export class Changes {
    * @throws ServiceUnavailable when too many wait, or when this one has waited for too long
    */
   answer<Answer>(turn: string, statement: Statement, values: unknown[]): Promise<Answer> {
-    return this.turns.take(turn, async () => {
-      const row = await this.database.row<{ answer: Answer }>(statement, values);
-      if (row === undefined) throw new Error(`${statement.name} answered nothing`);
-      return row.answer;
-    });
+    return this.turns.take(turn, () => this.database.answer<Answer>(statement, values));
   }
 
   /** One transaction. @throws ServiceUnavailable as above */

@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestj
 import type { QueryConfig } from 'pg';
 import { DataSource } from 'typeorm';
 import { isLostRace } from '../errors/database-errors.js';
+import { ServiceUnavailable } from '../errors/service-error.js';
 import { type Tracing, TRACING } from '../tracing/tracing.js';
 import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
@@ -99,6 +100,26 @@ export class Database implements OnApplicationShutdown {
     const run = (connected?: () => void) =>
       this.pools[pool].run<Row & Record<string, unknown>>(query, connected);
     return this.tracing === null ? run() : this.tracing.statement(name, run);
+  }
+
+  /**
+   * What `SELECT operation(…) AS answer` answers: a JSON object for each row.
+   *
+   * @throws ServiceUnavailable when the database sent anything else: whether it was carried out is unknown
+   */
+  async answers<Answer>(statement: Statement, values: unknown[]): Promise<Answer[]> {
+    const rows = await this.rows<{ answer: unknown }>(statement, values);
+    return rows.map(({ answer }) => {
+      if (typeof answer !== 'object' || answer === null) throw new ServiceUnavailable();
+      return answer as Answer;
+    });
+  }
+
+  /** The only one of these. @throws ServiceUnavailable as above */
+  async answer<Answer>(statement: Statement, values: unknown[]): Promise<Answer> {
+    const [answer] = await this.answers<Answer>(statement, values);
+    if (answer === undefined) throw new ServiceUnavailable();
+    return answer;
   }
 
   /** Reads of one kind, combined while the database is busy. See CombinedReads for the statement. */

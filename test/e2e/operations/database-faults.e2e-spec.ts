@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MovementQueue } from '../../../src/credits/movement-queue.js';
 import { type DatabaseProxy, startDatabaseProxy } from '../../support/database-proxy.js';
 import { waitingForLocks } from '../../support/hold-up.js';
 import type { Answer, HttpClient } from '../../support/http-client.js';
@@ -63,7 +64,7 @@ describe('a database that is down', () => {
     proxy.restore();
     expect((await balance(stranger)).status).toBe(200);
     expect((await initialize(user, 's')).status).toBe(201);
-    expect((await service.anonymous().get('/health/ready')).status).toBe(200);
+    await expect.poll(async () => (await service.anonymous().get('/health/ready')).status).toBe(200);
   });
 
   it('hangs nobody: a network that swallows everything is a 503 within the time limits', async () => {
@@ -83,6 +84,44 @@ describe('a database that is down', () => {
     await release();
     expect((await balanceOf(user)).heldCredits).toBe(0);
     expect((await initialize(user, 's')).status).toBe(201);
+  });
+});
+
+describe('a server that lacks what it needs', () => {
+  /** Every new session of the user fails in the database, as when its disk is full. */
+  const failSessions = (code: string) =>
+    direct.owner.query(`
+      CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        RAISE EXCEPTION 'could not extend file' USING ERRCODE = '${code}';
+      END $$;
+      CREATE OR REPLACE TRIGGER fail BEFORE INSERT ON streaming_sessions FOR EACH ROW
+        WHEN (NEW.user_id = '${user.userId}') EXECUTE FUNCTION fail()`);
+
+  it.each([
+    ['disk full', '53100'],
+    ['out of memory', '53200'],
+    ['too many connections', '53300'],
+    ['an I/O error', '58030'],
+    ['a file that is gone', '58P01'],
+  ])('503 with Retry-After, and nothing has moved: %s (%s)', async (_, code) => {
+    await failSessions(code);
+    expectUnavailable(await initialize(user, 's'));
+    (await times(6, (index) => initialize(user, `s${index}`))).forEach(expectUnavailable);
+    expect(await balanceOf(user)).toMatchObject({ totalCredits: 1000, heldCredits: 0 });
+  });
+
+  it('is not asked again for each of the movements that went together', async () => {
+    await failSessions('53100');
+    const release = await holdBalanceOf(user.userId);
+    const first = initialize(user, 'first');
+    await untilWaiting(1);
+    const others = times(8, (index) => initialize(user, `s${index}`));
+    await expect.poll(() => service.get(MovementQueue).size).toBe(8);
+    proxy.taken();
+    await release();
+    (await Promise.all([first, others]).then((answers) => answers.flat())).forEach(expectUnavailable);
+    expect(proxy.taken()).toEqual(['movements']);
   });
 });
 

@@ -1,0 +1,100 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Database } from '../../../src/common/database/database.js';
+import { isRefusal, isUnavailable } from '../../../src/common/errors/database-errors.js';
+import { type DatabaseProxy, startDatabaseProxy } from '../../support/database-proxy.js';
+import { balanceOf, countByStatus, initialize, times, userWithCredits } from '../../support/money.js';
+import { expectProblem } from '../../support/problems.js';
+import { startService, type TestService } from '../../support/service.js';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startService({ DB_POOL_SIZE: '4', DB_REPORT_TIMEOUT_MS: '1000' });
+});
+afterAll(() => service.close());
+
+const SLEEP = { name: 'sleep', text: 'SELECT pg_sleep($1)::text AS slept' };
+
+describe('1,200 reads of one user at once', () => {
+  it('refuse no hold of another user', async () => {
+    const victim = await userWithCredits(service, 1_000_000);
+    const greedy = service.as();
+    await balanceOf(greedy);
+    const reads = times(1200, () => greedy.get('/api/api-keys/1'));
+    const holds = await times(60, (index) => initialize(victim, `beside-${index}`));
+    expect(countByStatus(holds)).toEqual({ 201: 60 });
+    for (const status of Object.keys(countByStatus(await reads))) expect(['404', '503']).toContain(status);
+  });
+
+  it('503 with Retry-After to those that find no place', async () => {
+    const greedy = service.as();
+    await balanceOf(greedy);
+    const answers = await times(1200, () => greedy.get('/api/api-keys/1'));
+    const refused = answers.filter(({ status }) => status === 503);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const answer of refused) expectProblem(answer, 503, { code: 'service.unavailable' });
+  });
+});
+
+describe('reports', () => {
+  it('take no connection of movements, and wait for each other', async () => {
+    const user = await userWithCredits(service, 100);
+    const database = service.get(Database);
+    const ended: string[] = [];
+    const reports = times(3, () => database.report(SLEEP, [0.3]).then(() => ended.push('report')));
+    expect((await initialize(user, 'beside')).status).toBe(201);
+    const [pool] = database.poolUse().filter(({ pool: name }) => name === 'reports');
+    expect(pool).toMatchObject({ limit: 2, total: 2, idle: 0, waiting: 1 });
+    expect(ended).toEqual([]);
+    await reports;
+  });
+
+  it('are ended at their own time limit, which is a 503', async () => {
+    const error = await service
+      .get(Database)
+      .report(SLEEP, [60])
+      .catch((thrown: unknown) => thrown);
+    expect([isRefusal(error), isUnavailable(error)]).toEqual([true, true]);
+  });
+
+  it('cannot write', async () => {
+    const writing = { name: 'writing', text: 'SELECT forget_idempotency_keys($1)' };
+    await expect(service.get(Database).report(writing, [1])).rejects.toMatchObject({ code: '25006' });
+  });
+});
+
+describe('readiness', () => {
+  let proxy: DatabaseProxy;
+  let probed: TestService;
+  beforeEach(async () => {
+    proxy = await startDatabaseProxy(service.databaseUrl);
+    probed = await service.another({
+      DATABASE_URL: proxy.url,
+      DB_STATEMENT_TIMEOUT_MS: '60000',
+      DB_CONNECT_TIMEOUT_MS: '60000',
+    });
+    proxy.taken();
+  });
+  afterEach(async () => {
+    proxy.restore();
+    await probed.close();
+    await proxy.close();
+  });
+
+  const ready = () => probed.anonymous().get('/health/ready');
+
+  it('is asked of the database once a second at most, by 1,000 probes at once', async () => {
+    const begun = Date.now();
+    const answers = await times(1000, ready);
+    answers.push(await ready());
+    expect(countByStatus(answers)).toEqual({ 200: 1001 });
+    const asked = proxy.taken().filter((name) => name === 'health_migrations').length;
+    expect(asked).toBeLessThanOrEqual(2 + (Date.now() - begun) / 1000);
+  });
+
+  it('503 in a few seconds when the database is silent', async () => {
+    proxy.silence();
+    const begun = Date.now();
+    expectProblem(await ready(), 503);
+    expect(Date.now() - begun).toBeLessThan(15_000);
+  });
+});
