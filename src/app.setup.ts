@@ -18,8 +18,8 @@ import { type AppConfig, loadConfig } from './config/env.js';
 
 const BODY_LIMIT = '100kb';
 /** Operations that read their bodies themselves, and that take newline-delimited JSON too. */
-const OWN_BODY = /^\/api\/(pricing\/import|integrations\/litellm\/logs)\/?$/i;
-const TAKES_LINES = /^\/api\/integrations\/litellm\/logs\/?$/i;
+const OWN_BODY = /^\/api\/(pricing\/import|integrations\/litellm\/logs)\/?$/;
+const TAKES_LINES = /^\/api\/integrations\/litellm\/logs\/?$/;
 
 /** Builds the whole application, for `main` and for the tests alike; it does not listen yet. */
 export async function createApp(

@@ -38,6 +38,7 @@ export class AccessGuard implements CanActivate {
     }
     if (access.tokenOnly && caller.kind !== 'user') throw new UserTokenRequired();
     requirePermission(caller, access);
+    requireOneUser(request);
     const isForServices =
       access.kind === 'service' || (access.metering && this.config.meteringCallers === 'service');
     if (isForServices && !caller.isTrustedService) {
@@ -64,6 +65,15 @@ function requirePermission(caller: Caller, access: Access): void {
   if (caller.permissions === null) return;
   if (access.permission === undefined) throw new UserTokenRequired();
   if (!caller.permissions.includes(access.permission)) throw new PermissionRequired(access.permission);
+}
+
+/** Two users named in one request: which of them is meant must not depend on who reads it. */
+function requireOneUser({ params, query, body }: AuthenticatedRequest): void {
+  const inBody = (body as { userId?: unknown } | null | undefined)?.userId;
+  const named = [params.userId, query.userId, inBody].filter((userId) => userId !== undefined);
+  if (named.some((userId) => userId !== named[0])) {
+    throw new ValidationError([{ field: 'userId', message: 'must be the same in path, query and body' }]);
+  }
 }
 
 /** The caller with the user it acts for: its own, or the one that a trusted service names. */

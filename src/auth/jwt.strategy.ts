@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Request } from 'express';
 import { PassportStrategy } from '@nestjs/passport';
-import { ExtractJwt, type SecretOrKeyProvider, Strategy } from 'passport-jwt';
+import { type SecretOrKeyProvider, Strategy } from 'passport-jwt';
 import { AccountsService } from '../accounts/accounts.service.js';
 import type { FieldError } from '../common/errors/service-error.js';
 import { idProblem, userIdProblem } from '../common/http/text.js';
@@ -39,7 +39,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     private readonly knownTokens: KnownTokens,
   ) {
     super({
-      jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(),
+      jwtFromRequest: bearerToken,
       // The type knows strings and buffers only; jsonwebtoken, which it is handed to, takes a KeyObject.
       secretOrKeyProvider: keyProvider(config.jwt) as SecretOrKeyProvider,
       algorithms: config.jwt.algorithms,
@@ -68,6 +68,11 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     this.knownTokens.remember(request.headers.authorization as string, caller, account, claims.exp);
     return caller;
   }
+}
+
+/** All that comes after the scheme: passport-jwt's own would take the first of two tokens and pass over the other. */
+function bearerToken({ headers }: Request): string | null {
+  return /^bearer\s+(.+)$/i.exec(headers.authorization ?? '')?.[1] ?? null;
 }
 
 function claimProblems(claims: AccessTokenClaims, toleranceSeconds: number): FieldError[] {

@@ -1,7 +1,7 @@
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
-import type { Response } from 'express';
+import express, { type Response } from 'express';
 import { answerUnreadableRequests } from './unreadable-requests.js';
 
 /** How often the server looks for requests that have taken too long; Node's own 30 s would double the limits. */
@@ -15,7 +15,9 @@ const JSON_UTF8 = 'application/json; charset=utf-8';
 /** Express on a server with limits: a client that sends slowly, or nothing, cannot keep a connection for ever. */
 export class LimitedExpressAdapter extends ExpressAdapter {
   constructor(private readonly requestTimeoutSeconds: number) {
-    super();
+    // Before the adapter adds anything: Express makes its router with the first thing that is added. In any case a
+    // user called "All" would have the path of everyone's records.
+    super(express().enable('case sensitive routing'));
   }
 
   override initHttpServer(): void {

@@ -90,7 +90,26 @@ function traceIds(ids: TraceIds | undefined): Partial<TraceIds> {
 }
 
 function pathOf(request: Request): string {
-  return (request.originalUrl.split('?')[0] ?? '').slice(0, 200);
+  const path = request.originalUrl.split('?')[0] ?? '';
+  const plain = decoded(path);
+  const masked = withoutKeys(plain);
+  return (masked === plain ? path : masked).slice(0, 200);
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
+/** API keys, webhook secrets and tokens that stand where they do not belong, each but for what it begins with. */
+const KEYS = /((?:sk-)?ak_|whsec_|eyJ)[A-Za-z0-9_\-+/=]{8,}(?:\.[A-Za-z0-9_-]*)*/g;
+
+/** A text for the log without the keys and tokens in it. */
+export function withoutKeys(text: string): string {
+  return text.replace(KEYS, '$1…');
 }
 
 function isHealth(request: Request): boolean {

@@ -1,8 +1,11 @@
 /** Longest user id: the width of the column, and of the token's `sub`. */
 export const USER_ID_LENGTH = 50;
 
-/** Ids that a route uses as a literal, so that no user may bear them. */
-export const RESERVED_USER_IDS: readonly string[] = ['all'];
+/**
+ * Ids that mean something else in a path, so that no user may bear them in any case: what a route has in the place of a
+ * user's id, and what a URL does not keep.
+ */
+const RESERVED_USER_IDS: readonly string[] = ['all', '.', '..'];
 
 /** The ledger names actors that are no users so. */
 const SERVICE_PREFIX = 'service:';
@@ -30,5 +33,7 @@ export function userIdProblem(value: unknown): string | undefined {
   const problem = idProblem(value, USER_ID_LENGTH);
   if (problem !== undefined) return problem;
   if ((value as string).startsWith(SERVICE_PREFIX)) return `must not begin with "${SERVICE_PREFIX}"`;
-  return RESERVED_USER_IDS.includes(value as string) ? `must not be "${value as string}"` : undefined;
+  return RESERVED_USER_IDS.includes((value as string).toLowerCase())
+    ? `must not be "${value as string}"`
+    : undefined;
 }

@@ -369,6 +369,45 @@ describe('an operation on the own account', () => {
     await expectRefused(id, { ...internalHeader, ...tokenHeader(BOB) }, FOREIGN, { naming: ALICE });
   });
 
+  const sessionOf = (userId: string) => ({
+    userId,
+    sessionId: freshUser('session'),
+    modelId: SONNET,
+    estimatedTokens: 10,
+  });
+  function expectTwoUsers(refused: Answer): void {
+    expectProblem(refused, 400, { code: 'validation.failed', field: 'userId' });
+    expect(refused.text).toContain('must be the same in path, query and body');
+  }
+
+  it('400 for two users in one request, whoever asks and wherever they are named', async () => {
+    const asAlice = { ...internalHeader, ...tokenHeader(ALICE) };
+    for (const headers of [internalHeader, asAlice, tokenHeader(ALICE), tokenHeader(ROOT)]) {
+      const client = service.withHeaders(headers);
+      for (const [inQuery, inBody] of [
+        [ALICE, BOB],
+        [BOB, ALICE],
+      ]) {
+        const initialize = `/api/streaming-sessions/initialize?userId=${inQuery}`;
+        expectTwoUsers(await client.post(initialize, sessionOf(inBody as string)));
+      }
+    }
+    const root = as('admin');
+    const given = { userId: ALICE, credits: 1 };
+    expectTwoUsers(await root.post(`/api/credits/allocate?userId=${BOB}`, given));
+    expectTwoUsers(await root.get(`/api/credits/balance/${ALICE}?userId=${BOB}`));
+    const agreed = `/api/streaming-sessions/initialize?userId=${ALICE}`;
+    expect((await service.internal().post(agreed, sessionOf(ALICE))).status).toBe(201);
+  });
+
+  it.each(['ALL', 'All', 'aLL'])(
+    '400 for %s in the place of a user: it is neither everyone nor someone',
+    async (id) => {
+      for (const path of ['/api/usage/records', '/api/streaming-sessions/active', '/api/credits/balance'])
+        expectProblem(await as('admin').get(`${path}/${id}`), 400, { field: 'userId' });
+    },
+  );
+
   it.each(own)('%s refuses a service that names nobody', async (id) => {
     await expectRefused(id, internalHeader, NAMES_NOBODY);
     for (const naming of ['', 'all', 'service:internal', 'x'.repeat(51), 'a\u0000'])

@@ -60,9 +60,15 @@ describe('rate limit', () => {
     expect(countByStatus(answers)).toEqual({ 401: 5, 429: 3 });
   });
 
-  it('counts trusted services apart, and never health', async () => {
-    const answers = await times(6, () => limited.internal().get('/api/pricing'));
-    expect(countByStatus(answers)).toEqual({ 200: 5, 429: 1 });
+  it('never counts trusted services, also with a forwarded token, nor health', async () => {
+    const { userId } = await userWithCredits(service, 1);
+    const token = { authorization: `Bearer ${accessToken({ sub: userId })}` };
+    for (const headers of [{}, token]) {
+      const balance = () => limited.internal(headers).get(`/api/credits/balance?userId=${userId}`);
+      expect(countByStatus(await times(20, balance))).toEqual({ 200: 20 });
+    }
+    // What they did has used up nothing of the user's.
+    expect((await ask(limited.as(userId))).headers.get('x-ratelimit-remaining')).toBe('4');
     expect(countByStatus(await times(20, () => limited.anonymous().get('/health')))).toEqual({ 200: 20 });
     expect(countByStatus(await times(20, () => limited.anonymous().get('/health/ready')))).toEqual({
       200: 20,
@@ -97,6 +103,13 @@ describe('logs', () => {
       milliseconds: expect.any(Number) as number,
     });
     expect(requests).toHaveLength(5);
+    const key = `ak_${'k'.repeat(43)}`;
+    for (const path of [key, `sk-${key}`, token, `a%6b_${'k'.repeat(43)}`, `whsec_${'s'.repeat(32)}=`]) {
+      await user.get(`/api/credits/balance/${path}`);
+      await user.get(`/api/nothing/${path}/further?key=${path}`);
+    }
+    expect(logging.logs.at(-1)).toMatchObject({ path: '/api/nothing/whsec_…' });
+    expect(JSON.stringify(logging.logs)).not.toMatch(/k{43}|s{32}/);
     const all = JSON.stringify(logging.logs);
     for (const secret of [token, token.split('.')[2] as string, INTERNAL_KEY, 'wrong-key-0123456789']) {
       expect(all).not.toContain(secret);
@@ -193,6 +206,18 @@ describe('browsers', () => {
     }
   });
 });
+
+it.each(Object.keys((JSON.parse(readFileSync('openapi.json', 'utf8')) as { paths: object }).paths))(
+  '%s is another path in another case',
+  async (path) => {
+    const other = path.replace(/\{\w+\}/g, '1').toUpperCase();
+    const admin = service.as(undefined, { role: 'admin' });
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']) {
+      const answer = await admin.send(method, other, undefined, {});
+      expect([method, answer.status, answer.body]).toMatchObject([method, 404, { code: 'route.not_found' }]);
+    }
+  },
+);
 
 it('TRACE, which would give a request back with its secrets, is answered like any other path', async () => {
   const answer = await new Promise<{ status: number | undefined; text: string }>((done, fail) => {
