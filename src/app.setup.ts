@@ -51,7 +51,7 @@ export async function createApp(
   app.use(requireJson);
   app.use(parseJsonBodies());
   setPrefix(app);
-  setUpSwagger(app);
+  if (config.hasApiDocs) setUpSwagger(app);
   setUpConsole(app);
   await app.init();
   answerOtherPaths(app);

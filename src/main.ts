@@ -16,6 +16,7 @@ async function start(): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel);
   if (cluster.isWorker) return startWorker(config, logger);
+  for (const warning of config.warnings) logger.warn({ context: 'config' }, warning);
   // Without a server of our own, ending at once leaves nothing behind.
   let asked = config.database.url === undefined ? stopSignal() : undefined;
   const database = await openDatabase(config.database, (line) => logger.debug({ context: 'postgres' }, line));
@@ -122,7 +123,7 @@ function announce(config: AppConfig, port: number, database: OpenDatabase): void
   const lines = [
     `  Console    ${url}/console`,
     `  API        ${url}/api`,
-    `  Swagger UI ${url}/api/docs`,
+    ...(config.hasApiDocs ? [`  Swagger UI ${url}/api/docs`] : []),
     `  Data       ${data}`,
     ...token,
   ];

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { ConfigError, loadConfig } from './env.js';
 import { VERSION } from './version.js';
 
 const BASE = { NODE_ENV: 'test', JWT_ACCESS_SECRET: 'a-secret', DATABASE_URL: 'postgresql://h/d' };
-const PRODUCTION = { ...BASE, NODE_ENV: 'production', JWT_ACCESS_SECRET: 'x'.repeat(32) };
+const PRODUCTION = { ...BASE, NODE_ENV: 'production', JWT_ACCESS_SECRET: 'f0e1d2c3b4a5968778695a4b3c2d1e0f' };
 
 function problemsOf(env: Record<string, string>): string {
   try {
@@ -100,6 +101,116 @@ describe('the configuration', () => {
     expect(problemsOf({ ...PRODUCTION, JWT_ACCESS_SECRET: 'x'.repeat(31) })).toContain('JWT_ACCESS_SECRET');
     expect(problemsOf({ ...PRODUCTION, INTERNAL_API_KEY: 'x'.repeat(31) })).toContain('INTERNAL_API_KEY');
     expect(problemsOf(PRODUCTION)).toBe('');
+  });
+
+  it.each([
+    'x'.repeat(32),
+    'change-me-change-me-change-me-12345',
+    'CHANGE_ME_0123456789abcdefghijklmnop',
+    'secretsecretsecretsecretsecretsecret',
+    'password-password-password-password',
+    'my-super-secret-jwt-key-1234567890',
+    'your-secret-key-goes-here-please-now',
+    '12345678901234567890123456789012',
+    '0123456789abcdef0123456789abcdef',
+    'abababbabababababababababababababab',
+  ])('in production refuses a secret that is none, and does not repeat it: %s', (weak) => {
+    for (const name of ['JWT_ACCESS_SECRET', 'INTERNAL_API_KEY', 'METRICS_TOKEN', 'WEBHOOK_SECRETS_KEY']) {
+      const message = problemsOf({ ...PRODUCTION, [name]: weak });
+      expect(message).toContain(`${name} must`);
+      expect(message).not.toContain(weak);
+      expect(problemsOf({ ...BASE, [name]: weak })).toBe('');
+    }
+  });
+
+  it('in production takes secrets of random bytes', () => {
+    for (let round = 0; round < 200; round++)
+      for (const encoding of ['hex', 'base64', 'base64url'] as const)
+        expect(problemsOf({ ...PRODUCTION, INTERNAL_API_KEY: randomBytes(32).toString(encoding) })).toBe('');
+  });
+
+  const { DATABASE_URL: _, ...NO_DATABASE } = PRODUCTION;
+  const EMBEDDED = { ...NO_DATABASE, EMBEDDED_POSTGRES_DIR: '/nowhere/postgres' };
+
+  it('in production starts the embedded server only where it is chosen', () => {
+    expect(problemsOf(NO_DATABASE)).toMatch(/DATABASE_URL .* EMBEDDED_POSTGRES_DIR/);
+    expect(loadConfig(EMBEDDED).database.url).toBeUndefined();
+    expect(loadConfig({ ...EMBEDDED, DB_POOL_SIZE: '5' }).database.url).toBeUndefined();
+  });
+
+  it.each(['DB_URL', 'DB_NAME', 'DB_PASSWORD', 'POSTGRES_HOST', 'POSTGRES_URL', 'PGHOST', 'PGDATABASE'])(
+    'in production starts no embedded server beside %s, which speaks of another database',
+    (name) => {
+      for (const env of [NO_DATABASE, EMBEDDED]) {
+        const message = problemsOf({ ...env, [name]: 'hidden-2' });
+        expect(message).toMatch(new RegExp(`\\b${name}\\b`));
+        expect(message).not.toContain('hidden-2');
+      }
+      if (!name.startsWith('DB_U')) expect(problemsOf({ ...PRODUCTION, [name]: 'hidden-2' })).toBe('');
+    },
+  );
+
+  it.each([
+    ['DB_HOSTNAME', 'DB_HOST'],
+    ['DB_PASSWROD', 'DB_PASSWORD'],
+    ['DATABASE_URI', 'DATABASE_URL'],
+    ['DATABSE_URL', 'DATABASE_URL'],
+    ['EMBEDDED_POSTGRES_DIRECTORY', 'EMBEDDED_POSTGRES_DIR'],
+    ['MIGRATION_DATABASE_URI', 'MIGRATION_DATABASE_URL'],
+  ])('in production does not start with %s, and names %s', (name, nearest) => {
+    const said = `${name} is no variable of this service; the nearest is ${nearest}`;
+    expect(problemsOf({ ...PRODUCTION, [name]: 'hidden-3' })).toContain(said);
+    expect(problemsOf({ ...PRODUCTION, [name]: 'hidden-3' })).not.toContain('hidden-3');
+    expect(loadConfig({ ...BASE, [name]: 'hidden-3' }).warnings).toEqual([said]);
+  });
+
+  it.each([
+    ['WEBHOOK_ALLOW_HTP', 'WEBHOOK_ALLOW_HTTP'],
+    ['RATE_LIMIT_MAXIMUM', 'RATE_LIMIT_MAX'],
+    ['METERING_CALLER', 'METERING_CALLERS'],
+    ['INTERNAL_APIKEY', 'INTERNAL_API_KEY'],
+    ['LITELLM_BASEURL', 'LITELLM_BASE_URL'],
+    ['OTEL_SERVICE_NAMES', 'OTEL_SERVICE_NAME'],
+  ])('starts with %s and a warning that names %s', (name, nearest) => {
+    const said = `${name} is no variable of this service; the nearest is ${nearest}`;
+    expect(loadConfig({ ...PRODUCTION, [name]: 'x' }).warnings).toEqual([said]);
+  });
+
+  it('says nothing about variables of others, nor about its own', () => {
+    const documented = [...readFileSync('.env.example', 'utf8').matchAll(/^# ([A-Z][A-Z_]+)=/gm)];
+    expect(documented.length).toBeGreaterThan(40);
+    const own = Object.fromEntries(documented.map(([, name]) => [name as string, '']));
+    const others = {
+      PATH: '/bin',
+      SESSION_MANAGER: 'x',
+      LOG_FORMAT: 'x',
+      LITELLM_SALT_KEY: 'x',
+      OTEL_RESOURCE_ATTRIBUTES: 'x',
+      DB_SERVICE_HOST: '10.0.0.1',
+      DB_PORT_5432_TCP_ADDR: '10.0.0.1',
+      WEBHOOK_PORT: 'tcp://10.0.0.1:443',
+      POSTGRES_PORT_5432_TCP: 'tcp://10.0.0.1:5432',
+    };
+    for (const env of [PRODUCTION, EMBEDDED])
+      expect(loadConfig({ ...own, ...others, ...env }).warnings).toEqual([]);
+  });
+
+  it('leaves metrics and API documents open in development, closed in production, and both to decide', () => {
+    const METRICS_TOKEN = 'b1946ac92492d2347c6235b4d2611184';
+    const decided = (env: object) => {
+      const { metricsAccess, hasApiDocs } = loadConfig({ ...env });
+      return [metricsAccess, hasApiDocs];
+    };
+    expect(decided(BASE)).toEqual(['open', true]);
+    expect(decided(PRODUCTION)).toEqual(['off', false]);
+    expect(decided({ ...PRODUCTION, METRICS_TOKEN })).toEqual(['token', false]);
+    expect(decided({ ...PRODUCTION, METRICS_ACCESS: 'open', API_DOCS: 'on' })).toEqual(['open', true]);
+    expect(decided({ ...PRODUCTION, METRICS_TOKEN, METRICS_ACCESS: 'off' })).toEqual(['off', false]);
+    expect(decided({ ...BASE, METRICS_ACCESS: 'off', API_DOCS: 'off' })).toEqual(['off', false]);
+    expect(problemsOf({ ...PRODUCTION, METRICS_ACCESS: 'token' })).toContain('METRICS_TOKEN is required');
+    expect(problemsOf({ ...BASE, METRICS_TOKEN, METRICS_ACCESS: 'open' })).toContain('METRICS_TOKEN');
+    expect(problemsOf({ ...BASE, METRICS_ACCESS: 'internal' })).toContain('METRICS_ACCESS');
+    expect(problemsOf({ ...BASE, API_DOCS: 'yes' })).toContain('API_DOCS');
   });
 
   it('takes one way to verify tokens, not two: the weaker would decide', () => {

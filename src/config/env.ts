@@ -3,6 +3,8 @@ import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } 
 import { isIPv4, isIPv6 } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import type { Algorithm } from 'jsonwebtoken';
+import { databaseHints, unknownVariables } from './unknown-variables.js';
+import { weakness } from './weak-secrets.js';
 
 /** Everything the service can be told from outside, read once at start. */
 export interface AppConfig {
@@ -18,8 +20,13 @@ export interface AppConfig {
   readonly jwt: JwtConfig;
   /** Secret of trusted services; undefined switches internal callers off. */
   readonly internalApiKey: string | undefined;
-  /** Who reads `/metrics` must show it; undefined: everyone may. */
+  /** `off`: there is no `/metrics`. `token`: for who shows the token. `open`: for everyone. */
+  readonly metricsAccess: 'open' | 'token' | 'off';
   readonly metricsToken: string | undefined;
+  /** Whether there are Swagger UI and the OpenAPI document at `/api/docs`. */
+  readonly hasApiDocs: boolean;
+  /** What the operator should know and what does not stop the start. */
+  readonly warnings: readonly string[];
   readonly rateLimit: { readonly max: number; readonly windowSeconds: number };
   /** Whether movements that wait are combined into one call and one commit. */
   readonly combinesMovements: boolean;
@@ -120,14 +127,21 @@ export class ConfigError extends Error {
 }
 
 const MINIMUM_SECRET_LENGTH = 32;
+/** Of the embedded server as of any other. */
+const POOL_VARIABLES = ['DB_POOL_SIZE', 'DB_CONNECT_TIMEOUT_MS', 'DB_STATEMENT_TIMEOUT_MS'];
+/** Read by a command and by the library for traces. */
+const OTHERS_VARIABLES = ['ACCOUNTING_TOKEN', 'OTEL_EXPORTER_OTLP_HEADERS'];
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 /** Reads variables and gathers what is wrong with them, so that one start shows every mistake. */
 class Reader {
   readonly problems: string[] = [];
+  /** All that was read: the names of the variables that there are. */
+  readonly names = new Set<string>(OTHERS_VARIABLES);
   constructor(private readonly env: NodeJS.ProcessEnv) {}
 
   text(name: string): string | undefined {
+    this.names.add(name);
     const value = this.env[name]?.trim();
     return value === undefined || value === '' ? undefined : value;
   }
@@ -171,6 +185,15 @@ class Reader {
     }
     return value;
   }
+
+  /** A secret of this service's own: in production of 32 characters, and none that stands in an example. */
+  ownSecret(name: string, minimum: number): string | undefined {
+    const isProduction = this.env.NODE_ENV?.trim() === 'production';
+    const value = this.secret(name, isProduction ? MINIMUM_SECRET_LENGTH : minimum);
+    const problem = value === undefined || !isProduction ? undefined : weakness(value);
+    if (problem !== undefined) this.problems.push(`${name} ${problem}`);
+    return value;
+  }
 }
 
 /**
@@ -181,7 +204,11 @@ class Reader {
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   const read = new Reader(env);
   const environment = read.oneOf('NODE_ENV', 'development', ['development', 'test', 'production'] as const);
+  const isProduction = environment === 'production';
   const database = readDatabase(read);
+  const metricsToken = read.ownSecret('METRICS_TOKEN', 8);
+  const openMetrics = isProduction ? 'off' : 'open';
+  const warnings: string[] = [];
   const config: AppConfig = {
     port: read.integer('PORT', 3001, 0, 65535),
     workers: read.integer('WEB_CONCURRENCY', 1, 1, 128),
@@ -194,8 +221,15 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
       timeoutMilliseconds: read.integer('DB_REPORT_TIMEOUT_MS', 30_000, 100, 3_600_000),
     },
     jwt: readJwt(read, environment, database.embeddedDirectory),
-    internalApiKey: read.secret('INTERNAL_API_KEY', environment === 'production' ? MINIMUM_SECRET_LENGTH : 8),
-    metricsToken: read.secret('METRICS_TOKEN', 8),
+    internalApiKey: read.ownSecret('INTERNAL_API_KEY', 8),
+    metricsAccess: read.oneOf('METRICS_ACCESS', metricsToken === undefined ? openMetrics : 'token', [
+      'open',
+      'token',
+      'off',
+    ] as const),
+    metricsToken,
+    hasApiDocs: read.oneOf('API_DOCS', isProduction ? 'off' : 'on', ['on', 'off'] as const) === 'on',
+    warnings,
     rateLimit: {
       max: read.integer('RATE_LIMIT_MAX', 6000, 1, 1_000_000_000),
       windowSeconds: read.integer('RATE_LIMIT_WINDOW_SECONDS', 60, 1, 86_400),
@@ -225,6 +259,17 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   if (config.meteringCallers === 'service' && config.internalApiKey === undefined) {
     read.problems.push('INTERNAL_API_KEY is required when METERING_CALLERS is "service"');
   }
+  if ((config.metricsAccess === 'token') !== (metricsToken !== undefined) && config.metricsAccess !== 'off') {
+    read.problems.push(
+      'METRICS_TOKEN is required when METRICS_ACCESS is "token", and closes what "open" opens',
+    );
+  }
+  if (isProduction && database.url === undefined) requireChosenDatabase(read, env);
+  for (const { name, nearest, isOfDatabase } of unknownVariables(env, read.names)) {
+    const said = `${name} is no variable of this service; the nearest is ${nearest}`;
+    if (isProduction && isOfDatabase) read.problems.push(said);
+    else warnings.push(said);
+  }
   if (read.problems.length > 0) {
     throw new ConfigError(
       `The configuration cannot be used:\n${read.problems.map((p) => `  - ${p}`).join('\n')}`,
@@ -238,10 +283,29 @@ export function commandToken(env: NodeJS.ProcessEnv = process.env): string | und
   return new Reader(env).text('ACCOUNTING_TOKEN');
 }
 
+/** In production nothing is stored in an embedded database by accident: it is chosen, and nothing speaks of another. */
+function requireChosenDatabase(read: Reader, env: NodeJS.ProcessEnv): void {
+  if (read.text('EMBEDDED_POSTGRES_DIR') === undefined) {
+    read.problems.push(
+      'DATABASE_URL (or DB_HOST) is required in production; EMBEDDED_POSTGRES_DIR chooses the embedded server instead',
+    );
+  }
+  const hints = databaseHints(env, new Set(POOL_VARIABLES));
+  if (hints.length > 0) {
+    read.problems.push(
+      `DATABASE_URL (or DB_HOST) must name the database that ${hints.join(', ')} ${hints.length > 1 ? 'seem' : 'seems'} to be about`,
+    );
+  }
+}
+
 function readDatabase(read: Reader): DatabaseConfig {
   const protocols = ['postgres:', 'postgresql:'];
   let url = read.url('DATABASE_URL', protocols);
   const host = read.text('DB_HOST');
+  const port = read.integer('DB_PORT', 5432, 1, 65535);
+  const name = read.text('DB_NAME') ?? 'accounting_db';
+  const user = read.text('DB_USER') ?? 'postgres';
+  const password = read.text('DB_PASSWORD') ?? '';
   if (url === undefined && host !== undefined) {
     const location = new URL('postgresql://unset.invalid');
     location.hostname = isIPv6(host) ? `[${host}]` : host;
@@ -250,10 +314,10 @@ function readDatabase(read: Reader): DatabaseConfig {
       // The value is not repeated: who puts a connection string here puts its password here.
       read.problems.push('DB_HOST must be the name or the address of a host, without a port or a login');
     }
-    location.port = String(read.integer('DB_PORT', 5432, 1, 65535));
-    location.pathname = `/${encodeURIComponent(read.text('DB_NAME') ?? 'accounting_db')}`;
-    location.username = encodeURIComponent(read.text('DB_USER') ?? 'postgres');
-    location.password = encodeURIComponent(read.text('DB_PASSWORD') ?? '');
+    location.port = String(port);
+    location.pathname = `/${encodeURIComponent(name)}`;
+    location.username = encodeURIComponent(user);
+    location.password = encodeURIComponent(password);
     url = location.toString();
   }
   return {
@@ -301,7 +365,7 @@ function readWebhooks(read: Reader): WebhooksConfig {
     allowsHttp: read.isOn('WEBHOOK_ALLOW_HTTP'),
     allowsPrivateAddresses: read.isOn('WEBHOOK_ALLOW_PRIVATE_ADDRESSES'),
     timeoutMilliseconds: read.integer('WEBHOOK_TIMEOUT_MS', 10_000, 100, 30_000),
-    secretsKey: read.secret('WEBHOOK_SECRETS_KEY', MINIMUM_SECRET_LENGTH),
+    secretsKey: read.ownSecret('WEBHOOK_SECRETS_KEY', MINIMUM_SECRET_LENGTH),
   };
 }
 
@@ -328,10 +392,7 @@ function readCorsOrigins(read: Reader): '*' | string[] {
 function readJwt(read: Reader, environment: AppConfig['environment'], embeddedDirectory: string): JwtConfig {
   const publicKey = read.text('JWT_PUBLIC_KEY')?.replaceAll('\\n', '\n');
   const jwksUri = readJwksUri(read);
-  let accessSecret = read.secret(
-    'JWT_ACCESS_SECRET',
-    environment === 'production' ? MINIMUM_SECRET_LENGTH : 1,
-  );
+  let accessSecret = read.ownSecret('JWT_ACCESS_SECRET', 1);
   const given = [publicKey, jwksUri, accessSecret].filter((value) => value !== undefined).length;
   if (given > 1) {
     // Two ways to sign would be two ways in: the weaker one decides.

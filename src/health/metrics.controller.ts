@@ -5,6 +5,7 @@ import { NoRateLimit } from '../common/http/rate-limit.guard.js';
 import { Public } from '../auth/access.decorator.js';
 import { InvalidToken, TokenRequired } from '../auth/auth.errors.js';
 import { WorkerLink } from '../cluster/worker-link.js';
+import { ServiceError } from '../common/errors/service-error.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -27,14 +28,17 @@ export class MetricsController {
   @Header('Content-Type', TEXT)
   @ApiOperation({
     summary: 'Metrics for Prometheus',
-    description: 'Open to everyone, or with METRICS_TOKEN to who shows it as a bearer token.',
+    description:
+      'By METRICS_ACCESS open to everyone, or to who shows METRICS_TOKEN as a bearer token, or not there at all.',
     operationId: 'getMetrics',
   })
   @ApiOkResponse({
     content: { 'text/plain': { schema: { type: 'string' }, example: 'accounting_sessions_active 3\n' } },
   })
-  @ApiProblems(401)
+  @ApiProblems(401, 404)
   async read(@Headers('authorization') authorization: string | undefined): Promise<string> {
+    if (this.config.metricsAccess === 'off')
+      throw new ServiceError(404, 'route.not_found', 'There is nothing here');
     this.requireToken(authorization);
     await this.gauges.refresh();
     return (await this.workers.processMetrics()) + '\n' + (await this.gauges.registry.metrics());

@@ -51,6 +51,7 @@ export class Cluster {
       owner.host = line.host;
       return new Instance(name, join(compiled.directory, 'src/main.js'), {
         NODE_ENV: 'production',
+        METRICS_ACCESS: 'open',
         PORT: '0',
         LOG_LEVEL: 'warn',
         DATABASE_URL: line.toString(),

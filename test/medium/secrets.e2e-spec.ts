@@ -57,6 +57,7 @@ beforeAll(async () => {
   };
   env = {
     NODE_ENV: 'production',
+    API_DOCS: 'on',
     LOG_LEVEL: 'trace',
     DATABASE_URL: url('app', SECRETS.runtimePassword),
     MIGRATION_DATABASE_URL: url('owner', SECRETS.ownerPassword),
@@ -278,6 +279,12 @@ describe('a start that fails', () => {
       { LITELLM_BASE_URL: `http://u:${bad}@h`, LITELLM_MASTER_KEY: bad },
     ],
     ['a key with spaces', { LITELLM_BASE_URL: 'http://h', LITELLM_MASTER_KEY: `${bad} ${bad}` }],
+    [
+      'a login in the address of the signing keys',
+      { JWT_ACCESS_SECRET: '', JWT_JWKS_URI: `https://u:${bad}@h/keys` },
+    ],
+    ['a database that another variable speaks of', { DATABASE_URL: '', POSTGRES_PASSWORD: bad }],
+    ['a variable that is not ours', { DB_PASSWROD: bad }],
     ['a login in an origin', { CORS_ORIGIN: `https://u:${bad}@h` }],
   ])('says what is wrong and no secret: %s', async (_, wrong) => {
     const { host, port } = inject('server');

@@ -95,7 +95,7 @@ async function start(directory: string, env: Record<string, string>): Promise<Se
   const ended = exitOf(child);
   const port = await new Promise<string>((ready, fail) => {
     child.stdout.on('data', () => {
-      const found = /http:\/\/localhost:(\d+)\/api\/docs/.exec(output());
+      const found = /http:\/\/localhost:(\d+)\/api\n/.exec(output());
       if (found) ready(found[1] as string);
     });
     void ended.then((code) => fail(new Error(`The service ended with ${code}: ${output()}`)));

@@ -211,4 +211,15 @@ describe('GET /metrics', () => {
     await metrics(closed, { authorization: 'Bearer token-of-the-scraper' });
     await closed.close();
   });
+
+  it('404 where METRICS_ACCESS is off, and for Swagger UI and the document where API_DOCS is', async () => {
+    const closed = await service.another({ METRICS_ACCESS: 'off', API_DOCS: 'off' });
+    const authorization = 'Bearer anything';
+    for (const path of ['/metrics', '/api/docs', '/api/docs/', '/api/docs-json', '/api/docs-yaml']) {
+      const answer = await closed.anonymous().get(path, { authorization });
+      expect([path, answer.status, answer.body.code]).toEqual([path, 404, 'route.not_found']);
+      expect((await service.anonymous().get(path)).status).toBe(200);
+    }
+    await closed.close();
+  });
 });

@@ -1,0 +1,71 @@
+/** Beginnings of names that are ours alone; `SESSION_` or `LOG_` may be those of any other program. */
+const OUR_PREFIX =
+  /^(DB|DATABASE|MIGRATION|EMBEDDED|JWT|INTERNAL_API|METRICS|METERING|SWEEP|CREDITS|WEBHOOK|RATE_LIMIT|UNPRICED|COMBINE)_/;
+const DATABASE_PREFIX = /^(DB|DATABASE|MIGRATION|EMBEDDED)_/;
+/** What Kubernetes sets in every container for a service that is called `db` or `webhook`. */
+const KUBERNETES = /_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)|_PORT$/;
+/** Where other programs keep the address of a database. */
+const OTHER_DATABASE =
+  /^(DB|DATABASE|POSTGRES|POSTGRESQL|PG(HOST|HOSTADDR|PORT|DATABASE|USER|PASSWORD|SERVICE)$)/;
+/** Names of at least this length are compared; short ones are like too many others. */
+const MINIMUM_LENGTH = 8;
+const MAXIMUM_MISTAKES = 2;
+
+export interface UnknownVariable {
+  readonly name: string;
+  /** The variable that was probably meant. */
+  readonly nearest: string;
+  readonly isOfDatabase: boolean;
+}
+
+/** Variables that look like ours and are none: by their beginning, or by at most two wrong characters. */
+export function unknownVariables(env: NodeJS.ProcessEnv, known: ReadonlySet<string>): UnknownVariable[] {
+  const names = Object.keys(env).filter((name) => !known.has(name) && !isOfKubernetes(name, env));
+  return names.flatMap((name) => {
+    const [nearest, mistakes] = nearestOf(name, known);
+    const isMisspelt = name.length >= MINIMUM_LENGTH && mistakes <= MAXIMUM_MISTAKES;
+    if (!isMisspelt && !OUR_PREFIX.test(name)) return [];
+    return [{ name, nearest, isOfDatabase: DATABASE_PREFIX.test(name) || DATABASE_PREFIX.test(nearest) }];
+  });
+}
+
+/** Variables that are set and say where a database is, whether or not this service reads them. */
+export function databaseHints(env: NodeJS.ProcessEnv, ours: ReadonlySet<string>): string[] {
+  return Object.keys(env).filter(
+    (name) => OTHER_DATABASE.test(name) && env[name]?.trim() && !ours.has(name) && !isOfKubernetes(name, env),
+  );
+}
+
+function isOfKubernetes(name: string, env: NodeJS.ProcessEnv): boolean {
+  return KUBERNETES.test(name) && (!name.endsWith('_PORT') || /^\w+:\/\//.test(env[name] ?? ''));
+}
+
+function nearestOf(name: string, known: ReadonlySet<string>): [nearest: string, mistakes: number] {
+  const ranked = [...known].map((each) => ({
+    each,
+    far: distance(name, each),
+    same: commonStart(name, each),
+  }));
+  ranked.sort((a, b) => a.far - b.far || b.same - a.same);
+  return [ranked[0]?.each ?? '', ranked[0]?.far ?? Infinity];
+}
+
+function commonStart(a: string, b: string): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length++;
+  return length;
+}
+
+/** How many characters must be put in, left out or changed (Levenshtein). */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const changed = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(changed, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
