@@ -17,6 +17,7 @@ import { LotsExpireTogether1796083200000 } from './1796083200000-lots-expire-tog
 import { KeysByOperations1796169600000 } from './1796169600000-keys-by-operations.js';
 import { UsageReviews1796256000000 } from './1796256000000-usage-reviews.js';
 import { SessionAgeAndOpenLots1796342400000 } from './1796342400000-session-age-and-open-lots.js';
+import { CountedAsOther1796515200000 } from './1796515200000-counted-as-other.js';
 import { ColumnDomains1796601600000 } from './1796601600000-column-domains.js';
 import { EventStreams1796428800000 } from './1796428800000-event-streams.js';
 
@@ -42,5 +43,6 @@ export const migrations = [
   UsageReviews1796256000000,
   SessionAgeAndOpenLots1796342400000,
   EventStreams1796428800000,
+  CountedAsOther1796515200000,
   ColumnDomains1796601600000,
 ];

@@ -36,6 +36,7 @@ const HELPERS = [
   'usage_answer',
   'charge_answer',
   'correct_totals',
+  'as_counted',
   'count_usage',
   'keep_boards',
   'write_usage',

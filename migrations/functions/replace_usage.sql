@@ -4,9 +4,11 @@ CREATE OR REPLACE FUNCTION replace_usage(p_record usage_records) RETURNS usage_r
 LANGUAGE plpgsql AS $$
 DECLARE
   v_old usage_records;
+  v_counted usage_records;
   v_new usage_records;
 BEGIN
   SELECT * INTO STRICT v_old FROM usage_records WHERE user_id = p_record.user_id AND id = p_record.id;
+  v_counted := as_counted(v_old);
   UPDATE usage_daily
      SET records = records - 1,
          credits = credits - v_old.credits,
@@ -17,8 +19,8 @@ BEGIN
          charged_credits = charged_credits - CASE WHEN v_old.billing_status = 'recorded' THEN 0
                                                   ELSE v_old.credits - v_old.uncollected_credits END
    WHERE user_id = v_old.user_id AND day = (v_old.timestamp AT TIME ZONE 'UTC')::date
-     AND service = v_old.service AND operation = v_old.operation;
-  PERFORM correct_totals(v_old, -1);
+     AND service = v_counted.service AND operation = v_counted.operation;
+  PERFORM correct_totals(v_counted, -1);
   IF p_record.reviewed_at > coalesce(v_old.reviewed_at, '-infinity') THEN
     INSERT INTO usage_reviews
       (user_id, usage_id, version, action, uncollected_credits, billed_credits, decided_by, decided_at)
@@ -41,7 +43,10 @@ BEGIN
          reviewed_by = p_record.reviewed_by, reviewed_at = p_record.reviewed_at
    WHERE user_id = p_record.user_id AND id = p_record.id
   RETURNING * INTO v_new;
-  PERFORM count_usage(v_new);
+  v_new.counted_as_other := count_usage(v_new);
+  IF v_new.counted_as_other <> v_old.counted_as_other THEN
+    UPDATE usage_records SET counted_as_other = v_new.counted_as_other WHERE user_id = v_new.user_id AND id = v_new.id;
+  END IF;
   IF (v_new.billing_status = 'needs_review') <> (v_old.billing_status = 'needs_review') THEN
     PERFORM tell_review(v_new);
   END IF;

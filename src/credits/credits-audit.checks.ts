@@ -158,11 +158,19 @@ export const AUDIT_CHECKS: AuditCheck[] = [
   },
   {
     name: 'roll-up = records',
-    explanation: 'The daily roll-up does not add up to the usage records; statistics tell the roll-up.',
+    explanation:
+      'The daily roll-up of a service and operation does not add up to its usage records; statistics tell the roll-up.',
     query: `
-      SELECT u.user_id, ${NOTHING},
-             (SELECT coalesce(sum(credits) + count(*), 0) FROM usage_records r WHERE r.user_id = u.user_id) AS expected,
-             (SELECT coalesce(sum(credits) + sum(records), 0) FROM usage_daily d WHERE d.user_id = u.user_id) AS actual
-        FROM users u`,
+      SELECT x.user_id, ${NOTHING}, sum(x.expected) AS expected, sum(x.actual) AS actual FROM (
+        SELECT r.user_id,
+               CASE WHEN r.counted_as_other AND r.service NOT IN ('chat', 'chat-streaming') THEN 'other'
+                    ELSE r.service END AS service,
+               CASE WHEN r.counted_as_other THEN 'other' ELSE r.operation END AS operation,
+               r.credits + 1 AS expected, 0 AS actual
+          FROM users u JOIN usage_records r ON r.user_id = u.user_id
+        UNION ALL
+        SELECT d.user_id, d.service, d.operation, 0, d.credits + d.records
+          FROM users u JOIN usage_daily d ON d.user_id = u.user_id) x
+       GROUP BY x.user_id, x.service, x.operation`,
   },
 ];

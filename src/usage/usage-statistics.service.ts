@@ -17,6 +17,7 @@ import {
 import {
   ADDED_UP,
   BY_DAY_AND_MODEL,
+  COUNTED_NAMES,
   byDays,
   byNames,
   IS_CHAT,
@@ -30,7 +31,7 @@ const COUNTED = `service, operation, records, credits, provider_cost_usd, costed
            unpriced_records`;
 /** Single records in the columns of a roll-up. */
 const FROM_RECORDS = `
-    SELECT user_id, (timestamp AT TIME ZONE 'UTC')::date, service, operation, 1, credits,
+    SELECT user_id, (timestamp AT TIME ZONE 'UTC')::date, ${COUNTED_NAMES}, 1, credits,
            coalesce(provider_cost_usd, 0), (provider_cost_usd IS NOT NULL)::integer,
            CASE WHEN provider_cost_usd IS NULL THEN 0 ELSE credits END,
            (pricing_source IS NOT DISTINCT FROM 'fallback')::integer

@@ -13,6 +13,10 @@ export const RECORD_JSON = `json_build_object(
 /** What the design calls a model: the operation of chat calls. */
 export const IS_CHAT = `service IN ('chat', 'chat-streaming')`;
 
+/** The names that a record is counted under in the roll-ups, as SQL's `as_counted` has them. */
+export const COUNTED_NAMES = `CASE WHEN counted_as_other AND NOT ${IS_CHAT} THEN 'other' ELSE service END,
+           CASE WHEN counted_as_other THEN 'other' ELSE operation END`;
+
 /** Names that a map of an answer has at most, so that no stored data makes an answer of many megabytes. */
 const NAMED = 200;
 /** The newest days that a map names: a leap year. */

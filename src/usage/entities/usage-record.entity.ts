@@ -111,4 +111,8 @@ export class UsageRecord {
 
   @Column({ name: 'pricing_source', type: 'varchar', length: 10, nullable: true })
   pricingSource: 'rule' | 'default' | 'fallback' | null;
+
+  /** Counted under `other` in the roll-ups: its user's day had no room for another name. */
+  @Column({ name: 'counted_as_other', type: 'boolean', default: false })
+  countedAsOther: boolean;
 }

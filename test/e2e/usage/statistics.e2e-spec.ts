@@ -4,7 +4,7 @@ import { Database } from '../../../src/common/database/database.js';
 import { UsageTotalsSweeper } from '../../../src/usage/usage-totals.sweeper.js';
 import { StreamingSessionsSweeper } from '../../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { HttpClient } from '../../support/http-client.js';
-import { initialize, SONNET, userWithCredits } from '../../support/money.js';
+import { endLeases, initialize, SONNET, userWithCredits } from '../../support/money.js';
 import { SeededRandom } from '../../support/seeded-random.js';
 import { freshUser, startOn, startService, type TestService } from '../../support/service.js';
 import { expectProblem } from '../../support/problems.js';
@@ -711,5 +711,98 @@ describe('of a user with more names than an answer has room for', () => {
     const { body } = await user.get<UserStats>('/api/usage/stats?startDate=2025-01-03&endDate=2025-02-01');
     expect(body.truncated).toEqual([]);
     expect(body.byService).toEqual({ days: 30, chat: 30 });
+  });
+});
+
+describe('of a user with more than 1,000 names in a day', () => {
+  const NAMES = 1000;
+  const DAY = '2025-06-01';
+  const rollUp = async (userId: string) =>
+    (
+      await service.owner.query<{ service: string; operation: string; records: number; credits: number }>(
+        `SELECT service, operation, records::integer, credits::integer FROM usage_daily
+          WHERE user_id = $1 AND operation NOT LIKE 'n%' ORDER BY service COLLATE "C", operation COLLATE "C"`,
+        [userId],
+      )
+    ).rows;
+  /** Names that the day has room for: all but `left` of them. */
+  async function fill(user: HttpClient, left = 0, day = `'${DAY}'`): Promise<void> {
+    await service.owner.query(
+      `SELECT count(usage_record($1, ${day}::timestamptz, 's', 'n' || n, 1, '{}', 'user:x', NULL, NULL))
+         FROM generate_series(1, $2::integer) n`,
+      [user.userId, NAMES - left],
+    );
+  }
+  /** Of the service: other users here have records that no ledger knows. */
+  async function expectSoundRollUp({ userId }: HttpClient): Promise<void> {
+    const audit = await service
+      .as('root', { role: 'admin' })
+      .get<{ differences: { userId: string }[] }>('/api/credits/audit');
+    expect(audit.body.differences.filter((difference) => difference.userId === userId)).toEqual([]);
+  }
+  const record = (user: HttpClient, name: string, operation: string) =>
+    user.post('/api/usage/record', { service: name, operation, credits: 10, timestamp: `${DAY}T12:00:00Z` });
+
+  it('further ones are counted as other, chats as chats, and each record keeps its own names', async () => {
+    const user = service.as();
+    await user.get('/api/credits/balance');
+    await fill(user, 1);
+    for (const [name, operation] of [
+      ...[
+        ['s', 'other'],
+        ['new', 'one'],
+        ['new', 'two'],
+        ['chat', 'model'],
+        ['s', 'n1'],
+        ['other', 'other'],
+      ],
+    ] as [string, string][])
+      expect((await record(user, name, operation)).body).toMatchObject({ service: name, operation });
+    expect(await rollUp(user.userId)).toEqual([
+      { service: 'chat', operation: 'other', records: 1, credits: 10 },
+      { service: 'other', operation: 'other', records: 3, credits: 30 },
+      { service: 's', operation: 'other', records: 1, credits: 10 },
+    ]);
+    const whole = (await user.get<UserStats>('/api/usage/stats')).body;
+    expect(whole).toMatchObject({
+      byService: { chat: 10, other: 30, s: NAMES - 1 + 20 },
+      byModel: { other: 10 },
+    });
+    expect(whole.truncated).toEqual(['byService', 'byModel', 'byDayAndModel']);
+    // A broken day is added up from the records, and says the same.
+    const broken = `?startDate=${DAY}T00:00:00Z&endDate=${DAY}T23:00:00Z`;
+    expect((await user.get<UserStats>(`/api/usage/stats${broken}`)).body).toEqual(whole);
+    await expectSoundRollUp(user);
+  });
+
+  it('a review and a late finalize are taken from where their record was counted', async () => {
+    const user = await userWithCredits(service, 100);
+    await fill(user, 0, 'now()');
+    const charge = { requestId: 'r', modelId: 'other', tokens: 5000, billingStatus: 'needs_review' };
+    expect((await user.post('/api/usage/charge', charge)).status).toBe(201);
+    expect((await initialize(user, 'late')).status).toBe(201);
+    await endLeases(service, user);
+    await service.get(StreamingSessionsSweeper).sweep();
+    const late = await user.post('/api/streaming-sessions/finalize', { sessionId: 'late', actualTokens: 10 });
+    expect(late.status).toBe(200);
+    const { rows } = await service.owner.query<{ id: string; credits: string }>(
+      `SELECT id, credits FROM usage_records WHERE user_id = $1 AND request_id = 'r'`,
+      [user.userId],
+    );
+    const review = { action: 'bill', credits: 7, version: 1 };
+    const root = service.as('root', { role: 'admin' });
+    expect((await root.post(`/api/usage/records/${rows[0]?.id}/review`, review)).status).toBe(200);
+    // Nothing is left of the time-out, whose service was another.
+    expect(await rollUp(user.userId)).toEqual([
+      { service: 'chat', operation: 'other', records: 1, credits: 7 },
+      {
+        service: 'chat-streaming',
+        operation: 'other',
+        records: 1,
+        credits: 1,
+      },
+      { service: 'other', operation: 'other', records: 0, credits: 0 },
+    ]);
+    await expectSoundRollUp(user);
   });
 });
