@@ -318,16 +318,16 @@ describe('the live stream', () => {
 
 describe('a stream that catches up with a filter', () => {
   const MANY = 25_000;
-  /** Events of another type, which the stream passes, and one of its own type in every thousand. */
+  /** Events of another type, more between two of the stream's own than one statement looks at. */
   const fill = (userId: string) =>
     service.owner.query(
       `INSERT INTO events (user_id, type, occurred_at, data)
-       SELECT $1, CASE WHEN n % 1000 = 0 THEN 'credits.low' ELSE 'credits.exhausted' END, now(),
+       SELECT $1, CASE WHEN n IN (1000, 24000) THEN 'credits.low' ELSE 'credits.exhausted' END, now(),
               jsonb_build_object('credits', n, 'availableCredits', 0, 'heldCredits', 0, 'threshold', 0)
          FROM generate_series(1, $2::integer) n`,
       [userId, MANY],
     );
-  const wanted = Array.from({ length: MANY / 1000 }, (_, n) => (n + 1) * 1000);
+  const wanted = [1000, 24_000];
 
   it.each(['everyone’s', 'one user’s'])(
     'passes what it does not want, looks at each row once and at so many at a time, whatever is written meanwhile: %s',
