@@ -1,6 +1,6 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
-import pg from 'pg';
 import { DataSource } from 'typeorm';
+import { DatabaseClient } from '../common/database/driver.js';
 
 const CHANNEL = 'accounting_events';
 /** `written`: the outbox has something. `published`: there is something to read, or to deliver. */
@@ -17,7 +17,7 @@ const RECONNECT_MILLISECONDS = 2000;
 export class EventSignals implements OnModuleDestroy {
   private readonly logger = new Logger(EventSignals.name);
   private readonly listeners = new Map<Signal, Set<() => void>>();
-  private client: pg.Client | undefined;
+  private client: DatabaseClient | undefined;
   private timer: NodeJS.Timeout | undefined;
   private isStarted = false;
   private isStopped = false;
@@ -43,7 +43,7 @@ export class EventSignals implements OnModuleDestroy {
 
   private async connect(): Promise<void> {
     const { url } = this.dataSource.options as { url: string };
-    const client = new pg.Client({
+    const client = new DatabaseClient({
       connectionString: url,
       keepAlive: true,
       application_name: 'llm-accounting-service-events',
@@ -52,8 +52,6 @@ export class EventSignals implements OnModuleDestroy {
     client.on('notification', ({ payload = '' }) => {
       if (SIGNALS.includes(payload)) this.tell(payload as Signal);
     });
-    // An error is followed by the end of the connection.
-    client.on('error', () => undefined);
     client.once('end', () => this.reconnect(client));
     this.client = client;
     try {
@@ -68,7 +66,7 @@ export class EventSignals implements OnModuleDestroy {
     }
   }
 
-  private reconnect(ended: pg.Client): void {
+  private reconnect(ended: DatabaseClient): void {
     if (this.isStopped || this.client !== ended) return;
     this.client = undefined;
     this.timer = setTimeout(() => void this.connect(), RECONNECT_MILLISECONDS);
