@@ -40,6 +40,8 @@ export interface AppConfig {
   readonly creditsPerUsd: number;
   /** The LiteLLM proxy whose virtual keys are managed here; undefined: none. */
   readonly litellm: LitellmConfig | undefined;
+  /** Whether a LiteLLM client's own word (`end_user`) may say who pays where neither key nor user is known. */
+  readonly trustsLitellmEndUser: boolean;
   readonly unpricedModelPolicy: 'fallback' | 'reject';
   readonly meteringCallers: 'any' | 'service';
   readonly requestTimeoutSeconds: number;
@@ -242,6 +244,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     sweepIntervalSeconds: read.integer('SWEEP_INTERVAL_SECONDS', 10, 0, 3600),
     creditsPerUsd: read.integer('CREDITS_PER_USD', 1000, 1, 1_000_000_000),
     litellm: readLitellm(read),
+    trustsLitellmEndUser: read.oneOf('LITELLM_TRUST_END_USER', 'off', ['on', 'off'] as const) === 'on',
     unpricedModelPolicy: read.oneOf('UNPRICED_MODEL_POLICY', 'fallback', ['fallback', 'reject'] as const),
     combinesMovements: read.oneOf('COMBINE_MOVEMENTS', 'on', ['on', 'off'] as const) === 'on',
     meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),

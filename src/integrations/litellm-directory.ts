@@ -1,6 +1,8 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
 import type { Call } from './litellm-event.js';
 
 /** Which of the named users, keys and models are known here: all of a batch in one round trip. */
@@ -39,7 +41,10 @@ interface Known {
 /** Finds out who and what events speak of. */
 @Injectable()
 export class LitellmDirectory {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
 
   async lookUp(calls: Call[]) {
     const known = await this.known(calls);
@@ -47,7 +52,7 @@ export class LitellmDirectory {
     return {
       /** undefined: nobody whom we know. */
       ownerOf: (call: Call): Owner | undefined => {
-        const userId = charged.get(call.fingerprint) ?? candidates(call, known)[0];
+        const userId = charged.get(call.fingerprint) ?? this.candidates(call, known)[0];
         if (userId === undefined) return undefined;
         const key = known.keys.get(call.keyHash ?? '');
         return { userId, apiKeyId: key?.userId === userId ? key.id : null };
@@ -76,12 +81,12 @@ export class LitellmDirectory {
   }
 
   /**
-   * A call that went to its key's owner, because whom it names was unknown, must not go to that user as well when it
-   * comes again after they have appeared.
+   * A call that went to the user it names, because its key was unknown, must not go to the key's owner as well when it
+   * comes again.
    */
   private async chargedBefore(calls: Call[], known: Known): Promise<Map<string, string>> {
     const pairs = calls.flatMap((call) => {
-      const users = candidates(call, known);
+      const users = this.candidates(call, known);
       if (users.length < 2) return [];
       return users.flatMap((user) =>
         [call.requestId, call.fallbackRequestId].map((id) => [user, id] as const),
@@ -94,12 +99,18 @@ export class LitellmDirectory {
     ]);
     return new Map(rows.map(({ user_id, fingerprint }) => [fingerprint, user_id]));
   }
-}
 
-/** The known users who come into question, the first of whom pays: the proxy's word, the client's, the key's owner. */
-function candidates({ userId, endUser, keyHash }: Call, { users, keys }: Known): string[] {
-  const named = [userId, endUser].filter((user) => user !== null && users.has(user));
-  return distinct([...named, keys.get(keyHash ?? '')?.userId ?? null]);
+  /**
+   * The known users who come into question, the first of whom pays: the owner of a key of ours, whom the proxy names, and,
+   * where the operator trusts its word, whom the client names.
+   */
+  private candidates({ userId, endUser, keyHash }: Call, { users, keys }: Known): string[] {
+    const named = [userId, this.config.trustsLitellmEndUser ? endUser : null];
+    return distinct([
+      keys.get(keyHash ?? '')?.userId ?? null,
+      ...named.filter((user) => user !== null && users.has(user)),
+    ]);
+  }
 }
 
 function distinct(texts: (string | null)[]): string[] {

@@ -243,7 +243,9 @@ describe('whose call it is', () => {
   ])('%s', (_, metadata, endUser, [user, end, claimed]) => {
     const call = callWith({ end_user: JSON.stringify(endUser) }, metadata);
     expect([call.userId, call.endUser]).toEqual([user, end]);
-    expect(claimedUser(reduceEvent({ ...EVENT, metadata, end_user: endUser }))).toBe(claimed);
+    const event = reduceEvent({ ...EVENT, metadata, end_user: endUser });
+    expect(claimedUser(event, true)).toBe(claimed);
+    expect(claimedUser(event, false)).toBe(claimed === endUser ? null : claimed);
   });
 
   it('may be told by the hash of one of our keys', () => {
@@ -360,10 +362,16 @@ describe('the request id', () => {
       '"uuid"',
       /^litellm:chatcmpl-1_cache_hit1795250282.78$/,
     ],
-    ["the proxy's id instead of the text None", '"None"', '"uuid"', /^litellm:uuid$/],
-    ["the proxy's id instead of none", 'null', '"uuid"', /^litellm:uuid$/],
-    ["the proxy's id instead of an empty one", '""', '"uuid"', /^litellm:uuid$/],
-    ['the fingerprint without any', '"None"', undefined, /^litellm:[0-9a-f]{64}$/],
+    ['the fingerprint instead of the text None', '"None"', '"uuid"', /^litellm:[0-9a-f]{64}$/],
+    ['the fingerprint instead of none', 'null', '"uuid"', /^litellm:[0-9a-f]{64}$/],
+    ['the fingerprint instead of an empty one', '""', '"uuid"', /^litellm:[0-9a-f]{64}$/],
+    ['the fingerprint instead of what is no text', '{}', '"uuid"', /^litellm:[0-9a-f]{64}$/],
+    [
+      'a digest of what could be a fingerprint',
+      JSON.stringify('a'.repeat(64)),
+      '"uuid"',
+      /^litellm:(?!a{64}$)/,
+    ],
     ['a digest of a long one', JSON.stringify('i'.repeat(180)), undefined, /^litellm:[0-9a-f]{64}$/],
     ['a digest of a strange one', '" a\\nb"', undefined, /^litellm:[0-9a-f]{64}$/],
   ])('is %s', (_, id, callId, requestId) => {

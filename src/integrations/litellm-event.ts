@@ -3,6 +3,7 @@ import { idProblem, userIdProblem } from '../common/http/text.js';
 import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../common/http/validators.js';
 import { Decimal } from '../common/money/decimal.js';
 import type { TokenCounts } from '../credits/money-answers.js';
+import { RESERVED_REQUEST_PREFIX } from '../usage/dto/usage.requests.js';
 import { numberText } from './exact-json.js';
 
 export const SOURCE = 'litellm';
@@ -14,6 +15,7 @@ const PLAIN_ID_LENGTH = 120;
 const DAY_MILLISECONDS = 86_400_000;
 const EARLIEST = Date.UTC(2020, 0);
 const MAXIMUM_COST_USD = Decimal.of(1_000_000);
+const IS_DIGEST = /^[0-9a-f]{64}$/;
 /** Stands for what cannot be stored: the character that Unicode has for it. */
 const UNSTORABLE = '\ufffd';
 /** What the proxy calls whoever uses its master key: nobody. */
@@ -47,6 +49,9 @@ const FIELDS = {
   teamId: ['metadata', 'user_api_key_team_id'],
 } as const;
 
+/** What tells one call from another: two that differ anywhere, however far behind, are never kept as one. */
+const IDS: ReadonlySet<string> = new Set(['id', 'litellmCallId'] satisfies (keyof typeof FIELDS)[]);
+
 /** Cached input as OpenAI's and as Anthropic's form of usage tell it, as the proxy sums it up or in the answer itself. */
 const CACHED_TOKENS = [
   ['metadata', 'usage_object', 'prompt_tokens_details', 'cached_tokens'],
@@ -70,7 +75,7 @@ export interface Call {
   models: string[];
   /** Who the proxy says the key belongs to, if that can be a user here. */
   userId: string | null;
-  /** Whom the client named; null when the proxy itself names somebody, whom no client's word outranks. */
+  /** The client's own word, which counts only where the operator trusts it; null when the proxy names a user. */
   endUser: string | null;
   keyHash: string | null;
   /** When it ended, ISO 8601 with microseconds. */
@@ -94,7 +99,10 @@ export type Reading =
 /** Takes the known facts out of whatever was posted. Prompts, answers and error texts stay behind. */
 export function reduceEvent(element: unknown): ReducedEvent {
   const facts = Object.fromEntries(
-    Object.entries(FIELDS).map(([name, path]) => [name, textOf(valueAt(element, path))]),
+    Object.entries(FIELDS).map(([name, path]) => {
+      const value = valueAt(element, path);
+      return [name, IDS.has(name) ? idOf(value) : textOf(value)];
+    }),
   );
   const cached = CACHED_TOKENS.map((path) => textOf(valueAt(element, path))).find((text) => text !== null);
   return { ...facts, cachedTokens: cached ?? null } as ReducedEvent;
@@ -118,12 +126,12 @@ export function readEvent(event: ReducedEvent, now: number): Reading {
   const fingerprint = fingerprintOf(event);
   const call: Call = {
     fingerprint,
-    requestId: `${SOURCE}:${ownId(event) ?? fingerprint}`,
-    fallbackRequestId: `${SOURCE}:${fingerprint}`,
+    requestId: RESERVED_REQUEST_PREFIX + (ownId(event) ?? fingerprint),
+    fallbackRequestId: RESERVED_REQUEST_PREFIX + fingerprint,
     ...modelsOf(event),
     userId: asUserId(vouchedUser(event)),
     endUser: vouchedUser(event) === null ? asUserId(event.endUser) : null,
-    keyHash: /^[0-9a-f]{64}$/.test(event.keyHash ?? '') ? event.keyHash : null,
+    keyHash: IS_DIGEST.test(event.keyHash ?? '') ? event.keyHash : null,
     timestamp: instantOf(event.endTime) as string,
     counts: tokens.counts,
     providerCostUsd: cost,
@@ -134,9 +142,9 @@ export function readEvent(event: ReducedEvent, now: number): Reading {
   return { kind: 'call', call };
 }
 
-/** Whom an event that cannot be attributed names, for the people who look after it; null: nobody. */
-export function claimedUser(event: ReducedEvent): string | null {
-  return vouchedUser(event) ?? (event.endUser === '' ? null : event.endUser);
+/** The user whom an event waits for that cannot be charged yet; null: none. */
+export function claimedUser(event: ReducedEvent, trustsEndUser: boolean): string | null {
+  return vouchedUser(event) ?? (trustsEndUser ? event.endUser || null : null);
 }
 
 /** The owner of the key as the proxy knows it; null when it knows none. */
@@ -220,11 +228,14 @@ function fingerprintOf(event: ReducedEvent): string {
   );
 }
 
-/** The id that the answer bore, else the proxy's own; null when there is none. A missing id arrives as the text "None". */
-function ownId({ id, litellmCallId }: ReducedEvent): string | null {
-  const own = [id, litellmCallId].find((text) => text !== null && text !== '' && text !== 'None');
-  if (own === undefined || own === null) return null;
-  return idProblem(own, PLAIN_ID_LENGTH) === undefined ? own : sha256(own);
+/**
+ * The id that the provider's answer bore; null when there is none, which also arrives as the text "None". The proxy's own
+ * call id is what the client wrote into a header, if it did: it says of no two calls that they are one.
+ */
+function ownId({ id }: ReducedEvent): string | null {
+  if (id === null || id === '' || id === 'None' || id === UNSTORABLE) return null;
+  // What looks like a fingerprint could take the place of another call's.
+  return idProblem(id, PLAIN_ID_LENGTH) === undefined && !IS_DIGEST.test(id) ? id : sha256(id);
 }
 
 /**
@@ -304,6 +315,12 @@ function textOf(value: unknown): string | null {
   const text = numberText(value) ?? (typeof value === 'string' ? value : JSON.stringify(value));
   const cut = text.length > TEXT_LENGTH ? `${text.slice(0, TEXT_LENGTH)}…` : text;
   return cut.toWellFormed().replaceAll('\u0000', UNSTORABLE);
+}
+
+/** An id as it is, or, where it could not be kept whole, its digest. */
+function idOf(value: unknown): string | null {
+  const kept = textOf(value);
+  return typeof value === 'string' && kept !== value ? sha256(value) : kept;
 }
 
 function sha256(text: string): string {

@@ -1,5 +1,7 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { ServiceError } from '../common/errors/service-error.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
 import type { EventCountsDto } from './dto/litellm.responses.js';
 import { digestOf, MalformedLine, readElements } from './exact-json.js';
 import { LitellmChargesService } from './litellm-charges.service.js';
@@ -22,6 +24,7 @@ export class LitellmIntakeService {
   constructor(
     private readonly charges: LitellmChargesService,
     private readonly quarantine: QuarantineService,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   /**
@@ -31,7 +34,7 @@ export class LitellmIntakeService {
    * @throws ServiceError when the body is no JSON at all (400) or has more than 10,000 elements (413)
    */
   async take(body: string): Promise<EventCountsDto> {
-    const { ignored, pending, quarantined } = sortOut(readElements(body));
+    const { ignored, pending, quarantined } = sortOut(readElements(body), this.config.trustsLitellmEndUser);
     const counts: EventCountsDto = { accepted: 0, duplicates: 0, review: 0, quarantined: 0, ignored };
     const outcomes = await this.charges.charge(pending.map(({ call }) => call));
     outcomes.forEach((outcome, index) => {
@@ -42,7 +45,7 @@ export class LitellmIntakeService {
         const { fingerprint } = call;
         quarantined.push({
           fingerprint,
-          claimedUser: claimedUser(event),
+          claimedUser: claimedUser(event, this.config.trustsLitellmEndUser),
           reason: outcome.kind,
           detail,
           event,
@@ -57,7 +60,7 @@ export class LitellmIntakeService {
 }
 
 /** Which elements are calls, which say nothing to be charged, and which are not understood. */
-function sortOut(elements: unknown[] | undefined) {
+function sortOut(elements: unknown[] | undefined, trustsEndUser: boolean) {
   if (elements === undefined) {
     throw new ServiceError(400, 'request.malformed', 'The body is not valid JSON', {
       errors: [{ field: 'body', message: 'must be a JSON array, newline-delimited JSON, or a JSON object' }],
@@ -83,7 +86,7 @@ function sortOut(elements: unknown[] | undefined) {
     else {
       quarantined.push({
         fingerprint: digestOf(element),
-        claimedUser: claimedUser(event),
+        claimedUser: claimedUser(event, trustsEndUser),
         reason: 'not_understood',
         detail: isEvent(element) ? reading.problem : 'must be a JSON object',
         event,

@@ -69,12 +69,19 @@ export class RecordUsageDto {
 
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const REQUEST_ID_LENGTH = 200;
+/** Of the request ids of calls that a gateway reports: no caller may take one of them first. */
+export const RESERVED_REQUEST_PREFIX = 'litellm:';
 
 export class ChargeUsageDto {
   @IdField(REQUEST_ID_LENGTH, {
-    description: 'The caller’s id of the call, unique per user',
+    description: 'The caller’s id of the call, unique per user; not beginning with `litellm:`',
     example: 'call-1',
   })
+  @Together('reservedRequestId', ({ requestId }: ChargeUsageDto) =>
+    String(requestId).startsWith(RESERVED_REQUEST_PREFIX)
+      ? `must not begin with ${RESERVED_REQUEST_PREFIX}`
+      : undefined,
+  )
   requestId: string;
 
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })

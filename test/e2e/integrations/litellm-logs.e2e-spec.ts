@@ -406,10 +406,48 @@ describe('whose call it is', () => {
     expect(await recordsOf(other)).toHaveLength(0);
   });
 
-  it.each([null, '', 'default_user_id'])('the end user, when the proxy names nobody: %j', async (user) => {
-    const alice = await userWithCredits(service, 100);
-    await expectCounts([event({ user, end_user: alice.userId })], { accepted: 1 });
+  it('not the end user, whatever the proxy knows, unless the operator trusts it', async () => {
+    const trusting = await service.another({ LITELLM_TRUST_END_USER: 'on' });
+    for (const user of [null, '', 'default_user_id']) {
+      const bob = await userWithCredits(service, 100);
+      const call = event({ user, end_user: bob.userId });
+      await expectCounts([call], { quarantined: 1 });
+      expect(await recordsOf(bob)).toHaveLength(0);
+      // It waits for no user, so that no sweeper tries it again and again.
+      expect((await waiting()).at(-1)).toMatchObject({ claimedUser: null, event: { endUser: bob.userId } });
+      await expectCounts([call], { accepted: 1 }, trusting);
+      expect(await recordsOf(bob)).toHaveLength(1);
+    }
+    await trusting.close();
+  });
+
+  it.each(['on', 'off'])('the owner of a key of ours, whoever else is named: trust %s', async (trust) => {
+    const on = await service.another({ LITELLM_TRUST_END_USER: trust });
+    const [alice, bob] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
+    const key = await keyOf(alice);
+    for (const user of [null, '', 'default_user_id', bob.userId, freshUser('unknown')]) {
+      await expectCounts([event({ user, keyHash: key.hash, end_user: bob.userId })], { accepted: 1 }, on);
+    }
+    expect((await recordsOf(alice)).map(({ apiKeyId }) => apiKeyId)).toEqual(Array(5).fill(key.id));
+    expect(await recordsOf(bob)).toHaveLength(0);
+    await on.close();
+  });
+
+  it('is nothing that a client says anywhere else in its request', async () => {
+    const [alice, bob] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
+    const says = {
+      ...{ end_user: bob.userId, user_api_key_user_id: bob.userId, request_tags: [bob.userId] },
+      ...{ user_api_key_end_user_id: bob.userId, requester_metadata: { user_api_key_user_id: bob.userId } },
+    };
+    const call = event({
+      user: alice.userId,
+      ...says,
+      metadata: { ...says, user_api_key_user_id: alice.userId },
+    });
+    const named = { ...call, user: bob.userId, user_id: bob.userId, model_parameters: { user: bob.userId } };
+    await expectCounts([named], { accepted: 1 });
     expect(await recordsOf(alice)).toHaveLength(1);
+    expect(await recordsOf(bob)).toHaveLength(0);
   });
 
   it('nobody but the user of the key: an end user does not pay for somebody unknown', async () => {
@@ -437,7 +475,7 @@ describe('whose call it is', () => {
     expect(await recordsOf(user)).toHaveLength(1);
   });
 
-  it('never two: a call that went to the owner of the key stays there when the end user appears', async () => {
+  it('the owner of a key of ours also after the end user has appeared', async () => {
     const user = await userWithCredits(service, 100);
     const key = await keyOf(user);
     const late = freshUser('late');
@@ -445,10 +483,38 @@ describe('whose call it is', () => {
     await expectCounts([call], { accepted: 1 });
     const appeared = service.as(late);
     await balanceOf(appeared);
-    await expectCounts([call], { duplicates: 1 });
+    await expectCounts([call, event({ keyHash: key.hash, end_user: late })], { duplicates: 1, accepted: 1 });
     expect(await recordsOf(appeared)).toHaveLength(0);
-    await expectCounts([event({ keyHash: key.hash, end_user: late })], { review: 1 });
-    expect(await recordsOf(appeared)).toMatchObject([{ apiKeyId: null }]);
+  });
+});
+
+describe('ids that a client chooses', () => {
+  it('make no two calls into one, and no later call wait: neither the call id nor the end of a long id', async () => {
+    const user = await userWithCredits(service, 100);
+    const long = 'i'.repeat(250);
+    const at = Date.now() / 1000;
+    const same = { user: user.userId, litellm_call_id: 'mine', startTime: at - 2, endTime: at };
+    await expectCounts(
+      [
+        event({ ...same, id: 'None' }),
+        event({ ...same, id: 'None', endTime: at + 0.001 }),
+        event({ ...same, id: `${long}1` }),
+        event({ ...same, id: `${long}2` }),
+        event({ ...same, id: 'a\u0000' }),
+        event({ ...same, id: 'a\ufffd' }),
+      ],
+      { accepted: 6 },
+    );
+    expect((await balanceOf(user)).totalCredits).toBe(82);
+  });
+
+  it('400 for a charge that takes the request id of a call of the gateway', async () => {
+    const user = await userWithCredits(service, 100);
+    for (const requestId of ['litellm:', 'litellm:chatcmpl-1', `litellm:${'0'.repeat(64)}`]) {
+      const answer = await user.post('/api/usage/charge', { requestId, modelId: SONNET, tokens: 1 });
+      expectProblem(answer, 400, { field: 'requestId' });
+    }
+    expect(await recordsOf(user)).toHaveLength(0);
   });
 });
 
