@@ -121,6 +121,47 @@ export const AUDIT_CHECKS: AuditCheck[] = [
        WHERE r.session_id IS NULL`,
   },
   {
+    name: 'decision = ledger',
+    explanation:
+      'A decision of a review does not say billed what the ledger took at that moment for its record.',
+    query: `
+      SELECT d.user_id, ${subject({ usage_id: 'd.usage_id' })},
+             coalesce(t.credits, 0) AS expected, d.billed_credits AS actual
+        FROM users u JOIN usage_reviews d ON d.user_id = u.user_id
+        LEFT JOIN (SELECT e.user_id, e.usage_id, e.created_at, -sum(e.credits) AS credits
+                     FROM users u JOIN credit_ledger e ON e.user_id = u.user_id
+                    WHERE e.usage_id IS NOT NULL AND e.kind = 'charge' GROUP BY 1, 2, 3) t
+          ON t.user_id = d.user_id AND t.usage_id = d.usage_id AND t.created_at = d.decided_at`,
+  },
+  {
+    name: 'session open = cost, paid and decided',
+    explanation:
+      'What waits for a review of a session is not its cost less what was paid and what reviews have let go of it.',
+    query: `
+      SELECT s.user_id, ${subject({ session_id: 's.session_id', usage_id: 'r.id' })},
+             greatest(s.used_credits - (r.credits - r.uncollected_credits) - coalesce(d.let_go, 0), 0) AS expected,
+             CASE r.billing_status WHEN 'needs_review' THEN r.uncollected_credits ELSE 0 END AS actual
+        FROM users u JOIN streaming_sessions s ON s.user_id = u.user_id AND s.status <> 'active'
+        JOIN usage_records r ON r.user_id = s.user_id AND r.id = s.usage_id
+        LEFT JOIN (SELECT d.user_id, d.usage_id, sum(d.uncollected_credits - d.billed_credits) AS let_go
+                     FROM users u JOIN usage_reviews d ON d.user_id = u.user_id GROUP BY 1, 2) d
+          ON d.user_id = r.user_id AND d.usage_id = r.id`,
+  },
+  {
+    name: 'record version = corrections and decisions',
+    explanation:
+      'A record has changed without a correction or decision that is kept, or one of them has left no trace.',
+    query: `
+      SELECT r.user_id, ${subject({ usage_id: 'r.id', session_id: 'r.session_id' })},
+             1 + coalesce(d.decisions, 0) + coalesce((s.completed_at > r.timestamp)::integer, 0) AS expected,
+             r.version AS actual
+        FROM users u JOIN usage_records r ON r.user_id = u.user_id
+        LEFT JOIN streaming_sessions s ON s.user_id = r.user_id AND s.session_id = r.session_id
+        LEFT JOIN (SELECT d.user_id, d.usage_id, count(*) AS decisions
+                     FROM users u JOIN usage_reviews d ON d.user_id = u.user_id GROUP BY 1, 2) d
+          ON d.user_id = r.user_id AND d.usage_id = r.id`,
+  },
+  {
     name: 'session has its usage record',
     explanation: 'A session has ended without the one usage record that tells of it.',
     query: `

@@ -35,6 +35,11 @@ beforeAll(async () => {
     tokens: 1,
     billingStatus: 'needs_review',
   });
+  const { rows } = await service.owner.query<{ id: string }>(
+    `SELECT id FROM usage_records WHERE request_id = 'r'`,
+  );
+  const decision = { action: 'bill', version: 1 };
+  expect((await root.post(`/api/usage/records/${rows[0]?.id}/review`, decision)).status).toBe(200);
 });
 afterAll(() => service.close());
 
@@ -141,6 +146,24 @@ describe('GET /credits/audit', () => {
       ({ usageId }) => usageId,
     ],
     [
+      'decision = ledger',
+      'UPDATE usage_reviews SET billed_credits = billed_credits + 1 WHERE user_id = $1',
+      'UPDATE usage_reviews SET billed_credits = billed_credits - 1 WHERE user_id = $1',
+      ({ usageId, actual, expected }) => usageId && actual - expected === 1,
+    ],
+    [
+      'session open = cost, paid and decided',
+      `UPDATE streaming_sessions SET used_credits = used_credits + 5 WHERE user_id = $1 AND session_id = 'ended'`,
+      `UPDATE streaming_sessions SET used_credits = used_credits - 5 WHERE user_id = $1 AND session_id = 'ended'`,
+      ({ sessionId, actual, expected }) => sessionId === 'ended' && expected - actual === 5,
+    ],
+    [
+      'record version = corrections and decisions',
+      `UPDATE usage_records SET version = 1 WHERE user_id = $1 AND request_id = 'r'`,
+      `UPDATE usage_records SET version = 2 WHERE user_id = $1 AND request_id = 'r'`,
+      ({ usageId, actual, expected }) => usageId && expected - actual === 1,
+    ],
+    [
       'session has its usage record',
       `UPDATE usage_records SET session_id = 'lost' WHERE user_id = $1 AND session_id = 'stale'`,
       `UPDATE usage_records SET session_id = 'stale' WHERE user_id = $1 AND session_id = 'lost'`,
@@ -179,6 +202,24 @@ describe('GET /credits/audit', () => {
     expect(difference?.explanation.length).toBeGreaterThan(30);
     expect(fault(difference as Difference)).toBeTruthy();
     await behindTheBack(mended, [user.userId]);
+    expect(await audit()).toMatchObject({ ok: true });
+  });
+
+  it('finds a decision that is gone; the database itself refuses to change or delete one', async () => {
+    for (const statement of [
+      'UPDATE usage_reviews SET billed_credits = 0',
+      'DELETE FROM usage_reviews',
+      'TRUNCATE usage_reviews',
+    ]) {
+      await expect(service.owner.query(statement), statement).rejects.toMatchObject({ code: '23001' });
+    }
+    await behindTheBack('CREATE TABLE kept AS SELECT * FROM usage_reviews');
+    await behindTheBack('DELETE FROM usage_reviews');
+    expect((await audit()).differences.map(({ check }) => check)).toEqual([
+      'record version = corrections and decisions',
+    ]);
+    await behindTheBack('INSERT INTO usage_reviews SELECT * FROM kept');
+    await behindTheBack('DROP TABLE kept');
     expect(await audit()).toMatchObject({ ok: true });
   });
 

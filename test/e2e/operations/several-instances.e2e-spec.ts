@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HttpClient } from '../../support/http-client.js';
-import { initialize, SONNET, userWithCredits } from '../../support/money.js';
+import { initialize, SONNET, times, userWithCredits } from '../../support/money.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
 
 // The races themselves run over two instances as a whole: the project "two instances" in .config/vitest.config.ts.
@@ -59,5 +59,37 @@ describe('the rate limit', () => {
       expect(statuses).toEqual([200, 200, 200, 429]);
     }
     for (const instance of limited) await instance.close();
+  });
+});
+
+describe('records, charges and holds of the same users over two instances', () => {
+  it('never wait for each other in a circle: all of them lock the balance first', async () => {
+    const numbers = async () => {
+      const { rows } = await first.owner.query<{ deadlocks: string; connections: string }>(
+        `SELECT deadlocks, (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()) AS connections
+           FROM pg_stat_database WHERE datname = current_database()`,
+      );
+      return { deadlocks: Number(rows[0]?.deadlocks), connections: Number(rows[0]?.connections) };
+    };
+    const users = [await userWithCredits(first, 100_000), await userWithCredits(first, 100_000)];
+    const before = await numbers();
+    const pair = [await first.another(), await first.another()];
+    const statuses = await times(240, async (call) => {
+      const on = (pair[call % 2] as TestService).as(users[(call >> 1) % 2]?.userId);
+      const requestId = `call-${call}`;
+      if (call % 3 === 0) {
+        const event = { service: 'chat', operation: SONNET, credits: 1 };
+        return (await on.post('/api/usage/record', event)).status;
+      }
+      if (call % 3 === 1) {
+        return (await on.post('/api/usage/charge', { requestId, modelId: SONNET, tokens: 1 })).status;
+      }
+      return (await initialize(on, requestId)).status;
+    });
+    expect(new Set(statuses)).toEqual(new Set([201]));
+    // A connection reports its numbers at its end at the latest.
+    for (const instance of pair) await instance.close();
+    await expect.poll(async () => (await numbers()).connections).toBeLessThanOrEqual(before.connections);
+    expect((await numbers()).deadlocks).toBe(before.deadlocks);
   });
 });
