@@ -135,7 +135,9 @@ describe('the configuration', () => {
   it('in production starts the embedded server only where it is chosen', () => {
     expect(problemsOf(NO_DATABASE)).toMatch(/DATABASE_URL .* EMBEDDED_POSTGRES_DIR/);
     expect(loadConfig(EMBEDDED).database.url).toBeUndefined();
-    expect(loadConfig({ ...EMBEDDED, DB_POOL_SIZE: '5' }).database.url).toBeUndefined();
+    expect(
+      loadConfig({ ...EMBEDDED, DB_POOL_SIZE: '5', DB_REPORT_POOL_SIZE: '2' }).database.url,
+    ).toBeUndefined();
   });
 
   it.each(['DB_URL', 'DB_NAME', 'DB_PASSWORD', 'POSTGRES_HOST', 'POSTGRES_URL', 'PGHOST', 'PGDATABASE'])(

@@ -129,8 +129,8 @@ export class ConfigError extends Error {
 }
 
 const MINIMUM_SECRET_LENGTH = 32;
-/** Of the embedded server as of any other. */
-const POOL_VARIABLES = ['DB_POOL_SIZE', 'DB_CONNECT_TIMEOUT_MS', 'DB_STATEMENT_TIMEOUT_MS'];
+/** Where a database is; all others of `DB_` are for the embedded one too. */
+const DATABASE_ADDRESS = ['DATABASE_URL', 'DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_USER', 'DB_PASSWORD'];
 /** Read by a command and by the library for traces. */
 const OTHERS_VARIABLES = ['ACCOUNTING_TOKEN', 'OTEL_EXPORTER_OTLP_HEADERS'];
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -293,7 +293,8 @@ function requireChosenDatabase(read: Reader, env: NodeJS.ProcessEnv): void {
       'DATABASE_URL (or DB_HOST) is required in production; EMBEDDED_POSTGRES_DIR chooses the embedded server instead',
     );
   }
-  const hints = databaseHints(env, new Set(POOL_VARIABLES));
+  const others = [...read.names].filter((name) => !DATABASE_ADDRESS.includes(name));
+  const hints = databaseHints(env, new Set(others));
   if (hints.length > 0) {
     read.problems.push(
       `DATABASE_URL (or DB_HOST) must name the database that ${hints.join(', ')} ${hints.length > 1 ? 'seem' : 'seems'} to be about`,
