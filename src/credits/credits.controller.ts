@@ -128,13 +128,18 @@ export class CreditsController {
   @ApiOperation({ summary: 'Empty one lot for good', operationId: 'revokeAllocation' })
   @ApiOkResponse({ type: AllocationDto })
   @ApiProblems(400, 404)
+  @ApiIdempotent()
   @RoleAccess('admin')
   async revoke(
     @CurrentCaller() caller: Caller,
     @IdParam() id: number,
     @Body() body: RevokeAllocationDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
   ): Promise<AllocationDto> {
-    return AllocationDto.from(await this.credits.revoke(caller, id, body.notes));
+    const allocation = await this.credits.revoke(caller, id, body.notes, key);
+    markReplayed(response, allocation.replayed);
+    return AllocationDto.from(allocation);
   }
 
   @Get('ledger')

@@ -159,13 +159,30 @@ export class CreditsService {
     }
   }
 
-  /** @throws AllocationNotFound */
-  async revoke(caller: Caller, allocationId: number, notes: string | undefined): Promise<AllocationAnswer> {
+  /** @throws AllocationNotFound, IdempotencyMismatch */
+  async revoke(
+    caller: Caller,
+    allocationId: number,
+    notes: string | undefined,
+    key: string | null,
+  ): Promise<AllocationAnswer> {
     const owner = await this.database.row<{ user_id: string }>(LOT_OWNER, [allocationId]);
     if (owner === undefined) throw new AllocationNotFound();
-    const answer = await this.money.revoke(owner.user_id, allocationId, notes ?? null, caller.actor);
-    if (answer.outcome !== 'ok') throw new AllocationNotFound();
-    return answer;
+    const answer = await this.money.revoke({
+      userId: owner.user_id,
+      allocationId,
+      notes: notes ?? null,
+      actor: caller.actor,
+      idempotency: idempotencyOf(idempotencyScope(caller), 'revoke', key, { allocationId, notes }),
+    });
+    switch (answer.outcome) {
+      case 'ok':
+        return answer;
+      case 'allocation_not_found':
+        throw new AllocationNotFound();
+      case 'idempotency_mismatch':
+        throw new IdempotencyMismatch();
+    }
   }
 
   /** A user's ledger, newest first. @throws AccountNotFound for a user never seen */

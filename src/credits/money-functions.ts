@@ -24,7 +24,7 @@ interface Refused<Outcome extends string> {
 
 const ALLOCATE = operation('credit_allocate', 10);
 const DEDUCT = operation('credit_deduct', 7);
-const REVOKE = operation('credit_revoke', 4);
+const REVOKE = operation('credit_revoke', 7);
 const EXPIRE = operation('credit_expire', 2);
 const QUOTE = operation('credit_quote', 5);
 const HOLD = operation('session_hold', 11);
@@ -93,13 +93,18 @@ export class MoneyFunctions {
   }
 
   /** Empties one lot for good; repeated, it answers the same. */
-  revoke(userId: string, allocationId: number, notes: string | null, actor: string) {
-    return this.call<Ok<AllocationAnswer> | Refused<'allocation_not_found'>>(REVOKE, [
-      userId,
-      allocationId,
-      notes,
-      actor,
-    ]);
+  revoke(request: {
+    userId: string;
+    allocationId: number;
+    notes: string | null;
+    actor: string;
+    idempotency: Idempotency;
+  }) {
+    const { callerId, key, hash } = request.idempotency;
+    return this.call<Ok<AllocationAnswer> | Refused<'allocation_not_found' | 'idempotency_mismatch'>>(
+      REVOKE,
+      [...[request.userId, request.allocationId, request.notes, request.actor], ...[callerId, key, hash]],
+    );
   }
 
   /** Writes off a user's expired lots; `busy` when somebody holds the balance and `wait` is false. */

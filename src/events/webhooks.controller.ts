@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import {
   ApiCallbacks,
   ApiCreatedResponse,
@@ -7,8 +7,10 @@ import {
   ApiOperation,
   ApiTags,
 } from '@nestjs/swagger';
+import type { Response } from 'express';
 import { CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -61,9 +63,17 @@ export class WebhooksController {
   })
   @ApiCreatedResponse({ type: CreatedWebhookDto })
   @ApiProblems(409, 422)
+  @ApiIdempotent({ answersSecret: true })
   @RoleAccess('admin')
-  create(@CurrentCaller() caller: Caller, @Body() body: CreateWebhookDto): Promise<CreatedWebhookDto> {
-    return this.webhooks.create(caller, body);
+  async create(
+    @CurrentCaller() caller: Caller,
+    @Body() body: CreateWebhookDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<CreatedWebhookDto> {
+    const { answer, replayed } = await this.webhooks.create(caller, body, key);
+    markReplayed(response, replayed);
+    return answer;
   }
 
   @Get()
@@ -110,9 +120,18 @@ export class WebhooksController {
   })
   @ApiOkResponse({ type: CreatedWebhookDto })
   @ApiProblems(404)
+  @ApiIdempotent({ answersSecret: true })
   @RoleAccess('admin')
-  rotateSecret(@IdParam() id: number, @Body() body: RotateWebhookSecretDto): Promise<CreatedWebhookDto> {
-    return this.webhooks.rotateSecret(id, body);
+  async rotateSecret(
+    @CurrentCaller() caller: Caller,
+    @IdParam() id: number,
+    @Body() body: RotateWebhookSecretDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<CreatedWebhookDto> {
+    const { answer, replayed } = await this.webhooks.rotateSecret(caller, id, body, key);
+    markReplayed(response, replayed);
+    return answer;
   }
 
   @Post(':id/test')

@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, LessThan, Repository } from 'typeorm';
-import type { Caller } from '../auth/caller.js';
+import { type Caller, idempotencyScope } from '../auth/caller.js';
+import { Changes, type Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
+import { SecretAnswers, type SecretIdempotency } from '../common/http/secret-answers.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -47,15 +49,17 @@ export class WebhooksService {
     @InjectRepository(WebhookEndpoint) private readonly endpoints: Repository<WebhookEndpoint>,
     private readonly database: Database,
     private readonly secrets: WebhookSecrets,
+    private readonly changes: Changes,
+    private readonly secretAnswers: SecretAnswers,
     private readonly deliverer: WebhookDeliverer,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   /** Makes an endpoint; its secret is in this answer and in none afterwards. @throws TargetRefused, TooManyWebhooks */
-  create(caller: Caller, request: CreateWebhookDto): Promise<CreatedWebhookDto> {
+  create(caller: Caller, request: CreateWebhookDto, key: string | null): Promise<Once<CreatedWebhookDto>> {
     this.requireTarget(request.url);
-    const secret = this.secrets.generate();
-    return this.endpoints.manager.transaction(async (manager) => {
+    const once = this.secretAnswers.idempotency(idempotencyScope(caller), 'webhook', key, request);
+    return this.withSecret(once, async (manager, secret) => {
       await manager.query(LOCK);
       if ((await manager.count(WebhookEndpoint)) >= MAXIMUM_ENDPOINTS)
         throw new TooManyWebhooks(MAXIMUM_ENDPOINTS);
@@ -67,7 +71,7 @@ export class WebhooksService {
         secret: this.secrets.seal(secret),
         createdBy: caller.userId,
       });
-      return { ...(await find(manager, Number(identifiers[0]?.id))), secret };
+      return find(manager, Number(identifiers[0]?.id));
     });
   }
 
@@ -127,9 +131,15 @@ export class WebhooksService {
   }
 
   /** A new secret; until the overlap has passed, messages bear signatures by both. @throws WebhookNotFound */
-  rotateSecret(id: number, { overlapSeconds }: RotateWebhookSecretDto): Promise<CreatedWebhookDto> {
-    const secret = this.secrets.generate();
-    return this.endpoints.manager.transaction(async (manager) => {
+  rotateSecret(
+    caller: Caller,
+    id: number,
+    { overlapSeconds }: RotateWebhookSecretDto,
+    key: string | null,
+  ): Promise<Once<CreatedWebhookDto>> {
+    const content = { id, overlapSeconds };
+    const once = this.secretAnswers.idempotency(idempotencyScope(caller), 'webhook-secret', key, content);
+    return this.withSecret(once, async (manager, secret) => {
       const { affected } = await manager
         .createQueryBuilder()
         .update(WebhookEndpoint)
@@ -143,7 +153,7 @@ export class WebhooksService {
         .where('id = :id', { id, overlapSeconds })
         .execute();
       if (!affected) throw new WebhookNotFound();
-      return { ...(await find(manager, id)), secret };
+      return find(manager, id);
     });
   }
 
@@ -167,6 +177,20 @@ export class WebhooksService {
     const attempt = await this.deliverer.sendTo({ url, secrets }, { id: `test_${randomUUID()}`, body });
     const { isDelivered, status, error, milliseconds } = attempt;
     return { isDelivered, status, error, milliseconds };
+  }
+
+  /** A change with a new secret, which its answer shows; remembered, it is sealed. */
+  private async withSecret(
+    once: SecretIdempotency,
+    change: (manager: EntityManager, secret: string) => Promise<WebhookDto>,
+  ): Promise<Once<CreatedWebhookDto>> {
+    const secret = this.secrets.generate();
+    const { answer, replayed } = await this.changes.once('webhook_endpoints', once, async (manager) => ({
+      endpoint: await change(manager, secret),
+      sealed: once.seal(secret),
+    }));
+    const shown = replayed ? once.open(answer.sealed as string) : secret;
+    return { answer: { ...answer.endpoint, secret: shown }, replayed };
   }
 
   private requireTarget(url: string): void {

@@ -1,15 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, Repository } from 'typeorm';
-import type { Caller } from '../auth/caller.js';
+import type { EntityManager } from 'typeorm';
+import { type Caller, idempotencyScope } from '../auth/caller.js';
+import { Changes, type Once } from '../common/database/changes.js';
+import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { PriceImportQueryDto } from './dto/price-import.requests.js';
 import type { ImportedPriceDto, PriceChangeDto, PriceImportDto } from './dto/price-import.responses.js';
-import { PricingRule } from './entities/pricing-rule.entity.js';
 import { modelFilter } from './model-filter.js';
 import { type ModelPrice, type PriceMap, readPriceMap } from './price-map.js';
-import { databaseTime, lockAllModels } from './pricing-locks.js';
+import { databaseTime, lockAllModels, PRICING } from './pricing-locks.js';
 
 /** What a person can still look through. */
 const MOST_CHANGES = 500;
@@ -32,28 +32,37 @@ interface Comparison {
 @Injectable()
 export class PricingImportService {
   constructor(
-    @InjectRepository(PricingRule) private readonly rules: Repository<PricingRule>,
+    private readonly changes: Changes,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   /** Opens a rule for every model whose price is new or another than before; `dryRun` only says what it would do. */
-  async import(caller: Caller, map: PriceMap, query: PriceImportQueryDto): Promise<PriceImportDto> {
+  async import(
+    caller: Caller,
+    map: PriceMap,
+    query: PriceImportQueryDto,
+    key: string | null,
+  ): Promise<Once<PriceImportDto>> {
     const { prices, skipped, notes } = readPriceMap(map, {
       creditsPerUsd: query.creditsPerUsd ?? this.config.creditsPerUsd,
       markup: query.markup,
       includeFree: query.includeFree,
       selects: modelFilter(query.models),
     });
-    const { opened, changes, closed, unchanged, preempted } = await this.rules.manager.transaction(
-      (manager) => applyPrices(manager, caller.userId, prices, query.dryRun),
-    );
-    skipped.push(
-      ...preempted.map((modelId) => ({
+    const once = idempotencyOf(idempotencyScope(caller), 'price-import', key, { map, query });
+    return this.changes.once(PRICING, once, async (manager) => {
+      const { opened, preempted, ...applied } = await applyPrices(
+        manager,
+        caller.userId,
+        prices,
+        query.dryRun,
+      );
+      const late = preempted.map((modelId) => ({
         modelId,
         reason: 'another rule begins at this moment: import again',
-      })),
-    );
-    return { created: opened, closed, unchanged, changes, skipped, notes };
+      }));
+      return { created: opened, ...applied, skipped: [...skipped, ...late], notes };
+    });
   }
 }
 

@@ -1,5 +1,8 @@
 import type { EntityManager } from 'typeorm';
 
+/** What changes of prices wait for in this process, before they take a connection. */
+export const PRICING = 'pricing';
+
 /**
  * Changes to one model's rules come one after the other, so that each sees what the one before did. The table first, as
  * the first change would lock it anyhow: who had to wait for an import reads the clock after it.

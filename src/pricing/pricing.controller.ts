@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, HttpCode, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
 import {
   ApiBody,
   ApiCreatedResponse,
@@ -8,8 +8,10 @@ import {
   ApiParam,
   ApiTags,
 } from '@nestjs/swagger';
+import type { Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -63,9 +65,17 @@ export class PricingController {
   })
   @ApiCreatedResponse({ type: PricingRuleDto })
   @ApiProblems(400, 409)
+  @ApiIdempotent()
   @RoleAccess('admin')
-  create(@CurrentCaller() caller: Caller, @Body() body: CreatePricingRuleDto): Promise<PricingRuleDto> {
-    return this.pricing.create(caller, body);
+  async create(
+    @CurrentCaller() caller: Caller,
+    @Body() body: CreatePricingRuleDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<PricingRuleDto> {
+    const { answer, replayed } = await this.pricing.create(caller, body, key);
+    markReplayed(response, replayed);
+    return answer;
   }
 
   @Post('import')
@@ -81,13 +91,18 @@ export class PricingController {
   })
   @ApiBody({ schema: PRICE_MAP_SCHEMA })
   @ApiOkResponse({ type: PriceImportDto, description: 'What was done, or with `dryRun` would be' })
+  @ApiIdempotent()
   @RoleAccess('admin')
-  import(
+  async import(
     @CurrentCaller() caller: Caller,
     @PriceMapBody() map: PriceMap,
     @Query() query: PriceImportQueryDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
   ): Promise<PriceImportDto> {
-    return this.imports.import(caller, map, query);
+    const { answer, replayed } = await this.imports.import(caller, map, query, key);
+    markReplayed(response, replayed);
+    return answer;
   }
 
   @Delete(':id')

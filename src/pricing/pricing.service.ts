@@ -1,15 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, MoreThan, MoreThanOrEqual, QueryFailedError, Repository } from 'typeorm';
-import type { Caller } from '../auth/caller.js';
+import { type Caller, idempotencyScope } from '../auth/caller.js';
+import { Changes, type Once } from '../common/database/changes.js';
 import { postgresError } from '../common/errors/database-errors.js';
 import { ValidationError } from '../common/errors/service-error.js';
+import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { type CreatePricingRuleDto, PERIOD_PROBLEM } from './dto/pricing.requests.js';
 import { type ModelPricingDto, type PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
 import { PricingRule } from './entities/pricing-rule.entity.js';
 import { PricingOverlap, PricingRuleEnded, PricingRuleNotFound } from './pricing.errors.js';
-import { databaseTime, lockModel } from './pricing-locks.js';
+import { databaseTime, lockModel, PRICING } from './pricing-locks.js';
 
 /** How far a client's clock may lag when it says «from now». */
 const PAST_TOLERANCE_SECONDS = 60;
@@ -19,7 +21,10 @@ const IN_FORCE = 'rule.effectiveFrom <= now() AND (rule.effectiveTo IS NULL OR r
 /** Pricing rules: an immutable history per model, without overlaps. Times are the database's. */
 @Injectable()
 export class PricingService {
-  constructor(@InjectRepository(PricingRule) private readonly rules: Repository<PricingRule>) {}
+  constructor(
+    @InjectRepository(PricingRule) private readonly rules: Repository<PricingRule>,
+    private readonly changes: Changes,
+  ) {}
 
   /** The rules in force now, in the order they were made. */
   async inForce({ limit, cursor }: PageQueryDto): Promise<PricingPageDto> {
@@ -62,9 +67,14 @@ export class PricingService {
    *
    * @throws ValidationError when it would begin in the past or end before it begins, PricingOverlap
    */
-  async create(caller: Caller, request: CreatePricingRuleDto): Promise<PricingRuleDto> {
+  async create(
+    caller: Caller,
+    request: CreatePricingRuleDto,
+    key: string | null,
+  ): Promise<Once<PricingRuleDto>> {
+    const once = idempotencyOf(idempotencyScope(caller), 'price', key, request);
     try {
-      return await this.rules.manager.transaction((manager) => addRule(manager, caller.userId, request));
+      return await this.changes.once(PRICING, once, (manager) => addRule(manager, caller.userId, request));
     } catch (error) {
       // 23P01: the exclusion constraint has seen an overlap, perhaps with a rule made at the same moment.
       if (error instanceof QueryFailedError && postgresError(error).code === '23P01')
@@ -79,7 +89,7 @@ export class PricingService {
    * @throws PricingRuleNotFound, PricingRuleEnded
    */
   async remove(id: number): Promise<void> {
-    await this.rules.manager.transaction(async (manager) => {
+    await this.changes.transaction(PRICING, async (manager) => {
       const { modelId } = (await manager.findOneBy(PricingRule, { id })) ?? {};
       if (modelId === undefined) throw new PricingRuleNotFound();
       await lockModel(manager, modelId);

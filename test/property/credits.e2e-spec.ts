@@ -158,7 +158,13 @@ class Subject {
       case 'revoke':
         return lots.length === 0
           ? undefined
-          : money.revoke(userId, lots[command.lot % lots.length] as number, null, 'property');
+          : money.revoke({
+              userId,
+              allocationId: lots[command.lot % lots.length] as number,
+              notes: null,
+              actor: 'property',
+              idempotency: NO_KEY,
+            });
       case 'hold':
         return money.hold({
           ...{ userId, sessionId: command.session, modelId: SONNET, counts: { tokens: command.tokens } },
