@@ -468,6 +468,14 @@ describe('imports and changes at once', () => {
   it('changes of single models wait for the import and begin after it, and the other way round', async () => {
     const [modelId, other] = [freshModel(), freshModel()];
     const rule = (await createRule(other, '1')).body;
+    // One instance lets one change at a time go to the database: these come from four.
+    const instances = await Promise.all(Array.from({ length: 4 }, () => service.another()));
+    const [a, b, c, d] = instances.map((on) => on.as('root', { role: 'admin' })) as [
+      HttpClient,
+      HttpClient,
+      HttpClient,
+      HttpClient,
+    ];
     // One after the other they queue up behind a lock that a change of any model holds.
     const gate = 'LOCK TABLE pricing_rules IN ROW EXCLUSIVE MODE';
     const [first, made, removed, last] = await holdUp<Answer<unknown>>(
@@ -475,12 +483,23 @@ describe('imports and changes at once', () => {
       gate,
       [],
       [
-        () => send(catalogue([modelId, other], () => '2e-6')),
-        () => createRule(modelId, '3'),
-        () => root.delete(`/api/pricing/${rule.id}`),
-        () => send(catalogue([modelId, other], () => '4e-6')),
+        () =>
+          send(
+            catalogue([modelId, other], () => '2e-6'),
+            '',
+            a,
+          ),
+        () => b.post('/api/pricing', { modelId, pricePerThousandTokens: '3' }),
+        () => c.delete(`/api/pricing/${rule.id}`),
+        () =>
+          send(
+            catalogue([modelId, other], () => '4e-6'),
+            '',
+            d,
+          ),
       ],
     );
+    for (const instance of instances) await instance.close();
     expect(first).toMatchObject({ status: 200, body: { created: 2, closed: 1 } });
     expect(made?.status).toBe(201);
     expect(removed?.status, 'the import has ended it').toBe(409);

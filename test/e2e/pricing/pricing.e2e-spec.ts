@@ -312,12 +312,19 @@ describe('changes to one model at once', () => {
   it('ending a rule that waited for a new price to be made leaves no gap: it had ended already', async () => {
     const modelId = freshModel();
     const old = await created(modelId, '1');
+    // One instance lets one change at a time go to the database.
+    const instances = [await service.another(), await service.another()];
+    const [one, other] = instances.map((on) => on.as('root', { role: 'admin' })) as [HttpClient, HttpClient];
     const [creating, ending] = await holdUp<Answer<object>>(
       service,
       'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))',
       [`pricing:${modelId}`],
-      [() => create(modelId, '2'), () => root.delete(`/api/pricing/${old.id}`)],
+      [
+        () => one.post('/api/pricing', { modelId, pricePerThousandTokens: '2' }),
+        () => other.delete(`/api/pricing/${old.id}`),
+      ],
     );
+    for (const instance of instances) await instance.close();
     expect([creating?.status, ending?.status]).toEqual([201, 409]);
     await expectUnbroken(modelId);
     expect(await priceNow(modelId)).toBe('2');
