@@ -25,7 +25,6 @@ const WITHOUT: Record<string, string> = {
   testWebhook: 'creates and moves nothing; whoever asks twice wants two messages',
   replayWebhookDelivery: 'delivers what was delivered before; receivers drop repeats by their id',
   replayWebhook: 'delivers what was given up; what waits already is not doubled',
-  reviewUsage: 'the same decision on a record again is the same answer',
 };
 
 let service: TestService;
