@@ -16,6 +16,7 @@ import { UsageBoards1795996800000 } from './1795996800000-usage-boards.js';
 import { LotsExpireTogether1796083200000 } from './1796083200000-lots-expire-together.js';
 import { KeysByOperations1796169600000 } from './1796169600000-keys-by-operations.js';
 import { RepeatedRevocations1796169600100 } from './1796169600100-repeated-revocations.js';
+import { OperationsRefuse1796169600200 } from './1796169600200-operations-refuse.js';
 import { UsageReviews1796256000000 } from './1796256000000-usage-reviews.js';
 import { SessionAgeAndOpenLots1796342400000 } from './1796342400000-session-age-and-open-lots.js';
 import { CountedAsOther1796515200000 } from './1796515200000-counted-as-other.js';
@@ -42,6 +43,7 @@ export const migrations = [
   LotsExpireTogether1796083200000,
   KeysByOperations1796169600000,
   RepeatedRevocations1796169600100,
+  OperationsRefuse1796169600200,
   UsageReviews1796256000000,
   SessionAgeAndOpenLots1796342400000,
   EventStreams1796428800000,

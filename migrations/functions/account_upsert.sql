@@ -4,6 +4,11 @@ CREATE OR REPLACE FUNCTION account_upsert(p_user varchar, p_email varchar, p_use
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 BEGIN
+  PERFORM refuse('{userId,email,username,role}', ARRAY[
+    is_user_id(p_user),
+    char_length(p_email) BETWEEN 1 AND 255,
+    char_length(p_username) BETWEEN 1 AND 100,
+    char_length(p_role) BETWEEN 1 AND 50]);
   FOR attempt IN 1..5 LOOP
     BEGIN
       INSERT INTO user_accounts AS a (user_id, email, username, role)

@@ -10,6 +10,18 @@ DECLARE
   v_answer jsonb;
   v_id bigint;
 BEGIN
+  PERFORM refuse('{userId,digest,hint,name,permissions,expiresAt,creditLimit,gateway,settings,"Idempotency-Key",sealed}', ARRAY[
+    is_user_id(p_user),
+    p_digest ~ '^[0-9a-f]{64}$',
+    char_length(p_hint) BETWEEN 1 AND 20,
+    is_id(p_name, 100),
+    p_permissions IS NOT NULL,
+    coalesce(p_expires_at > now() - interval '1 minute', TRUE),
+    coalesce(p_limit BETWEEN 0 AND 1000000000000, TRUE),
+    coalesce(p_gateway = 'litellm', TRUE),
+    (p_gateway IS NULL) = (p_settings IS NULL) AND coalesce(jsonb_typeof(p_settings) = 'object', TRUE),
+    (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32)),
+    (p_sealed IS NULL) = (p_key IS NULL) AND coalesce(char_length(p_sealed) <= 1000, TRUE)]);
   PERFORM api_key_lock(p_user);
   v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;

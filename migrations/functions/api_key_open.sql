@@ -9,6 +9,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_s
 DECLARE
   v_answer jsonb;
 BEGIN
+  PERFORM refuse('{userId,id,oldId,overlapSeconds,"Idempotency-Key",sealed}', ARRAY[
+    is_user_id(p_user),
+    p_id > 0,
+    coalesce(p_old > 0, TRUE),
+    coalesce(p_overlap_seconds BETWEEN 0 AND 2592000, p_old IS NULL),
+    (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32)),
+    (p_sealed IS NULL) = (p_key IS NULL) AND coalesce(char_length(p_sealed) <= 1000, TRUE)]);
   PERFORM api_key_lock(p_user);
   v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;

@@ -11,6 +11,14 @@ DECLARE
   v_id bigint;
   k api_keys;
 BEGIN
+  PERFORM refuse('{userId,id,digest,hint,overlapSeconds,"Idempotency-Key",sealed}', ARRAY[
+    is_user_id(p_user),
+    p_id > 0,
+    p_digest ~ '^[0-9a-f]{64}$',
+    char_length(p_hint) BETWEEN 1 AND 20,
+    p_overlap_seconds BETWEEN 0 AND 2592000,
+    (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32)),
+    (p_sealed IS NULL) = (p_key IS NULL) AND coalesce(char_length(p_sealed) <= 1000, TRUE)]);
   PERFORM api_key_lock(p_user);
   v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;

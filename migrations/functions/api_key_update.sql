@@ -5,6 +5,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_s
 DECLARE
   k api_keys;
 BEGIN
+  PERFORM refuse('{userId,id,changes,name,permissions,creditLimit}', ARRAY[
+    is_user_id(p_user),
+    p_id > 0,
+    jsonb_typeof(p_changes) = 'object',
+    coalesce(is_id(p_changes ->> 'name', 100), NOT p_changes ? 'name'),
+    coalesce(jsonb_typeof(p_changes -> 'permissions') = 'array', NOT p_changes ? 'permissions'),
+    coalesce((p_changes ->> 'creditLimit')::bigint BETWEEN 0 AND 1000000000000, TRUE)]);
   PERFORM api_key_lock(p_user);
   SELECT * INTO k FROM api_keys WHERE user_id = p_user AND id = p_id;
   IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;

@@ -14,6 +14,15 @@ DECLARE
   v_now timestamptz;
   v_answer jsonb;
 BEGIN
+  PERFORM refuse('{userId,credits,expiryDays,notes,actor,email,username,"Idempotency-Key"}', ARRAY[
+    is_user_id(p_user),
+    p_credits BETWEEN 1 AND 1000000000000,
+    p_expiry_days BETWEEN 1 AND 3650,
+    coalesce(char_length(p_notes) <= 1000, TRUE),
+    char_length(p_actor) BETWEEN 1 AND 64,
+    coalesce(char_length(p_email) BETWEEN 3 AND 255, TRUE),
+    coalesce(is_id(p_username, 100), TRUE),
+    (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32))]);
   v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   IF v_balance.user_id IS NULL THEN

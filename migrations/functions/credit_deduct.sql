@@ -10,7 +10,16 @@ DECLARE
   v_answer jsonb;
   v_taken record;
   v_before bigint;
+  v_checks boolean[] := ARRAY[
+    is_user_id(p_user),
+    p_credits BETWEEN 1 AND 1000000000000,
+    char_length(p_notes) BETWEEN 1 AND 1000,
+    char_length(p_actor) BETWEEN 1 AND 64,
+    (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32))];
 BEGIN
+  IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
+    PERFORM refuse('{userId,credits,notes,actor,"Idempotency-Key"}', v_checks);
+  END IF;
   v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;

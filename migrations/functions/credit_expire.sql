@@ -7,6 +7,9 @@ DECLARE
   v_lock record;
   v_after credit_balances;
 BEGIN
+  PERFORM refuse('{userId,wait}', ARRAY[
+    is_user_id(p_user),
+    p_wait IS NOT NULL]);
   IF NOT p_wait THEN
     PERFORM FROM credit_balances WHERE user_id = p_user FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN RETURN '{"outcome": "busy"}'; END IF;

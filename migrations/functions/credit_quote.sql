@@ -6,6 +6,12 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   v_price record := price_for(p_model, now());
 BEGIN
+  PERFORM refuse('{modelId,tokens,inputTokens,outputTokens,cachedInputTokens}', ARRAY[
+    is_id(p_model, 100),
+    coalesce(p_tokens BETWEEN 0 AND 1000000000, p_input IS NOT NULL AND p_output IS NOT NULL),
+    coalesce(p_input BETWEEN 0 AND 1000000000, TRUE),
+    coalesce(p_output BETWEEN 0 AND 1000000000, TRUE),
+    coalesce(p_cached BETWEEN 0 AND 1000000000, TRUE)]);
   RETURN jsonb_build_object(
     'credits', credits_for_tokens(p_tokens, p_input, p_output, p_cached, v_price.price, v_price.input_price,
                                   v_price.output_price, v_price.cached_price),

@@ -10,6 +10,9 @@ DECLARE
   v_chain bigint;
   v_lot record;
 BEGIN
+  PERFORM refuse('{userId,actor}', ARRAY[
+    is_user_id(p_user),
+    char_length(p_actor) BETWEEN 1 AND 64]);
   SELECT * INTO v_before FROM credit_balances WHERE user_id = p_user FOR UPDATE;
   IF NOT FOUND THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   v_now := clock_timestamp();

@@ -13,6 +13,12 @@ DECLARE
   v_before bigint;
   v_answer jsonb := remembered_answer(p_caller, p_key, p_hash);
 BEGIN
+  PERFORM refuse('{userId,allocationId,notes,actor,"Idempotency-Key"}', ARRAY[
+    is_user_id(p_user),
+    p_allocation > 0,
+    coalesce(char_length(p_notes) <= 1000, TRUE),
+    char_length(p_actor) BETWEEN 1 AND 64,
+    (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32))]);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   SELECT * INTO v_lot FROM credit_allocations WHERE user_id = p_user AND id = p_allocation;
   IF NOT FOUND THEN RETURN '{"outcome": "allocation_not_found"}'; END IF;

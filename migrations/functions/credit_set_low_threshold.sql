@@ -9,6 +9,9 @@ DECLARE
   v_threshold bigint;
   v_data jsonb;
 BEGIN
+  PERFORM refuse('{userId,threshold}', ARRAY[
+    is_user_id(p_user),
+    coalesce(p_threshold BETWEEN 0 AND 1000000000000, TRUE)]);
   UPDATE credit_balances SET low_threshold = p_threshold WHERE user_id = p_user RETURNING * INTO v_balance;
   IF NOT FOUND THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   v_threshold := coalesce(p_threshold, nullif(current_setting('accounting.low_threshold', TRUE), '')::bigint, 0);

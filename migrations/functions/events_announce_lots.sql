@@ -6,6 +6,9 @@ DECLARE
   v_lot record;
   v_told integer := 0;
 BEGIN
+  PERFORM refuse('{days,limit}', ARRAY[
+    p_days BETWEEN 0 AND 36500,
+    p_limit BETWEEN 1 AND 100000]);
   FOR v_lot IN
     WITH due AS MATERIALIZED (
       SELECT user_id, id FROM credit_allocations

@@ -2,6 +2,9 @@
 -- for stays. Answers how many.
 CREATE OR REPLACE FUNCTION events_forget(p_days integer, p_limit integer) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT refuse('{days,limit}', ARRAY[
+    p_days BETWEEN 1 AND 36500,
+    p_limit BETWEEN 1 AND 100000]);
   -- Before the deliveries, as everywhere (webhook_settle).
   SELECT FROM webhook_endpoints ORDER BY id FOR KEY SHARE;
   WITH old AS (

@@ -1,6 +1,8 @@
 -- Deletes up to p_limit idempotency keys older than the 24 hours they are kept. Answers how many.
 CREATE OR REPLACE FUNCTION forget_idempotency_keys(p_limit integer) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT refuse('{limit}', ARRAY[
+    p_limit BETWEEN 1 AND 100000]);
   WITH old AS (
     SELECT caller_id, key FROM idempotency_keys WHERE created_at <= now() - interval '24 hours'
      ORDER BY created_at LIMIT p_limit FOR UPDATE SKIP LOCKED

@@ -6,6 +6,9 @@ const CANNOT_REPLACE = '42P13';
 
 /** Helpers first, then the operations that the service may call. */
 const HELPERS = [
+  'refuse',
+  'is_id',
+  'is_user_id',
   'iso_time',
   'write_event',
   'tell_review',

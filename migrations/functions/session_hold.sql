@@ -16,7 +16,21 @@ DECLARE
   v_taken record;
   v_most bigint;
   s streaming_sessions;
+  v_checks boolean[] := ARRAY[
+    is_user_id(p_user),
+    is_id(p_session, 100),
+    is_id(p_model, 100),
+    coalesce(p_tokens BETWEEN 1 AND 1000000000, p_input IS NOT NULL AND p_output IS NOT NULL),
+    coalesce(p_input BETWEEN 0 AND 1000000000, TRUE),
+    coalesce(p_output BETWEEN 0 AND 1000000000, TRUE),
+    p_buffer_percent BETWEEN 0 AND 1000,
+    p_lease_seconds BETWEEN 1 AND 86400,
+    p_reject_unpriced IS NOT NULL,
+    char_length(p_actor) BETWEEN 1 AND 64];
 BEGIN
+  IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
+    PERFORM refuse('{userId,sessionId,modelId,estimatedTokens,estimatedInputTokens,estimatedOutputTokens,bufferPercent,leaseSeconds,rejectUnpriced,actor}', v_checks);
+  END IF;
   IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   SELECT * INTO s FROM streaming_sessions WHERE user_id = p_user AND session_id = p_session;
   IF FOUND THEN

@@ -19,7 +19,17 @@ DECLARE
   v_taken record;
   v_end timestamptz;
   s streaming_sessions;
+  v_checks boolean[] := ARRAY[
+    is_user_id(p_user),
+    is_id(p_session, 100),
+    p_generated BETWEEN 0 AND 1000000000,
+    p_buffer_percent BETWEEN 0 AND 1000,
+    p_lease_seconds BETWEEN 1 AND 86400,
+    char_length(p_actor) BETWEEN 1 AND 64];
 BEGIN
+  IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
+    PERFORM refuse('{userId,sessionId,tokensGenerated,bufferPercent,leaseSeconds,actor}', v_checks);
+  END IF;
   SELECT * INTO s FROM streaming_sessions WHERE user_id = p_user AND session_id = p_session;
   IF NOT FOUND THEN RETURN '{"outcome": "session_not_found"}'; END IF;
   v_end := s.started_at + make_interval(secs => p_maximum_age_seconds);

@@ -15,7 +15,22 @@ DECLARE
   v_paid bigint;
   v_metadata jsonb;
   s streaming_sessions;
+  v_checks boolean[] := ARRAY[
+    is_user_id(p_user),
+    is_id(p_session, 100),
+    p_reason IN ('finalized', 'aborted'),
+    p_success IS NOT NULL,
+    coalesce(p_tokens BETWEEN 0 AND 1000000000,
+             p_reason = 'aborted' OR (p_input IS NOT NULL AND p_output IS NOT NULL)),
+    coalesce(p_input BETWEEN 0 AND 1000000000, TRUE),
+    coalesce(p_output BETWEEN 0 AND 1000000000, TRUE),
+    coalesce(p_cached BETWEEN 0 AND 1000000000, TRUE),
+    coalesce(p_cost BETWEEN 0 AND 1000000000000, TRUE),
+    char_length(p_actor) BETWEEN 1 AND 64];
 BEGIN
+  IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
+    PERFORM refuse('{userId,sessionId,reason,success,actualTokens,inputTokens,outputTokens,cachedInputTokens,providerCostUsd,actor}', v_checks);
+  END IF;
   SELECT * INTO s FROM streaming_sessions WHERE user_id = p_user AND session_id = p_session;
   IF NOT FOUND THEN RETURN '{"outcome": "session_not_found"}'; END IF;
   IF p_reason = 'aborted' THEN p_tokens := coalesce(p_tokens, s.tokens_generated); END IF;

@@ -9,6 +9,10 @@ DECLARE
   v_now timestamptz;
   s streaming_sessions;
 BEGIN
+  PERFORM refuse('{userId,sessionId,wait}', ARRAY[
+    is_user_id(p_user),
+    is_id(p_session, 100),
+    p_wait IS NOT NULL]);
   IF NOT p_wait THEN
     PERFORM FROM credit_balances WHERE user_id = p_user FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN RETURN '{"outcome": "busy"}'; END IF;

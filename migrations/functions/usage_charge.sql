@@ -19,7 +19,28 @@ DECLARE
   v_taken record;
   v_answer jsonb;
   r usage_records;
+  v_checks boolean[] := ARRAY[
+    is_user_id(p_user),
+    is_id(p_request, 200),
+    octet_length(p_request_hash) = 32,
+    is_id(p_model, 100),
+    coalesce(p_tokens BETWEEN 0 AND 1000000000, p_input IS NOT NULL AND p_output IS NOT NULL),
+    coalesce(p_input BETWEEN 0 AND 1000000000, TRUE),
+    coalesce(p_output BETWEEN 0 AND 1000000000, TRUE),
+    coalesce(p_cached BETWEEN 0 AND 1000000000, TRUE),
+    is_id(p_service, 50),
+    coalesce(p_at BETWEEN '1970-01-01Z' AND now() + interval '2 days', TRUE),
+    jsonb_typeof(p_metadata) = 'object' AND pg_column_size(p_metadata) <= 100000,
+    coalesce(p_cost BETWEEN 0 AND 1000000000000, TRUE),
+    p_billing IN ('billed', 'needs_review'),
+    p_on_short IN ('reject', 'review'),
+    p_reject_unpriced IS NOT NULL,
+    char_length(p_actor) BETWEEN 1 AND 64,
+    (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32))];
 BEGIN
+  IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
+    PERFORM refuse('{userId,requestId,requestHash,modelId,tokens,inputTokens,outputTokens,cachedInputTokens,service,timestamp,metadata,providerCostUsd,billingStatus,onInsufficient,rejectUnpriced,actor,"Idempotency-Key"}', v_checks);
+  END IF;
   v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;

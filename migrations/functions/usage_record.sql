@@ -11,7 +11,18 @@ DECLARE
   v_lock record := lock_balance(p_user);
   v_balance credit_balances := v_lock.balance;
   r usage_records;
+  v_checks boolean[] := ARRAY[
+    is_user_id(p_user),
+    is_id(p_service, 50),
+    is_id(p_operation, 100),
+    p_credits BETWEEN 0 AND 1000000000000,
+    coalesce(p_at BETWEEN '1970-01-01Z' AND now() + interval '2 days', TRUE),
+    jsonb_typeof(p_metadata) = 'object' AND pg_column_size(p_metadata) <= 100000,
+    (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32))];
 BEGIN
+  IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
+    PERFORM refuse('{userId,service,operation,credits,timestamp,metadata,"Idempotency-Key"}', v_checks);
+  END IF;
   v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;

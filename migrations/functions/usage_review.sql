@@ -18,6 +18,14 @@ DECLARE
   r usage_records;
   s streaming_sessions;
 BEGIN
+  PERFORM refuse('{userId,id,action,credits,actor,version,"Idempotency-Key"}', ARRAY[
+    is_user_id(p_user),
+    p_usage > 0,
+    p_action IN ('bill', 'waive'),
+    coalesce(p_action = 'bill' AND p_credits BETWEEN 0 AND 1000000000000, p_credits IS NULL),
+    char_length(p_actor) BETWEEN 1 AND 64,
+    coalesce(p_version > 0, TRUE),
+    (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32))]);
   v_answer := remembered_answer(p_caller, p_key, p_hash);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   SELECT * INTO r FROM usage_records WHERE user_id = p_user AND id = p_usage;

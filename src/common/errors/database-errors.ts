@@ -1,9 +1,10 @@
 import { QueryFailedError, QueryRunnerAlreadyReleasedError } from 'typeorm';
-import { ServiceUnavailable } from './service-error.js';
+import { ServiceUnavailable, ValidationError } from './service-error.js';
 
 interface PostgresError {
   code?: string;
   constraint?: string;
+  column?: string;
   message?: string;
   driverError?: PostgresError;
 }
@@ -89,7 +90,14 @@ export function mayBeOfOneRequest(error: unknown): boolean {
   );
 }
 
-/** A 503 for a database that cannot be asked; any other error as it is. */
+/**
+ * A 503 for a database that cannot be asked, a 400 for a field that an operation refuses (refuse.sql); any other error as
+ * it is.
+ */
 export function translateDatabaseError(error: unknown): unknown {
+  const { code, column } = postgresError(error);
+  if (code === '22023' && column !== undefined) {
+    return new ValidationError([{ field: column, message: 'is not valid' }]);
+  }
   return isUnavailable(error) ? new ServiceUnavailable() : error;
 }
