@@ -13,8 +13,8 @@ DECLARE
   r usage_records;
   v_checks boolean[] := ARRAY[
     is_user_id(p_user),
-    is_id(p_service, 50),
-    is_id(p_operation, 100),
+    char_length(p_service) BETWEEN 1 AND 50,
+    char_length(p_operation) BETWEEN 1 AND 100,
     p_credits BETWEEN 0 AND 1000000000000,
     coalesce(p_at BETWEEN '1970-01-01Z' AND now() + interval '2 days', TRUE),
     jsonb_typeof(p_metadata) = 'object' AND pg_column_size(p_metadata) <= 100000,

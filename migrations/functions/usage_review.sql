@@ -22,7 +22,7 @@ BEGIN
     is_user_id(p_user),
     p_usage > 0,
     p_action IN ('bill', 'waive'),
-    coalesce(p_action = 'bill' AND p_credits BETWEEN 0 AND 1000000000000, p_credits IS NULL),
+    coalesce(p_credits BETWEEN 0 AND 1000000000000, TRUE),
     char_length(p_actor) BETWEEN 1 AND 64,
     coalesce(p_version > 0, TRUE),
     (p_key IS NULL OR (p_caller IS NOT NULL AND char_length(p_key) BETWEEN 1 AND 255 AND octet_length(p_hash) = 32))]);
