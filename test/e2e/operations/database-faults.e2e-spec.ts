@@ -167,6 +167,21 @@ describe('a connection that breaks while credits move', () => {
     expect(await balanceOf(user)).toMatchObject({ totalCredits: 1003, heldCredits: 4 });
   });
 
+  it('because the server ends it is a 503, and what was sent is not sent again', async () => {
+    const release = await holdBalanceOf(user.userId);
+    proxy.taken();
+    const lost = initialize(user, 's');
+    await untilWaiting(1);
+    await direct.owner.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    expectUnavailable(await lost);
+    expect(proxy.taken()).toEqual(['session_hold']);
+    await release();
+    expect((await initialize(user, 's')).status).toBe(201);
+  });
+
   it('of an idle connection in the pool ends no process and loses one request at most', async () => {
     await direct.owner.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
