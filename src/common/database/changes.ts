@@ -5,11 +5,12 @@ import type { AppConfig } from '../../config/env.js';
 import { isLostRace } from '../errors/database-errors.js';
 import { IdempotencyMismatch } from '../errors/service-error.js';
 import type { Idempotency } from '../http/idempotency.js';
+import { Turns } from '../turns.js';
 import { Database, type Statement } from './database.js';
-import { Turns } from './turns.js';
 
-/** The most changes of one kind that wait in this process. */
-const MAXIMUM_WAITING = 1000;
+/** The most changes that wait in this process, for one turn and in all. */
+const MAXIMUM_WAITING_PER_TURN = 1000;
+const MAXIMUM_WAITING = 10_000;
 /** A lost race is rolled back whole and tried again, at most this often. */
 const MAXIMUM_ATTEMPTS = 4;
 
@@ -37,7 +38,13 @@ export class Changes {
     private readonly database: Database,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
-    this.turns = new Turns(MAXIMUM_WAITING, config.database.connectTimeoutMilliseconds);
+    this.turns = new Turns({
+      perKey: 1,
+      inAll: Infinity,
+      patienceMilliseconds: config.database.connectTimeoutMilliseconds,
+      waitingPerKey: MAXIMUM_WAITING_PER_TURN,
+      waitingInAll: MAXIMUM_WAITING,
+    });
   }
 
   /**
@@ -47,12 +54,12 @@ export class Changes {
    * @throws ServiceUnavailable when too many wait, or when this one has waited for too long
    */
   answer<Answer>(turn: string, statement: Statement, values: unknown[]): Promise<Answer> {
-    return this.turns.take(turn, () => this.database.answer<Answer>(statement, values));
+    return this.turns.run(turn, () => this.database.answer<Answer>(statement, values));
   }
 
   /** One transaction. @throws ServiceUnavailable as above */
   transaction<Answer>(turn: string, work: (manager: EntityManager) => Promise<Answer>): Promise<Answer> {
-    return this.turns.take(turn, async () => {
+    return this.turns.run(turn, async () => {
       for (let attempt = 1; ; attempt++) {
         try {
           return await this.dataSource.transaction(work);

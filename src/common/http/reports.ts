@@ -9,8 +9,8 @@ import {
 import type { Request, Response } from 'express';
 import { finalize, type Observable } from 'rxjs';
 import { ServiceError } from '../errors/service-error.js';
+import { NoTurn, Turns } from '../turns.js';
 import { ApiProblems } from './problem.dto.js';
-import { NoTurn, Turns } from './turns.js';
 
 /** 429: the caller has as many reports or downloads under way as one caller may have. */
 export class TooManyReports extends ServiceError {
@@ -30,18 +30,18 @@ type Kind = 'reports' | 'downloads';
 
 /** A report is one statement over much that is stored: a few at once leave the processor to the movements of credits. */
 const REPORTS = {
-  perCaller: 1,
+  perKey: 1,
   inAll: 3,
   patienceMilliseconds: 10_000,
-  waitingPerCaller: 100,
+  waitingPerKey: 100,
   waitingInAll: 1000,
 } as const;
 /** A download is as many statements as it needs, one after the other, at the pace of its reader. */
 const DOWNLOADS = {
-  perCaller: 4,
+  perKey: 4,
   inAll: 40,
   patienceMilliseconds: 0,
-  waitingPerCaller: 0,
+  waitingPerKey: 0,
   waitingInAll: 0,
 } as const;
 
@@ -56,7 +56,7 @@ export class ReportTurns {
       return await this.turns[kind].take(caller, abandoned);
     } catch (error) {
       if (!(error instanceof NoTurn)) throw error;
-      throw error.reason === 'caller' ? new TooManyReports(kind) : new ReportsBusy(kind);
+      throw error.reason === 'key' ? new TooManyReports(kind) : new ReportsBusy(kind);
     }
   }
 
