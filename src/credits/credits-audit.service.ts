@@ -10,6 +10,7 @@ const MAXIMUM_DIFFERENCES = 1000;
 /** Every check over one batch of users, in one statement and so in one snapshot. */
 const AUDIT_BATCH = {
   name: 'credit_audit_batch',
+  isPlannedAnew: true,
   text: `
 WITH users AS (
   SELECT user_id, available, held FROM credit_balances WHERE user_id > $1 AND ($3::varchar IS NULL OR user_id = $3)

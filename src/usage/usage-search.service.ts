@@ -86,7 +86,10 @@ export class UsageSearchService {
               CASE WHEN (SELECT count(*) FROM page) < ${take} THEN
                 (SELECT json_build_array(id, timestamp) ${inOrder} OFFSET ${SEARCHED_RECORDS - 1} LIMIT 1)
               END AS searched`;
-    const [found] = await this.database.report<Found>({ name: 'usage_search', text }, values);
+    const [found] = await this.database.report<Found>(
+      { name: 'usage_search', text, isPlannedAnew: true },
+      values,
+    );
     if (found === undefined) throw new Error('a search answered nothing');
     return found;
   }

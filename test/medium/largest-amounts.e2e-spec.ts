@@ -40,12 +40,18 @@ const said = ({ status, body }: Answer) => [status, body.code];
 const allocate = (user: HttpClient, credits: number, more: object = {}) =>
   root.post('/api/credits/allocate', { userId: user.userId, credits, ...more });
 
-/** A user who owns this much, given by hand: one request may not. */
+/** A user who owns this much: more than 1,000 lots of an allocation's largest amount have, so one is written by hand. */
 async function owner(credits: number): Promise<HttpClient> {
   const user = service.as();
   expect((await allocate(user, 1, { email: `${user.userId}@x.com`, username: 'rich' })).status).toBe(201);
   await service.owner.query(
-    `SELECT credit_allocate($1, $2, 3650, NULL, 'root', NULL, NULL, 'x', NULL, NULL)`,
+    `WITH lot AS (
+       INSERT INTO credit_allocations (user_id, total_credits, remaining_credits, allocated_by, expires_at)
+       VALUES ($1, $2, $2, 'root', now() + interval '3650 days') RETURNING id
+     ), balance AS (
+       UPDATE credit_balances SET available = available + $2 WHERE user_id = $1 RETURNING available)
+     INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
+     SELECT $1, 'allocation', $2, available, id, 'root', now() FROM lot, balance`,
     [user.userId, credits - 1],
   );
   expect((await balanceOf(user)).totalCredits).toBe(credits);

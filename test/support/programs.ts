@@ -16,12 +16,13 @@ export interface Program<Answer> {
 }
 
 /**
- * Compiles `test/support/*.program.ts`, and what they need of `src/database`, into a directory: node runs no TypeScript,
+ * Compiles `test/support/*.program.ts`, and what they need of `src`, into a directory: node runs no TypeScript,
  * and the build in `dist` may be of yesterday.
  */
 export async function compilePrograms(directory: string): Promise<void> {
   const sources = [
     ...(await sourcesIn('src/database')).filter((file) => !file.endsWith('open-database.ts')),
+    'src/common/monotonic.ts',
     ...(await sourcesIn('test/support')).filter((file) => file.endsWith('.program.ts')),
   ];
   for (const source of sources) {

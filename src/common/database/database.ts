@@ -88,12 +88,16 @@ export class Database implements OnApplicationShutdown {
 
   /**
    * A report over many rows: one read-only statement on one of a few connections of its own, with a time limit of its
-   * own (DB_REPORT_TIMEOUT_MS). Planned anew each time, as reports differ in how much they read.
+   * own (DB_REPORT_TIMEOUT_MS).
    *
+   * @param statement.isPlannedAnew whether its text or how much it reads differs from one time to the next
    * @throws ServiceUnavailable when too many wait for a connection
    */
-  report<Row extends object>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
-    return this.send<Row>('reports', statement.name, { text: statement.text, values });
+  report<Row extends object>(
+    { name, text, isPlannedAnew }: Statement & { isPlannedAnew?: boolean },
+    values: unknown[] = [],
+  ): Promise<Row[]> {
+    return this.send<Row>('reports', name, { name: isPlannedAnew ? undefined : name, text, values });
   }
 
   private send<Row extends object>(pool: PoolName, name: string, query: QueryConfig): Promise<Row[]> {

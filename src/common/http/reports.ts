@@ -2,12 +2,15 @@ import {
   applyDecorators,
   type CallHandler,
   type ExecutionContext,
+  Inject,
   Injectable,
   type NestInterceptor,
   UseInterceptors,
 } from '@nestjs/common';
 import type { Request, Response } from 'express';
 import { finalize, type Observable } from 'rxjs';
+import { APP_CONFIG } from '../../config/config.module.js';
+import type { AppConfig } from '../../config/env.js';
 import { ServiceError } from '../errors/service-error.js';
 import { NoTurn, Turns } from '../turns.js';
 import { ApiProblems } from './problem.dto.js';
@@ -31,7 +34,6 @@ type Kind = 'reports' | 'downloads';
 /** A report is one statement over much that is stored: a few at once leave the processor to the movements of credits. */
 const REPORTS = {
   perKey: 1,
-  inAll: 3,
   patienceMilliseconds: 10_000,
   waitingPerKey: 100,
   waitingInAll: 1000,
@@ -48,7 +50,13 @@ const DOWNLOADS = {
 /** Turns at reports and downloads, of all modules of this process. */
 @Injectable()
 export class ReportTurns {
-  private readonly turns = { reports: new Turns(REPORTS), downloads: new Turns(DOWNLOADS) };
+  private readonly turns: Record<Kind, Turns>;
+
+  constructor(@Inject(APP_CONFIG) config: AppConfig) {
+    // As many as there are connections for them.
+    const reports = new Turns({ ...REPORTS, inAll: config.reports.poolSize });
+    this.turns = { reports, downloads: new Turns(DOWNLOADS) };
+  }
 
   /** @returns what ends the turn. @throws TooManyReports, ReportsBusy */
   async take(kind: Kind, caller: string, abandoned?: AbortSignal): Promise<() => void> {

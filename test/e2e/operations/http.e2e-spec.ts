@@ -28,8 +28,11 @@ describe('GET /health and /api/health', () => {
     const client = service.anonymous();
     expect((await client.get('/health/ready')).status).toBe(200);
     await service.owner.query(`UPDATE migrations SET name = 'x' || name`);
-    expect((await client.get('/health/ready')).status).toBe(503);
+    const ready = async () => (await client.get('/health/ready')).status;
+    // An answer is kept for a second.
+    await expect.poll(ready, { timeout: 5000 }).toBe(503);
     await service.owner.query('UPDATE migrations SET name = substr(name, 2)');
+    await expect.poll(ready, { timeout: 5000 }).toBe(200);
   });
 });
 

@@ -37,16 +37,16 @@ async function whileLocked<T>(table: string, work: () => Promise<T>): Promise<T>
 const heldUp = (count: number) => expect.poll(() => waitingForLocks(service), { timeout: 5000 }).toBe(count);
 
 describe('reports', () => {
-  it('are one at a time for each caller and three in all, and keep no hold waiting', async () => {
+  it('are one at a time for each caller and as many in all as have a connection, and keep no hold waiting', async () => {
     const users = [service.as(), service.as(), service.as(), service.as()];
     for (const user of users) await user.get('/api/credits/balance');
     const answers = await whileLocked('usage_daily', async () => {
       const first = times(90, () => (users[0] as HttpClient).get(STATS));
       await heldUp(1);
       const others = users.slice(1).map((user) => user.get(STATS));
-      await heldUp(3);
+      await heldUp(2);
       expect(countByStatus(await holds(10))).toEqual({ 201: 10 });
-      expect(await waitingForLocks(service)).toBe(3);
+      expect(await waitingForLocks(service)).toBe(2);
       return [first, Promise.all(others)];
     });
     expect(countByStatus((await Promise.all(answers)).flat())).toEqual({ 200: 93 });
