@@ -5,6 +5,7 @@ import { CurrentCaller, TokenAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
 import { expiryOf } from '../auth/token-verifier.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { Report } from '../common/http/reports.js';
 import { EventFilterQueryDto, EventsQueryDto } from './dto/events.requests.js';
 import { EventPageDto } from './dto/events.responses.js';
 import { EventStreams } from './event-streams.js';
@@ -26,12 +27,15 @@ export class EventsController {
   @Get()
   @ApiOperation({
     summary: 'What has happened, newest first',
-    description: 'Users see their own, supervisors and admins everyone’s. Kept for EVENT_RETENTION_DAYS.',
+    description:
+      'Users see their own, supervisors and admins everyone’s. Kept for EVENT_RETENTION_DAYS. One request looks through ' +
+      '10,000 events at most, so a page of rare types may be short, and even empty, before `nextCursor` is null.',
     operationId: 'listEvents',
   })
   @ApiOkResponse({ type: EventPageDto })
   @ApiProblems(400)
   @TokenAccess()
+  @Report()
   list(@CurrentCaller() caller: Caller, @Query() query: EventsQueryDto): Promise<EventPageDto> {
     return this.events.page(caller, query);
   }

@@ -1,29 +1,32 @@
 import { Injectable } from '@nestjs/common';
 import { ForeignUser } from '../auth/auth.errors.js';
 import { type Caller, hasRole } from '../auth/caller.js';
-import { Database } from '../common/database/database.js';
+import { Database, type Statement } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
-import { decodeCursor, toPage } from '../common/http/page.js';
+import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';
 import { isoTime } from '../common/http/time.js';
 import type { EventsQueryDto, EventFilterQueryDto } from './dto/events.requests.js';
 import type { EventPageDto } from './dto/events.responses.js';
 import type { AccountingEvent, EventFilter, EventType } from './event-types.js';
 
 const COLUMNS = 'id, type, user_id, occurred_at, data';
-const PAGE = {
-  name: 'events_page',
-  text: `SELECT ${COLUMNS} FROM events
-          WHERE ($1::bigint IS NULL OR id < $1) AND ($2::text[] IS NULL OR type = ANY ($2))
-          ORDER BY id DESC LIMIT $3`,
-};
-const USER_PAGE = {
-  name: 'events_user_page',
-  text: `SELECT ${COLUMNS} FROM events
-          WHERE user_id = $4 AND ($1::bigint IS NULL OR id < $1) AND ($2::text[] IS NULL OR type = ANY ($2))
-          ORDER BY id DESC LIMIT $3`,
-};
 /** Rows that one statement looks at, however few of them are wanted. */
 const MOST_LOOKED_AT = 10_000;
+/** Beside each row of a page: how far was looked, where the page could not be filled and there is more. One row at least. */
+function before(ofUser: string): string {
+  const newestFirst = `FROM events WHERE ${ofUser} id < coalesce($1, ${Number.MAX_SAFE_INTEGER}) ORDER BY id DESC`;
+  return `
+  WITH page AS MATERIALIZED (
+    SELECT * FROM (SELECT ${COLUMNS} ${newestFirst} LIMIT ${MOST_LOOKED_AT}) AS looked
+     WHERE $2::text[] IS NULL OR type = ANY ($2) ORDER BY id DESC LIMIT $3::integer
+  ), reach AS (
+    SELECT CASE WHEN (SELECT count(*) FROM page) < $3
+                THEN (SELECT id ${newestFirst} OFFSET ${MOST_LOOKED_AT - 1} LIMIT 1) END AS searched
+  )
+  SELECT ${COLUMNS}, searched FROM reach LEFT JOIN page ON TRUE ORDER BY id DESC`;
+}
+const BEFORE = { name: 'events_before', text: before('') };
+const USER_BEFORE = { name: 'events_user_before', text: before('user_id = $4 AND') };
 /**
  * Every stretch is one of the index's: rows that are not wanted are passed, and the answer says up to where. It has one
  * row at least.
@@ -63,6 +66,11 @@ interface EventRow {
   data: Record<string, unknown>;
 }
 
+/** A row of a page; of one without events `id` and what belongs to it are null. */
+interface PageRow extends EventRow {
+  searched: string | null;
+}
+
 /** A row of a stretch; of one without events `id` and what belongs to it are null. */
 interface StretchRow extends EventRow {
   position: string;
@@ -81,16 +89,14 @@ export class EventsService {
     return { userId: seesAll ? userId : caller.userId, types };
   }
 
-  /** Newest first. */
+  /** Newest first. A page may be short, and even empty, before the list has ended. */
   async page(caller: Caller, query: EventsQueryDto): Promise<EventPageDto> {
     const { userId, types } = this.filterOf(caller, query);
-    const before = decodeCursor(query.cursor) ?? null;
-    const events = await this.read(userId === undefined ? PAGE : USER_PAGE, userId, [
-      before,
-      types ?? null,
-      query.limit + 1,
-    ]);
-    return toPage(events, query.limit, (event) => event);
+    const values = [decodeCursor(query.cursor) ?? null, types ?? null, query.limit + 1];
+    const rows = await this.report<PageRow>(BEFORE, USER_BEFORE, values, userId);
+    const page = toPage(eventsOf(rows), query.limit, (event) => event);
+    const searched = rows[0]?.searched ?? null;
+    return searched === null ? page : { ...page, nextCursor: encodeCursor(toSafeInteger(searched)) };
   }
 
   /** The next events after one, `limit` at most, as soon as they can be read. */
@@ -101,11 +107,7 @@ export class EventsService {
   /** The same for a stream that catches up: of what it wants, and as a report, which takes nothing from movements. */
   past(id: number, { userId, types }: EventFilter, limit: number): Promise<Stretch> {
     const values = [id, types ?? null, limit];
-    const rows =
-      userId === undefined
-        ? this.database.report<StretchRow>(AFTER, values)
-        : this.database.report<StretchRow>(USER_AFTER, [...values, userId]);
-    return this.stretch(limit, rows);
+    return this.stretch(limit, this.report<StretchRow>(AFTER, USER_AFTER, values, userId));
   }
 
   /** `newest`: no event will become visible below it. `given`: no event has had an id above it. */
@@ -120,21 +122,25 @@ export class EventsService {
   private async stretch(limit: number, reading: Promise<StretchRow[]>): Promise<Stretch> {
     const rows = await reading;
     const [{ position, is_end: isEnd }] = rows as [StretchRow];
-    const events = rows.filter(({ id }) => id !== null).map(toEvent);
+    const events = eventsOf(rows);
     const last = events.at(-1);
     if (events.length === limit && last !== undefined) return { events, position: last.id, isEnd: false };
     return { events, position: toSafeInteger(position), isEnd };
   }
 
-  private async read(
-    statement: typeof PAGE,
-    userId: string | undefined,
+  private report<Row extends object>(
+    ofAll: Statement,
+    ofUser: Statement,
     values: unknown[],
-  ): Promise<AccountingEvent[]> {
-    const all = userId === undefined ? values : [...values, userId];
-    return (await this.database.rows<EventRow>(statement, all)).map(toEvent);
+    userId: string | undefined,
+  ): Promise<Row[]> {
+    return userId === undefined
+      ? this.database.report<Row>(ofAll, values)
+      : this.database.report<Row>(ofUser, [...values, userId]);
   }
 }
+
+const eventsOf = (rows: EventRow[]) => rows.filter(({ id }) => id !== null).map(toEvent);
 
 function toEvent(row: EventRow): AccountingEvent {
   return {

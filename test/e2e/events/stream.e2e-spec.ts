@@ -6,7 +6,8 @@ import type { AccountingEvent } from '../../../src/events/event-types.js';
 import { startDatabaseProxy } from '../../support/database-proxy.js';
 import { deliver, makeEndpoint, TARGETS_ON_THIS_MACHINE, writeEvent } from '../../support/events.js';
 import { EventStreamClient } from '../../support/event-stream-client.js';
-import { userWithCredits } from '../../support/money.js';
+import { waitingForLocks } from '../../support/hold-up.js';
+import { countByStatus, userWithCredits } from '../../support/money.js';
 import { expectProblem } from '../../support/problems.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
 import { accessToken } from '../../support/tokens.js';
@@ -569,5 +570,50 @@ describe('pages of events', () => {
     expect(ofUser.body.items).toHaveLength(5);
     const none = await boss.get(`/api/events?userId=${user.userId}&types=credits.low`);
     expect(none.body.items).toEqual([]);
+  });
+
+  it.each(['everyone’s', 'one user’s'])(
+    'look through so many events at most, as a report, and go on after them: %s',
+    async (whose) => {
+      const instance = await service.another();
+      const userId = freshUser();
+      await service.owner.query(
+        `INSERT INTO events (user_id, type, occurred_at, data)
+         SELECT $1, CASE WHEN n IN (1, 2) THEN 'credits.low' ELSE 'credits.exhausted' END, now(),
+                jsonb_build_object('credits', n, 'availableCredits', 0, 'heldCredits', 0, 'threshold', 1)
+           FROM generate_series(1, 10003) n`,
+        [userId],
+      );
+      const client = whose === 'everyone’s' ? instance.as('root', { role: 'admin' }) : instance.as(userId);
+      const ask = async (query: string) => {
+        const answer = await client.get<{ items: AccountingEvent[]; nextCursor: string | null }>(
+          `/api/events?types=credits.low&${query}`,
+        );
+        expect(answer.status).toBe(200);
+        return { numbers: answer.body.items.map(({ data }) => data.credits), next: answer.body.nextCursor };
+      };
+      // The newest 10,000 are of the other type.
+      const first = await ask('limit=1');
+      expect(first).toEqual({ numbers: [], next: expect.any(String) as string });
+      const second = await ask(`limit=1&cursor=${first.next}`);
+      expect(second.numbers).toEqual([2]);
+      expect((await ask(`limit=1&cursor=${second.next}`)).numbers).toEqual([1]);
+      await instance.close();
+    },
+  );
+
+  it('wait for a turn of the reports, and take no connection of the movements', async () => {
+    const user = await userWithCredits(service, 100);
+    const gate = await service.owner.connect();
+    await gate.query('BEGIN; LOCK events IN ACCESS EXCLUSIVE MODE');
+    const pages = Array.from({ length: 30 }, () => user.get('/api/events?types=credits.low'));
+    await expect.poll(() => waitingForLocks(service)).toBeGreaterThan(0);
+    expect((await user.get('/api/credits/ledger')).status).toBe(200);
+    const waiting = await waitingForLocks(service);
+    await gate.query('ROLLBACK');
+    gate.release();
+    // Of the thirty one; the publisher may wait beside it.
+    expect(waiting).toBeLessThan(5);
+    expect(countByStatus(await Promise.all(pages))).toEqual({ 200: 30 });
   });
 });

@@ -39,35 +39,40 @@ effect(() => {
 
 /** Reads what was, then what happens, until the session ends; a stream that breaks is taken up where it broke. */
 async function follow(current: Session, ended: AbortSignal): Promise<void> {
-  const past = await ask(current, '/api/events?limit=20', ended).catch(() => null);
-  if (past === null || !past.ok) return;
-  const { items } = (await past.json()) as { items: AccountEvent[] };
-  if (ended.aborted) return;
-  events.value = items;
   let delay = FIRST_DELAY;
   while (!ended.aborted) {
     try {
-      const last = events.value?.[0]?.id;
+      if (events.value === null) {
+        const past = await ask(current, '/api/events?limit=20', ended);
+        if (isForGood(past)) return;
+        if (!past.ok) throw new Error(`status ${past.status}`);
+        const { items } = (await past.json()) as { items: AccountEvent[] };
+        if (ended.aborted) return;
+        events.value = items;
+      }
+      const last = events.value[0]?.id;
       const response = await ask(
         current,
         '/api/events/stream',
         ended,
         last === undefined ? {} : { 'Last-Event-ID': String(last) },
       );
-      // Refused for good: what asks next, the page itself, hears why.
-      if (response.status === 401 || response.status === 403 || response.status === 404) return;
+      if (isForGood(response)) return;
       if (response.ok && response.body !== null) {
         delay = FIRST_DELAY;
         await readAll(response.body);
       }
     } catch {
-      // The connection broke; the loop takes it up again.
+      // The connection broke, or the service is busy; the loop takes it up again.
     }
     await pause(delay * (0.75 + Math.random() / 2), ended);
     delay = Math.min(delay * 2, LONGEST_DELAY);
     while (connection.value !== 'up' && !ended.aborted) await pause(FIRST_DELAY, ended);
   }
 }
+
+/** Refused for good: what asks next, the page itself, hears why. */
+const isForGood = ({ status }: Response) => [401, 403, 404].includes(status);
 
 const ask = ({ token }: Session, path: string, ended: AbortSignal, headers: Record<string, string> = {}) =>
   fetch(path, {

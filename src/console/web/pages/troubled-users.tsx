@@ -1,5 +1,5 @@
 import { type Account, readerOf } from '../api/accounts';
-import { answer, api } from '../api/client';
+import { answer, api, type Schemas } from '../api/client';
 import { events } from '../api/events';
 import { useQuery } from '../api/hooks';
 import { Badge, Card, Moment, Skeleton, Trouble, UserLink } from '../components/ui';
@@ -7,6 +7,7 @@ import { plural } from '../format';
 
 const TYPES = 'credits.exhausted,credits.low';
 const MOST_EVENTS = 100;
+const MOST_PAGES = 5;
 /** Accounts that are looked at: those whose credits ran low last. */
 const MOST_LOOKED_AT = 12;
 const MOST_SHOWN = 6;
@@ -54,11 +55,17 @@ export function TroubledUsers() {
 }
 
 async function troubledUsers(signal: AbortSignal): Promise<Troubled[]> {
-  const { items } = await answer(
-    api.GET('/api/events', { params: { query: { types: TYPES, limit: MOST_EVENTS } }, signal }),
-  );
-  const latest = new Map<string, (typeof items)[number]>();
-  for (const event of items) if (!latest.has(event.userId)) latest.set(event.userId, event);
+  const latest = new Map<string, Schemas['EventDto']>();
+  let cursor: string | undefined;
+  // Among many other events a page may be short, and the list goes on.
+  for (let page = 0, found = 0; page < MOST_PAGES && found < MOST_EVENTS; page++) {
+    const query = { types: TYPES, limit: MOST_EVENTS, cursor };
+    const { items, nextCursor } = await answer(api.GET('/api/events', { params: { query }, signal }));
+    for (const event of items) if (!latest.has(event.userId)) latest.set(event.userId, event);
+    found += items.length;
+    if (nextCursor === null) break;
+    cursor = nextCursor;
+  }
   const looked = await Promise.all(
     [...latest.values()].slice(0, MOST_LOOKED_AT).map(async ({ userId, occurredAt, data }) => {
       const account = await readerOf(userId).account(signal);
