@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { boundedFetch } from '../common/http/bounded-fetch.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { GatewayNotConfigured } from './api-keys.errors.js';
@@ -17,6 +18,9 @@ const REFUSES_REQUEST = [400, 403, 422];
 
 /** Errors that come before a single byte of the request has gone out. */
 const NEVER_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
+
+/** An answer repeats the settings of a key, which have a few kB. */
+const MAXIMUM_ANSWER_BYTES = 1_000_000;
 
 /** A hundred years: the proxy adds the duration to its clock, and its calendar ends with the year 9999. */
 const MAXIMUM_DURATION_SECONDS = 3_155_760_000;
@@ -86,18 +90,18 @@ export class LitellmGateway {
     if (this.settings === undefined) throw new GatewayNotConfigured();
     const { baseUrl, masterKey, timeoutMilliseconds } = this.settings;
     try {
-      const response = await fetch(baseUrl + path, {
+      const { status, text } = await boundedFetch(baseUrl + path, {
         method: 'POST',
+        // The master key goes to the configured address and to no other: redirections are not followed.
         headers: { authorization: `Bearer ${masterKey}`, 'content-type': 'application/json' },
         body: JSON.stringify(body),
-        // The master key goes to the configured address and to no other.
-        redirect: 'manual',
-        signal: AbortSignal.timeout(timeoutMilliseconds),
+        deadlineMilliseconds: timeoutMilliseconds,
+        maximumBytes: MAXIMUM_ANSWER_BYTES,
       });
-      const answer = parseObject(await response.text());
-      return { outcome: outcomeOf(response.status, answer), body: answer };
+      const answer = parseObject(text);
+      return { outcome: outcomeOf(status, answer), body: answer };
     } catch (error) {
-      const { code } = ((error as Error).cause ?? {}) as { code?: string };
+      const { code } = error as NodeJS.ErrnoException;
       return { outcome: { kind: code !== undefined && NEVER_SENT.includes(code) ? 'unreached' : 'unknown' } };
     }
   }

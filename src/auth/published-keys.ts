@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { Logger } from '@nestjs/common';
+import { boundedFetch } from '../common/http/bounded-fetch.js';
 import { InvalidToken, KEYS_RETRY_SECONDS, KeysUnavailable } from './auth.errors.js';
 import { type PublicKeyAlgorithm, type PublishedKey, readJwk } from './public-key.js';
 
@@ -110,13 +111,12 @@ function nameOf(kid: string, algorithm: PublicKeyAlgorithm): string {
 
 /** @throws for an answer that is late, too long, or without a usable key */
 async function fetchKeys(uri: string): Promise<PublishedKey[]> {
-  const response = await fetch(uri, {
-    redirect: 'error',
+  const { status, text } = await boundedFetch(uri, {
     headers: { accept: 'application/json' },
-    signal: AbortSignal.timeout(DEADLINE_MILLISECONDS),
+    deadlineMilliseconds: DEADLINE_MILLISECONDS,
+    maximumBytes: MAXIMUM_BYTES,
   });
-  const text = await readBody(response);
-  if (response.status !== 200) throw new Error(`the answer has status ${response.status}`);
+  if (status !== 200) throw new Error(`the answer has status ${status}`);
   const { keys } = (JSON.parse(text) ?? {}) as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error('the answer is no key set');
   if (keys.length > MAXIMUM_KEYS) throw new Error(`the answer has more than ${MAXIMUM_KEYS} keys`);
@@ -126,21 +126,9 @@ async function fetchKeys(uri: string): Promise<PublishedKey[]> {
   return usable;
 }
 
-/** The body as far as it is allowed; leaving the loop closes the connection. */
-async function readBody(response: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const part of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    bytes += part.length;
-    if (bytes > MAXIMUM_BYTES) throw new Error(`the answer has more than ${MAXIMUM_BYTES} bytes`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString('utf8');
-}
-
 /** Why a fetch failed; a syntax error would repeat what was sent. */
 function reasonOf(error: unknown): string {
   if (error instanceof SyntaxError) return 'the answer is no JSON';
-  const { message, cause } = error as Error & { cause?: { code?: string } };
-  return cause?.code ?? message;
+  const { message, code } = error as NodeJS.ErrnoException;
+  return code ?? message;
 }

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { boundedFetch } from '../common/http/bounded-fetch.js';
 import { commandToken, loadConfig } from '../config/env.js';
 import { developmentToken } from './development-token.js';
 
@@ -30,6 +31,9 @@ const OPTIONS = {
 
 /** Longer than the service gives a request, so that it is the service that says what took too long. */
 const TIMEOUT_MILLISECONDS = 120_000;
+
+/** The answer has a line for each model that was skipped. */
+const MAXIMUM_ANSWER_BYTES = 100_000_000;
 
 /** Where a command writes: what it found out, and how far it is. */
 export interface Output {
@@ -115,18 +119,19 @@ function ownToken(): string {
 }
 
 async function send(address: URL, token: string, body: Buffer): Promise<ImportAnswer> {
-  const response = await fetch(address, {
+  const { status, text } = await boundedFetch(address, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: new Uint8Array(body),
-    signal: AbortSignal.timeout(TIMEOUT_MILLISECONDS),
-  }).catch((error: Error & { cause?: { code?: string } }) => {
-    const why = error.cause?.code ?? error.message;
-    throw new Error(`The service does not answer at ${address.origin} (${why}). Does it run? Check --url.`);
+    body,
+    deadlineMilliseconds: TIMEOUT_MILLISECONDS,
+    maximumBytes: MAXIMUM_ANSWER_BYTES,
+  }).catch(({ code, message }: NodeJS.ErrnoException) => {
+    throw new Error(
+      `The service does not answer at ${address.origin} (${code ?? message}). Does it run? Check --url.`,
+    );
   });
-  const text = await response.text();
-  if (response.status === 200) return JSON.parse(text) as ImportAnswer;
-  throw new Error(refusal(response.status, detailOf(text)));
+  if (status === 200) return JSON.parse(text) as ImportAnswer;
+  throw new Error(refusal(status, detailOf(text)));
 }
 
 function detailOf(text: string): string {

@@ -14,8 +14,8 @@ export type Fault =
   | 'isLostDone'
   /** Lost on the way, and done when the test says so. */
   | 'comesLate'
-  /** Answered with this; a string is no JSON. */
-  | { status: number; body: object | string; location?: string };
+  /** Answered with this; a string is no JSON, a buffer is compressed. */
+  | { status: number; body: object | string | Buffer; location?: string };
 
 export interface ProxyKey {
   alias: string | null;
@@ -209,7 +209,8 @@ function problem(status: number, message: string): [number, object] {
   return [status, { error }];
 }
 
-function send(response: ServerResponse, status: number, body: object | string): void {
+function send(response: ServerResponse, status: number, body: object | string | Buffer): void {
+  if (Buffer.isBuffer(body)) return void response.writeHead(status, { 'content-encoding': 'gzip' }).end(body);
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   response.writeHead(status, { 'content-type': 'application/json' }).end(text);
 }

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GatewayKeysService } from '../../../src/api-keys/gateway-keys.service.js';
 import type { Answer, HttpClient } from '../../support/http-client.js';
@@ -7,6 +8,7 @@ import { expectProblem, type Problem } from '../../support/problems.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
 
 const KEYS = '/api/api-keys';
+const MEGABYTE = 1_048_576;
 const SETTINGS = {
   models: ['gpt-4o-mini', 'azure/gpt-4.1'],
   maxBudgetUsd: '25.5',
@@ -340,6 +342,19 @@ describe('a creation that goes wrong leaves no key that works, on either side, a
     expectProblem(await create(service.as()), 502, { code: 'gateway.failed' });
     expect(elsewhere.requests).toEqual([]);
     await elsewhere.stop();
+  });
+
+  it('503: an answer of 400 MB in 400 kB is not unpacked', async () => {
+    const patient = await another({ LITELLM_TIMEOUT_MS: '10000' });
+    const packed = gzipSync(Buffer.alloc(MEGABYTE, ' '));
+    proxy.fail('/key/generate', { status: 200, body: Buffer.concat(Array<Buffer>(400).fill(packed)) });
+    const before = process.memoryUsage.rss();
+    let most = before;
+    const watch = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 10);
+    expectProblem(await create(patient.as()), 503, { code: 'gateway.unavailable' });
+    clearInterval(watch);
+    expect(most - before).toBeLessThan(150 * MEGABYTE);
+    await patient.close();
   });
 
   it('503: the proxy is down', async () => {

@@ -1,4 +1,7 @@
 import type { ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { jwkOf, JwksServer, signingKey, tokenOf } from '../../support/jwks-server.js';
@@ -13,6 +16,9 @@ const UNAVAILABLE = { code: 'auth.keys_unavailable' };
 /** Five times the deadline of a fetch. */
 const SOON_MILLISECONDS = 15_000;
 const TOO_MUCH = 2_000_000;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 let service: TestService;
 let keys: JwksServer;
@@ -112,6 +118,19 @@ describe('an answer of the key server', () => {
   it.each(TROUBLES)('%s at the first request is a 503, and the next fetch recovers', async (_, trouble) => {
     keys.answerBy(trouble);
     expectProblem(await ask(tokenOf(ec)), 503, UNAVAILABLE);
+    keys.publish(jwkOf(ec));
+    expect(await statusOf(tokenOf(ec))).toBe(200);
+  });
+
+  it('that drips is given up in time also while garbage is collected, and the next one counts', async () => {
+    keys.answerBy((response) => {
+      const timer = setInterval(() => response.write(' '), 300);
+      response.once('close', () => clearInterval(timer));
+    });
+    const collecting = setInterval(collectGarbage, 100);
+    const lateAnswer = pause(SOON_MILLISECONDS, { status: 'never' }, { ref: false });
+    expect(await Promise.race([ask(tokenOf(ec)), lateAnswer])).toMatchObject({ status: 503 });
+    clearInterval(collecting);
     keys.publish(jwkOf(ec));
     expect(await statusOf(tokenOf(ec))).toBe(200);
   });
