@@ -49,6 +49,8 @@ const text = (value: string) => JSON.stringify(value);
 const fields = (count: number) =>
   `{${Array.from({ length: count }, (_, index) => `"f${index}":1`).join(',')}}`;
 const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
+/** 46,000 lists of 25 levels. */
+const LISTS = `[${`${'['.repeat(25)}${']'.repeat(25)},`.repeat(1850)}0]`;
 
 /** A good body for each POST with fields; what the operations refuse below is one field of these. */
 const GOOD: Record<string, object> = {
@@ -299,7 +301,12 @@ describe('metadata', () => {
     ['larger than 16 kB', [`{"a":${text('x'.repeat(16_384))}}`, `{"a":${text('😀'.repeat(4100))}}`]],
     ['with NUL', ['{"a":"\\u0000"}', '{"\\u0000":1}', '{"a":["b\\u0000"]}']],
     ['with a lone surrogate', ['{"a":"\\ud800"}', '{"\\udfff":1}']],
-    ['with a number that is too large', ['{"a":1e400}', '{"a":[-1e400]}']],
+    [
+      'with a number that is too large',
+      ['{"a":1e400}', '{"a":[-1e400]}', '{"a":1e21}', '{"a":[{"b":-1e308}]}'],
+    ],
+    ['with a number too near to 0', ['{"a":9e-22}', '{"a":[-5e-324]}']],
+    ['of more than 256 values', [fields(257), `{"a":{"b":[${'[],'.repeat(254)}{}]}}`]],
     [
       'with keys that would be dropped',
       ['{"__proto__":1}', '{"a":{"constructor":1}}', '{"a":[{"prototype":1}]}'],
@@ -312,12 +319,14 @@ describe('metadata', () => {
     ['with 501 keys', fields(501)],
     ['with 501 keys below', `{"a":[{"b":${fields(501)}}]}`],
     ['with a list of 10,001 items', `{"a":[${'0,'.repeat(10_000)}0]}`],
+    ['of 46,000 lists in lists', `{"a":${LISTS}}`],
   ])('%s is refused before it is read', async (_name, json) => {
     await expectFieldRefused('recordUsage', 'metadata', [json]);
   });
 
   it('of just the limits is kept', async () => {
-    const metadata = { ...(JSON.parse(nested(8)) as object), text: 'x'.repeat(16_000) };
+    const values = [1e20, 1e-21, -0.5, 0, ...Array.from({ length: 242 }, () => null)];
+    const metadata = { ...(JSON.parse(nested(8)) as object), text: 'x'.repeat(14_000), values };
     const answer = await alice.post('/api/usage/record', {
       service: 's',
       operation: 'o',
@@ -329,10 +338,11 @@ describe('metadata', () => {
   });
 });
 
-describe('a request of 9,500 fields', () => {
+describe('a request of too many values', () => {
   const metadata = `{"service":"s","operation":"o","credits":0,"metadata":${fields(9000)}}`;
   it.each([
     ['the body', fields(9500), 'body'],
+    ['an unknown field', `{"a":${LISTS}}`, 'a'],
     ['metadata', metadata, 'metadata'],
   ])('in %s is refused at once, and keeps no other request waiting', async (_name, body, field) => {
     const began = performance.now();
@@ -341,8 +351,11 @@ describe('a request of 9,500 fields', () => {
       ...Array.from({ length: 20 }, () => post('recordUsage', body)),
     ]);
     expect(other.status).toBe(200);
-    for (const answer of refused) expectProblem(answer, 400, { code: 'validation.failed', field });
-    // Each took the process a third of a second and more.
+    for (const answer of refused) {
+      expectProblem(answer, 400, { code: 'validation.failed', field });
+      expect(answer.text).toContain('a request has at most 500 in all');
+    }
+    // Each took the process up to a third of a second and more.
     expect(performance.now() - began).toBeLessThan(4000);
   });
 

@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
-import { Transform } from 'class-transformer';
+import { Transform, Type } from 'class-transformer';
 import { ValidateBy, ValidateIf } from 'class-validator';
 import { idProblem, isStorable, USER_ID_LENGTH, userIdProblem } from './text.js';
 
@@ -14,6 +14,10 @@ export const SESSION_ID_LENGTH = ID_LENGTH;
 export const MODEL_ID_LENGTH = ID_LENGTH;
 const METADATA_BYTES = 16_384;
 const METADATA_DEPTH = 8;
+/** Values in lists and objects, whatever their depth: structure costs those who read it far more than its bytes. */
+const METADATA_VALUES = 256;
+/** PostgreSQL writes a number without its exponent: 1e308 has 309 digits whenever it is read. */
+const METADATA_NUMBER = 1e21;
 
 interface FieldOptions {
   description: string;
@@ -323,12 +327,13 @@ export function TimeField(
   );
 }
 
-/** A JSON object of the caller's own, kept as it came. */
+/** A JSON object of the caller's own, kept as it came: at most 16 kB, 256 values and 8 levels. */
 export function MetadataField(options: FieldOptions) {
   return Field(
     options,
     { type: 'object', additionalProperties: true },
-    // The transformer would rebuild the object and lose keys; what the caller sent is kept.
+    // The transformer would rebuild the object and lose keys. For a Boolean it does not, and what the caller sent is kept.
+    Type(() => Boolean),
     Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]),
     Rule('metadata', metadataProblem),
   );
@@ -336,21 +341,33 @@ export function MetadataField(options: FieldOptions) {
 
 function metadataProblem(value: unknown): Problem {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be a JSON object';
-  if (!isStorableJson(value, METADATA_DEPTH)) {
-    return `must be nested at most ${METADATA_DEPTH} deep and contain no NUL or broken characters`;
-  }
+  const problem = jsonProblem(value, METADATA_DEPTH, { left: METADATA_VALUES });
+  if (problem !== undefined) return problem;
   return Buffer.byteLength(JSON.stringify(value)) <= METADATA_BYTES
     ? undefined
     : `must be at most ${METADATA_BYTES} bytes`;
 }
 
-function isStorableJson(value: unknown, depth: number): boolean {
-  if (typeof value === 'string') return isStorable(value);
-  // JSON has no such number, but 1e400 is read as one.
-  if (typeof value === 'number') return Number.isFinite(value);
-  if (typeof value !== 'object' || value === null) return true;
-  if (depth === 0) return false;
-  return Object.entries(value).every(([key, item]) => isStorable(key) && isStorableJson(item, depth - 1));
+function jsonProblem(value: unknown, depth: number, room: { left: number }): Problem {
+  if (typeof value === 'string') return isStorable(value) ? undefined : METADATA_TEXT_PROBLEM;
+  if (typeof value === 'number') return isShortNumber(value) ? undefined : METADATA_NUMBER_PROBLEM;
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (depth === 0) return `must be nested at most ${METADATA_DEPTH} deep`;
+  for (const [key, item] of Object.entries(value)) {
+    if (room.left-- === 0) return `must have at most ${METADATA_VALUES} values in all`;
+    const problem = isStorable(key) ? jsonProblem(item, depth - 1, room) : METADATA_TEXT_PROBLEM;
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+const METADATA_TEXT_PROBLEM = 'must contain no NUL or broken characters';
+const METADATA_NUMBER_PROBLEM = 'must contain no number from 1e21 on, nor one nearer to 0 than 1e-21';
+
+/** JSON has no infinite number, but 1e400 is read as one. */
+function isShortNumber(value: number): boolean {
+  const size = Math.abs(value);
+  return size === 0 || (size >= 1 / METADATA_NUMBER && size < METADATA_NUMBER);
 }
 
 /** Marks a field that another field makes needless or forbidden; the rule sees the whole object. */

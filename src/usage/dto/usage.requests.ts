@@ -46,7 +46,7 @@ export class RecordUsageDto {
   credits: number;
 
   @MetadataField({
-    description: 'Anything worth keeping, at most 16 kB',
+    description: 'Anything worth keeping, at most 16 kB and 256 values',
     example: { documents: 3 },
     required: false,
   })
@@ -107,7 +107,7 @@ export class ChargeUsageDto {
   })
   service: string = 'chat';
 
-  @MetadataField({ description: 'Anything worth keeping, at most 16 kB', required: false })
+  @MetadataField({ description: 'Anything worth keeping, at most 16 kB and 256 values', required: false })
   metadata?: Record<string, unknown>;
 
   @DecimalField({
