@@ -1,7 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { Changes } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
+import { RateLimited } from '../common/http/rate-limit.guard.js';
+import { RequestWindows } from '../common/http/request-windows.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { LowThresholdDto } from './dto/events.responses.js';
@@ -12,11 +15,17 @@ const READ = {
 };
 const SET = { name: 'credit_set_low_threshold', text: 'SELECT credit_set_low_threshold($1, $2) AS answer' };
 
+/** Changes of one user's threshold: each takes the balance's lock, and may be told to every endpoint. */
+const MAXIMUM_CHANGES = 10;
+const WINDOW_MILLISECONDS = 60_000;
+
 /** When a user's credits are low. */
 @Injectable()
 export class ThresholdsService {
   constructor(
     private readonly database: Database,
+    private readonly changes: Changes,
+    private readonly windows: RequestWindows,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
@@ -27,10 +36,18 @@ export class ThresholdsService {
     return this.describe(userId, row.threshold === null ? null : toSafeInteger(row.threshold));
   }
 
-  /** @param threshold null: as everyone's @throws AccountNotFound */
+  /**
+   * At most ten times a minute for one user, whoever asks, so that moving it to and fro makes no flood of events.
+   *
+   * @param threshold null: as everyone's
+   * @throws AccountNotFound, RateLimited, ServiceUnavailable
+   */
   async set(userId: string, threshold: number | null): Promise<LowThresholdDto> {
-    const row = await this.database.row<{ answer: { outcome: string } }>(SET, [userId, threshold]);
-    if (row?.answer.outcome !== 'ok') throw new AccountNotFound();
+    const turn = `low-threshold:${userId}`;
+    const { requests, secondsLeft } = this.windows.count(turn, WINDOW_MILLISECONDS, MAXIMUM_CHANGES);
+    if (requests > MAXIMUM_CHANGES) throw new RateLimited(Math.max(1, secondsLeft));
+    const answer = await this.changes.answer<{ outcome: string }>(turn, SET, [userId, threshold]);
+    if (answer.outcome !== 'ok') throw new AccountNotFound();
     return this.describe(userId, threshold);
   }
 

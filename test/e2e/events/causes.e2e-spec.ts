@@ -121,6 +121,21 @@ describe('credits.low', () => {
     expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered', 'credits.low']);
   });
 
+  it('is told a few times at most by a threshold that goes to and fro', async () => {
+    const user = await userWithCredits(service, 1000);
+    const answers = await times(50, (n) =>
+      user.send<Record<string, unknown>>(
+        'PUT',
+        '/api/credits/low-threshold',
+        { threshold: n % 2 === 0 ? 5000 : 1 },
+        {},
+      ),
+    );
+    expect(countByStatus(answers)).toEqual({ 200: 10, 429: 40 });
+    expect(answers.find(({ status }) => status === 429)?.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect((await typesOf(user)).length).toBeLessThanOrEqual(10);
+  });
+
   it('is not over for who has nothing at all, whatever the threshold, until there are credits again', async () => {
     const user = await userWithCredits(service);
     const put = (threshold: number) =>
