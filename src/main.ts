@@ -9,8 +9,8 @@ import { startWorkers } from './cluster/primary.js';
 import { type AppConfig, ConfigError, loadConfig } from './config/env.js';
 import { describeConnection, type OpenDatabase, openDatabase } from './database/open-database.js';
 
-/** Longest wait for requests under way when the service is told to stop. */
-const SHUTDOWN_SECONDS = 20;
+/** Longest wait for connections to the database to end, once no request is under way. */
+const DISCONNECT_SECONDS = 5;
 
 async function start(): Promise<void> {
   const config = loadConfig();
@@ -31,7 +31,7 @@ async function start(): Promise<void> {
     await database.close();
     throw error;
   }
-  stopWhenAsked(asked, server, database, logger);
+  stopWhenAsked(config, asked, server, database, logger);
   warn(config, logger);
   announce(config, server.port, database);
 }
@@ -49,7 +49,10 @@ async function serve(config: AppConfig, databaseUrl: string, logger: Logger): Pr
   return {
     port: (app.getHttpServer().address() as AddressInfo).port,
     stop: async () => {
-      const deadline = setTimeout(() => app.getHttpServer().closeAllConnections(), SHUTDOWN_SECONDS * 1000);
+      const deadline = setTimeout(
+        () => app.getHttpServer().closeAllConnections(),
+        config.shutdownSeconds * 1000,
+      );
       await app.close().finally(() => clearTimeout(deadline));
     },
   };
@@ -66,7 +69,7 @@ async function startWorker(config: AppConfig, logger: Logger): Promise<void> {
   );
   const server = await serve(config, url, logger);
   const nothing = { embedded: undefined, close: () => Promise.resolve() };
-  stopWhenAsked(Promise.race([asked, orphaned]), server, nothing, logger);
+  stopWhenAsked(config, Promise.race([asked, orphaned]), server, nothing, logger);
 }
 
 /**
@@ -79,8 +82,12 @@ function stopSignal(): Promise<string> {
   });
 }
 
-/** Requests under way finish, then the pool closes, then the embedded server stops. Further signals change nothing. */
+/**
+ * Requests under way finish, then the pools close, then the embedded server stops. Further signals change nothing. A
+ * database that is silent does not keep the process: it ends by the deadline, whatever is left.
+ */
 function stopWhenAsked(
+  config: AppConfig,
   asked: Promise<string>,
   server: Server,
   database: Pick<OpenDatabase, 'embedded' | 'close'>,
@@ -91,6 +98,11 @@ function stopWhenAsked(
     if (stopping) return;
     stopping = true;
     logger[exitCode === 0 ? 'info' : 'error']({ context: 'main' }, `stopping: ${reason}`);
+    const giveUp = () => {
+      logger.error({ context: 'main' }, 'could not stop in time');
+      process.exit(1);
+    };
+    setTimeout(giveUp, (config.shutdownSeconds + DISCONNECT_SECONDS) * 1000).unref();
     server
       .stop()
       .catch((error: Error) => logger.error({ context: 'main' }, error.message))

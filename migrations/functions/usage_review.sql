@@ -42,7 +42,8 @@ BEGIN
   r.review_action := p_action;
   r.review_credits := p_credits;
   r.reviewed_by := p_actor;
-  r.reviewed_at := v_now;
+  -- Later than the last decision, also when the clock has been set back: by this replace_usage knows it.
+  r.reviewed_at := greatest(v_now, r.reviewed_at + interval '1 microsecond');
   r.billing_status := 'waived';
   IF p_action = 'bill' THEN
     v_amount := coalesce(p_credits, r.uncollected_credits);

@@ -27,6 +27,10 @@ export async function startWorkers(count: number, databaseUrl: string, logger: L
   const counts = new SharedCounts();
   const metrics = new AggregatorRegistry();
   let stopping = false;
+  // A worker that does not end by SIGTERM does not outlive this process.
+  process.once('exit', () => {
+    for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill('SIGKILL');
+  });
 
   const fork = (isFirst: boolean): Promise<number> => {
     const startedAt = monotonicMilliseconds();

@@ -45,6 +45,8 @@ export interface AppConfig {
   readonly unpricedModelPolicy: 'fallback' | 'reject';
   readonly meteringCallers: 'any' | 'service';
   readonly requestTimeoutSeconds: number;
+  /** How long requests under way may take to finish when the service is told to stop. */
+  readonly shutdownSeconds: number;
   /** Where traces go; undefined: there are none. */
   readonly tracing: TracingConfig | undefined;
   readonly events: EventsConfig;
@@ -249,6 +251,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
     combinesMovements: read.oneOf('COMBINE_MOVEMENTS', 'on', ['on', 'off'] as const) === 'on',
     meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),
     requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
+    shutdownSeconds: read.integer('SHUTDOWN_SECONDS', 20, 1, 600),
     tracing: readTracing(read),
     events: readEvents(read),
     webhooks: readWebhooks(read),

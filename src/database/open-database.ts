@@ -187,6 +187,8 @@ export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeR
     // A process cut off from its server must not keep the lock, and every later start waiting, for the usual two hours.
     for (const [setting, seconds] of Object.entries(KEEPALIVES))
       await runner.query(`SET ${setting} = ${seconds}`);
+    // Nor the locks of a migration, when it is stopped amid one.
+    await runner.query(`SET idle_in_transaction_session_timeout = '30s'`);
     await takeMigrationLock(runner);
     await dataSource.runMigrations({ transaction: 'each' });
     if (runtimeRole !== undefined) {

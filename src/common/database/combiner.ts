@@ -3,10 +3,11 @@ import { ServiceUnavailable } from '../errors/service-error.js';
 
 /** A statement that runs longer than this leaves its lane to the others: its keys are locked, or have much to do. */
 const LANE_MILLISECONDS = 250;
-/** The most requests of one statement of a slow key, so that each of them is answered in time. */
-const MAXIMUM_OF_SLOW = 4;
 /** Slow keys that are remembered. */
 const MAXIMUM_SLOW_KEYS = 1000;
+
+/** Stands for the answer to a request that a combined statement left out: it goes again. */
+export const NOT_CARRIED_OUT = Symbol('not carried out');
 
 export interface CombinerOptions<Work, Answer> {
   /** Whether requests that wait go together; else each goes alone, at once. */
@@ -22,8 +23,11 @@ export interface CombinerOptions<Work, Answer> {
   readonly patienceMilliseconds: number;
   /** Whether a key has at most one statement under way. Its requests are then carried out in the order they came in. */
   readonly isOneByOnePerKey: boolean;
-  /** Carries out several requests in one statement: all of them or none. Resolves with their answers in their order. */
-  together(requests: readonly Keyed<Work>[]): Promise<Answer[]>;
+  /**
+   * Carries out several requests in one statement. Resolves with their answers in their order, where the last ones may not
+   * have been carried out; when it rejects, none has.
+   */
+  together(requests: readonly Keyed<Work>[]): Promise<(Answer | typeof NOT_CARRIED_OUT)[]>;
   alone(request: Keyed<Work>): Promise<Answer>;
   /** Whether an error of `together` proves that nothing was carried out, and may be the fault of one request alone. */
   mayBeOfOne(error: unknown): boolean;
@@ -102,7 +106,7 @@ export class Combiner<Work, Answer> {
       const isSlow = this.slow.has(key);
       if (this.busy.has(key) || (isSlow && batch.length > 0)) continue;
       this.rejectLate(waiting);
-      const requests = waiting.splice(0, isSlow ? MAXIMUM_OF_SLOW : room);
+      const requests = waiting.splice(0, room);
       this.waitingCount -= requests.length;
       if (waiting.length === 0 || isSlow) this.waiting.delete(key);
       // What is left of a slow key waits behind the other keys.
@@ -152,12 +156,29 @@ export class Combiner<Work, Answer> {
   private async sendTogether(requests: Request<Work, Answer>[]): Promise<boolean> {
     try {
       const answers = await this.options.together(requests);
-      requests.forEach(({ resolve }, index) => resolve(answers[index] as Answer));
+      const left = requests.filter((_, index) => answers[index] === NOT_CARRIED_OUT);
+      requests.forEach(({ resolve }, index) => {
+        if (answers[index] !== NOT_CARRIED_OUT) resolve(answers[index] as Answer);
+      });
+      this.putBack(left);
     } catch (error) {
       if (this.options.mayBeOfOne(error)) return false;
       for (const { reject } of requests) reject(error);
     }
     return true;
+  }
+
+  /** Puts requests at the head of their lines, in their order. */
+  private putBack(requests: Request<Work, Answer>[]): void {
+    for (const request of requests.reverse()) {
+      const others = this.waiting.get(request.key);
+      if (others === undefined) this.waiting.set(request.key, [request]);
+      else others.unshift(request);
+      this.waitingCount++;
+    }
+    // They have waited longer than the others that the deadline was set for.
+    clearTimeout(this.deadline);
+    this.deadline = undefined;
   }
 
   private async sendOneByOne({ key, requests }: Batch<Work, Answer>[number]): Promise<void> {

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import type { QueryConfig } from 'pg';
 import { DataSource } from 'typeorm';
-import { isLostRace } from '../errors/database-errors.js';
+import { isLostRace, isStalePlan } from '../errors/database-errors.js';
 import { ServiceUnavailable } from '../errors/service-error.js';
 import { type Tracing, TRACING } from '../tracing/tracing.js';
 import { APP_CONFIG } from '../../config/config.module.js';
@@ -76,14 +76,8 @@ export class Database implements OnApplicationShutdown {
   }
 
   /** All rows of one statement. @throws ServiceUnavailable when too many wait for a connection */
-  async rows<Row extends object>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.send<Row>('movements', statement.name, { ...statement, values });
-      } catch (error) {
-        if (attempt >= MAXIMUM_ATTEMPTS || !isLostRace(error)) throw error;
-      }
-    }
+  rows<Row extends object>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
+    return this.repeat<Row>('movements', statement.name, { ...statement, values });
   }
 
   /**
@@ -97,7 +91,19 @@ export class Database implements OnApplicationShutdown {
     { name, text, isPlannedAnew }: Statement & { isPlannedAnew?: boolean },
     values: unknown[] = [],
   ): Promise<Row[]> {
-    return this.send<Row>('reports', name, { name: isPlannedAnew ? undefined : name, text, values });
+    return this.repeat<Row>('reports', name, { name: isPlannedAnew ? undefined : name, text, values });
+  }
+
+  private async repeat<Row extends object>(pool: PoolName, name: string, query: QueryConfig): Promise<Row[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.send<Row>(pool, name, query);
+      } catch (error) {
+        // Each connection with a stale plan is replaced when it has said so.
+        const most = isStalePlan(error) ? this.pools[pool].options.max + 1 : MAXIMUM_ATTEMPTS;
+        if (attempt >= most || !isLostRace(error)) throw error;
+      }
+    }
   }
 
   private send<Row extends object>(pool: PoolName, name: string, query: QueryConfig): Promise<Row[]> {

@@ -1,4 +1,8 @@
-import { QueryFailedError, QueryRunnerAlreadyReleasedError } from 'typeorm';
+import {
+  QueryFailedError,
+  QueryRunnerAlreadyReleasedError,
+  QueryRunnerProviderAlreadyReleasedError,
+} from 'typeorm';
 import { ServiceUnavailable, ValidationError } from './service-error.js';
 
 interface PostgresError {
@@ -27,6 +31,13 @@ const NOT_NOW_CLASSES = ['53', '58'];
 const refusals = new WeakSet();
 /** Errors of connections: a statement may have been carried out or not. */
 const unanswered = new WeakSet();
+const STALE_PLAN =
+  /^cache lookup failed for function|^cached plan must not change result type|does not match that when preparing the plan/;
+const OF_TYPEORM = [
+  QueryFailedError,
+  QueryRunnerAlreadyReleasedError,
+  QueryRunnerProviderAlreadyReleasedError,
+];
 
 export function markRefusal(error: object): void {
   refusals.add(error);
@@ -56,8 +67,7 @@ export function isUnavailable(error: unknown): boolean {
     return NOT_NOW.has(code) || NOT_NOW_CLASSES.includes(code.slice(0, 2));
   }
   // TypeORM gives a connection that broke back by itself, and then refuses to use it.
-  const isOfTypeOrm = error instanceof QueryFailedError || error instanceof QueryRunnerAlreadyReleasedError;
-  return isOfTypeOrm || unanswered.has(original);
+  return OF_TYPEORM.some((type) => error instanceof type) || unanswered.has(original);
 }
 
 /** Whether nothing can be asked at all now; a statement that took too long (57014) concerns what it was about only. */
@@ -65,16 +75,21 @@ export function isOutage(error: unknown): boolean {
   return isUnavailable(error) && !(isRefusal(error) && postgresError(error).code === '57014');
 }
 
+/**
+ * Whether a connection has prepared what is no longer so, because a migration has put another function or another column
+ * in its place, or because a pooler has put another connection in its place. Another connection may have the same plan.
+ */
+export function isStalePlan(error: unknown): boolean {
+  if (!isRefusal(error)) return false;
+  const { code, message } = postgresError(error);
+  return code === '26000' || STALE_PLAN.test(message ?? '');
+}
+
 /** Whether the same call may succeed at once: a lost race, rolled back whole. */
 export function isLostRace(error: unknown): boolean {
   if (!isRefusal(error)) return false;
-  const { code, constraint, message } = postgresError(error);
-  if (code === '40001' || code === '40P01') return true;
-  // The connection behind a pooler is another one than that which has prepared the statement.
-  if (code === '26000') return true;
-  // A migration put another function or another column in its place between the planning of a call and the call.
-  if (code === 'XX000' && /^cache lookup failed for function/.test(message ?? '')) return true;
-  if (code === '0A000' && /^cached plan must not change result type/.test(message ?? '')) return true;
+  const { code, constraint } = postgresError(error);
+  if (code === '40001' || code === '40P01' || isStalePlan(error)) return true;
   // Two first requests under one idempotency key (or one session id) at once: the retry finds the winner's answer.
   return code === '23505' && (constraint === 'pk_idempotency_keys' || constraint === 'pk_streaming_sessions');
 }

@@ -131,6 +131,26 @@ describe('movements of one account that wait', () => {
     expect(await balanceOf(user)).toMatchObject({ totalCredits: 1000 - 9, heldCredits: 0 });
   });
 
+  it('go again, in order, when their statement has not come to them in a fifth of a second', async () => {
+    const user = await knownUser(1000);
+    await direct.owner.query(
+      `SELECT count(credit_allocate($1, 1, 30, NULL, 'root', NULL, NULL, 'x', NULL, NULL)) FROM generate_series(1, 999)`,
+      [user.userId],
+    );
+    // Each hold takes all of 999 lots, each abort gives them back.
+    const estimatedTokens = 550_000;
+    const answers = await together(
+      user,
+      Array.from({ length: 5 }).flatMap((_, index) => [
+        () => initialize(user, `all-${index}`, { estimatedTokens }),
+        () => user.post(`${SESSIONS}/abort`, { sessionId: `all-${index}`, tokensGenerated: 0 }),
+      ]),
+    );
+    expect(countByStatus(answers)).toEqual({ 200: 5, 201: 5 });
+    expect(proxy.taken().filter((statement) => statement === 'movements').length).toBeGreaterThan(1);
+    expect(await balanceOf(user)).toMatchObject({ totalCredits: 1995, heldCredits: 4 });
+  });
+
   it('end at the maximum age of a session like those that go alone', async () => {
     const user = await knownUser(1000);
     await initialize(user, 'old');

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitingForLocks } from '../../support/hold-up.js';
 import { type Answer, HttpClient } from '../../support/http-client.js';
 import { countByStatus, expectSoundBooks, initialize, times, userWithCredits } from '../../support/money.js';
 import { freshUser, INTERNAL_KEY, startService, type TestService } from '../../support/service.js';
@@ -24,7 +25,7 @@ afterAll(async () => {
   await direct.close();
 });
 
-const startWorkers = () =>
+const startWorkers = (env = {}) =>
   compiled.start({
     DATABASE_URL: direct.databaseUrl,
     WEB_CONCURRENCY: String(WORKERS),
@@ -33,6 +34,7 @@ const startWorkers = () =>
     RATE_LIMIT_MAX: String(LIMIT),
     RATE_LIMIT_WINDOW_SECONDS: '3600',
     LOG_LEVEL: 'warn',
+    ...env,
   });
 
 /** Each request on a connection of its own: the workers get them in turn. */
@@ -152,6 +154,28 @@ describe('the end of the process above the workers', () => {
     expect(pids).toHaveLength(WORKERS);
     expect(await another.stop()).toBe(0);
     expect(pids.filter(isAlive)).toEqual([]);
+  });
+
+  it('by SIGTERM comes in time, also of a worker that does nothing any more', async () => {
+    const another = await startWorkers({ SHUTDOWN_SECONDS: '1' });
+    const pids = workersOf(another);
+    process.kill(pids[0] as number, 'SIGSTOP');
+    expect(await another.stop()).toBe(1);
+    expect(another.output()).toContain('could not stop in time');
+    await expect.poll(() => pids.filter(isAlive), { timeout: 20_000 }).toEqual([]);
+  });
+
+  it('by SIGTERM comes in time, also while the database holds up a statement', async () => {
+    const another = await startWorkers({ WEB_CONCURRENCY: '1', SHUTDOWN_SECONDS: '1' });
+    const lock = await direct.owner.connect();
+    await lock.query('BEGIN; LOCK user_accounts IN ACCESS EXCLUSIVE MODE');
+    const headers = { authorization: `Bearer ${accessToken({ sub: freshUser() })}` };
+    const asked = fetch(`${another.url}/api/credits/balance`, { headers }).catch(() => 'cut off');
+    await expect.poll(() => waitingForLocks(direct)).toBe(1);
+    expect(await another.stop()).toBe(1);
+    expect(await asked).toBe('cut off');
+    await lock.query('ROLLBACK');
+    lock.release();
   });
 
   it('by SIGKILL leaves none behind', async () => {

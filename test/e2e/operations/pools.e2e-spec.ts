@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Changes } from '../../../src/common/database/changes.js';
 import { Database } from '../../../src/common/database/database.js';
 import { isRefusal, isUnavailable } from '../../../src/common/errors/database-errors.js';
 import { type DatabaseProxy, startDatabaseProxy } from '../../support/database-proxy.js';
@@ -33,6 +34,30 @@ describe('1,200 reads of one user at once, of a database that takes its time', (
     await slow.close();
     await proxy.close();
   });
+});
+
+it('a column of another type makes no statement fail, however many connections have prepared it', async () => {
+  const database = service.get(Database);
+  await service.owner.query(`CREATE TABLE typed AS SELECT 1 AS value; GRANT SELECT ON typed TO PUBLIC`);
+  const read = { name: 'typed', text: `SELECT value, pg_sleep(0.2)::text FROM typed` };
+  await Promise.all([times(8, () => database.rows(read)), times(2, () => database.report(read))]);
+  await service.owner.query('ALTER TABLE typed ALTER value TYPE text');
+  expect(await database.rows(read)).toMatchObject([{ value: '1' }]);
+  expect(await database.report(read)).toMatchObject([{ value: '1' }]);
+  await service.owner.query('DROP TABLE typed');
+});
+
+it('a connection that ends between two statements of a transaction is a 503', async () => {
+  const error = await service
+    .get(Changes)
+    .transaction('turn', async (manager) => {
+      const [row] = await manager.query<{ pid: number }[]>('SELECT pg_backend_pid() AS pid');
+      await service.owner.query('SELECT pg_terminate_backend($1, 1000)', [row?.pid]);
+      await new Promise((passed) => setTimeout(passed, 100));
+      await manager.query('SELECT 1');
+    })
+    .catch((thrown: unknown) => thrown);
+  expect([isRefusal(error), isUnavailable(error)]).toEqual([false, true]);
 });
 
 describe('reports', () => {
