@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { describeConnection } from '../database/open-database.js';
 import { ConfigError, loadConfig } from './env.js';
 import { VERSION } from './version.js';
 
@@ -114,6 +115,22 @@ describe('the configuration', () => {
     '12345678901234567890123456789012',
     '0123456789abcdef0123456789abcdef',
     'abababbabababababababababababababab',
+    'a-string-secret-at-least-256-bits-long',
+    'your-256-bit-secret-your-256-bit-secret',
+    'this-is-a-very-long-secret-key-for-jwt',
+    'this-is-a-very-long-secret-key-12345',
+    'TODO: put a real secret in here pls',
+    '.env.example value: see below 12345',
+    '${JWT_ACCESS_SECRET_FROM_VAULT_PATH}',
+    '$JWT_ACCESS_SECRET_0123456789abcdefg',
+    '/run/secrets/jwt_access_secret_file_1',
+    'file:///etc/accounting/secret-of-tokens',
+    '{{ .Values.accounting.jwtAccessSecret }}',
+    'abcdefghijklmnopqrstuvwxyz0123456789',
+    'zyxwvutsrqponmlkjihgfedcba9876543210',
+    'qwertyuiopasdfghjklzxcvbnm123456',
+    'aaaaaaaabbbbbbbbccccccccdddddddd1234efg',
+    'correct-horse-battery-staple-correct',
   ])('in production refuses a secret that is none, and does not repeat it: %s', (weak) => {
     for (const name of ['JWT_ACCESS_SECRET', 'INTERNAL_API_KEY', 'METRICS_TOKEN', 'WEBHOOK_SECRETS_KEY']) {
       const message = problemsOf({ ...PRODUCTION, [name]: weak });
@@ -121,6 +138,57 @@ describe('the configuration', () => {
       expect(message).not.toContain(weak);
       expect(problemsOf({ ...BASE, [name]: weak })).toBe('');
     }
+  });
+
+  it('in production takes a random secret that says what it is for', () => {
+    for (const prefix of ['jwt-secret-', 'my secret: ', 'example_', 'test/']) {
+      const secret = prefix + randomBytes(16).toString('hex');
+      expect(problemsOf({ ...PRODUCTION, INTERNAL_API_KEY: secret }), secret).toBe('');
+    }
+  });
+
+  it('in production refuses one secret for two purposes', () => {
+    const names = ['JWT_ACCESS_SECRET', 'INTERNAL_API_KEY', 'METRICS_TOKEN', 'WEBHOOK_SECRETS_KEY'];
+    for (const [index, name] of names.entries())
+      for (const other of names.slice(index + 1)) {
+        const secret = randomBytes(32).toString('hex');
+        const message = problemsOf({ ...PRODUCTION, [name]: secret, [other]: secret });
+        expect(message).toMatch(`must not be the same as`);
+        for (const each of [name, other]) expect(message).toContain(each);
+        expect(message).not.toContain(secret);
+      }
+  });
+
+  it.each([
+    'postgres:app:hidden-4@db/acc',
+    'postgres:/app:hidden-4@db/acc',
+    'postgres:///app:hidden-4@db/acc',
+    'postgresql://app:1234/hidden-4@db',
+    'postgresql://app:1234/hidden-4@db/acc',
+    'postgresql://app:1234#hidden-4@db/acc',
+    'postgresql://app:1234?hidden-4@db/acc',
+    'postgresql://app%3Ahidden-4@db/acc',
+    'postgresql://',
+    'postgresql:///acc',
+    'postgresql://db',
+    'postgresql://db/',
+    'postgresql://db/acc/more',
+  ])('refuses a database address that hides a password where it is shown: %s', (url) => {
+    for (const name of ['DATABASE_URL', 'MIGRATION_DATABASE_URL']) {
+      const message = problemsOf({ ...BASE, [name]: url });
+      expect(message).toContain(`${name} must have the form`);
+      expect(message).not.toContain('hidden-4');
+    }
+  });
+
+  it.each([
+    ['postgres://app:p%40ss%3Aword@db.example.com:6543/acc?sslmode=require', 'db.example.com:6543/acc'],
+    ['postgresql://app:word@[::1]/acc', '[::1]:5432/acc'],
+    ['POSTGRESQL://db/acc', 'db:5432/acc'],
+    ['postgresql:///acc?host=/run/postgresql&user=app&password=word', '/run/postgresql:5432/acc'],
+  ])('takes the database address %s and shows it without its login', (url, shown) => {
+    expect(loadConfig({ ...BASE, DATABASE_URL: url }).database.url).toBe(url);
+    expect(describeConnection(url)).toBe(`PostgreSQL at ${shown}`);
   });
 
   it('in production takes secrets of random bytes', () => {
@@ -135,28 +203,38 @@ describe('the configuration', () => {
   it('in production starts the embedded server only where it is chosen', () => {
     expect(problemsOf(NO_DATABASE)).toMatch(/DATABASE_URL .* EMBEDDED_POSTGRES_DIR/);
     expect(loadConfig(EMBEDDED).database.url).toBeUndefined();
+    expect(problemsOf({ ...EMBEDDED, DATABASE_URL: ' ' })).toContain('DATABASE_URL is set and empty');
     expect(
       loadConfig({ ...EMBEDDED, DB_POOL_SIZE: '5', DB_REPORT_POOL_SIZE: '2' }).database.url,
     ).toBeUndefined();
   });
 
-  it.each(['DB_URL', 'DB_NAME', 'DB_PASSWORD', 'POSTGRES_HOST', 'POSTGRES_URL', 'PGHOST', 'PGDATABASE'])(
-    'in production starts no embedded server beside %s, which speaks of another database',
-    (name) => {
-      for (const env of [NO_DATABASE, EMBEDDED]) {
-        const message = problemsOf({ ...env, [name]: 'hidden-2' });
-        expect(message).toMatch(new RegExp(`\\b${name}\\b`));
-        expect(message).not.toContain('hidden-2');
-      }
-      if (!name.startsWith('DB_U')) expect(problemsOf({ ...PRODUCTION, [name]: 'hidden-2' })).toBe('');
-    },
-  );
+  it.each([
+    'DB_URL',
+    'DB_NAME',
+    'DB_PASSWORD',
+    'POSTGRES_HOST',
+    'POSTGRES_URL',
+    'PGHOST',
+    'PGDATABASE',
+    'pghost',
+    'ACCOUNTING_DATABASE_URL',
+  ])('in production starts no embedded server beside %s, which speaks of another database', (name) => {
+    for (const env of [NO_DATABASE, EMBEDDED]) {
+      const message = problemsOf({ ...env, [name]: 'hidden-2' });
+      expect(message).toMatch(new RegExp(`\\b${name}\\b`));
+      expect(message).not.toContain('hidden-2');
+    }
+    if (!name.startsWith('DB_U')) expect(problemsOf({ ...PRODUCTION, [name]: 'hidden-2' })).toBe('');
+  });
 
   it.each([
     ['DB_HOSTNAME', 'DB_HOST'],
     ['DB_PASSWROD', 'DB_PASSWORD'],
     ['DATABASE_URI', 'DATABASE_URL'],
     ['DATABSE_URL', 'DATABASE_URL'],
+    ['database_url', 'DATABASE_URL'],
+    ['DATABASE_URl', 'DATABASE_URL'],
     ['EMBEDDED_POSTGRES_DIRECTORY', 'EMBEDDED_POSTGRES_DIR'],
     ['MIGRATION_DATABASE_URI', 'MIGRATION_DATABASE_URL'],
   ])('in production does not start with %s, and names %s', (name, nearest) => {
@@ -170,7 +248,11 @@ describe('the configuration', () => {
     ['WEBHOOK_ALLOW_HTP', 'WEBHOOK_ALLOW_HTTP'],
     ['RATE_LIMIT_MAXIMUM', 'RATE_LIMIT_MAX'],
     ['METERING_CALLER', 'METERING_CALLERS'],
+    ['metering_callers', 'METERING_CALLERS'],
     ['INTERNAL_APIKEY', 'INTERNAL_API_KEY'],
+    ['INTERNAL_KEY', 'INTERNAL_API_KEY'],
+    ['SESSION_MAX_AGE', 'SESSION_MAX_AGE_SECONDS'],
+    ['REQUEST_TIMEOUT', 'REQUEST_TIMEOUT_SECONDS'],
     ['LITELLM_BASEURL', 'LITELLM_BASE_URL'],
     ['OTEL_SERVICE_NAMES', 'OTEL_SERVICE_NAME'],
   ])('starts with %s and a warning that names %s', (name, nearest) => {
@@ -182,6 +264,7 @@ describe('the configuration', () => {
     const documented = [...readFileSync('.env.example', 'utf8').matchAll(/^# ([A-Z][A-Z_]+)=/gm)];
     expect(documented.length).toBeGreaterThan(40);
     const own = Object.fromEntries(documented.map(([, name]) => [name as string, '']));
+    delete own.DATABASE_URL;
     const others = {
       PATH: '/bin',
       SESSION_MANAGER: 'x',

@@ -142,7 +142,11 @@ class Reader {
   readonly problems: string[] = [];
   /** All that was read: the names of the variables that there are. */
   readonly names = new Set<string>(OTHERS_VARIABLES);
-  constructor(private readonly env: NodeJS.ProcessEnv) {}
+  private readonly secrets = new Map<string, string>();
+  private readonly isProduction: boolean;
+  constructor(private readonly env: NodeJS.ProcessEnv) {
+    this.isProduction = env.NODE_ENV?.trim() === 'production';
+  }
 
   text(name: string): string | undefined {
     this.names.add(name);
@@ -181,9 +185,31 @@ class Reader {
     return undefined;
   }
 
+  /**
+   * The address of a PostgreSQL server and of one database on it. A slash or an escape that is wrong would make the
+   * password a part of the host, the user or the database, which are shown and connected to.
+   */
+  databaseUrl(name: string): string | undefined {
+    const value = this.url(name, ['postgres:', 'postgresql:']);
+    if (value === undefined) return undefined;
+    const { hostname, pathname, username, hash, searchParams } = new URL(value);
+    const hasHost = (hostname || searchParams.get('host') || '') !== '';
+    const isPlain = /^\/[^/@:]+$/.test(pathname) && !/%3a/i.test(username) && hash === '';
+    if (/^\w+:\/\//.test(value) && hasHost && isPlain) return value;
+    this.problems.push(
+      `${name} must have the form postgresql://user:password@host:5432/database, with other characters than letters and digits in user and password as %XX`,
+    );
+    return undefined;
+  }
+
   /** A secret of at least `minimum` characters; the message never repeats it. */
   secret(name: string, minimum: number): string | undefined {
     const value = this.text(name);
+    const twin = value === undefined ? undefined : this.secrets.get(value);
+    if (twin !== undefined && twin !== name && this.isProduction) {
+      this.problems.push(`${name} must not be the same as ${twin}: who knows one of them would know both`);
+    }
+    if (value !== undefined) this.secrets.set(value, name);
     if (value !== undefined && value.length < minimum) {
       this.problems.push(`${name} must have at least ${minimum} characters`);
     }
@@ -192,9 +218,8 @@ class Reader {
 
   /** A secret of this service's own: in production of 32 characters, and none that stands in an example. */
   ownSecret(name: string, minimum: number): string | undefined {
-    const isProduction = this.env.NODE_ENV?.trim() === 'production';
-    const value = this.secret(name, isProduction ? MINIMUM_SECRET_LENGTH : minimum);
-    const problem = value === undefined || !isProduction ? undefined : weakness(value);
+    const value = this.secret(name, this.isProduction ? MINIMUM_SECRET_LENGTH : minimum);
+    const problem = value === undefined || !this.isProduction ? undefined : weakness(value);
     if (problem !== undefined) this.problems.push(`${name} ${problem}`);
     return value;
   }
@@ -291,6 +316,9 @@ export function commandToken(env: NodeJS.ProcessEnv = process.env): string | und
 
 /** In production nothing is stored in an embedded database by accident: it is chosen, and nothing speaks of another. */
 function requireChosenDatabase(read: Reader, env: NodeJS.ProcessEnv): void {
+  if (env.DATABASE_URL?.trim() === '') {
+    read.problems.push('DATABASE_URL is set and empty; without a database of its own leave it out');
+  }
   if (read.text('EMBEDDED_POSTGRES_DIR') === undefined) {
     read.problems.push(
       'DATABASE_URL (or DB_HOST) is required in production; EMBEDDED_POSTGRES_DIR chooses the embedded server instead',
@@ -306,8 +334,7 @@ function requireChosenDatabase(read: Reader, env: NodeJS.ProcessEnv): void {
 }
 
 function readDatabase(read: Reader): DatabaseConfig {
-  const protocols = ['postgres:', 'postgresql:'];
-  let url = read.url('DATABASE_URL', protocols);
+  let url = read.databaseUrl('DATABASE_URL');
   const host = read.text('DB_HOST');
   const port = read.integer('DB_PORT', 5432, 1, 65535);
   const name = read.text('DB_NAME') ?? 'accounting_db';
@@ -329,7 +356,7 @@ function readDatabase(read: Reader): DatabaseConfig {
   }
   return {
     url,
-    migrationUrl: read.url('MIGRATION_DATABASE_URL', protocols),
+    migrationUrl: read.databaseUrl('MIGRATION_DATABASE_URL'),
     poolSize: read.integer('DB_POOL_SIZE', 20, 1, 500),
     statementTimeoutMilliseconds: read.integer('DB_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
     connectTimeoutMilliseconds: read.integer('DB_CONNECT_TIMEOUT_MS', 3000, 100, 60_000),

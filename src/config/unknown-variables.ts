@@ -4,9 +4,9 @@ const OUR_PREFIX =
 const DATABASE_PREFIX = /^(DB|DATABASE|MIGRATION|EMBEDDED)_/;
 /** What Kubernetes sets in every container for a service that is called `db` or `webhook`. */
 const KUBERNETES = /_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)|_PORT$/;
-/** Where other programs keep the address of a database. */
+/** Where other programs keep the address of a database, in capitals or not. */
 const OTHER_DATABASE =
-  /^(DB|DATABASE|POSTGRES|POSTGRESQL|PG(HOST|HOSTADDR|PORT|DATABASE|USER|PASSWORD|SERVICE)$)/;
+  /^(DB|DATABASE|POSTGRES|POSTGRESQL|PG(HOST|HOSTADDR|PORT|DATABASE|USER|PASSWORD|SERVICE)$)|_DATABASE_URL$/i;
 /** Names of at least this length are compared; short ones are like too many others. */
 const MINIMUM_LENGTH = 8;
 const MAXIMUM_MISTAKES = 2;
@@ -18,11 +18,11 @@ export interface UnknownVariable {
   readonly isOfDatabase: boolean;
 }
 
-/** Variables that look like ours and are none: by their beginning, or by at most two wrong characters. */
+/** Variables that look like ours and are none: by their beginning, or by at most two wrong characters or words left out. */
 export function unknownVariables(env: NodeJS.ProcessEnv, known: ReadonlySet<string>): UnknownVariable[] {
   const names = Object.keys(env).filter((name) => !known.has(name) && !isOfKubernetes(name, env));
   return names.flatMap((name) => {
-    const [nearest, mistakes] = nearestOf(name, known);
+    const [nearest, mistakes] = nearestOf(name.toUpperCase(), known);
     const isMisspelt = name.length >= MINIMUM_LENGTH && mistakes <= MAXIMUM_MISTAKES;
     if (!isMisspelt && !OUR_PREFIX.test(name)) return [];
     return [{ name, nearest, isOfDatabase: DATABASE_PREFIX.test(name) || DATABASE_PREFIX.test(nearest) }];
@@ -40,7 +40,10 @@ function isOfKubernetes(name: string, env: NodeJS.ProcessEnv): boolean {
   return KUBERNETES.test(name) && (!name.endsWith('_PORT') || /^\w+:\/\//.test(env[name] ?? ''));
 }
 
+/** Words of a name that are left out are one mistake, as in SESSION_MAX_AGE. */
 function nearestOf(name: string, known: ReadonlySet<string>): [nearest: string, mistakes: number] {
+  const whole = [...known].find((each) => leavesOutWords(name, each));
+  if (whole !== undefined) return [whole, 1];
   const ranked = [...known].map((each) => ({
     each,
     far: distance(name, each),
@@ -48,6 +51,17 @@ function nearestOf(name: string, known: ReadonlySet<string>): [nearest: string, 
   }));
   ranked.sort((a, b) => a.far - b.far || b.same - a.same);
   return [ranked[0]?.each ?? '', ranked[0]?.far ?? Infinity];
+}
+
+/** Whether a name has some of the other's words in their order, among them the first and one more. */
+function leavesOutWords(name: string, whole: string): boolean {
+  const words = name.split('_');
+  const rest = whole.split('_');
+  if (words.length < 2 || words.length >= rest.length || words[0] !== rest[0]) return false;
+  return words.every((word) => {
+    const index = rest.indexOf(word);
+    return index >= 0 && rest.splice(0, index + 1).length > 0;
+  });
 }
 
 function commonStart(a: string, b: string): number {

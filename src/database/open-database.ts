@@ -115,8 +115,9 @@ async function roleOf(config: DatabaseConfig, connection: string, settings: stri
 
 /** A connection string without its secrets. */
 export function describeConnection(connection: string): string {
-  const { hostname, port, pathname } = new URL(connection);
-  return `PostgreSQL at ${hostname}:${port || '5432'}${pathname}`;
+  const { hostname, port, pathname, searchParams } = new URL(connection);
+  const host = searchParams.get('host') ?? hostname;
+  return `PostgreSQL at ${host}:${searchParams.get('port') ?? (port || '5432')}${pathname}`;
 }
 
 /**

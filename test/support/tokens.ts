@@ -1,6 +1,6 @@
 import jwt from 'jsonwebtoken';
 
-export const SECRET = 'secret-of-the-tests-which-is-long-enough-0123456789';
+export const SECRET = 'sjXod8mxLL8FCJPJZkliaJFmOTCHAjQUJSGLcD_nveNL';
 
 export interface TokenClaims {
   sub: string;
