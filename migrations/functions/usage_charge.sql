@@ -42,12 +42,18 @@ BEGIN
     PERFORM refuse('{userId,requestId,requestHash,modelId,tokens,inputTokens,outputTokens,cachedInputTokens,service,timestamp,metadata,providerCostUsd,billingStatus,onInsufficient,rejectUnpriced,actor,"Idempotency-Key"}', v_checks);
   END IF;
   v_answer := remembered_answer(p_caller, p_key, p_hash);
-  IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
+  IF v_answer IS NOT NULL THEN
+    -- It is kept without the metadata, which the record has, and which nothing changes.
+    SELECT metadata INTO r.metadata FROM usage_records WHERE user_id = p_user AND id = (v_answer #>> '{record,id}')::bigint;
+    RETURN CASE WHEN FOUND THEN jsonb_set(v_answer, '{record,metadata}', r.metadata) ELSE v_answer END;
+  END IF;
   IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   SELECT * INTO r FROM usage_records WHERE user_id = p_user AND request_id = p_request;
   IF FOUND THEN
     IF r.request_hash <> p_request_hash THEN RETURN '{"outcome": "request_mismatch"}'; END IF;
-    RETURN remember_answer(p_caller, p_key, p_hash, charge_answer(r)) || '{"replayed": true}';
+    v_answer := charge_answer(r);
+    PERFORM remember_answer(p_caller, p_key, p_hash, v_answer #- '{record,metadata}');
+    RETURN v_answer || '{"replayed": true}';
   END IF;
   v_price := price_for(p_model, v_now);
   IF p_reject_unpriced AND v_price.source = 'fallback' THEN RETURN '{"outcome": "unpriced"}'; END IF;
@@ -90,6 +96,8 @@ BEGIN
     IF is_low(v_balance) THEN PERFORM tell_balance(v_balance, v_before); END IF;
     PERFORM api_key_count(p_user, p_api_key, 0, r.credits);
   END IF;
-  RETURN remember_answer(p_caller, p_key, p_hash, charge_answer(r));
+  v_answer := charge_answer(r);
+  PERFORM remember_answer(p_caller, p_key, p_hash, v_answer #- '{record,metadata}');
+  RETURN v_answer;
 END
 $$;

@@ -24,7 +24,11 @@ BEGIN
     PERFORM refuse('{userId,service,operation,credits,timestamp,metadata,"Idempotency-Key"}', v_checks);
   END IF;
   v_answer := remembered_answer(p_caller, p_key, p_hash);
-  IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
+  IF v_answer IS NOT NULL THEN
+    -- It is kept without the metadata, which the record has, and which nothing changes.
+    SELECT metadata INTO r.metadata FROM usage_records WHERE user_id = p_user AND id = (v_answer->>'id')::bigint;
+    RETURN CASE WHEN FOUND THEN jsonb_set(v_answer, '{metadata}', r.metadata) ELSE v_answer END;
+  END IF;
   IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   r.user_id := p_user;
   r.timestamp := coalesce(p_at, v_lock.locked_at);
@@ -34,6 +38,8 @@ BEGIN
   r.metadata := p_metadata;
   r.billing_status := 'recorded';
   r.api_key_id := p_api_key;
-  RETURN remember_answer(p_caller, p_key, p_hash, usage_answer(write_usage(r)));
+  v_answer := usage_answer(write_usage(r));
+  PERFORM remember_answer(p_caller, p_key, p_hash, v_answer - 'metadata');
+  RETURN v_answer;
 END
 $$;

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, HttpClient } from '../../support/http-client.js';
 import {
@@ -235,3 +236,31 @@ describe('the identity of a request', () => {
     expect((await balanceOf(user)).totalCredits).toBe(97);
   });
 });
+
+it.each([
+  ['a record', '/api/usage/record', { service: 's', operation: 'o', credits: 1 }],
+  ['a charge', '/api/usage/charge', { requestId: 'r', modelId: SONNET, tokens: 1000 }],
+])(
+  'the answer of %s is kept without its metadata, and is the same when it is repeated',
+  async (_, path, facts) => {
+    const user = await userWithCredits(service, 10);
+    const metadata = { text: randomBytes(8000).toString('hex'), list: [1, null, {}], metadata: 'x' };
+    const call = (key: string) => user.post(path, { ...facts, metadata }, once(key));
+    const first = await call('first');
+    expect(first.status, first.text).toBe(201);
+    expect(JSON.parse(first.text)).toMatchObject(
+      path.endsWith('charge') ? { record: { metadata } } : { metadata },
+    );
+    expect((await call('first')).body).toEqual(first.body);
+    if (path.endsWith('charge')) {
+      // Under another key it is the same call still.
+      for (let n = 0; n < 2; n++) expect((await call('second')).body).toEqual(first.body);
+    }
+    const { rows } = await service.owner.query<{ bytes: number }>(
+      `SELECT max(octet_length(response::text)) AS bytes FROM idempotency_keys WHERE caller_id LIKE '%' || $1 || '%'`,
+      [user.userId],
+    );
+    expect(rows[0]?.bytes).toBeGreaterThan(100);
+    expect(rows[0]?.bytes).toBeLessThan(2000);
+  },
+);
