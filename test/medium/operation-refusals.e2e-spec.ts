@@ -222,7 +222,8 @@ describe('a user id', () => {
       'ALL',
       'Service:x',
       'ä€',
-      'org:x',
+      'Org:x',
+      'x:org:y',
       text(50),
       '',
       ' ',
@@ -243,11 +244,16 @@ describe('a user id', () => {
       '\ta',
       '\u3000',
     );
+    const refused = ['org:x', 'org:'];
+    for (const hidden of '\u0080\u009f\u00ad\u061c\u180e\u200b\u200f\u2028\u202e\u2060\u206f\ufeff\ufff9\ufffb')
+      refused.push(`a${hidden}b`);
+    ids.push(...refused, 'a\u00a0b', 'a\u200ab', 'a\u2010b', '\u{1f600}');
     const { rows } = await service.owner.query<{ id: string; is: boolean }>(
       'SELECT id, is_user_id(id) AS is FROM unnest($1::text[]) AS id',
       [ids],
     );
     const differ = rows.filter(({ id, is }) => is !== (userIdProblem(id) === undefined)).map((row) => row.id);
     expect(differ).toEqual([]);
+    expect(rows.filter(({ id, is }) => is && refused.includes(id))).toEqual([]);
   });
 });

@@ -7,11 +7,14 @@ export const USER_ID_LENGTH = 50;
  */
 const RESERVED_USER_IDS: readonly string[] = ['all', '.', '..'];
 
-/** The ledger names actors that are no users so. */
-const SERVICE_PREFIX = 'service:';
+/** Beginnings of what is no user: the ledger names services so, and organisations are accounts of this form. */
+const RESERVED_PREFIXES: readonly string[] = ['service:', 'org:'];
 
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f]/;
+const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/;
+
+/** Line separators, and what has no width or turns the direction of a text: two ids that look the same are not the same. */
+const HIDDEN_CHARACTERS = /[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/;
 
 /** Whether a text can be stored as it is: PostgreSQL takes no NUL, and a lone surrogate is no character. */
 export function isStorable(text: string): boolean {
@@ -32,7 +35,9 @@ export function idProblem(value: unknown, maximumLength: number): string | undef
 export function userIdProblem(value: unknown): string | undefined {
   const problem = idProblem(value, USER_ID_LENGTH);
   if (problem !== undefined) return problem;
-  if ((value as string).startsWith(SERVICE_PREFIX)) return `must not begin with "${SERVICE_PREFIX}"`;
+  if (HIDDEN_CHARACTERS.test(value as string)) return 'must not contain invisible characters';
+  const prefix = RESERVED_PREFIXES.find((each) => (value as string).startsWith(each));
+  if (prefix !== undefined) return `must not begin with "${prefix}"`;
   return RESERVED_USER_IDS.includes((value as string).toLowerCase())
     ? `must not be "${value as string}"`
     : undefined;

@@ -112,6 +112,7 @@ describe('logs', () => {
       await user.get(`/api/nothing/${path}/further?key=${path}`);
     }
     expect(logging.logs.at(-1)).toMatchObject({ path: '/api/nothing/whsec_…' });
+    await user.get(`/api/nothing/%ff/%61k_${'k'.repeat(43)}`);
     expect(JSON.stringify(logging.logs)).not.toMatch(/k{43}|s{32}/);
     const all = JSON.stringify(logging.logs);
     for (const secret of [token, token.split('.')[2] as string, INTERNAL_KEY, 'wrong-key-0123456789']) {
