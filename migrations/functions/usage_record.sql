@@ -1,5 +1,5 @@
 -- Keeps a usage event whose credits were settled elsewhere; moves nothing.
--- Outcomes: ok (the record), user_not_found, idempotency_mismatch.
+-- Outcomes: ok (the record), user_not_found, idempotency_mismatch, day_limit (10^12 credits of the user in a UTC day).
 CREATE OR REPLACE FUNCTION usage_record(
   p_user varchar, p_at timestamptz, p_service varchar, p_operation varchar, p_credits bigint, p_metadata jsonb,
   p_caller varchar, p_key varchar, p_hash bytea, p_api_key bigint DEFAULT NULL
@@ -32,6 +32,12 @@ BEGIN
   IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   r.user_id := p_user;
   r.timestamp := coalesce(p_at, v_lock.locked_at);
+  -- So that no user makes the sums of all larger than a number can say. Small records cannot, and look nothing up.
+  IF p_credits > 1000000 AND p_credits + (
+       SELECT coalesce(sum(credits), 0) FROM usage_daily
+        WHERE user_id = p_user AND day = (r.timestamp AT TIME ZONE 'UTC')::date) > 1000000000000 THEN
+    RETURN '{"outcome": "day_limit"}';
+  END IF;
   r.service := p_service;
   r.operation := p_operation;
   r.credits := p_credits;

@@ -220,18 +220,21 @@ export class MoneyFunctions {
     idempotency: Idempotency;
   }) {
     const { callerId, key, hash } = request.idempotency;
-    return this.queue.run<Ok<UsageAnswer> | Refused<'user_not_found' | 'idempotency_mismatch'>>(RECORD, [
-      request.userId,
-      request.timestamp,
-      request.service,
-      request.operation,
-      request.credits,
-      JSON.stringify(request.metadata),
-      callerId,
-      key,
-      hash,
-      request.apiKeyId,
-    ]);
+    return this.queue.run<Ok<UsageAnswer> | Refused<'user_not_found' | 'idempotency_mismatch' | 'day_limit'>>(
+      RECORD,
+      [
+        request.userId,
+        request.timestamp,
+        request.service,
+        request.operation,
+        request.credits,
+        JSON.stringify(request.metadata),
+        callerId,
+        key,
+        hash,
+        request.apiKeyId,
+      ],
+    );
   }
 
   /** Prices, debits and records one finished call, idempotent by its request id. */

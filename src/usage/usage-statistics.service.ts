@@ -213,7 +213,7 @@ export class UsageStatisticsService {
   /** @param top how many users `byUser` names. @throws SumTooLarge */
   async ofSystem(range: TimeRange, top: number): Promise<SystemStatsDto> {
     const { creditsPerUsd } = this.config;
-    const row = await this.database.row<SystemTotals>(SYSTEM_STATS, [
+    const [row] = await this.database.report<SystemTotals>(SYSTEM_STATS, [
       range.from,
       range.to,
       top,

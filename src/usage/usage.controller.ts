@@ -67,7 +67,13 @@ export class UsageController {
   ) {}
 
   @Post('record')
-  @ApiOperation({ summary: 'Keep a usage event that was settled elsewhere', operationId: 'recordUsage' })
+  @ApiOperation({
+    summary: 'Keep a usage event that was settled elsewhere',
+    description:
+      'An account has 10^12 credits of usage in a UTC day at most: what would pass them is 422 `usage.day_limit`, unless it ' +
+      'is at most 10^6 credits itself.',
+    operationId: 'recordUsage',
+  })
   @ApiCreatedResponse({ type: UsageRecordDto })
   @ApiProblems(404, 422)
   @ApiIdempotent()

@@ -16,6 +16,20 @@ export class RequestMismatch extends ServiceError {
   }
 }
 
+/** 422: the account would have more than 10^12 credits of usage in the UTC day of the record. */
+export class DayLimit extends ServiceError {
+  constructor() {
+    super(
+      422,
+      'usage.day_limit',
+      'The account would have more than 1000000000000 credits of usage in that day',
+      {
+        errors: [{ field: 'credits', message: 'is more than is left of the day' }],
+      },
+    );
+  }
+}
+
 /** 409: the record does not wait for a review. */
 export class NotInReview extends ServiceError {
   constructor() {

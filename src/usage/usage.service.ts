@@ -1,18 +1,28 @@
 import { Injectable } from '@nestjs/common';
 import { type Caller, idempotencyScope } from '../auth/caller.js';
-import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
+import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import type { UsageAnswer } from '../credits/money-answers.js';
 import { MoneyFunctions } from '../credits/money-functions.js';
 import { type RecordUsageDto, utcTime } from './dto/usage.requests.js';
+import { DayLimit } from './usage.errors.js';
+
+/** How far back users and their keys may date what they record: every day has room for names that all statistics read. */
+const MOST_DAYS_BACK = 35;
+const DAY_MILLISECONDS = 86_400_000;
 
 /** Usage that was settled elsewhere. Rules in README.md beside this file. */
 @Injectable()
 export class UsageService {
   constructor(private readonly money: MoneyFunctions) {}
 
-  /** Keeps an event that was settled elsewhere; moves nothing. @throws AccountNotFound, IdempotencyMismatch */
+  /**
+   * Keeps an event that was settled elsewhere; moves nothing.
+   *
+   * @throws ValidationError for a time too far back, AccountNotFound, IdempotencyMismatch, DayLimit
+   */
   async record(caller: Caller, request: RecordUsageDto, key: string | null): Promise<UsageAnswer> {
+    if (!caller.isTrustedService) requireRecent(request.timestamp);
     const answer = await this.money.record({
       userId: caller.userId,
       timestamp: request.timestamp === undefined ? null : utcTime(request.timestamp),
@@ -33,6 +43,14 @@ export class UsageService {
         throw new AccountNotFound();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      case 'day_limit':
+        throw new DayLimit();
     }
   }
+}
+
+function requireRecent(time: string | undefined): void {
+  if (time === undefined || Date.parse(time) >= Date.now() - MOST_DAYS_BACK * DAY_MILLISECONDS) return;
+  const message = `must lie at most ${MOST_DAYS_BACK} days back`;
+  throw new ValidationError([{ field: 'timestamp', message }]);
 }

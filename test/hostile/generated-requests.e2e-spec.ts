@@ -121,7 +121,7 @@ function valuesFor(operation: Operation, choice: SeededRandom, sequence: number)
   const values: Record<string, unknown> = {
     userId: operation.security.length === 1 ? choice.pick(['alice', 'bob', 'root']) : undefined,
     id: operation.id === 'getModelPricing' ? choice.pick([SONNET, 'gpt-4o-mini', 'rule-1']) : ids,
-    timestamp: operation.body?.properties.timestamp ? '2026-01-01T12:00:00Z' : undefined,
+    timestamp: operation.body?.properties.timestamp ? new Date().toISOString() : undefined,
     expiresAt: operation.body?.properties.expiresAt ? '2999-01-01T00:00:00Z' : undefined,
     sessionId: recent('session', 60),
     requestId: recent('call', 60),

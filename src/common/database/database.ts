@@ -1,8 +1,8 @@
 import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import type { QueryConfig } from 'pg';
 import { DataSource } from 'typeorm';
-import { isLostRace, isStalePlan } from '../errors/database-errors.js';
-import { ServiceUnavailable } from '../errors/service-error.js';
+import { isCutOff, isLostRace, isStalePlan } from '../errors/database-errors.js';
+import { ReportTooLong, ServiceUnavailable } from '../errors/service-error.js';
 import { type Tracing, TRACING } from '../tracing/tracing.js';
 import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
@@ -50,7 +50,6 @@ export class Database implements OnApplicationShutdown {
         max: poolSize,
         statement_timeout: timeoutMilliseconds,
         answer_timeout: timeoutMilliseconds + SILENCE_MILLISECONDS,
-        options: `${other.options.options} -c default_transaction_read_only=on`,
       }),
     };
   }
@@ -81,17 +80,25 @@ export class Database implements OnApplicationShutdown {
   }
 
   /**
-   * A report over many rows: one read-only statement on one of a few connections of its own, with a time limit of its
-   * own (DB_REPORT_TIMEOUT_MS).
+   * A report over many rows: one statement on one of a few connections of its own, with a time limit of its own
+   * (DB_REPORT_TIMEOUT_MS).
    *
    * @param statement.isPlannedAnew whether its text or how much it reads differs from one time to the next
-   * @throws ServiceUnavailable when too many wait for a connection
+   * @throws ReportTooLong, ServiceUnavailable when too many wait for a connection
    */
-  report<Row extends object>(
+  async report<Row extends object>(
     { name, text, isPlannedAnew }: Statement & { isPlannedAnew?: boolean },
     values: unknown[] = [],
   ): Promise<Row[]> {
-    return this.repeat<Row>('reports', name, { name: isPlannedAnew ? undefined : name, text, values });
+    try {
+      return await this.repeat<Row>('reports', name, {
+        name: isPlannedAnew ? undefined : name,
+        text,
+        values,
+      });
+    } catch (error) {
+      throw isCutOff(error) ? new ReportTooLong() : error;
+    }
   }
 
   private async repeat<Row extends object>(pool: PoolName, name: string, query: QueryConfig): Promise<Row[]> {

@@ -70,9 +70,14 @@ export function isUnavailable(error: unknown): boolean {
   return OF_TYPEORM.some((type) => error instanceof type) || unanswered.has(original);
 }
 
-/** Whether nothing can be asked at all now; a statement that took too long (57014) concerns what it was about only. */
+/** Whether the statement took longer than it may. */
+export function isCutOff(error: unknown): boolean {
+  return isRefusal(error) && postgresError(error).code === '57014';
+}
+
+/** Whether nothing can be asked at all now; a statement that took too long concerns what it was about only. */
 export function isOutage(error: unknown): boolean {
-  return isUnavailable(error) && !(isRefusal(error) && postgresError(error).code === '57014');
+  return isUnavailable(error) && !isCutOff(error);
 }
 
 /**

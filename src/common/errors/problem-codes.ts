@@ -56,6 +56,7 @@ export const PROBLEM_CODES = [
   'sum.too_large',
   'usage.already_reviewed',
   'usage.changed',
+  'usage.day_limit',
   'usage.not_found',
   'usage.not_in_review',
   'validation.failed',

@@ -81,3 +81,12 @@ export class ServiceUnavailable extends ServiceError {
     });
   }
 }
+
+/** 503: a report took longer than DB_REPORT_TIMEOUT_MS. */
+export class ReportTooLong extends ServiceError {
+  constructor() {
+    super(503, 'service.busy', 'This report took longer than a report may; ask for less of it, or later', {
+      retryAfterSeconds: 10,
+    });
+  }
+}

@@ -53,7 +53,8 @@ export class RecordUsageDto {
   metadata?: Record<string, unknown>;
 
   @TimeField({
-    description: 'When it happened; now, when left out. At most a day ahead',
+    description:
+      'When it happened; now, when left out. At most a day ahead, and 35 days back; of trusted services since 1970',
     example: '2026-11-21T12:00:00Z',
     required: false,
     problem: (time) =>

@@ -66,6 +66,17 @@ describe('reports', () => {
     expect(countByStatus((await Promise.all(answers)).flat())).toEqual({ 200: 102 });
   });
 
+  it('have a time limit of their own, also those of the whole system, and say so', async () => {
+    const strict = await service.another({ DB_REPORT_TIMEOUT_MS: '500' });
+    const root = strict.as('root', { role: 'admin' });
+    for (const path of [STATS, '/api/usage/system-stats']) {
+      const answer = await whileLocked('usage_daily', () => root.get(path));
+      expectProblem(answer, 503, { code: 'service.busy' });
+      expect(answer.headers.get('retry-after')).toBe('10');
+    }
+    await strict.close();
+  });
+
   it('keep their turn to the end of their statement when the caller hangs up', async () => {
     const user = service.as();
     await user.get('/api/credits/balance');

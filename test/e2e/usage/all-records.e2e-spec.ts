@@ -222,10 +222,12 @@ describe('GET /usage/records/all', () => {
     const admin = busy.as('root', { role: 'admin' });
     const users = [busy.as(), busy.as(), busy.as()];
     const record = (index: number, timestamp?: string) =>
-      (users[index % 3] as HttpClient).post('/api/usage/record', {
+      busy.internal().post('/api/usage/record', {
+        userId: (users[index % 3] as HttpClient).userId,
         ...{ service: 'chat', operation: 'm', credits: 1 },
         ...(timestamp === undefined ? {} : { timestamp }),
       });
+    for (const user of users) await user.get('/api/credits/balance');
     for (let index = 0; index < 90; index++) await record(index, `2026-05-0${1 + (index % 9)}T00:00:00Z`);
     const before = (await readAll(busy)).map(({ id }) => id);
     let index = 0;

@@ -96,7 +96,8 @@ describe('POST /usage/record', () => {
     ['2026-11-20T12:00:00.999999999Z', '2026-11-20T12:00:00.999Z'],
   ])('keeps the time %s as %s', async (sent, kept) => {
     const user = service.as();
-    const answer = await record(user, { timestamp: sent });
+    await balanceOf(user);
+    const answer = await record(service.internal(), { userId: user.userId, timestamp: sent });
     expect(answer).toMatchObject({ status: 201, body: { timestamp: kept } });
     expect((await user.get('/api/usage/stats')).body.byDay).toEqual({ [kept.slice(0, 10)]: 12 });
   });
@@ -109,6 +110,11 @@ describe('POST /usage/record', () => {
     ['timestamp', 'a number', () => ({ timestamp: 1_700_000_000 })],
     ['timestamp', 'null', () => ({ timestamp: null })],
     ['timestamp', 'the future', () => ({ timestamp: new Date(Date.now() + DAY + 60_000).toISOString() })],
+    [
+      'timestamp',
+      'more than 35 days back',
+      () => ({ timestamp: new Date(Date.now() - 35 * DAY - 60_000).toISOString() }),
+    ],
     ['timestamp', 'before 1970', () => ({ timestamp: '1969-12-31T23:59:59Z' })],
     ['credits', 'negative', () => ({ credits: -1 })],
     ['credits', 'broken', () => ({ credits: 1.5 })],
@@ -134,6 +140,27 @@ describe('POST /usage/record', () => {
   it('takes a time up to a day ahead, for clocks that are not right', async () => {
     const timestamp = new Date(Date.now() + DAY - 60_000).toISOString();
     expect(await record(service.as(), { timestamp })).toMatchObject({ status: 201, body: { timestamp } });
+  });
+
+  it('takes a time up to 35 days back', async () => {
+    const timestamp = new Date(Date.now() - 35 * DAY + 60_000).toISOString();
+    expect(await record(service.as(), { timestamp })).toMatchObject({ status: 201, body: { timestamp } });
+  });
+
+  it('takes no more of an account in a UTC day than 10^12 credits, at once and one after the other', async () => {
+    const user = service.as();
+    const yesterday = { timestamp: new Date(Date.now() - DAY).toISOString() };
+    const half = { credits: 500_000_000_001 };
+    const answers = await Promise.all([1, 2, 3].map(() => record(user, { ...half, ...yesterday })));
+    expect(answers.map(({ status }) => status).sort()).toEqual([201, 422, 422]);
+    const refused = answers.find(({ status }) => status === 422);
+    expect(refused?.body).toMatchObject({ code: 'usage.day_limit', errors: [{ field: 'credits' }] });
+    expect((await record(user, { credits: 499_999_999_999, ...yesterday })).status).toBe(201);
+    // A small record is taken, another day and another account have room.
+    expect((await record(user, { credits: 1_000_001, ...yesterday })).status).toBe(422);
+    expect((await record(user, { credits: 1_000_000, ...yesterday })).status).toBe(201);
+    expect((await record(user, half)).status).toBe(201);
+    expect((await record(service.as(), { ...half, ...yesterday })).status).toBe(201);
   });
 
   it('records for the user that a trusted service names, and 404 for one nobody has seen', async () => {
@@ -169,7 +196,7 @@ describe('Idempotency-Key on POST /usage/record', () => {
     ['credits', { credits: 13 }],
     ['service', { service: 'other' }],
     ['metadata', { metadata: { a: 1 } }],
-    ['timestamp', { timestamp: '2026-11-20T12:00:00Z' }],
+    ['timestamp', { timestamp: new Date().toISOString() }],
   ])('422 for the same key with other %s, and records nothing', async (_, changed) => {
     const user = service.as();
     await record(user, {}, key('k'));

@@ -156,8 +156,8 @@ async function recordOverHttp(): Promise<void> {
   for (let index = 0; index < 40; index++) {
     const instance = index % 2 === 0 ? service : elsewhere;
     const { user_id, at, credits, operation, ...record } = randomRecord();
-    const answer = await instance.as(user_id).post('/api/usage/record', {
-      ...{ service: record.service, operation, credits, timestamp: at },
+    const answer = await instance.internal().post('/api/usage/record', {
+      ...{ userId: user_id, service: record.service, operation, credits, timestamp: at },
     });
     expect(answer.status).toBe(201);
   }
@@ -391,7 +391,8 @@ describe('days that are over', () => {
     await user.get('/api/credits/balance');
     const days = Array.from({ length: 20 }, (_, day) => dayText(FIRST_DAY + day * MILLISECONDS_PER_DAY));
     const record = (day: string) =>
-      user.post('/api/usage/record', {
+      other.internal().post('/api/usage/record', {
+        userId: user.userId,
         service: 'chat',
         operation: 'm',
         credits: 3,
@@ -439,9 +440,11 @@ describe('the ends of a range', () => {
 
   beforeAll(async () => {
     user = service.as();
+    await user.get('/api/credits/balance');
     for (const [index, timestamp] of INSTANTS.entries()) {
-      const record = { service: 'chat', operation: 'm', credits: 10 ** index, timestamp };
-      expect((await user.post('/api/usage/record', record)).status).toBe(201);
+      const { userId } = user;
+      const record = { userId, service: 'chat', operation: 'm', credits: 10 ** index, timestamp };
+      expect((await service.internal().post('/api/usage/record', record)).status).toBe(201);
     }
   });
 
@@ -548,10 +551,12 @@ describe('the answer', () => {
 
   it('ends with the last 10 records of the range, newest first', async () => {
     const user = service.as();
+    await user.get('/api/credits/balance');
     const minutes = [5, 3, 9, 0, 7, 7, 1, 12, 4, 8, 2, 11, 6, 10];
     for (const minute of minutes) {
       const timestamp = `2025-06-01T10:${String(minute).padStart(2, '0')}:00Z`;
-      await user.post('/api/usage/record', {
+      await service.internal().post('/api/usage/record', {
+        userId: user.userId,
         service: 'chat',
         operation: `m${minute}`,
         credits: 1,
@@ -574,8 +579,9 @@ describe('the answer', () => {
     const root = service.as('root', { role: 'admin' });
     const users = Array.from({ length: 5 }, () => service.as());
     for (const [index, user] of users.entries()) {
-      const timestamp = '2025-07-01T00:00:00Z';
-      await user.post('/api/usage/record', { service: 'x', operation: 'y', credits: index, timestamp });
+      await user.get('/api/credits/balance');
+      const record = { service: 'x', operation: 'y', credits: index, timestamp: '2025-07-01T00:00:00Z' };
+      await service.internal().post('/api/usage/record', { userId: user.userId, ...record });
     }
     const day = { startDate: '2025-07-01', endDate: '2025-07-01' };
     const top = async (count: string) =>
@@ -626,7 +632,9 @@ it('refuse with 422 what JSON numbers cannot say exactly, and a shorter range st
   await user.get('/api/credits/balance');
   const record = (count: number, credits: number) =>
     big.owner.query(
-      `SELECT count(usage_record($1, '2025-01-01T00:00:00Z', 's', 'o', $3, '{}', 'user:x', NULL, NULL))
+      `SELECT count(write_usage(jsonb_populate_record(NULL::usage_records, jsonb_build_object(
+          'user_id', $1::text, 'timestamp', '2025-01-01T00:00:00Z', 'service', 's', 'operation', 'o',
+          'credits', $3::bigint, 'metadata', '{}'::jsonb, 'billing_status', 'recorded'))))
          FROM generate_series(1, $2::integer)`,
       [user.userId, count, credits],
     );
@@ -741,7 +749,13 @@ describe('of a user with more than 1,000 names in a day', () => {
     expect(audit.body.differences.filter((difference) => difference.userId === userId)).toEqual([]);
   }
   const record = (user: HttpClient, name: string, operation: string) =>
-    user.post('/api/usage/record', { service: name, operation, credits: 10, timestamp: `${DAY}T12:00:00Z` });
+    service.internal().post('/api/usage/record', {
+      userId: user.userId,
+      service: name,
+      operation,
+      credits: 10,
+      timestamp: `${DAY}T12:00:00Z`,
+    });
 
   it('further ones are counted as other, chats as chats, and each record keeps its own names', async () => {
     const user = service.as();
