@@ -61,7 +61,8 @@ export class PricingImportService {
         modelId,
         reason: 'another rule begins at this moment: import again',
       }));
-      return { created: opened, ...applied, skipped: [...skipped, ...late], notes };
+      const { closed, unchanged, changes } = applied;
+      return { created: opened, closed, unchanged, changes, skipped: [...skipped, ...late], notes };
     });
   }
 }

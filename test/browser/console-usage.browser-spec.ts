@@ -72,7 +72,7 @@ describe('credits by day and model', () => {
     async (_, role) => {
       // A service of its own: an admin sees what all users have used.
       await service.direct.owner.query(
-        'TRUNCATE usage_records, usage_daily, usage_totals, usage_corrections',
+        'DELETE FROM usage_records; TRUNCATE usage_daily, usage_totals, usage_corrections',
       );
       const userId = freshUser();
       await useModels(userId);

@@ -42,7 +42,8 @@ async function follow(current: Session, ended: AbortSignal): Promise<void> {
   let delay = FIRST_DELAY;
   while (!ended.aborted) {
     try {
-      if (events.value === null) {
+      // Not `value`: the effect that calls this would run again with every event.
+      if (events.peek() === null) {
         const past = await ask(current, '/api/events?limit=20', ended);
         if (isForGood(past)) return;
         if (!past.ok) throw new Error(`status ${past.status}`);
@@ -50,7 +51,7 @@ async function follow(current: Session, ended: AbortSignal): Promise<void> {
         if (ended.aborted) return;
         events.value = items;
       }
-      const last = events.value[0]?.id;
+      const last = events.peek()?.[0]?.id;
       const response = await ask(
         current,
         '/api/events/stream',
