@@ -1,4 +1,5 @@
 import { fork, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { LEASE_SECONDS } from './scenarios.js';
 
-export const SECRET = 'secret-of-the-bench-0123456789-0123456789';
+export const SECRET = randomBytes(32).toString('hex');
 const RUNTIME_ROLE = 'accounting_app';
 const DATABASE_NAME = 'bench';
 const READY_SECONDS = 60;
