@@ -40,7 +40,7 @@ BEGIN
     v_lock := lock_balance(p_user);
     v_balance := v_lock.balance;
   END IF;
-  -- Below what JSON tells exactly (2^53 - 1): a late settlement may still give credits back.
+  -- Below 2^53 - 1, the largest integer that JSON clients read exactly: a late settlement may still return credits.
   IF v_balance.available + v_balance.held + p_credits > 9000000000000000 THEN
     RETURN '{"outcome": "balance_limit"}';
   END IF;

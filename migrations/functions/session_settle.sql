@@ -66,7 +66,8 @@ BEGIN
       'tokens', coalesce(p_tokens, p_input + p_output + coalesce(p_cached, 0)), 'inputTokens', p_input,
       'outputTokens', p_output, 'cachedInputTokens', p_cached, 'estimatedCredits', s.estimated_credits));
   END IF;
-  -- What a late finalize gives back has no place in a balance that was filled meanwhile up to what JSON tells exactly.
+  -- A late finalize may return credits to a balance that has meanwhile been filled. It must not exceed 2^53 - 1, the largest
+  -- integer that JSON clients read exactly.
   IF s.usage_id IS NOT NULL AND v_balance.available + v_balance.held + v_paid - s.used_credits > 9007199254740991 THEN
     RETURN '{"outcome": "balance_limit"}';
   END IF;

@@ -20,8 +20,8 @@ const FETCHES_AT_ONCE = 5;
 
 /**
  * The keys that the authentication service publishes (JWKS). Each fetch brings all of them: the limit on fetches then
- * costs only tokens with unknown key ids, so made-up ids cannot shut other callers out. Ages count by a clock that
- * nobody sets.
+ * costs only tokens with unknown key ids, so made-up ids cannot shut other callers out. Ages are measured
+ * with a monotonic clock.
  */
 export class PublishedKeys {
   private readonly logger = new Logger(PublishedKeys.name);

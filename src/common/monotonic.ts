@@ -1,6 +1,6 @@
 /**
- * Whole milliseconds since some moment before this process began, by a clock that nobody sets: for every duration, where
- * `Date.now()` would make an hour of a second when the machine's clock is stepped. All processes of a machine share it.
+ * Whole milliseconds of a monotonic clock, counted from some moment before this process began. Use it for every duration:
+ * `Date.now()` would turn a second into an hour when the machine's clock is stepped. All processes of a machine share it.
  * It stands still while the machine is suspended.
  */
 export function monotonicMilliseconds(): number {

@@ -20,7 +20,7 @@ export interface AppConfig {
   readonly jwt: JwtConfig;
   /** Secret of trusted services; undefined switches internal callers off. */
   readonly internalApiKey: string | undefined;
-  /** `off`: there is no `/metrics`. `token`: for who shows the token. `open`: for everyone. */
+  /** `off`: there is no `/metrics`. `token`: requires the bearer token. `open`: for everyone. */
   readonly metricsAccess: 'open' | 'token' | 'off';
   readonly metricsToken: string | undefined;
   /** Whether there are Swagger UI and the OpenAPI document at `/api/docs`. */

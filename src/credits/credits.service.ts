@@ -45,7 +45,7 @@ export const AVAILABLE = {
   text: `SELECT b.user_id AS key, available_credits(b.user_id) AS total
            FROM credit_balances b WHERE b.user_id = ANY($1::varchar[])`,
 };
-/** Below what JSON tells exactly (2^53 - 1): a late settlement may still give credits back. */
+/** Below 2^53 - 1, the largest integer that JSON clients read exactly: a late settlement may still return credits. */
 const MAXIMUM_BALANCE = 9_000_000_000_000_000;
 /** The one look-up by a lot's id alone: an admin names the lot, and every later statement names its user. */
 const LOT_OWNER = { name: 'credit_lot_owner', text: 'SELECT user_id FROM credit_allocations WHERE id = $1' };

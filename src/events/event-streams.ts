@@ -128,7 +128,7 @@ export class EventStreams implements OnModuleDestroy {
     }
     if (this.isStopped) throw new NoStreamLeft();
     stream.cursor = after ?? newest;
-    // The client may be gone, and nobody else may be there.
+    // The client may have disconnected, and no other stream may be open.
     if (this.position !== undefined || stream.isClosed) return;
     this.position = newest;
     this.isBehind = false;

@@ -37,7 +37,7 @@ export class ThresholdsService {
   }
 
   /**
-   * At most ten times a minute for one user, whoever asks, so that moving it to and fro makes no flood of events.
+   * Allows ten changes a minute for one user, whether the user or a supervisor makes them: each change may emit an event.
    *
    * @param threshold null: as everyone's
    * @throws AccountNotFound, RateLimited, ServiceUnavailable

@@ -29,7 +29,7 @@ export class MetricsController {
   @ApiOperation({
     summary: 'Metrics for Prometheus',
     description:
-      'By METRICS_ACCESS open to everyone, or to who shows METRICS_TOKEN as a bearer token, or not there at all.',
+      'METRICS_ACCESS opens it to everyone, requires METRICS_TOKEN as a bearer token, or switches it off.',
     operationId: 'getMetrics',
   })
   @ApiOkResponse({

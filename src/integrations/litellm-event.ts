@@ -49,7 +49,7 @@ const FIELDS = {
   teamId: ['metadata', 'user_api_key_team_id'],
 } as const;
 
-/** What tells one call from another: two that differ anywhere, however far behind, are never kept as one. */
+/** Identifies a call. Two calls that differ anywhere, even at the end of a long id, have different identities. */
 const IDS: ReadonlySet<string> = new Set(['id', 'litellmCallId'] satisfies (keyof typeof FIELDS)[]);
 
 /** Cached input as OpenAI's and as Anthropic's form of usage tell it, as the proxy sums it up or in the answer itself. */

@@ -215,6 +215,55 @@ describe('requests that are combined, with statements of any duration and any en
     }
   });
 
+  it('that their statement has left out go next, in order, before those that came meanwhile', async () => {
+    const at = (time: number) => ({ at: time, key: 'a' });
+    const { database } = await play(
+      [at(0), at(1), at(2), at(3), at(4), at(105)],
+      [
+        { milliseconds: 100, end: 'ok' },
+        { milliseconds: 10, end: 'in part' },
+        { milliseconds: 10, end: 'ok' },
+      ],
+      4,
+      true,
+    );
+    expect(database.carriedOut.map(({ id }) => id)).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it('that their statement has left out are refused at the limit on waiting, counted from when they came', async () => {
+    let statements = 0;
+    const run = async (requests: readonly Keyed<string>[]) => {
+      const isInPart = ++statements === 2;
+      await new Promise((passed) =>
+        setTimeout(passed, statements === 1 ? 100 : isInPart ? PATIENCE : 10_000),
+      );
+      return requests.map(({ work }, index) => (isInPart && index > 0 ? NOT_CARRIED_OUT : work));
+    };
+    const combiner = new Combiner<string, string>({
+      isCombining: true,
+      lanes: 1,
+      maximumTogether: 5,
+      maximumWaitingPerKey: 100,
+      maximumWaiting: 1000,
+      patienceMilliseconds: PATIENCE,
+      isOneByOnePerKey: true,
+      together: run,
+      alone: async (request) => (await run([request]))[0] as string,
+      mayBeOfOne: () => false,
+    });
+    const refusedAt = new Map<string, number>();
+    const ask = (key: string, work: string) =>
+      void combiner.ask(key, work).catch(() => refusedAt.set(work, performance.now()));
+    const begun = performance.now();
+    for (const work of ['first', 'second', 'left out']) ask('a', work);
+    // They came later and keep the lane busy when the statement ends, 3.1 s after the beginning.
+    setTimeout(() => {
+      for (let key = 0; key < 100; key++) ask(`b${key}`, `of ${key}`);
+    }, 2900);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect((refusedAt.get('left out') ?? Infinity) - begun).toBeLessThanOrEqual(100 + PATIENCE + 5);
+  });
+
   it('never wait in the statement of a slow key that is known', async () => {
     // A statement in which `slow` is takes longer than its lane; the others come while it is under way.
     const statements: string[][] = [];

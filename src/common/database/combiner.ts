@@ -24,8 +24,8 @@ export interface CombinerOptions<Work, Answer> {
   /** Whether a key has at most one statement under way. Its requests are then carried out in the order they came in. */
   readonly isOneByOnePerKey: boolean;
   /**
-   * Carries out several requests in one statement. Resolves with their answers in their order, where the last ones may not
-   * have been carried out; when it rejects, none has.
+   * Carries out several requests in one statement and resolves with their answers in the same order; the last ones may be
+   * NOT_CARRIED_OUT. When it rejects, mayBeOfOne says whether nothing was carried out.
    */
   together(requests: readonly Keyed<Work>[]): Promise<(Answer | typeof NOT_CARRIED_OUT)[]>;
   alone(request: Keyed<Work>): Promise<Answer>;

@@ -63,7 +63,7 @@ export class Database implements OnApplicationShutdown {
     await Promise.all([this.pools.movements.end(), this.pools.reports.end()]);
   }
 
-  /** Of each pool: connections there may be and there are, those that nobody uses, and requests that wait for one. */
+  /** For each pool: the most connections it may open, the open and the idle ones, and the requests waiting for one. */
   poolUse(): { pool: string; limit: number; total: number; idle: number; waiting: number }[] {
     return Object.entries(this.pools).map(([pool, { options, totalCount, idleCount, waitingCount }]) => ({
       pool,

@@ -5,8 +5,8 @@ import { ServiceUnavailable } from '../errors/service-error.js';
 import { AnswerCheck, HEADER_BYTES } from './answer-check.js';
 
 /**
- * For each connection so many requests may wait; the next is refused at once, which costs nothing, in place of after its
- * time-out. At 2 ms a statement the last of them waits a tenth of a second.
+ * The most requests that wait for each connection. The next one is refused at once, which costs nothing, instead of after
+ * its time-out. At 2 ms a statement the last of them waits a tenth of a second.
  */
 const WAITING_PER_CONNECTION = 50;
 

@@ -25,8 +25,9 @@ interface IdentifiedRequest {
 }
 
 /**
- * Counts requests by caller, over all routes: a user, or the address of someone who is nobody. Trusted services are not
- * limited: they ask for all users together, and a hold refused here would stop everyone's chats. The answer's `X-RateLimit-*` headers tell the limit, what is left of it, and the seconds until it begins anew.
+ * Counts requests by caller, over all routes: a user, or the address of an unauthenticated client. Trusted services are not
+ * limited: they ask for all users together, and a hold refused here would stop everyone's chats. The `X-RateLimit-*`
+ * headers of the answer give the limit, what is left of it, and the seconds until it begins anew.
  */
 @Injectable()
 export class RateLimitGuard implements CanActivate {
