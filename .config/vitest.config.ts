@@ -3,20 +3,20 @@ import { defineConfig } from 'vitest/config';
 
 /** What must hold as well when the requests of one user reach several instances on one database. */
 const SHARED = [
-  'test/e2e/credits/**',
-  'test/e2e/streaming-sessions/**',
-  'test/e2e/usage/**',
-  'test/e2e/api-keys/**',
-  'test/e2e/pricing/**',
-  'test/e2e/integrations/**',
-].map((files) => files.replace('**', '*.e2e-spec.ts'));
+  'test/credits/*.spec.ts',
+  'test/streaming-sessions/*.spec.ts',
+  'test/usage/*.spec.ts',
+  'test/api-keys/*.spec.ts',
+  'test/pricing/*.spec.ts',
+  'test/integrations/*.spec.ts',
+];
 
 /** What must hold as well when no movements are combined. */
 const MOVING = [
-  'test/e2e/credits/*.e2e-spec.ts',
-  'test/e2e/streaming-sessions/*.e2e-spec.ts',
-  'test/e2e/usage/*.e2e-spec.ts',
-  'test/property/*.e2e-spec.ts',
+  'test/credits/*.spec.ts',
+  'test/streaming-sessions/*.spec.ts',
+  'test/usage/*.spec.ts',
+  'test/proof/laws/*.spec.ts',
 ];
 
 export default defineConfig({
@@ -32,11 +32,15 @@ export default defineConfig({
     reporters: ['default'],
     // Browser tests need a Chromium, which a fresh machine has not: npm run test:browser names it.
     projects: process.env.CHROMIUM
-      ? [{ extends: true, test: { name: 'browser', include: ['test/browser/*.browser-spec.ts'] } }]
+      ? [{ extends: true, test: { name: 'browser', include: ['test/proof/browser/*.spec.ts'] } }]
       : [
           {
             extends: true,
-            test: { name: 'one instance', include: ['src/**/*.spec.ts', 'test/**/*.{spec,e2e-spec}.ts'] },
+            test: {
+              name: 'one instance',
+              include: ['src/**/*.spec.ts', 'test/**/*.spec.ts'],
+              exclude: ['test/proof/browser/**'],
+            },
           },
           {
             extends: true,

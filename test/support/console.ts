@@ -9,7 +9,7 @@ import { INTERNAL_KEY, startService, type TestService } from './service.js';
 import { accessToken, SECRET } from './tokens.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const SCREENSHOTS = join(ROOT, 'test/browser/screenshots');
+export const SCREENSHOTS = join(ROOT, 'test/proof/browser/screenshots');
 
 /** The service as it is released, its console included, as a process of its own. */
 export interface ConsoleService {

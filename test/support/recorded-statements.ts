@@ -15,7 +15,7 @@ export interface RecordedStatement {
   columns: string[];
 }
 
-export const RELEASES = 'test/medium/releases';
+export const RELEASES = 'test/proof/upgrades/releases';
 
 /** Statements about the transaction, not about the schema. */
 const NO_STATEMENT = /^\s*(BEGIN|START|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET)\b/i;

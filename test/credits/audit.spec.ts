@@ -1,0 +1,293 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
+import type { HttpClient } from '../support/http-client.js';
+import { AUDIT_CHECKS } from '../../src/credits/credits-audit.checks.js';
+import { MoneyFunctions } from '../../src/credits/money-functions.js';
+import { balanceOf, endLeases, initialize, ledgerOf, SONNET, userWithCredits } from '../support/money.js';
+import { startService, type TestService } from '../support/service.js';
+
+let service: TestService;
+let root: HttpClient;
+let user: HttpClient;
+let keyId: number;
+beforeAll(async () => {
+  service = await startService();
+  root = service.as('root', { role: 'admin' });
+  user = await userWithCredits(service, 50, 100);
+  // One of everything that the books know.
+  const key = await user.post<{ id: number; key: string }>('/api/api-keys', {
+    name: 'k',
+    permissions: ['sessions:write', 'usage:write'],
+  });
+  keyId = key.body.id;
+  const byKey = service.withHeaders({ 'x-api-key': key.body.key });
+  await initialize(byKey, 'active');
+  await initialize(byKey, 'ended', { estimatedTokens: 20_000 });
+  await user.post('/api/streaming-sessions/finalize', { sessionId: 'ended', actualTokens: 18_000 });
+  await initialize(user, 'stale');
+  await user.post('/api/streaming-sessions/progress', { sessionId: 'stale', tokensGenerated: 500 });
+  await service.owner.query(`UPDATE streaming_sessions SET expires_at = now() WHERE session_id = 'stale'`);
+  await service.get(StreamingSessionsSweeper).sweep();
+  await byKey.post('/api/usage/charge', { requestId: 'c', modelId: SONNET, tokens: 2000 });
+  await user.post('/api/usage/charge', {
+    requestId: 'r',
+    modelId: SONNET,
+    tokens: 1,
+    billingStatus: 'needs_review',
+  });
+  const { rows } = await service.owner.query<{ id: string }>(
+    `SELECT id FROM usage_records WHERE request_id = 'r'`,
+  );
+  const decision = { action: 'bill', version: 1 };
+  expect((await root.post(`/api/usage/records/${rows[0]?.id}/review`, decision)).status).toBe(200);
+});
+afterAll(() => service.close());
+
+interface Difference {
+  userId: string;
+  check: string;
+  explanation: string;
+  allocationId: number | null;
+  sessionId: string | null;
+  usageId: number | null;
+  ledgerEntryId: number | null;
+  apiKeyId: number | null;
+  expected: number;
+  actual: number;
+}
+interface Audit extends Record<string, unknown> {
+  ok: boolean;
+  usersChecked: number;
+  differencesFound: number;
+  differences: Difference[];
+}
+const audit = async () => (await root.get<Audit>('/api/credits/audit')).body;
+
+/** Breaks something behind the service's back, in a session where no trigger and no foreign key speaks up. */
+async function behindTheBack(statement: string, values: unknown[] = []): Promise<void> {
+  const client = await service.owner.connect();
+  await client.query('SET session_replication_role = replica');
+  await client.query(statement, values);
+  await client.query('RESET session_replication_role');
+  client.release();
+}
+
+describe('GET /credits/audit', () => {
+  it('finds nothing wrong with books that the service has kept', async () => {
+    expect(await audit()).toMatchObject({ ok: true, differencesFound: 0, differences: [] });
+  });
+
+  const BREAKS: [
+    check: string,
+    broken: string,
+    mended: string,
+    fault: (difference: Difference) => unknown,
+  ][] = [
+    [
+      'available = lots',
+      'UPDATE credit_balances SET available = available + 1 WHERE user_id = $1',
+      'UPDATE credit_balances SET available = available - 1 WHERE user_id = $1',
+      ({ expected, actual }) => actual - expected === 1,
+    ],
+    [
+      'available = ledger',
+      `INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
+       SELECT user_id, 'allocation', 7, balance_after + 7, allocation_id, 'x', now() FROM credit_ledger
+        WHERE user_id = $1 ORDER BY id DESC LIMIT 1`,
+      `DELETE FROM credit_ledger WHERE user_id = $1 AND actor = 'x'`,
+      ({ expected, actual }) => expected - actual === 7,
+    ],
+    [
+      'available = last balanceAfter',
+      `UPDATE credit_ledger SET balance_after = balance_after + 1
+        WHERE id = (SELECT max(id) FROM credit_ledger WHERE user_id = $1)`,
+      `UPDATE credit_ledger SET balance_after = balance_after - 1
+        WHERE id = (SELECT max(id) FROM credit_ledger WHERE user_id = $1)`,
+      ({ ledgerEntryId }) => ledgerEntryId,
+    ],
+    [
+      'balanceAfter is a gapless chain',
+      `UPDATE credit_ledger SET balance_after = balance_after + 1
+        WHERE id = (SELECT min(id) + 2 FROM credit_ledger WHERE user_id = $1)`,
+      `UPDATE credit_ledger SET balance_after = balance_after - 1
+        WHERE id = (SELECT min(id) + 2 FROM credit_ledger WHERE user_id = $1)`,
+      ({ ledgerEntryId }) => ledgerEntryId,
+    ],
+    [
+      'lot = ledger',
+      'UPDATE credit_allocations SET remaining_credits = remaining_credits - 1 WHERE user_id = $1 AND total_credits = 100',
+      'UPDATE credit_allocations SET remaining_credits = remaining_credits + 1 WHERE user_id = $1 AND total_credits = 100',
+      ({ allocationId }) => allocationId,
+    ],
+    [
+      'held = active sessions',
+      'UPDATE credit_balances SET held = held + 1 WHERE user_id = $1',
+      'UPDATE credit_balances SET held = held - 1 WHERE user_id = $1',
+      ({ expected }) => expected === 4,
+    ],
+    [
+      'session = its lots',
+      `UPDATE streaming_sessions SET held_credits[1] = held_credits[1] + 1 WHERE user_id = $1 AND session_id = 'active'`,
+      `UPDATE streaming_sessions SET held_credits[1] = held_credits[1] - 1 WHERE user_id = $1 AND session_id = 'active'`,
+      ({ sessionId }) => sessionId === 'active',
+    ],
+    [
+      'session lot = ledger',
+      `UPDATE streaming_sessions SET held_lots = held_lots[2:] || held_lots[1]
+        WHERE user_id = $1 AND session_id = 'ended'`,
+      `UPDATE streaming_sessions SET held_lots = held_lots[cardinality(held_lots):] || held_lots[:cardinality(held_lots) - 1]
+        WHERE user_id = $1 AND session_id = 'ended'`,
+      ({ sessionId, allocationId }) => sessionId === 'ended' && allocationId,
+    ],
+    [
+      'usage = ledger',
+      `UPDATE usage_records SET uncollected_credits = uncollected_credits + 1 WHERE user_id = $1 AND request_id = 'c'`,
+      `UPDATE usage_records SET uncollected_credits = uncollected_credits - 1 WHERE user_id = $1 AND request_id = 'c'`,
+      ({ usageId }) => usageId,
+    ],
+    [
+      'decision = ledger',
+      'UPDATE usage_reviews SET billed_credits = billed_credits + 1 WHERE user_id = $1',
+      'UPDATE usage_reviews SET billed_credits = billed_credits - 1 WHERE user_id = $1',
+      ({ usageId, actual, expected }) => usageId && actual - expected === 1,
+    ],
+    [
+      'session open = cost, paid and decided',
+      `UPDATE streaming_sessions SET used_credits = used_credits + 5 WHERE user_id = $1 AND session_id = 'ended'`,
+      `UPDATE streaming_sessions SET used_credits = used_credits - 5 WHERE user_id = $1 AND session_id = 'ended'`,
+      ({ sessionId, actual, expected }) => sessionId === 'ended' && expected - actual === 5,
+    ],
+    [
+      'record version = corrections and decisions',
+      `UPDATE usage_records SET version = 1 WHERE user_id = $1 AND request_id = 'r'`,
+      `UPDATE usage_records SET version = 2 WHERE user_id = $1 AND request_id = 'r'`,
+      ({ usageId, actual, expected }) => usageId && expected - actual === 1,
+    ],
+    [
+      'session has its usage record',
+      `UPDATE usage_records SET session_id = 'lost' WHERE user_id = $1 AND session_id = 'stale'`,
+      `UPDATE usage_records SET session_id = 'stale' WHERE user_id = $1 AND session_id = 'lost'`,
+      ({ sessionId }) => sessionId === 'stale',
+    ],
+    [
+      'API key holds = its sessions',
+      'UPDATE api_keys SET credits_held = credits_held + 1 WHERE user_id = $1',
+      'UPDATE api_keys SET credits_held = credits_held - 1 WHERE user_id = $1',
+      ({ apiKeyId }) => apiKeyId === keyId,
+    ],
+    [
+      'API key use = its records',
+      'UPDATE api_keys SET credits_used = credits_used + 1 WHERE user_id = $1',
+      'UPDATE api_keys SET credits_used = credits_used - 1 WHERE user_id = $1',
+      ({ apiKeyId }) => apiKeyId === keyId,
+    ],
+    [
+      'roll-up = records',
+      'UPDATE usage_daily SET credits = credits + 1 WHERE user_id = $1',
+      'UPDATE usage_daily SET credits = credits - 1 WHERE user_id = $1',
+      ({ actual, expected }) => actual > expected,
+    ],
+  ];
+
+  it('has a case below for each of its checks', () => {
+    expect(BREAKS.map(([check]) => check)).toEqual(AUDIT_CHECKS.map(({ name }) => name));
+  });
+
+  it.each(BREAKS)('%s: finds it broken, and explains it', async (check, broken, mended, fault) => {
+    await behindTheBack(broken, [user.userId]);
+    const found = await audit();
+    expect(found.ok).toBe(false);
+    const difference = found.differences.find((one) => one.check === check);
+    expect(difference, JSON.stringify(found.differences)).toMatchObject({ userId: user.userId });
+    expect(difference?.explanation.length).toBeGreaterThan(30);
+    expect(fault(difference as Difference)).toBeTruthy();
+    await behindTheBack(mended, [user.userId]);
+    expect(await audit()).toMatchObject({ ok: true });
+  });
+
+  it('finds a decision that is gone; the database itself refuses to change or delete one', async () => {
+    for (const statement of [
+      'UPDATE usage_reviews SET billed_credits = 0',
+      'DELETE FROM usage_reviews',
+      'TRUNCATE usage_reviews',
+    ]) {
+      await expect(service.owner.query(statement), statement).rejects.toMatchObject({ code: '23001' });
+    }
+    await behindTheBack('CREATE TABLE kept AS SELECT * FROM usage_reviews');
+    await behindTheBack('DELETE FROM usage_reviews');
+    expect((await audit()).differences.map(({ check }) => check)).toEqual([
+      'record version = corrections and decisions',
+    ]);
+    await behindTheBack('INSERT INTO usage_reviews SELECT * FROM kept');
+    await behindTheBack('DROP TABLE kept');
+    expect(await audit()).toMatchObject({ ok: true });
+  });
+
+  it('names the first 1,000 differences and counts them all, over more users than one batch', async () => {
+    await service.owner.query(
+      `INSERT INTO user_accounts (user_id, email, username) SELECT 'n' || n, 'n' || n || '@x', 'x' FROM generate_series(1, 1200) n`,
+    );
+    await service.owner.query(
+      `INSERT INTO credit_balances (user_id, held) SELECT 'n' || n, 1 FROM generate_series(1, 1200) n`,
+    );
+    const found = await audit();
+    expect(found).toMatchObject({ ok: false, differencesFound: 1200 });
+    expect(found.differences).toHaveLength(1000);
+    expect(found.usersChecked).toBeGreaterThan(1200);
+    await service.owner.query(`UPDATE credit_balances SET held = 0 WHERE user_id LIKE 'n%'`);
+  });
+});
+
+describe('a repair', () => {
+  const repair = () => service.get(MoneyFunctions).repair(user.userId, 'service:audit');
+
+  it('does nothing where nothing is wrong', async () => {
+    const before = await ledgerOf(user);
+    await repair();
+    expect(await ledgerOf(user)).toEqual(before);
+  });
+
+  it('sets the cache to what lots and sessions say, and is itself in the ledger', async () => {
+    const sound = await balanceOf(user);
+    await behindTheBack(
+      'UPDATE credit_balances SET available = available + 30, held = held + 3, next_expiry = NULL WHERE user_id = $1',
+      [user.userId],
+    );
+    expect(await repair()).toMatchObject({
+      availableBefore: sound.totalCredits + 30,
+      available: sound.totalCredits,
+    });
+    expect(await balanceOf(user)).toEqual(sound);
+    expect((await ledgerOf(user))[0]).toMatchObject({
+      kind: 'correction',
+      credits: 0,
+      balanceAfter: sound.totalCredits,
+      actor: 'service:audit',
+      notes: `The balance said ${sound.totalCredits + 30} available and ${sound.heldCredits + 3} held`,
+    });
+    expect(await audit()).toMatchObject({ ok: true });
+    // The shortcut to the next expiry is right again too.
+    await service.owner.query(
+      `UPDATE credit_allocations SET expires_at = now() + interval '9 days' WHERE user_id = $1`,
+      [user.userId],
+    );
+  });
+
+  it('of a lot that was changed writes a correction, so that the ledger adds up again', async () => {
+    await behindTheBack(
+      `UPDATE credit_allocations SET remaining_credits = remaining_credits - 5 WHERE user_id = $1 AND total_credits = 100`,
+      [user.userId],
+    );
+    const before = (await balanceOf(user)).totalCredits;
+    await repair();
+    expect((await ledgerOf(user)).slice(0, 2)).toMatchObject([
+      { kind: 'correction', credits: 0, balanceAfter: before - 5 },
+      { kind: 'correction', credits: -5, balanceAfter: before - 5 },
+    ]);
+    expect(await audit()).toMatchObject({ ok: true });
+    expect((await initialize(user, 'after')).status).toBe(201);
+    await endLeases(service, user);
+    await service.get(StreamingSessionsSweeper).sweep();
+    expect(await audit()).toMatchObject({ ok: true });
+  });
+});

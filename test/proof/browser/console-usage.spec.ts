@@ -1,0 +1,251 @@
+import type { Browser, Locator, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type ConsoleService,
+  keepScreenshot,
+  launchBrowser,
+  signIn,
+  startConsole,
+  visit,
+} from '../../support/console.js';
+import { parseCsv } from '../../support/csv.js';
+import { freshUser } from '../../support/service.js';
+
+const DAY = 86_400_000;
+const MODELS = 9;
+
+let service: ConsoleService;
+let browser: Browser;
+beforeAll(async () => {
+  service = await startConsole();
+  browser = await launchBrowser();
+});
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+});
+afterAll(async () => {
+  await browser.close();
+  await service.close();
+});
+
+async function as(sub: string, role: string, path = ''): Promise<Page> {
+  const { page } = await visit(browser, service.url, { path });
+  await signIn(page, sub, role);
+  return page;
+}
+
+const dialog = (page: Page) => page.getByRole('dialog');
+const dayText = (daysAgo: number) => new Date(Date.now() - daysAgo * DAY).toISOString().slice(0, 10);
+
+/** Nine models of which the last two are the smallest, and a service that is no chat. */
+async function useModels(userId: string): Promise<void> {
+  const user = service.direct.as(userId);
+  const record = (daysAgo: number, name: string, operation: string, credits: number) =>
+    user.post('/api/usage/record', {
+      ...{ service: name, operation, credits },
+      timestamp: `${dayText(daysAgo)}T00:00:00Z`,
+    });
+  for (let model = 1; model <= MODELS; model++) await record(3, 'chat', `model-${model}`, 1000 - model * 100);
+  await record(2, 'chat-streaming', 'model-1', 40);
+  await record(2, 'embeddings', 'small', 7);
+}
+
+/** The rows of a chart's table, as texts. */
+async function tableOf(chart: Locator): Promise<string[][]> {
+  await chart.getByRole('button', { name: 'Table' }).click();
+  return Promise.all(
+    (await chart.getByRole('row').all()).map((row) => row.locator('th, td').allInnerTexts()),
+  );
+}
+
+const COLUMNS = [
+  ...['Day', 'Together', 'model-1', 'model-2', 'model-3', 'model-4', 'model-5', 'model-6', 'model-7'],
+  ...['Other models', 'Other services'],
+];
+
+describe('credits by day and model', () => {
+  it.each([
+    ['a user sees their own', 'user'],
+    ['an admin sees everyone’s', 'admin'],
+  ])(
+    '%s: the seven largest models, the others, and what is no chat, which add up to the day',
+    async (_, role) => {
+      // A service of its own: an admin sees what all users have used.
+      await service.direct.owner.query(
+        'DELETE FROM usage_records; TRUNCATE usage_daily, usage_totals, usage_corrections',
+      );
+      const userId = freshUser();
+      await useModels(userId);
+      const page = await as(userId, role);
+      const chart = page
+        .getByRole('figure')
+        .filter({ has: page.getByRole('img', { name: /^Credits by day and model/ }) });
+      await chart.waitFor();
+      const picture = await chart.getByRole('img').getAttribute('aria-label');
+      expect(picture).toContain('model-1 940, model-2 800');
+      expect(picture).toContain('Other models 300, Other services 7');
+      await keepScreenshot(page, `stacked-${role}`);
+      const rows = await tableOf(page.getByRole('figure').filter({ has: page.getByText('Other services') }));
+      expect(rows[0]).toEqual(COLUMNS);
+      const day = (daysAgo: number) => rows.at(-1 - daysAgo)?.slice(1);
+      expect(day(3)).toEqual(['4,500', '900', '800', '700', '600', '500', '400', '300', '300', '0']);
+      expect(day(2)).toEqual(['47', '40', '0', '0', '0', '0', '0', '0', '0', '7']);
+      expect(rows).toHaveLength(31);
+      await page.getByRole('button', { name: '7 days' }).click();
+      await expect
+        .poll(
+          async () =>
+            (await page.getByRole('region', { name: 'Credits by day and model' }).getByRole('row').all())
+              .length,
+        )
+        .toBe(8);
+    },
+  );
+});
+
+describe('usage of everyone', () => {
+  it('is listed for admins, filtered, looked at in detail and saved as CSV', async () => {
+    const [one, two] = [service.direct.as(freshUser('one')), service.direct.as(freshUser('two'))];
+    for (const user of [one, two]) {
+      await user.post('/api/usage/record', { service: 'search', operation: 'index', credits: 3 });
+      await user.post('/api/usage/charge', {
+        requestId: `call of ${user.userId}`,
+        modelId: 'a-model',
+        tokens: 3000,
+        billingStatus: 'needs_review',
+        metadata: { ticket: `T of ${user.userId}` },
+      });
+    }
+    const page = await as(freshUser('admin'), 'admin', '/usage');
+    const rows = (text: string) => page.getByRole('row').filter({ hasText: text });
+    await expect.poll(() => rows(one.userId).count()).toBe(2);
+    expect(await rows(two.userId).count()).toBe(2);
+    await page.getByLabel('Status').selectOption('needs review');
+    await expect.poll(() => rows(one.userId).count()).toBe(1);
+    await page.getByLabel('Request').fill(`call of ${two.userId}`);
+    await page.getByLabel('Request').press('Enter');
+    await expect.poll(() => rows(one.userId).count()).toBe(0);
+    await rows(two.userId)
+      .getByRole('button', { name: /a-model/ })
+      .click();
+    await dialog(page).getByText(`T of ${two.userId}`).waitFor();
+    await page.keyboard.press('Escape');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'CSV' }).click(),
+    ]);
+    const chunks: Buffer[] = [];
+    for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer);
+    const [, ...lines] = parseCsv(Buffer.concat(chunks).toString());
+    expect(lines.map((line) => [line[1], line[6]])).toEqual([[two.userId, 'needs_review']]);
+
+    await page.getByRole('button', { name: 'Clear' }).click();
+    await expect.poll(() => rows(one.userId).count()).toBe(2);
+    await page.getByLabel('User').fill(one.userId);
+    await page.getByLabel('User').press('Enter');
+    await page.getByText(`Calls of ${one.userId}`).waitFor();
+    await expect.poll(() => page.getByText('2 records', { exact: true }).count()).toBe(1);
+    await page.getByLabel('API key').fill('no number');
+    await page.getByLabel('API key').press('Enter');
+    await page.getByRole('alert').getByText('apiKeyId').waitFor();
+  });
+
+  it('asks for a page that has failed again when a person does, and not by itself', async () => {
+    const userId = freshUser();
+    const user = service.direct.as(userId);
+    for (let credits = 0; credits < 210; credits++)
+      await user.post('/api/usage/record', { service: 'chat', operation: `call-${credits}`, credits });
+    const page = await as(freshUser('admin'), 'admin');
+    let refused = 0;
+    await page.route('**/api/usage/records/all?*cursor=*', async (route) => {
+      refused++;
+      await route.fulfill({ status: 500, json: { detail: 'Something went wrong' } });
+    });
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Usage' }).click();
+    await page.getByLabel('User').fill(userId);
+    await page.getByLabel('User').press('Enter');
+    const table = page.getByRole('region', { name: 'Usage records, newest first' });
+    await table.getByText('call-209', { exact: true }).waitFor();
+    const toTheEnd = () => table.evaluate((frame) => frame.scrollTo(0, frame.scrollHeight));
+    await expect
+      .poll(async () => {
+        await toTheEnd();
+        return table.getByRole('button', { name: 'Try again' }).count();
+      })
+      .toBe(1);
+    // Every drawing would ask again.
+    for (let drawing = 0; drawing < 20; drawing++)
+      await table.evaluate(
+        (frame, top) =>
+          new Promise((drawn) => {
+            frame.scrollTo(0, top);
+            requestAnimationFrame(() => requestAnimationFrame(drawn));
+          }),
+        1000 + drawing * 300,
+      );
+    expect(refused).toBe(1);
+    await page.unroute('**/api/usage/records/all?*cursor=*');
+    await toTheEnd();
+    await table.getByRole('button', { name: 'Try again' }).click();
+    await page.getByText('210 records', { exact: true }).waitFor();
+    expect(await table.getByRole('alert').count()).toBe(0);
+  });
+
+  it('of 100,000 records is read to its end and back in bounded memory, a screen drawn at a time', async () => {
+    const userId = freshUser();
+    await service.direct.as(userId).get('/api/credits/balance');
+    await service.direct.owner.query(
+      `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status, request_id)
+       SELECT $1, now() - n * interval '10 seconds', CASE WHEN n = 99990 THEN 'rare' ELSE 'chat' END, 'model-' || n, 1,
+              '{"inputTokens": 700, "outputTokens": 300}', 'recorded', 'request-' || n
+         FROM generate_series(1, 100000) n`,
+      [userId],
+    );
+    await service.direct.owner.query('ANALYZE usage_records');
+    const page = await as(freshUser('admin'), 'admin', `/usage?user=${userId}`);
+    const table = page.getByRole('region', { name: 'Usage records, newest first' });
+    await table.getByText('model-1', { exact: true }).waitFor();
+    const devTools = await page.context().newCDPSession(page);
+    const heapMegabytes = async () => {
+      await devTools.send('HeapProfiler.collectGarbage');
+      return (await devTools.send('Runtime.getHeapUsage')).usedSize / 1_000_000;
+    };
+    let mostRows = 0;
+    await page.exposeFunction('rowsSeen', (count: number) => void (mostRows = Math.max(mostRows, count)));
+    const before = await heapMegabytes();
+    const began = performance.now();
+    // As a person who holds the key down, without a pause between the frames.
+    await page.evaluate(() => {
+      const frame = document.querySelector('[aria-label="Usage records, newest first"]') as HTMLElement;
+      const down = () => {
+        frame.scrollTo(0, frame.scrollHeight);
+        (window as unknown as { rowsSeen(count: number): void }).rowsSeen(
+          frame.querySelectorAll('tr').length,
+        );
+        if (!document.body.textContent?.includes('100,000 records')) setTimeout(down, 20);
+      };
+      down();
+    });
+    await page.getByText('100,000 records').waitFor({ timeout: 170_000 });
+    const seconds = (performance.now() - began) / 1000;
+    await table.getByText('model-100000', { exact: true }).waitFor();
+    const after = await heapMegabytes();
+    const summary = `100,000 rows in ${seconds.toFixed(0)} s, heap ${before.toFixed(1)} to ${after.toFixed(1)} MB, at most ${mostRows} rows drawn`;
+    console.log(summary);
+    expect(mostRows).toBeLessThan(80);
+    expect(after - before, summary).toBeLessThan(20);
+    // Back in the middle, which is no longer in memory, and at the beginning, which always is.
+    const heightOfRow = 44;
+    await table.evaluate((frame, top) => frame.scrollTo(0, top), 50_000 * heightOfRow);
+    await table.getByText('model-50001', { exact: true }).waitFor();
+    expect(await page.locator('tr[aria-rowindex="50002"]').innerText()).toContain('model-50001');
+    await table.evaluate((frame) => frame.scrollTo(0, 0));
+    await table.getByText('model-1', { exact: true }).waitFor();
+
+    // A filter that matches one record far back goes on searching by itself.
+    await page.getByLabel('Service', { exact: true }).fill('rare');
+    await page.getByLabel('Service', { exact: true }).press('Enter');
+    await table.getByText('model-99990', { exact: true }).waitFor();
+    await page.getByText('1 record', { exact: true }).waitFor();
+  }, 240_000);
+});

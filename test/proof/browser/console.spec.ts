@@ -1,0 +1,559 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../../support/console.js';
+import { operationOf } from '../../support/contract.js';
+import type { HttpClient } from '../../support/http-client.js';
+import { expectSoundBooks, userWithCredits } from '../../support/money.js';
+import { freshUser } from '../../support/service.js';
+import { accessToken } from '../../support/tokens.js';
+import { readToEnd } from './long-lists.js';
+
+let service: ConsoleService;
+let browser: Browser;
+beforeAll(async () => {
+  service = await startConsole();
+  browser = await launchBrowser();
+});
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+});
+afterAll(async () => {
+  await browser.close();
+  await expectSoundBooks(service.direct);
+  await service.close();
+});
+
+/** A page on which this person has signed in. */
+async function as(sub: string, role: string, path = ''): Promise<Page> {
+  const { page } = await visit(browser, service.url, { path });
+  await signIn(page, sub, role);
+  return page;
+}
+
+const dialog = (page: Page) => page.getByRole('dialog');
+const balanceOf = async (userId: string) =>
+  (await service.direct.as(userId).get<{ totalCredits: number }>('/api/credits/balance')).body.totalCredits;
+
+describe('signing in', () => {
+  it('refuses what is no token and what the service does not accept, and says why', async () => {
+    const { page } = await visit(browser, service.url);
+    const token = page.getByLabel('Access token');
+    await token.fill('hunter2');
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+    await page.getByRole('alert').getByText('must have three parts').waitFor();
+    await token.fill(
+      accessToken({ sub: 'mallory', role: 'admin' }, {}, 'another secret of somebody else 0123456789'),
+    );
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+    await page.getByRole('alert').getByText('does not accept this token: Invalid token').waitFor();
+    expect(await page.getByRole('navigation').count()).toBe(0);
+  });
+
+  it('keeps the token in memory alone: no storage, cookie or address has it, and a reload forgets it', async () => {
+    const page = await as('admin', 'admin', '/users');
+    const kept = await page.evaluate(() =>
+      JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href]),
+    );
+    expect(kept).not.toMatch(/eyJ/);
+    await page.reload();
+    await page.getByRole('heading', { name: 'Sign in to the console' }).waitFor();
+  });
+
+  it('asks for a new token when this one has expired, and goes on at the same page', async () => {
+    const { page } = await visit(browser, service.url, { path: '/users?search=zoe' });
+    await signIn(page, 'admin', 'admin', 3);
+    await page.getByText('Your access token has expired.').waitFor();
+    await signIn(page, 'admin');
+    await page.getByRole('heading', { name: 'Users' }).waitFor();
+    expect(await page.getByLabel('Search users').inputValue()).toBe('zoe');
+  });
+
+  it('offers no development token where the secret is a real one', async () => {
+    const { page } = await visit(browser, service.url);
+    await page.getByText('Version').waitFor();
+    expect(await page.getByText('development token').count()).toBe(0);
+  });
+});
+
+describe('what each role sees', () => {
+  const placesOf = async (role: string) => {
+    const page = await as(freshUser(role), role);
+    return page.getByRole('navigation', { name: 'Pages' }).getByRole('link').allInnerTexts();
+  };
+
+  it('shows users their own account, supervisors the users, admins everything', async () => {
+    expect(await placesOf('user')).toEqual(['Overview', 'Sessions', 'Usage', 'Prices', 'API keys']);
+    expect(await placesOf('supervisor')).toEqual([
+      'Overview',
+      'Users',
+      'Sessions',
+      'Usage',
+      'Prices',
+      'API keys',
+    ]);
+    expect(await placesOf('admin')).toEqual([
+      'Overview',
+      'Users',
+      'Sessions',
+      'Usage',
+      'Prices',
+      'API keys',
+      'Review',
+      'Quarantine',
+      'Webhooks',
+    ]);
+  });
+
+  it('says kindly what the API does not allow, whatever address is opened', async () => {
+    const page = await as(freshUser(), 'user', '/users');
+    await page.getByText('Your role does not include this').waitFor();
+    const supervisor = await as(freshUser(), 'supervisor', '/review');
+    await supervisor.getByText('Your role does not include this').waitFor();
+  });
+
+  it('shows a supervisor who has run out of credits, and no alarm about an account that needs none', async () => {
+    const user = await userWithCredits(service.direct, 5);
+    await user.post('/api/usage/charge', { requestId: 'the-last', modelId: 'unknown-model', tokens: 5000 });
+    const page = await as(freshUser(), 'supervisor');
+    const troubled = page.getByRole('list', { name: 'Users in trouble' });
+    const item = troubled.getByRole('listitem').filter({ hasText: user.userId });
+    await item.getByText('no credits').waitFor();
+    expect(await page.getByText('No credits are available').count()).toBe(0);
+    await item.getByRole('link').click();
+    await page.getByText('They were used up').waitFor();
+  });
+
+  it('lets a supervisor allocate, and neither deduct nor revoke', async () => {
+    const user = await userWithCredits(service.direct, 500);
+    const page = await as(freshUser(), 'supervisor', `/users/${user.userId}`);
+    await page.getByRole('button', { name: 'Allocate' }).waitFor();
+    await page.getByText('Lots', { exact: true }).waitFor();
+    expect(await page.getByRole('button', { name: /Deduct|Revoke/ }).count()).toBe(0);
+  });
+});
+
+describe('a user in trouble', () => {
+  it('is found, explained, given credits, and seen to work again', async () => {
+    const user = await userWithCredits(service.direct, 10);
+    const { userId } = user;
+    await user.post('/api/usage/charge', {
+      requestId: 'too-much',
+      modelId: 'unknown-model',
+      tokens: 40_000,
+      onInsufficient: 'review',
+    });
+    const admin = service.direct.as('admin', { role: 'admin' });
+    await admin.post('/api/credits/deduct', { userId, credits: await balanceOf(userId), notes: 'misuse' });
+    const page = await as('admin', 'admin');
+
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Users' }).click();
+    await page.keyboard.press('/');
+    await page.keyboard.type(userId);
+    await page.getByRole('link', { name: userId }).click();
+    await page.getByText('No credits are available').waitFor();
+    await page.getByText('were deducted').waitFor();
+    await page.getByText('could not be paid in full').waitFor();
+
+    await page.getByRole('button', { name: 'Allocate' }).first().click();
+    await dialog(page).getByLabel('Credits', { exact: true }).fill('5,000');
+    await dialog(page).getByText(`${userId} will have 5,000 credits instead of 0`).waitFor();
+    await dialog(page).getByRole('button', { name: 'Allocate', exact: true }).dblclick();
+    await page.getByRole('status').getByText('Gave').waitFor();
+    await expect.poll(() => page.getByTestId('available').innerText()).toBe('5,000');
+    expect(await balanceOf(userId)).toBe(5000);
+    expect((await user.post('/api/credits/check', { requiredCredits: 100 })).body.hasSufficientCredits).toBe(
+      true,
+    );
+  });
+
+  it('gets credits once when the answer was lost and the form is sent again', async () => {
+    const { userId } = await userWithCredits(service.direct, 100);
+    const page = await as('admin', 'admin', `/users/${userId}`);
+    let losses = 1;
+    await page.route('**/api/credits/allocate', async (route) => {
+      await route.fetch();
+      if (losses-- > 0) await route.abort();
+      else await route.fallback();
+    });
+    await page.getByRole('button', { name: 'Allocate' }).first().click();
+    await dialog(page).getByLabel('Credits', { exact: true }).fill('700');
+    await dialog(page).getByRole('button', { name: 'Allocate', exact: true }).click();
+    await dialog(page).getByRole('alert').getByText('no answer').waitFor();
+    expect(await balanceOf(userId)).toBe(800);
+    await dialog(page).getByRole('button', { name: 'Allocate', exact: true }).click();
+    await page.getByRole('status').getByText('Gave').waitFor();
+    expect(await balanceOf(userId)).toBe(800);
+  });
+
+  it('loses a revoked lot and what is deducted, each after the form has said so; a refusal is shown', async () => {
+    const { userId } = await userWithCredits(service.direct, 300);
+    const page = await as('admin', 'admin', `/users/${userId}`);
+    await page.getByRole('button', { name: 'Deduct' }).click();
+    await dialog(page).getByLabel('Credits', { exact: true }).fill('1000');
+    await dialog(page).getByLabel('Reason').fill('test');
+    await dialog(page).getByRole('button', { name: 'Deduct', exact: true }).click();
+    await dialog(page).getByRole('alert').waitFor();
+    expect(await balanceOf(userId)).toBe(300);
+    await dialog(page).getByLabel('Credits', { exact: true }).fill('120');
+    await dialog(page).getByText('will have 180 credits instead of 300').waitFor();
+    await dialog(page).getByRole('button', { name: 'Deduct', exact: true }).click();
+    await expect.poll(() => balanceOf(userId)).toBe(180);
+    await page.getByRole('button', { name: /^Revoke lot/ }).click();
+    await dialog(page).getByText('loses the 180 credits').waitFor();
+    await dialog(page).getByRole('button', { name: 'Revoke the lot' }).click();
+    await page.getByText('No credits are available').waitFor();
+    expect(await balanceOf(userId)).toBe(0);
+  });
+});
+
+describe('sessions', () => {
+  it('appear when they start, grow as they go, and are gone when they end', async () => {
+    const user = await userWithCredits(service.direct, 1000);
+    const page = await as('admin', 'admin', '/sessions');
+    await page.getByText('No session is running').waitFor();
+    const sessionId = freshUser('session');
+    await user.post('/api/streaming-sessions/initialize', {
+      sessionId,
+      modelId: 'unknown-model',
+      estimatedTokens: 100_000,
+    });
+    const row = page.getByRole('row').filter({ hasText: sessionId });
+    await row.getByText('0 / 120').waitFor();
+    await user.post('/api/streaming-sessions/progress', { sessionId, tokensGenerated: 50_000 });
+    await row.getByText('50 / 120').waitFor();
+    await row.getByText('live').waitFor();
+    await user.post('/api/streaming-sessions/finalize', { sessionId, actualTokens: 60_000 });
+    await page.getByText('No session is running').waitFor();
+  });
+});
+
+describe('prices', () => {
+  it('change after a preview of what changes, and the old rule becomes history', async () => {
+    const modelId = freshUser('vendor/model:v1');
+    const admin = service.direct.as('admin', { role: 'admin' });
+    await admin.post('/api/pricing', { modelId, pricePerThousandTokens: '2' });
+    const page = await as('admin', 'admin', `/prices/${encodeURIComponent(modelId)}`);
+    await page.getByText('in force', { exact: true }).waitFor();
+    await page.getByRole('button', { name: 'New rule' }).click();
+    await dialog(page).getByLabel('Blended', { exact: true }).fill('2.x');
+    await dialog(page).getByText('A number such as 0.25').waitFor();
+    await dialog(page).getByLabel('Blended', { exact: true }).fill('2.5');
+    await dialog(page).getByRole('region', { name: 'What changes' }).getByText('+25.0 %').waitFor();
+    await dialog(page).getByRole('button', { name: 'Create rule' }).click();
+    await page.getByText('past', { exact: true }).waitFor();
+    const { body } = await admin.get<{ current: { pricePerThousandTokens: string } }>(
+      `/api/pricing/${encodeURIComponent(modelId)}`,
+    );
+    expect(body.current.pricePerThousandTokens).toBe('2.5');
+    await page.getByRole('button', { name: /^End now: rule/ }).click();
+    await dialog(page).getByText('costs what it costs without a rule').waitFor();
+    await dialog(page).getByRole('button', { name: 'End now' }).click();
+    await page.getByText('No rule is in force.').waitFor();
+  });
+
+  it('begin on a day that is chosen with one click', async () => {
+    const modelId = freshUser('planned');
+    const page = await as('admin', 'admin', `/prices/${modelId}`);
+    await page.getByRole('button', { name: 'New rule' }).click();
+    await dialog(page).getByLabel('Blended', { exact: true }).fill('3');
+    await dialog(page).getByRole('button', { name: 'Next Monday' }).click();
+    await dialog(page).getByRole('button', { name: 'Create rule' }).click();
+    await page.getByText('upcoming', { exact: true }).waitFor();
+    const { body } = await service.direct
+      .as('admin', { role: 'admin' })
+      .get<{ upcoming: { effectiveFrom: string }[] }>(`/api/pricing/${modelId}`);
+    const from = new Date(body.upcoming[0]?.effectiveFrom ?? '');
+    expect([from.getDay(), from.getHours(), from.getMinutes()]).toEqual([1, 0, 0]);
+    expect(from.getTime() - Date.now()).toBeLessThan(7.1 * 86_400_000);
+  });
+
+  it('are imported from a file after a dry run has shown what would change', async () => {
+    const modelId = freshUser('imported');
+    const file = {
+      [modelId]: {
+        litellm_provider: 'openai',
+        mode: 'chat',
+        input_cost_per_token: 1.5e-7,
+        output_cost_per_token: 6e-7,
+      },
+      'a-picture-model': { litellm_provider: 'openai', mode: 'image_generation' },
+    };
+    const admin = service.direct.as('admin', { role: 'admin' });
+    const ruleOf = async () =>
+      (await admin.get<{ current: object | null }>(`/api/pricing/${modelId}`)).body.current;
+    const page = await as('admin', 'admin', '/prices');
+    await page.getByRole('button', { name: 'Import' }).click();
+    const input = dialog(page).getByLabel('File');
+    await input.setInputFiles({
+      name: 'prices.json',
+      mimeType: 'application/json',
+      buffer: Buffer.from('[]'),
+    });
+    await dialog(page).getByRole('alert').getByText('not a map of models').waitFor();
+    await input.setInputFiles({
+      name: 'prices.json',
+      mimeType: 'application/json',
+      buffer: Buffer.from(JSON.stringify(file)),
+    });
+    await dialog(page).getByText('prices.json: 2 models').waitFor();
+    await dialog(page).getByRole('button', { name: 'See what would change' }).click();
+    await dialog(page).getByText('a-picture-model').waitFor();
+    await dialog(page)
+      .getByRole('region', { name: 'Prices that change' })
+      .getByRole('row', { name: `${modelId} 0.72 0.18 0.72 new` })
+      .waitFor();
+    expect(await ruleOf()).toBeNull();
+    await dialog(page).getByRole('button', { name: 'Import 1 price' }).click();
+    await dialog(page).getByText('What has changed').waitFor();
+    expect(await ruleOf()).toMatchObject({ pricePerThousandTokens: '0.72' });
+  });
+});
+
+describe('API keys', () => {
+  it('are shown once and copied, rotated with an overlap, and revoked', async () => {
+    const page = await as(freshUser(), 'user', '/api-keys');
+    await page.getByText('No API key yet').waitFor();
+    await page.getByRole('button', { name: 'New key' }).click();
+    await dialog(page).getByLabel('Name').fill('nightly report');
+    await dialog(page).getByLabel('Read the balance').check();
+    await dialog(page).getByRole('button', { name: 'Create key' }).click();
+    const key = await dialog(page).getByTestId('created-key').innerText();
+    expect(await dialog(page).getByTestId('key-example').innerText()).toBe(
+      `curl -H 'X-API-Key: ${key}' ${service.url}/api/credits/balance`,
+    );
+    await dialog(page).getByRole('button', { name: 'Copy', exact: true }).click();
+    await dialog(page).getByRole('button', { name: 'Copied' }).waitFor();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(key);
+    const use = (text: string) =>
+      service.direct.withHeaders({ 'x-api-key': text }).get('/api/credits/balance');
+    expect((await use(key)).status).toBe(200);
+    await dialog(page).getByRole('button', { name: 'Done' }).click();
+    expect(await page.content()).not.toContain(key);
+
+    await page.getByRole('button', { name: 'Rotate nightly report' }).click();
+    await dialog(page).getByLabel('The old key stops').selectOption({ label: 'at once' });
+    await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
+    const next = await dialog(page).getByTestId('created-key').innerText();
+    await page.keyboard.press('Escape');
+    expect([(await use(key)).status, (await use(next)).status]).toEqual([401, 200]);
+
+    await page.getByRole('button', { name: 'Revoke nightly report' }).click();
+    await dialog(page).getByText('This cannot be undone').waitFor();
+    await dialog(page).getByRole('button', { name: 'Revoke the key' }).click();
+    await page.getByText('no longer works').waitFor();
+    expect((await use(next)).status).toBe(401);
+  });
+});
+
+describe('the review', () => {
+  const charge = async (count: number, credits: number) => {
+    const user = await userWithCredits(service.direct, credits);
+    for (let call = 0; call < count; call++) {
+      await user.post('/api/usage/charge', {
+        requestId: `review-${call}`,
+        modelId: 'unknown-model',
+        tokens: 5000,
+        billingStatus: 'needs_review',
+      });
+    }
+    return user;
+  };
+
+  it('bills one call and waives several at once', async () => {
+    const user = await charge(4, 100);
+    const page = await as('admin', 'admin', '/review');
+    const rows = page.getByRole('row').filter({ hasText: user.userId });
+    await expect.poll(() => rows.count()).toBe(4);
+    await rows.first().getByRole('button', { name: /^Bill/ }).click();
+    await dialog(page).getByText('5 credits are taken').waitFor();
+    await dialog(page).getByRole('button', { name: 'Bill', exact: true }).click();
+    await expect.poll(() => rows.count()).toBe(3);
+    expect(await balanceOf(user.userId)).toBe(95);
+    for (const row of await rows.all()) await row.getByRole('checkbox').check();
+    await page.getByRole('button', { name: 'Waive 3' }).click();
+    await dialog(page).getByText('15 credits are let go').waitFor();
+    await dialog(page).getByRole('button', { name: 'Waive', exact: true }).click();
+    await expect.poll(() => rows.count()).toBe(0);
+    expect(await balanceOf(user.userId)).toBe(95);
+  });
+
+  it('of one user is opened from that user, and says what they have before it takes any', async () => {
+    const user = await charge(2, 100);
+    await charge(1, 100);
+    const page = await as('admin', 'admin', `/users/${user.userId}`);
+    await page.getByRole('main').getByRole('link', { name: 'Review' }).click();
+    const rows = page.getByRole('row').filter({ has: page.getByRole('button', { name: /^Bill/ }) });
+    await expect.poll(() => rows.getByRole('link').allInnerTexts()).toEqual([user.userId, user.userId]);
+    await page.getByLabel('Select all that are shown').check();
+    await page.getByRole('button', { name: 'Bill 2' }).waitFor();
+    await rows.first().getByRole('button', { name: /^Bill/ }).click();
+    await dialog(page).getByText(`5 credits are taken from ${user.userId}, who has 100`).waitFor();
+    await dialog(page).getByRole('button', { name: 'Bill', exact: true }).click();
+    await page.getByRole('status').getByText(`Took 5 credits from ${user.userId}`).waitFor();
+    await expect.poll(() => rows.count()).toBe(1);
+  });
+
+  it('goes on after a call that is refused, and names it', async () => {
+    const poor = await charge(3, 1);
+    const rich = await charge(1, 100);
+    const page = await as('admin', 'admin', '/review');
+    for (const { userId } of [poor, rich]) {
+      const rows = page.getByRole('row').filter({ hasText: userId });
+      await rows.first().waitFor();
+      for (const row of await rows.all()) await row.getByRole('checkbox').check();
+    }
+    await page.getByRole('button', { name: 'Bill 4' }).click();
+    await dialog(page).getByRole('button', { name: 'Bill', exact: true }).click();
+    await dialog(page).getByText('1 call settled, 3 refused').waitFor();
+    // The same cause is said once, however many calls it stopped.
+    expect(await dialog(page).getByRole('listitem').allInnerTexts()).toEqual([
+      expect.stringContaining(`3 calls of ${poor.userId}, 15 credits: `),
+    ]);
+    expect([await balanceOf(poor.userId), await balanceOf(rich.userId)]).toEqual([1, 95]);
+  });
+});
+
+describe('usage', () => {
+  it('is filtered, looked at in detail, and saved as CSV', async () => {
+    const user = await userWithCredits(service.direct, 100);
+    await user.post('/api/usage/record', { service: 'search', operation: 'index', credits: 3 });
+    await user.post('/api/usage/record', {
+      service: 'chat',
+      operation: 'a-model',
+      credits: 4,
+      metadata: { ticket: 'T-77' },
+    });
+    const page = await as(user.userId, 'user', '/usage');
+    await page.getByRole('button', { name: /index/ }).waitFor();
+    await page.getByLabel('Service', { exact: true }).fill('chat');
+    await page.getByRole('button', { name: /index/ }).waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: /a-model/ }).click();
+    await dialog(page).getByText('T-77').waitFor();
+    await page.keyboard.press('Escape');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'CSV' }).click(),
+    ]);
+    const chunks: Buffer[] = [];
+    for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer);
+    const csv = Buffer.concat(chunks).toString();
+    expect(csv.trim().split('\n')).toHaveLength(2);
+    expect(csv).toContain('a-model');
+  });
+
+  it('of any length is drawn a screen at a time and read on while it is scrolled', async () => {
+    const userId = freshUser();
+    await service.direct.as(userId).get('/api/credits/balance');
+    await service.direct.owner.query(
+      `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status)
+       SELECT $1, now() - n * interval '1 second', 'chat', 'model-' || n, 1, '{}', 'recorded' FROM generate_series(1, 3000) n`,
+      [userId],
+    );
+    const page = await as(userId, 'user', '/usage');
+    const table = page.getByRole('region', { name: 'Usage records, newest first' });
+    await table.getByText('model-1', { exact: true }).waitFor();
+    await readToEnd(table, '3,000 records');
+    await table.getByText('model-3000', { exact: true }).waitFor();
+    expect(await table.getByRole('row').count()).toBeLessThan(80);
+    expect(await page.locator('tr[aria-rowindex="3001"]').count()).toBe(1);
+    // They were written past the roll-up, which the audit at the end would find.
+    await service.direct.owner.query('DELETE FROM usage_records WHERE user_id = $1', [userId]);
+  });
+});
+
+describe('the page itself', () => {
+  it('is usable by keyboard: search, dialogs, and the focus goes back where it was', async () => {
+    const { userId } = await userWithCredits(service.direct, 100);
+    const page = await as('admin', 'admin', `/users/${userId}`);
+    const button = page.getByRole('button', { name: 'Allocate' }).first();
+    const field = dialog(page).getByLabel('Credits', { exact: true });
+    const openByKey = async () => {
+      await page.keyboard.press('Enter');
+      await expect.poll(() => field.evaluate((element) => element === document.activeElement)).toBe(true);
+    };
+    await button.focus();
+    await openByKey();
+    await page.keyboard.press('Escape');
+    await dialog(page).waitFor({ state: 'detached' });
+    expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+    await openByKey();
+    await page.keyboard.type('7');
+    await page.keyboard.press('Enter');
+    await expect.poll(() => page.getByTestId('available').innerText()).toBe('107');
+    expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+  });
+
+  it('asks nobody but the service, and its content security policy lets nothing else in', async () => {
+    const { page, complaints } = await visit(browser, service.url);
+    const origins = new Set<string>();
+    page.on('request', (request) => origins.add(new URL(request.url()).origin));
+    await page.reload();
+    await signIn(page, 'admin');
+    await page.getByText('Needs attention').waitFor();
+    expect([...origins]).toEqual([service.url]);
+    expect(complaints).toEqual([]);
+    await page.evaluate(() => {
+      const script = document.createElement('script');
+      try {
+        script.text = 'document.title = "taken over"';
+      } catch {
+        // Trusted Types have stopped it even earlier.
+      }
+      document.body.append(script);
+    });
+    expect(await page.title()).not.toBe('taken over');
+    expect(
+      await page.evaluate(() =>
+        fetch('https://example.com/').then(
+          () => 'reached',
+          () => 'refused',
+        ),
+      ),
+    ).toBe('refused');
+  });
+
+  it('says that the service is away, tries again by itself, and shows what has changed meanwhile', async () => {
+    const { userId } = await userWithCredits(service.direct, 100);
+    const page = await as('admin', 'admin', `/users/${userId}`);
+    await expect.poll(() => page.getByTestId('available').innerText()).toBe('100');
+    await service.stop();
+    await page.getByText('The service cannot be reached').waitFor();
+    expect(await page.getByTestId('available').innerText()).toBe('100');
+    await service.direct
+      .as('admin', { role: 'admin' })
+      .post('/api/credits/allocate', { userId, credits: 11 });
+    await service.start();
+    await expect.poll(() => page.getByTestId('available').innerText(), { timeout: 30_000 }).toBe('111');
+    await page.getByText('The service cannot be reached').waitFor({ state: 'detached' });
+    // The ledger is read only when there is a reason.
+    await page
+      .getByRole('region', { name: /^Ledger/ })
+      .getByText('+11')
+      .waitFor();
+  });
+});
+
+// Told by the service where it tells what happens; elsewhere the console goes on without.
+describe.runIf(operationOf('GET', '/api/events/stream') !== undefined)('what happens', () => {
+  it('is seen as it happens, also after the service was away', async () => {
+    const user = await userWithCredits(service.direct, 5);
+    const page = await as('admin', 'admin');
+    const activity = page.getByRole('list', { name: 'Activity' });
+    await activity.waitFor();
+    const review = (requestId: string, who: HttpClient) =>
+      who.post('/api/usage/charge', {
+        requestId,
+        modelId: 'unknown-model',
+        tokens: 5000,
+        billingStatus: 'needs_review',
+      });
+    await review('seen', user);
+    await activity.getByRole('link', { name: user.userId }).first().waitFor();
+    await page.getByRole('status').getByText(`${user.userId} has a call to review`).waitFor();
+    await service.stop();
+    const other = await userWithCredits(service.direct, 5);
+    await review('missed', other);
+    await service.start();
+    await activity.getByRole('link', { name: other.userId }).first().waitFor({ timeout: 40_000 });
+  });
+});

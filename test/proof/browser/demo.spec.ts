@@ -1,0 +1,178 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { buildConsole, keepScreenshot, launchBrowser, visit } from '../../support/console.js';
+import { launchDemo } from '../../support/demo-process.js';
+import { type CompiledService, compileService } from '../../support/service-process.js';
+
+let service: CompiledService;
+let temporary: string;
+let demo: ReturnType<typeof launchDemo>;
+let browser: Browser;
+let url: string;
+beforeAll(async () => {
+  service = await compileService();
+  await buildConsole(service.directory);
+  temporary = await mkdtemp(join(tmpdir(), 'accounting-demo-test-'));
+  demo = launchDemo(service.directory, temporary, '--users', '60', '--port', '0');
+  await demo.hasSaid('Ctrl-C ends it', 150_000);
+  url = /Console +(http:\S+)\/console\n/.exec(demo.said())?.[1] ?? '';
+  browser = await launchBrowser();
+}, 240_000);
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+});
+afterAll(async () => {
+  await browser?.close();
+  demo.child.kill('SIGINT');
+  await demo.ended;
+  await service.remove();
+  await rm(temporary, { recursive: true, force: true });
+});
+
+/** Signs in as a newcomer does: with one click on a name. */
+async function signInAs(name: string): Promise<Page> {
+  const { page } = await visit(browser, url);
+  await page.getByRole('button', { name }).click();
+  await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  return page;
+}
+
+const place = (page: Page, name: string) =>
+  page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true });
+const tab = (page: Page, name: string) =>
+  page.getByRole('navigation', { name: 'Of this account' }).getByRole('link', { name });
+
+describe('who opens the demo', () => {
+  it('finds a user in trouble, sees why, gives credits, and sees that it works', async () => {
+    const page = await signInAs('Ada Moreau');
+    const troubled = page.getByRole('list', { name: 'Users in trouble' });
+    await troubled.getByRole('listitem').filter({ hasText: 'nora.quist' }).getByText('no credits').waitFor();
+    await troubled.getByRole('link', { name: 'nora.quist' }).click();
+    await page.getByText('No credits are available: new calls are refused. They were used up').waitFor();
+    await tab(page, 'Sessions').click();
+    await page.getByText('No session is running').waitFor();
+
+    await page.getByRole('button', { name: 'Allocate' }).click();
+    const form = page.getByRole('dialog');
+    await form.getByRole('button', { name: '1,000', exact: true }).click();
+    await form.getByText('will have 1,000 credits instead of 0').waitFor();
+    await form.getByRole('button', { name: 'Allocate', exact: true }).click();
+    await page.getByRole('status').getByText('Gave nora.quist 1,000 credits').waitFor();
+
+    // Nobody starts anything here: it is she who has tried all the time.
+    await page.getByRole('row').filter({ hasText: 'claude-sonnet-4' }).getByText('live').waitFor();
+    await tab(page, 'Lots and ledger').click();
+    await page
+      .getByRole('region', { name: /^Ledger/ })
+      .getByText('hold', { exact: true })
+      .first()
+      .waitFor();
+    expect(await page.getByText('No credits are available').count()).toBe(0);
+    await place(page, 'Overview').click();
+    await page.getByRole('list', { name: 'Users in trouble' }).waitFor();
+    expect(await page.getByRole('list', { name: 'Users in trouble' }).getByText('nora.quist').count()).toBe(
+      0,
+    );
+  });
+
+  it('sees a session whose client is lost', async () => {
+    const page = await signInAs('Ada Moreau');
+    await place(page, 'Sessions').click();
+    await page
+      .getByText(/^stale, .+ left$/)
+      .first()
+      .waitFor({ timeout: 55_000 });
+  });
+
+  it('is led from the unpaid calls of a user to those of that user alone', async () => {
+    const page = await signInAs('Ada Moreau');
+    await place(page, 'Users').click();
+    await page.getByLabel('Search users').fill('ivy.chan');
+    await page
+      .getByRole('row')
+      .filter({ hasText: 'Ivy Chan' })
+      .getByText('ivy.chan@example.com')
+      .click({ force: true });
+    await page.getByText('could not be paid in full').waitFor();
+    await page.getByRole('main').getByRole('link', { name: 'Review' }).click();
+    const rows = page.getByRole('row').filter({ has: page.getByRole('button', { name: /^Bill/ }) });
+    await rows.first().waitFor();
+    expect(new Set(await rows.getByRole('link').allInnerTexts())).toEqual(new Set(['ivy.chan']));
+  });
+
+  it('sees what was used yesterday, what each model earns, and one that loses', async () => {
+    const page = await signInAs('Ada Moreau');
+    await page.getByRole('button', { name: '30 days' }).waitFor();
+    const models = page.getByRole('region', { name: 'Usage by model' });
+    const toReview = page.getByRole('link', { name: /^To review/ });
+    const waiting = await toReview.getByText(/missing in all/).innerText();
+    await models.getByRole('row').filter({ hasText: 'gemini-2.5-flash' }).getByText(/^−/).waitFor();
+    await page.getByRole('button', { name: 'Yesterday' }).click();
+    const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
+    const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
+    await page.getByText(`${day.format(new Date(yesterday))}, days in UTC`).waitFor();
+    await models.getByRole('row').filter({ hasText: 'gpt-4o' }).first().waitFor();
+    expect(await toReview.getByText(/missing in all/).innerText()).toBe(waiting);
+  });
+
+  it('is shown growth only against days that are there', async () => {
+    const page = await signInAs('Ada Moreau');
+    // The demo begins in the midst of the days before.
+    await page.getByText('in these days', { exact: true }).waitFor();
+    await page.getByRole('button', { name: '7 days' }).click();
+    await page.getByText(/^[+−]\d+ % against the 7 days before$/).waitFor();
+  });
+
+  it('comes from a model to its calls in the same days', async () => {
+    const page = await signInAs('Ada Moreau');
+    await page.getByRole('button', { name: '7 days' }).click();
+    await page.getByRole('link', { name: /^[\d,]+ calls? of gpt-4o$/ }).click();
+    await page.getByRole('heading', { level: 1, name: 'Usage' }).waitFor();
+    expect(await page.getByLabel('Model or operation').inputValue()).toBe('gpt-4o');
+    expect(await page.getByRole('button', { name: '7 days' }).getAttribute('aria-pressed')).toBe('true');
+    const records = page.getByRole('region', { name: 'Usage records, newest first' });
+    const names = records.getByRole('button', { name: /^Details of record/ });
+    await names.first().waitFor();
+    expect(new Set(await names.allInnerTexts())).toEqual(new Set(['gpt-4o']));
+    await records
+      .getByText(/^\$\d\.\d{4}$/)
+      .first()
+      .waitFor();
+  });
+
+  it('is told that nothing was used, where nothing was', async () => {
+    const page = await signInAs('Ada Moreau');
+    await page.getByRole('button', { name: 'Custom' }).click();
+    await page.getByLabel('From day (UTC)').fill('2020-01-01');
+    await page.getByLabel('To day (UTC)').fill('2020-01-20');
+    await expect.poll(() => page.getByText('No usage in this range').count()).toBe(3);
+    expect(await page.locator('canvas').count()).toBe(0);
+  });
+
+  it('as a supervisor is shown who needs credits, and nothing of margins or reviews', async () => {
+    const page = await signInAs('Sam Okafor');
+    await page.getByRole('list', { name: 'Users in trouble' }).getByRole('link').first().waitFor();
+    expect(await page.getByRole('main').innerText()).not.toMatch(
+      /Margin|Provider cost|No credits are available/,
+    );
+    expect(await place(page, 'Review').count()).toBe(0);
+  });
+
+  it('fits on a phone before and after signing in', async () => {
+    const { page } = await visit(browser, url, {
+      viewport: { width: 390, height: 844 },
+      colorScheme: 'dark',
+    });
+    await page.getByRole('button', { name: 'Mia Tanaka' }).waitFor();
+    const { x, width } = (await page.locator('.sign-in-card').boundingBox()) ?? { x: 0, width: 0 };
+    expect(x).toBeGreaterThan(0);
+    expect(x + width).toBeLessThan(390);
+    await keepScreenshot(page, 'demo-sign-in');
+    await page.getByRole('button', { name: 'Mia Tanaka' }).click();
+    await page.getByText('The account of Mia Tanaka').waitFor();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
+  });
+});
