@@ -1,5 +1,6 @@
 import 'reflect-metadata';
-import { DataSource, type DataSourceOptions } from 'typeorm';
+import { DataSource, type DataSourceOptions, type Migration } from 'typeorm';
+import { installFunctions } from './migrations/functions.js';
 import { migrations } from './migrations/index.js';
 import { ApiKey } from './src/api-keys/entities/api-key.entity.js';
 import { UserAccount } from './src/accounts/entities/user-account.entity.js';
@@ -62,10 +63,26 @@ export function dataSourceOptions(settings: ConnectionSettings): DataSourceOptio
   };
 }
 
+/** Puts the SQL functions in place after the migrations, whether the service or the TypeORM CLI runs these. */
+export class AccountingDataSource extends DataSource {
+  override async runMigrations(options?: Parameters<DataSource['runMigrations']>[0]): Promise<Migration[]> {
+    const migrated = await super.runMigrations(options);
+    const runner = this.createQueryRunner();
+    try {
+      await installFunctions(runner);
+    } finally {
+      await runner.release();
+    }
+    return migrated;
+  }
+}
+
 /** For the TypeORM CLI (`npm run migration:generate`), which needs DATABASE_URL or DB_HOST. */
-function cliDataSource(): DataSource {
+function cliDataSource(): AccountingDataSource {
   const { database } = loadConfig();
-  return new DataSource(dataSourceOptions({ ...database, url: database.migrationUrl ?? database.url ?? '' }));
+  return new AccountingDataSource(
+    dataSourceOptions({ ...database, url: database.migrationUrl ?? database.url ?? '' }),
+  );
 }
 
 export default process.argv[1]?.includes('typeorm') ? cliDataSource() : undefined;

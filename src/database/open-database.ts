@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
 import pg from 'pg';
-import { DataSource, type QueryRunner } from 'typeorm';
-import { grantRuntimeRole } from '../../migrations/functions/install.js';
-import { dataSourceOptions } from '../../ormconfig.js';
+import type { QueryRunner } from 'typeorm';
+import { grantRuntimeRole } from '../../migrations/rights.js';
+import { AccountingDataSource, dataSourceOptions } from '../../ormconfig.js';
 import type { DatabaseConfig } from '../config/env.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.js';
 import { realDirectory, superuserPassword } from './postgres-directory.js';
@@ -178,7 +178,7 @@ function serverConnection(server: ServerLogin): pg.ClientConfig {
 
 /** Runs pending migrations as the owner, one instance at a time, and gives the runtime role what it needs. */
 export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeRole?: string): Promise<void> {
-  const dataSource = new DataSource(
+  const dataSource = new AccountingDataSource(
     // A migration of a large table takes its time; only ordinary statements have a short limit.
     dataSourceOptions({ ...config, url: ownerUrl, poolSize: 2, statementTimeoutMilliseconds: 3_600_000 }),
   );

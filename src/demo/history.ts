@@ -1,11 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises';
 import pg from 'pg';
+import { sqlFunctions } from '../../migrations/functions.js';
 import type { EventsConfig } from '../config/env.js';
 import { joinedAt, type PastCall } from './allocations.js';
 import { type Month, ruleRow } from './month.js';
 import { DAY, HISTORY_DAYS } from './people.js';
 
-const FUNCTIONS = new URL('../../migrations/functions/', import.meta.url);
 const CALLS_PER_STATEMENT = 500;
 /** What tells the functions the time. */
 const CLOCK = /\b(?:clock_timestamp|now)\(\)/g;
@@ -100,8 +99,7 @@ const LAST_USED = `UPDATE api_keys k SET last_used = (
 
 /** Puts every function in place that asks for the time: with another clock, or, with null, as it stands in its file. */
 async function replaceClocks(client: pg.Client, clock: string | null): Promise<void> {
-  for (const name of (await readdir(FUNCTIONS)).filter((file) => file.endsWith('.sql'))) {
-    const text = await readFile(new URL(name, FUNCTIONS), 'utf8');
+  for (const { text } of sqlFunctions()) {
     if (text.search(CLOCK) < 0) continue;
     await client.query(clock === null ? text : text.replace(CLOCK, clock));
   }

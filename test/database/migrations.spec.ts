@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { EventEndings1795910400000 } from '../../migrations/1795910400000-event-endings.js';
+import { sqlFunctions } from '../../migrations/functions.js';
 import { migrations } from '../../migrations/index.js';
-import { dataSourceOptions } from '../../ormconfig.js';
+import { AccountingDataSource, dataSourceOptions } from '../../ormconfig.js';
 import { createEmbeddedDatabase, migrate } from '../../src/database/open-database.js';
 
 const LIMITS = { poolSize: 2, statementTimeoutMilliseconds: 60_000, connectTimeoutMilliseconds: 5000 };
@@ -59,76 +59,69 @@ describe('migrations', () => {
     expect(upQueries.map(({ query }) => query)).toEqual([]);
   });
 
-  it('leave the functions of the release before in place until the last has made all that the new ones name', () =>
-    withDatabaseOf(1, async (before, now) => {
-      const BODY = `SELECT prosrc FROM pg_proc WHERE proname = 'usage_record'`;
-      const bodyOf = async () => (await before.query<{ prosrc: string }[]>(BODY))[0]?.prosrc;
-      const current = await bodyOf();
-      const older = `${current}-- of the release before\n`;
-      await before.query(
-        `CREATE OR REPLACE FUNCTION usage_record(
-           p_user varchar, p_at timestamptz, p_service varchar, p_operation varchar, p_credits bigint,
-           p_metadata jsonb, p_caller varchar, p_key varchar, p_hash bytea, p_api_key bigint DEFAULT NULL
-         ) RETURNS jsonb LANGUAGE plpgsql AS $body$${older}$body$`,
-      );
-      const seen: unknown[] = [];
-      for (const migration of now.migrations) {
-        const up = migration.up.bind(migration);
-        migration.up = async (runner) => {
-          seen.push(await bodyOf());
-          await up(runner);
-        };
-      }
-      await now.runMigrations({ transaction: 'each' });
-      expect(seen).toEqual(migrations.slice(1).map(() => older));
-      expect(await bodyOf()).toBe(current);
-    }));
-
-  it('tell of no key that ended before there were events of it, and of each that ends afterwards', () =>
-    withDatabaseOf(migrations.indexOf(EventEndings1795910400000), async (before, now) => {
-      await before.query(
-        `INSERT INTO user_accounts (user_id, email, username) VALUES ('u', 'u@example.com', 'u')`,
-      );
-      await before.query(
-        `INSERT INTO api_keys (user_id, key, key_hint, name, expires_at)
-         VALUES ('u', repeat('a', 64), 'a', '0', now() - interval '1 day'),
-                ('u', repeat('b', 64), 'b', '1', now() + interval '1 day')`,
-      );
-      await now.runMigrations({ transaction: 'each' });
-      const announce = async () =>
-        (await now.query('SELECT events_announce_ended_keys(30, 10) AS count')) as unknown;
-      expect(await announce()).toEqual([{ count: 0 }]);
-      // As time would: the second ends as well, after the first.
-      await now.query(
-        `UPDATE api_keys SET expires_at = clock_timestamp() + interval '50 milliseconds' WHERE name = '1'`,
-      );
-      await expect.poll(announce).toEqual([{ count: 1 }]);
-      expect(await announce()).toEqual([{ count: 0 }]);
-    }));
-
-  /** A database that has the first migrations only, and connections for these and for all of them. */
-  async function withDatabaseOf(
-    count: number,
-    work: (before: DataSource, now: DataSource) => Promise<void>,
-  ): Promise<void> {
-    const stepwise = `${name}_${count}`;
-    const options = dataSourceOptions({
-      ...LIMITS,
-      url: (await createEmbeddedDatabase(inject('server'), stepwise)).ownerUrl,
+  describe('install the SQL functions', () => {
+    const NAME = 'credit_expire';
+    let owner: DataSource;
+    beforeAll(async () => {
+      owner = new AccountingDataSource(dataSourceOptions({ ...LIMITS, url: ownerUrl }));
+      await owner.initialize();
     });
-    const before = new DataSource({ ...options, migrations: migrations.slice(0, count) });
-    const now = new DataSource(options);
-    try {
-      await before.initialize();
-      await before.runMigrations({ transaction: 'each' });
-      await now.initialize();
-      await work(before, now);
-    } finally {
-      await now.destroy();
-      await before.destroy();
-      await admin.query(`DROP DATABASE ${stepwise} WITH (FORCE)`);
+    afterAll(() => owner.destroy());
+
+    /** The forms in which a function is there, with what a new installation would change. */
+    async function formsOf(function_: string) {
+      return owner.query<{ signature: string; source: string; version: string; mayCall: boolean }[]>(
+        `SELECT oid::regprocedure::text AS signature, prosrc AS source, xmin::text AS version,
+                has_function_privilege('accounting_app', oid, 'EXECUTE') AS "mayCall"
+           FROM pg_proc WHERE proname = $1`,
+        [function_],
+      );
     }
-  }
+
+    it('anew where the text has changed, and leave the others alone', async () => {
+      const [before] = await formsOf(NAME);
+      const [other] = await formsOf('credit_revoke');
+      await owner.query(
+        `CREATE OR REPLACE FUNCTION ${NAME}(p_user varchar, p_wait boolean) RETURNS jsonb LANGUAGE sql AS $$ SELECT NULL::jsonb $$`,
+      );
+      await owner.query(`COMMENT ON FUNCTION ${NAME} IS '1.0.0 of-another-text'`);
+      await owner.runMigrations();
+      const [after] = await formsOf(NAME);
+      expect(after?.source).toBe(before?.source);
+      expect(await formsOf('credit_revoke')).toEqual([other]);
+      const installed = await formsOf(NAME);
+      await owner.runMigrations();
+      expect(await formsOf(NAME)).toEqual(installed);
+    });
+
+    it('in place of a form with other parameters, with the rights of an operation', async () => {
+      await owner.query(`DROP FUNCTION ${NAME}`);
+      await owner.query(
+        `CREATE FUNCTION ${NAME}(p_user varchar) RETURNS jsonb LANGUAGE sql AS $$ SELECT NULL::jsonb $$`,
+      );
+      await owner.runMigrations();
+      expect(await formsOf(NAME)).toMatchObject([{ mayCall: true }]);
+      expect((await formsOf(NAME))[0]?.signature).not.toBe(`${NAME}(character varying)`);
+    });
+
+    it('that the service calls, and lets it call no others', async () => {
+      for (const { name: function_, isOperation } of sqlFunctions()) {
+        const forms = await formsOf(function_);
+        expect(
+          forms.map(({ mayCall }) => mayCall),
+          function_,
+        ).toEqual([isOperation]);
+      }
+    });
+
+    it('of a newer release never over again', async () => {
+      await owner.query(`COMMENT ON FUNCTION ${NAME} IS '10.0.0 of-a-newer-release'`);
+      await owner.query(`COMMENT ON FUNCTION credit_revoke IS '1.0.0 of-another-text'`);
+      const before = await formsOf('credit_revoke');
+      await owner.runMigrations();
+      expect(await formsOf('credit_revoke')).toEqual(before);
+    });
+  });
 
   it('refuse to take the first one back, which would delete all credits', async () => {
     const dataSource = new DataSource(dataSourceOptions({ ...LIMITS, url: ownerUrl }));

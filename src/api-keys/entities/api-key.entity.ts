@@ -37,23 +37,18 @@ export interface GatewaySettings {
   'ck_api_keys_permissions',
   `permissions <@ ARRAY['credits:read', 'usage:read', 'usage:write', 'sessions:write', 'pricing:read']`,
 )
-@Check('ck_api_keys_limit', 'credit_limit >= 0')
-@Check('ck_api_keys_used', 'credits_used >= 0')
-@Check('ck_api_keys_held', 'credits_held >= 0')
-@Check('ck_api_keys_revoked', 'is_active = (revoked_at IS NULL)')
 @Check('ck_api_keys_gateway', `gateway = 'litellm'`)
 @Check(
   'ck_api_keys_gateway_state',
   `gateway_state IN ('pending', 'opening', 'live', 'ending', 'failed', 'ended')`,
 )
 @Check(
-  'ck_api_keys_gateway_whole',
-  '(gateway IS NULL) = (gateway_state IS NULL) AND (gateway IS NULL) = (gateway_settings IS NULL)',
-)
-@Check('ck_api_keys_gateway_active', `is_active OR gateway_state NOT IN ('pending', 'opening', 'live')`)
-@Check(
-  'ck_api_keys_gateway_due',
-  `gateway_due_at IS NOT NULL OR gateway_state = 'ended' OR (gateway_state = 'live' AND expires_at IS NULL)`,
+  'ck_api_keys_whole',
+  `is_active = (revoked_at IS NULL)
+   AND (gateway IS NULL) = (gateway_state IS NULL)
+   AND (gateway IS NULL) = (gateway_settings IS NULL)
+   AND (is_active OR gateway_state NOT IN ('pending', 'opening', 'live'))
+   AND (gateway_due_at IS NOT NULL OR gateway_state = 'ended' OR (gateway_state = 'live' AND expires_at IS NULL))`,
 )
 export class ApiKey {
   @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_api_keys' })

@@ -19,7 +19,6 @@ export type ReviewAction = (typeof REVIEW_ACTIONS)[number];
 @Index('uq_usage_request', { synchronize: false })
 @Index('idx_usage_id', { synchronize: false })
 @Check('ck_usage_records_uncollected', 'uncollected_credits <= credits')
-@Check('ck_usage_records_review', `review_action IN ('bill', 'waive')`)
 export class UsageRecord {
   @PrimaryColumn({
     name: 'user_id',

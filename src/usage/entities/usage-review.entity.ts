@@ -8,10 +8,7 @@ const KEY = { primaryKeyConstraintName: 'pk_usage_reviews' } as const;
 /** One decision about a usage record. Append-only: the database refuses UPDATE, DELETE and TRUNCATE. */
 @Entity('usage_reviews')
 @ForeignKey(() => UsageRecord, ['userId', 'usageId'], ['userId', 'id'], { name: 'fk_usage_reviews_record' })
-@Check('ck_usage_reviews_version', 'version > 0')
-@Check('ck_usage_reviews_action', `action IN ('bill', 'waive')`)
-@Check('ck_usage_reviews_uncollected', 'uncollected_credits >= 0')
-@Check('ck_usage_reviews_billed', `billed_credits >= 0 AND (action = 'bill' OR billed_credits = 0)`)
+@Check('ck_usage_reviews_whole', `version > 0 AND (action = 'bill' OR billed_credits = 0)`)
 export class UsageReview {
   @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, ...KEY })
   userId: string;

@@ -25,3 +25,9 @@ BEGIN
   RETURN NULL;
 END
 $$;
+CREATE OR REPLACE TRIGGER api_keys_created AFTER INSERT ON api_keys
+  FOR EACH ROW EXECUTE FUNCTION api_key_changed();
+CREATE OR REPLACE TRIGGER api_keys_changed AFTER UPDATE OF is_active, expires_at, gateway_state ON api_keys
+  FOR EACH ROW WHEN (OLD.is_active IS DISTINCT FROM NEW.is_active OR OLD.expires_at IS DISTINCT FROM NEW.expires_at
+                     OR OLD.gateway_state IS DISTINCT FROM NEW.gateway_state)
+  EXECUTE FUNCTION api_key_changed();

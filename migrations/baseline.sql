@@ -1,0 +1,483 @@
+-- The schema of release 1.0.0. Ids and credits are BIGINT, prices and USD exact NUMERIC, times TIMESTAMPTZ.
+-- A condition on one column is a domain and those on several columns are one CHECK of their table: PostgreSQL parses each
+-- CHECK of a table anew for every statement that writes to it, while a domain's is cached by the connection.
+
+-- The exclusion constraint on price periods compares text inside a GiST index.
+CREATE EXTENSION IF NOT EXISTS btree_gist;
+
+-- No domain has the name of a function: sha256(…) would mean the type.
+CREATE DOMAIN non_negative_bigint AS BIGINT CHECK (VALUE >= 0);
+CREATE DOMAIN non_negative_numeric AS NUMERIC CHECK (VALUE >= 0);
+CREATE DOMAIN credit_sum AS NUMERIC(38, 0) CHECK (VALUE >= 0);
+CREATE DOMAIN sha256_hash AS BYTEA CHECK (octet_length(VALUE) = 32);
+CREATE DOMAIN balance_state AS VARCHAR(10) CHECK (VALUE IN ('low', 'exhausted'));
+CREATE DOMAIN session_status AS VARCHAR(20) CHECK (VALUE IN ('active', 'completed', 'failed'));
+CREATE DOMAIN session_end_reason AS VARCHAR(20) CHECK (VALUE IN ('finalized', 'aborted', 'timeout'));
+CREATE DOMAIN usage_billing_status AS VARCHAR(20) CHECK (VALUE IN ('recorded', 'billed', 'needs_review', 'waived'));
+CREATE DOMAIN usage_cost_source AS VARCHAR(10) CHECK (VALUE IN ('reported', 'computed'));
+CREATE DOMAIN review_decision AS VARCHAR(10) CHECK (VALUE IN ('bill', 'waive'));
+CREATE DOMAIN event_type AS VARCHAR(40) CHECK (VALUE IN (
+  'credits.low', 'credits.exhausted', 'credits.recovered', 'credits.expiring', 'credits.expired', 'session.timed_out',
+  'usage.needs_review', 'usage.settled', 'api_key.created', 'api_key.revoked', 'api_key.expiring', 'api_key.expired'));
+
+------------------------------------------------------------------------------------------------------------------------
+-- Accounts
+
+CREATE TABLE user_accounts (
+  user_id    VARCHAR(50)  CONSTRAINT pk_user_accounts PRIMARY KEY,
+  email      VARCHAR(255) NOT NULL CONSTRAINT uq_user_accounts_email UNIQUE,
+  username   VARCHAR(100) NOT NULL,
+  role       VARCHAR(50)  NOT NULL DEFAULT 'user'
+             CONSTRAINT ck_user_accounts_role CHECK (role IN ('user', 'supervisor', 'admin')),
+  created_at TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  updated_at TIMESTAMPTZ  NOT NULL DEFAULT now()
+);
+-- Accounts are found by how their id, name or e-mail begins. By bytes: only so is a prefix a range of the index,
+-- whatever the language of the database.
+CREATE INDEX idx_user_accounts_search_id    ON user_accounts ((lower(user_id) COLLATE "C"), user_id);
+CREATE INDEX idx_user_accounts_search_name  ON user_accounts ((lower(username) COLLATE "C"), user_id);
+CREATE INDEX idx_user_accounts_search_email ON user_accounts ((lower(email) COLLATE "C"), user_id);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Credits
+
+-- The limit keeps every balance exact as a JSON number (2^53 - 1).
+CREATE TABLE credit_balances (
+  user_id       VARCHAR(50) CONSTRAINT pk_credit_balances PRIMARY KEY
+                CONSTRAINT fk_credit_balances_user REFERENCES user_accounts (user_id),
+  available     non_negative_bigint NOT NULL DEFAULT 0,
+  held          non_negative_bigint NOT NULL DEFAULT 0,
+  next_expiry   TIMESTAMPTZ,
+  low_threshold non_negative_bigint,
+  told_state    balance_state,
+  CONSTRAINT ck_credit_balances_limit CHECK (available + held <= 9007199254740991)
+) WITH (fillfactor = 50);
+
+-- is_open changes only when a lot runs empty or is refilled. The partial indexes use it in place of
+-- remaining_credits > 0, which would put every change into an index; so taking credits stays a heap-only update.
+CREATE TABLE credit_allocations (
+  id                BIGINT GENERATED ALWAYS AS IDENTITY,
+  user_id           VARCHAR(50) NOT NULL CONSTRAINT fk_credit_allocations_user REFERENCES user_accounts (user_id),
+  total_credits     non_negative_bigint NOT NULL,
+  remaining_credits non_negative_bigint NOT NULL,
+  allocated_by      VARCHAR(64) NOT NULL,
+  allocated_at      TIMESTAMPTZ NOT NULL DEFAULT now(),
+  expires_at        TIMESTAMPTZ NOT NULL,
+  notes             TEXT,
+  revoked_at        TIMESTAMPTZ,
+  is_open           BOOLEAN NOT NULL DEFAULT TRUE,
+  expiry_announced  BOOLEAN NOT NULL DEFAULT FALSE,
+  CONSTRAINT pk_credit_allocations PRIMARY KEY (user_id, id),
+  CONSTRAINT ck_credit_allocations_remaining CHECK (
+    remaining_credits <= total_credits
+    AND is_open = (remaining_credits > 0)
+    AND (revoked_at IS NULL OR remaining_credits = 0))
+) WITH (fillfactor = 80);
+CREATE INDEX idx_credit_user_expiry ON credit_allocations (user_id, expires_at);
+CREATE INDEX idx_credit_open        ON credit_allocations (user_id, expires_at, id) WHERE is_open;
+CREATE INDEX idx_credit_open_expiry ON credit_allocations (expires_at) WHERE is_open;
+CREATE INDEX idx_credit_unannounced ON credit_allocations (expires_at) WHERE is_open AND NOT expiry_announced;
+CREATE INDEX idx_credit_allocation_id ON credit_allocations (id);
+
+-- Append-only, see refuse_ledger_change. A correction may have any sign, or be 0 and about the cached balance.
+CREATE TABLE credit_ledger (
+  id            BIGINT GENERATED ALWAYS AS IDENTITY,
+  user_id       VARCHAR(50) NOT NULL,
+  kind          VARCHAR(20) NOT NULL,
+  credits       BIGINT NOT NULL,
+  balance_after non_negative_bigint NOT NULL,
+  allocation_id BIGINT,
+  session_id    VARCHAR(100),
+  usage_id      BIGINT,
+  actor         VARCHAR(64) NOT NULL,
+  notes         TEXT,
+  created_at    TIMESTAMPTZ NOT NULL,
+  CONSTRAINT pk_credit_ledger PRIMARY KEY (user_id, id),
+  CONSTRAINT fk_credit_ledger_allocation FOREIGN KEY (user_id, allocation_id)
+    REFERENCES credit_allocations (user_id, id),
+  CONSTRAINT ck_credit_ledger_kind CHECK (
+    CASE WHEN kind IN ('allocation', 'refund') THEN credits > 0 AND allocation_id IS NOT NULL
+         WHEN kind IN ('hold', 'charge', 'deduction', 'revocation', 'expiry')
+           THEN credits < 0 AND allocation_id IS NOT NULL
+         ELSE kind = 'correction' END)
+);
+
+CREATE TABLE idempotency_keys (
+  caller_id    VARCHAR(64) NOT NULL,
+  key          VARCHAR(255) NOT NULL,
+  request_hash sha256_hash NOT NULL,
+  response     JSONB NOT NULL,
+  created_at   TIMESTAMPTZ NOT NULL DEFAULT now(),
+  CONSTRAINT pk_idempotency_keys PRIMARY KEY (caller_id, key)
+);
+CREATE INDEX idx_idempotency_created ON idempotency_keys (created_at);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Prices
+
+-- Catalogues give prices per token with up to 23 decimals, and a mark-up adds some: NUMERIC keeps all of them.
+CREATE TABLE pricing_rules (
+  id                                 BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_pricing_rules PRIMARY KEY,
+  model_id                           VARCHAR(100) NOT NULL,
+  price_per_1k_tokens                NUMERIC NOT NULL,
+  input_price_per_1k_tokens          NUMERIC,
+  output_price_per_1k_tokens         NUMERIC,
+  cached_input_price_per_1k_tokens   NUMERIC,
+  provider_cost_per_1k_tokens        NUMERIC,
+  provider_input_cost_per_1k_tokens  NUMERIC,
+  provider_output_cost_per_1k_tokens NUMERIC,
+  provider_cached_cost_per_1k_tokens NUMERIC,
+  effective_from                     TIMESTAMPTZ NOT NULL DEFAULT now(),
+  effective_to                       TIMESTAMPTZ,
+  superseded_by                      BIGINT,
+  created_by                         VARCHAR(50) NOT NULL
+                                     CONSTRAINT fk_pricing_rules_creator REFERENCES user_accounts (user_id),
+  CONSTRAINT ck_pricing_rules_prices CHECK (
+    price_per_1k_tokens BETWEEN 0 AND 1000000
+    AND input_price_per_1k_tokens BETWEEN 0 AND 1000000
+    AND output_price_per_1k_tokens BETWEEN 0 AND 1000000
+    AND cached_input_price_per_1k_tokens BETWEEN 0 AND 1000000
+    AND provider_cost_per_1k_tokens >= 0
+    AND provider_input_cost_per_1k_tokens >= 0
+    AND provider_output_cost_per_1k_tokens >= 0
+    AND provider_cached_cost_per_1k_tokens >= 0),
+  CONSTRAINT ck_pricing_rules_period CHECK (effective_to > effective_from),
+  CONSTRAINT ex_pricing_rules_period EXCLUDE USING gist
+    (model_id WITH =, tstzrange(effective_from, effective_to) WITH &&)
+);
+CREATE INDEX idx_pricing_model_from ON pricing_rules (model_id, effective_from DESC);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Streaming sessions
+
+-- held_lots and held_credits say lot by lot what the session has taken and not given back: while it is active they add
+-- up to allocated_credits, afterwards to what it really paid.
+CREATE TABLE streaming_sessions (
+  id                      BIGINT GENERATED ALWAYS AS IDENTITY,
+  session_id              VARCHAR(100) NOT NULL,
+  user_id                 VARCHAR(50) NOT NULL
+                          CONSTRAINT fk_streaming_sessions_user REFERENCES user_accounts (user_id),
+  model_id                VARCHAR(100) NOT NULL,
+  estimated_credits       non_negative_bigint NOT NULL,
+  allocated_credits       non_negative_bigint NOT NULL,
+  used_credits            non_negative_bigint NOT NULL DEFAULT 0,
+  uncollected_credits     non_negative_bigint NOT NULL DEFAULT 0,
+  status                  session_status NOT NULL DEFAULT 'active',
+  end_reason              session_end_reason,
+  is_late                 BOOLEAN NOT NULL DEFAULT FALSE,
+  estimated_tokens        BIGINT,
+  estimated_input_tokens  BIGINT,
+  estimated_output_tokens BIGINT,
+  tokens_generated        BIGINT NOT NULL DEFAULT 0,
+  final_tokens            BIGINT,
+  final_input_tokens      BIGINT,
+  final_output_tokens     BIGINT,
+  final_cached_tokens     BIGINT,
+  provider_cost_usd       NUMERIC,
+  pricing_rule_id         BIGINT,
+  pricing_source          VARCHAR(10) NOT NULL,
+  price_per_1k            NUMERIC NOT NULL,
+  input_price_per_1k      NUMERIC,
+  output_price_per_1k     NUMERIC,
+  cached_price_per_1k     NUMERIC,
+  cost_per_1k             NUMERIC,
+  input_cost_per_1k       NUMERIC,
+  output_cost_per_1k      NUMERIC,
+  cached_cost_per_1k      NUMERIC,
+  held_lots               BIGINT[] NOT NULL,
+  held_credits            BIGINT[] NOT NULL,
+  first_hold              BIGINT NOT NULL,
+  remaining_after_hold    BIGINT NOT NULL,
+  api_key_id              BIGINT,
+  usage_id                BIGINT,
+  started_at              TIMESTAMPTZ NOT NULL,
+  expires_at              TIMESTAMPTZ NOT NULL,
+  completed_at            TIMESTAMPTZ,
+  CONSTRAINT pk_streaming_sessions PRIMARY KEY (user_id, session_id),
+  CONSTRAINT ck_sessions_whole CHECK (
+    uncollected_credits <= used_credits
+    AND (status = 'active') = (end_reason IS NULL)
+    AND (status = 'active') = (completed_at IS NULL)
+    AND cardinality(held_lots) = cardinality(held_credits))
+) WITH (fillfactor = 70);
+CREATE INDEX idx_streaming_user_status ON streaming_sessions (user_id, status, started_at) WHERE status = 'active';
+CREATE INDEX idx_streaming_stale       ON streaming_sessions (expires_at) WHERE status = 'active';
+
+------------------------------------------------------------------------------------------------------------------------
+-- Usage
+
+CREATE TABLE usage_records (
+  id                   BIGINT GENERATED ALWAYS AS IDENTITY,
+  user_id              VARCHAR(50) NOT NULL CONSTRAINT fk_usage_records_user REFERENCES user_accounts (user_id),
+  timestamp            TIMESTAMPTZ NOT NULL DEFAULT now(),
+  service              VARCHAR(50) NOT NULL,
+  operation            VARCHAR(100) NOT NULL,
+  credits              non_negative_bigint NOT NULL,
+  metadata             JSONB NOT NULL DEFAULT '{}',
+  billing_status       usage_billing_status NOT NULL,
+  uncollected_credits  non_negative_bigint NOT NULL DEFAULT 0,
+  provider_cost_usd    non_negative_numeric,
+  provider_cost_source usage_cost_source,
+  session_id           VARCHAR(100),
+  pricing_rule_id      BIGINT,
+  pricing_source       VARCHAR(10),
+  api_key_id           BIGINT,
+  request_id           VARCHAR(200),
+  request_hash         BYTEA,
+  balance_after        BIGINT,
+  review_action        review_decision,
+  review_credits       BIGINT,
+  reviewed_by          VARCHAR(64),
+  reviewed_at          TIMESTAMPTZ,
+  version              INTEGER NOT NULL DEFAULT 1,
+  counted_as_other     BOOLEAN NOT NULL DEFAULT FALSE,
+  CONSTRAINT pk_usage_records PRIMARY KEY (user_id, id),
+  CONSTRAINT ck_usage_records_uncollected CHECK (uncollected_credits <= credits)
+) WITH (fillfactor = 90);
+CREATE INDEX idx_usage_user_timestamp ON usage_records (user_id, timestamp, id);
+CREATE INDEX idx_usage_timestamp      ON usage_records (timestamp);
+CREATE INDEX idx_usage_id             ON usage_records (id);
+CREATE INDEX idx_usage_needs_review   ON usage_records (timestamp, id) WHERE billing_status = 'needs_review';
+CREATE UNIQUE INDEX uq_usage_request  ON usage_records (user_id, request_id) WHERE request_id IS NOT NULL;
+
+-- One decision for each version of a record, and append-only: a version that was decided on has a successor.
+CREATE TABLE usage_reviews (
+  user_id             VARCHAR(50) NOT NULL,
+  usage_id            BIGINT NOT NULL,
+  version             INTEGER NOT NULL,
+  action              review_decision NOT NULL,
+  uncollected_credits non_negative_bigint NOT NULL,
+  billed_credits      non_negative_bigint NOT NULL,
+  decided_by          VARCHAR(64) NOT NULL,
+  decided_at          TIMESTAMPTZ NOT NULL,
+  CONSTRAINT pk_usage_reviews PRIMARY KEY (user_id, usage_id, version),
+  CONSTRAINT fk_usage_reviews_record FOREIGN KEY (user_id, usage_id) REFERENCES usage_records (user_id, id),
+  CONSTRAINT ck_usage_reviews_whole CHECK (version > 0 AND (action = 'bill' OR billed_credits = 0))
+);
+
+-- One row per user, UTC day, service and operation, kept in the transaction that writes the record. The costed columns
+-- count records whose provider cost is known: a margin can be calculated from these only.
+CREATE TABLE usage_daily (
+  user_id           VARCHAR(50) NOT NULL,
+  day               DATE NOT NULL,
+  service           VARCHAR(50) NOT NULL,
+  operation         VARCHAR(100) NOT NULL,
+  records           non_negative_bigint NOT NULL,
+  credits           credit_sum NOT NULL,
+  provider_cost_usd NUMERIC NOT NULL DEFAULT 0,
+  costed_records    BIGINT NOT NULL DEFAULT 0,
+  unpriced_records  BIGINT NOT NULL DEFAULT 0,
+  costed_credits    NUMERIC(30, 0) NOT NULL DEFAULT 0,
+  charged_credits   NUMERIC(30, 0),
+  CONSTRAINT pk_usage_daily PRIMARY KEY (user_id, day, service, operation)
+) WITH (fillfactor = 70);
+CREATE INDEX idx_usage_daily_day ON usage_daily (day);
+
+-- Everyone's usage by UTC day, service and operation, of days that are over.
+CREATE TABLE usage_totals (
+  day               DATE NOT NULL,
+  service           VARCHAR(50) NOT NULL,
+  operation         VARCHAR(100) NOT NULL,
+  records           BIGINT NOT NULL,
+  credits           NUMERIC(38, 0) NOT NULL,
+  provider_cost_usd NUMERIC NOT NULL,
+  costed_records    BIGINT NOT NULL,
+  costed_credits    NUMERIC(38, 0) NOT NULL,
+  unpriced_records  BIGINT NOT NULL,
+  CONSTRAINT pk_usage_totals PRIMARY KEY (day, service, operation)
+);
+
+-- What has changed in a day that is over, until it is added to the totals. Rows are only inserted and deleted:
+-- movements that change one old day do not wait for each other.
+CREATE TABLE usage_corrections (
+  id                BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_usage_corrections PRIMARY KEY,
+  user_id           VARCHAR(50),
+  day               DATE NOT NULL,
+  service           VARCHAR(50) NOT NULL,
+  operation         VARCHAR(100) NOT NULL,
+  records           BIGINT NOT NULL,
+  credits           NUMERIC(38, 0) NOT NULL,
+  provider_cost_usd NUMERIC NOT NULL,
+  costed_records    BIGINT NOT NULL,
+  costed_credits    NUMERIC(38, 0) NOT NULL,
+  unpriced_records  BIGINT NOT NULL
+);
+
+-- One row: the totals have every day before closed_until.
+CREATE TABLE usage_closing (
+  is_only       BOOLEAN NOT NULL DEFAULT TRUE CONSTRAINT pk_usage_closing PRIMARY KEY
+                CONSTRAINT ck_usage_closing_only CHECK (is_only),
+  closed_until  DATE NOT NULL DEFAULT '-infinity',
+  begins_at     TIMESTAMPTZ NOT NULL DEFAULT now() + interval '10 minutes',
+  board_records BIGINT NOT NULL DEFAULT 20000,
+  board_users   INTEGER NOT NULL DEFAULT 1200
+);
+INSERT INTO usage_closing DEFAULT VALUES;
+
+-- The users with the most credits in a range of closed days. users and credits belong together. A user who is not
+-- listed comes after floor_user with floor_credits, by credits and then by id; without a floor everyone is listed.
+CREATE TABLE usage_boards (
+  from_day      DATE NOT NULL,
+  end_day       DATE NOT NULL,
+  users         VARCHAR(50)[] NOT NULL,
+  credits       NUMERIC(38, 0)[] NOT NULL,
+  floor_credits NUMERIC(38, 0) NOT NULL,
+  floor_user    VARCHAR(50),
+  asked_on      DATE NOT NULL,
+  CONSTRAINT pk_usage_boards PRIMARY KEY (from_day, end_day),
+  CONSTRAINT ck_usage_boards_days CHECK (from_day < end_day),
+  CONSTRAINT ck_usage_boards_users CHECK (cardinality(users) = cardinality(credits))
+);
+
+-- Usage events of gateways that cannot be charged yet: the user is unknown, or the event is not valid.
+CREATE TABLE usage_quarantine (
+  id            BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_usage_quarantine PRIMARY KEY,
+  source        VARCHAR(20) NOT NULL,
+  fingerprint   VARCHAR(64) NOT NULL CONSTRAINT uq_usage_quarantine_fingerprint UNIQUE
+                CONSTRAINT ck_usage_quarantine_fingerprint CHECK (fingerprint ~ '^[0-9a-f]{64}$'),
+  claimed_user  VARCHAR(255),
+  reason        VARCHAR(20) NOT NULL CONSTRAINT ck_usage_quarantine_reason
+                CHECK (reason IN ('unknown_user', 'not_understood', 'refused')),
+  detail        VARCHAR(200),
+  event         JSONB NOT NULL,
+  created_at    TIMESTAMPTZ NOT NULL DEFAULT now(),
+  attempted_at  TIMESTAMPTZ,
+  resolved_at   TIMESTAMPTZ,
+  usage_user_id VARCHAR(50),
+  usage_id      BIGINT,
+  CONSTRAINT ck_usage_quarantine_usage CHECK (
+    (usage_id IS NULL) = (usage_user_id IS NULL) AND (usage_id IS NULL OR resolved_at IS NOT NULL))
+);
+-- Of events that still wait only: small however long the history grows.
+CREATE INDEX idx_usage_quarantine_open ON usage_quarantine (id) WHERE resolved_at IS NULL;
+CREATE INDEX idx_usage_quarantine_turn ON usage_quarantine (attempted_at NULLS FIRST, id) WHERE resolved_at IS NULL;
+CREATE INDEX idx_usage_quarantine_claimed ON usage_quarantine (claimed_user)
+  WHERE resolved_at IS NULL AND reason = 'unknown_user';
+
+------------------------------------------------------------------------------------------------------------------------
+-- API keys
+
+-- A rotated key is a new row; budget_key_id names the first of its line, whose row counts for all of them.
+-- gateway_due_at is when the sweeper must look at a key; every key that is not settled has one.
+CREATE TABLE api_keys (
+  id               BIGINT GENERATED ALWAYS AS IDENTITY,
+  user_id          VARCHAR(50) NOT NULL CONSTRAINT fk_api_keys_user REFERENCES user_accounts (user_id),
+  key              VARCHAR(64) NOT NULL CONSTRAINT uq_api_keys_key UNIQUE
+                   CONSTRAINT ck_api_keys_key CHECK (key ~ '^[0-9a-f]{64}$'),
+  key_hint         VARCHAR(20) NOT NULL,
+  name             VARCHAR(100) NOT NULL,
+  permissions      TEXT[] NOT NULL DEFAULT '{}' CONSTRAINT ck_api_keys_permissions CHECK (permissions <@
+                   ARRAY['credits:read', 'usage:read', 'usage:write', 'sessions:write', 'pricing:read']),
+  created_at       TIMESTAMPTZ NOT NULL DEFAULT now(),
+  expires_at       TIMESTAMPTZ,
+  last_used        TIMESTAMPTZ,
+  is_active        BOOLEAN NOT NULL DEFAULT TRUE,
+  revoked_at       TIMESTAMPTZ,
+  credit_limit     non_negative_bigint,
+  credits_used     non_negative_bigint NOT NULL DEFAULT 0,
+  credits_held     non_negative_bigint NOT NULL DEFAULT 0,
+  budget_key_id    BIGINT,
+  expiry_announced TIMESTAMPTZ,
+  end_announced    TIMESTAMPTZ,
+  gateway          VARCHAR(20) CONSTRAINT ck_api_keys_gateway CHECK (gateway = 'litellm'),
+  gateway_state    VARCHAR(10) CONSTRAINT ck_api_keys_gateway_state
+                   CHECK (gateway_state IN ('pending', 'opening', 'live', 'ending', 'failed', 'ended')),
+  gateway_settings JSONB,
+  gateway_due_at   TIMESTAMPTZ,
+  gateway_attempts INTEGER NOT NULL DEFAULT 0,
+  CONSTRAINT pk_api_keys PRIMARY KEY (user_id, id),
+  CONSTRAINT fk_api_keys_budget FOREIGN KEY (user_id, budget_key_id) REFERENCES api_keys (user_id, id),
+  CONSTRAINT ck_api_keys_whole CHECK (
+    is_active = (revoked_at IS NULL)
+    AND (gateway IS NULL) = (gateway_state IS NULL)
+    AND (gateway IS NULL) = (gateway_settings IS NULL)
+    AND (is_active OR gateway_state NOT IN ('pending', 'opening', 'live'))
+    AND (gateway_due_at IS NOT NULL OR gateway_state = 'ended' OR (gateway_state = 'live' AND expires_at IS NULL)))
+);
+CREATE INDEX idx_api_keys_id ON api_keys (id);
+CREATE INDEX idx_api_keys_gateway_due ON api_keys (gateway_due_at) WHERE gateway_due_at IS NOT NULL;
+CREATE INDEX idx_api_keys_unannounced ON api_keys (expires_at)
+  WHERE is_active AND expires_at IS NOT NULL AND expiry_announced IS DISTINCT FROM expires_at;
+CREATE INDEX idx_api_keys_unended ON api_keys (expires_at)
+  WHERE is_active AND expires_at IS NOT NULL AND (end_announced IS NULL OR end_announced < expires_at);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Events and webhooks
+
+-- Events are written here in the transaction of their movement, and move to events when they are published.
+CREATE TABLE event_outbox (
+  id          BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_event_outbox PRIMARY KEY,
+  user_id     VARCHAR(50) NOT NULL,
+  type        event_type NOT NULL,
+  occurred_at TIMESTAMPTZ NOT NULL,
+  data        JSONB NOT NULL
+);
+
+CREATE TABLE events (
+  id           BIGINT GENERATED ALWAYS AS IDENTITY,
+  user_id      VARCHAR(50) NOT NULL,
+  type         event_type NOT NULL,
+  occurred_at  TIMESTAMPTZ NOT NULL,
+  data         JSONB NOT NULL,
+  published_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT pk_events PRIMARY KEY (user_id, id)
+);
+CREATE INDEX idx_events_id        ON events (id);
+CREATE INDEX idx_events_published ON events (published_at);
+
+CREATE TABLE webhook_endpoints (
+  id                    BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_webhook_endpoints PRIMARY KEY,
+  url                   VARCHAR(2000) NOT NULL,
+  event_types           TEXT[] CONSTRAINT ck_webhook_endpoints_types CHECK (event_types::event_type[] IS NOT NULL OR event_types IS NULL),
+  description           VARCHAR(200),
+  is_active             BOOLEAN NOT NULL DEFAULT TRUE,
+  disabled_at           TIMESTAMPTZ,
+  disabled_reason       VARCHAR(10) CONSTRAINT ck_webhook_endpoints_reason CHECK (disabled_reason IN ('failing', 'gone')),
+  failing_since         TIMESTAMPTZ,
+  secret                TEXT NOT NULL,
+  previous_secret       TEXT,
+  previous_secret_until TIMESTAMPTZ,
+  created_by            VARCHAR(50) NOT NULL,
+  created_at            TIMESTAMPTZ NOT NULL DEFAULT now(),
+  updated_at            TIMESTAMPTZ NOT NULL DEFAULT now(),
+  CONSTRAINT ck_webhook_endpoints_previous CHECK ((previous_secret IS NULL) = (previous_secret_until IS NULL))
+);
+
+-- One for each event and each endpoint that subscribes to it.
+CREATE TABLE webhook_deliveries (
+  id              BIGINT GENERATED ALWAYS AS IDENTITY,
+  endpoint_id     BIGINT NOT NULL CONSTRAINT fk_webhook_deliveries_endpoint
+                  REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
+  user_id         VARCHAR(50) NOT NULL,
+  event_id        BIGINT NOT NULL,
+  status          VARCHAR(10) NOT NULL DEFAULT 'pending'
+                  CONSTRAINT ck_webhook_deliveries_status CHECK (status IN ('pending', 'delivered', 'dead')),
+  attempts        INTEGER NOT NULL DEFAULT 0,
+  last_attempt_at TIMESTAMPTZ,
+  last_status     INTEGER,
+  last_error      VARCHAR(200),
+  delivered_at    TIMESTAMPTZ,
+  created_at      TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT pk_webhook_deliveries PRIMARY KEY (user_id, id),
+  CONSTRAINT fk_webhook_deliveries_event FOREIGN KEY (user_id, event_id)
+    REFERENCES events (user_id, id) ON DELETE CASCADE,
+  CONSTRAINT uq_webhook_deliveries_event UNIQUE (user_id, event_id, endpoint_id)
+);
+CREATE INDEX idx_webhook_deliveries_endpoint ON webhook_deliveries (endpoint_id, id);
+CREATE INDEX idx_webhook_deliveries_dead     ON webhook_deliveries (endpoint_id, id) WHERE status = 'dead';
+CREATE INDEX idx_webhook_deliveries_turn     ON webhook_deliveries (endpoint_id, user_id, event_id) WHERE status = 'pending';
+CREATE INDEX idx_webhook_deliveries_waiting  ON webhook_deliveries (created_at) WHERE status = 'pending';
+CREATE INDEX idx_webhook_deliveries_tried    ON webhook_deliveries (endpoint_id, last_attempt_at) WHERE last_attempt_at IS NOT NULL;
+
+-- One user's deliveries at one endpoint, one after the other: the unit that waits, is leased and is tried again. A row
+-- exists as long as a delivery waits.
+CREATE TABLE webhook_lanes (
+  endpoint_id     BIGINT NOT NULL CONSTRAINT fk_webhook_lanes_endpoint
+                  REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
+  user_id         VARCHAR(50) NOT NULL,
+  attempts        INTEGER NOT NULL DEFAULT 0,
+  next_attempt_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+  lease           UUID,
+  CONSTRAINT pk_webhook_lanes PRIMARY KEY (endpoint_id, user_id)
+);
+CREATE INDEX idx_webhook_lanes_due ON webhook_lanes (next_attempt_at);
