@@ -17,6 +17,9 @@ const MAY_IMPORT = {
 const mayNotImport = (module) =>
   Object.keys(MAY_IMPORT).filter((other) => other !== module && !MAY_IMPORT[module].includes(other));
 
+/** The layers of the console, the lowest first: none imports what is above it. */
+const CONSOLE_LAYERS = ['api', 'components', 'pages'];
+
 export default tseslint.config(
   { ignores: ['dist/**', 'node_modules/**', 'coverage/**', '.data/**', 'src/console/web/api/schema.d.ts'] },
   eslint.configs.recommended,
@@ -64,6 +67,22 @@ export default tseslint.config(
             {
               regex: `^(\\.\\./)+(${mayNotImport(module).join('|')})/`,
               message: `${module} may import these modules only: ${MAY_IMPORT[module].join(', ') || 'none'}.`,
+            },
+          ],
+        },
+      ],
+    },
+  })),
+  ...CONSOLE_LAYERS.map((layer, index) => ({
+    files: [`src/console/web/${layer}/**`],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: `^\\.\\./(${[...CONSOLE_LAYERS.slice(index + 1), 'main', 'shell'].join('|')})(/|$)`,
+              message: `${layer} must not import the layers above it.`,
             },
           ],
         },

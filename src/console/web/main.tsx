@@ -1,10 +1,15 @@
 import '@preact/signals';
+import { QueryClientProvider } from '@tanstack/preact-query';
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { LocationProvider, Route, Router, useLocation } from 'preact-iso/router';
+import { queryClient } from './api/query-client';
 import { session } from './api/session';
+import './components/event-toasts';
 import { Toasts } from './components/toasts';
-import { Empty, PageHeader } from './components/ui';
+import { BASE } from './navigation';
 import { ApiKeys } from './pages/api-keys';
+import { NotFound } from './pages/not-found';
 import { Overview } from './pages/overview';
 import { ModelPage, Prices } from './pages/prices';
 import { Quarantine } from './pages/quarantine';
@@ -15,47 +20,43 @@ import { Usage } from './pages/usage';
 import { UserPage, Users } from './pages/users';
 import { WebhookPage } from './pages/webhook';
 import { Webhooks } from './pages/webhooks';
-import { address, Link, segments } from './router';
 import { Outage, Shell } from './shell';
 import './style/base.css';
 import './style/components.css';
 
-function Page() {
-  const [section, id, tab] = segments.value;
-  switch (section) {
-    case undefined:
-      return <Overview />;
-    case 'users':
-      return id === undefined ? <Users /> : <UserPage key={id} userId={id} tab={tab ?? 'lots'} />;
-    case 'sessions':
-      return <Sessions />;
-    case 'usage':
-      return <Usage />;
-    case 'prices':
-      return id === undefined ? <Prices /> : <ModelPage key={id} modelId={id} />;
-    case 'api-keys':
-      return <ApiKeys />;
-    case 'review':
-      return <Review />;
-    case 'quarantine':
-      return <Quarantine />;
-    case 'webhooks':
-      return id === undefined ? <Webhooks /> : <WebhookPage key={id} id={Number(id)} />;
-    default:
-      return (
-        <>
-          <PageHeader title="Not found" />
-          <Empty icon="warning" title="There is no such page">
-            <Link to="/">Go to the overview</Link>
-          </Empty>
-        </>
-      );
+function Pages() {
+  return (
+    <Router>
+      <Route path={BASE} component={Overview} />
+      <Route path={`${BASE}/users`} component={Users} />
+      <Route path={`${BASE}/users/:userId/:tab?`} component={UserPage} />
+      <Route path={`${BASE}/sessions`} component={Sessions} />
+      <Route path={`${BASE}/usage`} component={Usage} />
+      <Route path={`${BASE}/prices`} component={Prices} />
+      <Route path={`${BASE}/prices/:modelId`} component={ModelPage} />
+      <Route path={`${BASE}/api-keys`} component={ApiKeys} />
+      <Route path={`${BASE}/review`} component={Review} />
+      <Route path={`${BASE}/quarantine`} component={Quarantine} />
+      <Route path={`${BASE}/webhooks`} component={Webhooks} />
+      <Route path={`${BASE}/webhooks/:id`} component={WebhookPage} />
+      <Route default component={NotFound} />
+    </Router>
+  );
+}
+
+/** The router decodes the parts of a path, and a typed address may have a percent sign that encodes nothing. */
+function isDecodable(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 
 function App() {
   const isSignedIn = session.value !== null;
-  const { path } = address.value;
+  const { path } = useLocation();
   useEffect(() => {
     const name = document.querySelector('h1')?.textContent ?? 'Console';
     document.title = `${name} · Accounting`;
@@ -63,9 +64,7 @@ function App() {
   return (
     <>
       {isSignedIn ? (
-        <Shell>
-          <Page />
-        </Shell>
+        <Shell>{isDecodable(path) ? <Pages /> : <NotFound />}</Shell>
       ) : (
         <>
           <Outage />
@@ -77,4 +76,11 @@ function App() {
   );
 }
 
-render(<App />, document.getElementById('app') as HTMLElement);
+render(
+  <LocationProvider scope={BASE}>
+    <QueryClientProvider client={queryClient}>
+      <App />
+    </QueryClientProvider>
+  </LocationProvider>,
+  document.getElementById('app') as HTMLElement,
+);

@@ -1,54 +1,42 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLocation } from 'preact-iso/router';
 import { connection, nextAttempt, tryNow } from './api/connection';
 import { end, isAdmin, isSupervisor, session } from './api/session';
 import { Icon, type IconName } from './components/icons';
+import { ThemeSwitch } from './components/theme-switch';
 import { Button } from './components/ui';
-import { address, Link, segments } from './router';
-import { choose, theme } from './theme';
+import { BASE, pathTo } from './navigation';
 
 interface Place {
-  to: string;
+  href: string;
   name: string;
   icon: IconName;
 }
 
 const ADMIN_PLACES: Place[] = [
-  { to: '/review', name: 'Review', icon: 'review' },
-  { to: '/quarantine', name: 'Quarantine', icon: 'inbox' },
-  { to: '/webhooks', name: 'Webhooks', icon: 'send' },
+  { href: pathTo('review'), name: 'Review', icon: 'review' },
+  { href: pathTo('quarantine'), name: 'Quarantine', icon: 'inbox' },
+  { href: pathTo('webhooks'), name: 'Webhooks', icon: 'send' },
 ];
 
 /** What is worth showing to this role; what it may do, the API says. */
 function places(): Place[] {
   return [
-    { to: '/', name: 'Overview', icon: 'overview' },
-    ...(isSupervisor.value ? [{ to: '/users', name: 'Users', icon: 'users' } as const] : []),
-    { to: '/sessions', name: 'Sessions', icon: 'sessions' },
-    { to: '/usage', name: 'Usage', icon: 'usage' },
-    { to: '/prices', name: 'Prices', icon: 'prices' },
-    { to: '/api-keys', name: 'API keys', icon: 'keys' },
+    { href: BASE, name: 'Overview', icon: 'overview' },
+    ...(isSupervisor.value ? [{ href: pathTo('users'), name: 'Users', icon: 'users' } as const] : []),
+    { href: pathTo('sessions'), name: 'Sessions', icon: 'sessions' },
+    { href: pathTo('usage'), name: 'Usage', icon: 'usage' },
+    { href: pathTo('prices'), name: 'Prices', icon: 'prices' },
+    { href: pathTo('api-keys'), name: 'API keys', icon: 'keys' },
     ...(isAdmin.value ? ADMIN_PLACES : []),
   ];
-}
-
-export function ThemeSwitch() {
-  const isDark = theme.value === 'dark';
-  return (
-    <Button
-      kind="quiet"
-      icon={isDark ? 'sun' : 'moon'}
-      aria-label={isDark ? 'Light colours' : 'Dark colours'}
-      title={isDark ? 'Light colours' : 'Dark colours'}
-      onClick={() => choose(isDark ? 'light' : 'dark')}
-    />
-  );
 }
 
 export function Shell({ children }: { children: ComponentChildren }) {
   const [isOpen, setOpen] = useState(false);
   const main = useRef<HTMLElement>(null);
-  const { path } = address.value;
+  const { path } = useLocation();
   const first = useRef(true);
   useEffect(() => {
     setOpen(false);
@@ -64,7 +52,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
     addEventListener('keydown', listen);
     return () => removeEventListener('keydown', listen);
   }, []);
-  const here = `/${segments.value[0] ?? ''}`;
+  const isHere = (href: string) => path === href || (href !== BASE && path.startsWith(`${href}/`));
   return (
     <div class="shell">
       <a
@@ -94,11 +82,11 @@ export function Shell({ children }: { children: ComponentChildren }) {
         </div>
         <div id="places" class="places">
           <nav aria-label="Pages">
-            {places().map(({ to, name, icon }) => (
-              <Link key={to} to={to} class="place" aria-current={to === here ? 'page' : undefined}>
+            {places().map(({ href, name, icon }) => (
+              <a key={href} href={href} class="place" aria-current={isHere(href) ? 'page' : undefined}>
                 <Icon name={icon} />
                 {name}
-              </Link>
+              </a>
             ))}
           </nav>
           <div class="me">

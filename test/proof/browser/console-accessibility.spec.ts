@@ -100,38 +100,42 @@ describe('every page and form', () => {
     ['on a wide screen in light', 'wide-light', WIDE, 'light'],
     ['on a wide screen in dark', 'wide-dark', WIDE, 'dark'],
     ['on a phone', 'phone', PHONE, 'light'],
-  ] as const)('%s meets WCAG AA and fits', async (_, screen, viewport, colorScheme) => {
-    const { page, complaints } = await visit(browser, service.url, { viewport, colorScheme });
-    const found: Record<string, string[]> = {};
-    const look = async (name: string) => {
-      const violations = await violationsOf(page);
-      const isTooWide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-      if (isTooWide) violations.push('wider than the screen');
-      if (violations.length > 0) found[name] = violations;
-      await keepScreenshot(page, `${screen}-${name}`);
-    };
-    await page.getByText('Version').waitFor();
-    await look('sign-in');
-    await signIn(page, 'admin');
-    for (const [name, path, shows] of PAGES) {
-      await go(page, path);
-      await page
-        .getByRole('main')
-        .getByText(shows)
-        .or(page.getByRole('main').getByLabel(shows))
-        .first()
-        .waitFor({ state: 'attached' });
-      await expect.poll(() => page.locator('.skeleton').count()).toBe(0);
-      await look(name);
-    }
-    for (const [name, path, button] of DIALOGS) {
-      await go(page, path);
-      await page.getByRole('button', { name: button }).first().click();
-      await page.getByRole('dialog').waitFor();
-      await look(name);
-      await page.keyboard.press('Escape');
-    }
-    expect(found).toEqual({});
-    expect(complaints).toEqual([]);
-  });
+  ] as const)(
+    '%s meets WCAG AA and fits',
+    async (_, screen, viewport, colorScheme) => {
+      const { page, complaints } = await visit(browser, service.url, { viewport, colorScheme });
+      const found: Record<string, string[]> = {};
+      const look = async (name: string) => {
+        const violations = await violationsOf(page);
+        const isTooWide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+        if (isTooWide) violations.push('wider than the screen');
+        if (violations.length > 0) found[name] = violations;
+        await keepScreenshot(page, `${screen}-${name}`);
+      };
+      await page.getByText('Version').waitFor();
+      await look('sign-in');
+      await signIn(page, 'admin');
+      for (const [name, path, shows] of PAGES) {
+        await go(page, path);
+        await page
+          .getByRole('main')
+          .getByText(shows)
+          .or(page.getByRole('main').getByLabel(shows))
+          .first()
+          .waitFor({ state: 'attached' });
+        await expect.poll(() => page.locator('.skeleton').count()).toBe(0);
+        await look(name);
+      }
+      for (const [name, path, button] of DIALOGS) {
+        await go(page, path);
+        await page.getByRole('button', { name: button }).first().click();
+        await page.getByRole('dialog').waitFor();
+        await look(name);
+        await page.keyboard.press('Escape');
+      }
+      expect(found).toEqual({});
+      expect(complaints).toEqual([]);
+    },
+    180_000,
+  );
 });

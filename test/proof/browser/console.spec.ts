@@ -483,6 +483,13 @@ describe('the page itself', () => {
     expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
   });
 
+  it('says that there is no such page where an address cannot be decoded', async () => {
+    const page = await as('admin', 'admin', '/users/%zz');
+    await page.getByText('There is no such page').waitFor();
+    await page.getByRole('link', { name: 'Go to the overview' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  });
+
   it('asks nobody but the service, and its content security policy lets nothing else in', async () => {
     const { page, complaints } = await visit(browser, service.url);
     const origins = new Set<string>();

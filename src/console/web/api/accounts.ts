@@ -19,7 +19,7 @@ export type Forecast = Schemas['ForecastDto'];
 export const accounts = (
   search: string,
   cursor: string | undefined,
-  signal: AbortSignal,
+  signal?: AbortSignal,
   limit = 100,
 ): Promise<Page<Account>> =>
   answer(
@@ -30,7 +30,7 @@ export const accounts = (
       signal,
     }),
   );
-export const totals = (signal: AbortSignal): Promise<Totals> =>
+export const totals = (signal?: AbortSignal): Promise<Totals> =>
   answer(api.GET('/api/credits/totals', { signal }));
 
 export interface Range {
@@ -53,7 +53,7 @@ export interface AllUsageFilters extends UsageFilters {
 /** Where usage records come from: a list of one user, or of everyone. */
 export interface UsageSource<Filters = UsageFilters> {
   readonly userId: string;
-  usage(filters: Filters, cursor: string | undefined, signal: AbortSignal): Promise<Page<UsageRecord>>;
+  usage(filters: Filters, cursor: string | undefined, signal?: AbortSignal): Promise<Page<UsageRecord>>;
 }
 
 const MOST_IN_A_PAGE = 200;
@@ -73,13 +73,13 @@ export const everyone: UsageSource<AllUsageFilters> = {
 /** Everything of one account. Own things are asked for as one's own: for another's, the role decides. */
 export interface AccountReader extends UsageSource {
   readonly isSelf: boolean;
-  account(signal: AbortSignal): Promise<Account | null>;
-  balance(signal: AbortSignal): Promise<Balance>;
-  forecast(signal: AbortSignal): Promise<Forecast>;
-  stats(range: Range, signal: AbortSignal): Promise<UsageStats>;
-  ledger(cursor: string | undefined, signal: AbortSignal): Promise<Page<LedgerEntry>>;
-  sessions(signal: AbortSignal): Promise<ActiveSession[]>;
-  keys(cursor: string | undefined, signal: AbortSignal): Promise<Page<ApiKey>>;
+  account(signal?: AbortSignal): Promise<Account | null>;
+  balance(signal?: AbortSignal): Promise<Balance>;
+  forecast(signal?: AbortSignal): Promise<Forecast>;
+  stats(range: Range, signal?: AbortSignal): Promise<UsageStats>;
+  ledger(cursor: string | undefined, signal?: AbortSignal): Promise<Page<LedgerEntry>>;
+  sessions(signal?: AbortSignal): Promise<ActiveSession[]>;
+  keys(cursor: string | undefined, signal?: AbortSignal): Promise<Page<ApiKey>>;
 }
 
 const LIMIT = 100;

@@ -1,9 +1,8 @@
 import { effect, signal } from '@preact/signals';
-import { toast } from '../components/toasts';
 import type { Schemas } from './client';
 import { eventReader } from './event-stream';
 import { connection } from './connection';
-import { isSupervisor, type Session, session } from './session';
+import { type Session, session } from './session';
 
 /** Something that has happened to an account, as the service tells it. */
 export interface AccountEvent {
@@ -16,15 +15,12 @@ export interface AccountEvent {
 
 /** Newest first; null where the service tells no events. */
 export const events = signal<AccountEvent[] | null>(null);
+/** The last one that happened while this page was open. */
+export const latest = signal<AccountEvent | null>(null);
 
 const MOST_KEPT = 50;
 const FIRST_DELAY = 1000;
 const LONGEST_DELAY = 30_000;
-/** What a person who looks after users should hear of at once. */
-const URGENT = new Set(['credits.exhausted', 'usage.needs_review']);
-/** A busy platform must not cover the page with them. */
-const TOAST_PAUSE = 10_000;
-let lastToast = 0;
 
 let control: AbortController | undefined;
 
@@ -96,9 +92,7 @@ function take(event: AccountEvent): void {
   const known = events.value ?? [];
   if (known.some(({ id }) => id === event.id)) return;
   events.value = [event, ...known].slice(0, MOST_KEPT);
-  if (!URGENT.has(event.type) || !isSupervisor.value || Date.now() - lastToast < TOAST_PAUSE) return;
-  lastToast = Date.now();
-  toast(`${event.userId} ${wordsFor(event)}`, 'warn');
+  latest.value = event;
 }
 
 const WORDS: Record<Schemas['EventDto']['type'], string> = {

@@ -1,72 +1,7 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { reconnections } from './connection';
+import { type QueryKey, useMutation, useQuery, useQueryClient } from '@tanstack/preact-query';
+import { useId, useMemo, useRef } from 'preact/hooks';
 import { append, type Book, fill, forget, missing, MOST_EMPTY, newBook, type Page } from './pages';
-import { Problem } from './problem';
-
-export interface Query<Data> {
-  data: Data | undefined;
-  problem: Problem | undefined;
-  isLoading: boolean;
-  refresh: () => void;
-}
-
-export function toProblem(error: unknown): Problem {
-  return error instanceof Problem ? error : new Problem(-1, 'console.fault', (error as Error).message);
-}
-
-/**
- * What the API says, asked anew when `key` changes, when the service has come back, and every `everyMilliseconds` while
- * somebody looks. What is there stays on the screen until the next answer.
- */
-export function useQuery<Data>(
-  key: string,
-  ask: (signal: AbortSignal) => Promise<Data>,
-  { everyMilliseconds }: { everyMilliseconds?: number } = {},
-): Query<Data> {
-  const [state, setState] = useState<{ key: string; data?: Data; problem?: Problem; isLoading: boolean }>({
-    key,
-    isLoading: true,
-  });
-  const [round, setRound] = useState(0);
-  const latest = useRef(ask);
-  latest.current = ask;
-  const comebacks = reconnections.value;
-  useEffect(() => {
-    const control = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const run = async () => {
-      setState((before) => (before.key === key ? { ...before, isLoading: true } : { key, isLoading: true }));
-      try {
-        const data = await latest.current(control.signal);
-        if (!control.signal.aborted) setState({ key, data, isLoading: false });
-      } catch (error) {
-        if (control.signal.aborted) return;
-        const problem = toProblem(error);
-        setState((before) => ({ ...before, key, problem, isLoading: false }));
-      }
-      if (everyMilliseconds !== undefined && !control.signal.aborted)
-        timer = setTimeout(poll, everyMilliseconds);
-    };
-    const poll = () => {
-      if (document.visibilityState === 'visible') void run();
-      else document.addEventListener('visibilitychange', poll, { once: true });
-    };
-    void run();
-    return () => {
-      control.abort();
-      clearTimeout(timer);
-      document.removeEventListener('visibilitychange', poll);
-    };
-  }, [key, round, comebacks, everyMilliseconds]);
-  const refresh = useCallback(() => setRound((before) => before + 1), []);
-  const isCurrent = state.key === key;
-  return {
-    data: isCurrent ? state.data : undefined,
-    problem: isCurrent ? state.problem : undefined,
-    isLoading: !isCurrent || state.isLoading,
-    refresh,
-  };
-}
+import { type Problem, toProblem } from './problem';
 
 export interface Pages<Item> {
   /** Every row so far; undefined are those that are not in memory now. */
@@ -75,96 +10,92 @@ export interface Pages<Item> {
   items: Item[];
   hasMore: boolean;
   isLoading: boolean;
-  problem: Problem | undefined;
-  /** How far a search in portions has looked, and whether it waits to be told to go on. */
+  problem: Problem | null;
+  /** How far back a search in portions has looked. */
   searchedBackTo: string | null;
+  /** A search in portions waits for a person to continue it. */
   isPaused: boolean;
   loadMore: () => void;
-  /** Tells which rows are looked at, so that they are there. */
+  /** Reports which rows are on the screen, so that they are read. */
   onSeen: (first: number, last: number) => void;
   refresh: () => void;
 }
 
+interface Further<Item> {
+  cursor: string | undefined;
+  /** Of the book that the page belongs to. */
+  id: number;
+  put: (book: Book<Item>, page: Page<Item>) => Book<Item>;
+}
+
 /**
- * A long list, read page by page as somebody scrolls towards its end. However long it is, only some pages are kept; those
- * somebody scrolls back to are read again.
+ * A long list, read page by page as a person scrolls towards its end. However long it is, only some pages are kept;
+ * the others are read again when a person scrolls back to them.
  *
- * @param options.keepsAll for a list that is searched where it is shown
+ * @param options.keepsAll for a list that is searched in the browser
  */
 export function usePages<Item>(
-  key: string,
-  ask: (cursor: string | undefined, signal: AbortSignal) => Promise<Page<Item>>,
+  queryKey: QueryKey,
+  ask: (cursor: string | undefined, signal?: AbortSignal) => Promise<Page<Item>>,
   { keepsAll = false } = {},
 ): Pages<Item> {
-  const [state, setState] = useState<Book<Item>>(() => newBook(key));
-  const [round, setRound] = useState(0);
-  const latest = useRef(ask);
-  latest.current = ask;
-  const control = useRef(new AbortController());
-  const isBusy = useRef(false);
+  const client = useQueryClient();
   const seenRow = useRef(0);
-  const comebacks = reconnections.value;
-  const read = useCallback(
-    async (cursor: string | undefined, put: (book: Book<Item>, page: Page<Item>) => Book<Item>) => {
-      const { signal } = control.current;
-      isBusy.current = true;
-      setState((now) => ({
-        ...(now.key === key ? now : newBook<Item>(key)),
-        isLoading: true,
-        problem: undefined,
-      }));
-      try {
-        const page = await latest.current(cursor, signal);
-        if (signal.aborted) return;
-        setState((now) => (keepsAll ? put(now, page) : forget(put(now, page), seenRow.current)));
-      } catch (error) {
-        if (signal.aborted) return;
-        setState((now) => ({ ...now, problem: toProblem(error), isLoading: false }));
-      }
-      isBusy.current = false;
-    },
-    [key],
-  );
-  useEffect(() => {
-    control.current = new AbortController();
-    void read(undefined, (_, page) => append(newBook(key), page));
-    return () => control.current.abort();
-  }, [key, round, comebacks]);
-  const isCurrent = state.key === key;
-  const items = useMemo(() => state.rows.filter((row) => row !== undefined), [state.rows]);
+  const list = useQuery({
+    queryKey,
+    queryFn: async ({ signal }) => append(newBook<Item>(), await ask(undefined, signal)),
+    // A person who comes back from another tab keeps their place in the list.
+    refetchOnWindowFocus: false,
+    structuralSharing: false,
+  });
+  const further = useMutation({
+    mutationKey: queryKey,
+    meta: { isRead: true },
+    mutationFn: ({ cursor }: Further<Item>) => ask(cursor),
+    onSuccess: (page, { id, put }) =>
+      client.setQueryData<Book<Item>>(queryKey, (now) => {
+        // The list was read again meanwhile, and this page is no part of it.
+        if (now === undefined || now.id !== id) return now;
+        return keepsAll ? put(now, page) : forget(put(now, page), seenRow.current);
+      }),
+  });
+  const book = list.data;
+  const items = useMemo(() => (book?.rows ?? []).filter((row) => row !== undefined), [book?.rows]);
+  const read = (cursor: string | undefined, put: Further<Item>['put']) => {
+    if (book === undefined || list.isFetching || client.isMutating({ mutationKey: queryKey }) > 0) return;
+    further.mutate({ cursor, id: book.id, put });
+  };
   return {
-    rows: isCurrent ? state.rows : [],
-    items: isCurrent ? items : [],
-    hasMore: isCurrent && typeof state.next === 'string',
-    isLoading: !isCurrent || state.isLoading,
-    problem: isCurrent ? state.problem : undefined,
-    searchedBackTo: isCurrent ? state.searchedBackTo : null,
-    isPaused: isCurrent && state.emptyPages > 0 && state.emptyPages % MOST_EMPTY === 0,
+    rows: book?.rows ?? [],
+    items,
+    hasMore: typeof book?.next === 'string',
+    isLoading: list.isFetching || further.isPending,
+    problem: list.error ?? (further.variables?.id === book?.id ? further.error : null),
+    searchedBackTo: book?.searchedBackTo ?? null,
+    isPaused: book !== undefined && book.emptyPages > 0 && book.emptyPages % MOST_EMPTY === 0,
     loadMore: () => {
-      if (!isBusy.current && isCurrent && typeof state.next === 'string') void read(state.next, append);
+      if (typeof book?.next === 'string') read(book.next, append);
     },
     onSeen: (first, last) => {
       seenRow.current = (first + last) / 2;
-      if (isBusy.current || !isCurrent) return;
-      const index = missing(state, first, last);
-      if (index !== undefined)
-        void read(state.chunks[index]?.cursor, (book, page) => fill(book, index, page));
+      const index = book && missing(book, first, last);
+      if (index !== undefined) read(book?.chunks[index]?.cursor, (now, page) => fill(now, index, page));
     },
-    refresh: () => setRound((before) => before + 1),
+    refresh: () => void list.refetch(),
   };
 }
 
-/** A search looks through whole pages: a list is read on until this many are there. */
+/** A search in the browser reads a list on until this many rows are there. */
 const MOST_SEARCHED = 5000;
 
 /**
- * What somebody searches for in a list that is kept whole.
+ * The rows of a list that match what a person searches for, in a list that is kept whole.
  *
- * @param wanted in lower case; nothing is everything
+ * @param wanted in lower case; empty: all rows
  */
 export function searched<Item>(pages: Pages<Item>, wanted: string, textOf: (item: Item) => string): Item[] {
   if (wanted === '') return pages.items;
-  const canRead = pages.hasMore && !pages.isLoading && pages.problem === undefined;
+  const canRead = pages.hasMore && !pages.isLoading && pages.problem === null;
   if (canRead && pages.items.length < MOST_SEARCHED) pages.loadMore();
   return pages.items.filter((item) => textOf(item).toLowerCase().includes(wanted));
 }
@@ -172,32 +103,34 @@ export function searched<Item>(pages: Pages<Item>, wanted: string, textOf: (item
 export interface Action<Arguments extends unknown[], Result> {
   run: (...args: Arguments) => Promise<Result | undefined>;
   isBusy: boolean;
-  problem: Problem | undefined;
+  problem: Problem | null;
   forget: () => void;
 }
 
-/** Something a person does once: while it goes on it cannot be done again. */
+/**
+ * Something a person does: it cannot be started twice at once, and when it succeeds, everything on the screen is read
+ * again.
+ *
+ * @param options.isRead it changes nothing
+ */
 export function useAction<Arguments extends unknown[], Result>(
   act: (...args: Arguments) => Promise<Result>,
+  { isRead = false } = {},
 ): Action<Arguments, Result> {
-  const [isBusy, setBusy] = useState(false);
-  const [problem, setProblem] = useState<Problem>();
-  const isRunning = useRef(false);
+  const client = useQueryClient();
+  const mutationKey = [useId()];
+  const { mutateAsync, isPending, error, reset } = useMutation({
+    mutationKey,
+    meta: { isRead },
+    mutationFn: (args: Arguments) =>
+      act(...args).catch((fault: unknown) => {
+        throw toProblem(fault);
+      }),
+  });
   const run = async (...args: Arguments) => {
-    // Not by state alone: a double click comes before the next drawing.
-    if (isRunning.current) return undefined;
-    isRunning.current = true;
-    setBusy(true);
-    setProblem(undefined);
-    try {
-      return await act(...args);
-    } catch (error) {
-      setProblem(toProblem(error));
-      return undefined;
-    } finally {
-      isRunning.current = false;
-      setBusy(false);
-    }
+    // Not by `isPending`: the second click of a double click comes before the next drawing.
+    if (client.isMutating({ mutationKey }) > 0) return undefined;
+    return mutateAsync(args).catch(() => undefined);
   };
-  return { run, isBusy, problem, forget: () => setProblem(undefined) };
+  return { run, isBusy: isPending, problem: error, forget: reset };
 }

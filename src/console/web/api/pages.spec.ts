@@ -9,7 +9,7 @@ const page = (index: number, last = false): Page<number> => ({
 const bookOf = (pages: number): Book<number> =>
   Array.from({ length: pages }, (_, index) => page(index, index === pages - 1)).reduce(
     (book, next) => append(book, next),
-    newBook<number>('key'),
+    newBook<number>(),
   );
 const inMemory = ({ rows }: Book<number>) => rows.filter((row) => row !== undefined);
 
@@ -42,7 +42,7 @@ describe('a long list', () => {
 
   it('counts the empty pages of a search in a row, and forgets them at a find', () => {
     const empty = { items: [], nextCursor: 'on', searchedBackTo: '2026-11-01T00:00:00.000Z' };
-    const book = append(append(newBook<number>('key'), empty), empty);
+    const book = append(append(newBook<number>(), empty), empty);
     expect(book).toMatchObject({ emptyPages: 2, searchedBackTo: '2026-11-01T00:00:00.000Z', chunks: [] });
     expect(append(book, page(0))).toMatchObject({ emptyPages: 0, searchedBackTo: null });
     expect(append(book, page(0)).chunks).toMatchObject([{ cursor: 'on', at: 0 }]);

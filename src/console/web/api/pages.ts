@@ -1,5 +1,3 @@
-import type { Problem } from './problem';
-
 /** Pages of a long list that are kept in memory at once; the others are read again when somebody scrolls back to them. */
 export const MOST_KEPT = 20;
 /** Pages without a find after which a search waits to be told to go on. */
@@ -21,7 +19,8 @@ interface Chunk {
 
 /** What has been read of a list. */
 export interface Book<Item> {
-  readonly key: string;
+  /** A list that is read again from its beginning is another book. */
+  readonly id: number;
   /** Every row so far; undefined are those that are not in memory now. */
   readonly rows: readonly (Item | undefined)[];
   readonly chunks: readonly Chunk[];
@@ -29,19 +28,17 @@ export interface Book<Item> {
   readonly next: string | null | undefined;
   readonly searchedBackTo: string | null;
   readonly emptyPages: number;
-  readonly isLoading: boolean;
-  readonly problem: Problem | undefined;
 }
 
-export const newBook = <Item>(key: string): Book<Item> => ({
-  key,
+let lastId = 0;
+
+export const newBook = <Item>(): Book<Item> => ({
+  id: ++lastId,
   rows: [],
   chunks: [],
   next: undefined,
   searchedBackTo: null,
   emptyPages: 0,
-  isLoading: true,
-  problem: undefined,
 });
 
 /** The book with the page after its last one. */
@@ -55,17 +52,16 @@ export function append<Item>(book: Book<Item>, page: Page<Item>): Book<Item> {
     next: nextCursor,
     searchedBackTo,
     emptyPages: items.length === 0 ? book.emptyPages + 1 : 0,
-    isLoading: false,
   };
 }
 
 /** The book with a page that was forgotten, as it is read now; what has joined it meanwhile does not move other rows. */
 export function fill<Item>(book: Book<Item>, index: number, { items }: Page<Item>): Book<Item> {
   const chunk = book.chunks[index];
-  if (chunk === undefined) return { ...book, isLoading: false };
+  if (chunk === undefined) return book;
   const rows = book.rows.slice();
   for (let row = 0; row < chunk.length; row++) rows[chunk.at + row] = items[row];
-  return { ...book, rows, chunks: book.chunks.with(index, { ...chunk, isKept: true }), isLoading: false };
+  return { ...book, rows, chunks: book.chunks.with(index, { ...chunk, isKept: true }) };
 }
 
 /** The book without the pages that are farthest from what is looked at. The first stays: others than the table use it. */

@@ -35,6 +35,10 @@ export class Problem extends Error {
   }
 }
 
+export function toProblem(error: unknown): Problem {
+  return error instanceof Problem ? error : new Problem(-1, 'console.fault', (error as Error).message);
+}
+
 export function problemOf(status: number, body: unknown, headers?: Headers): Problem {
   const { code, detail, errors, requestId } = (
     typeof body === 'object' && body !== null ? body : {}

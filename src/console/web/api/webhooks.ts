@@ -10,10 +10,10 @@ const LIMIT = 100;
 
 const pathOf = (id: number) => ({ params: { path: { id } } });
 
-export const webhooks = (cursor: string | undefined, signal: AbortSignal): Promise<Page<Webhook>> =>
+export const webhooks = (cursor: string | undefined, signal?: AbortSignal): Promise<Page<Webhook>> =>
   answer(api.GET('/api/webhooks', { params: { query: { limit: LIMIT, ...given({ cursor }) } }, signal }));
 
-export const webhook = (id: number, signal: AbortSignal): Promise<Webhook> =>
+export const webhook = (id: number, signal?: AbortSignal): Promise<Webhook> =>
   answer(api.GET('/api/webhooks/{id}', { ...pathOf(id), signal }));
 
 export const createWebhook = (body: Schemas['CreateWebhookDto']): Promise<CreatedWebhook> =>
@@ -35,7 +35,7 @@ export const deliveries = (
   id: number,
   status: DeliveryStatus | undefined,
   cursor: string | undefined,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<Page<Delivery>> =>
   answer(
     api.GET('/api/webhooks/{id}/deliveries', {

@@ -47,7 +47,7 @@ interface ConfirmProps {
   action: string;
   kind?: 'primary' | 'danger';
   isBusy: boolean;
-  problem: Problem | undefined;
+  problem: Problem | null;
   onConfirm: () => void;
   onClose: () => void;
   children: ComponentChildren;

@@ -16,7 +16,7 @@ interface FieldProps {
   required?: boolean;
   onChange: (value: string) => void;
   hint?: ComponentChildren;
-  problem?: Problem | undefined;
+  problem?: Problem | null;
   /** What this page itself has to say against the value. */
   error?: string | undefined;
 }

@@ -3,7 +3,7 @@ import type { Forecast } from '../api/accounts';
 import type { Lot } from '../api/client';
 import { date, relative, whole } from '../format';
 import { isAdmin } from '../api/session';
-import { RevokeLot } from '../pages/money-forms';
+import { RevokeLot } from './money-forms';
 import { Badge, Button, Credits, Empty, Moment } from './ui';
 import { Table } from './table';
 
@@ -82,12 +82,10 @@ export function LotTable({
   forecast,
   lots,
   userId,
-  onChanged,
 }: {
   forecast: Forecast | undefined;
   lots: Lot[];
   userId: string;
-  onChanged: () => void;
 }) {
   const [revoking, setRevoking] = useState<Lot | null>(null);
   return (
@@ -166,17 +164,7 @@ export function LotTable({
             : []),
         ]}
       />
-      {revoking && (
-        <RevokeLot
-          lot={revoking}
-          userId={userId}
-          onClose={() => setRevoking(null)}
-          onDone={() => {
-            setRevoking(null);
-            onChanged();
-          }}
-        />
-      )}
+      {revoking && <RevokeLot lot={revoking} userId={userId} onClose={() => setRevoking(null)} />}
     </>
   );
 }

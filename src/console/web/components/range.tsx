@@ -1,5 +1,5 @@
 import { isoDay } from '../format';
-import { search, setSearch } from '../router';
+import { useSearch } from '../navigation';
 import type { Range } from '../api/accounts';
 import { Segmented } from './ui';
 
@@ -13,10 +13,11 @@ const PRESETS = [
 const YESTERDAY = ['yesterday', 'Yesterday'] as const;
 
 /** The range of days in the address, UTC as the service counts them. */
-export function currentRange(fallbackDays = 30): Range & { days: string } {
-  const days = search.value.get('days') ?? String(fallbackDays);
+export function useRange(fallbackDays = 30): Range & { days: string } {
+  const { search } = useSearch();
+  const days = search.days ?? String(fallbackDays);
   const today = isoDay(Date.now());
-  const [from, to] = [search.value.get('from'), search.value.get('to')];
+  const { from, to } = search;
   if (days === 'custom' && isDay(from) && isDay(to)) return { startDate: from, endDate: to, days };
   const yesterday = isoDay(Date.now() - DAY);
   if (days === 'yesterday') return { startDate: yesterday, endDate: yesterday, days };
@@ -24,7 +25,8 @@ export function currentRange(fallbackDays = 30): Range & { days: string } {
   return { startDate: isoDay(Date.now() - (count - 1) * DAY), endDate: today, days: String(count) };
 }
 
-const isDay = (text: string | null): text is string => text !== null && /^\d{4}-\d{2}-\d{2}$/.test(text);
+const isDay = (text: string | undefined): text is string =>
+  text !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(text);
 
 export function previousOf({ startDate, endDate }: Range): Range {
   const [start, end] = [Date.parse(startDate), Date.parse(endDate)];
@@ -32,7 +34,8 @@ export function previousOf({ startDate, endDate }: Range): Range {
 }
 
 export function RangePicker({ hasYesterday = false }: { hasYesterday?: boolean }) {
-  const range = currentRange();
+  const range = useRange();
+  const { setSearch } = useSearch();
   const set = (days: string) =>
     setSearch(
       days === 'custom' ? { days, from: range.startDate, to: range.endDate } : { days, from: null, to: null },

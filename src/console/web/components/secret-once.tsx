@@ -1,7 +1,8 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { Dialog } from './dialog';
-import { Button, copyText } from './ui';
+import { copyText } from './copy';
+import { Button } from './ui';
 
 interface SecretOnceProps {
   title: string;

@@ -22,7 +22,7 @@ interface TableProps<Row> {
   keyOf: (row: Row) => string | number;
   rowClass?: (row: Row) => string;
   isLoading?: boolean;
-  problem?: Problem | undefined;
+  problem?: Problem | null;
   refresh?: () => void;
   empty: ComponentChildren;
   hasMore?: boolean;
@@ -47,7 +47,7 @@ export function Table<Row>(props: TableProps<Row>) {
     keyOf,
     rowClass,
     isLoading = false,
-    problem,
+    problem = null,
     refresh,
     empty,
     hasMore = false,
@@ -76,14 +76,14 @@ export function Table<Row>(props: TableProps<Row>) {
   useEffect(() => {
     const element = frame.current;
     // What has failed is tried again by a person, not by every drawing.
-    if (isLoading || problem !== undefined) return;
+    if (isLoading || problem !== null) return;
     onSeen?.(first, last);
     if (!hasMore || isPaused) return;
     const below = element === null ? 0 : element.scrollHeight - element.scrollTop - element.clientHeight;
     if (below < ROW_HEIGHT * SPARE_ROWS) loadMore?.();
   });
   if (rows.length === 0) {
-    if (problem !== undefined) {
+    if (problem !== null) {
       const retry = hasMore ? loadMore : refresh;
       return <Trouble problem={problem} {...(retry ? { retry } : {})} />;
     }
@@ -144,7 +144,7 @@ export function Table<Row>(props: TableProps<Row>) {
           </p>
         )
       )}
-      {problem !== undefined && <Trouble problem={problem} {...(loadMore ? { retry: loadMore } : {})} />}
+      {problem !== null && <Trouble problem={problem} {...(loadMore ? { retry: loadMore } : {})} />}
     </div>
   );
 }

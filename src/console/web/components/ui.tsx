@@ -2,9 +2,8 @@ import type { ButtonHTMLAttributes, ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import type { Problem } from '../api/problem';
 import { plural, relative, time, whole } from '../format';
-import { Link, pathTo } from '../router';
+import { pathTo } from '../navigation';
 import { Icon, type IconName } from './icons';
-import { toast } from './toasts';
 
 interface ButtonProps extends Omit<ButtonHTMLAttributes, 'disabled' | 'children'> {
   kind?: 'primary' | 'danger' | 'quiet' | 'plain';
@@ -59,10 +58,10 @@ interface StatProps {
   value: ComponentChildren;
   note?: ComponentChildren;
   tone?: Tone;
-  to?: string | undefined;
+  href?: string | undefined;
 }
 
-export function Stat({ label, value, note, tone = 'neutral', to }: StatProps) {
+export function Stat({ label, value, note, tone = 'neutral', href }: StatProps) {
   const content = (
     <>
       <span class="stat-label">{label}</span>
@@ -70,12 +69,12 @@ export function Stat({ label, value, note, tone = 'neutral', to }: StatProps) {
       <span class="stat-note">{note}</span>
     </>
   );
-  return to === undefined ? (
+  return href === undefined ? (
     <div class="stat">{content}</div>
   ) : (
-    <Link to={to} class="stat">
+    <a href={href} class="stat">
       {content}
-    </Link>
+    </a>
   );
 }
 
@@ -154,7 +153,7 @@ export function Credits({ value, isSigned = false }: { value: number; isSigned?:
 }
 
 export function UserLink({ userId }: { userId: string }) {
-  return <Link to={pathTo('users', userId)}>{userId}</Link>;
+  return <a href={pathTo('users', userId)}>{userId}</a>;
 }
 
 interface SegmentedProps<Value extends string> {
@@ -183,14 +182,14 @@ export function Tabs({
 }: {
   label: string;
   current: string;
-  tabs: [id: string, text: string, to: string][];
+  tabs: [id: string, text: string, href: string][];
 }) {
   return (
     <nav class="tabs" aria-label={label}>
-      {tabs.map(([id, text, to]) => (
-        <Link key={id} to={to} aria-current={id === current ? 'page' : undefined}>
+      {tabs.map(([id, text, href]) => (
+        <a key={id} href={href} aria-current={id === current ? 'page' : undefined}>
           {text}
-        </Link>
+        </a>
       ))}
     </nav>
   );
@@ -214,41 +213,6 @@ export function PageHeader({
       {children !== undefined && <div class="actions">{children}</div>}
     </header>
   );
-}
-
-export function CopyButton({ text, label }: { text: string; label: string }) {
-  const [isCopied, setCopied] = useState(false);
-  const copy = async () => {
-    if (await copyText(text)) {
-      setCopied(true);
-      toast('Copied', 'good');
-    } else toast('The browser did not allow it: select the text and copy it by hand', 'warn');
-  };
-  return (
-    <Button
-      kind="quiet"
-      icon={isCopied ? 'check' : 'copy'}
-      aria-label={label}
-      title={label}
-      onClick={() => void copy()}
-    />
-  );
-}
-
-/** Browsers have the clipboard only where the address is trusted; the old way works elsewhere. */
-export async function copyText(text: string): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const field = document.createElement('textarea');
-    field.value = text;
-    (document.querySelector('dialog[open]') ?? document.body).append(field);
-    field.select();
-    const isCopied = document.execCommand('copy');
-    field.remove();
-    return isCopied;
-  }
 }
 
 interface CountNoteProps {

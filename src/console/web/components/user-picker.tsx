@@ -1,6 +1,6 @@
+import { useQuery } from '@tanstack/preact-query';
 import { useId, useState } from 'preact/hooks';
 import { accounts } from '../api/accounts';
-import { useQuery } from '../api/hooks';
 
 interface UserPickerProps {
   value: string;
@@ -13,7 +13,10 @@ interface UserPickerProps {
 export function UserPicker({ value, onChange, allowsAll = false }: UserPickerProps) {
   const id = useId();
   const [text, setText] = useState(value);
-  const { data } = useQuery(`picker ${text}`, (signal) => accounts(text, undefined, signal, 8));
+  const { data } = useQuery({
+    queryKey: ['accounts', text, 'first'],
+    queryFn: ({ signal }) => accounts(text, undefined, signal, 8),
+  });
   const choose = (userId: string) =>
     (allowsAll || userId.trim() !== '') && userId.trim() !== value && onChange(userId.trim());
   return (

@@ -1,19 +1,19 @@
 import type { ComponentChildren } from 'preact';
+import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import { readerOf } from '../api/accounts';
-import { useQuery } from '../api/hooks';
 import { isAdmin, isSupervisor } from '../api/session';
 import { CreditsByModel } from '../components/credits-by-model';
 import { LotTable, LotTimeline } from '../components/lots';
-import { currentRange, RangePicker } from '../components/range';
+import { RangePicker, useRange } from '../components/range';
 import { Button, Card, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
 import { compact, date, day, daysBetween, plural, relative, whole } from '../format';
-import { address, pathTo } from '../router';
+import { pathTo } from '../navigation';
 import { Activity } from './activity';
 import { KeyTable } from './key-table';
 import { Diagnosis } from './diagnosis';
 import { Ledger, useLedger } from './ledger';
-import { Allocate, Deduct } from './money-forms';
+import { Allocate, Deduct } from '../components/money-forms';
 import { SessionTable } from './session-table';
 import { RECORDS_HINT, UsageTable } from './usage-table';
 
@@ -31,25 +31,29 @@ interface AccountOverviewProps {
 /** Balance, what is wrong with it, its lots, and everything that has happened. */
 export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProps) {
   const reader = readerOf(userId);
-  const { startDate, endDate } = currentRange();
-  const [revision, setRevision] = useState(0);
+  const { startDate, endDate } = useRange();
   const [form, setForm] = useState<'allocate' | 'deduct' | null>(null);
-  const balance = useQuery(`balance ${userId} ${revision}`, (signal) => reader.balance(signal), {
-    everyMilliseconds: BALANCE_EVERY,
+  const balance = useQuery({
+    queryKey: ['balance', userId],
+    queryFn: ({ signal }) => reader.balance(signal),
+    refetchInterval: BALANCE_EVERY,
   });
-  const forecast = useQuery(`forecast ${userId} ${revision}`, (signal) => reader.forecast(signal));
-  const sessions = useQuery(`sessions ${userId}`, (signal) => reader.sessions(signal), {
-    everyMilliseconds: SESSIONS_EVERY,
+  const forecast = useQuery({
+    queryKey: ['forecast', userId],
+    queryFn: ({ signal }) => reader.forecast(signal),
   });
-  const stats = useQuery(`stats ${userId} ${startDate} ${endDate} ${revision}`, (signal) =>
-    reader.stats({ startDate, endDate }, signal),
-  );
-  const ledger = useLedger(reader, revision);
+  const sessions = useQuery({
+    queryKey: ['sessions', userId],
+    queryFn: ({ signal }) => reader.sessions(signal),
+    refetchInterval: SESSIONS_EVERY,
+  });
+  const stats = useQuery({
+    queryKey: ['stats', userId, startDate, endDate],
+    queryFn: ({ signal }) => reader.stats({ startDate, endDate }, signal),
+  });
+  const ledger = useLedger(reader);
   const { data } = balance;
-  const changed = () => {
-    setForm(null);
-    setRevision((before) => before + 1);
-  };
+  const close = () => setForm(null);
   const runsOutAt = forecast.data?.runsOutAt ?? null;
   const isOut = data?.totalCredits === 0;
   const pace =
@@ -74,8 +78,8 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
     return (
       <>
         {header}
-        {balance.problem ? (
-          <Trouble problem={balance.problem} retry={balance.refresh} />
+        {balance.error ? (
+          <Trouble problem={balance.error} retry={() => void balance.refetch()} />
         ) : (
           <Skeleton rows={8} />
         )}
@@ -132,12 +136,7 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
         <div class="grid">
           <Card title="Lots" hint="The one that expires first is spent first" class="half">
             <LotTimeline lots={data.activeAllocations} />
-            <LotTable
-              forecast={forecast.data}
-              lots={data.activeAllocations}
-              userId={userId}
-              onChanged={changed}
-            />
+            <LotTable forecast={forecast.data} lots={data.activeAllocations} userId={userId} />
           </Card>
           <Card title="Credits by day and model" class="half">
             {stats.data ? (
@@ -146,8 +145,8 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
                 byDayAndModel={stats.data.byDayAndModel}
                 days={daysBetween(startDate, endDate)}
               />
-            ) : stats.problem ? (
-              <Trouble problem={stats.problem} retry={stats.refresh} />
+            ) : stats.error ? (
+              <Trouble problem={stats.error} retry={() => void stats.refetch()} />
             ) : (
               <Skeleton />
             )}
@@ -162,16 +161,12 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
       {tab === undefined && <Activity />}
       {tab === 'usage' && (
         <Card title="Usage" hint={RECORDS_HINT}>
-          <UsageTable reader={reader} filters={{ startDate, endDate }} revision={revision} />
+          <UsageTable reader={reader} filters={{ startDate, endDate }} />
         </Card>
       )}
       {tab === 'sessions' && (
         <Card title="Active sessions">
-          <SessionTable
-            sessions={sessions.data ?? []}
-            isLoading={sessions.data === undefined && sessions.isLoading}
-            showUser={false}
-          />
+          <SessionTable sessions={sessions.data ?? []} isLoading={sessions.isLoading} showUser={false} />
         </Card>
       )}
       {tab === 'keys' && (
@@ -179,29 +174,16 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           <KeyTable reader={reader} />
         </Card>
       )}
-      {form === 'allocate' && (
-        <Allocate
-          userId={userId}
-          available={data.totalCredits}
-          onClose={() => setForm(null)}
-          onDone={changed}
-        />
-      )}
-      {form === 'deduct' && (
-        <Deduct
-          userId={userId}
-          available={data.totalCredits}
-          onClose={() => setForm(null)}
-          onDone={changed}
-        />
-      )}
+      {form === 'allocate' && <Allocate userId={userId} available={data.totalCredits} onClose={close} />}
+      {form === 'deduct' && <Deduct userId={userId} available={data.totalCredits} onClose={close} />}
     </>
   );
 }
 
 function AccountTabs({ userId, tab }: { userId: string; tab: string }) {
-  const query = address.value.search.toString();
-  const to = (part: string) => pathTo('users', userId, part) + (query === '' ? '' : `?${query}`);
+  // A tab keeps the range of days of the page.
+  const query = location.search;
+  const to = (part: string) => pathTo('users', userId, part) + query;
   return (
     <Tabs
       label="Of this account"

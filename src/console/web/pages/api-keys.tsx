@@ -21,7 +21,6 @@ const PERMISSIONS: [Permission, string][] = [
 export function ApiKeys() {
   const [isOpen, setOpen] = useState(false);
   const [created, setCreated] = useState<CreatedApiKey | null>(null);
-  const [revision, setRevision] = useState(0);
   return (
     <>
       <PageHeader title="API keys" sub="For programs that act for you, with as little as they need">
@@ -30,7 +29,7 @@ export function ApiKeys() {
         </Button>
       </PageHeader>
       <Card>
-        <KeyTable reader={readerOf(session.value?.userId ?? '')} revision={revision} />
+        <KeyTable reader={readerOf(session.value?.userId ?? '')} />
       </Card>
       {isOpen && (
         <CreateKey
@@ -38,7 +37,6 @@ export function ApiKeys() {
           onDone={(key) => {
             setOpen(false);
             setCreated(key);
-            setRevision((before) => before + 1);
           }}
         />
       )}

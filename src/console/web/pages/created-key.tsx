@@ -1,6 +1,6 @@
 import type { CreatedApiKey } from '../api/client';
 import { SecretOnce } from '../components/secret-once';
-import { CopyButton } from '../components/ui';
+import { CopyButton } from '../components/copy';
 
 /** What a key may read, to try it by. */
 const READS: [permission: CreatedApiKey['permissions'][number], path: string][] = [

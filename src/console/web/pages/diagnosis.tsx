@@ -4,7 +4,7 @@ import { isSoon } from '../components/lots';
 import { Icon } from '../components/icons';
 import type { Tone } from '../components/ui';
 import { date, plural, relative, whole } from '../format';
-import { Link } from '../router';
+import { pathTo } from '../navigation';
 import { isAdmin } from '../api/session';
 import { settings } from '../api/development';
 
@@ -20,7 +20,7 @@ interface Finding {
   tone: Tone;
   text: string;
   /** Where something can be done about it. */
-  to?: [path: string, text: string];
+  to?: [href: string, text: string];
 }
 
 const DAY = 86_400_000;
@@ -43,7 +43,12 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
       tone: 'bad',
       text: `${whole(waiting.length)} of the last ${plural(usage.length, 'call')} could not be paid in full: ${plural(uncollected, 'credit')} wait for a review.`,
       ...(isAdmin.value
-        ? { to: [`/review?search=${encodeURIComponent(balance.userId)}`, 'Review'] as [string, string] }
+        ? {
+            to: [`${pathTo('review')}?search=${encodeURIComponent(balance.userId)}`, 'Review'] as [
+              string,
+              string,
+            ],
+          }
         : {}),
     });
   }
@@ -110,7 +115,7 @@ export function Diagnosis(facts: Facts) {
         <li key={text} class={tone}>
           <Icon name={tone === 'good' ? 'check' : tone === 'neutral' ? 'clock' : 'warning'} />
           <span>{text}</span>
-          {to && <Link to={to[0]}>{to[1]}</Link>}
+          {to && <a href={to[0]}>{to[1]}</a>}
         </li>
       ))}
     </ul>

@@ -17,20 +17,15 @@ const OVERLAPS: [seconds: string, text: string][] = [
   ['604800', 'after a week'],
 ];
 
-export function KeyTable({ reader, revision = 0 }: { reader: AccountReader; revision?: number }) {
-  const [changes, setChanges] = useState(0);
-  const pages = usePages(`keys ${reader.userId} ${revision} ${changes}`, (cursor, signal) =>
-    reader.keys(cursor, signal),
-  );
+export function KeyTable({ reader }: { reader: AccountReader }) {
+  const pages = usePages(['keys', reader.userId], (cursor, signal) => reader.keys(cursor, signal));
   const [revoking, setRevoking] = useState<ApiKey | null>(null);
   const [rotating, setRotating] = useState<ApiKey | null>(null);
   const [created, setCreated] = useState<CreatedApiKey | null>(null);
-  const changed = () => setChanges((before) => before + 1);
   const revoke = useAction(async (key: ApiKey) => {
     await answer(api.DELETE('/api/api-keys/{id}', { params: { path: { id: key.id } } }));
     toast(`${key.keyHint} of “${key.name}” no longer works`, 'good');
     setRevoking(null);
-    changed();
   });
   return (
     <>
@@ -153,7 +148,6 @@ export function KeyTable({ reader, revision = 0 }: { reader: AccountReader; revi
           onDone={(key) => {
             setRotating(null);
             setCreated(key);
-            changed();
           }}
         />
       )}

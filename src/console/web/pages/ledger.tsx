@@ -16,8 +16,8 @@ const TONES: Record<LedgerEntry['kind'], Tone> = {
   correction: 'bad',
 };
 
-export const useLedger = (reader: AccountReader, revision: number): Pages<LedgerEntry> =>
-  usePages(`ledger ${reader.userId} ${revision}`, (cursor, signal) => reader.ledger(cursor, signal));
+export const useLedger = (reader: AccountReader): Pages<LedgerEntry> =>
+  usePages(['ledger', reader.userId], (cursor, signal) => reader.ledger(cursor, signal));
 
 export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
   return (

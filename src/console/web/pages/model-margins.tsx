@@ -3,10 +3,11 @@ import { OTHER } from '../components/credits-by-model';
 import { Table } from '../components/table';
 import { Badge, Card, Credits, Empty } from '../components/ui';
 import { percent, plural, usd, whole } from '../format';
-import { Link, pathTo, search } from '../router';
+import { pathTo, useSearch } from '../navigation';
 
 /** What each model brought in and cost, with the ways to its prices and to its calls. */
 export function ModelMargins({ stats, days }: { stats: SystemStats; days: string[] }) {
+  const { search } = useSearch();
   const models = Object.entries(stats.marginByModel).sort(([, a], [, b]) => b.credits - a.credits);
   const most = models[0]?.[1].credits ?? 1;
   return (
@@ -27,9 +28,9 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
               name === OTHER ? (
                 'Other models'
               ) : (
-                <Link class="clip" to={pathTo('prices', name)} title={name}>
+                <a class="clip" href={pathTo('prices', name)} title={name}>
                   {name}
-                </Link>
+                </a>
               ),
           },
           {
@@ -48,9 +49,9 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
               name === OTHER ? (
                 whole(records)
               ) : (
-                <Link to={usageOf(name, days)} aria-label={`${plural(records, 'call')} of ${name}`}>
+                <a href={usageOf(name, days, search)} aria-label={`${plural(records, 'call')} of ${name}`}>
                   {whole(records)}
-                </Link>
+                </a>
               ),
             isNumber: true,
             isWide: true,
@@ -89,8 +90,8 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
 }
 
 /** The calls of a model in the days that are looked at. */
-function usageOf(model: string, days: string[]): string {
-  const query = new URLSearchParams(search.value);
+function usageOf(model: string, days: string[], search: Record<string, string | undefined>): string {
+  const query = new URLSearchParams(search as Record<string, string>);
   query.set('operation', model);
   // The page of usage has no button for one day.
   if (query.get('days') === 'yesterday') {
@@ -99,5 +100,5 @@ function usageOf(model: string, days: string[]): string {
     query.set('from', yesterday);
     query.set('to', yesterday);
   }
-  return `/usage?${query.toString()}`;
+  return `${pathTo('usage')}?${query.toString()}`;
 }

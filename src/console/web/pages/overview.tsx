@@ -1,13 +1,13 @@
+import { useQuery } from '@tanstack/preact-query';
 import { type Range, totals } from '../api/accounts';
 import { answer, api, type SystemStats } from '../api/client';
-import { useQuery } from '../api/hooks';
 import { isAdmin, isSupervisor, session } from '../api/session';
 import { TimeChart } from '../components/chart';
 import { CreditsByModel, OTHER } from '../components/credits-by-model';
-import { currentRange, previousOf, RangePicker } from '../components/range';
+import { previousOf, RangePicker, useRange } from '../components/range';
 import { Card, Credits, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
 import { compact, day, daysBetween, percent, plural, usd, whole } from '../format';
-import { Link, pathTo } from '../router';
+import { pathTo } from '../navigation';
 import { Activity } from './activity';
 import { AccountOverview } from './account-overview';
 import { ModelMargins } from './model-margins';
@@ -26,9 +26,9 @@ function SupervisorOverview() {
   return (
     <>
       <PageHeader title="Overview" sub="Who may need you">
-        <Link class="button plain" to={pathTo('users', session.value?.userId ?? '')}>
+        <a class="button plain" href={pathTo('users', session.value?.userId ?? '')}>
           Your own account
-        </Link>
+        </a>
       </PageHeader>
       <div class="grid">
         <div class="half stack">
@@ -50,22 +50,29 @@ function OwnOverview() {
 }
 
 function SystemOverview() {
-  const { startDate, endDate } = currentRange();
+  const { startDate, endDate } = useRange();
   const range = { startDate, endDate };
   const before = previousOf(range);
-  const stats = useQuery(
-    `system ${startDate} ${endDate}`,
-    (signal) =>
-      answer(api.GET('/api/usage/system-stats', { params: { query: { ...range, top: 8 } }, signal })),
-    { everyMilliseconds: 30_000 },
-  );
-  const earlier = useQuery(`system ${before.startDate} ${before.endDate}`, (signal) =>
-    answer(api.GET('/api/usage/system-stats', { params: { query: { ...before, top: 1 } }, signal })),
-  );
-  const now = useQuery('totals', totals, { everyMilliseconds: 5000 });
-  const waiting = useQuery('waiting', callsToReview, { everyMilliseconds: 60_000 });
+  const statsOf = (query: Range & { top: number }) => ({
+    queryKey: ['system-stats', query],
+    queryFn: ({ signal }: { signal: AbortSignal }) =>
+      answer(api.GET('/api/usage/system-stats', { params: { query }, signal })),
+  });
+  const stats = useQuery({ ...statsOf({ ...range, top: 8 }), refetchInterval: 30_000 });
+  const earlier = useQuery(statsOf({ ...before, top: 1 }));
+  const now = useQuery({
+    queryKey: ['totals'],
+    queryFn: ({ signal }) => totals(signal),
+    refetchInterval: 5000,
+  });
+  const waiting = useQuery({
+    queryKey: ['to-review'],
+    queryFn: ({ signal }) => callsToReview(signal),
+    refetchInterval: 60_000,
+  });
   const { data } = stats;
-  if (data === undefined && stats.problem) return <Trouble problem={stats.problem} retry={stats.refresh} />;
+  if (data === undefined && stats.error)
+    return <Trouble problem={stats.error} retry={() => void stats.refetch()} />;
   return (
     <>
       <PageHeader title="Overview" sub={`${span(startDate, endDate)}, days in UTC`}>
@@ -97,21 +104,21 @@ function SystemOverview() {
           label="Available"
           value={now.data && compact(now.data.availableCredits)}
           note={now.data && `credits of ${plural(now.data.users, 'user')}`}
-          to="/users"
+          href={pathTo('users')}
         />
         <Stat label="Held" value={now.data && compact(now.data.heldCredits)} note="by running sessions" />
         <Stat
           label="Active sessions"
           value={now.data && whole(now.data.activeSessions)}
           note="now"
-          to="/sessions"
+          href={pathTo('sessions')}
         />
         <Stat
           label="To review"
           value={waiting.data && waiting.data.calls}
           tone={waiting.data && waiting.data.credits > 0 ? 'bad' : 'neutral'}
           note={waiting.data && `${waiting.data.missing} missing in all`}
-          to="/review"
+          href={pathTo('review')}
         />
       </div>
       {data === undefined ? (
@@ -213,25 +220,25 @@ function Attention({ stats, waiting }: { stats: SystemStats; waiting: Waiting | 
     <ul class="attention">
       {isWaiting && (
         <li>
-          <Link to="/review">
+          <a href={pathTo('review')}>
             {waiting.calls} {waiting.calls === '1' ? 'call' : 'calls'} to review
-          </Link>
+          </a>
           <span class="hint">{waiting.missing}</span>
         </li>
       )}
       {unpricedModels.map(({ modelId, records }) => (
         <li key={modelId}>
-          <Link class="clip" to={pathTo('prices', modelId)}>
+          <a class="clip" href={pathTo('prices', modelId)}>
             {modelId}
-          </Link>
+          </a>
           <span class="hint">no price, {plural(records, 'call')}</span>
         </li>
       ))}
       {loss.map(([modelId, { marginUsd }]) => (
         <li key={modelId}>
-          <Link class="clip" to={pathTo('prices', modelId)}>
+          <a class="clip" href={pathTo('prices', modelId)}>
             {modelId}
-          </Link>
+          </a>
           <span class="hint">loses {usd(Math.abs(Number(marginUsd)))}</span>
         </li>
       ))}

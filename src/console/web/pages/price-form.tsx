@@ -1,6 +1,7 @@
+import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import { answer, api, type PricingRule, type Schemas } from '../api/client';
-import { useAction, useQuery } from '../api/hooks';
+import { useAction } from '../api/hooks';
 import { Dialog, ProblemNote } from '../components/dialog';
 import { Field, Form } from '../components/form';
 import { toast } from '../components/toasts';
@@ -24,20 +25,20 @@ const SHOWN = ['modelId', 'effectiveFrom', 'effectiveTo', ...FIELDS.map(([name])
 interface PriceFormProps {
   modelId?: string;
   onClose: () => void;
-  onDone: () => void;
 }
 
 /** A new rule, beside the one that it follows. */
-export function PriceForm({ modelId: given, onClose, onDone }: PriceFormProps) {
+export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
   const [modelId, setModelId] = useState(given ?? '');
   const [from, setFrom] = useState('');
   const [to, setTo] = useState('');
   const [changes, setChanges] = useState<Partial<Record<PriceName, string>>>({});
-  const known = useQuery(`model ${modelId.trim()}`, (signal) =>
-    modelId.trim() === ''
-      ? Promise.resolve(null)
-      : answer(api.GET('/api/pricing/{id}', { params: { path: { id: modelId.trim() } }, signal })),
-  );
+  const known = useQuery({
+    queryKey: ['model', modelId.trim()],
+    queryFn: ({ signal }) =>
+      answer(api.GET('/api/pricing/{id}', { params: { path: { id: modelId.trim() } }, signal })),
+    enabled: modelId.trim() !== '',
+  });
   const current: PricingRule | null = known.data?.current ?? null;
   // What is not touched stays as it is in force.
   const valueOf = (name: PriceName) => changes[name] ?? price(current?.[name]) ?? '';
@@ -54,7 +55,7 @@ export function PriceForm({ modelId: given, onClose, onDone }: PriceFormProps) {
     if (to !== '') body.effectiveTo = new Date(to).toISOString();
     const rule = await answer(api.POST('/api/pricing', { body }));
     toast(`${rule.modelId} has its new price from ${time(rule.effectiveFrom)}`, 'good');
-    onDone();
+    onClose();
   });
   const field = ([name, label]: (typeof FIELDS)[number]) => (
     <Field

@@ -18,7 +18,7 @@ interface Chosen {
 }
 
 /** Prices from a file: first what would change, then, when the person has seen it, the change itself. */
-export function PriceImportDialog({ onClose, onDone }: { onClose: () => void; onDone: () => void }) {
+export function PriceImportDialog({ onClose }: { onClose: () => void }) {
   const [file, setFile] = useState<Chosen | null>(null);
   const [fileError, setFileError] = useState<string | null>(null);
   const [markup, setMarkup] = useState('1.2');
@@ -42,9 +42,7 @@ export function PriceImportDialog({ onClose, onDone }: { onClose: () => void; on
         setSent,
       );
       setResult({ isDryRun, answer: answered });
-      if (isDryRun) return;
-      toast(`Imported ${plural(answered.created, 'price')}`, 'good');
-      onDone();
+      if (!isDryRun) toast(`Imported ${plural(answered.created, 'price')}`, 'good');
     } finally {
       setSent(null);
     }

@@ -1,6 +1,8 @@
+import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
+import { useLocation } from 'preact-iso/router';
 import { answer, api, type PricingRule } from '../api/client';
-import { searched, useAction, usePages, useQuery } from '../api/hooks';
+import { searched, useAction, usePages } from '../api/hooks';
 import { isAdmin } from '../api/session';
 import { Confirm } from '../components/dialog';
 import { SearchField } from '../components/search';
@@ -18,18 +20,18 @@ import {
   Trouble,
 } from '../components/ui';
 import { price, time } from '../format';
-import { Link, navigate, pathTo } from '../router';
+import { pathTo } from '../navigation';
 import { PriceForm } from './price-form';
 import { PriceImportDialog } from './price-import';
 
 const LIMIT = 200;
 
 export function Prices() {
+  const { route } = useLocation();
   const [text, setText] = useState('');
   const [open, setOpen] = useState<'rule' | 'import' | null>(null);
-  const [revision, setRevision] = useState(0);
   const pages = usePages<PricingRule>(
-    `prices ${revision}`,
+    ['prices'],
     async (cursor, signal) => {
       const { items, nextCursor } = await answer(
         api.GET('/api/pricing', {
@@ -45,7 +47,6 @@ export function Prices() {
   const shown = searched(pages, wanted, ({ modelId }) => modelId);
   // Sorting what is still being read would let the rows jump.
   const sorted = pages.hasMore ? shown : [...shown].sort((a, b) => a.modelId.localeCompare(b.modelId));
-  const changed = () => setRevision((before) => before + 1);
   return (
     <>
       <PageHeader
@@ -70,7 +71,7 @@ export function Prices() {
         placeholder="Model"
         onEnter={() => {
           const model = shown.length === 1 ? shown[0]?.modelId : text.trim();
-          if (model) navigate(pathTo('prices', model));
+          if (model) route(pathTo('prices', model));
         }}
       />
       <Card>
@@ -87,7 +88,7 @@ export function Prices() {
               {wanted === '' ? (
                 'Built-in prices apply to a few models, a fallback to the others.'
               ) : (
-                <Link to={pathTo('prices', text.trim())}>See what this model costs without a rule</Link>
+                <a href={pathTo('prices', text.trim())}>See what this model costs without a rule</a>
               )}
             </Empty>
           }
@@ -95,9 +96,9 @@ export function Prices() {
             {
               header: 'Model',
               cell: (rule) => (
-                <Link class="clip" to={pathTo('prices', rule.modelId)} title={rule.modelId}>
+                <a class="clip" href={pathTo('prices', rule.modelId)} title={rule.modelId}>
                   {rule.modelId}
-                </Link>
+                </a>
               ),
             },
             ...priceColumns(),
@@ -118,16 +119,8 @@ export function Prices() {
         />
         <CountNote count={shown.length} hasMore={pages.hasMore} one="rule" />
       </Card>
-      {open === 'rule' && (
-        <PriceForm
-          onClose={() => setOpen(null)}
-          onDone={() => {
-            setOpen(null);
-            changed();
-          }}
-        />
-      )}
-      {open === 'import' && <PriceImportDialog onClose={() => setOpen(null)} onDone={changed} />}
+      {open === 'rule' && <PriceForm onClose={() => setOpen(null)} />}
+      {open === 'import' && <PriceImportDialog onClose={() => setOpen(null)} />}
     </>
   );
 }
@@ -161,21 +154,25 @@ const priceColumns = () => [
   },
 ];
 
-export function ModelPage({ modelId }: { modelId: string }) {
+export const ModelPage = ({ modelId }: { modelId: string }) => <Model key={modelId} modelId={modelId} />;
+
+function Model({ modelId }: { modelId: string }) {
   const [isOpen, setOpen] = useState(false);
   const [ending, setEnding] = useState<{ rule: PricingRule; isUpcoming: boolean } | null>(null);
-  const query = useQuery(`model ${modelId}`, (signal) =>
-    answer(api.GET('/api/pricing/{id}', { params: { path: { id: modelId } }, signal })),
-  );
-  const quote = useQuery(`quote ${modelId}`, (signal) =>
-    answer(api.POST('/api/credits/calculate', { body: { modelId, tokens: 1000 }, signal })),
-  );
+  const query = useQuery({
+    queryKey: ['model', modelId],
+    queryFn: ({ signal }) =>
+      answer(api.GET('/api/pricing/{id}', { params: { path: { id: modelId } }, signal })),
+  });
+  const quote = useQuery({
+    queryKey: ['quote', modelId],
+    queryFn: ({ signal }) =>
+      answer(api.POST('/api/credits/calculate', { body: { modelId, tokens: 1000 }, signal })),
+  });
   const end = useAction(async (rule: PricingRule) => {
     await answer(api.DELETE('/api/pricing/{id}', { params: { path: { id: rule.id as never } } }));
     toast(`The price of ${modelId} is ended`, 'good');
     setEnding(null);
-    query.refresh();
-    quote.refresh();
   });
   const { data } = query;
   const current = data?.current ?? null;
@@ -187,20 +184,20 @@ export function ModelPage({ modelId }: { modelId: string }) {
   return (
     <>
       <p class="crumbs">
-        <Link to="/prices">Prices</Link> <span aria-hidden="true">/</span> {modelId}
+        <a href={pathTo('prices')}>Prices</a> <span aria-hidden="true">/</span> {modelId}
       </p>
       <PageHeader title={modelId} sub="Prices in credits per 1,000 tokens; provider cost in USD per 1,000">
-        <Link class="button plain" to={`/usage?operation=${encodeURIComponent(modelId)}`}>
+        <a class="button plain" href={`${pathTo('usage')}?operation=${encodeURIComponent(modelId)}`}>
           {isAdmin.value ? 'Usage' : 'Your usage'}
-        </Link>
+        </a>
         {isAdmin.value && (
           <Button kind="primary" icon="plus" onClick={() => setOpen(true)}>
             New rule
           </Button>
         )}
       </PageHeader>
-      {query.problem && data === undefined ? (
-        <Trouble problem={query.problem} retry={query.refresh} />
+      {query.error && data === undefined ? (
+        <Trouble problem={query.error} retry={() => void query.refetch()} />
       ) : data === undefined ? (
         <Skeleton />
       ) : (
@@ -214,8 +211,8 @@ export function ModelPage({ modelId }: { modelId: string }) {
               : {price(quote.data.pricePerThousandTokens)} credits per 1,000 tokens.
             </p>
           )}
-          {current === null && quote.problem && (
-            <p class="note bad">Calls of this model are refused: {quote.problem.message}</p>
+          {current === null && quote.error && (
+            <p class="note bad">Calls of this model are refused: {quote.error.message}</p>
           )}
           <Card title="Rules" hint="Upcoming first, then the one in force, then history">
             <Table
@@ -274,17 +271,7 @@ export function ModelPage({ modelId }: { modelId: string }) {
           </Card>
         </>
       )}
-      {isOpen && (
-        <PriceForm
-          modelId={modelId}
-          onClose={() => setOpen(false)}
-          onDone={() => {
-            setOpen(false);
-            query.refresh();
-            quote.refresh();
-          }}
-        />
-      )}
+      {isOpen && <PriceForm modelId={modelId} onClose={() => setOpen(false)} />}
       {ending && (
         <Confirm
           title={ending.isUpcoming ? 'Take the upcoming rule back' : 'End the rule in force'}

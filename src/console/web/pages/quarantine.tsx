@@ -20,7 +20,7 @@ const REASONS: Record<Waiting['reason'], string> = {
 
 /** Calls that a gateway has told of and that could not be charged. */
 export function Quarantine() {
-  const pages = usePages<Waiting>('quarantine', (cursor, signal) =>
+  const pages = usePages<Waiting>(['quarantine'], (cursor, signal) =>
     answer(
       api.GET('/api/integrations/litellm/quarantine', {
         params: { query: { limit: LIMIT, ...(cursor === undefined ? {} : { cursor }) } },
@@ -32,7 +32,6 @@ export function Quarantine() {
   const replay = useAction(async () => {
     const counts = await answer(api.POST('/api/integrations/litellm/quarantine/replay'));
     toast(outcomeOf(counts), counts.quarantined === 0 ? 'good' : 'warn');
-    pages.refresh();
   });
   return (
     <>

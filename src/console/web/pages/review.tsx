@@ -1,7 +1,9 @@
+import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import { answer, api, type UsageRecord } from '../api/client';
 import { readerOf } from '../api/accounts';
-import { searched, toProblem, useAction, usePages, useQuery } from '../api/hooks';
+import { searched, useAction, usePages } from '../api/hooks';
+import { toProblem } from '../api/problem';
 import { Dialog, ProblemNote } from '../components/dialog';
 import { Field, Form, parseWhole } from '../components/form';
 import { SearchField } from '../components/search';
@@ -9,16 +11,16 @@ import { Table } from '../components/table';
 import { toast } from '../components/toasts';
 import { Button, Card, CountNote, Credits, Empty, Moment, PageHeader, UserLink } from '../components/ui';
 import { plural, whole } from '../format';
-import { search, setSearch } from '../router';
+import { useSearch } from '../navigation';
 import { OPERATION, RecordDetail } from './usage-table';
 
 type Decision = 'bill' | 'waive';
 const LIMIT = 100;
 
 export function Review() {
-  const [revision, setRevision] = useState(0);
+  const { search, setSearch } = useSearch();
   const pages = usePages<UsageRecord>(
-    `review ${revision}`,
+    ['review'],
     async (cursor, signal) => {
       const { items, nextCursor } = await answer(
         api.GET('/api/usage/needs-review', {
@@ -33,7 +35,7 @@ export function Review() {
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const [deciding, setDeciding] = useState<{ decision: Decision; records: UsageRecord[] } | null>(null);
   const [shown, setShown] = useState<UsageRecord | null>(null);
-  const text = search.value.get('search') ?? '';
+  const text = search.search ?? '';
   const wanted = text.trim().toLowerCase();
   const rows = searched(pages, wanted, ({ userId, operation }) => `${userId} ${operation}`);
   const selected = rows.filter(({ id }) => chosen.has(id));
@@ -163,10 +165,7 @@ export function Review() {
           {...deciding}
           onClose={() => setDeciding(null)}
           onDone={(isAny) => {
-            if (isAny) {
-              setChosen(new Set());
-              setRevision((before) => before + 1);
-            }
+            if (isAny) setChosen(new Set());
           }}
         />
       )}
@@ -239,11 +238,12 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
   });
   const users = new Set(records.map(({ userId }) => userId));
   const title = `${decision === 'bill' ? 'Bill' : 'Waive'} ${only ? `a call of ${only.userId}` : plural(records.length, 'call')}`;
-  const balance = useQuery(`to bill ${only?.userId ?? ''}`, (signal) =>
-    only === undefined || decision === 'waive'
-      ? Promise.resolve(null)
-      : readerOf(only.userId).balance(signal),
-  );
+  const payer = only?.userId ?? '';
+  const balance = useQuery({
+    queryKey: ['balance', payer],
+    queryFn: ({ signal }) => readerOf(payer).balance(signal),
+    enabled: payer !== '' && decision === 'bill',
+  });
   if (isFinished && outcome) {
     const untried = records.length - outcome.done - outcome.refused.length;
     return (

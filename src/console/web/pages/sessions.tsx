@@ -1,13 +1,13 @@
+import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import { readerOf } from '../api/accounts';
 import { answer, api } from '../api/client';
-import { useQuery } from '../api/hooks';
 import { isAdmin, isSupervisor, session } from '../api/session';
 import { SearchField } from '../components/search';
 import { Card, PageHeader, Stat, Trouble } from '../components/ui';
 import { UserPicker } from '../components/user-picker';
 import { compact, whole } from '../format';
-import { search, setSearch } from '../router';
+import { useSearch } from '../navigation';
 import { isStale } from './diagnosis';
 import { SessionTable } from './session-table';
 
@@ -16,12 +16,13 @@ const MOST_SESSIONS = 10_000;
 
 export function Sessions() {
   const self = session.value?.userId ?? '';
-  const user = search.value.get('user') ?? self;
+  const { search, setSearch } = useSearch();
+  const user = search.user ?? self;
   const [text, setText] = useState('');
   const isAll = isAdmin.value;
-  const { data, problem, isLoading, refresh } = useQuery(
-    isAll ? 'all sessions' : `sessions ${user}`,
-    (signal) =>
+  const { data, error, isLoading, refetch } = useQuery({
+    queryKey: isAll ? ['all-sessions'] : ['sessions', user],
+    queryFn: ({ signal }) =>
       isAll
         ? answer(
             api.GET('/api/streaming-sessions/active/all', {
@@ -30,8 +31,8 @@ export function Sessions() {
             }),
           )
         : readerOf(user).sessions(signal),
-    { everyMilliseconds: EVERY },
-  );
+    refetchInterval: EVERY,
+  });
   const wanted = text.trim().toLowerCase();
   const shown = (data ?? []).filter(({ sessionId, userId, modelId }) =>
     `${sessionId} ${userId} ${modelId}`.toLowerCase().includes(wanted),
@@ -51,8 +52,8 @@ export function Sessions() {
           <UserPicker key={user} value={user} onChange={(userId) => setSearch({ user: userId })} />
         )}
       </PageHeader>
-      {data === undefined && problem ? (
-        <Trouble problem={problem} retry={refresh} />
+      {data === undefined && error ? (
+        <Trouble problem={error} retry={() => void refetch()} />
       ) : (
         <>
           <div class="stats four" aria-live="off">
@@ -85,7 +86,7 @@ export function Sessions() {
             placeholder="Session, user or model"
           />
           <Card>
-            <SessionTable sessions={shown} isLoading={data === undefined && isLoading} showUser={isAll} />
+            <SessionTable sessions={shown} isLoading={isLoading} showUser={isAll} />
           </Card>
         </>
       )}

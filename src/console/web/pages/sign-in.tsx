@@ -11,7 +11,7 @@ import { reconnections } from '../api/connection';
 import { begin, endedBecause, readToken, type Role } from '../api/session';
 import { Field, Select } from '../components/form';
 import { Button } from '../components/ui';
-import { ThemeSwitch } from '../shell';
+import { ThemeSwitch } from '../components/theme-switch';
 
 const ROLES: [Role, string][] = [
   ['admin', 'admin: everything'],
@@ -64,7 +64,7 @@ export function SignIn() {
               autocomplete="off"
               value={token}
               required
-              aria-invalid={signIn.problem !== undefined}
+              aria-invalid={signIn.problem !== null}
               aria-describedby="token-hint"
               onInput={(event) => setToken(event.currentTarget.value)}
               onKeyDown={(event) => {

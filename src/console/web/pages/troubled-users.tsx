@@ -1,7 +1,7 @@
+import { useQuery } from '@tanstack/preact-query';
 import { type Account, readerOf } from '../api/accounts';
 import { answer, api, type Schemas } from '../api/client';
 import { events } from '../api/events';
-import { useQuery } from '../api/hooks';
 import { Badge, Card, Moment, Skeleton, Trouble, UserLink } from '../components/ui';
 import { plural } from '../format';
 
@@ -22,10 +22,12 @@ interface Troubled {
 export function TroubledUsers() {
   // Asked anew when it happens to somebody else, and now and then: credits are given without an event.
   const last = events.value?.find(({ type }) => TYPES.split(',').includes(type))?.id ?? 0;
-  const { data, problem, refresh } = useQuery(`troubled ${last}`, troubledUsers, {
-    everyMilliseconds: EVERY,
+  const { data, error, refetch } = useQuery({
+    queryKey: ['troubled-users', last],
+    queryFn: ({ signal }) => troubledUsers(signal),
+    refetchInterval: EVERY,
   });
-  if (problem?.isMissing) return null;
+  if (error?.isMissing) return null;
   return (
     <Card title="Users in trouble" hint="Out of credits, or nearly">
       {data !== undefined ? (
@@ -45,8 +47,8 @@ export function TroubledUsers() {
           ))}
           {data.length === 0 && <li class="hint">Nobody is.</li>}
         </ul>
-      ) : problem ? (
-        <Trouble problem={problem} retry={refresh} />
+      ) : error ? (
+        <Trouble problem={error} retry={() => void refetch()} />
       ) : (
         <Skeleton rows={3} />
       )}

@@ -36,15 +36,13 @@ export const OPERATION = 'Model or operation';
 export function UsageTable<Filters>({
   reader,
   filters,
-  revision = 0,
   showUser = false,
 }: {
   reader: UsageSource<Filters>;
   filters: Filters;
-  revision?: number;
   showUser?: boolean;
 }) {
-  const pages = usePages(`usage ${reader.userId} ${JSON.stringify(filters)} ${revision}`, (cursor, signal) =>
+  const pages = usePages(['usage', reader.userId, filters], (cursor, signal) =>
     reader.usage(filters, cursor, signal),
   );
   const [shown, setShown] = useState<UsageRecord | null>(null);

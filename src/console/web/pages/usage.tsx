@@ -1,16 +1,17 @@
+import { useQuery } from '@tanstack/preact-query';
 import { useEffect, useState } from 'preact/hooks';
 import { type AllUsageFilters, everyone, type Range, readerOf, type UsageFilters } from '../api/accounts';
 import { answer, api, send, type UsageRecord, type UsageStats } from '../api/client';
-import { useAction, useQuery } from '../api/hooks';
+import { useAction } from '../api/hooks';
 import { problemOf } from '../api/problem';
 import { isAdmin, isSupervisor, session } from '../api/session';
 import { CreditsByModel, OTHER } from '../components/credits-by-model';
-import { currentRange, RangePicker } from '../components/range';
+import { RangePicker, useRange } from '../components/range';
 import { toast } from '../components/toasts';
 import { Button, Card, PageHeader, Skeleton, Stat, Trouble } from '../components/ui';
 import { UserPicker } from '../components/user-picker';
 import { compact, daysBetween, whole } from '../format';
-import { search, setSearch } from '../router';
+import { useSearch } from '../navigation';
 import { OPERATION, RECORDS_HINT, UsageTable } from './usage-table';
 
 const STATUSES: UsageRecord['billingStatus'][] = ['recorded', 'billed', 'needs_review', 'waived'];
@@ -20,37 +21,43 @@ const ADMIN_FILTERS = ['status', 'apiKey', 'session', 'request'] as const;
 export function Usage() {
   const isAll = isAdmin.value;
   const self = session.value?.userId ?? '';
-  const user = search.value.get('user') ?? (isAll ? '' : self);
-  const range = currentRange();
+  const { search, setSearch } = useSearch();
+  const user = search.user ?? (isAll ? '' : self);
+  const range = useRange();
   const { startDate, endDate } = range;
-  const text = (name: string) => search.value.get(name) ?? '';
+  const text = (name: string) => search[name] ?? '';
   const filters = filtersOf(range, text);
   const wanted: AllUsageFilters = isAll ? { ...filters, ...adminFiltersOf(user, text) } : filters;
-  const stats = useQuery<Statistics>(`stats ${user} ${startDate} ${endDate}`, (signal) =>
-    user === ''
-      ? answer(
-          api.GET('/api/usage/system-stats', { params: { query: { startDate, endDate, top: 0 } }, signal }),
-        )
-      : readerOf(user).stats({ startDate, endDate }, signal),
-  );
+  const stats = useQuery({
+    queryKey: ['stats', user, startDate, endDate],
+    queryFn: ({ signal }): Promise<Statistics> =>
+      user === ''
+        ? answer(
+            api.GET('/api/usage/system-stats', { params: { query: { startDate, endDate, top: 0 } }, signal }),
+          )
+        : readerOf(user).stats({ startDate, endDate }, signal),
+  });
   const days = daysBetween(startDate, endDate);
   const whose =
     isSupervisor.value && !isAll && user === self
       ? 'Your own calls; name a user to see theirs'
       : `Calls of ${user || 'everyone'}`;
   const isNarrowed = ['service', 'operation', ...ADMIN_FILTERS].some((name) => text(name) !== '');
-  const download = useAction(async () => {
-    const query = new URLSearchParams(Object.entries(wanted).map(([name, value]) => [name, String(value)]));
-    const response = await send(
-      new Request(`${location.origin}${pathOf(isAll, user)}?${query.toString()}`, {
-        headers: { Accept: 'text/csv' },
-      }),
-    );
-    if (!response.ok)
-      throw problemOf(response.status, await response.json().catch(() => null), response.headers);
-    save(await response.blob(), `usage-${user || 'all'}-${startDate}-${endDate}.csv`);
-    toast('The CSV is in your downloads', 'good');
-  });
+  const download = useAction(
+    async () => {
+      const query = new URLSearchParams(Object.entries(wanted).map(([name, value]) => [name, String(value)]));
+      const response = await send(
+        new Request(`${location.origin}${pathOf(isAll, user)}?${query.toString()}`, {
+          headers: { Accept: 'text/csv' },
+        }),
+      );
+      if (!response.ok)
+        throw problemOf(response.status, await response.json().catch(() => null), response.headers);
+      save(await response.blob(), `usage-${user || 'all'}-${startDate}-${endDate}.csv`);
+      toast('The CSV is in your downloads', 'good');
+    },
+    { isRead: true },
+  );
   return (
     <>
       <PageHeader title="Usage" sub={`${whose}, days in UTC`}>
@@ -87,8 +94,8 @@ export function Usage() {
           {download.problem.message}
         </p>
       )}
-      {stats.problem && stats.data === undefined ? (
-        <Trouble problem={stats.problem} retry={stats.refresh} />
+      {stats.error && stats.data === undefined ? (
+        <Trouble problem={stats.error} retry={() => void stats.refetch()} />
       ) : (
         <>
           <div class="stats four">
@@ -165,6 +172,7 @@ function pathOf(isAll: boolean, user: string): string {
 }
 
 function AdminFilters({ text }: { text: (name: string) => string }) {
+  const { setSearch } = useSearch();
   return (
     <>
       <div class="field inline">
@@ -213,6 +221,7 @@ function FilterField({
   value: string;
   options: string[];
 }) {
+  const { setSearch } = useSearch();
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);
   const id = `filter-${name}`;

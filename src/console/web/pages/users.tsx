@@ -1,14 +1,19 @@
+import { useQuery } from '@tanstack/preact-query';
 import { useEffect, useState } from 'preact/hooks';
+import { useLocation } from 'preact-iso/router';
 import { accounts, readerOf, type Account } from '../api/accounts';
-import { usePages, useQuery } from '../api/hooks';
+import { usePages } from '../api/hooks';
+import { CopyButton } from '../components/copy';
 import { SearchField } from '../components/search';
 import { Table } from '../components/table';
-import { Badge, CopyButton, CountNote, Credits, Empty, Moment, PageHeader } from '../components/ui';
-import { Link, navigate, pathTo, search, setSearch } from '../router';
+import { Badge, CountNote, Credits, Empty, Moment, PageHeader } from '../components/ui';
+import { pathTo, useSearch } from '../navigation';
 import { AccountOverview } from './account-overview';
 
 export function Users() {
-  const query = search.value.get('search') ?? '';
+  const { route } = useLocation();
+  const { search, setSearch } = useSearch();
+  const query = search.search ?? '';
   const [text, setText] = useState(query);
   useEffect(() => {
     if (text === query) return;
@@ -16,7 +21,7 @@ export function Users() {
     const timer = setTimeout(() => setSearch({ search: text }), 200);
     return () => clearTimeout(timer);
   }, [text]);
-  const pages = usePages(`accounts ${query}`, (cursor, signal) => accounts(query, cursor, signal));
+  const pages = usePages(['accounts', query], (cursor, signal) => accounts(query, cursor, signal));
   return (
     <>
       <PageHeader title="Users" sub="Find an account by its id, name or e-mail" />
@@ -30,7 +35,7 @@ export function Users() {
             pages.items.length === 1
               ? pages.items[0]
               : pages.items.find(({ userId }) => userId === text.trim());
-          if (only) navigate(pathTo('users', only.userId));
+          if (only) route(pathTo('users', only.userId));
         }}
       />
       <section class="card">
@@ -74,19 +79,22 @@ export function Users() {
 
 function UserCell({ account }: { account: Account }) {
   return (
-    <Link to={pathTo('users', account.userId)} class="user-cell">
+    <a href={pathTo('users', account.userId)} class="user-cell">
       <strong class="clip">{account.username}</strong>
       {account.username !== account.userId && <span class="hint clip">{account.userId}</span>}
-    </Link>
+    </a>
   );
 }
 
-export function UserPage({ userId, tab }: { userId: string; tab: string }) {
-  const { data: account } = useQuery(`account ${userId}`, (signal) => readerOf(userId).account(signal));
+export function UserPage({ userId, tab = 'lots' }: { userId: string; tab?: string }) {
+  const { data: account } = useQuery({
+    queryKey: ['account', userId],
+    queryFn: ({ signal }) => readerOf(userId).account(signal),
+  });
   return (
     <>
       <p class="crumbs">
-        <Link to="/users">Users</Link> <span aria-hidden="true">/</span> {userId}
+        <a href={pathTo('users')}>Users</a> <span aria-hidden="true">/</span> {userId}
       </p>
       <AccountOverview
         key={userId}

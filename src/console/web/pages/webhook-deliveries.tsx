@@ -14,7 +14,7 @@ import { Table } from '../components/table';
 import { toast } from '../components/toasts';
 import { Button, Card, CountNote, Empty, Moment, Segmented, UserLink } from '../components/ui';
 import { time } from '../format';
-import { search, setSearch } from '../router';
+import { useSearch } from '../navigation';
 import { answerOf, DeliveryState } from './webhook-state';
 
 type Shown = DeliveryStatus | 'all';
@@ -29,14 +29,13 @@ const PAGE = 100;
 interface DeliveriesProps {
   webhook: Webhook;
   onReplayMany: () => void;
-  /** The endpoint has changed by what was done here. */
-  refresh: () => void;
 }
 
-export function Deliveries({ webhook, onReplayMany, refresh }: DeliveriesProps) {
-  const wanted = search.value.get('status');
+export function Deliveries({ webhook, onReplayMany }: DeliveriesProps) {
+  const { search, setSearch } = useSearch();
+  const wanted = search.status;
   const status: Shown = FILTERS.find(([name]) => name === wanted)?.[0] ?? 'all';
-  const pages = usePages<Delivery>(`deliveries ${webhook.id} ${status}`, (cursor, signal) =>
+  const pages = usePages<Delivery>(['deliveries', webhook.id, status], (cursor, signal) =>
     deliveries(webhook.id, status === 'all' ? undefined : status, cursor, signal),
   );
   const [shown, setShown] = useState<Delivery | null>(null);
@@ -44,8 +43,6 @@ export function Deliveries({ webhook, onReplayMany, refresh }: DeliveriesProps) 
     await replayDelivery(webhook.id, id);
     toast(`${eventType} will be delivered again`, 'good');
     setShown(null);
-    refresh();
-    pages.refresh();
   });
   useFollow(webhook, pages.rows.length <= PAGE, pages.refresh);
   return (

@@ -1,5 +1,7 @@
+import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
-import { useAction, useQuery } from '../api/hooks';
+import { useLocation } from 'preact-iso/router';
+import { useAction } from '../api/hooks';
 import {
   changeWebhook,
   type CreatedWebhook,
@@ -13,7 +15,7 @@ import { SecretOnce } from '../components/secret-once';
 import { toast } from '../components/toasts';
 import { Button, Moment, PageHeader, Skeleton, Stat, Trouble } from '../components/ui';
 import { plural } from '../format';
-import { navigate, pathTo } from '../router';
+import { pathTo } from '../navigation';
 import { Deliveries } from './webhook-deliveries';
 import { ReplayMany, RotateSecret, WebhookForm } from './webhook-forms';
 import { answerOf, counted, WebhookState } from './webhook-state';
@@ -22,29 +24,35 @@ const LOOK_MILLISECONDS = 3000;
 
 type Opened = 'change' | 'rotate' | 'replay' | 'delete' | null;
 
-export function WebhookPage({ id }: { id: number }) {
-  const query = useQuery(`webhook ${id}`, (signal) => readWebhook(id, signal), {
-    everyMilliseconds: LOOK_MILLISECONDS,
+export function WebhookPage({ id }: { id: string }) {
+  const query = useQuery({
+    queryKey: ['webhook', id],
+    queryFn: ({ signal }) => readWebhook(Number(id), signal),
+    refetchInterval: LOOK_MILLISECONDS,
   });
   const { data } = query;
   if (data === undefined)
     return (
       <>
         <PageHeader title="Webhook endpoint" />
-        {query.problem ? <Trouble problem={query.problem} retry={query.refresh} /> : <Skeleton rows={8} />}
+        {query.error ? (
+          <Trouble problem={query.error} retry={() => void query.refetch()} />
+        ) : (
+          <Skeleton rows={8} />
+        )}
       </>
     );
-  return <Endpoint webhook={data} refresh={query.refresh} />;
+  return <Endpoint key={id} webhook={data} />;
 }
 
-function Endpoint({ webhook, refresh }: { webhook: Webhook; refresh: () => void }) {
+function Endpoint({ webhook }: { webhook: Webhook }) {
+  const { route } = useLocation();
   const [opened, setOpened] = useState<Opened>(null);
   const [rotated, setRotated] = useState<CreatedWebhook | null>(null);
   const close = () => setOpened(null);
   const done = (text: string) => {
     toast(text, 'good');
     close();
-    refresh();
   };
   const test = useAction(async () => {
     const { isDelivered, status, error, milliseconds } = await testWebhook(webhook.id);
@@ -58,7 +66,7 @@ function Endpoint({ webhook, refresh }: { webhook: Webhook; refresh: () => void 
   const remove = useAction(async () => {
     await deleteWebhook(webhook.id);
     toast('The endpoint is deleted', 'good');
-    navigate(pathTo('webhooks'));
+    route(pathTo('webhooks'));
   });
   const failed = test.problem ?? toggle.problem;
   return (
@@ -112,7 +120,7 @@ function Endpoint({ webhook, refresh }: { webhook: Webhook; refresh: () => void 
           note="after more than a day of attempts"
         />
       </div>
-      <Deliveries webhook={webhook} onReplayMany={() => setOpened('replay')} refresh={refresh} />
+      <Deliveries webhook={webhook} onReplayMany={() => setOpened('replay')} />
       {opened === 'change' && (
         <WebhookForm webhook={webhook} onClose={close} onChanged={() => done('The endpoint is changed')} />
       )}
@@ -123,7 +131,6 @@ function Endpoint({ webhook, refresh }: { webhook: Webhook; refresh: () => void 
           onDone={(next) => {
             setRotated(next);
             close();
-            refresh();
           }}
         />
       )}

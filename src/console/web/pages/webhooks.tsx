@@ -1,15 +1,17 @@
 import { useState } from 'preact/hooks';
+import { useLocation } from 'preact-iso/router';
 import { usePages } from '../api/hooks';
 import { type CreatedWebhook, type Webhook, webhooks } from '../api/webhooks';
 import { SecretOnce } from '../components/secret-once';
 import { Table } from '../components/table';
 import { Button, Card, CountNote, Empty, Moment, PageHeader } from '../components/ui';
-import { Link, navigate, pathTo } from '../router';
+import { pathTo } from '../navigation';
 import { WebhookForm } from './webhook-forms';
 import { answerOf, counted, WebhookState } from './webhook-state';
 
 export function Webhooks() {
-  const pages = usePages<Webhook>('webhooks', webhooks);
+  const { route } = useLocation();
+  const pages = usePages<Webhook>(['webhooks'], webhooks);
   const [isOpen, setOpen] = useState(false);
   const [created, setCreated] = useState<CreatedWebhook | null>(null);
   return (
@@ -35,10 +37,10 @@ export function Webhooks() {
             {
               header: 'Endpoint',
               cell: (item) => (
-                <Link to={pathTo('webhooks', String(item.id))} class="user-cell" title={item.url}>
+                <a href={pathTo('webhooks', String(item.id))} class="user-cell" title={item.url}>
                   <strong class="clip">{item.url}</strong>
                   {item.description !== null && <span class="hint clip">{item.description}</span>}
-                </Link>
+                </a>
               ),
             },
             { header: 'Gets', cell: (item) => <Types item={item} />, isWide: true },
@@ -74,7 +76,6 @@ export function Webhooks() {
           onCreated={(webhook) => {
             setOpen(false);
             setCreated(webhook);
-            pages.refresh();
           }}
         />
       )}
@@ -85,7 +86,7 @@ export function Webhooks() {
           testId="webhook-secret"
           onClose={() => {
             setCreated(null);
-            navigate(pathTo('webhooks', String(created.id)));
+            route(pathTo('webhooks', String(created.id)));
           }}
         >
           Copy it now: it is shown this once. The receiver needs it to see that a message comes from here.

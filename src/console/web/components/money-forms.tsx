@@ -2,22 +2,21 @@ import { useState } from 'preact/hooks';
 import { answer, api, type Lot, newIdempotencyKey } from '../api/client';
 import { useAction } from '../api/hooks';
 import { date, plural, whole } from '../format';
-import { Dialog, ProblemNote } from '../components/dialog';
-import { Field, Form, parseWhole } from '../components/form';
-import { toast } from '../components/toasts';
+import { Dialog, ProblemNote } from './dialog';
+import { Field, Form, parseWhole } from './form';
+import { toast } from './toasts';
 
 interface MoneyFormProps {
   userId: string;
   available: number;
   onClose: () => void;
-  onDone: () => void;
 }
 
 const MOST_CREDITS = 1_000_000_000_000;
 const MOST_DAYS = 3650;
 const QUICK_AMOUNTS = [100, 1000, 10_000, 100_000];
 
-export function Allocate({ userId, available, onClose, onDone }: MoneyFormProps) {
+export function Allocate({ userId, available, onClose }: MoneyFormProps) {
   const [credits, setCredits] = useState('');
   const [days, setDays] = useState('30');
   const [notes, setNotes] = useState('');
@@ -45,7 +44,7 @@ export function Allocate({ userId, available, onClose, onDone }: MoneyFormProps)
       }),
     );
     toast(`Gave ${userId} ${plural(lot.totalCredits, 'credit')}, until ${date(lot.expiresAt)}`, 'good');
-    onDone();
+    onClose();
   });
   return (
     <Dialog title={`Allocate credits to ${userId}`} onClose={onClose} isLocked={allocate.isBusy}>
@@ -114,7 +113,7 @@ export function Allocate({ userId, available, onClose, onDone }: MoneyFormProps)
   );
 }
 
-export function Deduct({ userId, available, onClose, onDone }: MoneyFormProps) {
+export function Deduct({ userId, available, onClose }: MoneyFormProps) {
   const [credits, setCredits] = useState('');
   const [notes, setNotes] = useState('');
   const [key] = useState(newIdempotencyKey);
@@ -132,7 +131,7 @@ export function Deduct({ userId, available, onClose, onDone }: MoneyFormProps) {
       `Took ${plural(done.deducted, 'credit')} from ${userId}; ${whole(done.totalCredits)} are left`,
       'good',
     );
-    onDone();
+    onClose();
   });
   return (
     <Dialog title={`Deduct credits from ${userId}`} onClose={onClose} isLocked={deduct.isBusy}>
@@ -182,17 +181,7 @@ export function Deduct({ userId, available, onClose, onDone }: MoneyFormProps) {
   );
 }
 
-export function RevokeLot({
-  lot,
-  userId,
-  onClose,
-  onDone,
-}: {
-  lot: Lot;
-  userId: string;
-  onClose: () => void;
-  onDone: () => void;
-}) {
+export function RevokeLot({ lot, userId, onClose }: { lot: Lot; userId: string; onClose: () => void }) {
   const [notes, setNotes] = useState('');
   const revoke = useAction(async () => {
     await answer(
@@ -202,7 +191,7 @@ export function RevokeLot({
       }),
     );
     toast(`Lot ${lot.id} is revoked`, 'good');
-    onDone();
+    onClose();
   });
   return (
     <Dialog title={`Revoke lot ${lot.id}`} onClose={onClose} isLocked={revoke.isBusy}>

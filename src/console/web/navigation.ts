@@ -1,0 +1,30 @@
+import { useLocation } from 'preact-iso/router';
+
+/** Every address of the console begins with it. */
+export const BASE = '/console';
+
+/** The address of a page, each part encoded: `pathTo('users', 'a/b')` is `/console/users/a%2Fb`. */
+export const pathTo = (...parts: string[]) =>
+  BASE + parts.map((part) => `/${encodeURIComponent(part)}`).join('');
+
+interface Search {
+  /** What follows the question mark. */
+  search: Record<string, string | undefined>;
+  setSearch: (changes: Record<string, string | null>) => void;
+}
+
+/** Filters are part of the address: they can be shared and bookmarked. */
+export function useSearch(): Search {
+  const { query, route } = useLocation();
+  const setSearch = (changes: Record<string, string | null>) => {
+    // The browser's own address, because two changes may come before the next drawing.
+    const next = new URLSearchParams(location.search);
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === null || value === '') next.delete(name);
+      else next.set(name, value);
+    }
+    const text = next.toString();
+    route(location.pathname + (text === '' ? '' : `?${text}`), true);
+  };
+  return { search: query, setSearch };
+}
