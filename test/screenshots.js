@@ -2,12 +2,12 @@ import { mkdirSync, statSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 
 /**
- * Takes the README's pictures of the console from a development service that is running, with data worth a look:
+ * Takes the README's pictures of the console from a running development service with data, such as
  * `npm run demo`. SERVICE_URL names another address than http://localhost:3001.
  */
 const SERVICE = process.env.SERVICE_URL ?? 'http://localhost:3001';
 const DIRECTORY = 'src/console/pictures';
-/** Whom the demo leaves without credits. */
+/** The demo's user without credits. */
 const IN_TROUBLE = 'nora.quist';
 const LARGEST_BYTES = 200_000;
 

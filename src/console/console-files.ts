@@ -10,7 +10,7 @@ export interface ConsoleFile {
   readonly compressed: Buffer;
   readonly type: string;
   readonly etag: string;
-  /** Its name tells its content, so that it never changes. */
+  /** Its name has a hash of its content, so that the content never changes. */
   readonly isImmutable: boolean;
 }
 
@@ -31,8 +31,8 @@ export const ASSETS = '/assets/';
 export const INDEX = '/index.html';
 
 /**
- * Every file of the built console, kept in memory: they are few, and a path that is none of theirs can reach nothing.
- * Empty when the console has not been built.
+ * Every file of the built console, kept in memory: they are few, and no other path can reach a file. Empty when the
+ * console has not been built.
  */
 export function readConsole(): ConsoleFiles {
   const directory = DIRECTORIES.map((path) => fileURLToPath(new URL(path, import.meta.url))).find((path) =>

@@ -14,10 +14,10 @@ export class ConsoleNotBuilt extends ServiceError {
   }
 }
 
-/** 405: the console is only read; everything else is the API's. */
+/** 405: the console consists of files; only the API accepts other methods. */
 export class ConsoleIsReadOnly extends ServiceError {
   constructor() {
-    super(405, 'request.method_not_allowed', 'The console is only read: GET or HEAD');
+    super(405, 'request.method_not_allowed', 'The console supports only GET and HEAD');
   }
 }
 
@@ -46,8 +46,8 @@ const HEADERS: [name: string, value: string][] = [
 ];
 
 /**
- * The console at `/console`. Its files hold nothing of anybody's, so no token is needed for them, and they come before
- * the rate limit: who opens the console has used up nothing of what the API allows.
+ * The console at `/console`. Its files contain no one's data, so they need no token, and they come before the rate
+ * limit: opening the console uses none of the requests that the API allows.
  */
 export function setUpConsole(app: NestExpressApplication): void {
   const config = app.get<AppConfig>(APP_CONFIG);
@@ -62,13 +62,13 @@ export function setUpConsole(app: NestExpressApplication): void {
     if (request.path === '/config.json') return sendSettings(config, request, response);
     if (index === undefined) return next(new ConsoleNotBuilt());
     const file = files.get(request.path);
-    // A page of the console may have any path, also one with dots: ids of users and models have them.
+    // A page of the console may have any path, also with dots: the ids of users and models have them.
     if (file === undefined && request.path.startsWith(ASSETS)) return next();
     send(file ?? index, request, response);
   });
 }
 
-/** What the console has to know before anyone has signed in. */
+/** The settings that the console needs before sign-in. */
 function sendSettings(config: AppConfig, request: Request, response: Response): void {
   const developmentTokens = givesDevelopmentTokens(config) && isFromThisMachine(request);
   response.json({
@@ -81,7 +81,7 @@ function sendSettings(config: AppConfig, request: Request, response: Response): 
 
 function send(file: ConsoleFile, request: Request, response: Response): void {
   for (const [name, value] of HEADERS) response.setHeader(name, value);
-  // The page is asked for anew each time, so that a new release is seen at once; its parts are named by their content.
+  // The page is requested each time, so that a new release is seen at once; its parts are named by their content.
   response.setHeader('Cache-Control', file.isImmutable ? 'public, max-age=31536000, immutable' : 'no-cache');
   response.setHeader('ETag', file.etag);
   response.setHeader('Content-Type', file.type);

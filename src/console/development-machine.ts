@@ -3,17 +3,17 @@ import type { AppConfig } from '../config/env.js';
 
 const LOOPBACK = /^(::1|(::ffff:)?127\.\d+\.\d+\.\d+)$/;
 const LOCAL_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
-/** Whoever is named here is somewhere else, and came through a proxy or a tunnel. */
+/** A request with one of these headers came from elsewhere, through a proxy or a tunnel. */
 const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
 
-/** Only with the secret that was made here for development: a token by a real one could be used elsewhere. */
+/** Only with the secret generated for development: a token signed with a real secret would be valid elsewhere. */
 export function givesDevelopmentTokens({ environment, jwt }: AppConfig): boolean {
   return environment !== 'production' && jwt.isDevelopmentSecret;
 }
 
 /**
- * Whether a person at this machine asks, from a page of this service. Other machines may reach a development service,
- * and so may every page that the person has open: directly, or under a name of its own that leads here.
+ * Whether the request is of a person at this machine, from a page of this service. Other machines may reach a development
+ * service, and so may every page in the person's browser: directly, or by a host name that resolves to this machine.
  */
 export function isFromThisMachine({ socket, headers }: Request): boolean {
   if (!LOOPBACK.test(socket.remoteAddress ?? '')) return false;

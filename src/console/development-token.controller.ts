@@ -23,14 +23,14 @@ import { isFromThisMachine } from './development-machine.js';
 const TOKEN_HOURS = 12;
 
 export class DevelopmentTokenRequest {
-  @UserIdField({ description: 'Who to be', example: 'alice' })
+  @UserIdField({ description: 'User id', example: 'alice' })
   sub: string;
 
-  @EnumField(ROLES, { description: 'What to be allowed', example: 'admin' })
+  @EnumField(ROLES, { description: 'Role', example: 'admin' })
   role: Role;
 }
 
-/** For anyone else the route is not there, whatever they send: it comes before the body is looked at. */
+/** For other machines the route does not exist, whatever they send: the guard runs before the body is validated. */
 @Injectable()
 export class ThisMachineGuard implements CanActivate {
   /** @throws ServiceError 404 */
@@ -41,8 +41,8 @@ export class ThisMachineGuard implements CanActivate {
 }
 
 /**
- * Tokens for the person who develops, so that they can sign in to the console with a button. It is no part of the API:
- * it is there only where the secret is a generated one, and for anyone but the person at this machine it is not there.
+ * Tokens for developers, who sign in to the console with a button. It is not part of the API: it exists only where the
+ * secret is a generated one, and only for the person at this machine.
  */
 @ApiExcludeController()
 @Public()
@@ -54,7 +54,7 @@ export class DevelopmentTokenController {
   @Post('token')
   @HttpCode(201)
   create(@Body() { sub, role }: DevelopmentTokenRequest): { token: string } {
-    // Who has a name keeps it: the account would take the one of the token.
+    // With the user's name, because the account would take the name in the token.
     const named = this.config.developmentPeople?.find((person) => person.sub === sub);
     return {
       token: developmentToken(this.config.jwt, { sub, role, username: named?.username }, TOKEN_HOURS),

@@ -3,7 +3,7 @@ import type { TestService } from './service.js';
 const DAY = 86_400_000;
 const MODELS = ['gpt-4o', 'gpt-4o-mini', 'claude-sonnet-4'] as const;
 
-/** A small platform with what a person would look for: users, prices, a month of usage, running sessions, work to review. */
+/** A small platform: users, prices, a month of usage, active sessions, calls to review. */
 export async function seedConsole(service: TestService): Promise<void> {
   const admin = service.as('admin', { role: 'admin' });
   const rules = [
@@ -71,7 +71,7 @@ export async function seedConsole(service: TestService): Promise<void> {
   });
 }
 
-/** A finished call of this user, as LiteLLM's proxy tells of it. */
+/** A finished call by this user, as LiteLLM's proxy reports it. */
 export function gatewayCall(userId: string): object {
   const now = Date.now() / 1000;
   return {

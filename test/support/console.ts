@@ -15,7 +15,7 @@ export const SCREENSHOTS = join(ROOT, 'test/proof/browser/screenshots');
 export interface ConsoleService {
   /** `http://127.0.0.1:port`, the same after each start. */
   url: string;
-  /** An instance on the same database, for what a test does behind the console's back. */
+  /** An instance on the same database, for what a test does without the console. */
   direct: TestService;
   stop(): Promise<void>;
   start(): Promise<void>;
@@ -84,7 +84,7 @@ export function launchBrowser(): Promise<Browser> {
 
 export interface Visitor {
   page: Page;
-  /** What the page has complained of: errors of its scripts, and what its content security policy has refused. */
+  /** Errors of the page's scripts, and violations of its content security policy. */
   complaints: string[];
 }
 
@@ -94,7 +94,7 @@ interface Visit {
   colorScheme?: 'light' | 'dark';
 }
 
-/** A page of the console, in a browser of its own in which nobody has signed in. */
+/** A page of the console in a new browser context, not signed in. */
 export async function visit(browser: Browser, url: string, options: Visit = {}): Promise<Visitor> {
   const { path = '', viewport = { width: 1440, height: 900 }, colorScheme = 'light' } = options;
   const context = await browser.newContext({
@@ -107,7 +107,7 @@ export async function visit(browser: Browser, url: string, options: Visit = {}):
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(error.message));
   page.on('console', (message) => {
-    // A refusal of the API is an answer that the console shows, and no fault.
+    // A refusal of the API is an answer that the console shows, not a fault.
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
       complaints.push(message.text());
   });

@@ -5,7 +5,7 @@ describe('a time in words', () => {
   const now = new Date(2026, 10, 21, 15, 54).getTime();
   const at = (day: number, hour = 0) => relative(new Date(2026, 10, day, hour).getTime(), now);
 
-  it('names the day of the calendar, and not how many times 24 hours it takes', () => {
+  it('counts calendar days, not periods of 24 hours', () => {
     expect(at(23)).toBe('in 2 days');
     expect(at(22, 18)).toBe('tomorrow');
     expect(at(20, 9)).toBe('yesterday');
@@ -30,13 +30,13 @@ describe('an amount of money', () => {
     ]);
   });
 
-  it('never looks like nothing when it is something', () => {
+  it('never looks like zero when it is not', () => {
     expect(usd('0.0049')).toBe('<$0.01');
     expect(usdOfCall('0.00000013')).toBe('<$0.0001');
     expect(usd('-0.001')).toBe('−<$0.01');
   });
 
-  it('has a minus sign when it is lost, and is unknown when nobody knows it', () => {
+  it('has a minus sign when it is a loss, and is unknown when it is null', () => {
     expect(usd('-0.78')).toBe('−$0.78');
     expect(percent(-0.78, 1.28)).toBe('−60.9 %');
     expect(usd(null)).toBe('unknown');

@@ -24,10 +24,10 @@ export const plural = (count: number, one: string, many = `${one}s`) =>
 
 /** An exact amount, shown to the cent: sums, and everything on cards. */
 export const usd = (value: string | number | null) => money(value, 2);
-/** The cost of one call, which is often a part of a cent: always to the hundredth of one, so that a column can be compared. */
+/** The cost of one call, often a fraction of a cent: always to a hundredth of a cent, so that a column can be compared. */
 export const usdOfCall = (value: string | null) => money(value, 4);
 
-/** What is more than nothing never looks like nothing. */
+/** An amount that is not zero never looks like zero. */
 function money(value: string | number | null, digits: number): string {
   if (value === null) return 'unknown';
   const format = new Intl.NumberFormat('en-US', {
@@ -44,7 +44,7 @@ function money(value: string | number | null, digits: number): string {
   return number < 0 ? `−${text}` : text;
 }
 
-/** A price as it is kept, without zeros that say nothing. */
+/** A price as it is stored, without trailing zeros. */
 export const price = (value: string | null | undefined) =>
   value === null || value === undefined ? null : value.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
 
@@ -82,7 +82,7 @@ export const percent = (part: number, of: number) =>
 const MILLISECONDS_PER_DAY = 86_400_000;
 export const isoDay = (time: number) => new Date(time).toISOString().slice(0, 10);
 
-/** Each day of a range, also those on which nothing happened. */
+/** Each day of a range, those without usage included. */
 export function daysBetween(start: string, end: string): string[] {
   const days: string[] = [];
   for (let time = Date.parse(start); time <= Date.parse(end); time += MILLISECONDS_PER_DAY)

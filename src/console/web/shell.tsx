@@ -20,7 +20,7 @@ const ADMIN_PLACES: Place[] = [
   { href: pathTo('webhooks'), name: 'Webhooks', icon: 'send' },
 ];
 
-/** What is worth showing to this role; what it may do, the API says. */
+/** The pages that are of use to this role; the API decides what it may do. */
 function places(): Place[] {
   return [
     { href: BASE, name: 'Overview', icon: 'overview' },
@@ -44,7 +44,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       first.current = false;
       return;
     }
-    // Who listens to the page hears where they are now.
+    // A screen reader announces the new page.
     main.current?.querySelector('h1')?.focus({ preventScroll: true });
   }, [path]);
   useEffect(() => {
@@ -63,7 +63,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
           main.current?.focus();
         }}
       >
-        Skip to the content
+        Skip to content
       </a>
       <header class={isOpen ? 'sidebar open' : 'sidebar'}>
         <div class="brand">
@@ -111,7 +111,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   );
 }
 
-/** That the service is away, and that the page comes back by itself. */
+/** Reports that the service is away; the page reconnects by itself. */
 export function Outage() {
   if (connection.value === 'up') return <div role="status" class="unseen" />;
   return (
@@ -120,12 +120,12 @@ export function Outage() {
       <span>
         {connection.value === 'unreachable'
           ? 'The service cannot be reached.'
-          : 'The service is up, but its database does not answer.'}{' '}
-        What you see may be old; the page goes on by itself when it is back. Next attempt in about{' '}
+          : 'The service is running, but its database is not responding.'}{' '}
+        The data shown may be out of date. The page reconnects automatically; next attempt in about{' '}
         {nextAttempt.value} s.
       </span>
       <Button kind="quiet" onClick={tryNow}>
-        Try now
+        Retry now
       </Button>
     </div>
   );

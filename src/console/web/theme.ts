@@ -9,7 +9,7 @@ function stored(): Theme | null {
     const value = localStorage.getItem(STORED);
     return value === 'light' || value === 'dark' ? value : null;
   } catch {
-    // A browser may forbid storage; the choice then lasts as long as the page.
+    // A browser may forbid storage; the choice then lasts until the page is closed.
     return null;
   }
 }
@@ -18,7 +18,7 @@ export const theme = signal<Theme>(stored() ?? (system.matches ? 'dark' : 'light
 system.addEventListener('change', () => {
   if (stored() === null) theme.value = system.matches ? 'dark' : 'light';
 });
-// At once, not when something is drawn: charts read their colours from the page.
+// Before the next drawing, because charts read their colours from the page.
 effect(() => {
   document.documentElement.dataset.theme = theme.value;
 });

@@ -28,7 +28,7 @@ beforeAll(async () => {
   const admin = service.direct.as('admin', { role: 'admin' }).at(service.url);
   await admin.post('/api/webhooks', { url: receiver.url, description: 'top-up reminders' });
   await seedConsole(service.direct);
-  await service.direct.internal().post('/api/integrations/litellm/logs', gatewayCall('somebody-else'));
+  await service.direct.internal().post('/api/integrations/litellm/logs', gatewayCall('someone-else'));
   browser = await launchBrowser();
 });
 afterAll(async () => {
@@ -37,7 +37,7 @@ afterAll(async () => {
   await receiver.stop();
 });
 
-/** What axe finds against WCAG 2.2 AA on the page as it stands. */
+/** The violations of WCAG 2.2 AA that axe finds on the page. */
 async function violationsOf(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(
@@ -53,7 +53,7 @@ async function violationsOf(page: Page): Promise<string[]> {
   );
 }
 
-/** Each page with what is on it when all is there. */
+/** Each page with a text or label that is there once it has loaded. */
 const PAGES: [name: string, path: string, shows: string][] = [
   ['overview', '', 'Needs attention'],
   ['users', '/users', 'carol@example.com'],
@@ -65,8 +65,8 @@ const PAGES: [name: string, path: string, shows: string][] = [
   ['usage', '/usage?user=alice', 'Details of record'],
   ['usage-all', '/usage', 'Details of record'],
   ['prices', '/prices', 'gpt-4o-mini'],
-  ['model', '/prices/gpt-4o', 'in force'],
-  ['api-keys', '/api-keys', 'No API key yet'],
+  ['model', '/prices/gpt-4o', 'current'],
+  ['api-keys', '/api-keys', 'No API keys yet'],
   ['review', '/review', 'Select record'],
   ['quarantine', '/quarantine', 'unknown user'],
   ['webhooks', '/webhooks', 'top-up reminders'],
@@ -79,12 +79,12 @@ const DIALOGS: [name: string, path: string, button: string][] = [
   ['import', '/prices', 'Import'],
   ['new-key', '/api-keys', 'New key'],
   ['new-webhook', '/webhooks', 'New endpoint'],
-  ['change-webhook', '/webhooks/1', 'Change'],
-  ['replay-webhook', '/webhooks/1', 'Replay many'],
+  ['change-webhook', '/webhooks/1', 'Edit'],
+  ['replay-webhook', '/webhooks/1', 'Replay missed'],
   ['delivery', '/webhooks/1', 'Details of delivery'],
 ];
 
-/** As a link leads there: whoever reloads has to sign in again. */
+/** Goes there as a link does: a reload would require a new sign-in. */
 async function go(page: Page, path: string): Promise<void> {
   await page.evaluate((to) => {
     history.pushState(null, '', to);

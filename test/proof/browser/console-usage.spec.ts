@@ -37,7 +37,7 @@ async function as(sub: string, role: string, path = ''): Promise<Page> {
 const dialog = (page: Page) => page.getByRole('dialog');
 const dayText = (daysAgo: number) => new Date(Date.now() - daysAgo * DAY).toISOString().slice(0, 10);
 
-/** Nine models of which the last two are the smallest, and a service that is no chat. */
+/** Nine models of which the last two are the smallest, and a service that is not a chat. */
 async function useModels(userId: string): Promise<void> {
   const user = service.direct.as(userId);
   const record = (daysAgo: number, name: string, operation: string, credits: number) =>
@@ -59,7 +59,7 @@ async function tableOf(chart: Locator): Promise<string[][]> {
 }
 
 const COLUMNS = [
-  ...['Day', 'Together', 'model-1', 'model-2', 'model-3', 'model-4', 'model-5', 'model-6', 'model-7'],
+  ...['Day', 'Total', 'model-1', 'model-2', 'model-3', 'model-4', 'model-5', 'model-6', 'model-7'],
   ...['Other models', 'Other services'],
 ];
 
@@ -68,7 +68,7 @@ describe('credits by day and model', () => {
     ['a user sees their own', 'user'],
     ['an admin sees everyone’s', 'admin'],
   ])(
-    '%s: the seven largest models, the others, and what is no chat, which add up to the day',
+    '%s: the seven largest models, the others, and other services, which add up to the day',
     async (_, role) => {
       // A service of its own: an admin sees what all users have used.
       await service.direct.owner.query(
@@ -139,18 +139,18 @@ describe('usage of everyone', () => {
     const [, ...lines] = parseCsv(Buffer.concat(chunks).toString());
     expect(lines.map((line) => [line[1], line[6]])).toEqual([[two.userId, 'needs_review']]);
 
-    await page.getByRole('button', { name: 'Clear' }).click();
+    await page.getByRole('button', { name: 'Clear filters' }).click();
     await expect.poll(() => rows(one.userId).count()).toBe(2);
     await page.getByLabel('User').fill(one.userId);
     await page.getByLabel('User').press('Enter');
-    await page.getByText(`Calls of ${one.userId}`).waitFor();
+    await page.getByText(`Calls by ${one.userId}`).waitFor();
     await expect.poll(() => page.getByText('2 records', { exact: true }).count()).toBe(1);
     await page.getByLabel('API key').fill('no number');
     await page.getByLabel('API key').press('Enter');
     await page.getByRole('alert').getByText('apiKeyId').waitFor();
   });
 
-  it('asks for a page that has failed again when a person does, and not by itself', async () => {
+  it('reads a page that failed again when a person asks for it, and not by itself', async () => {
     const userId = freshUser();
     const user = service.direct.as(userId);
     for (let credits = 0; credits < 210; credits++)
@@ -214,7 +214,7 @@ describe('usage of everyone', () => {
     await page.exposeFunction('rowsSeen', (count: number) => void (mostRows = Math.max(mostRows, count)));
     const before = await heapMegabytes();
     const began = performance.now();
-    // As a person who holds the key down, without a pause between the frames.
+    // Like a person who holds the key down, without a pause between the frames.
     await page.evaluate(() => {
       const frame = document.querySelector('[aria-label="Usage records, newest first"]') as HTMLElement;
       const down = () => {
@@ -234,7 +234,7 @@ describe('usage of everyone', () => {
     console.log(summary);
     expect(mostRows).toBeLessThan(80);
     expect(after - before, summary).toBeLessThan(20);
-    // Back in the middle, which is no longer in memory, and at the beginning, which always is.
+    // Back to the middle, which is no longer in memory, and to the beginning, which always is.
     const heightOfRow = 44;
     await table.evaluate((frame, top) => frame.scrollTo(0, top), 50_000 * heightOfRow);
     await table.getByText('model-50001', { exact: true }).waitFor();

@@ -41,7 +41,7 @@ const toast = (page: Page, text: string | RegExp) =>
   page.getByRole('status').getByText(text).first().waitFor();
 const rowOf = (page: Page, userId: string) => page.getByRole('row').filter({ hasText: userId });
 
-/** Somebody who has just spent the last of their credits: the endpoint is told. */
+/** A user who has just spent their last credits: the endpoint receives an event. */
 async function exhaust(): Promise<string> {
   const { userId } = await userWithCredits(service.direct, 150);
   const admin = service.direct.as('admin', { role: 'admin' });
@@ -58,8 +58,8 @@ const letLastAttemptCome = () =>
 async function makeEndpoint(page: Page): Promise<string> {
   await page.getByRole('button', { name: 'New endpoint' }).click();
   await dialog(page).getByLabel('URL').fill(receiver.url);
-  await dialog(page).getByRole('button', { name: 'Only these' }).click();
-  await dialog(page).getByLabel('No credits are left').check();
+  await dialog(page).getByRole('button', { name: 'Selected events' }).click();
+  await dialog(page).getByLabel('No credits left').check();
   await dialog(page).getByRole('button', { name: 'Create endpoint' }).click();
   const secret = await dialog(page).getByTestId('webhook-secret').innerText();
   await dialog(page).getByRole('button', { name: 'Copy', exact: true }).click();
@@ -71,15 +71,15 @@ async function makeEndpoint(page: Page): Promise<string> {
 }
 
 describe('a webhook endpoint', () => {
-  it('is made, tested, seen to deliver, to fail, to give up, and to deliver again when it is replayed', async () => {
+  it('is created and tested, delivers, fails, gives up, and delivers again after a replay', async () => {
     const page = await asAdmin('/webhooks');
-    await page.getByText('No endpoint yet').waitFor();
+    await page.getByText('No endpoints yet').waitFor();
     const secret = await makeEndpoint(page);
     expect(await page.content()).not.toContain(secret);
-    await page.getByText('Nothing was delivered yet').waitFor();
+    await page.getByText('No deliveries yet').waitFor();
 
-    await page.getByRole('button', { name: 'Send a test' }).click();
-    await toast(page, 'The test was taken: 204');
+    await page.getByRole('button', { name: 'Send test' }).click();
+    await toast(page, 'Test delivered: 204');
     expect(receiver.received[0]?.event.type).toBe('webhook.test');
     expect(isSignedWith(secret, receiver.received[0] as Received)).toBe(true);
 
@@ -89,15 +89,17 @@ describe('a webhook endpoint', () => {
 
     receiver.reply = () => ({ status: 503 });
     const second = await exhaust();
-    await rowOf(page, second).getByText('waits').waitFor();
+    await rowOf(page, second)
+      .getByText(/^(pending|retrying)$/)
+      .waitFor();
     await rowOf(page, second).getByText('503').waitFor();
     await page.getByText('failing', { exact: true }).waitFor();
-    await page.getByRole('button', { name: 'Send a test' }).click();
-    await toast(page, 'The test failed: answered 503');
+    await page.getByRole('button', { name: 'Send test' }).click();
+    await toast(page, 'Test failed: answered 503');
 
     await letLastAttemptCome();
-    await rowOf(page, second).getByText('given up').waitFor();
-    await page.getByRole('button', { name: 'Given up' }).click();
+    await rowOf(page, second).getByText('failed permanently').waitFor();
+    await page.getByRole('button', { name: 'Failed permanently' }).click();
     await rowOf(page, first).waitFor({ state: 'detached' });
     await rowOf(page, second)
       .getByRole('button', { name: /^Details/ })
@@ -106,8 +108,8 @@ describe('a webhook endpoint', () => {
 
     receiver.reply = () => ({ status: 200 });
     await dialog(page).getByRole('button', { name: 'Replay' }).click();
-    await toast(page, 'will be delivered again');
-    await page.getByText('None of these').waitFor();
+    await toast(page, 'will be replayed');
+    await page.getByText('No matching deliveries').waitFor();
     await page.getByRole('button', { name: 'Delivered', exact: true }).click();
     await rowOf(page, second).getByText('delivered').waitFor();
     const ids = new Set(receiver.of(second).map(({ headers }) => headers['webhook-id']));
@@ -115,45 +117,45 @@ describe('a webhook endpoint', () => {
     await page.getByText('active', { exact: true }).waitFor();
   });
 
-  it('gets what happened while it was paused when it is switched on and replayed', async () => {
+  it('receives what happened while it was paused once it is enabled and replayed', async () => {
     const page = await asAdmin('/webhooks');
     await makeEndpoint(page);
     await page.getByRole('button', { name: 'Pause' }).click();
     await toast(page, 'Paused');
     await page.getByText('paused', { exact: true }).waitFor();
-    expect(await page.getByRole('button', { name: 'Replay many' }).isDisabled()).toBe(true);
+    expect(await page.getByRole('button', { name: 'Replay missed' }).isDisabled()).toBe(true);
     const users = [await exhaust(), await exhaust()];
     await expect
       .poll(async () => (await service.direct.owner.query('SELECT FROM event_outbox')).rowCount)
       .toBe(0);
-    await page.getByRole('button', { name: 'Switch on' }).click();
-    await toast(page, 'Switched on');
+    await page.getByRole('button', { name: 'Enable' }).click();
+    await toast(page, 'Enabled');
     expect(receiver.received).toEqual([]);
-    await page.getByRole('button', { name: 'Replay many' }).click();
+    await page.getByRole('button', { name: 'Replay missed' }).click();
     await dialog(page).getByRole('button', { name: 'Replay', exact: true }).click();
-    await toast(page, '2 deliveries will be made again');
+    await toast(page, '2 deliveries will be replayed');
     for (const user of users) await rowOf(page, user).getByText('delivered').waitFor();
     expect(receiver.received.map(({ event }) => event.userId).sort()).toEqual(users.sort());
   });
 
-  it('is changed, has its secret rotated with an overlap, and is deleted after a question', async () => {
+  it('is edited, has its secret rotated with an overlap, and is deleted after a confirmation', async () => {
     const page = await asAdmin('/webhooks');
     const secret = await makeEndpoint(page);
-    await page.getByRole('button', { name: 'Change' }).click();
-    expect(await dialog(page).getByLabel('No credits are left').isChecked()).toBe(true);
+    await page.getByRole('button', { name: 'Edit' }).click();
+    expect(await dialog(page).getByLabel('No credits left').isChecked()).toBe(true);
     await dialog(page).getByLabel('Description').fill('top-up reminders');
-    await dialog(page).getByRole('button', { name: 'Everything' }).click();
+    await dialog(page).getByRole('button', { name: 'All events' }).click();
     await dialog(page).getByRole('button', { name: 'Save' }).click();
     await page.getByText('top-up reminders').waitFor();
 
     await page.getByRole('button', { name: 'Rotate secret' }).click();
-    await dialog(page).getByLabel('The old secret ends').selectOption({ label: 'after an hour' });
+    await dialog(page).getByLabel('Old secret expires').selectOption({ label: 'in 1 hour' });
     await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
     const next = await dialog(page).getByTestId('webhook-secret').innerText();
     await page.keyboard.press('Escape');
-    await page.getByText('old secret until').waitFor();
-    await page.getByRole('button', { name: 'Send a test' }).click();
-    await toast(page, 'The test was taken');
+    await page.getByText('old secret expires').waitFor();
+    await page.getByRole('button', { name: 'Send test' }).click();
+    await toast(page, 'Test delivered');
     const received = receiver.received.at(-1) as Received;
     expect([secret, next].map((each) => isSignedWith(each, received))).toEqual([true, true]);
 
@@ -162,10 +164,10 @@ describe('a webhook endpoint', () => {
     await dialog(page).getByRole('button', { name: 'Cancel' }).click();
     await page.getByRole('button', { name: 'Delete' }).click();
     await dialog(page).getByRole('button', { name: 'Delete' }).click();
-    await page.getByText('No endpoint yet').waitFor();
+    await page.getByText('No endpoints yet').waitFor();
   });
 
-  it('says at the field why a URL is refused, and what it is that has been deleted meanwhile', async () => {
+  it('shows at the field why a URL is refused, and shows when it has been deleted meanwhile', async () => {
     const page = await asAdmin('/webhooks');
     await page.getByRole('button', { name: 'New endpoint' }).click();
     const url = dialog(page).getByLabel('URL');
@@ -177,31 +179,31 @@ describe('a webhook endpoint', () => {
     await page.keyboard.press('Escape');
     await makeEndpoint(page);
     await service.direct.owner.query('DELETE FROM webhook_endpoints');
-    await page.getByRole('button', { name: 'Send a test' }).click();
-    await page.getByText('There is nothing here').first().waitFor();
+    await page.getByRole('button', { name: 'Send test' }).click();
+    await page.getByText('Not found').first().waitFor();
   });
 
-  it('that has switched itself off says why, and is switched on again', async () => {
+  it('that was disabled shows why, and is enabled again', async () => {
     const page = await asAdmin('/webhooks');
     await makeEndpoint(page);
     receiver.reply = () => ({ status: 410 });
     const user = await exhaust();
-    await page.getByText('it answered 410, gone').waitFor();
+    await page.getByText('it returned 410 Gone').waitFor();
     receiver.reply = () => ({ status: 200 });
-    await page.getByRole('button', { name: 'Switch on' }).click();
+    await page.getByRole('button', { name: 'Enable' }).click();
     await rowOf(page, user).getByText('delivered').waitFor();
-    expect(await page.getByText('it answered 410, gone').count()).toBe(0);
+    expect(await page.getByText('it returned 410 Gone').count()).toBe(0);
   });
 
-  it('is nothing for supervisors', async () => {
+  it('is not for supervisors', async () => {
     const { page } = await visit(browser, service.url, { path: '/webhooks' });
     await signIn(page, freshUser(), 'supervisor');
-    await page.getByText('Your role does not include this').waitFor();
+    await page.getByText('Your role does not allow this').waitFor();
   });
 });
 
 describe('the quarantine', () => {
-  it('shows calls of unknown users, and charges them when they are tried again and the user is there', async () => {
+  it('shows calls by unknown users, and charges them on a retry once the user exists', async () => {
     const userId = freshUser('stranger');
     const taken = await service.direct.internal().post('/api/integrations/litellm/logs', gatewayCall(userId));
     expect(taken.body).toMatchObject({ quarantined: 1 });
@@ -211,18 +213,18 @@ describe('the quarantine', () => {
     await row.getByRole('button', { name: /^Details/ }).click();
     await dialog(page).getByText('"completionTokens": "600"').waitFor();
     await page.keyboard.press('Escape');
-    await page.getByRole('button', { name: 'Try all again' }).click();
-    await toast(page, '0 calls charged, 1 call still waiting');
+    await page.getByRole('button', { name: 'Retry all' }).click();
+    await toast(page, '0 calls charged, 1 call still in quarantine');
     await row.waitFor();
     const user = service.direct.as(userId);
     await user.get('/api/credits/balance');
-    await page.getByRole('button', { name: 'Try all again' }).click();
-    await page.getByText('Nothing is in quarantine').waitFor();
+    await page.getByRole('button', { name: 'Retry all' }).click();
+    await page.getByText('Quarantine is empty').waitFor();
     const { body } = await user.get<{ items: object[] }>('/api/usage/records');
     expect(body.items).toHaveLength(1);
   });
 
-  it('however much of it there is, is read to its end and back', async () => {
+  it('of any length is read to its end and back', async () => {
     const { owner } = service.direct;
     await owner.query(
       `INSERT INTO usage_quarantine (source, fingerprint, claimed_user, reason, event)

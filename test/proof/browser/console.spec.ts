@@ -35,21 +35,21 @@ const balanceOf = async (userId: string) =>
   (await service.direct.as(userId).get<{ totalCredits: number }>('/api/credits/balance')).body.totalCredits;
 
 describe('signing in', () => {
-  it('refuses what is no token and what the service does not accept, and says why', async () => {
+  it('refuses what is not a token and what the service rejects, and shows why', async () => {
     const { page } = await visit(browser, service.url);
     const token = page.getByLabel('Access token');
     await token.fill('hunter2');
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-    await page.getByRole('alert').getByText('must have three parts').waitFor();
+    await page.getByRole('alert').getByText('isn’t a valid JWT').waitFor();
     await token.fill(
-      accessToken({ sub: 'mallory', role: 'admin' }, {}, 'another secret of somebody else 0123456789'),
+      accessToken({ sub: 'mallory', role: 'admin' }, {}, 'another secret of someone else 0123456789'),
     );
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-    await page.getByRole('alert').getByText('does not accept this token: Invalid token').waitFor();
+    await page.getByRole('alert').getByText('rejected this token: Invalid token').waitFor();
     expect(await page.getByRole('navigation').count()).toBe(0);
   });
 
-  it('keeps the token in memory alone: no storage, cookie or address has it, and a reload forgets it', async () => {
+  it('keeps the token in memory only: no storage, cookie or address has it, and a reload forgets it', async () => {
     const page = await as('admin', 'admin', '/users');
     const kept = await page.evaluate(() =>
       JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href]),
@@ -59,7 +59,7 @@ describe('signing in', () => {
     await page.getByRole('heading', { name: 'Sign in to the console' }).waitFor();
   });
 
-  it('asks for a new token when this one has expired, and goes on at the same page', async () => {
+  it('asks for a new token when this one has expired, and continues on the same page', async () => {
     const { page } = await visit(browser, service.url, { path: '/users?search=zoe' });
     await signIn(page, 'admin', 'admin', 3);
     await page.getByText('Your access token has expired.').waitFor();
@@ -104,36 +104,36 @@ describe('what each role sees', () => {
     ]);
   });
 
-  it('says kindly what the API does not allow, whatever address is opened', async () => {
+  it('explains what the API does not allow, whatever address is opened', async () => {
     const page = await as(freshUser(), 'user', '/users');
-    await page.getByText('Your role does not include this').waitFor();
+    await page.getByText('Your role does not allow this').waitFor();
     const supervisor = await as(freshUser(), 'supervisor', '/review');
-    await supervisor.getByText('Your role does not include this').waitFor();
+    await supervisor.getByText('Your role does not allow this').waitFor();
   });
 
-  it('shows a supervisor who has run out of credits, and no alarm about an account that needs none', async () => {
+  it('shows a supervisor who has run out of credits, and no warning about their own account', async () => {
     const user = await userWithCredits(service.direct, 5);
     await user.post('/api/usage/charge', { requestId: 'the-last', modelId: 'unknown-model', tokens: 5000 });
     const page = await as(freshUser(), 'supervisor');
-    const troubled = page.getByRole('list', { name: 'Users in trouble' });
+    const troubled = page.getByRole('list', { name: 'Users needing help' });
     const item = troubled.getByRole('listitem').filter({ hasText: user.userId });
     await item.getByText('no credits').waitFor();
     expect(await page.getByText('No credits are available').count()).toBe(0);
     await item.getByRole('link').click();
-    await page.getByText('They were used up').waitFor();
+    await page.getByText('The last credits were used').waitFor();
   });
 
   it('lets a supervisor allocate, and neither deduct nor revoke', async () => {
     const user = await userWithCredits(service.direct, 500);
     const page = await as(freshUser(), 'supervisor', `/users/${user.userId}`);
     await page.getByRole('button', { name: 'Allocate' }).waitFor();
-    await page.getByText('Lots', { exact: true }).waitFor();
+    await page.getByText('Allocations', { exact: true }).waitFor();
     expect(await page.getByRole('button', { name: /Deduct|Revoke/ }).count()).toBe(0);
   });
 });
 
 describe('a user in trouble', () => {
-  it('is found, explained, given credits, and seen to work again', async () => {
+  it('is found and explained, gets credits, and works again', async () => {
     const user = await userWithCredits(service.direct, 10);
     const { userId } = user;
     await user.post('/api/usage/charge', {
@@ -151,14 +151,14 @@ describe('a user in trouble', () => {
     await page.keyboard.type(userId);
     await page.getByRole('link', { name: userId }).click();
     await page.getByText('No credits are available').waitFor();
-    await page.getByText('were deducted').waitFor();
+    await page.getByText('deducted the last').waitFor();
     await page.getByText('could not be paid in full').waitFor();
 
     await page.getByRole('button', { name: 'Allocate' }).first().click();
     await dialog(page).getByLabel('Credits', { exact: true }).fill('5,000');
-    await dialog(page).getByText(`${userId} will have 5,000 credits instead of 0`).waitFor();
+    await dialog(page).getByText(`${userId} will have 5,000 credits (now 0)`).waitFor();
     await dialog(page).getByRole('button', { name: 'Allocate', exact: true }).dblclick();
-    await page.getByRole('status').getByText('Gave').waitFor();
+    await page.getByRole('status').getByText('Allocated').waitFor();
     await expect.poll(() => page.getByTestId('available').innerText()).toBe('5,000');
     expect(await balanceOf(userId)).toBe(5000);
     expect((await user.post('/api/credits/check', { requiredCredits: 100 })).body.hasSufficientCredits).toBe(
@@ -166,7 +166,7 @@ describe('a user in trouble', () => {
     );
   });
 
-  it('gets credits once when the answer was lost and the form is sent again', async () => {
+  it('gets credits once when the answer was lost and the form is submitted again', async () => {
     const { userId } = await userWithCredits(service.direct, 100);
     const page = await as('admin', 'admin', `/users/${userId}`);
     let losses = 1;
@@ -178,14 +178,14 @@ describe('a user in trouble', () => {
     await page.getByRole('button', { name: 'Allocate' }).first().click();
     await dialog(page).getByLabel('Credits', { exact: true }).fill('700');
     await dialog(page).getByRole('button', { name: 'Allocate', exact: true }).click();
-    await dialog(page).getByRole('alert').getByText('no answer').waitFor();
+    await dialog(page).getByRole('alert').getByText('did not respond').waitFor();
     expect(await balanceOf(userId)).toBe(800);
     await dialog(page).getByRole('button', { name: 'Allocate', exact: true }).click();
-    await page.getByRole('status').getByText('Gave').waitFor();
+    await page.getByRole('status').getByText('Allocated').waitFor();
     expect(await balanceOf(userId)).toBe(800);
   });
 
-  it('loses a revoked lot and what is deducted, each after the form has said so; a refusal is shown', async () => {
+  it('loses a revoked allocation and deducted credits after the form has said so; a refusal is shown', async () => {
     const { userId } = await userWithCredits(service.direct, 300);
     const page = await as('admin', 'admin', `/users/${userId}`);
     await page.getByRole('button', { name: 'Deduct' }).click();
@@ -195,22 +195,22 @@ describe('a user in trouble', () => {
     await dialog(page).getByRole('alert').waitFor();
     expect(await balanceOf(userId)).toBe(300);
     await dialog(page).getByLabel('Credits', { exact: true }).fill('120');
-    await dialog(page).getByText('will have 180 credits instead of 300').waitFor();
+    await dialog(page).getByText('will have 180 credits (now 300)').waitFor();
     await dialog(page).getByRole('button', { name: 'Deduct', exact: true }).click();
     await expect.poll(() => balanceOf(userId)).toBe(180);
-    await page.getByRole('button', { name: /^Revoke lot/ }).click();
+    await page.getByRole('button', { name: /^Revoke allocation/ }).click();
     await dialog(page).getByText('loses the 180 credits').waitFor();
-    await dialog(page).getByRole('button', { name: 'Revoke the lot' }).click();
+    await dialog(page).getByRole('button', { name: 'Revoke allocation' }).click();
     await page.getByText('No credits are available').waitFor();
     expect(await balanceOf(userId)).toBe(0);
   });
 });
 
 describe('sessions', () => {
-  it('appear when they start, grow as they go, and are gone when they end', async () => {
+  it('appear when they start, grow as they run, and disappear when they end', async () => {
     const user = await userWithCredits(service.direct, 1000);
     const page = await as('admin', 'admin', '/sessions');
-    await page.getByText('No session is running').waitFor();
+    await page.getByText('No active sessions').waitFor();
     const sessionId = freshUser('session');
     await user.post('/api/streaming-sessions/initialize', {
       sessionId,
@@ -223,7 +223,7 @@ describe('sessions', () => {
     await row.getByText('50 / 120').waitFor();
     await row.getByText('live').waitFor();
     await user.post('/api/streaming-sessions/finalize', { sessionId, actualTokens: 60_000 });
-    await page.getByText('No session is running').waitFor();
+    await page.getByText('No active sessions').waitFor();
   });
 });
 
@@ -233,10 +233,10 @@ describe('prices', () => {
     const admin = service.direct.as('admin', { role: 'admin' });
     await admin.post('/api/pricing', { modelId, pricePerThousandTokens: '2' });
     const page = await as('admin', 'admin', `/prices/${encodeURIComponent(modelId)}`);
-    await page.getByText('in force', { exact: true }).waitFor();
+    await page.getByText('current', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'New rule' }).click();
     await dialog(page).getByLabel('Blended', { exact: true }).fill('2.x');
-    await dialog(page).getByText('A number such as 0.25').waitFor();
+    await dialog(page).getByText('Enter a number such as 0.25').waitFor();
     await dialog(page).getByLabel('Blended', { exact: true }).fill('2.5');
     await dialog(page).getByRole('region', { name: 'What changes' }).getByText('+25.0 %').waitFor();
     await dialog(page).getByRole('button', { name: 'Create rule' }).click();
@@ -246,9 +246,9 @@ describe('prices', () => {
     );
     expect(body.current.pricePerThousandTokens).toBe('2.5');
     await page.getByRole('button', { name: /^End now: rule/ }).click();
-    await dialog(page).getByText('costs what it costs without a rule').waitFor();
+    await dialog(page).getByText('built-in or fallback price applies').waitFor();
     await dialog(page).getByRole('button', { name: 'End now' }).click();
-    await page.getByText('No rule is in force.').waitFor();
+    await page.getByText('No price set.').waitFor();
   });
 
   it('begin on a day that is chosen with one click', async () => {
@@ -289,22 +289,22 @@ describe('prices', () => {
       mimeType: 'application/json',
       buffer: Buffer.from('[]'),
     });
-    await dialog(page).getByRole('alert').getByText('not a map of models').waitFor();
+    await dialog(page).getByRole('alert').getByText('not a JSON map of models').waitFor();
     await input.setInputFiles({
       name: 'prices.json',
       mimeType: 'application/json',
       buffer: Buffer.from(JSON.stringify(file)),
     });
     await dialog(page).getByText('prices.json: 2 models').waitFor();
-    await dialog(page).getByRole('button', { name: 'See what would change' }).click();
+    await dialog(page).getByRole('button', { name: 'Preview changes' }).click();
     await dialog(page).getByText('a-picture-model').waitFor();
     await dialog(page)
-      .getByRole('region', { name: 'Prices that change' })
+      .getByRole('region', { name: 'Price changes' })
       .getByRole('row', { name: `${modelId} 0.72 0.18 0.72 new` })
       .waitFor();
     expect(await ruleOf()).toBeNull();
     await dialog(page).getByRole('button', { name: 'Import 1 price' }).click();
-    await dialog(page).getByText('What has changed').waitFor();
+    await dialog(page).getByRole('heading', { name: 'Imported' }).waitFor();
     expect(await ruleOf()).toMatchObject({ pricePerThousandTokens: '0.72' });
   });
 });
@@ -312,7 +312,7 @@ describe('prices', () => {
 describe('API keys', () => {
   it('are shown once and copied, rotated with an overlap, and revoked', async () => {
     const page = await as(freshUser(), 'user', '/api-keys');
-    await page.getByText('No API key yet').waitFor();
+    await page.getByText('No API keys yet').waitFor();
     await page.getByRole('button', { name: 'New key' }).click();
     await dialog(page).getByLabel('Name').fill('nightly report');
     await dialog(page).getByLabel('Read the balance').check();
@@ -331,7 +331,7 @@ describe('API keys', () => {
     expect(await page.content()).not.toContain(key);
 
     await page.getByRole('button', { name: 'Rotate nightly report' }).click();
-    await dialog(page).getByLabel('The old key stops').selectOption({ label: 'at once' });
+    await dialog(page).getByLabel('Old key expires').selectOption({ label: 'immediately' });
     await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
     const next = await dialog(page).getByTestId('created-key').innerText();
     await page.keyboard.press('Escape');
@@ -339,8 +339,8 @@ describe('API keys', () => {
 
     await page.getByRole('button', { name: 'Revoke nightly report' }).click();
     await dialog(page).getByText('This cannot be undone').waitFor();
-    await dialog(page).getByRole('button', { name: 'Revoke the key' }).click();
-    await page.getByText('no longer works').waitFor();
+    await dialog(page).getByRole('button', { name: 'Revoke key' }).click();
+    await page.getByText(/^Key “nightly report” .+ revoked$/).waitFor();
     expect((await use(next)).status).toBe(401);
   });
 });
@@ -365,13 +365,13 @@ describe('the review', () => {
     const rows = page.getByRole('row').filter({ hasText: user.userId });
     await expect.poll(() => rows.count()).toBe(4);
     await rows.first().getByRole('button', { name: /^Bill/ }).click();
-    await dialog(page).getByText('5 credits are taken').waitFor();
+    await dialog(page).getByText('5 credits will be deducted').waitFor();
     await dialog(page).getByRole('button', { name: 'Bill', exact: true }).click();
     await expect.poll(() => rows.count()).toBe(3);
     expect(await balanceOf(user.userId)).toBe(95);
     for (const row of await rows.all()) await row.getByRole('checkbox').check();
     await page.getByRole('button', { name: 'Waive 3' }).click();
-    await dialog(page).getByText('15 credits are let go').waitFor();
+    await dialog(page).getByText('15 credits will be waived').waitFor();
     await dialog(page).getByRole('button', { name: 'Waive', exact: true }).click();
     await expect.poll(() => rows.count()).toBe(0);
     expect(await balanceOf(user.userId)).toBe(95);
@@ -384,12 +384,12 @@ describe('the review', () => {
     await page.getByRole('main').getByRole('link', { name: 'Review' }).click();
     const rows = page.getByRole('row').filter({ has: page.getByRole('button', { name: /^Bill/ }) });
     await expect.poll(() => rows.getByRole('link').allInnerTexts()).toEqual([user.userId, user.userId]);
-    await page.getByLabel('Select all that are shown').check();
+    await page.getByLabel('Select all shown').check();
     await page.getByRole('button', { name: 'Bill 2' }).waitFor();
     await rows.first().getByRole('button', { name: /^Bill/ }).click();
-    await dialog(page).getByText(`5 credits are taken from ${user.userId}, who has 100`).waitFor();
+    await dialog(page).getByText(`5 credits will be deducted from ${user.userId}, who has 100`).waitFor();
     await dialog(page).getByRole('button', { name: 'Bill', exact: true }).click();
-    await page.getByRole('status').getByText(`Took 5 credits from ${user.userId}`).waitFor();
+    await page.getByRole('status').getByText(`Billed 5 credits to ${user.userId}`).waitFor();
     await expect.poll(() => rows.count()).toBe(1);
   });
 
@@ -405,9 +405,9 @@ describe('the review', () => {
     await page.getByRole('button', { name: 'Bill 4' }).click();
     await dialog(page).getByRole('button', { name: 'Bill', exact: true }).click();
     await dialog(page).getByText('1 call settled, 3 refused').waitFor();
-    // The same cause is said once, however many calls it stopped.
+    // The same reason is shown once, however many calls it refused.
     expect(await dialog(page).getByRole('listitem').allInnerTexts()).toEqual([
-      expect.stringContaining(`3 calls of ${poor.userId}, 15 credits: `),
+      expect.stringContaining(`3 calls by ${poor.userId}, 15 credits: `),
     ]);
     expect([await balanceOf(poor.userId), await balanceOf(rich.userId)]).toEqual([1, 95]);
   });
@@ -425,6 +425,7 @@ describe('usage', () => {
     });
     const page = await as(user.userId, 'user', '/usage');
     await page.getByRole('button', { name: /index/ }).waitFor();
+    await page.locator('#filter-service-list option[value=chat]').waitFor({ state: 'attached' });
     await page.getByLabel('Service', { exact: true }).fill('chat');
     await page.getByRole('button', { name: /index/ }).waitFor({ state: 'detached' });
     await page.getByRole('button', { name: /a-model/ }).click();
@@ -483,14 +484,14 @@ describe('the page itself', () => {
     expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
   });
 
-  it('says that there is no such page where an address cannot be decoded', async () => {
+  it('shows that there is no such page for an address that cannot be decoded', async () => {
     const page = await as('admin', 'admin', '/users/%zz');
     await page.getByText('There is no such page').waitFor();
     await page.getByRole('link', { name: 'Go to the overview' }).click();
     await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
   });
 
-  it('asks nobody but the service, and its content security policy lets nothing else in', async () => {
+  it('contacts only the service, and its content security policy allows nothing else', async () => {
     const { page, complaints } = await visit(browser, service.url);
     const origins = new Set<string>();
     page.on('request', (request) => origins.add(new URL(request.url()).origin));
@@ -519,7 +520,7 @@ describe('the page itself', () => {
     ).toBe('refused');
   });
 
-  it('says that the service is away, tries again by itself, and shows what has changed meanwhile', async () => {
+  it('reports that the service is away, reconnects by itself, and shows what has changed meanwhile', async () => {
     const { userId } = await userWithCredits(service.direct, 100);
     const page = await as('admin', 'admin', `/users/${userId}`);
     await expect.poll(() => page.getByTestId('available').innerText()).toBe('100');
@@ -540,9 +541,9 @@ describe('the page itself', () => {
   });
 });
 
-// Told by the service where it tells what happens; elsewhere the console goes on without.
+// Only where the service has a stream of events; elsewhere the console works without.
 describe.runIf(operationOf('GET', '/api/events/stream') !== undefined)('what happens', () => {
-  it('is seen as it happens, also after the service was away', async () => {
+  it('is shown as it happens, also after the service was away', async () => {
     const user = await userWithCredits(service.direct, 5);
     const page = await as('admin', 'admin');
     const activity = page.getByRole('list', { name: 'Activity' });

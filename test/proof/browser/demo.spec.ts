@@ -32,7 +32,7 @@ afterAll(async () => {
   await rm(temporary, { recursive: true, force: true });
 });
 
-/** Signs in as a newcomer does: with one click on a name. */
+/** Signs in as a newcomer does, with one click on a name. */
 async function signInAs(name: string): Promise<Page> {
   const { page } = await visit(browser, url);
   await page.getByRole('button', { name }).click();
@@ -43,28 +43,30 @@ async function signInAs(name: string): Promise<Page> {
 const place = (page: Page, name: string) =>
   page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true });
 const tab = (page: Page, name: string) =>
-  page.getByRole('navigation', { name: 'Of this account' }).getByRole('link', { name });
+  page.getByRole('navigation', { name: 'Account sections' }).getByRole('link', { name });
 
-describe('who opens the demo', () => {
-  it('finds a user in trouble, sees why, gives credits, and sees that it works', async () => {
+describe('a person who opens the demo', () => {
+  it('finds a user without credits, sees why, allocates credits, and sees that it works', async () => {
     const page = await signInAs('Ada Moreau');
-    const troubled = page.getByRole('list', { name: 'Users in trouble' });
+    const troubled = page.getByRole('list', { name: 'Users needing help' });
     await troubled.getByRole('listitem').filter({ hasText: 'nora.quist' }).getByText('no credits').waitFor();
     await troubled.getByRole('link', { name: 'nora.quist' }).click();
-    await page.getByText('No credits are available: new calls are refused. They were used up').waitFor();
+    await page
+      .getByText('No credits are available: new calls are refused. The last credits were used')
+      .waitFor();
     await tab(page, 'Sessions').click();
-    await page.getByText('No session is running').waitFor();
+    await page.getByText('No active sessions').waitFor();
 
     await page.getByRole('button', { name: 'Allocate' }).click();
     const form = page.getByRole('dialog');
     await form.getByRole('button', { name: '1,000', exact: true }).click();
-    await form.getByText('will have 1,000 credits instead of 0').waitFor();
+    await form.getByText('will have 1,000 credits (now 0)').waitFor();
     await form.getByRole('button', { name: 'Allocate', exact: true }).click();
-    await page.getByRole('status').getByText('Gave nora.quist 1,000 credits').waitFor();
+    await page.getByRole('status').getByText('Allocated 1,000 credits to nora.quist').waitFor();
 
-    // Nobody starts anything here: it is she who has tried all the time.
+    // The demo's traffic has this user try again and again.
     await page.getByRole('row').filter({ hasText: 'claude-sonnet-4' }).getByText('live').waitFor();
-    await tab(page, 'Lots and ledger').click();
+    await tab(page, 'Allocations and ledger').click();
     await page
       .getByRole('region', { name: /^Ledger/ })
       .getByText('hold', { exact: true })
@@ -72,8 +74,8 @@ describe('who opens the demo', () => {
       .waitFor();
     expect(await page.getByText('No credits are available').count()).toBe(0);
     await place(page, 'Overview').click();
-    await page.getByRole('list', { name: 'Users in trouble' }).waitFor();
-    expect(await page.getByRole('list', { name: 'Users in trouble' }).getByText('nora.quist').count()).toBe(
+    await page.getByRole('list', { name: 'Users needing help' }).waitFor();
+    expect(await page.getByRole('list', { name: 'Users needing help' }).getByText('nora.quist').count()).toBe(
       0,
     );
   });
@@ -87,7 +89,7 @@ describe('who opens the demo', () => {
       .waitFor({ timeout: 55_000 });
   });
 
-  it('is led from the unpaid calls of a user to those of that user alone', async () => {
+  it('gets from a user with unpaid calls to the review of only that user’s calls', async () => {
     const page = await signInAs('Ada Moreau');
     await place(page, 'Users').click();
     await page.getByLabel('Search users').fill('ivy.chan');
@@ -103,33 +105,33 @@ describe('who opens the demo', () => {
     expect(new Set(await rows.getByRole('link').allInnerTexts())).toEqual(new Set(['ivy.chan']));
   });
 
-  it('sees what was used yesterday, what each model earns, and one that loses', async () => {
+  it('sees yesterday’s usage, the margin of each model, and a model with a loss', async () => {
     const page = await signInAs('Ada Moreau');
     await page.getByRole('button', { name: '30 days' }).waitFor();
     const models = page.getByRole('region', { name: 'Usage by model' });
     const toReview = page.getByRole('link', { name: /^To review/ });
-    const waiting = await toReview.getByText(/missing in all/).innerText();
+    const waiting = await toReview.getByText(/uncollected/).innerText();
     await models.getByRole('row').filter({ hasText: 'gemini-2.5-flash' }).getByText(/^−/).waitFor();
     await page.getByRole('button', { name: 'Yesterday' }).click();
     const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
     const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
-    await page.getByText(`${day.format(new Date(yesterday))}, days in UTC`).waitFor();
+    await page.getByText(`${day.format(new Date(yesterday))} (UTC)`).waitFor();
     await models.getByRole('row').filter({ hasText: 'gpt-4o' }).first().waitFor();
-    expect(await toReview.getByText(/missing in all/).innerText()).toBe(waiting);
+    expect(await toReview.getByText(/uncollected/).innerText()).toBe(waiting);
   });
 
-  it('is shown growth only against days that are there', async () => {
+  it('sees growth only in comparison with days that have usage', async () => {
     const page = await signInAs('Ada Moreau');
     // The demo begins in the midst of the days before.
-    await page.getByText('in these days', { exact: true }).waitFor();
+    await page.getByText('selected period', { exact: true }).waitFor();
     await page.getByRole('button', { name: '7 days' }).click();
-    await page.getByText(/^[+−]\d+ % against the 7 days before$/).waitFor();
+    await page.getByText(/^[+−]\d+ % vs the previous 7 days$/).waitFor();
   });
 
-  it('comes from a model to its calls in the same days', async () => {
+  it('gets from a model to its calls in the same period', async () => {
     const page = await signInAs('Ada Moreau');
     await page.getByRole('button', { name: '7 days' }).click();
-    await page.getByRole('link', { name: /^[\d,]+ calls? of gpt-4o$/ }).click();
+    await page.getByRole('link', { name: /^[\d,]+ calls? to gpt-4o$/ }).click();
     await page.getByRole('heading', { level: 1, name: 'Usage' }).waitFor();
     expect(await page.getByLabel('Model or operation').inputValue()).toBe('gpt-4o');
     expect(await page.getByRole('button', { name: '7 days' }).getAttribute('aria-pressed')).toBe('true');
@@ -143,18 +145,18 @@ describe('who opens the demo', () => {
       .waitFor();
   });
 
-  it('is told that nothing was used, where nothing was', async () => {
+  it('sees that there was no usage in a period without any', async () => {
     const page = await signInAs('Ada Moreau');
     await page.getByRole('button', { name: 'Custom' }).click();
-    await page.getByLabel('From day (UTC)').fill('2020-01-01');
-    await page.getByLabel('To day (UTC)').fill('2020-01-20');
-    await expect.poll(() => page.getByText('No usage in this range').count()).toBe(3);
+    await page.getByLabel('Start date (UTC)').fill('2020-01-01');
+    await page.getByLabel('End date (UTC)').fill('2020-01-20');
+    await expect.poll(() => page.getByText('No usage in this period').count()).toBe(3);
     expect(await page.locator('canvas').count()).toBe(0);
   });
 
-  it('as a supervisor is shown who needs credits, and nothing of margins or reviews', async () => {
+  it('as a supervisor sees who needs credits, and neither margins nor reviews', async () => {
     const page = await signInAs('Sam Okafor');
-    await page.getByRole('list', { name: 'Users in trouble' }).getByRole('link').first().waitFor();
+    await page.getByRole('list', { name: 'Users needing help' }).getByRole('link').first().waitFor();
     expect(await page.getByRole('main').innerText()).not.toMatch(
       /Margin|Provider cost|No credits are available/,
     );
@@ -172,7 +174,7 @@ describe('who opens the demo', () => {
     expect(x + width).toBeLessThan(390);
     await keepScreenshot(page, 'demo-sign-in');
     await page.getByRole('button', { name: 'Mia Tanaka' }).click();
-    await page.getByText('The account of Mia Tanaka').waitFor();
+    await page.getByText('Mia Tanaka’s account').waitFor();
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(390);
   });
 });

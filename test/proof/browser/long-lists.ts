@@ -1,7 +1,7 @@
 import type { Locator } from 'playwright-core';
 import { expect } from 'vitest';
 
-/** Scrolls a table to its end, page by page, until it tells that it has so many: '3,000 records'. */
+/** Scrolls a table to its end, page by page, until it shows this many: '3,000 records'. */
 export async function readToEnd(table: Locator, note: string): Promise<void> {
   const toTheEnd = () => table.evaluate((frame) => frame.scrollTo(0, frame.scrollHeight));
   await expect

@@ -41,7 +41,7 @@ export interface UsageFilters extends Partial<Range> {
   service?: string;
   operation?: string;
 }
-/** What an admin may ask the list over all users for. */
+/** The filters of the list over all users, which admins have. */
 export interface AllUsageFilters extends UsageFilters {
   userId?: string;
   billingStatus?: UsageRecord['billingStatus'];
@@ -70,7 +70,7 @@ export const everyone: UsageSource<AllUsageFilters> = {
     ),
 };
 
-/** Everything of one account. Own things are asked for as one's own: for another's, the role decides. */
+/** Everything of one account. A person reads their own account by the routes for it; for others the role decides. */
 export interface AccountReader extends UsageSource {
   readonly isSelf: boolean;
   account(signal?: AbortSignal): Promise<Account | null>;
@@ -83,7 +83,7 @@ export interface AccountReader extends UsageSource {
 }
 
 const LIMIT = 100;
-/** The document also names the text that the same address gives as CSV; here JSON was asked for. */
+/** The API's document also has the CSV of the same address; here JSON was requested. */
 const page = <Item>(answered: { items: Item[]; nextCursor: string | null } | string): Page<Item> =>
   answered as Page<Item>;
 
@@ -171,7 +171,7 @@ function another(userId: string): AccountReader {
 
 const given = ({ cursor }: { cursor: string | undefined }) => (cursor === undefined ? {} : { cursor });
 
-/** A part that is left out where the service does not have it. */
+/** Null where the service does not have it. */
 async function orNull<Data>(promise: Promise<Data>): Promise<Data | null> {
   return promise.catch((error: { status?: number }) => {
     if (error.status === 404) return null;

@@ -6,7 +6,7 @@ import { end, type Session, session } from './session';
 
 export type Schemas = components['schemas'];
 export type Balance = Schemas['BalanceDto'];
-export type Lot = Schemas['ActiveAllocationDto'];
+export type Allocation = Schemas['ActiveAllocationDto'];
 export type LedgerEntry = Schemas['LedgerEntryDto'];
 export type UsageRecord = Schemas['UsageRecordDto'];
 export type UsageStats = Schemas['UsageStatsDto'];
@@ -21,7 +21,7 @@ export type { Page } from './pages';
 /** Every operation of the API, with the types of its document. */
 export const api = createClient<paths>({ baseUrl: location.origin, fetch: (request) => send(request) });
 
-/** Sends a request as the person who has signed in, or as somebody who tries to. */
+/** Sends a request with the token of the person who has signed in, or is signing in. */
 export async function send(request: Request, as: Session | null = session.value): Promise<Response> {
   if (as !== null) request.headers.set('Authorization', `Bearer ${as.token}`);
   let response: Response;
@@ -32,7 +32,7 @@ export async function send(request: Request, as: Session | null = session.value)
     reportTrouble('unreachable');
     throw noAnswer();
   }
-  // The session may have ended meanwhile, or another begun: the refusal is of the one that asked.
+  // The session may have ended meanwhile, or another may have begun: only the one that asked is refused.
   if (response.status === 401 && as !== null && as === session.value) end(await reasonOf(response));
   if (response.status === 503 || response.status === 502) reportTrouble('unavailable');
   return response;
@@ -49,7 +49,7 @@ async function reasonOf(response: Response): Promise<string> {
 }
 
 /**
- * What an operation answers.
+ * What an operation returns.
  *
  * @throws Problem when it refuses, or when there is no answer
  */
@@ -61,7 +61,7 @@ export async function answer<Data>(
   return data as Data;
 }
 
-/** Whether the service accepts this token, asked with it before anyone is signed in. */
+/** Whether the service accepts this token; null: it does. */
 export async function verify(candidate: Session): Promise<Problem | null> {
   const response = await send(new Request(`${location.origin}/api/credits/balance`), candidate);
   return response.ok
@@ -69,9 +69,9 @@ export async function verify(candidate: Session): Promise<Problem | null> {
     : problemOf(response.status, await response.json().catch(() => null), response.headers);
 }
 
-/** One key for each form that is opened: sent again, the same request moves nothing twice. */
+/** One key for each form that is opened: a request that is sent again moves no credits twice. */
 export function newIdempotencyKey(): string {
-  // Not randomUUID: browsers have it only where the address is trusted, and the console also works without.
+  // Not randomUUID: browsers have it only at trusted addresses, and the console works at others too.
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }

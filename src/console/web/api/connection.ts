@@ -2,9 +2,9 @@ import { signal } from '@preact/signals';
 
 export type Connection = 'up' | 'unreachable' | 'unavailable';
 
-/** `unreachable`: no answer at all. `unavailable`: it answers that it cannot work, as without its database. */
+/** `unreachable`: no answer at all. `unavailable`: the service answers that it cannot work, as without its database. */
 export const connection = signal<Connection>('up');
-/** Rises each time the service has come back: whatever is shown is asked for anew. */
+/** Rises each time the service has come back: everything that is shown is read again. */
 export const reconnections = signal(0);
 /** Seconds until the next attempt. */
 export const nextAttempt = signal(0);
@@ -21,14 +21,14 @@ export function reportTrouble(kind: 'unreachable' | 'unavailable'): void {
   schedule();
 }
 
-/** Asks at once, without waiting for the next attempt. */
+/** Tries at once, without waiting for the next attempt. */
 export function tryNow(): void {
   clearTimeout(timer);
   void attempt();
 }
 
 function schedule(): void {
-  // With a random part: many consoles must not all come back in the same moment.
+  // With a random part: many consoles must not all reconnect at the same moment.
   const seconds = Math.min(FIRST_DELAY * 2 ** attempts, LONGEST_DELAY) * (0.75 + Math.random() / 2);
   attempts++;
   nextAttempt.value = Math.ceil(seconds);

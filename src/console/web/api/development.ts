@@ -11,24 +11,24 @@ export interface DevelopmentPerson {
 
 interface Settings {
   version: string;
-  /** A session that is not heard of for as long is ended by the service. */
+  /** A session without a sign of life for this long is ended by the service. */
   sessionLeaseSeconds: number;
   developmentTokens: boolean;
-  /** Whom the demo offers. */
+  /** The users of the demo. */
   people?: DevelopmentPerson[];
 }
 
-/** Null until the service has been asked. */
+/** Null until they have been read. */
 export const settings = signal<Settings | null>(null);
 
-/** What the service says of itself before anyone has signed in. */
+/** The settings that are public: they are needed before sign-in. */
 export async function readSettings(): Promise<void> {
   const response = await fetch('/console/config.json');
   if (!response.ok) throw problemOf(response.status, null);
   settings.value = (await response.json()) as Settings;
 }
 
-/** An access token for development; the route is there only on the machine of who develops. */
+/** An access token for development; the route exists only on the developer's own machine. */
 export async function developmentToken(sub: string, role: Role): Promise<string> {
   const response = await fetch('/api/dev/token', {
     method: 'POST',

@@ -4,7 +4,7 @@ import { eventReader } from './event-stream';
 import { connection } from './connection';
 import { type Session, session } from './session';
 
-/** Something that has happened to an account, as the service tells it. */
+/** Something that has happened to an account, as the service reports it. */
 export interface AccountEvent {
   id: number;
   type: string;
@@ -13,7 +13,7 @@ export interface AccountEvent {
   data: Record<string, unknown>;
 }
 
-/** Newest first; null where the service tells no events. */
+/** Newest first; null where the service reports no events. */
 export const events = signal<AccountEvent[] | null>(null);
 /** The last one that happened while this page was open. */
 export const latest = signal<AccountEvent | null>(null);
@@ -33,7 +33,7 @@ effect(() => {
   void follow(current, control.signal);
 });
 
-/** Reads what was, then what happens, until the session ends; a stream that breaks is taken up where it broke. */
+/** Reads past events, then follows new ones until the session ends; a stream that breaks is resumed where it broke. */
 async function follow(current: Session, ended: AbortSignal): Promise<void> {
   let delay = FIRST_DELAY;
   while (!ended.aborted) {
@@ -60,7 +60,7 @@ async function follow(current: Session, ended: AbortSignal): Promise<void> {
         await readAll(response.body);
       }
     } catch {
-      // The connection broke, or the service is busy; the loop takes it up again.
+      // The connection broke, or the service is busy; the loop tries again.
     }
     await pause(delay * (0.75 + Math.random() / 2), ended);
     delay = Math.min(delay * 2, LONGEST_DELAY);
@@ -68,7 +68,7 @@ async function follow(current: Session, ended: AbortSignal): Promise<void> {
   }
 }
 
-/** Refused for good: what asks next, the page itself, hears why. */
+/** Refused for good: the next request of the page shows why. */
 const isForGood = ({ status }: Response) => [401, 403, 404].includes(status);
 
 const ask = ({ token }: Session, path: string, ended: AbortSignal, headers: Record<string, string> = {}) =>
@@ -96,21 +96,21 @@ function take(event: AccountEvent): void {
 }
 
 const WORDS: Record<Schemas['EventDto']['type'], string> = {
-  'credits.low': 'has few credits left',
-  'credits.exhausted': 'has no credits left',
+  'credits.low': 'is low on credits',
+  'credits.exhausted': 'is out of credits',
   'credits.recovered': 'has credits again',
-  'credits.expired': 'has lost credits that expired',
-  'credits.expiring': 'has credits that expire soon',
-  'session.timed_out': 'had a session that timed out',
+  'credits.expired': 'had unused credits expire',
+  'credits.expiring': 'has credits expiring soon',
+  'session.timed_out': 'had a session time out',
   'usage.needs_review': 'has a call to review',
-  'usage.settled': 'has a call settled that waited for a review',
+  'usage.settled': 'had a reviewed call settled',
   'api_key.created': 'has a new API key',
-  'api_key.revoked': 'has an API key that no longer works',
-  'api_key.expiring': 'has an API key that expires soon',
-  'api_key.expired': 'has an API key that has expired',
+  'api_key.revoked': 'had an API key revoked',
+  'api_key.expiring': 'has an API key expiring soon',
+  'api_key.expired': 'had an API key expire',
 };
 
-/** A newer service may tell of more. */
+/** A newer service may emit other types. */
 export const wordsFor = ({ type }: AccountEvent): string => (WORDS as Record<string, string>)[type] ?? type;
 
 function pause(milliseconds: number, ended: AbortSignal): Promise<void> {

@@ -14,7 +14,7 @@ const bookOf = (pages: number): Book<number> =>
 const inMemory = ({ rows }: Book<number>) => rows.filter((row) => row !== undefined);
 
 describe('a long list', () => {
-  it('keeps the pages around what is looked at and the first, and the place of every row', () => {
+  it('keeps the first page, the pages around the screen, and the place of every row', () => {
     const book = forget(bookOf(100), 507, 5);
     expect(book.rows).toHaveLength(1000);
     expect(inMemory(book)).toEqual([0, 49, 50, 51, 52].flatMap((index) => page(index).items));
@@ -22,7 +22,7 @@ describe('a long list', () => {
     expect(book.next).toBeNull();
   });
 
-  it('says which page is missing where somebody looks, and takes it back from its own cursor', () => {
+  it('finds the page that is missing on the screen, and reads it again from its own cursor', () => {
     const book = forget(bookOf(100), 995, 5);
     expect(missing(book, 960, 999)).toBeUndefined();
     expect(missing(book, 0, 9)).toBeUndefined();
@@ -40,7 +40,7 @@ describe('a long list', () => {
     expect(grown.rows.slice(40, 51)).toEqual([-1, ...page(4).items.slice(0, 9), undefined]);
   });
 
-  it('counts the empty pages of a search in a row, and forgets them at a find', () => {
+  it('counts the empty pages of a search in a row, and starts again at a match', () => {
     const empty = { items: [], nextCursor: 'on', searchedBackTo: '2026-11-01T00:00:00.000Z' };
     const book = append(append(newBook<number>(), empty), empty);
     expect(book).toMatchObject({ emptyPages: 2, searchedBackTo: '2026-11-01T00:00:00.000Z', chunks: [] });

@@ -1,12 +1,16 @@
-/** Pages of a long list that are kept in memory at once; the others are read again when somebody scrolls back to them. */
+/**
+ * Pages of a long list that are kept in memory at once; the others are read again when a person scrolls back to them.
+ * 100,000 usage records take 3 MB this way, and 25 MB when all pages are kept. TanStack's infinite query would read all
+ * 500 pages again at each refresh, and with its `maxPages` it comes back to the middle only page after page.
+ */
 export const MOST_KEPT = 20;
-/** Pages without a find after which a search waits to be told to go on. */
+/** Pages without a match after which a search waits for a person to continue it. */
 export const MOST_EMPTY = 20;
 
 export interface Page<Item> {
   items: Item[];
   nextCursor: string | null;
-  /** Of a search that goes in portions: how far it has looked, where the page could not be filled. */
+  /** How far back a search in portions has looked, where the page could not be filled. */
   searchedBackTo?: string | null;
 }
 
@@ -55,7 +59,7 @@ export function append<Item>(book: Book<Item>, page: Page<Item>): Book<Item> {
   };
 }
 
-/** The book with a page that was forgotten, as it is read now; what has joined it meanwhile does not move other rows. */
+/** The book with a forgotten page that was read again; rows that are new in it do not move other rows. */
 export function fill<Item>(book: Book<Item>, index: number, { items }: Page<Item>): Book<Item> {
   const chunk = book.chunks[index];
   if (chunk === undefined) return book;
@@ -64,7 +68,7 @@ export function fill<Item>(book: Book<Item>, index: number, { items }: Page<Item
   return { ...book, rows, chunks: book.chunks.with(index, { ...chunk, isKept: true }) };
 }
 
-/** The book without the pages that are farthest from what is looked at. The first stays: others than the table use it. */
+/** The book without the pages farthest from the rows on the screen. The first stays: not only the table uses it. */
 export function forget<Item>(book: Book<Item>, seenRow: number, most = MOST_KEPT): Book<Item> {
   const kept = book.chunks.map((chunk, index) => ({ ...chunk, index })).filter(({ isKept }) => isKept);
   if (kept.length <= most) return book;
@@ -83,7 +87,7 @@ export function forget<Item>(book: Book<Item>, seenRow: number, most = MOST_KEPT
 
 const distance = ({ at, length }: Chunk, row: number) => Math.abs(at + length / 2 - row);
 
-/** The first page that is forgotten and looked at. */
+/** The first forgotten page that is on the screen. */
 export function missing(book: Book<unknown>, first: number, last: number): number | undefined {
   const index = book.chunks.findIndex(
     ({ at, length, isKept }) => !isKept && at < last && at + length > first,

@@ -11,7 +11,7 @@ export class Problem extends Error {
     detail: string,
     readonly fields: readonly FieldError[] = [],
     readonly requestId: string | null = null,
-    /** Seconds after which the service wants to be asked again. */
+    /** Seconds after which the service accepts the next attempt. */
     readonly retryAfter: number | null = null,
   ) {
     super(detail);
@@ -23,7 +23,7 @@ export class Problem extends Error {
   get isMissing(): boolean {
     return this.status === 404;
   }
-  /** Asked again it may succeed, and nothing was done half. */
+  /** The same request may succeed later; nothing was done by half. */
   get isPassing(): boolean {
     return (
       this.status === 0 ||
@@ -52,17 +52,17 @@ export function problemOf(status: number, body: unknown, headers?: Headers): Pro
   return new Problem(
     status,
     code ?? `http.${status}`,
-    explain(code, retryAfter) ?? detail ?? `The service answered with ${status}.`,
+    explain(code, retryAfter) ?? detail ?? `The service returned status ${status}.`,
     errors ?? [],
     requestId ?? null,
     Number.isNaN(retryAfter) ? null : retryAfter,
   );
 }
 
-/** Where the API's words are for programmers, the console's are for the person in front of it. */
+/** The API's messages are for programmers; where these need it, the console has its own. */
 function explain(code: string | undefined, retryAfter: number): string | undefined {
   if (code === 'idempotency.mismatch') {
-    return 'An earlier attempt from this form has already been carried out, with other values. Close the form and look at the ledger before you try again.';
+    return 'An earlier submission of this form was already carried out with different values. Close the form and check the ledger before you try again.';
   }
   if (code === 'rate_limit.exceeded') {
     const wait = Number.isNaN(retryAfter) ? 'a moment' : `${retryAfter} s`;
@@ -72,4 +72,4 @@ function explain(code: string | undefined, retryAfter: number): string | undefin
 }
 
 export const noAnswer = () =>
-  new Problem(0, 'connection.lost', 'The service gave no answer. It may be restarting; nothing was lost.');
+  new Problem(0, 'connection.lost', 'The service did not respond. It may be restarting.');

@@ -3,9 +3,9 @@ import { noAnswer, problemOf } from './problem';
 import { end, session } from './session';
 
 /**
- * Sends a large text as it is, and tells how much of it has gone.
+ * Sends a large text unchanged, and reports how much of it has been sent.
  *
- * @param text JSON; never parsed and written anew, which would round its numbers
+ * @param text JSON; it is never parsed and serialized again, which would round its numbers
  * @param onProgress share that has been sent, 0 to 1
  */
 export function upload<Data>(path: string, text: string, onProgress: (share: number) => void): Promise<Data> {
@@ -25,7 +25,7 @@ export function upload<Data>(path: string, text: string, onProgress: (share: num
       try {
         body = JSON.parse(request.responseText);
       } catch {
-        // No JSON: the status says what there is to say.
+        // Not JSON: the status has to be enough.
       }
       if (request.status >= 200 && request.status < 300) return done(body as Data);
       if (request.status === 401 && asked === session.value) end('Your access token has expired.');

@@ -34,7 +34,7 @@ export interface Series {
   /** Name of a colour of the design, such as `chart-1`. */
   color: string;
   type?: 'bar' | 'line';
-  /** What its name does not say. */
+  /** An explanation of its name. */
   hint?: string;
 }
 
@@ -43,13 +43,13 @@ interface ChartProps {
   labels: string[];
   series: Series[];
   format?: (value: number) => string;
-  /** The least height of the axis: below it, its lines would have numbers that look the same. */
+  /** The least maximum of the axis: below it, rounded numbers on the axis would repeat. */
   leastHeight?: number;
-  /** One bar for each day, of parts that add up. */
+  /** One bar for each day, made of the series. */
   isStacked?: boolean;
 }
 
-/** A canvas knows nothing of the page's colours: they are read where the browser has worked them out. */
+/** A canvas cannot use the page's CSS variables: the browser resolves the colour on an element. */
 function colorOf(name: string): string {
   const probe = document.createElement('span');
   probe.style.color = `var(--${name})`;
@@ -62,10 +62,10 @@ function colorOf(name: string): string {
 /** Whole credits: five steps of one. */
 const LEAST_CREDITS = 5;
 type View = 'chart' | 'table';
-/** As what each chart was last shown: it stays so when the range is changed, and the chart made anew. */
+/** How each chart was last shown: it stays so when the period changes and the chart is made again. */
 const chosen = new Map<string, View>();
 
-/** Bars and lines over days, with the same numbers as a table for who cannot see them or wants to copy them. */
+/** Bars and lines over days; the same numbers as a table can be read aloud and copied. */
 export function TimeChart({
   title,
   labels,
@@ -80,7 +80,7 @@ export function TimeChart({
     setView(next);
   };
   if (series.every(({ values }) => values.every((value) => !value)))
-    return <Empty icon="usage" title="No usage in this range" />;
+    return <Empty icon="usage" title="No usage in this period" />;
   const parts = { title, labels, series, format, leastHeight, isStacked };
   return (
     <figure class="chart">
@@ -129,7 +129,7 @@ function Canvas(props: Required<ChartProps>) {
       <canvas
         ref={canvas}
         role="img"
-        aria-label={`${title}. Together: ${total.join(', ')}. The table has every day.`}
+        aria-label={`${title}. Total: ${total.join(', ')}. The table has the value of each day.`}
       />
     </div>
   );
@@ -154,7 +154,7 @@ function configuration({
         label,
         data: values,
         backgroundColor: colorOf(color),
-        // Parts of one bar have a seam, so that more than their colours tells them apart.
+        // A seam between the parts of a bar, so that they differ by more than their colours.
         borderColor: colorOf(isStacked ? 'surface' : color),
         borderWidth: type === 'line' ? 2 : isStacked ? 1 : 0,
         borderRadius: isStacked ? 0 : 3,
@@ -168,7 +168,7 @@ function configuration({
       responsive: true,
       maintainAspectRatio: false,
       animation: false,
-      // The last bar keeps off the edge.
+      // Space between the last bar and the edge.
       layout: { padding: { right: 8 } },
       interaction: { mode: 'index', intersect: false },
       scales: {
@@ -198,14 +198,14 @@ function configuration({
           padding: 10,
           usePointStyle: true,
           boxPadding: 4,
-          // The largest part of a stack lies at the bottom; parts of nothing are not named.
+          // In the order of the stack, whose largest part is at the bottom; parts of 0 are left out.
           itemSort: (a, b) => (isStacked ? b.datasetIndex - a.datasetIndex : a.datasetIndex - b.datasetIndex),
           filter: ({ parsed }) => !isStacked || parsed.y !== 0,
           callbacks: {
             label: ({ dataset, parsed }) => `${dataset.label ?? ''}  ${format(parsed.y ?? 0)}`,
             footer: (parts) =>
               isStacked
-                ? `Together  ${format(parts.reduce((sum, { parsed }) => sum + (parsed.y ?? 0), 0))}`
+                ? `Total  ${format(parts.reduce((sum, { parsed }) => sum + (parsed.y ?? 0), 0))}`
                 : '',
           },
           footerColor: colorOf('ink'),
@@ -225,7 +225,7 @@ function ChartTable({ title, labels, series, format, isStacked }: Required<Chart
             <th scope="col">Day</th>
             {isStacked && (
               <th scope="col" class="numeric">
-                Together
+                Total
               </th>
             )}
             {series.map(({ label }) => (

@@ -8,7 +8,7 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
     if (await copyText(text)) {
       setCopied(true);
       toast('Copied', 'good');
-    } else toast('The browser did not allow it: select the text and copy it by hand', 'warn');
+    } else toast('The browser blocked copying. Select the text and copy it manually', 'warn');
   };
   return (
     <Button
@@ -21,7 +21,7 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
   );
 }
 
-/** Browsers have the clipboard only where the address is trusted; the old way works elsewhere. */
+/** Browsers offer the clipboard only at trusted addresses; the old way works at others. */
 export async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

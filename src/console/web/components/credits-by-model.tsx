@@ -3,7 +3,7 @@ import { type Series, TimeChart } from './chart';
 import { Empty } from './ui';
 
 const MOST_MODELS = 7;
-/** What the API calls everything that it does not name. */
+/** The API's name for everything that it does not list by name. */
 export const OTHER = 'other';
 
 type Names = Record<string, number>;
@@ -11,14 +11,14 @@ type Names = Record<string, number>;
 interface CreditsByModelProps {
   byDay: Names;
   byDayAndModel: Record<string, Names>;
-  /** Every day of the range, also those on which nothing happened. */
+  /** Every day of the period, those without usage included. */
   days: string[];
 }
 
-/** Credits of each day, stacked by model; all that no model is named for comes on top, so that the sums are those of the days. */
+/** Credits of each day, stacked by model; the rest comes on top, so that each bar is the whole day. */
 export function CreditsByModel({ byDay, byDayAndModel, days }: CreditsByModelProps) {
   const series = seriesOf(byDay, byDayAndModel, days);
-  if (series.length === 0) return <Empty icon="usage" title="No usage in this range" />;
+  if (series.length === 0) return <Empty icon="usage" title="No usage in this period" />;
   return <TimeChart title="Credits by day and model" labels={days.map(day)} series={series} isStacked />;
 }
 
@@ -42,7 +42,7 @@ function seriesOf(byDay: Names, byDayAndModel: Record<string, Names>, days: stri
     {
       label: 'Other services',
       color: 'chart-else',
-      hint: 'All that is no finished chat: images or embeddings, and chats that failed or were broken off',
+      hint: 'Everything except completed chats: images, embeddings, and chats that failed or were aborted',
       values: days.map((name) => (byDay[name] ?? 0) - chatOf(name)),
     },
   ];

@@ -6,7 +6,7 @@ import { Button } from './ui';
 interface DialogProps {
   title: string;
   onClose: () => void;
-  /** While something is under way, Escape does not hide how it ends. */
+  /** The dialog cannot be closed while an action runs, so that its result is seen. */
   isLocked?: boolean;
   isWide?: boolean;
   children: ComponentChildren;
@@ -53,7 +53,7 @@ interface ConfirmProps {
   children: ComponentChildren;
 }
 
-/** Says what will happen, and asks. */
+/** States what will happen and asks for confirmation. */
 export function Confirm({
   title,
   action,
@@ -80,15 +80,15 @@ export function Confirm({
   );
 }
 
-/** Why the service refused, with what it says of fields that are not on the form. */
+/** Why the service refused. Errors of the fields named in `shown` are at their fields. */
 export function ProblemNote({ problem, shown = [] }: { problem: Problem; shown?: readonly string[] }) {
   const others = problem.fields.filter(({ field }) => !shown.includes(field));
   const isByField = problem.fields.length > 0 && others.length === 0;
   return (
     <div class="note bad" role="alert">
-      <p>{isByField ? 'Some values are not right: see below.' : problem.message}</p>
+      <p>{isByField ? 'Some values are invalid. See below.' : problem.message}</p>
       {problem.isPassing && (
-        <p class="hint">You can send it again from here: it will be carried out once at most.</p>
+        <p class="hint">You can safely submit this form again: it is carried out at most once.</p>
       )}
     </div>
   );

@@ -1,6 +1,6 @@
 export type Fact = [name: string, value: string | number | null];
 
-/** What is known of one thing; null is left out. */
+/** The facts about one thing; those that are null are left out. */
 export function Facts({ facts }: { facts: Fact[] }) {
   return (
     <dl class="facts">

@@ -10,14 +10,14 @@ interface FieldProps {
   autofocus?: boolean;
   spellcheck?: boolean;
   label: string;
-  /** Name in the API's request, by which its errors find their field. */
+  /** The field's name in the API's request: the API's errors name it. */
   name: string;
   value: string;
   required?: boolean;
   onChange: (value: string) => void;
   hint?: ComponentChildren;
   problem?: Problem | null;
-  /** What this page itself has to say against the value. */
+  /** An error that this page finds itself. */
   error?: string | undefined;
 }
 
@@ -111,7 +111,7 @@ export function Form({
   );
 }
 
-/** A number as a person types it: with spaces or commas between thousands. */
+/** Reads a number as people type it, with spaces or commas between thousands. */
 export function parseWhole(text: string): number | null {
   const digits = text.replace(/[\s,_]/g, '');
   return /^\d{1,15}$/.test(digits) ? Number(digits) : null;

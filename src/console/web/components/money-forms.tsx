@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { answer, api, type Lot, newIdempotencyKey } from '../api/client';
+import { answer, api, type Allocation, newIdempotencyKey } from '../api/client';
 import { useAction } from '../api/hooks';
 import { date, plural, whole } from '../format';
 import { Dialog, ProblemNote } from './dialog';
@@ -32,7 +32,7 @@ export function Allocate({ userId, available, onClose }: MoneyFormProps) {
     expiryDays <= MOST_DAYS;
   const allocate = useAction(async () => {
     if (!isValid) return;
-    const lot = await answer(
+    const allocation = await answer(
       api.POST('/api/credits/allocate', {
         params: { header: { 'Idempotency-Key': key } },
         body: {
@@ -43,7 +43,10 @@ export function Allocate({ userId, available, onClose }: MoneyFormProps) {
         },
       }),
     );
-    toast(`Gave ${userId} ${plural(lot.totalCredits, 'credit')}, until ${date(lot.expiresAt)}`, 'good');
+    toast(
+      `Allocated ${plural(allocation.totalCredits, 'credit')} to ${userId}, expiring ${date(allocation.expiresAt)}`,
+      'good',
+    );
     onClose();
   });
   return (
@@ -69,7 +72,7 @@ export function Allocate({ userId, available, onClose }: MoneyFormProps) {
           autofocus
           error={
             credits !== '' && (amount === null || amount < 1 || amount > MOST_CREDITS)
-              ? 'A whole number from 1 to 1,000,000,000,000'
+              ? 'Enter a whole number from 1 to 1,000,000,000,000'
               : undefined
           }
         />
@@ -81,7 +84,7 @@ export function Allocate({ userId, available, onClose }: MoneyFormProps) {
           ))}
         </div>
         <Field
-          label="Days until they expire"
+          label="Days until expiry"
           name="expiryDays"
           value={days}
           onChange={setDays}
@@ -90,7 +93,7 @@ export function Allocate({ userId, available, onClose }: MoneyFormProps) {
           required
           error={
             expiryDays === null || expiryDays < 1 || expiryDays > MOST_DAYS
-              ? 'A whole number from 1 to 3,650'
+              ? 'Enter a whole number from 1 to 3,650'
               : undefined
           }
         />
@@ -101,12 +104,12 @@ export function Allocate({ userId, available, onClose }: MoneyFormProps) {
           onChange={setNotes}
           problem={allocate.problem}
           maxLength={1000}
-          hint="Kept in the ledger beside the entry"
+          hint="Stored with the ledger entry"
         />
         <p class="note" aria-live="polite">
           {isValid
-            ? `${userId} will have ${whole(available + amount)} credits instead of ${whole(available)}. The new ones expire on ${date(Date.now() + expiryDays * 86_400_000)}.`
-            : `${userId} has ${plural(available, 'credit')} now.`}
+            ? `${userId} will have ${whole(available + amount)} credits (now ${whole(available)}). The new credits expire on ${date(Date.now() + expiryDays * 86_400_000)}.`
+            : `${userId} currently has ${plural(available, 'credit')}.`}
         </p>
       </Form>
     </Dialog>
@@ -128,7 +131,7 @@ export function Deduct({ userId, available, onClose }: MoneyFormProps) {
       }),
     );
     toast(
-      `Took ${plural(done.deducted, 'credit')} from ${userId}; ${whole(done.totalCredits)} are left`,
+      `Deducted ${plural(done.deducted, 'credit')} from ${userId}; ${whole(done.totalCredits)} left`,
       'good',
     );
     onClose();
@@ -155,9 +158,9 @@ export function Deduct({ userId, available, onClose }: MoneyFormProps) {
           autofocus
           error={
             amount !== null && amount > available
-              ? `Only ${whole(available)} are there: the service will refuse this`
+              ? `Only ${plural(available, 'credit')} available: the service will refuse this`
               : credits !== '' && (amount === null || amount < 1)
-                ? 'A whole number from 1'
+                ? 'Enter a whole number of at least 1'
                 : undefined
           }
         />
@@ -169,34 +172,40 @@ export function Deduct({ userId, available, onClose }: MoneyFormProps) {
           problem={deduct.problem}
           maxLength={1000}
           required
-          hint="Kept in the ledger; it cannot be changed later"
+          hint="Stored in the ledger; it cannot be changed later"
         />
         <p class="note" aria-live="polite">
           {amount !== null && amount <= available
-            ? `${userId} will have ${whole(available - amount)} credits instead of ${whole(available)}. The lot that expires first is used first.`
-            : `${userId} has ${whole(available)} credits now.`}
+            ? `${userId} will have ${whole(available - amount)} credits (now ${whole(available)}). The allocation that expires first is used first.`
+            : `${userId} currently has ${plural(available, 'credit')}.`}
         </p>
       </Form>
     </Dialog>
   );
 }
 
-export function RevokeLot({ lot, userId, onClose }: { lot: Lot; userId: string; onClose: () => void }) {
+interface RevokeAllocationProps {
+  allocation: Allocation;
+  userId: string;
+  onClose: () => void;
+}
+
+export function RevokeAllocation({ allocation, userId, onClose }: RevokeAllocationProps) {
   const [notes, setNotes] = useState('');
   const revoke = useAction(async () => {
     await answer(
       api.POST('/api/credits/allocations/{id}/revoke', {
-        params: { path: { id: lot.id } },
+        params: { path: { id: allocation.id } },
         body: notes.trim() === '' ? {} : { notes: notes.trim() },
       }),
     );
-    toast(`Lot ${lot.id} is revoked`, 'good');
+    toast(`Allocation ${allocation.id} revoked`, 'good');
     onClose();
   });
   return (
-    <Dialog title={`Revoke lot ${lot.id}`} onClose={onClose} isLocked={revoke.isBusy}>
+    <Dialog title={`Revoke allocation ${allocation.id}`} onClose={onClose} isLocked={revoke.isBusy}>
       <Form
-        action="Revoke the lot"
+        action="Revoke allocation"
         kind="danger"
         isBusy={revoke.isBusy}
         onSubmit={() => void revoke.run()}
@@ -204,8 +213,9 @@ export function RevokeLot({ lot, userId, onClose }: { lot: Lot; userId: string; 
       >
         {revoke.problem && <ProblemNote problem={revoke.problem} shown={['notes']} />}
         <p>
-          {userId} loses the {plural(lot.credits, 'credit')} that this lot still has. Other lots stay as they
-          are, and what running sessions hold of it is not given back to it. This cannot be undone.
+          {userId} loses the {plural(allocation.credits, 'credit')} remaining in this allocation. Other
+          allocations are not affected. Credits that active sessions hold from it are not returned to it. This
+          cannot be undone.
         </p>
         <Field
           label="Note"

@@ -12,7 +12,7 @@ const PRESETS = [
 ] as const;
 const YESTERDAY = ['yesterday', 'Yesterday'] as const;
 
-/** The range of days in the address, UTC as the service counts them. */
+/** The period in the address, in days of UTC. */
 export function useRange(fallbackDays = 30): Range & { days: string } {
   const { search } = useSearch();
   const days = search.days ?? String(fallbackDays);
@@ -43,7 +43,7 @@ export function RangePicker({ hasYesterday = false }: { hasYesterday?: boolean }
   return (
     <div class="range">
       <Segmented
-        label="Range of days"
+        label="Period"
         value={range.days}
         options={hasYesterday ? [YESTERDAY, ...PRESETS] : PRESETS}
         onChange={set}
@@ -52,7 +52,7 @@ export function RangePicker({ hasYesterday = false }: { hasYesterday?: boolean }
         <span class="range-days">
           <input
             type="date"
-            aria-label="From day (UTC)"
+            aria-label="Start date (UTC)"
             value={range.startDate}
             max={range.endDate}
             onChange={(event) => event.currentTarget.value && setSearch({ from: event.currentTarget.value })}
@@ -60,7 +60,7 @@ export function RangePicker({ hasYesterday = false }: { hasYesterday?: boolean }
           <span aria-hidden="true">–</span>
           <input
             type="date"
-            aria-label="To day (UTC)"
+            aria-label="End date (UTC)"
             value={range.endDate}
             min={range.startDate}
             max={isoDay(Date.now())}

@@ -9,7 +9,7 @@ interface SearchFieldProps {
   placeholder?: string;
 }
 
-/** The page's search; `/` leads to it from anywhere on the page. */
+/** The search of a page; the key `/` moves the focus to it. */
 export function SearchField({ label, value, onChange, onEnter, placeholder }: SearchFieldProps) {
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {

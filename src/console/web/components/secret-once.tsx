@@ -10,12 +10,12 @@ interface SecretOnceProps {
   /** Where tests find the secret. */
   testId: string;
   onClose: () => void;
-  /** What stands below it. */
+  /** Shown below the secret. */
   more?: ComponentChildren;
   children: ComponentChildren;
 }
 
-/** A secret, this once: nobody can read it again. */
+/** Shows a secret once: it cannot be read again. */
 export function SecretOnce({ title, secret, testId, onClose, more, children }: SecretOnceProps) {
   const [isCopied, setCopied] = useState(false);
   const copy = async () => setCopied(await copyText(secret));
@@ -31,7 +31,7 @@ export function SecretOnce({ title, secret, testId, onClose, more, children }: S
         </div>
         {more}
         <p class="unseen" role="status">
-          {isCopied ? 'It is in the clipboard' : ''}
+          {isCopied ? 'Copied to the clipboard' : ''}
         </p>
       </div>
       <footer class="dialog-footer">

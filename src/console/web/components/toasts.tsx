@@ -18,7 +18,7 @@ export function toast(text: string, tone: Tone = 'neutral'): void {
   setTimeout(() => (toasts.value = toasts.value.filter((other) => other.id !== id)), SHOWN_MILLISECONDS);
 }
 
-/** What has just happened, also read out. */
+/** Short messages about what has just happened, also for screen readers. */
 export function Toasts() {
   return (
     <div class="toasts" role="status" aria-live="polite">

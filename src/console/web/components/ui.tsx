@@ -96,21 +96,21 @@ export function Empty({
   );
 }
 
-/** What stands where something could not be shown, with what a person can do about it. */
+/** Shown in place of data that could not be loaded, with what a person can do about it. */
 export function Trouble({ problem, retry }: { problem: Problem; retry?: () => void }) {
   if (problem.isForbidden) {
     return (
-      <Empty icon="warning" title="Your role does not include this">
-        The service answered: {problem.message}. An administrator can give you another role.
+      <Empty icon="warning" title="Your role does not allow this">
+        Response of the service: {problem.message}. An admin can give you a different role.
       </Empty>
     );
   }
   return (
     <div class="empty" role="alert">
       <Icon name="warning" size={28} />
-      <p class="empty-title">{problem.isMissing ? 'There is nothing here' : 'This could not be read'}</p>
+      <p class="empty-title">{problem.isMissing ? 'Not found' : 'Couldn’t load data'}</p>
       <p class="hint">{problem.message}</p>
-      {problem.requestId !== null && <p class="hint">Request {problem.requestId}</p>}
+      {problem.requestId !== null && <p class="hint">Request ID: {problem.requestId}</p>}
       {retry && <Button onClick={retry}>Try again</Button>}
     </div>
   );
@@ -126,7 +126,7 @@ export function Skeleton({ rows = 4 }: { rows?: number }) {
   );
 }
 
-/** The moment in words that a person uses; the exact one when they point at it. */
+/** A time in words, with the exact time as its title; or the other way round. */
 export function Moment({ at, exact = false }: { at: string; exact?: boolean }) {
   useTick(30_000);
   return (
@@ -136,7 +136,7 @@ export function Moment({ at, exact = false }: { at: string; exact?: boolean }) {
   );
 }
 
-/** Draws anew every so often: ages grow while nothing else happens. */
+/** Draws again at intervals, so that ages grow while nothing else happens. */
 export function useTick(milliseconds: number): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
@@ -222,12 +222,12 @@ interface CountNoteProps {
   many?: string;
 }
 
-/** What is empty or could not be read says so itself. */
+/** How many rows a list has; an empty list shows its own message. */
 export function CountNote({ count, hasMore, one, many }: CountNoteProps) {
   if (count === 0) return null;
   return (
     <p class="hint count-note">
-      {hasMore ? `The first ${whole(count)}; scroll for more` : plural(count, one, many)}
+      {hasMore ? `First ${whole(count)} shown; scroll for more` : plural(count, one, many)}
     </p>
   );
 }

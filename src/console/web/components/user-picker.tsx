@@ -5,11 +5,11 @@ import { accounts } from '../api/accounts';
 interface UserPickerProps {
   value: string;
   onChange: (userId: string) => void;
-  /** Whether none may be chosen, which is everyone. */
+  /** Whether the field may be empty, which means all users. */
   allowsAll?: boolean;
 }
 
-/** A user's id, with those that match offered while it is typed. */
+/** A field for a user's id that suggests matching users. */
 export function UserPicker({ value, onChange, allowsAll = false }: UserPickerProps) {
   const id = useId();
   const [text, setText] = useState(value);

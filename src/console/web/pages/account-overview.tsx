@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import { readerOf } from '../api/accounts';
 import { isAdmin, isSupervisor } from '../api/session';
 import { CreditsByModel } from '../components/credits-by-model';
-import { LotTable, LotTimeline } from '../components/lots';
+import { AllocationTable, AllocationTimeline } from '../components/allocations';
 import { RangePicker, useRange } from '../components/range';
 import { Button, Card, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
 import { compact, date, day, daysBetween, plural, relative, whole } from '../format';
@@ -24,11 +24,11 @@ interface AccountOverviewProps {
   userId: string;
   title: string;
   sub: ComponentChildren;
-  /** Below the account's own page the parts are pages of their own; elsewhere all is on one. */
+  /** On the page of a user each part has a tab; without tabs, a selection is on one page. */
   tab?: string | undefined;
 }
 
-/** Balance, what is wrong with it, its lots, and everything that has happened. */
+/** The balance of an account, its problems, its allocations and its history. */
 export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProps) {
   const reader = readerOf(userId);
   const { startDate, endDate } = useRange();
@@ -58,7 +58,7 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
   const isOut = data?.totalCredits === 0;
   const pace =
     forecast.data === null || forecast.data === undefined ? undefined : forecast.data.creditsPerDay;
-  // It stays while the numbers are read: the focus and the eye have their place.
+  // It stays while the numbers are loaded, so that the focus is not lost.
   const header = (
     <PageHeader title={title} sub={sub}>
       <RangePicker />
@@ -101,7 +101,7 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           label="Available"
           value={<span data-testid="available">{whole(data.totalCredits)}</span>}
           tone={data.totalCredits === 0 ? 'bad' : 'neutral'}
-          note={plural(data.activeAllocations.length, 'lot')}
+          note={plural(data.activeAllocations.length, 'allocation')}
         />
         <Stat
           label="Held"
@@ -114,7 +114,7 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           note={
             pace === undefined
               ? `${day(startDate)} to ${day(endDate)}`
-              : `${whole(Math.round(pace))} a day lately`
+              : `${whole(Math.round(pace))} per day recently`
           }
         />
         <Stat
@@ -122,21 +122,21 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           value={runsOutAt === null || isOut ? '–' : relative(runsOutAt)}
           note={
             isOut
-              ? 'nothing is left'
+              ? 'no credits left'
               : runsOutAt === null
                 ? forecast.data
-                  ? 'not at this pace'
+                  ? 'not at the current rate'
                   : ''
                 : date(runsOutAt)
           }
         />
       </div>
       {tab !== undefined && <AccountTabs userId={userId} tab={tab} />}
-      {tab === undefined || tab === 'lots' ? (
+      {tab === undefined || tab === 'allocations' ? (
         <div class="grid">
-          <Card title="Lots" hint="The one that expires first is spent first" class="half">
-            <LotTimeline lots={data.activeAllocations} />
-            <LotTable forecast={forecast.data} lots={data.activeAllocations} userId={userId} />
+          <Card title="Allocations" hint="The allocation that expires first is spent first" class="half">
+            <AllocationTimeline allocations={data.activeAllocations} />
+            <AllocationTable forecast={forecast.data} allocations={data.activeAllocations} userId={userId} />
           </Card>
           <Card title="Credits by day and model" class="half">
             {stats.data ? (
@@ -153,8 +153,8 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           </Card>
         </div>
       ) : null}
-      {(tab === undefined || tab === 'lots') && (
-        <Card title="Ledger" hint="Every change of the balance, and the balance after it">
+      {(tab === undefined || tab === 'allocations') && (
+        <Card title="Ledger" hint="Every change to the balance, with the resulting balance">
           <Ledger pages={ledger} />
         </Card>
       )}
@@ -181,15 +181,15 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
 }
 
 function AccountTabs({ userId, tab }: { userId: string; tab: string }) {
-  // A tab keeps the range of days of the page.
+  // A tab keeps the period of the page.
   const query = location.search;
   const to = (part: string) => pathTo('users', userId, part) + query;
   return (
     <Tabs
-      label="Of this account"
+      label="Account sections"
       current={tab}
       tabs={[
-        ['lots', 'Lots and ledger', to('lots')],
+        ['allocations', 'Allocations and ledger', to('allocations')],
         ['usage', 'Usage', to('usage')],
         ['sessions', 'Sessions', to('sessions')],
         ['keys', 'API keys', to('keys')],

@@ -29,12 +29,12 @@ const NAMES: Record<string, string> = {
   'api_key.expired': 'key expired',
 };
 
-/** What has happened lately, as it happens; nothing where the service does not tell. */
+/** Recent events, updated live; empty where the service reports none. */
 export function Activity() {
   const latest = events.value;
   if (latest === null) return null;
   return (
-    <Card title="Activity" hint="As it happens">
+    <Card title="Activity" hint="Live">
       <ol class="activity" aria-label="Activity">
         {latest.slice(0, SHOWN).map((event) => (
           <li key={event.id}>
@@ -49,7 +49,7 @@ export function Activity() {
             </span>
           </li>
         ))}
-        {latest.length === 0 && <li class="hint">Nothing has happened yet.</li>}
+        {latest.length === 0 && <li class="hint">No activity yet.</li>}
       </ol>
     </Card>
   );

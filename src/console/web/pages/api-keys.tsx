@@ -23,7 +23,7 @@ export function ApiKeys() {
   const [created, setCreated] = useState<CreatedApiKey | null>(null);
   return (
     <>
-      <PageHeader title="API keys" sub="For programs that act for you, with as little as they need">
+      <PageHeader title="API keys" sub="Keys let programs act on your behalf with limited permissions">
         <Button kind="primary" icon="plus" onClick={() => setOpen(true)}>
           New key
         </Button>
@@ -80,10 +80,10 @@ function CreateKey({ onClose, onDone }: { onClose: () => void; onDone: (key: Cre
           maxLength={100}
           required
           autofocus
-          hint="What it is for"
+          hint="What the key is used for"
         />
         <fieldset>
-          <legend>It may</legend>
+          <legend>Permissions</legend>
           {PERMISSIONS.map(([permission, text]) => (
             <label key={permission} class="check">
               <input
@@ -103,17 +103,17 @@ function CreateKey({ onClose, onDone }: { onClose: () => void; onDone: (key: Cre
             onChange={setLimit}
             problem={create.problem}
             inputMode="numeric"
-            hint="The most it may ever spend"
-            error={isLimitWrong ? 'A whole number' : undefined}
+            hint="Maximum total spending"
+            error={isLimitWrong ? 'Enter a whole number' : undefined}
           />
           <Field
-            label="Ends"
+            label="Expires"
             name="expiresAt"
             type="datetime-local"
             value={expires}
             onChange={setExpires}
             problem={create.problem}
-            hint="Your time; empty: never"
+            hint="Local time. Blank = never expires"
           />
         </div>
       </Form>

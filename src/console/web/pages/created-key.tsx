@@ -2,14 +2,14 @@ import type { CreatedApiKey } from '../api/client';
 import { SecretOnce } from '../components/secret-once';
 import { CopyButton } from '../components/copy';
 
-/** What a key may read, to try it by. */
+/** A request for each permission to read, as an example. */
 const READS: [permission: CreatedApiKey['permissions'][number], path: string][] = [
   ['credits:read', '/api/credits/balance'],
   ['usage:read', '/api/usage/stats'],
   ['pricing:read', '/api/pricing'],
 ];
 
-/** The key itself, this once: nobody can read it again. */
+/** Shows a new key once: it cannot be read again. */
 export function CreatedKey({ created, onClose }: { created: CreatedApiKey; onClose: () => void }) {
   const read = READS.find(([permission]) => created.permissions.includes(permission));
   const example = read ? `curl -H 'X-API-Key: ${created.key}' ${location.origin}${read[1]}` : null;
@@ -21,7 +21,7 @@ export function CreatedKey({ created, onClose }: { created: CreatedApiKey; onClo
       onClose={onClose}
       more={example !== null && <Example text={example} />}
     >
-      Copy it now: it is shown this once, and the service keeps only its fingerprint.
+      Copy the key now: it is shown only once. The service stores only its hash.
     </SecretOnce>
   );
 }
@@ -32,7 +32,7 @@ function Example({ text }: { text: string }) {
       <p>Try it:</p>
       <div class="secret">
         <code data-testid="key-example">{text}</code>
-        <CopyButton text={text} label="Copy the command" />
+        <CopyButton text={text} label="Copy command" />
       </div>
     </>
   );

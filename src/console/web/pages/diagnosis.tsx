@@ -1,6 +1,6 @@
 import type { Forecast } from '../api/accounts';
 import type { ActiveSession, Balance, LedgerEntry, UsageRecord } from '../api/client';
-import { isSoon } from '../components/lots';
+import { isSoon } from '../components/allocations';
 import { Icon } from '../components/icons';
 import type { Tone } from '../components/ui';
 import { date, plural, relative, whole } from '../format';
@@ -19,14 +19,14 @@ interface Facts {
 interface Finding {
   tone: Tone;
   text: string;
-  /** Where something can be done about it. */
+  /** Where a person can do something about it. */
   to?: [href: string, text: string];
 }
 
 const DAY = 86_400_000;
 const DEFAULT_LEASE_SECONDS = 900;
 
-/** What a person would want to be told first about an account, the worst first. */
+/** The problems of an account, the worst first. */
 export function findings({ balance, forecast, sessions = [], ledger, usage }: Facts): Finding[] {
   const found: Finding[] = [];
   const now = Date.now();
@@ -41,7 +41,7 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
     const uncollected = waiting.reduce((sum, record) => sum + record.uncollectedCredits, 0);
     found.push({
       tone: 'bad',
-      text: `${whole(waiting.length)} of the last ${plural(usage.length, 'call')} could not be paid in full: ${plural(uncollected, 'credit')} wait for a review.`,
+      text: `${whole(waiting.length)} of the last ${plural(usage.length, 'call')} could not be paid in full: ${plural(uncollected, 'credit')} to review.`,
       ...(isAdmin.value
         ? {
             to: [`${pathTo('review')}?search=${encodeURIComponent(balance.userId)}`, 'Review'] as [
@@ -56,7 +56,7 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
   if (balance.totalCredits > 0 && typeof runsOutAt === 'string' && Date.parse(runsOutAt) - now < 14 * DAY) {
     found.push({
       tone: Date.parse(runsOutAt) - now < 3 * DAY ? 'bad' : 'warn',
-      text: `The balance is gone ${relative(runsOutAt)} (${date(runsOutAt)}), at ${plural(Math.round(forecast?.creditsPerDay ?? 0), 'credit')} a day${(forecast?.expiringUnusedCredits ?? 0) > 0 ? ' and with what expires before' : ''}.`,
+      text: `Balance will run out ${relative(runsOutAt)} (${date(runsOutAt)}) at ${plural(Math.round(forecast?.creditsPerDay ?? 0), 'credit')} per day${(forecast?.expiringUnusedCredits ?? 0) > 0 ? ', including credits that expire' : ''}.`,
     });
   }
   const stale = sessions.filter((session) => isStale(session, now));
@@ -64,45 +64,47 @@ export function findings({ balance, forecast, sessions = [], ledger, usage }: Fa
     const held = stale.reduce((sum, session) => sum + session.allocatedCredits, 0);
     found.push({
       tone: 'warn',
-      text: `${plural(stale.length, 'session')} without a sign of life ${stale.length === 1 ? 'holds' : 'hold'} ${plural(held, 'credit')}.`,
+      text: `${plural(stale.length, 'stale session')} ${stale.length === 1 ? 'holds' : 'hold'} ${plural(held, 'credit')}.`,
     });
   }
   if (balance.heldCredits > balance.totalCredits && balance.heldCredits > 0) {
     found.push({
       tone: 'warn',
-      text: `Running sessions hold ${whole(balance.heldCredits)} credits, more than the ${whole(balance.totalCredits)} that are left. What they do not use comes back when they end.`,
+      text: `Active sessions hold ${whole(balance.heldCredits)} credits, more than the ${whole(balance.totalCredits)} available. Unused credits are returned when they end.`,
     });
   }
   const unused = forecast?.expiringUnusedCredits ?? 0;
   const soon = balance.activeAllocations.filter(isSoon);
   if (soon.length > 0) {
-    const credits = soon.reduce((sum, lot) => sum + lot.credits, 0);
-    found.push({ tone: 'warn', text: `${plural(credits, 'credit')} expire within 7 days.` });
+    const credits = soon.reduce((sum, { credits }) => sum + credits, 0);
+    found.push({ tone: 'warn', text: `${plural(credits, 'credit')} will expire within 7 days.` });
   } else if (unused > 0) {
-    found.push({ tone: 'neutral', text: `At this pace, ${plural(unused, 'credit')} will expire unused.` });
+    found.push({
+      tone: 'neutral',
+      text: `At the current rate, ${plural(unused, 'credit')} will expire unused.`,
+    });
   }
   if (found.length === 0) found.push({ tone: 'good', text: 'Nothing needs attention.' });
   return found;
 }
 
-/** The last entries say where the credits went. */
+/** Where the last credits went, from the latest ledger entries. */
 function whyEmpty(ledger: LedgerEntry[], { heldCredits }: Balance): string {
-  if (heldCredits > 0) return `All that is left (${whole(heldCredits)}) is held by running sessions.`;
+  if (heldCredits > 0) return `All remaining credits (${whole(heldCredits)}) are held by active sessions.`;
   const last =
     ledger.find(({ credits, kind }) => credits < 0 && kind !== 'hold') ??
     ledger.find(({ credits }) => credits < 0);
-  if (last === undefined) return 'None were ever allocated.';
+  if (last === undefined) return 'No credits have ever been allocated.';
   const when = relative(last.createdAt);
-  if (last.kind === 'expiry')
-    return `The last ${plural(-last.credits, 'credit')} expired ${when} without being used.`;
+  if (last.kind === 'expiry') return `The last ${plural(-last.credits, 'credit')} expired unused ${when}.`;
   if (last.kind === 'revocation')
-    return `The last ${plural(-last.credits, 'credit')} were revoked ${when} by ${last.actor}.`;
+    return `${last.actor} revoked the last ${plural(-last.credits, 'credit')} ${when}.`;
   if (last.kind === 'deduction')
-    return `The last ${plural(-last.credits, 'credit')} were deducted ${when} by ${last.actor}.`;
-  return `They were used up ${when}.`;
+    return `${last.actor} deducted the last ${plural(-last.credits, 'credit')} ${when}.`;
+  return `The last credits were used ${when}.`;
 }
 
-/** A session renews its lease as long as its client lives: one that has used up a third of it was not heard of for long. */
+/** Each sign of life renews a session's lease; a session is stale when a third of its lease has passed without one. */
 export function isStale({ expiresAt }: ActiveSession, now: number): boolean {
   const leaseSeconds = settings.value?.sessionLeaseSeconds ?? DEFAULT_LEASE_SECONDS;
   return Date.parse(expiresAt) - now < (leaseSeconds * 1000 * 2) / 3;

@@ -11,10 +11,10 @@ import { Badge, Button, CountNote, Credits, Empty, Moment } from '../components/
 import { CreatedKey } from './created-key';
 
 const OVERLAPS: [seconds: string, text: string][] = [
-  ['0', 'at once'],
-  ['3600', 'after an hour'],
-  ['86400', 'after a day'],
-  ['604800', 'after a week'],
+  ['0', 'immediately'],
+  ['3600', 'in 1 hour'],
+  ['86400', 'in 1 day'],
+  ['604800', 'in 1 week'],
 ];
 
 export function KeyTable({ reader }: { reader: AccountReader }) {
@@ -24,7 +24,7 @@ export function KeyTable({ reader }: { reader: AccountReader }) {
   const [created, setCreated] = useState<CreatedApiKey | null>(null);
   const revoke = useAction(async (key: ApiKey) => {
     await answer(api.DELETE('/api/api-keys/{id}', { params: { path: { id: key.id } } }));
-    toast(`${key.keyHint} of “${key.name}” no longer works`, 'good');
+    toast(`Key “${key.name}” (${key.keyHint}) revoked`, 'good');
     setRevoking(null);
   });
   return (
@@ -35,8 +35,8 @@ export function KeyTable({ reader }: { reader: AccountReader }) {
         keyOf={(key) => key.id}
         rowClass={(key) => (key.isActive ? '' : 'past')}
         empty={
-          <Empty icon="keys" title="No API key yet">
-            A key lets a program act for this account, with as little as it needs.
+          <Empty icon="keys" title="No API keys yet">
+            A key lets a program act for this account with limited permissions.
           </Empty>
         }
         columns={[
@@ -46,17 +46,17 @@ export function KeyTable({ reader }: { reader: AccountReader }) {
             cell: (key) => (
               <>
                 <span class="mono">{key.keyHint}</span>{' '}
-                <span class="hint" title="As the ledger and the usage records name it">
+                <span class="hint" title="Its id in the ledger and in usage records">
                   #{key.id}
                 </span>
               </>
             ),
           },
           {
-            header: 'May',
+            header: 'Permissions',
             cell: (key) => (
               <span class="clip" title={key.permissions.join(', ')}>
-                {key.permissions.join(', ') || 'nothing'}
+                {key.permissions.join(', ') || 'none'}
               </span>
             ),
             isWide: true,
@@ -75,7 +75,7 @@ export function KeyTable({ reader }: { reader: AccountReader }) {
                     min={0}
                     max={Math.max(1, key.creditLimit)}
                     value={key.creditsUsed}
-                    aria-label={`Used of the limit of ${key.name}`}
+                    aria-label={`Credit limit used by ${key.name}`}
                   />
                 </span>
               ),
@@ -122,22 +122,20 @@ export function KeyTable({ reader }: { reader: AccountReader }) {
       />
       <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="key" />
       {pages.rows.some((key) => key?.isActive && key.lastUsed === null) && (
-        <p class="hint count-note">
-          The last use is written once a minute: what has just been used shows soon.
-        </p>
+        <p class="hint count-note">“Last used” is updated once a minute.</p>
       )}
       {revoking && (
         <Confirm
           title={`Revoke “${revoking.name}”`}
-          action="Revoke the key"
+          action="Revoke key"
           isBusy={revoke.isBusy}
           problem={revoke.problem}
           onClose={() => setRevoking(null)}
           onConfirm={() => void revoke.run(revoking)}
         >
           <p>
-            Programs that use <span class="mono">{revoking.keyHint}</span> are refused from their next request
-            on, everywhere. This cannot be undone.
+            Requests with <span class="mono">{revoking.keyHint}</span> will be refused immediately. This
+            cannot be undone.
           </p>
         </Confirm>
       )}
@@ -166,7 +164,7 @@ function KeyState({ item }: { item: ApiKey }) {
   if (item.expiresAt !== null)
     return (
       <Badge tone="warn">
-        ends <Moment at={item.expiresAt} />
+        expires <Moment at={item.expiresAt} />
       </Badge>
     );
   return <Badge tone="good">active</Badge>;
@@ -197,10 +195,10 @@ function Rotate({
       <Form action="Rotate" isBusy={rotate.isBusy} onSubmit={() => void rotate.run()} onCancel={onClose}>
         {rotate.problem && <ProblemNote problem={rotate.problem} />}
         <p>
-          You get a new key with the same permissions and the same limit. The old one stops when you say, so
-          that programs can be moved over in peace.
+          You get a new key with the same permissions and limit. The old key keeps working until the time you
+          choose, so that you can switch programs over.
         </p>
-        <Select label="The old key stops" value={overlap} options={OVERLAPS} onChange={setOverlap} />
+        <Select label="Old key expires" value={overlap} options={OVERLAPS} onChange={setOverlap} />
       </Form>
     </Dialog>
   );

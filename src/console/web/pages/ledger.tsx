@@ -26,14 +26,14 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
         {...pages}
         caption="Ledger, newest first"
         keyOf={(entry) => entry.id}
-        empty="Nothing has happened on this account yet"
+        empty="No ledger entries yet"
         columns={[
           { header: 'When', cell: (entry) => <Moment at={entry.createdAt} exact /> },
           { header: 'Kind', cell: (entry) => <Badge tone={TONES[entry.kind]}>{entry.kind}</Badge> },
           { header: 'Credits', cell: (entry) => <Credits value={entry.credits} isSigned />, isNumber: true },
           { header: 'Balance after', cell: (entry) => whole(entry.balanceAfter), isNumber: true },
           {
-            header: 'Lot',
+            header: 'Allocation',
             cell: (entry) => (entry.allocationId === null ? '–' : `#${entry.allocationId}`),
             isWide: true,
           },

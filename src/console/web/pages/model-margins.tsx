@@ -5,20 +5,20 @@ import { Badge, Card, Credits, Empty } from '../components/ui';
 import { percent, plural, usd, whole } from '../format';
 import { pathTo, useSearch } from '../navigation';
 
-/** What each model brought in and cost, with the ways to its prices and to its calls. */
+/** Revenue and cost of each model, with links to its prices and to its calls. */
 export function ModelMargins({ stats, days }: { stats: SystemStats; days: string[] }) {
   const { search } = useSearch();
   const models = Object.entries(stats.marginByModel).sort(([, a], [, b]) => b.credits - a.credits);
   const most = models[0]?.[1].credits ?? 1;
   return (
-    <Card title="By model" class="two-thirds" hint="Income against what the provider charged">
+    <Card title="By model" class="two-thirds" hint="Revenue compared with provider cost">
       <Table
         caption="Usage by model"
         rows={models}
         keyOf={([name]) => name}
         empty={
-          <Empty icon="usage" title="No usage in this range">
-            Choose a longer range, or wait for the first call.
+          <Empty icon="usage" title="No usage in this period">
+            Choose a longer period, or wait for the first call.
           </Empty>
         }
         columns={[
@@ -38,7 +38,7 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
             cell: ([name, { credits }]) => (
               <span class="meter-cell">
                 <Credits value={credits} />
-                <meter min={0} max={most} value={credits} aria-label={`Credits of ${name}`} />
+                <meter min={0} max={most} value={credits} aria-label={`Credits used by ${name}`} />
               </span>
             ),
             isNumber: true,
@@ -49,7 +49,7 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
               name === OTHER ? (
                 whole(records)
               ) : (
-                <a href={usageOf(name, days, search)} aria-label={`${plural(records, 'call')} of ${name}`}>
+                <a href={usageOf(name, days, search)} aria-label={`${plural(records, 'call')} to ${name}`}>
                   {whole(records)}
                 </a>
               ),
@@ -57,7 +57,7 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
             isWide: true,
           },
           {
-            header: 'Income',
+            header: 'Revenue',
             cell: ([, { creditsUsd }]) => usd(creditsUsd),
             isNumber: true,
             isWide: true,
@@ -74,7 +74,9 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
               if (marginUsd === null) return <Badge>unknown</Badge>;
               const isWhole = records === costedRecords;
               return (
-                <span title={isWhole ? '' : `Known for ${whole(costedRecords)} of ${whole(records)} calls`}>
+                <span
+                  title={isWhole ? '' : `Cost known for ${whole(costedRecords)} of ${whole(records)} calls`}
+                >
                   <Badge tone={Number(marginUsd) < 0 ? 'bad' : 'good'}>
                     {isWhole ? percent(Number(marginUsd), Number(creditsUsd)) : usd(marginUsd)}
                   </Badge>
@@ -89,11 +91,11 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
   );
 }
 
-/** The calls of a model in the days that are looked at. */
+/** The page with the calls to a model in the selected period. */
 function usageOf(model: string, days: string[], search: Record<string, string | undefined>): string {
   const query = new URLSearchParams(search as Record<string, string>);
   query.set('operation', model);
-  // The page of usage has no button for one day.
+  // The usage page has no button for one day.
   if (query.get('days') === 'yesterday') {
     const [yesterday = ''] = days;
     query.set('days', 'custom');

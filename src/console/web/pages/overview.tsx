@@ -13,7 +13,7 @@ import { AccountOverview } from './account-overview';
 import { ModelMargins } from './model-margins';
 import { TroubledUsers } from './troubled-users';
 
-/** Five steps of a cent. */
+/** Five steps of a cent on the axis. */
 const LEAST_DOLLARS = 0.05;
 
 export function Overview() {
@@ -21,13 +21,13 @@ export function Overview() {
   return isSupervisor.value ? <SupervisorOverview /> : <OwnOverview />;
 }
 
-/** Those whom a supervisor can help; the own account is a user's as any other. */
+/** The accounts that a supervisor can help; their own account is one click away. */
 function SupervisorOverview() {
   return (
     <>
-      <PageHeader title="Overview" sub="Who may need you">
+      <PageHeader title="Overview" sub="Accounts needing help">
         <a class="button plain" href={pathTo('users', session.value?.userId ?? '')}>
-          Your own account
+          Your account
         </a>
       </PageHeader>
       <div class="grid">
@@ -44,9 +44,7 @@ function SupervisorOverview() {
 
 function OwnOverview() {
   const name = session.value?.username ?? '';
-  return (
-    <AccountOverview userId={session.value?.userId ?? ''} title="Overview" sub={`The account of ${name}`} />
-  );
+  return <AccountOverview userId={session.value?.userId ?? ''} title="Overview" sub={`${name}’s account`} />;
 }
 
 function SystemOverview() {
@@ -75,7 +73,7 @@ function SystemOverview() {
     return <Trouble problem={stats.error} retry={() => void stats.refetch()} />;
   return (
     <>
-      <PageHeader title="Overview" sub={`${span(startDate, endDate)}, days in UTC`}>
+      <PageHeader title="Overview" sub={`${span(startDate, endDate)} (UTC)`}>
         <RangePicker hasYesterday />
       </PageHeader>
       <div class="stats">
@@ -85,7 +83,7 @@ function SystemOverview() {
           note={data && earlier.data ? change(data, earlier.data, before) : ''}
         />
         <Stat
-          label="Income"
+          label="Revenue"
           value={data && usd(data.creditsUsd)}
           note={data && plural(data.totalRecords, 'call')}
         />
@@ -103,10 +101,10 @@ function SystemOverview() {
         <Stat
           label="Available"
           value={now.data && compact(now.data.availableCredits)}
-          note={now.data && `credits of ${plural(now.data.users, 'user')}`}
+          note={now.data && `credits across ${plural(now.data.users, 'user')}`}
           href={pathTo('users')}
         />
-        <Stat label="Held" value={now.data && compact(now.data.heldCredits)} note="by running sessions" />
+        <Stat label="Held" value={now.data && compact(now.data.heldCredits)} note="by active sessions" />
         <Stat
           label="Active sessions"
           value={now.data && whole(now.data.activeSessions)}
@@ -117,7 +115,7 @@ function SystemOverview() {
           label="To review"
           value={waiting.data && waiting.data.calls}
           tone={waiting.data && waiting.data.credits > 0 ? 'bad' : 'neutral'}
-          note={waiting.data && `${waiting.data.missing} missing in all`}
+          note={waiting.data && `${waiting.data.missing} uncollected`}
           href={pathTo('review')}
         />
       </div>
@@ -149,14 +147,14 @@ function SystemCharts({
       <Card title="Credits by day and model" class="two-thirds">
         <CreditsByModel byDay={stats.byDay} byDayAndModel={stats.byDayAndModel} days={days} />
       </Card>
-      <Card title="Income and provider cost" class="third">
+      <Card title="Revenue and provider cost" class="third">
         <TimeChart
-          title="Income and provider cost by day, in USD"
+          title="Revenue and provider cost by day, in USD"
           labels={labels}
           format={dollars}
           leastHeight={LEAST_DOLLARS}
           series={[
-            { label: 'Income', color: 'chart-2', values: income },
+            { label: 'Revenue', color: 'chart-2', values: income },
             { label: 'Provider cost', color: 'chart-3', values: cost },
           ]}
         />
@@ -167,7 +165,7 @@ function SystemCharts({
           <Attention stats={stats} waiting={waiting} />
         </Card>
         <TroubledUsers />
-        <Card title="Most credits">
+        <Card title="Top users">
           <ol class="ranking">
             {users.map(([userId, credits]) => (
               <li key={userId}>
@@ -175,7 +173,7 @@ function SystemCharts({
                 <Credits value={credits} />
               </li>
             ))}
-            {users.length === 0 && <li class="hint">Nobody has used any.</li>}
+            {users.length === 0 && <li class="hint">No credits used.</li>}
           </ol>
         </Card>
       </div>
@@ -194,7 +192,7 @@ interface Waiting {
 
 const MOST_COUNTED = 200;
 
-/** What waits for a review, whenever it was: as the page of reviews has it, whatever days are looked at here. */
+/** The calls to review, of all time like the page of reviews, not only of the selected period. */
 async function callsToReview(signal: AbortSignal): Promise<Waiting> {
   const { items, nextCursor } = await answer(
     api.GET('/api/usage/needs-review', { params: { query: { limit: MOST_COUNTED } }, signal }),
@@ -215,7 +213,7 @@ function Attention({ stats, waiting }: { stats: SystemStats; waiting: Waiting | 
   );
   const isWaiting = waiting !== undefined && waiting.calls !== '0';
   if (!isWaiting && unpricedModels.length === 0 && loss.length === 0)
-    return <p class="hint">Nothing does.</p>;
+    return <p class="hint">Nothing needs attention.</p>;
   return (
     <ul class="attention">
       {isWaiting && (
@@ -248,15 +246,15 @@ function Attention({ stats, waiting }: { stats: SystemStats; waiting: Waiting | 
 
 const span = (start: string, end: string) => (start === end ? day(start) : `${day(start)} to ${day(end)}`);
 
-/** Against as many days before; nothing when use began in their midst, which would look like growth. */
+/** Compared with as many days before; without figures when usage began during those, which would look like growth. */
 function change(now: SystemStats, before: SystemStats, range: Range): string {
   const days = daysBetween(range.startDate, range.endDate);
   const first = days.findIndex((name) => (before.byDay[name] ?? 0) > 0);
-  // A weekend in which nobody came is not the time before the first user.
-  if (first < 0 || first > days.length / 7) return 'in these days';
+  // A weekend without usage is not the time before the first user.
+  if (first < 0 || first > days.length / 7) return 'selected period';
   const share = (now.totalCredits - before.totalCredits) / before.totalCredits;
-  const against = days.length === 1 ? 'the day before' : `the ${days.length} days before`;
-  return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(0)} % against ${against}`;
+  const against = days.length === 1 ? 'the previous day' : `the previous ${days.length} days`;
+  return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(0)} % vs ${against}`;
 }
 
 const costNote = ({ costedRecords, totalRecords }: SystemStats) =>
@@ -270,7 +268,7 @@ const marginNote = ({ marginUsd, providerCostUsd, totalRecords }: SystemStats) =
   totalRecords === 0
     ? 'no calls'
     : marginUsd === null || providerCostUsd === null
-      ? 'no cost is known'
+      ? 'no provider cost known'
       : `${percent(Number(marginUsd), Number(marginUsd) + Number(providerCostUsd))} where the cost is known`;
 
 const marginTone = (stats: SystemStats | undefined) =>

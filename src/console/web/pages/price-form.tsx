@@ -27,7 +27,7 @@ interface PriceFormProps {
   onClose: () => void;
 }
 
-/** A new rule, beside the one that it follows. */
+/** The form for a new rule, compared with the current one. */
 export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
   const [modelId, setModelId] = useState(given ?? '');
   const [from, setFrom] = useState('');
@@ -40,7 +40,7 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
     enabled: modelId.trim() !== '',
   });
   const current: PricingRule | null = known.data?.current ?? null;
-  // What is not touched stays as it is in force.
+  // A price that was not edited keeps its current value.
   const valueOf = (name: PriceName) => changes[name] ?? price(current?.[name]) ?? '';
   const wrong = FIELDS.filter(([name]) => valueOf(name) !== '' && !DECIMAL.test(valueOf(name)));
   const isValid = modelId.trim() !== '' && valueOf('pricePerThousandTokens') !== '' && wrong.length === 0;
@@ -54,7 +54,7 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
     if (from !== '') body.effectiveFrom = new Date(from).toISOString();
     if (to !== '') body.effectiveTo = new Date(to).toISOString();
     const rule = await answer(api.POST('/api/pricing', { body }));
-    toast(`${rule.modelId} has its new price from ${time(rule.effectiveFrom)}`, 'good');
+    toast(`New price for ${rule.modelId} from ${time(rule.effectiveFrom)}`, 'good');
     onClose();
   });
   const field = ([name, label]: (typeof FIELDS)[number]) => (
@@ -66,7 +66,7 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
       inputMode="decimal"
       problem={create.problem}
       required={name === 'pricePerThousandTokens'}
-      error={valueOf(name) !== '' && !DECIMAL.test(valueOf(name)) ? 'A number such as 0.25' : undefined}
+      error={valueOf(name) !== '' && !DECIMAL.test(valueOf(name)) ? 'Enter a number such as 0.25' : undefined}
       onChange={(value) => setChanges((before) => ({ ...before, [name]: value.trim() }))}
     />
   );
@@ -99,11 +99,11 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
           />
         )}
         <fieldset>
-          <legend>Users pay, credits per 1,000 tokens</legend>
+          <legend>User price (credits per 1,000 tokens)</legend>
           <div class="row four">{FIELDS.slice(0, 4).map(field)}</div>
         </fieldset>
         <fieldset>
-          <legend>The provider charges, USD per 1,000 tokens</legend>
+          <legend>Provider cost (USD per 1,000 tokens)</legend>
           <div class="row four">{FIELDS.slice(4).map(field)}</div>
         </fieldset>
         <div class="row">
@@ -123,11 +123,11 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
             value={to}
             onChange={setTo}
             problem={create.problem}
-            hint="Empty: until the next rule"
+            hint="Blank = until the next rule"
           />
         </div>
-        <div class="chips" role="group" aria-label="Common beginnings">
-          {beginnings().map(([label, start]) => (
+        <div class="chips" role="group" aria-label="Common start times">
+          {startTimes().map(([label, start]) => (
             <button type="button" class="chip" key={label} onClick={() => setFrom(start)}>
               {label}
             </button>
@@ -139,8 +139,8 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
   );
 }
 
-/** Midnights of this browser's time, as its field takes them. */
-function beginnings(now = new Date()): [label: string, start: string][] {
+/** Start times at midnight, in the local time that the field expects. */
+function startTimes(now = new Date()): [label: string, start: string][] {
   const midnight = (days: number) => {
     const day = new Date(now.getFullYear(), now.getMonth(), now.getDate() + days);
     return `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}T00:00`;
@@ -175,17 +175,17 @@ function Preview({
     <section class="preview" aria-live="polite" aria-label="What changes">
       <h3>What changes</h3>
       {changed.length === 0 ? (
-        <p class="hint">Nothing yet: the prices are those in force.</p>
+        <p class="hint">No changes yet.</p>
       ) : (
         <table>
           <thead>
             <tr>
               <th scope="col">Price</th>
               <th scope="col" class="numeric">
-                Now
+                Current
               </th>
               <th scope="col" class="numeric">
-                Then
+                New
               </th>
               <th scope="col" class="numeric">
                 Change
@@ -206,8 +206,8 @@ function Preview({
       )}
       <p class="hint">
         {current === null
-          ? 'No rule is in force for this model now.'
-          : `The rule in force since ${time(current.effectiveFrom)} ends ${from === '' ? 'at once' : `on ${time(from)}`}. Sessions that run keep its price.`}
+          ? 'This model has no current rule.'
+          : `The current rule (from ${time(current.effectiveFrom)}) ends ${from === '' ? 'immediately' : `on ${time(from)}`}. Active sessions keep its price.`}
       </p>
     </section>
   );

@@ -17,7 +17,7 @@ interface Chosen {
   models: number;
 }
 
-/** Prices from a file: first what would change, then, when the person has seen it, the change itself. */
+/** Imports prices from a file: first a preview, then the import itself. */
 export function PriceImportDialog({ onClose }: { onClose: () => void }) {
   const [file, setFile] = useState<Chosen | null>(null);
   const [fileError, setFileError] = useState<string | null>(null);
@@ -60,7 +60,7 @@ export function PriceImportDialog({ onClose }: { onClose: () => void }) {
       setFile({ name: chosen.name, text, models: Object.keys(parsed).length });
     } catch {
       setFileError(
-        'This file is not a map of models in JSON. It should look like LiteLLM’s model_prices_and_context_window.json.',
+        'This file is not a JSON map of models. It must have the format of LiteLLM’s model_prices_and_context_window.json.',
       );
     }
   };
@@ -90,20 +90,20 @@ export function PriceImportDialog({ onClose }: { onClose: () => void }) {
               >
                 {fileError ??
                   (file === null
-                    ? 'LiteLLM’s model_prices_and_context_window.json, whole or in part'
+                    ? 'LiteLLM’s model_prices_and_context_window.json, complete or partial'
                     : `${file.name}: ${plural(file.models, 'model')}`)}
               </p>
             </div>
             <div class="row">
               <Field
-                label="Mark-up"
+                label="Markup"
                 name="markup"
                 value={markup}
                 onChange={changeOption(setMarkup)}
                 problem={send.problem}
                 inputMode="decimal"
                 required
-                hint="Users pay the provider’s price times this"
+                hint="User price = provider price × markup"
               />
               <Field
                 label="Models"
@@ -111,7 +111,7 @@ export function PriceImportDialog({ onClose }: { onClose: () => void }) {
                 value={models}
                 onChange={changeOption(setModels)}
                 problem={send.problem}
-                hint="Such as gpt-4o*,claude-*; empty: all"
+                hint="For example gpt-4o*,claude-*. Blank = all"
                 spellcheck={false}
               />
             </div>
@@ -124,7 +124,7 @@ export function PriceImportDialog({ onClose }: { onClose: () => void }) {
                   setResult(null);
                 }}
               />
-              Take a price of 0 for free, not for unknown
+              Treat $0 as free
             </label>
           </>
         )}
@@ -132,11 +132,7 @@ export function PriceImportDialog({ onClose }: { onClose: () => void }) {
         {sent !== null && (
           <div class="progress" role="status">
             <progress max={1} {...(sent < 1 ? { value: sent } : {})} aria-label="Import" />
-            <span class="hint">
-              {sent < 1
-                ? `Sending, ${Math.round(sent * 100)} %`
-                : 'The service works it out, all at one instant…'}
-            </span>
+            <span class="hint">{sent < 1 ? `Uploading, ${Math.round(sent * 100)} %` : 'Processing…'}</span>
           </div>
         )}
         {result && <Result result={result.answer} isDryRun={result.isDryRun} />}
@@ -153,7 +149,7 @@ export function PriceImportDialog({ onClose }: { onClose: () => void }) {
               disabled={file === null || send.isBusy}
               onClick={() => void send.run(true)}
             >
-              See what would change
+              Preview changes
             </Button>
             {result !== null && (
               <Button
@@ -179,22 +175,22 @@ function Result({ result, isDryRun }: { result: PriceImport; isDryRun: boolean }
   ];
   return (
     <section aria-live="polite">
-      <h3>{isDryRun ? 'What would change' : 'What has changed'}</h3>
+      <h3>{isDryRun ? 'Preview' : 'Imported'}</h3>
       <div class="stats four small">
         <Stat label="New rules" value={whole(result.created)} note="for new models and new prices" />
-        <Stat label="Ended rules" value={whole(result.closed)} note="whose price changes" />
-        <Stat label="Unchanged" value={whole(result.unchanged)} note="say the same already" />
+        <Stat label="Ended rules" value={whole(result.closed)} note="replaced by a new price" />
+        <Stat label="Unchanged" value={whole(result.unchanged)} note="already up to date" />
         <Stat
           label="Skipped"
           value={whole(result.skipped.length)}
           tone={result.skipped.length > 0 ? 'warn' : 'neutral'}
-          note="with a reason"
+          note="see the reasons below"
         />
       </div>
       {result.changes.length > 0 && (
         <>
           <Table
-            caption="Prices that change"
+            caption="Price changes"
             rows={result.changes}
             keyOf={({ modelId }) => modelId}
             empty="None"
@@ -230,7 +226,7 @@ function Result({ result, isDryRun }: { result: PriceImport; isDryRun: boolean }
             ]}
           />
           {result.created > result.changes.length && (
-            <p class="hint count-note">The first {whole(result.changes.length)}, by name</p>
+            <p class="hint count-note">First {whole(result.changes.length)} by name</p>
           )}
         </>
       )}
@@ -251,7 +247,7 @@ function Result({ result, isDryRun }: { result: PriceImport; isDryRun: boolean }
             },
             { header: '', label: 'Kind', cell: ({ what }) => what },
             {
-              header: 'Why',
+              header: 'Reason',
               cell: ({ text }) => <span class="wrap">{text}</span>,
             },
           ]}

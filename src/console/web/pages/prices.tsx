@@ -45,13 +45,13 @@ export function Prices() {
   );
   const wanted = text.trim().toLowerCase();
   const shown = searched(pages, wanted, ({ modelId }) => modelId);
-  // Sorting what is still being read would let the rows jump.
+  // Rows would jump if they were sorted while the list is still loading.
   const sorted = pages.hasMore ? shown : [...shown].sort((a, b) => a.modelId.localeCompare(b.modelId));
   return (
     <>
       <PageHeader
         title="Prices"
-        sub="In force now, in credits per 1,000 tokens; the blended price is for calls that tell only a total"
+        sub="Current prices in credits per 1,000 tokens. The blended price applies to calls that report only a total."
       >
         {isAdmin.value && (
           <>
@@ -78,17 +78,17 @@ export function Prices() {
         <Table
           {...pages}
           rows={sorted}
-          caption="Prices in force"
+          caption="Current prices"
           keyOf={(rule) => rule.id}
           empty={
             <Empty
               icon="prices"
-              title={wanted === '' ? 'No rule is in force' : `No rule for “${text.trim()}”`}
+              title={wanted === '' ? 'No current price rules' : `No price rule for “${text.trim()}”`}
             >
               {wanted === '' ? (
-                'Built-in prices apply to a few models, a fallback to the others.'
+                'Built-in prices apply to a few models, the fallback to all others.'
               ) : (
-                <a href={pathTo('prices', text.trim())}>See what this model costs without a rule</a>
+                <a href={pathTo('prices', text.trim())}>See the price of this model without a rule</a>
               )}
             </Empty>
           }
@@ -102,7 +102,7 @@ export function Prices() {
               ),
             },
             ...priceColumns(),
-            { header: 'Since', cell: (rule) => <Moment at={rule.effectiveFrom} />, isWide: true },
+            { header: 'From', cell: (rule) => <Moment at={rule.effectiveFrom} />, isWide: true },
             {
               header: 'Until',
               cell: (rule) =>
@@ -146,7 +146,7 @@ const priceColumns = () => [
     isWide: true,
   },
   {
-    header: 'Provider, USD',
+    header: 'Provider cost, USD',
     cell: (rule: PricingRule) =>
       price(rule.providerCostPerThousandTokens) ?? price(rule.providerCostPerThousandOutputTokens) ?? '–',
     isNumber: true,
@@ -171,14 +171,14 @@ function Model({ modelId }: { modelId: string }) {
   });
   const end = useAction(async (rule: PricingRule) => {
     await answer(api.DELETE('/api/pricing/{id}', { params: { path: { id: rule.id as never } } }));
-    toast(`The price of ${modelId} is ended`, 'good');
+    toast(`Price rule of ${modelId} ended`, 'good');
     setEnding(null);
   });
   const { data } = query;
   const current = data?.current ?? null;
   const rows = [
     ...(data?.upcoming ?? []).map((rule) => ({ rule, state: 'upcoming' as const })),
-    ...(current === null ? [] : [{ rule: current, state: 'in force' as const }]),
+    ...(current === null ? [] : [{ rule: current, state: 'current' as const }]),
     ...(data?.history ?? []).map((rule) => ({ rule, state: 'past' as const })),
   ];
   return (
@@ -186,7 +186,10 @@ function Model({ modelId }: { modelId: string }) {
       <p class="crumbs">
         <a href={pathTo('prices')}>Prices</a> <span aria-hidden="true">/</span> {modelId}
       </p>
-      <PageHeader title={modelId} sub="Prices in credits per 1,000 tokens; provider cost in USD per 1,000">
+      <PageHeader
+        title={modelId}
+        sub="Prices in credits per 1,000 tokens; provider cost in USD per 1,000 tokens"
+      >
         <a class="button plain" href={`${pathTo('usage')}?operation=${encodeURIComponent(modelId)}`}>
           {isAdmin.value ? 'Usage' : 'Your usage'}
         </a>
@@ -204,28 +207,26 @@ function Model({ modelId }: { modelId: string }) {
         <>
           {current === null && quote.data && (
             <p class="note warn">
-              No rule is in force.{' '}
-              {quote.data.pricingSource === 'default'
-                ? 'The built-in price applies'
-                : 'Nobody knows this model: the fallback applies'}
-              : {price(quote.data.pricePerThousandTokens)} credits per 1,000 tokens.
+              No price set. {quote.data.pricingSource === 'default' ? 'Built-in price' : 'Fallback'}:{' '}
+              {price(quote.data.pricePerThousandTokens)}{' '}
+              {Number(quote.data.pricePerThousandTokens) === 1 ? 'credit' : 'credits'} per 1,000 tokens.
             </p>
           )}
           {current === null && quote.error && (
-            <p class="note bad">Calls of this model are refused: {quote.error.message}</p>
+            <p class="note bad">Calls to this model are refused: {quote.error.message}</p>
           )}
-          <Card title="Rules" hint="Upcoming first, then the one in force, then history">
+          <Card title="Rules" hint="Upcoming, current, then past">
             <Table
               caption={`Rules of ${modelId}`}
               rows={rows}
               keyOf={({ rule }) => rule.id}
               rowClass={({ state }) => (state === 'past' ? 'past' : '')}
-              empty={<Empty icon="prices" title="This model never had a rule" />}
+              empty={<Empty icon="prices" title="No price rules for this model yet" />}
               columns={[
                 {
                   header: 'State',
                   cell: ({ state }) => (
-                    <Badge tone={state === 'in force' ? 'good' : state === 'upcoming' ? 'accent' : 'neutral'}>
+                    <Badge tone={state === 'current' ? 'good' : state === 'upcoming' ? 'accent' : 'neutral'}>
                       {state}
                     </Badge>
                   ),
@@ -241,7 +242,7 @@ function Model({ modelId }: { modelId: string }) {
                   isWide: true,
                 },
                 {
-                  header: 'By',
+                  header: 'Created by',
                   cell: ({ rule }) => <span class="clip">{rule.createdBy}</span>,
                   isWide: true,
                 },
@@ -257,9 +258,9 @@ function Model({ modelId }: { modelId: string }) {
                                 end.forget();
                                 setEnding({ rule, isUpcoming: state === 'upcoming' });
                               }}
-                              aria-label={`${state === 'upcoming' ? 'Take back' : 'End now'}: rule ${rule.id}`}
+                              aria-label={`${state === 'upcoming' ? 'Delete' : 'End now'}: rule ${rule.id}`}
                             >
-                              {state === 'upcoming' ? 'Take back' : 'End now'}
+                              {state === 'upcoming' ? 'Delete' : 'End now'}
                             </Button>
                           ),
                         isNumber: true,
@@ -274,8 +275,8 @@ function Model({ modelId }: { modelId: string }) {
       {isOpen && <PriceForm modelId={modelId} onClose={() => setOpen(false)} />}
       {ending && (
         <Confirm
-          title={ending.isUpcoming ? 'Take the upcoming rule back' : 'End the rule in force'}
-          action={ending.isUpcoming ? 'Take back' : 'End now'}
+          title={ending.isUpcoming ? 'Delete the upcoming rule' : 'End the current rule'}
+          action={ending.isUpcoming ? 'Delete' : 'End now'}
           isBusy={end.isBusy}
           problem={end.problem}
           onClose={() => setEnding(null)}
@@ -283,8 +284,8 @@ function Model({ modelId }: { modelId: string }) {
         >
           <p>
             {ending.isUpcoming
-              ? `The rule that would begin on ${time(ending.rule.effectiveFrom)} disappears, and the one that it had ended goes on.`
-              : `From now on ${modelId} costs what it costs without a rule, until another begins. Sessions that run keep the price that they started with.`}
+              ? `The rule that was to start on ${time(ending.rule.effectiveFrom)} is deleted, and the rule that it was to replace continues.`
+              : `From now on the built-in or fallback price applies to ${modelId}, until another rule starts. Active sessions keep the price they started with.`}
           </p>
         </Confirm>
       )}

@@ -14,11 +14,11 @@ const LIMIT = 100;
 
 const REASONS: Record<Waiting['reason'], string> = {
   unknown_user: 'unknown user',
-  not_understood: 'not understood',
+  not_understood: 'invalid payload',
   refused: 'refused',
 };
 
-/** Calls that a gateway has told of and that could not be charged. */
+/** Calls reported by a gateway that could not be charged. */
 export function Quarantine() {
   const pages = usePages<Waiting>(['quarantine'], (cursor, signal) =>
     answer(
@@ -35,7 +35,7 @@ export function Quarantine() {
   });
   return (
     <>
-      <PageHeader title="Quarantine" sub="Finished calls of the LiteLLM proxy that could not be charged yet">
+      <PageHeader title="Quarantine" sub="Finished calls reported by LiteLLM that could not be charged yet">
         <Button
           kind="primary"
           icon="rotate"
@@ -43,7 +43,7 @@ export function Quarantine() {
           disabled={pages.rows.length === 0}
           onClick={() => void replay.run()}
         >
-          Try all again
+          Retry all
         </Button>
       </PageHeader>
       <Card>
@@ -53,13 +53,12 @@ export function Quarantine() {
           caption="Calls in quarantine, oldest first"
           keyOf={({ id }) => id}
           empty={
-            <Empty icon="inbox" title="Nothing is in quarantine">
-              Calls of users that the service does not know yet wait here. They are charged by themselves when
-              the user appears.
+            <Empty icon="inbox" title="Quarantine is empty">
+              Calls by unknown users are kept here and charged automatically when the user appears.
             </Empty>
           }
           columns={[
-            { header: 'Came', cell: ({ createdAt }) => <Moment at={createdAt} />, isWide: true },
+            { header: 'Received', cell: ({ createdAt }) => <Moment at={createdAt} />, isWide: true },
             {
               header: 'Call',
               cell: (item) => (
@@ -74,11 +73,11 @@ export function Quarantine() {
               ),
             },
             {
-              header: 'Names',
-              cell: ({ claimedUser }) => <span class="clip">{claimedUser ?? 'nobody'}</span>,
+              header: 'Claimed user',
+              cell: ({ claimedUser }) => <span class="clip">{claimedUser ?? 'none'}</span>,
             },
             {
-              header: 'Why it waits',
+              header: 'Reason',
               cell: ({ reason, detail }) => (
                 <span title={detail ?? ''}>
                   <Badge tone={reason === 'unknown_user' ? 'warn' : 'bad'}>{REASONS[reason]}</Badge>
@@ -86,7 +85,7 @@ export function Quarantine() {
               ),
             },
             {
-              header: 'Last tried',
+              header: 'Last attempt',
               cell: ({ attemptedAt }) => (attemptedAt === null ? 'never' : <Moment at={attemptedAt} />),
               isWide: true,
             },
@@ -108,17 +107,17 @@ function outcomeOf({ accepted, duplicates, review, quarantined, ignored }: Count
     plural(accepted, 'call') + ' charged',
     ...(review > 0 ? [`${review} to review`] : []),
     ...(settled - accepted - review > 0 ? [`${settled - accepted - review} with nothing to charge`] : []),
-    ...(quarantined > 0 ? [plural(quarantined, 'call') + ' still waiting'] : []),
+    ...(quarantined > 0 ? [plural(quarantined, 'call') + ' still in quarantine'] : []),
   ];
   return parts.join(', ');
 }
 
 function Detail({ item, onClose }: { item: Waiting; onClose: () => void }) {
   const facts: Fact[] = [
-    ['Came', time(item.createdAt)],
-    ['Names', item.claimedUser],
+    ['Received', time(item.createdAt)],
+    ['Claimed user', item.claimedUser],
     ['Detail', item.detail],
-    ['Last tried', item.attemptedAt && time(item.attemptedAt)],
+    ['Last attempt', item.attemptedAt && time(item.attemptedAt)],
     ['Fingerprint', item.fingerprint],
   ];
   return (
@@ -128,9 +127,9 @@ function Detail({ item, onClose }: { item: Waiting; onClose: () => void }) {
           <Badge tone={item.reason === 'unknown_user' ? 'warn' : 'bad'}>{REASONS[item.reason]}</Badge>
         </p>
         <Facts facts={facts} />
-        <h3>What the proxy told</h3>
+        <h3>Payload from LiteLLM</h3>
         <pre tabIndex={0}>{JSON.stringify(item.event, null, 2)}</pre>
-        <p class="hint">Prompts and answers are not kept.</p>
+        <p class="hint">Prompts and responses are not stored.</p>
       </div>
     </Dialog>
   );

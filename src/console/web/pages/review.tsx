@@ -51,7 +51,7 @@ export function Review() {
     <>
       <PageHeader
         title="Review"
-        sub="Finished calls that the balance did not cover: collect what is missing, or let it go"
+        sub="Finished calls that the balance did not cover: bill or waive the uncollected credits"
       >
         <Button
           disabled={selected.length === 0}
@@ -81,9 +81,9 @@ export function Review() {
           keyOf={(record) => record.id}
           empty={
             wanted === '' ? (
-              <Empty title="Nothing waits for a review">Every finished call is paid for.</Empty>
+              <Empty title="No calls to review">All finished calls are paid.</Empty>
             ) : (
-              <Empty title={`Nothing of “${text.trim()}” waits for a review`} />
+              <Empty title={`No calls to review match “${text.trim()}”`} />
             )
           }
           columns={[
@@ -91,7 +91,7 @@ export function Review() {
               header: (
                 <input
                   type="checkbox"
-                  aria-label="Select all that are shown"
+                  aria-label="Select all shown"
                   checked={areAll}
                   onChange={(event) =>
                     setChosen(new Set(event.currentTarget.checked ? rows.map(({ id }) => id) : []))
@@ -126,7 +126,7 @@ export function Review() {
               isWide: true,
             },
             {
-              header: 'Missing',
+              header: 'Uncollected',
               cell: (record) => (
                 <strong>
                   <Credits value={record.uncollectedCredits} />
@@ -186,7 +186,7 @@ interface Outcome {
   refused: { record: UsageRecord; why: string }[];
 }
 
-/** One after the other: each is settled by itself, and what is refused does not stop the rest. */
+/** Settles the calls one after the other: a refusal does not stop the others. */
 function Decide({ decision, records, onClose, onDone }: DecideProps) {
   const only = records.length === 1 ? records[0] : undefined;
   const missing = records.reduce((sum, record) => sum + record.uncollectedCredits, 0);
@@ -211,7 +211,7 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
       await settleOne(only);
       const credits = plural(amount ?? missing, 'credit');
       toast(
-        decision === 'bill' ? `Took ${credits} from ${only.userId}` : `Let ${credits} of ${only.userId} go`,
+        decision === 'bill' ? `Billed ${credits} to ${only.userId}` : `Waived ${credits} for ${only.userId}`,
         'good',
       );
       onDone(true);
@@ -224,7 +224,7 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
       } catch (error) {
         const problem = toProblem(error);
         now.refused.push({ record, why: problem.message });
-        // The others would fail in the same way.
+        // The other calls would fail in the same way.
         if (problem.isPassing || problem.status === 401) break;
       }
       setOutcome({ ...now, refused: [...now.refused] });
@@ -237,7 +237,7 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
     onClose();
   });
   const users = new Set(records.map(({ userId }) => userId));
-  const title = `${decision === 'bill' ? 'Bill' : 'Waive'} ${only ? `a call of ${only.userId}` : plural(records.length, 'call')}`;
+  const title = `${decision === 'bill' ? 'Bill' : 'Waive'} ${only ? `a call by ${only.userId}` : plural(records.length, 'call')}`;
   const payer = only?.userId ?? '';
   const balance = useQuery({
     queryKey: ['balance', payer],
@@ -256,11 +256,11 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
           <ul>
             {refusalsByUser(outcome).map(({ userId, why, calls, credits }) => (
               <li key={`${userId} ${why}`}>
-                {plural(calls, 'call')} of <UserLink userId={userId} />, {plural(credits, 'credit')}: {why}
+                {plural(calls, 'call')} by <UserLink userId={userId} />, {plural(credits, 'credit')}: {why}
               </li>
             ))}
           </ul>
-          <p class="hint">They wait on. Allocate credits and bill them again, or waive them.</p>
+          <p class="hint">These calls stay in review. Allocate credits and bill them again, or waive them.</p>
         </div>
         <footer class="dialog-footer">
           <Button kind="primary" onClick={onClose}>
@@ -283,19 +283,19 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
         {settle.problem && <ProblemNote problem={settle.problem} shown={['credits']} />}
         <p>
           {decision === 'bill'
-            ? `${plural(missing, 'credit')} ${missing === 1 ? 'is' : 'are'} taken from ${only ? only.userId : plural(users.size, 'user')}${balance.data ? `, who has ${whole(balance.data.totalCredits)}` : ''}. Where the credits do not suffice nothing is taken, and the call waits on.`
-            : `${plural(missing, 'credit')} ${missing === 1 ? 'is' : 'are'} let go. Nobody pays for them, and this cannot be undone.`}
+            ? `${plural(missing, 'credit')} will be deducted from ${only ? only.userId : plural(users.size, 'user')}${balance.data ? `, who has ${whole(balance.data.totalCredits)}` : ''}. A call that the balance does not cover stays in review, and nothing is deducted for it.`
+            : `${plural(missing, 'credit')} will be waived: no one pays for them. This cannot be undone.`}
         </p>
         {only && decision === 'bill' && (
           <Field
-            label="Take another amount"
+            label="Different amount"
             name="credits"
             value={credits}
             onChange={setCredits}
             problem={settle.problem}
             inputMode="numeric"
-            hint={`Empty: all ${whole(missing)}`}
-            error={amount === null ? 'A whole number' : undefined}
+            hint={`Blank = all ${whole(missing)}`}
+            error={amount === null ? 'Enter a whole number' : undefined}
           />
         )}
         {settle.isBusy && !only && (
@@ -322,7 +322,7 @@ interface Refusals {
   credits: number;
 }
 
-/** Most are refused for the same cause: it is said once for each user. */
+/** Most are refused for the same reason: it is shown once for each user. */
 function refusalsByUser({ refused }: Outcome): Refusals[] {
   const found = new Map<string, Refusals>();
   for (const { record, why } of refused) {

@@ -10,7 +10,7 @@ interface SessionTableProps {
   showUser: boolean;
 }
 
-/** Running sessions: how old, and how much of what they hold is used. */
+/** Active sessions: their age, and how much of their hold is used. */
 export function SessionTable({ sessions, isLoading, showUser }: SessionTableProps) {
   const now = useTick(1000);
   return (
@@ -21,8 +21,8 @@ export function SessionTable({ sessions, isLoading, showUser }: SessionTableProp
       rowClass={(session) => (isStale(session, now) ? 'stale' : '')}
       isLoading={isLoading}
       empty={
-        <Empty icon="sessions" title="No session is running">
-          Sessions appear here the moment they start, and go when they end.
+        <Empty icon="sessions" title="No active sessions">
+          Sessions appear here when they start and disappear when they end.
         </Empty>
       }
       columns={[
@@ -33,7 +33,7 @@ export function SessionTable({ sessions, isLoading, showUser }: SessionTableProp
               {session.sessionId}
             </span>
           ),
-          // Who it is and how it is say more, where only some of it can be seen.
+          // On a narrow screen the user and the state are more useful.
           isWide: showUser,
         },
         ...(showUser
@@ -51,7 +51,7 @@ export function SessionTable({ sessions, isLoading, showUser }: SessionTableProp
         { header: 'Age', cell: (session) => duration(now - Date.parse(session.startedAt)), isNumber: true },
         { header: 'Tokens', cell: (session) => whole(session.tokensGenerated), isNumber: true, isWide: true },
         {
-          header: 'Used of hold',
+          header: 'Hold used',
           cell: (session) => (
             <span class="meter-cell">
               <span class="number">
@@ -63,7 +63,7 @@ export function SessionTable({ sessions, isLoading, showUser }: SessionTableProp
                 value={session.usedCredits}
                 high={session.allocatedCredits * 0.8}
                 optimum={0}
-                aria-label={`Used of the hold of ${session.sessionId}`}
+                aria-label={`Hold used by ${session.sessionId}`}
               />
             </span>
           ),

@@ -44,8 +44,8 @@ export function Sessions() {
         title="Sessions"
         sub={
           isAll
-            ? 'Everything that streams right now, read every 2 seconds'
-            : `What streams right now for ${user}`
+            ? 'All active streaming sessions, updated every 2 seconds'
+            : `Active streaming sessions of ${user}`
         }
       >
         {isSupervisor.value && !isAll && (
@@ -75,7 +75,7 @@ export function Sessions() {
             <Stat
               label="Stale"
               value={data && whole(data.filter((one) => isStale(one, now)).length)}
-              note="no sign of life lately"
+              note="no recent sign of life"
               tone={data?.some((one) => isStale(one, now)) ? 'warn' : 'neutral'}
             />
           </div>

@@ -14,9 +14,9 @@ import { Button } from '../components/ui';
 import { ThemeSwitch } from '../components/theme-switch';
 
 const ROLES: [Role, string][] = [
-  ['admin', 'admin: everything'],
-  ['supervisor', 'supervisor: users and their credits'],
-  ['user', 'user: their own account'],
+  ['admin', 'admin (everything)'],
+  ['supervisor', 'supervisor (users and their credits)'],
+  ['user', 'user (own account)'],
 ];
 
 export function SignIn() {
@@ -39,11 +39,11 @@ export function SignIn() {
         </div>
         <div>
           <h1>Sign in to the console</h1>
-          <p class="hint">Credits, usage, prices and API keys of your LLM platform</p>
+          <p class="hint">Credits, usage, prices and API keys for your LLM platform</p>
         </div>
         {endedBecause.value !== null && (
           <p class="note warn" role="status">
-            {endedBecause.value} Sign in again; you go on where you were.
+            {endedBecause.value} Sign in again to continue where you left off.
           </p>
         )}
         {settings?.developmentTokens && (
@@ -75,14 +75,14 @@ export function SignIn() {
               }}
             />
             <p id="token-hint" class="hint">
-              The one that your platform’s sign-in gives you. It stays in this page’s memory only, and is gone
-              when you reload.
+              The token from your platform’s sign-in. It is kept in this page’s memory only: reloading the
+              page discards it.
             </p>
           </div>
           {signIn.problem && (
             <p class="note bad" role="alert">
               {signIn.problem.status === 401
-                ? `The service does not accept this token: ${signIn.problem.message}.`
+                ? `The service rejected this token: ${signIn.problem.message}.`
                 : signIn.problem.message}
             </p>
           )}
@@ -119,7 +119,7 @@ function DevelopmentSignIn({ people, signIn }: DevelopmentSignInProps) {
       }}
     >
       {people.length === 0 && (
-        <p class="hint">This service runs for development, on your machine: sign in as anyone.</p>
+        <p class="hint">This is a development service on your machine: sign in as any user.</p>
       )}
       <div class="row">
         <Field label="User" name="sub" value={name} onChange={setName} required problem={start.problem} />
@@ -137,8 +137,8 @@ function DevelopmentSignIn({ people, signIn }: DevelopmentSignInProps) {
   );
   if (people.length === 0) return form;
   return (
-    <section class="development" aria-label="People of the demo">
-      <p class="hint">This is the demo: sign in as one of its people.</p>
+    <section class="development" aria-label="Demo users">
+      <p class="hint">This is the demo. Sign in as one of these users.</p>
       <ul class="people">
         {people.map(({ sub, username, role: theirs, hint }) => (
           <li key={sub}>
@@ -150,7 +150,7 @@ function DevelopmentSignIn({ people, signIn }: DevelopmentSignInProps) {
         ))}
       </ul>
       <details>
-        <summary>Somebody else</summary>
+        <summary>Another user</summary>
         {form}
       </details>
     </section>

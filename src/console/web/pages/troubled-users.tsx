@@ -8,7 +8,7 @@ import { plural } from '../format';
 const TYPES = 'credits.exhausted,credits.low';
 const MOST_EVENTS = 100;
 const MOST_PAGES = 5;
-/** Accounts that are looked at: those whose credits ran low last. */
+/** Accounts that are checked: those whose credits ran low last. */
 const MOST_LOOKED_AT = 12;
 const MOST_SHOWN = 6;
 const EVERY = 30_000;
@@ -18,9 +18,9 @@ interface Troubled {
   since: string;
 }
 
-/** Who ran out of credits lately and has not been given any, or is about to: nobody else is worth a call. */
+/** Users who ran out of credits recently, or nearly, and have received none since. */
 export function TroubledUsers() {
-  // Asked anew when it happens to somebody else, and now and then: credits are given without an event.
+  // Read again with each such event, and at intervals, because an allocation has no event.
   const last = events.value?.find(({ type }) => TYPES.split(',').includes(type))?.id ?? 0;
   const { data, error, refetch } = useQuery({
     queryKey: ['troubled-users', last],
@@ -29,9 +29,9 @@ export function TroubledUsers() {
   });
   if (error?.isMissing) return null;
   return (
-    <Card title="Users in trouble" hint="Out of credits, or nearly">
+    <Card title="Users needing help" hint="Out of credits or running low">
       {data !== undefined ? (
-        <ul class="attention" aria-label="Users in trouble">
+        <ul class="attention" aria-label="Users needing help">
           {data.slice(0, MOST_SHOWN).map(({ account, since }) => (
             <li key={account.userId}>
               <UserLink userId={account.userId} />
@@ -45,7 +45,7 @@ export function TroubledUsers() {
               </span>
             </li>
           ))}
-          {data.length === 0 && <li class="hint">Nobody is.</li>}
+          {data.length === 0 && <li class="hint">None right now.</li>}
         </ul>
       ) : error ? (
         <Trouble problem={error} retry={() => void refetch()} />
@@ -59,7 +59,7 @@ export function TroubledUsers() {
 async function troubledUsers(signal: AbortSignal): Promise<Troubled[]> {
   const latest = new Map<string, Schemas['EventDto']>();
   let cursor: string | undefined;
-  // Among many other events a page may be short, and the list goes on.
+  // Among many other events a page may be short although the list continues.
   for (let page = 0, found = 0; page < MOST_PAGES && found < MOST_EVENTS; page++) {
     const query = { types: TYPES, limit: MOST_EVENTS, cursor };
     const { items, nextCursor } = await answer(api.GET('/api/events', { params: { query }, signal }));
@@ -75,6 +75,6 @@ async function troubledUsers(signal: AbortSignal): Promise<Troubled[]> {
       return account !== null && account.totalCredits <= threshold ? [{ account, since: occurredAt }] : [];
     }),
   );
-  // The sort is stable: of those with as little, the latest comes first.
+  // The sort is stable: of two users with the same credits, the more recent comes first.
   return looked.flat().sort((one, other) => one.account.totalCredits - other.account.totalCredits);
 }

@@ -17,9 +17,9 @@ const TONES: Record<UsageRecord['billingStatus'], Tone> = {
 
 const MEANINGS: Record<UsageRecord['billingStatus'], string> = {
   billed: 'Paid with credits of the account',
-  recorded: 'Settled elsewhere: it counts in the statistics, no credits were taken',
-  needs_review: 'The balance did not cover it: somebody must collect the rest, or let it go',
-  waived: 'Reviewed, and what was missing let go',
+  recorded: 'Settled elsewhere: counted in the statistics, no credits deducted',
+  needs_review: 'The balance did not cover the call: an admin has to bill or waive the rest',
+  waived: 'Reviewed: the uncollected credits were waived',
 };
 
 export const BillingBadge = ({ status }: { status: UsageRecord['billingStatus'] }) => (
@@ -28,9 +28,10 @@ export const BillingBadge = ({ status }: { status: UsageRecord['billingStatus'] 
   </span>
 );
 
-export const RECORDS_HINT = 'Billed: paid with credits. Recorded: settled elsewhere, it only counts here.';
+export const RECORDS_HINT =
+  'Billed: paid with credits. Recorded: settled elsewhere, shown for statistics only.';
 
-/** Of a chat it is the model; other services name what they do. */
+/** The model of a chat, or the operation of another service. */
 export const OPERATION = 'Model or operation';
 
 export function UsageTable<Filters>({
@@ -52,7 +53,7 @@ export function UsageTable<Filters>({
         {...pages}
         caption="Usage records, newest first"
         keyOf={(record) => record.id}
-        empty="No usage matches"
+        empty="No matching usage"
         columns={[
           { header: 'When', cell: (record) => <Moment at={record.timestamp} exact /> },
           ...(showUser
@@ -108,14 +109,17 @@ export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose
     ['Service', record.service],
     [OPERATION, record.operation],
     ['Credits', whole(record.credits)],
-    ['Not collected', record.uncollectedCredits === 0 ? null : whole(record.uncollectedCredits)],
+    ['Uncollected', record.uncollectedCredits === 0 ? null : whole(record.uncollectedCredits)],
     [
       'Provider cost',
       record.providerCostUsd === null
         ? 'unknown'
         : `$${price(record.providerCostUsd)} (${record.providerCostSource})`,
     ],
-    ['Priced by', record.pricingSource === 'rule' ? `rule #${record.pricingRuleId}` : record.pricingSource],
+    [
+      'Price source',
+      record.pricingSource === 'rule' ? `rule #${record.pricingRuleId}` : record.pricingSource,
+    ],
     ['Session', record.sessionId],
     ['Request', record.requestId],
     ['API key', record.apiKeyId === null ? null : `#${record.apiKeyId}`],

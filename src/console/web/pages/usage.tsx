@@ -15,7 +15,7 @@ import { useSearch } from '../navigation';
 import { OPERATION, RECORDS_HINT, UsageTable } from './usage-table';
 
 const STATUSES: UsageRecord['billingStatus'][] = ['recorded', 'billed', 'needs_review', 'waived'];
-/** What only the list over all users can be asked for. */
+/** Filters that only the list over all users has. */
 const ADMIN_FILTERS = ['status', 'apiKey', 'session', 'request'] as const;
 
 export function Usage() {
@@ -40,8 +40,8 @@ export function Usage() {
   const days = daysBetween(startDate, endDate);
   const whose =
     isSupervisor.value && !isAll && user === self
-      ? 'Your own calls; name a user to see theirs'
-      : `Calls of ${user || 'everyone'}`;
+      ? 'Your calls (enter a user to see theirs)'
+      : `Calls by ${user || 'all users'}`;
   const isNarrowed = ['service', 'operation', ...ADMIN_FILTERS].some((name) => text(name) !== '');
   const download = useAction(
     async () => {
@@ -54,7 +54,7 @@ export function Usage() {
       if (!response.ok)
         throw problemOf(response.status, await response.json().catch(() => null), response.headers);
       save(await response.blob(), `usage-${user || 'all'}-${startDate}-${endDate}.csv`);
-      toast('The CSV is in your downloads', 'good');
+      toast('CSV downloaded', 'good');
     },
     { isRead: true },
   );
@@ -102,20 +102,22 @@ export function Usage() {
             <Stat
               label="Credits"
               value={stats.data && compact(stats.data.totalCredits)}
-              note="in these days, all services"
+              note="selected period, all services"
             />
             <Stat label="Calls" value={stats.data && whole(stats.data.totalRecords)} note="records" />
             <Stat label="Models" value={stats.data && modelsOf(stats.data)} note="used in chats" />
             <Stat
               label="Per day"
               value={stats.data && compact(Math.round(stats.data.totalCredits / Math.max(1, days.length)))}
-              note="credits on average"
+              note="average credits"
             />
           </div>
           <Card
             title="Credits by day and model"
             {...(isNarrowed
-              ? { hint: `All calls of ${user || 'everyone'}: the other filters narrow the records below` }
+              ? {
+                  hint: `All calls by ${user || 'all users'}. The other filters apply only to the records below.`,
+                }
               : {})}
           >
             {stats.data ? (
@@ -157,7 +159,7 @@ function adminFiltersOf(userId: string, text: (name: string) => string): AllUsag
   return {
     ...(userId === '' ? {} : { userId }),
     ...(status === '' ? {} : { billingStatus: status as UsageRecord['billingStatus'] }),
-    // As it was typed: what is no id is for the service to refuse.
+    // As typed: the service refuses what is not an id.
     ...(key === '' ? {} : { apiKeyId: key.replace(/^#/, '') as unknown as number }),
     ...(sessionId === '' ? {} : { sessionId }),
     ...(requestId === '' ? {} : { requestId }),
@@ -203,7 +205,7 @@ function AdminFilters({ text }: { text: (name: string) => string }) {
             })
           }
         >
-          Clear
+          Clear filters
         </Button>
       )}
     </>
@@ -251,7 +253,7 @@ function FilterField({
   );
 }
 
-/** Without what the API adds up under one name. */
+/** Without the entry for everything that the API does not list by name. */
 const namesOf = (map: Record<string, number> = {}) => Object.keys(map).filter((name) => name !== OTHER);
 
 function modelsOf({ byModel, truncated }: Pick<UsageStats, 'byModel' | 'truncated'>): string {
@@ -263,6 +265,6 @@ function save(content: Blob, name: string): void {
   link.href = URL.createObjectURL(content);
   link.download = name;
   link.click();
-  // The browser has begun to read it by then.
+  // By then the browser has started to read it.
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -17,19 +17,19 @@ export function Users() {
   const [text, setText] = useState(query);
   useEffect(() => {
     if (text === query) return;
-    // Not at every letter: the service is asked when the person pauses.
+    // Not at every letter: the search starts when the person pauses.
     const timer = setTimeout(() => setSearch({ search: text }), 200);
     return () => clearTimeout(timer);
   }, [text]);
   const pages = usePages(['accounts', query], (cursor, signal) => accounts(query, cursor, signal));
   return (
     <>
-      <PageHeader title="Users" sub="Find an account by its id, name or e-mail" />
+      <PageHeader title="Users" sub="Find a user by id, name or email" />
       <SearchField
         label="Search users"
         value={text}
         onChange={setText}
-        placeholder="alice, or alice@example.com"
+        placeholder="alice or alice@example.com"
         onEnter={() => {
           const only =
             pages.items.length === 1
@@ -45,13 +45,13 @@ export function Users() {
           keyOf={(account) => account.userId}
           rowClass={(account) => (account.totalCredits === 0 ? 'linked attention-row' : 'linked')}
           empty={
-            <Empty icon="users" title={query === '' ? 'No user yet' : `Nobody matches “${query}”`}>
-              Users appear by themselves, with their first valid token.
+            <Empty icon="users" title={query === '' ? 'No users yet' : `No users match “${query}”`}>
+              A user appears automatically with their first valid token or allocation.
             </Empty>
           }
           columns={[
             { header: 'User', cell: (account) => <UserCell account={account} /> },
-            { header: 'E-mail', cell: (account) => <span class="clip">{account.email}</span>, isWide: true },
+            { header: 'Email', cell: (account) => <span class="clip">{account.email}</span>, isWide: true },
             { header: 'Role', cell: (account) => account.role, isWide: true },
             {
               header: 'Available',
@@ -68,7 +68,7 @@ export function Users() {
               cell: (account) => (account.heldCredits === 0 ? '–' : <Credits value={account.heldCredits} />),
               isNumber: true,
             },
-            { header: 'Since', cell: (account) => <Moment at={account.createdAt} />, isWide: true },
+            { header: 'Created', cell: (account) => <Moment at={account.createdAt} />, isWide: true },
           ]}
         />
         <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="user" />
@@ -86,7 +86,7 @@ function UserCell({ account }: { account: Account }) {
   );
 }
 
-export function UserPage({ userId, tab = 'lots' }: { userId: string; tab?: string }) {
+export function UserPage({ userId, tab = 'allocations' }: { userId: string; tab?: string }) {
   const { data: account } = useQuery({
     queryKey: ['account', userId],
     queryFn: ({ signal }) => readerOf(userId).account(signal),
@@ -103,10 +103,10 @@ export function UserPage({ userId, tab = 'lots' }: { userId: string; tab?: strin
         title={account?.username ?? userId}
         sub={
           <>
-            <span class="mono">{userId}</span> <CopyButton text={userId} label="Copy the user id" />
+            <span class="mono">{userId}</span> <CopyButton text={userId} label="Copy user id" />
             {account && (
               <span>
-                {account.email} · {account.role} · since <Moment at={account.createdAt} />
+                {account.email} · {account.role} · created <Moment at={account.createdAt} />
               </span>
             )}
           </>

@@ -20,9 +20,9 @@ import { answerOf, DeliveryState } from './webhook-state';
 type Shown = DeliveryStatus | 'all';
 const FILTERS = [
   ['all', 'All'],
-  ['pending', 'Waiting'],
+  ['pending', 'Pending'],
   ['delivered', 'Delivered'],
-  ['dead', 'Given up'],
+  ['dead', 'Failed permanently'],
 ] as const satisfies readonly (readonly [Shown, string])[];
 const PAGE = 100;
 
@@ -41,7 +41,7 @@ export function Deliveries({ webhook, onReplayMany }: DeliveriesProps) {
   const [shown, setShown] = useState<Delivery | null>(null);
   const replay = useAction(async ({ id, eventType }: Delivery) => {
     await replayDelivery(webhook.id, id);
-    toast(`${eventType} will be delivered again`, 'good');
+    toast(`${eventType} will be replayed`, 'good');
     setShown(null);
   });
   useFollow(webhook, pages.rows.length <= PAGE, pages.refresh);
@@ -52,13 +52,13 @@ export function Deliveries({ webhook, onReplayMany }: DeliveriesProps) {
       actions={
         <>
           <Segmented
-            label="Which deliveries"
+            label="Deliveries by state"
             value={status}
             options={FILTERS}
             onChange={(next) => setSearch({ status: next === 'all' ? null : next })}
           />
           <Button icon="rotate" disabled={!webhook.isActive} onClick={onReplayMany}>
-            Replay many
+            Replay missed
           </Button>
         </>
       }
@@ -69,10 +69,10 @@ export function Deliveries({ webhook, onReplayMany }: DeliveriesProps) {
         caption="Deliveries, newest first"
         keyOf={({ id }) => id}
         empty={
-          <Empty icon="send" title={status === 'all' ? 'Nothing was delivered yet' : 'None of these'}>
+          <Empty icon="send" title={status === 'all' ? 'No deliveries yet' : 'No matching deliveries'}>
             {status === 'all'
-              ? 'The next event that this endpoint wants appears here. Send a test to see that it is reached.'
-              : 'Choose another filter to see the others.'}
+              ? 'The next event for this endpoint appears here. Send a test to check that it can be reached.'
+              : 'Choose another filter to see other deliveries.'}
           </Empty>
         }
         columns={[
@@ -96,7 +96,7 @@ export function Deliveries({ webhook, onReplayMany }: DeliveriesProps) {
           { header: 'User', cell: ({ userId }) => <UserLink userId={userId} />, isWide: true },
           { header: 'State', cell: (item) => <DeliveryState delivery={item} /> },
           { header: 'Attempts', cell: ({ attempts }) => attempts, isNumber: true, isWide: true },
-          { header: 'Answer', cell: (item) => <span class="clip">{answerOf(item)}</span>, isWide: true },
+          { header: 'Response', cell: (item) => <span class="clip">{answerOf(item)}</span>, isWide: true },
           {
             header: <span class="unseen">Actions</span>,
             cell: (item) => (
@@ -133,7 +133,7 @@ export function Deliveries({ webhook, onReplayMany }: DeliveriesProps) {
   );
 }
 
-/** Reads the list anew when the endpoint shows that something was delivered, unless somebody has read further down. */
+/** Reads the list again when the endpoint shows a new attempt, unless a person has read further down. */
 function useFollow(webhook: Webhook, isAtTop: boolean, refresh: () => void): void {
   const { lastAttemptAt, waitingDeliveries, deadDeliveries } = webhook;
   const state = `${lastAttemptAt} ${waitingDeliveries} ${deadDeliveries}`;
@@ -159,10 +159,10 @@ function DeliveryDetail({ delivery, onClose, children }: DeliveryDetailProps) {
     ['Published', time(delivery.createdAt)],
     ['Attempts', delivery.attempts],
     ['Last attempt', delivery.lastAttemptAt && time(delivery.lastAttemptAt)],
-    ['Answer', delivery.lastStatus],
-    ['Failure', delivery.lastError],
+    ['Response', delivery.lastStatus],
+    ['Error', delivery.lastError],
     ['Delivered', delivery.deliveredAt && time(delivery.deliveredAt)],
-    ['Next attempt of this user’s', delivery.nextAttemptAt && time(delivery.nextAttemptAt)],
+    ['Next attempt for this user', delivery.nextAttemptAt && time(delivery.nextAttemptAt)],
   ];
   return (
     <Dialog title={`Delivery ${delivery.id}`} onClose={onClose}>
@@ -171,7 +171,7 @@ function DeliveryDetail({ delivery, onClose, children }: DeliveryDetailProps) {
           <DeliveryState delivery={delivery} />
         </p>
         <Facts facts={facts} />
-        <p class="hint">What the receiver said beyond its status is not kept.</p>
+        <p class="hint">Only the status of the response is stored.</p>
       </div>
       {children}
     </Dialog>

@@ -13,25 +13,25 @@ import { Dialog, ProblemNote } from '../components/dialog';
 import { Field, Form, Select } from '../components/form';
 import { Segmented } from '../components/ui';
 
-/** Every type there is, and what it tells; one that is missing here does not compile. */
+/** Every event type and what it means; a type that is missing here does not compile. */
 const TYPES: Record<EventType, string> = {
-  'credits.low': 'Credits have come down to the threshold',
-  'credits.exhausted': 'No credits are left',
-  'credits.recovered': 'Credits are there again',
-  'credits.expiring': 'Credits expire soon',
-  'credits.expired': 'Credits have expired unspent',
-  'session.timed_out': 'A session gave no sign of life',
-  'usage.needs_review': 'A call waits for a review',
-  'usage.settled': 'It waits no more',
-  'api_key.created': 'An API key was made',
-  'api_key.revoked': 'An API key was ended',
-  'api_key.expiring': 'An API key expires soon',
-  'api_key.expired': 'An API key has expired',
+  'credits.low': 'Credits at or below the threshold',
+  'credits.exhausted': 'No credits left',
+  'credits.recovered': 'Credits available again',
+  'credits.expiring': 'Credits expiring soon',
+  'credits.expired': 'Credits expired unused',
+  'session.timed_out': 'Session timed out',
+  'usage.needs_review': 'Call needs review',
+  'usage.settled': 'Call settled after review',
+  'api_key.created': 'API key created',
+  'api_key.revoked': 'API key revoked',
+  'api_key.expiring': 'API key expiring soon',
+  'api_key.expired': 'API key expired',
 };
 const NAMES = Object.keys(TYPES) as EventType[];
 
 interface WebhookFormProps {
-  /** To be changed; left out: a new one is made. */
+  /** The endpoint to edit; left out, a new one is created. */
   webhook?: Webhook;
   onCreated?: (webhook: CreatedWebhook) => void;
   onChanged?: () => void;
@@ -59,7 +59,7 @@ export function WebhookForm({ webhook, onCreated, onChanged, onClose }: WebhookF
     setTypes((before) => NAMES.filter((name) => (name === type ? isOn : before.includes(name))));
   return (
     <Dialog
-      title={webhook === undefined ? 'New webhook endpoint' : 'Change the endpoint'}
+      title={webhook === undefined ? 'New webhook endpoint' : 'Edit endpoint'}
       onClose={onClose}
       isLocked={save.isBusy}
     >
@@ -81,7 +81,7 @@ export function WebhookForm({ webhook, onCreated, onChanged, onClose }: WebhookF
           spellcheck={false}
           required
           autofocus
-          hint="https, and reachable from the public internet unless the service is set up otherwise"
+          hint="Must use HTTPS and be reachable from the public internet, unless the service is configured otherwise"
         />
         <Field
           label="Description"
@@ -90,21 +90,21 @@ export function WebhookForm({ webhook, onCreated, onChanged, onClose }: WebhookF
           onChange={setDescription}
           problem={save.problem}
           maxLength={200}
-          hint="For people"
+          hint="Internal note"
         />
         <fieldset>
-          <legend>It gets</legend>
+          <legend>Events</legend>
           <Segmented
-            label="Which events it gets"
+            label="Which events"
             value={which}
             options={[
-              ['all', 'Everything'],
-              ['some', 'Only these'],
+              ['all', 'All events'],
+              ['some', 'Selected events'],
             ]}
             onChange={setWhich}
           />
           {which === 'all' ? (
-            <p class="hint">Also types of events that are yet to come.</p>
+            <p class="hint">Includes event types added in the future.</p>
           ) : (
             NAMES.map((type) => (
               <label key={type} class="check">
@@ -124,10 +124,10 @@ export function WebhookForm({ webhook, onCreated, onChanged, onClose }: WebhookF
 }
 
 const OVERLAPS: [seconds: string, text: string][] = [
-  ['0', 'at once'],
-  ['3600', 'after an hour'],
-  ['86400', 'after a day'],
-  ['604800', 'after a week'],
+  ['0', 'immediately'],
+  ['3600', 'in 1 hour'],
+  ['86400', 'in 1 day'],
+  ['604800', 'in 1 week'],
 ];
 
 interface RotateSecretProps {
@@ -140,20 +140,20 @@ export function RotateSecret({ webhook, onClose, onDone }: RotateSecretProps) {
   const [overlap, setOverlap] = useState('86400');
   const rotate = useAction(async () => onDone(await rotateSecret(webhook.id, Number(overlap))));
   return (
-    <Dialog title="Rotate the secret" onClose={onClose} isLocked={rotate.isBusy}>
+    <Dialog title="Rotate secret" onClose={onClose} isLocked={rotate.isBusy}>
       <Form action="Rotate" isBusy={rotate.isBusy} onSubmit={() => void rotate.run()} onCancel={onClose}>
         {rotate.problem && <ProblemNote problem={rotate.problem} />}
         <p>
-          You get a new secret. Until the old one ends, messages bear a signature by each, so that the
-          receiver can be moved over in peace.
+          You get a new secret. Until the old secret expires, messages are signed with both, so that you can
+          update the receiver.
         </p>
-        <Select label="The old secret ends" value={overlap} options={OVERLAPS} onChange={setOverlap} />
+        <Select label="Old secret expires" value={overlap} options={OVERLAPS} onChange={setOverlap} />
       </Form>
     </Dialog>
   );
 }
 
-/** A moment as a field for local time has it. */
+/** A time in the format of a field for local time. */
 const localTime = (time: number) =>
   new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 const DAY = 86_400_000;
@@ -171,7 +171,7 @@ export function ReplayMany({ webhook, onClose, onDone }: ReplayManyProps) {
     onDone(replayed);
   });
   return (
-    <Dialog title="Replay what it missed" onClose={onClose} isLocked={replay.isBusy}>
+    <Dialog title="Replay missed events" onClose={onClose} isLocked={replay.isBusy}>
       <Form
         action="Replay"
         isBusy={replay.isBusy}
@@ -181,8 +181,8 @@ export function ReplayMany({ webhook, onClose, onDone }: ReplayManyProps) {
       >
         {replay.problem && <ProblemNote problem={replay.problem} shown={['since']} />}
         <p>
-          Delivers again what was given up since then, and what happened while the endpoint was switched off;
-          what it has taken is not repeated. At most 10,000 at a time.
+          Delivers the events since then that failed permanently or happened while the endpoint was paused or
+          disabled. Delivered events are not repeated. At most 10,000 at a time.
         </p>
         <Field
           label="Since"
@@ -193,7 +193,7 @@ export function ReplayMany({ webhook, onClose, onDone }: ReplayManyProps) {
           problem={replay.problem}
           required
           autofocus
-          hint="Your time"
+          hint="Local time"
         />
       </Form>
     </Dialog>

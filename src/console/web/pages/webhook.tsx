@@ -56,16 +56,18 @@ function Endpoint({ webhook }: { webhook: Webhook }) {
   };
   const test = useAction(async () => {
     const { isDelivered, status, error, milliseconds } = await testWebhook(webhook.id);
-    if (isDelivered) toast(`The test was taken: ${status}, ${milliseconds} ms`, 'good');
-    else toast(`The test failed: ${error ?? status}`, 'bad');
+    if (isDelivered) toast(`Test delivered: ${status}, ${milliseconds} ms`, 'good');
+    else toast(`Test failed: ${error ?? status}`, 'bad');
   });
   const toggle = useAction(async () => {
     await changeWebhook(webhook.id, { isActive: !webhook.isActive });
-    done(webhook.isActive ? 'Paused: what waits stays' : 'Switched on: what waits is delivered');
+    done(
+      webhook.isActive ? 'Paused. Pending deliveries are kept' : 'Enabled. Pending deliveries are being sent',
+    );
   });
   const remove = useAction(async () => {
     await deleteWebhook(webhook.id);
-    toast('The endpoint is deleted', 'good');
+    toast('Endpoint deleted', 'good');
     route(pathTo('webhooks'));
   });
   const failed = test.problem ?? toggle.problem;
@@ -73,17 +75,17 @@ function Endpoint({ webhook }: { webhook: Webhook }) {
     <>
       <PageHeader title={webhook.url} sub={webhook.description ?? 'Webhook endpoint'}>
         <Button icon="send" isBusy={test.isBusy} onClick={() => void test.run()}>
-          Send a test
+          Send test
         </Button>
         <Button
           icon={webhook.isActive ? 'pause' : 'play'}
           isBusy={toggle.isBusy}
           onClick={() => void toggle.run()}
         >
-          {webhook.isActive ? 'Pause' : 'Switch on'}
+          {webhook.isActive ? 'Pause' : 'Enable'}
         </Button>
         <Button icon="edit" onClick={() => setOpened('change')}>
-          Change
+          Edit
         </Button>
         <Button icon="rotate" onClick={() => setOpened('rotate')}>
           Rotate secret
@@ -112,9 +114,9 @@ function Endpoint({ webhook }: { webhook: Webhook }) {
           tone={webhook.lastError === null ? 'neutral' : 'bad'}
           note={webhook.lastAttemptAt !== null && <Moment at={webhook.lastAttemptAt} />}
         />
-        <Stat label="Waits" value={counted(webhook.waitingDeliveries)} note="to be delivered" />
+        <Stat label="Pending" value={counted(webhook.waitingDeliveries)} note="not delivered yet" />
         <Stat
-          label="Given up"
+          label="Failed permanently"
           value={counted(webhook.deadDeliveries)}
           tone={webhook.deadDeliveries > 0 ? 'bad' : 'neutral'}
           note="after more than a day of attempts"
@@ -122,7 +124,7 @@ function Endpoint({ webhook }: { webhook: Webhook }) {
       </div>
       <Deliveries webhook={webhook} onReplayMany={() => setOpened('replay')} />
       {opened === 'change' && (
-        <WebhookForm webhook={webhook} onClose={close} onChanged={() => done('The endpoint is changed')} />
+        <WebhookForm webhook={webhook} onClose={close} onChanged={() => done('Endpoint updated')} />
       )}
       {opened === 'rotate' && (
         <RotateSecret
@@ -138,12 +140,12 @@ function Endpoint({ webhook }: { webhook: Webhook }) {
         <ReplayMany
           webhook={webhook}
           onClose={close}
-          onDone={(replayed) => done(`${plural(replayed, 'delivery', 'deliveries')} will be made again`)}
+          onDone={(replayed) => done(`${plural(replayed, 'delivery', 'deliveries')} will be replayed`)}
         />
       )}
       {opened === 'delete' && (
         <Confirm
-          title="Delete the endpoint"
+          title="Delete endpoint"
           action="Delete"
           isBusy={remove.isBusy}
           problem={remove.problem}
@@ -151,19 +153,20 @@ function Endpoint({ webhook }: { webhook: Webhook }) {
           onConfirm={() => void remove.run()}
         >
           <p>
-            Nothing is delivered to <span class="mono anywhere">{webhook.url}</span> any more, and what still
-            waits for it goes with it. This cannot be undone; pausing keeps what waits.
+            No more events will be delivered to <span class="mono anywhere">{webhook.url}</span>, and its
+            pending deliveries are deleted. This cannot be undone. To keep them, pause the endpoint instead.
           </p>
         </Confirm>
       )}
       {rotated && (
         <SecretOnce
-          title="The new secret"
+          title="New secret"
           secret={rotated.secret}
           testId="webhook-secret"
           onClose={() => setRotated(null)}
         >
-          Copy it now: it is shown this once. The receiver needs it to see that a message comes from here.
+          Copy the secret now: it is shown only once. The receiver uses it to verify that messages come from
+          this service.
         </SecretOnce>
       )}
     </>
@@ -181,7 +184,7 @@ function StateNote({ webhook: { isActive, failingSince, previousSecretUntil } }:
       )}
       {hasTwoSecrets && (
         <>
-          old secret until <Moment at={previousSecretUntil} />
+          old secret expires <Moment at={previousSecretUntil} />
         </>
       )}
     </>
@@ -192,11 +195,9 @@ function SwitchedOff({ webhook: { disabledReason, disabledAt, isActive } }: { we
   if (isActive || disabledReason === null || disabledAt === null) return null;
   return (
     <p class="note bad" role="status">
-      The service switched it off <Moment at={disabledAt} />:{' '}
-      {disabledReason === 'gone'
-        ? 'it answered 410, gone.'
-        : 'it had failed for five days without a success.'}{' '}
-      When the receiver works again, switch it on, then replay what it missed.
+      The service disabled this endpoint <Moment at={disabledAt} />:{' '}
+      {disabledReason === 'gone' ? 'it returned 410 Gone.' : 'all deliveries failed for five days.'} When the
+      receiver works again, enable the endpoint and replay the missed events.
     </p>
   );
 }

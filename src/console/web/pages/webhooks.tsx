@@ -16,7 +16,7 @@ export function Webhooks() {
   const [created, setCreated] = useState<CreatedWebhook | null>(null);
   return (
     <>
-      <PageHeader title="Webhooks" sub="Where the service tells other programs what happens, as it happens">
+      <PageHeader title="Webhooks" sub="Endpoints that receive events as they happen">
         <Button kind="primary" icon="plus" onClick={() => setOpen(true)}>
           New endpoint
         </Button>
@@ -28,9 +28,9 @@ export function Webhooks() {
           keyOf={({ id }) => id}
           rowClass={({ isActive }) => (isActive ? '' : 'past')}
           empty={
-            <Empty icon="send" title="No endpoint yet">
-              Make one to send reminders, stop a program, or keep a record elsewhere when credits run low or a
-              call waits for a review.
+            <Empty icon="send" title="No endpoints yet">
+              Create an endpoint to notify other systems, for example when credits run low or a call needs
+              review.
             </Empty>
           }
           columns={[
@@ -43,7 +43,7 @@ export function Webhooks() {
                 </a>
               ),
             },
-            { header: 'Gets', cell: (item) => <Types item={item} />, isWide: true },
+            { header: 'Events', cell: (item) => <Types item={item} />, isWide: true },
             { header: 'State', cell: (item) => <WebhookState webhook={item} /> },
             {
               header: 'Last attempt',
@@ -55,13 +55,13 @@ export function Webhooks() {
               isWide: true,
             },
             {
-              header: 'Waits',
+              header: 'Pending',
               cell: (item) => counted(item.waitingDeliveries),
               isNumber: true,
               isWide: true,
             },
             {
-              header: 'Given up',
+              header: 'Failed permanently',
               cell: (item) => counted(item.deadDeliveries),
               isNumber: true,
               isWide: true,
@@ -81,7 +81,7 @@ export function Webhooks() {
       )}
       {created && (
         <SecretOnce
-          title="The endpoint’s secret"
+          title="Endpoint secret"
           secret={created.secret}
           testId="webhook-secret"
           onClose={() => {
@@ -89,7 +89,8 @@ export function Webhooks() {
             route(pathTo('webhooks', String(created.id)));
           }}
         >
-          Copy it now: it is shown this once. The receiver needs it to see that a message comes from here.
+          Copy the secret now: it is shown only once. The receiver uses it to verify that messages come from
+          this service.
         </SecretOnce>
       )}
     </>
@@ -97,7 +98,7 @@ export function Webhooks() {
 }
 
 function Types({ item: { eventTypes } }: { item: Webhook }) {
-  if (eventTypes === null) return <>everything</>;
+  if (eventTypes === null) return <>all events</>;
   const text = eventTypes.join(', ');
   return (
     <span class="clip" title={text}>
