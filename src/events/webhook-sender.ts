@@ -8,6 +8,7 @@ import {
 import { request as httpsRequest } from 'node:https';
 import { Inject, Injectable } from '@nestjs/common';
 import { Webhook } from 'standardwebhooks';
+import { responseTo, TooLate, withDeadline } from '../common/http/bounded-fetch.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig, WebhooksConfig } from '../config/env.js';
 import { VERSION } from '../config/version.js';
@@ -85,16 +86,16 @@ export class WebhookSender {
       headers: { ...headers, 'content-length': Buffer.byteLength(body) },
       // Each on a connection of its own: an address that was looked at is not used later under another name.
       agent: false,
-      signal: AbortSignal.timeout(this.rules.timeoutMilliseconds),
       ...(this.rules.allowsPrivateAddresses ? {} : { lookup: publicLookup(this.resolve) }),
     };
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
-    return new Promise((answered, failed) => {
-      const request = send(url, options, (response) => {
-        const status = response.statusCode ?? 0;
-        readLittle(response).then(() => answered({ status, headers: response.headers }), failed);
-      });
-      request.on('error', failed).end(body);
+    return withDeadline(this.rules.timeoutMilliseconds, async (opened) => {
+      const request = send(url, options);
+      opened.push(request);
+      request.end(body);
+      const response = await responseTo(request);
+      await readLittle(response);
+      return { status: response.statusCode ?? 0, headers: response.headers };
     });
   }
 }
@@ -135,7 +136,7 @@ export function retryAfterSeconds({ 'retry-after': asked = '', date = '' }: Inco
 
 function reasonOf(error: NodeJS.ErrnoException): string {
   if (error instanceof PrivateAddress) return 'the name resolves to a private address';
-  if (error.name === 'AbortError' || error.name === 'TimeoutError') return 'no answer in time';
+  if (error instanceof TooLate) return 'no answer in time';
   // A name of several addresses fails once for each.
   const code = error.code ?? (error as { errors?: NodeJS.ErrnoException[] }).errors?.[0]?.code;
   return code === undefined ? 'the connection failed' : `the connection failed (${code})`;

@@ -184,7 +184,7 @@ export class UsageController {
   @PAGE_OR_CSV
   @ApiProblems(404)
   @SelfAccess('usage:read', { userIdIn: 'body' })
-  @Report()
+  @Report({ hasDownload: true })
   records(
     @CurrentCaller() caller: Caller,
     @Query() query: OwnRecordsQueryDto,
@@ -203,7 +203,7 @@ export class UsageController {
   @PAGE_OR_CSV
   @ApiProblems(400)
   @RoleAccess('admin')
-  @Report()
+  @Report({ hasDownload: true })
   allRecords(
     @Query() query: AllRecordsQueryDto,
     @Req() request: Request,
@@ -222,7 +222,7 @@ export class UsageController {
   @PAGE_OR_CSV
   @ApiProblems(400, 404)
   @RoleAccess('supervisor')
-  @Report()
+  @Report({ hasDownload: true })
   userRecords(
     @UserIdParam() userId: string,
     @Query() query: RecordsQueryDto,

@@ -216,6 +216,11 @@ describe('a delivery', () => {
       () => ({ status: 307, headers: { location: `${receiver.url}/elsewhere` } }),
       /^answered 307$/,
     ],
+    [
+      'a receiver that changes the protocol',
+      () => ({ status: 101, headers: { connection: 'Upgrade', upgrade: 'x' } }),
+      /^the connection failed$/,
+    ],
     ['a fault', () => ({ status: 500, body: 'secret of the receiver' }), /^answered 500$/],
   ])('fails for %s, once, and says why without a word of the receiver', async (_, reply, error) => {
     const endpoint = await makeEndpoint(service, receiver);

@@ -53,6 +53,19 @@ describe('reports', () => {
     expect(countByStatus((await Promise.all(answers)).flat())).toEqual({ 200: 93 });
   });
 
+  it('are one at a time also for a caller who accepts CSV from a route that has none', async () => {
+    const user = service.as();
+    await user.get('/api/credits/balance');
+    const answers = await whileLocked('usage_daily', async () => {
+      const reports = times(6, () => user.get(STATS, asCsv));
+      await heldUp(1);
+      await holds(10);
+      expect(await waitingForLocks(service)).toBe(1);
+      return [reports];
+    });
+    expect(countByStatus((await answers[0]) ?? [])).toEqual({ 200: 6 });
+  });
+
   it('429 with Retry-After for whoever has a hundred waiting, and others are served', async () => {
     const [busy, other] = [service.as(), service.as()];
     for (const user of [busy, other]) await user.get('/api/credits/balance');

@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { pipeline } from 'node:stream';
 import { createUnzip } from 'node:zlib';
@@ -22,31 +21,59 @@ export interface BoundedAnswer {
 /**
  * One request on a connection of its own. Redirections are answers like others: they are not followed.
  *
+ * @throws TooLate; an error for an answer that is too long or cut off; a connection that fails has its `code`
+ */
+export function boundedFetch(url: string | URL, request: BoundedRequest): Promise<BoundedAnswer> {
+  return withDeadline(request.deadlineMilliseconds, (opened) => exchange(new URL(url), request, opened));
+}
+
+export class TooLate extends Error {}
+
+type Opened = { destroy(): unknown }[];
+
+/**
+ * What an exchange with another server answers. What it has opened is destroyed when it ends.
+ *
  * The deadline is a timer of its own: after a collection of garbage the `signal` of the built-in `fetch` no longer ends
  * the reading of a body (Node 20), and the caller would wait for ever.
  *
- * @throws for an answer that is late, too long or cut off; a connection that fails has its `code`
+ * @throws TooLate, and what the exchange throws
  */
-export async function boundedFetch(url: string | URL, request: BoundedRequest): Promise<BoundedAnswer> {
-  const { deadlineMilliseconds } = request;
-  const opened: { destroy(): unknown }[] = [];
+export async function withDeadline<Answer>(
+  milliseconds: number,
+  exchangeWith: (opened: Opened) => Promise<Answer>,
+): Promise<Answer> {
+  const opened: Opened = [];
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const fail = () => reject(new Error(`the answer took more than ${deadlineMilliseconds} ms`));
-    timer = setTimeout(fail, deadlineMilliseconds);
+    timer = setTimeout(
+      () => reject(new TooLate(`the answer took more than ${milliseconds} ms`)),
+      milliseconds,
+    );
   });
   try {
-    return await Promise.race([exchange(new URL(url), request, opened), late]);
+    return await Promise.race([exchangeWith(opened), late]);
   } finally {
     clearTimeout(timer);
     for (const stream of opened) stream.destroy();
   }
 }
 
+/**
+ * The headers of an answer. A connection that ends without them is an error: after `101 Switching Protocols` Node emits
+ * neither a response nor an error. An error after the answer has a listener too, without which it would end the process.
+ */
+export function responseTo(request: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.on('response', resolve).on('error', reject);
+    request.on('close', () => reject(new Error('the connection was closed without an answer')));
+  });
+}
+
 async function exchange(
   url: URL,
   { method = 'GET', headers, body = '', maximumBytes }: BoundedRequest,
-  opened: { destroy(): unknown }[],
+  opened: Opened,
 ): Promise<BoundedAnswer> {
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const length = method === 'GET' ? {} : { 'content-length': Buffer.byteLength(body) };
@@ -56,10 +83,8 @@ async function exchange(
     agent: false,
   });
   opened.push(request);
-  // Without a listener an error after the answer would end the process.
-  request.on('error', () => undefined);
   request.end(body);
-  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  const response = await responseTo(request);
   const isPacked = /^(x-)?(gzip|deflate)$/i.test(response.headers['content-encoding'] ?? '');
   const plain = isPacked ? pipeline(response, createUnzip(), () => undefined) : response;
   opened.push(response, plain);

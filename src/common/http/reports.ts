@@ -5,8 +5,10 @@ import {
   Inject,
   Injectable,
   type NestInterceptor,
+  SetMetadata,
   UseInterceptors,
 } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
 import type { Request, Response } from 'express';
 import { finalize, type Observable } from 'rxjs';
 import { APP_CONFIG } from '../../config/config.module.js';
@@ -88,13 +90,18 @@ export function reporterOf(request: Request): string {
   return kind === 'internal' ? `internal:${userId}` : `user:${userId}`;
 }
 
+const HAS_DOWNLOAD = Symbol('has a download');
+
 /**
  * A turn from before the request is looked at until its answer is there: also when its client has hung up, for the
  * statement goes on. One who hangs up while they wait takes none.
  */
 @Injectable()
 class ReportInterceptor implements NestInterceptor {
-  constructor(private readonly turns: ReportTurns) {}
+  constructor(
+    private readonly turns: ReportTurns,
+    private readonly reflector: Reflector,
+  ) {}
 
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const http = context.switchToHttp();
@@ -102,12 +109,23 @@ class ReportInterceptor implements NestInterceptor {
     const hungUp = new AbortController();
     const hangUp = () => hungUp.abort();
     http.getResponse<Response>().once('close', hangUp);
-    const kind = wantsCsv(request) && request.method !== 'HEAD' ? 'downloads' : 'reports';
+    const hasDownload = this.reflector.get<boolean>(HAS_DOWNLOAD, context.getHandler());
+    const isDownload = hasDownload && wantsCsv(request) && request.method !== 'HEAD';
+    const kind = isDownload ? 'downloads' : 'reports';
     const end = await this.turns.take(kind, reporterOf(request), hungUp.signal);
     http.getResponse<Response>().off('close', hangUp);
     return next.handle().pipe(finalize(end));
   }
 }
 
-/** On a route whose cost depends on how much is stored: one at a time for each caller, and a few in all. */
-export const Report = () => applyDecorators(UseInterceptors(ReportInterceptor), ApiProblems(429, 503));
+/**
+ * On a route whose cost depends on how much is stored: one at a time for each caller, and a few in all.
+ *
+ * @param hasDownload the route also answers with CSV, and then takes a turn at downloads
+ */
+export const Report = ({ hasDownload = false } = {}) =>
+  applyDecorators(
+    SetMetadata(HAS_DOWNLOAD, hasDownload),
+    UseInterceptors(ReportInterceptor),
+    ApiProblems(429, 503),
+  );
