@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { jwkOf, JwksServer, signingKey, tokenOf } from '../support/jwks-server.js';
+import { jwkOf, type JwksServer, signingKey, startVerifier, tokenOf } from '../support/jwks-server.js';
 import { stopMonotonicClock } from '../support/monotonic-clock.js';
 import { expectProblem } from '../support/problems.js';
 import { startService, type TestService } from '../support/service.js';
@@ -23,19 +23,17 @@ const collectGarbage = runInNewContext('gc') as () => void;
 let service: TestService;
 let keys: JwksServer;
 let verifier: TestService;
+let close: () => Promise<void>;
 beforeAll(async () => {
   service = await startService();
 });
 afterAll(() => service.close());
 beforeEach(async () => {
-  keys = await new JwksServer().start();
-  keys.publish(jwkOf(rsa), jwkOf(ec));
-  verifier = await service.another({ JWT_ACCESS_SECRET: '', JWT_JWKS_URI: keys.uri });
+  ({ keys, verifier, close } = await startVerifier(service, rsa, ec));
 });
 afterEach(async () => {
   vi.useRealTimers();
-  await verifier.close();
-  await keys.stop();
+  await close();
 });
 
 const ask = (token: string) =>

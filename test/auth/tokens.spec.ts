@@ -1,6 +1,14 @@
 import { createHmac, sign } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it, vi } from 'vitest';
-import { jwkOf, JwksServer, pemOf, type SigningKey, signingKey, tokenOf } from '../support/jwks-server.js';
+import {
+  jwkOf,
+  JwksServer,
+  pemOf,
+  type SigningKey,
+  signingKey,
+  startVerifier,
+  tokenOf,
+} from '../support/jwks-server.js';
 import { stopMonotonicClock } from '../support/monotonic-clock.js';
 import { expectProblem } from '../support/problems.js';
 import { INTERNAL_KEY, startService, type TestService } from '../support/service.js';
@@ -295,15 +303,13 @@ describe('JWT_JWKS_URI', () => {
   const next = signingKey('ec-2', 'ES256');
   let keys: JwksServer;
   let verifier: TestService;
+  let close: () => Promise<void>;
   beforeEach(async () => {
-    keys = await new JwksServer().start();
-    keys.publish(jwkOf(rsa), jwkOf(ec));
-    verifier = await service.another({ JWT_ACCESS_SECRET: '', JWT_JWKS_URI: keys.uri });
+    ({ keys, verifier, close } = await startVerifier(service, rsa, ec));
   });
   afterEach(async () => {
     vi.useRealTimers();
-    await verifier.close();
-    await keys.stop();
+    await close();
   });
   const statusOf = async (token: string) => (await withToken(token, verifier)).status;
   const UNAVAILABLE = { code: 'auth.keys_unavailable' };

@@ -7,12 +7,12 @@ import {
   type Endpoint,
   makeEndpoint,
   letTimePass,
-  TARGETS_ON_THIS_MACHINE,
+  startWithReceiver,
   writeEvent,
 } from '../support/events.js';
 import { waitingForLocks } from '../support/hold-up.js';
 import type { HttpClient } from '../support/http-client.js';
-import { startService, type TestService } from '../support/service.js';
+import type { TestService } from '../support/service.js';
 import { isSignedWith, type Reply, WebhookReceiver } from '../support/webhook-receiver.js';
 
 const TIMEOUT_SECONDS = 20;
@@ -23,20 +23,13 @@ let service: TestService;
 let second: TestService;
 let receiver: WebhookReceiver;
 let root: HttpClient;
+let close: () => Promise<void>;
 beforeAll(async () => {
-  service = await startService({
-    ...TARGETS_ON_THIS_MACHINE,
+  ({ service, second, receiver, root, close } = await startWithReceiver({
     WEBHOOK_TIMEOUT_MS: String(TIMEOUT_SECONDS * 1000),
-  });
-  second = await service.another();
-  root = service.as('root', { role: 'admin' });
-  receiver = await new WebhookReceiver().start();
+  }));
 });
-afterAll(async () => {
-  await second.close();
-  await service.close();
-  await receiver.stop();
-});
+afterAll(() => close());
 beforeEach(async () => {
   await service.owner.query('DELETE FROM webhook_endpoints');
   receiver.received.length = 0;

@@ -2,27 +2,21 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EventPublisher } from '../../src/events/event-publisher.js';
 import { EventsSweeper } from '../../src/events/events.sweeper.js';
 import { WebhookDeliverer } from '../../src/events/webhook-deliverer.js';
-import { deliver, makeEndpoint, TARGETS_ON_THIS_MACHINE, writeEvent } from '../support/events.js';
+import { deliver, makeEndpoint, startWithReceiver, writeEvent } from '../support/events.js';
 import { waitingForLocks } from '../support/hold-up.js';
 import type { HttpClient } from '../support/http-client.js';
-import { startService, type TestService } from '../support/service.js';
-import { WebhookReceiver } from '../support/webhook-receiver.js';
+import type { TestService } from '../support/service.js';
+import type { WebhookReceiver } from '../support/webhook-receiver.js';
 
 let service: TestService;
 let second: TestService;
 let receiver: WebhookReceiver;
 let root: HttpClient;
+let close: () => Promise<void>;
 beforeAll(async () => {
-  service = await startService({ ...TARGETS_ON_THIS_MACHINE, WEBHOOK_TIMEOUT_MS: '5000' });
-  second = await service.another();
-  root = service.as('root', { role: 'admin' });
-  receiver = await new WebhookReceiver().start();
+  ({ service, second, receiver, root, close } = await startWithReceiver({ WEBHOOK_TIMEOUT_MS: '5000' }));
 });
-afterAll(async () => {
-  await second.close();
-  await service.close();
-  await receiver.stop();
-});
+afterAll(() => close());
 
 const deadlocks = async () =>
   Number(

@@ -7,30 +7,24 @@ import {
   endPauses,
   eventsOf,
   makeEndpoint,
-  TARGETS_ON_THIS_MACHINE,
+  startWithReceiver,
   writeEvent,
 } from '../support/events.js';
 import type { HttpClient } from '../support/http-client.js';
 import { userWithCredits } from '../support/money.js';
 import { expectProblem } from '../support/problems.js';
-import { startService, type TestService } from '../support/service.js';
+import type { TestService } from '../support/service.js';
 import { isSignedWith, WebhookReceiver } from '../support/webhook-receiver.js';
 
 let service: TestService;
 let second: TestService;
 let receiver: WebhookReceiver;
 let root: HttpClient;
+let close: () => Promise<void>;
 beforeAll(async () => {
-  service = await startService({ ...TARGETS_ON_THIS_MACHINE, WEBHOOK_TIMEOUT_MS: '1000' });
-  second = await service.another();
-  root = service.as('root', { role: 'admin' });
-  receiver = await new WebhookReceiver().start();
+  ({ service, second, receiver, root, close } = await startWithReceiver({ WEBHOOK_TIMEOUT_MS: '1000' }));
 });
-afterAll(async () => {
-  await second.close();
-  await service.close();
-  await receiver.stop();
-});
+afterAll(() => close());
 beforeEach(async () => {
   await service.owner.query('DELETE FROM webhook_endpoints');
   receiver.received.length = 0;

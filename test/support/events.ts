@@ -3,8 +3,8 @@ import { EventPublisher } from '../../src/events/event-publisher.js';
 import type { AccountingEvent } from '../../src/events/event-types.js';
 import { WebhookDeliverer } from '../../src/events/webhook-deliverer.js';
 import type { HttpClient } from './http-client.js';
-import type { TestService } from './service.js';
-import type { WebhookReceiver } from './webhook-receiver.js';
+import { startService, type TestService } from './service.js';
+import { WebhookReceiver } from './webhook-receiver.js';
 
 /** Publishes what the outbox holds, and answers a user's events, oldest first. */
 export async function eventsOf(service: TestService, user: HttpClient): Promise<AccountingEvent[]> {
@@ -64,3 +64,16 @@ export async function writeEvent(service: TestService, userId: string, data: obj
 }
 
 export const TARGETS_ON_THIS_MACHINE = { WEBHOOK_ALLOW_HTTP: 'on', WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on' };
+
+/** Two instances on one database, and a receiver that their webhooks may reach. */
+export async function startWithReceiver(env: Record<string, string>) {
+  const service = await startService({ ...TARGETS_ON_THIS_MACHINE, ...env });
+  const second = await service.another();
+  const receiver = await new WebhookReceiver().start();
+  const close = async () => {
+    await second.close();
+    await service.close();
+    await receiver.stop();
+  };
+  return { service, second, receiver, root: service.as('root', { role: 'admin' }), close };
+}

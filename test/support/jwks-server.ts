@@ -2,6 +2,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type jwt from 'jsonwebtoken';
+import type { TestService } from './service.js';
 import { accessToken } from './tokens.js';
 
 export interface SigningKey {
@@ -83,4 +84,16 @@ export class JwksServer {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   }
+}
+
+/** A key server that publishes these keys, and an instance that takes the tokens signed by them. */
+export async function startVerifier(service: TestService, ...published: SigningKey[]) {
+  const keys = await new JwksServer().start();
+  keys.publish(...published.map((key) => jwkOf(key)));
+  const verifier = await service.another({ JWT_ACCESS_SECRET: '', JWT_JWKS_URI: keys.uri });
+  const close = async () => {
+    await verifier.close();
+    await keys.stop();
+  };
+  return { keys, verifier, close };
 }
