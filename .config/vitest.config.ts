@@ -1,26 +1,28 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-/** What must hold as well when the requests of one user reach several instances on one database. */
-const SHARED = [
-  'test/credits/*.spec.ts',
-  'test/streaming-sessions/*.spec.ts',
-  'test/usage/*.spec.ts',
-  'test/api-keys/*.spec.ts',
-  'test/pricing/*.spec.ts',
-  'test/integrations/*.spec.ts',
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+
+/** What test/README.md says of these tags. */
+const TAGS = [
+  {
+    name: 'two-instances',
+    description: 'holds as well when one user’s requests reach two instances by turns',
+  },
+  { name: 'one-by-one', description: 'holds as well when no movements are combined' },
 ];
 
-/** What must hold as well when no movements are combined. */
-const MOVING = [
-  'test/credits/*.spec.ts',
-  'test/streaming-sessions/*.spec.ts',
-  'test/usage/*.spec.ts',
-  'test/proof/laws/*.spec.ts',
-];
+/** The files that have this tag. */
+const tagged = (tag: string) =>
+  readdirSync(`${ROOT}/test`, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.spec.ts'))
+    .map((file) => `test/${file}`)
+    .filter((file) => readFileSync(ROOT + file, 'utf8').includes(`// @module-tag ${tag}\n`));
 
 export default defineConfig({
-  root: fileURLToPath(new URL('..', import.meta.url)),
+  root: ROOT,
   test: {
     globalSetup: ['test/support/global-setup.ts'],
     setupFiles: ['test/support/setup.ts'],
@@ -29,27 +31,44 @@ export default defineConfig({
     pool: 'forks',
     // Each file has a database and a service of its own; more files at once than cores only makes them slower.
     maxWorkers: 2,
+    // The modules of the service are loaded once for each worker: for each file that took half of the time.
+    isolate: false,
     reporters: ['default'],
-    // Browser tests need a Chromium, which a fresh machine has not: npm run test:browser names it.
-    projects: process.env.CHROMIUM
-      ? [{ extends: true, test: { name: 'browser', include: ['test/proof/browser/*.spec.ts'] } }]
-      : [
-          {
-            extends: true,
-            test: {
-              name: 'one instance',
-              include: ['src/**/*.spec.ts', 'test/**/*.spec.ts'],
-              exclude: ['test/proof/browser/**'],
+    tags: TAGS,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'product',
+          include: ['src/**/*.spec.ts', 'test/**/*.spec.ts'],
+          exclude: ['test/proof/**'],
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'proof', include: ['test/proof/**/*.spec.ts'], exclude: ['test/proof/browser/**'] },
+      },
+      {
+        extends: true,
+        test: { name: 'two instances', include: tagged('two-instances'), env: { TEST_INSTANCES: '2' } },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'one by one',
+          include: tagged('one-by-one'),
+          env: { TEST_COMBINE_MOVEMENTS: 'off' },
+        },
+      },
+      // A fresh machine has no browser.
+      ...(existsSync(CHROMIUM)
+        ? [
+            {
+              extends: true as const,
+              test: { name: 'browser', include: ['test/proof/browser/*.spec.ts'], env: { CHROMIUM } },
             },
-          },
-          {
-            extends: true,
-            test: { name: 'one by one', include: MOVING, env: { TEST_COMBINE_MOVEMENTS: 'off' } },
-          },
-          {
-            extends: true,
-            test: { name: 'two instances', include: SHARED, env: { TEST_INSTANCES: '2' } },
-          },
-        ],
+          ]
+        : []),
+    ],
   },
 });

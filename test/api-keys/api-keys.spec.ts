@@ -1,3 +1,4 @@
+// @module-tag two-instances
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ApiKeyUse } from '../../src/auth/api-key-use.js';

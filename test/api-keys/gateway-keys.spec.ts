@@ -1,3 +1,4 @@
+// @module-tag two-instances
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GatewayKeysService } from '../../src/api-keys/gateway-keys.service.js';

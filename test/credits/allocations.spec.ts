@@ -1,3 +1,5 @@
+// @module-tag one-by-one
+// @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CreditsSweeper } from '../../src/credits/credits.sweeper.js';
 import type { Answer, HttpClient } from '../support/http-client.js';

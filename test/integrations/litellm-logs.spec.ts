@@ -1,3 +1,4 @@
+// @module-tag two-instances
 import { createHash, randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import pg from 'pg';

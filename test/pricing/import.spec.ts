@@ -1,3 +1,4 @@
+// @module-tag two-instances
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, HttpClient } from '../support/http-client.js';

@@ -1,3 +1,4 @@
+// @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { holdUp } from '../support/hold-up.js';

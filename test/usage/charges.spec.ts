@@ -1,3 +1,5 @@
+// @module-tag one-by-one
+// @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { Answer, HttpClient } from '../support/http-client.js';

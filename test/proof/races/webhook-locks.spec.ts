@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { EventPublisher } from '../../src/events/event-publisher.js';
-import { EventsSweeper } from '../../src/events/events.sweeper.js';
-import { WebhookDeliverer } from '../../src/events/webhook-deliverer.js';
-import { deliver, makeEndpoint, startWithReceiver, writeEvent } from '../support/events.js';
-import { waitingForLocks } from '../support/hold-up.js';
-import type { HttpClient } from '../support/http-client.js';
-import type { TestService } from '../support/service.js';
-import type { WebhookReceiver } from '../support/webhook-receiver.js';
+import { EventPublisher } from '../../../src/events/event-publisher.js';
+import { EventsSweeper } from '../../../src/events/events.sweeper.js';
+import { WebhookDeliverer } from '../../../src/events/webhook-deliverer.js';
+import { deliver, makeEndpoint, startWithReceiver, writeEvent } from '../../support/events.js';
+import { waitingForLocks } from '../../support/hold-up.js';
+import type { HttpClient } from '../../support/http-client.js';
+import type { TestService } from '../../support/service.js';
+import type { WebhookReceiver } from '../../support/webhook-receiver.js';
 
 let service: TestService;
 let second: TestService;

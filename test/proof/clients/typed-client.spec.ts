@@ -6,9 +6,9 @@ import { promisify } from 'node:util';
 import openapiTS, { astToString } from 'openapi-typescript';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { expectSoundBooks, userWithCredits } from '../support/money.js';
-import { startService, type TestService } from '../support/service.js';
-import { accessToken } from '../support/tokens.js';
+import { expectSoundBooks, userWithCredits } from '../../support/money.js';
+import { startService, type TestService } from '../../support/service.js';
+import { accessToken } from '../../support/tokens.js';
 
 /** What a user of the client writes: the README's session. It prints what it was answered. */
 const SESSION = `

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Changes } from '../../src/common/database/changes.js';
-import { Database } from '../../src/common/database/database.js';
-import { isRefusal, isUnavailable } from '../../src/common/errors/database-errors.js';
-import { type DatabaseProxy, startDatabaseProxy } from '../support/database-proxy.js';
-import { balanceOf, countByStatus, initialize, times, userWithCredits } from '../support/money.js';
-import { expectProblem } from '../support/problems.js';
-import { startService, type TestService } from '../support/service.js';
+import { Changes } from '../../../src/common/database/changes.js';
+import { Database } from '../../../src/common/database/database.js';
+import { isRefusal, isUnavailable } from '../../../src/common/errors/database-errors.js';
+import { type DatabaseProxy, startDatabaseProxy } from '../../support/database-proxy.js';
+import { balanceOf, countByStatus, initialize, times, userWithCredits } from '../../support/money.js';
+import { expectProblem } from '../../support/problems.js';
+import { startService, type TestService } from '../../support/service.js';
 
 let service: TestService;
 beforeAll(async () => {

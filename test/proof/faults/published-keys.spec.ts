@@ -4,10 +4,10 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { jwkOf, type JwksServer, signingKey, startVerifier, tokenOf } from '../support/jwks-server.js';
-import { stopMonotonicClock } from '../support/monotonic-clock.js';
-import { expectProblem } from '../support/problems.js';
-import { startService, type TestService } from '../support/service.js';
+import { jwkOf, type JwksServer, signingKey, startVerifier, tokenOf } from '../../support/jwks-server.js';
+import { stopMonotonicClock } from '../../support/monotonic-clock.js';
+import { expectProblem } from '../../support/problems.js';
+import { startService, type TestService } from '../../support/service.js';
 
 const rsa = signingKey('rsa-1', 'RS256');
 const ec = signingKey('ec-1');

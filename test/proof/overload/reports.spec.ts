@@ -1,11 +1,11 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { waitingForLocks } from '../support/hold-up.js';
-import type { HttpClient } from '../support/http-client.js';
-import { countByStatus, initialize, userWithCredits } from '../support/money.js';
-import { expectProblem } from '../support/problems.js';
-import { startService, type TestService } from '../support/service.js';
-import { accessToken } from '../support/tokens.js';
+import { waitingForLocks } from '../../support/hold-up.js';
+import type { HttpClient } from '../../support/http-client.js';
+import { countByStatus, initialize, userWithCredits } from '../../support/money.js';
+import { expectProblem } from '../../support/problems.js';
+import { startService, type TestService } from '../../support/service.js';
+import { accessToken } from '../../support/tokens.js';
 
 const STATS = '/api/usage/stats';
 const RECORDS = '/api/usage/records';

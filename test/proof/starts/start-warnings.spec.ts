@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { INTERNAL_KEY, startService, type TestService } from '../support/service.js';
-import { type CompiledService, compileService } from '../support/service-process.js';
-import { SECRET } from '../support/tokens.js';
+import { INTERNAL_KEY, startService, type TestService } from '../../support/service.js';
+import { type CompiledService, compileService } from '../../support/service-process.js';
+import { SECRET } from '../../support/tokens.js';
 
 let service: TestService;
 let compiled: CompiledService;
