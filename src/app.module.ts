@@ -37,7 +37,7 @@ export class AppModule {
             ...config.database,
             url: databaseUrl,
             // Beside the pool of movements, which has the full size.
-            poolSize: Math.ceil(config.database.poolSize / 4),
+            poolSize: Math.ceil(config.database.poolSize / 2),
             lowThreshold: config.events.lowThreshold,
           }),
           retryAttempts: 0,

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { AccountsModule } from '../accounts/accounts.module.js';
+import { CallerTurnsGuard } from '../common/http/caller-turns.guard.js';
 import { RateLimitGuard } from '../common/http/rate-limit.guard.js';
 import { AccessGuard } from './access.guard.js';
 import { AuthenticationGuard } from './authentication.guard.js';
@@ -9,7 +10,7 @@ import { ApiKeyUse } from './api-key-use.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { KnownTokens } from './known-tokens.js';
 
-/** The global guards, in the order they run: who is calling, how often, and whether they may. */
+/** The global guards, in the order they run: who is calling, how often, whether they may, and when it is their turn. */
 @Module({
   imports: [AccountsModule],
   providers: [
@@ -20,6 +21,7 @@ import { KnownTokens } from './known-tokens.js';
     { provide: APP_GUARD, useClass: AuthenticationGuard },
     { provide: APP_GUARD, useClass: RateLimitGuard },
     { provide: APP_GUARD, useClass: AccessGuard },
+    { provide: APP_GUARD, useClass: CallerTurnsGuard },
   ],
 })
 export class AuthModule {}

@@ -20,7 +20,8 @@ interface Limits {
 }
 
 interface Waiting {
-  readonly key: string;
+  /** Where it stands in the order in which all turns were asked for. */
+  readonly place: number;
   readonly begin: () => void;
 }
 
@@ -31,7 +32,10 @@ interface Waiting {
 export class Turns {
   private readonly underWay = new Map<string, number>();
   private inAll = 0;
-  private waiting: Waiting[] = [];
+  /** By key, each in the order in which they were asked for. */
+  private readonly waiting = new Map<string, Set<Waiting>>();
+  private waitingInAll = 0;
+  private asked = 0;
 
   constructor(private readonly limits: Limits) {}
 
@@ -41,8 +45,20 @@ export class Turns {
    * @throws NoTurn
    */
   async take(key: string, abandoned?: AbortSignal): Promise<() => void> {
-    if (!this.isFree(key)) await this.wait(key, abandoned);
-    else this.count(key, 1);
+    const free = this.takeFree(key);
+    if (free !== undefined) return free;
+    await this.wait(key, abandoned);
+    return this.endOf(key);
+  }
+
+  /** A turn that is free now, or undefined. @returns what ends it */
+  takeFree(key: string): (() => void) | undefined {
+    if (!this.isFree(key)) return undefined;
+    this.count(key, 1);
+    return this.endOf(key);
+  }
+
+  private endOf(key: string): () => void {
     let isOver = false;
     return () => {
       if (isOver) return;
@@ -64,13 +80,13 @@ export class Turns {
 
   private wait(key: string, abandoned: AbortSignal | undefined): Promise<void> {
     const { patienceMilliseconds, waitingPerKey, waitingInAll } = this.limits;
-    const own = this.waiting.filter((other) => other.key === key).length;
-    const isCrowded = own >= waitingPerKey || this.waiting.length >= waitingInAll;
+    const own = this.waiting.get(key) ?? new Set();
+    const isCrowded = own.size >= waitingPerKey || this.waitingInAll >= waitingInAll;
     if (patienceMilliseconds === 0 || isCrowded || abandoned?.aborted) throw this.noTurn(key);
     return new Promise((resolve, reject) => {
       const leave = () => {
         end();
-        this.waiting = this.waiting.filter((other) => other !== waiting);
+        this.remove(key, waiting);
         reject(this.noTurn(key));
       };
       // A timer for each: whatever becomes of those before it, this one is answered in time.
@@ -81,22 +97,35 @@ export class Turns {
         abandoned?.removeEventListener('abort', leave);
       };
       const waiting: Waiting = {
-        key,
+        place: this.asked++,
         begin: () => {
           end();
           resolve();
         },
       };
-      this.waiting.push(waiting);
+      this.waiting.set(key, own.add(waiting));
+      this.waitingInAll++;
     });
   }
 
+  private remove(key: string, waiting: Waiting): void {
+    const own = this.waiting.get(key);
+    if (!own?.delete(waiting)) return;
+    this.waitingInAll--;
+    if (own.size === 0) this.waiting.delete(key);
+  }
+
   private next(): void {
-    const index = this.waiting.findIndex(({ key }) => this.isFree(key));
-    const [first] = index === -1 ? [] : this.waiting.splice(index, 1);
-    if (first === undefined) return;
-    this.count(first.key, 1);
-    first.begin();
+    let next: { key: string; first: Waiting } | undefined;
+    for (const [key, own] of this.waiting) {
+      const [first] = own;
+      if (first === undefined || !this.isFree(key)) continue;
+      if (next === undefined || first.place < next.first.place) next = { key, first };
+    }
+    if (next === undefined) return;
+    this.remove(next.key, next.first);
+    this.count(next.key, 1);
+    next.first.begin();
   }
 
   private isFree(key: string): boolean {

@@ -114,7 +114,8 @@ export class MoneyFunctions {
 
   /** What a call costs at the price in force. Moves nothing. */
   quote(modelId: string, counts: TokenCounts) {
-    return this.call<Quote>(QUOTE, [modelId, counts.tokens, counts.input, counts.output, counts.cachedInput]);
+    const { tokens, input, output, cachedInput } = counts;
+    return this.database.answer<Quote>(QUOTE, [modelId, tokens, input, output, cachedInput]);
   }
 
   /** Starts a session: holds the estimate plus the buffer and pins the price. */
@@ -325,6 +326,6 @@ export class MoneyFunctions {
   }
 
   private call<Answer>(statement: Statement, values: unknown[]): Promise<Answer> {
-    return this.database.answer<Answer>(statement, values);
+    return this.database.answer<Answer>(statement, values, 'movements');
   }
 }

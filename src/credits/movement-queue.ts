@@ -47,7 +47,7 @@ export class MovementQueue {
       patienceMilliseconds: config.database.connectTimeoutMilliseconds,
       isOneByOnePerKey: true,
       together: (movements) => this.together(movements),
-      alone: ({ work: { statement, values } }) => this.database.answer(statement, values),
+      alone: ({ work: { statement, values } }) => this.database.answer(statement, values, 'movements'),
       mayBeOfOne: mayBeOfOneRequest,
     });
   }
@@ -70,10 +70,11 @@ export class MovementQueue {
   private async together(movements: readonly Keyed<Movement>[]): Promise<unknown[]> {
     const calls = movements.map(({ work }) => [work.statement.name, work.values.map(toJson)]);
     const hasSeveralAccounts = movements.some(({ key }) => key !== movements[0]?.key);
-    const answers = await this.database.answers<{ outcome: string }>(MOVEMENTS, [
-      JSON.stringify(calls),
-      hasSeveralAccounts ? LOCK_MILLISECONDS : 0,
-    ]);
+    const answers = await this.database.answers<{ outcome: string }>(
+      MOVEMENTS,
+      [JSON.stringify(calls), hasSeveralAccounts ? LOCK_MILLISECONDS : 0],
+      'movements',
+    );
     // Whether they were carried out is unknown.
     if (answers.length !== movements.length) throw new ServiceUnavailable();
     return answers.map((answer) => (answer.outcome === 'not_carried_out' ? NOT_CARRIED_OUT : answer));

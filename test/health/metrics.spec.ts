@@ -52,7 +52,7 @@ describe('GET /metrics', () => {
     expect(
       value(text, 'accounting_database_pool_connections{pool="movements",state="idle"}'),
     ).toBeGreaterThan(0);
-    for (const [pool, limit] of Object.entries({ movements: 20, other: 5, reports: 2 })) {
+    for (const [pool, limit] of Object.entries({ movements: 20, other: 10, reports: 2 })) {
       expect(value(text, `accounting_database_pool_limit{pool="${pool}"}`)).toBe(limit);
       expect(value(text, `accounting_database_pool_waiting{pool="${pool}"}`)).toBe(0);
     }
@@ -194,7 +194,7 @@ describe('GET /metrics', () => {
     for (const text of texts) expect(value(text, 'accounting_database_up')).toBe(0);
     expect(proxy.taken()).toEqual(['metrics_state']);
     expect(
-      value(texts.at(-1) as string, 'accounting_database_pool_connections{pool="movements",state="busy"}'),
+      value(texts.at(-1) as string, 'accounting_database_pool_connections{pool="other",state="busy"}'),
     ).toBe(1);
     await holder.query('ROLLBACK');
     holder.release();

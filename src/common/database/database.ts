@@ -21,15 +21,15 @@ export function operation(name: string, parameters: number): Statement {
   return { name, text: `SELECT ${name}(${places}) AS answer` };
 }
 
-/** Movements and all other single statements; what goes through TypeORM; reports over many rows. */
+/** Movements and combined reads; all other statements, also those of TypeORM; reports over many rows. */
 export type PoolName = 'movements' | 'other' | 'reports';
 
 /** A lost race (40001, 40P01) is rolled back whole and tried again, at most this often (law 7). */
 const MAXIMUM_ATTEMPTS = 4;
 
 /**
- * Runs single statements, one round trip each. Movements have a pool of their own, so that neither reads through TypeORM
- * nor reports take the connections that they need.
+ * Runs single statements, one round trip each. Movements share their connections only with the combined reads, of which
+ * a few statements are under way at once: no burst of other statements makes a line that a movement waits in.
  */
 @Injectable()
 export class Database implements OnApplicationShutdown {
@@ -74,9 +74,18 @@ export class Database implements OnApplicationShutdown {
     }));
   }
 
-  /** All rows of one statement. @throws ServiceUnavailable when too many wait for a connection */
-  rows<Row extends object>(statement: Statement, values: unknown[] = []): Promise<Row[]> {
-    return this.repeat<Row>('movements', statement.name, { ...statement, values });
+  /**
+   * All rows of one statement.
+   *
+   * @param pool `movements` for what the movement queue and the combined reads send, and for nothing else
+   * @throws ServiceUnavailable when too many wait for a connection
+   */
+  rows<Row extends object>(
+    statement: Statement,
+    values: unknown[] = [],
+    pool: 'movements' | 'other' = 'other',
+  ): Promise<Row[]> {
+    return this.repeat<Row>(pool, statement.name, { ...statement, values });
   }
 
   /**
@@ -124,8 +133,12 @@ export class Database implements OnApplicationShutdown {
    *
    * @throws ServiceUnavailable when the database sent anything else: whether it was carried out is unknown
    */
-  async answers<Answer>(statement: Statement, values: unknown[]): Promise<Answer[]> {
-    const rows = await this.rows<{ answer: unknown }>(statement, values);
+  async answers<Answer>(
+    statement: Statement,
+    values: unknown[],
+    pool?: 'movements' | 'other',
+  ): Promise<Answer[]> {
+    const rows = await this.rows<{ answer: unknown }>(statement, values, pool);
     return rows.map(({ answer }) => {
       if (typeof answer !== 'object' || answer === null) throw new ServiceUnavailable();
       return answer as Answer;
@@ -133,15 +146,19 @@ export class Database implements OnApplicationShutdown {
   }
 
   /** The only one of these. @throws ServiceUnavailable as above */
-  async answer<Answer>(statement: Statement, values: unknown[]): Promise<Answer> {
-    const [answer] = await this.answers<Answer>(statement, values);
+  async answer<Answer>(
+    statement: Statement,
+    values: unknown[],
+    pool?: 'movements' | 'other',
+  ): Promise<Answer> {
+    const [answer] = await this.answers<Answer>(statement, values, pool);
     if (answer === undefined) throw new ServiceUnavailable();
     return answer;
   }
 
   /** Reads of one kind, combined while the database is busy. See CombinedReads for the statement. */
   reads<Row extends { key: string }>(statement: Statement): CombinedReads<Row> {
-    return new CombinedReads<Row>((keys) => this.rows<Row>(statement, [keys]), {
+    return new CombinedReads<Row>((keys) => this.rows<Row>(statement, [keys], 'movements'), {
       isCombining: this.config.combinesMovements,
       patienceMilliseconds: this.config.database.connectTimeoutMilliseconds,
     });

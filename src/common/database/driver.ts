@@ -6,9 +6,9 @@ import { AnswerCheck, HEADER_BYTES } from './answer-check.js';
 
 /**
  * The most requests that wait for each connection. The next one is refused at once, which costs nothing, instead of after
- * its time-out. At 2 ms a statement the last of them waits a tenth of a second.
+ * its time-out. At 2 ms a statement the last of them waits a fifth of a second.
  */
-const WAITING_PER_CONNECTION = 50;
+const WAITING_PER_CONNECTION = 100;
 
 /** The client gives up on a server that is silent for this much longer than the server's own limit. */
 export const SILENCE_MILLISECONDS = 2000;

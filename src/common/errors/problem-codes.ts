@@ -39,6 +39,7 @@ export const PROBLEM_CODES = [
   'pricing.rule_ended',
   'pricing.rule_not_found',
   'pricing.unpriced_model',
+  'rate_limit.at_once',
   'rate_limit.exceeded',
   'rate_limit.reports',
   'request.headers_too_large',

@@ -15,6 +15,7 @@ import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
 import { ServiceError } from '../errors/service-error.js';
 import { NoTurn, Turns } from '../turns.js';
+import { callerOf } from './caller-turns.guard.js';
 import { ApiProblems } from './problem.dto.js';
 
 /** 429: the caller has as many reports or downloads under way as one caller may have. */
@@ -84,11 +85,8 @@ export class ReportTurns {
 /** Whether the answer is to be a download. */
 export const wantsCsv = (request: Request) => request.accepts(['json', 'csv']) === 'csv';
 
-/** Whose turns a request takes: a trusted service has those of each user it asks for. */
-export function reporterOf(request: Request): string {
-  const { kind, userId } = (request as Request & { user: { kind: string; userId: string } }).user;
-  return kind === 'internal' ? `internal:${userId}` : `user:${userId}`;
-}
+/** Whose turns a report takes. */
+export const reporterOf = (request: Request) => callerOf(request) ?? 'internal';
 
 const HAS_DOWNLOAD = Symbol('has a download');
 

@@ -1,0 +1,79 @@
+import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import type { Request, Response } from 'express';
+import { APP_CONFIG } from '../../config/config.module.js';
+import type { AppConfig } from '../../config/env.js';
+import { ServiceError } from '../errors/service-error.js';
+import { NoTurn, Turns } from '../turns.js';
+
+/** 429: more requests of one caller under way and waiting than one caller may have. */
+export class TooManyAtOnce extends ServiceError {
+  constructor() {
+    super(429, 'rate_limit.at_once', 'Too many requests of yours are under way at once', {
+      retryAfterSeconds: 1,
+    });
+  }
+}
+
+/** As many movements of one account as keep it busy: a full statement under way, and the next one gathering. */
+const UNDER_WAY_PER_CALLER = 128;
+const WAITING_PER_CALLER = 1000;
+const WAITING_IN_ALL = 10_000;
+
+/**
+ * Whose turns a request takes: the user's, or those of a trusted service for the user that it names. Undefined when there
+ * is no caller, and for a trusted service that names no user: it works for all of them together.
+ */
+export function callerOf(request: Request): string | undefined {
+  const { user } = request as Request & { user?: { kind: string; userId: string } };
+  if (user === undefined || user.userId === '') return undefined;
+  return user.kind === 'internal' ? `internal:${user.userId}` : `user:${user.userId}`;
+}
+
+/**
+ * A bounded number of requests of one caller is under way in this process, on all routes together, from here until the
+ * answer has been taken; the others wait. So whatever one caller asks for, others find a place in every line, and the
+ * answers that one caller does not read have a bounded size.
+ */
+@Injectable()
+export class CallerTurnsGuard implements CanActivate {
+  private readonly turns: Turns;
+
+  constructor(@Inject(APP_CONFIG) config: AppConfig) {
+    this.turns = new Turns({
+      perKey: UNDER_WAY_PER_CALLER,
+      inAll: Infinity,
+      patienceMilliseconds: config.database.connectTimeoutMilliseconds,
+      waitingPerKey: WAITING_PER_CALLER,
+      waitingInAll: WAITING_IN_ALL,
+    });
+  }
+
+  /** @throws TooManyAtOnce */
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const http = context.switchToHttp();
+    const caller = callerOf(http.getRequest<Request>());
+    if (caller === undefined) return true;
+    const response = http.getResponse<Response>();
+    const end = this.turns.takeFree(caller);
+    return end === undefined ? this.wait(caller, response) : endWith(response, end);
+  }
+
+  private async wait(caller: string, response: Response): Promise<boolean> {
+    const hungUp = new AbortController();
+    const hangUp = () => hungUp.abort();
+    response.once('close', hangUp);
+    try {
+      return endWith(response, await this.turns.take(caller, hungUp.signal));
+    } catch (error) {
+      throw error instanceof NoTurn ? new TooManyAtOnce() : error;
+    } finally {
+      response.off('close', hangUp);
+    }
+  }
+}
+
+function endWith(response: Response, end: () => void): true {
+  if (response.destroyed) end();
+  else response.once('close', end);
+  return true;
+}
