@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { isUnavailable, postgresError } from '../common/errors/database-errors.js';
+import { isFinalRefusal, postgresError } from '../common/errors/database-errors.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -45,7 +45,7 @@ export class LitellmChargesService {
   /**
    * What has become of each call, in their order.
    *
-   * @throws the database's error when it cannot be asked; what is charged by then stays so and is found when repeated
+   * @throws any error but a final refusal of the database; what is charged by then stays so and is found when repeated
    */
   async charge(calls: Call[]): Promise<Outcome[]> {
     const outcomes = calls.map((): Outcome => ({ kind: 'unknown_user' }));
@@ -75,7 +75,7 @@ export class LitellmChargesService {
     try {
       return await this.chargeOnce(charge);
     } catch (error) {
-      if (isUnavailable(error)) throw error;
+      if (!isFinalRefusal(error)) throw error;
       const code = postgresError(error).code ?? 'unknown';
       this.logger.error({ fingerprint: charge.call.fingerprint, code, cause: (error as Error).message });
       return { kind: 'refused', detail: `the database refused it (${code})` };

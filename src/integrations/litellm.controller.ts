@@ -1,6 +1,5 @@
 import { Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { NoRateLimit } from '../common/http/rate-limit.guard.js';
 import { RoleAccess, ServiceAccess } from '../auth/access.decorator.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { LITELLM_LOGS_BODY } from './dto/litellm.requests.js';
@@ -29,8 +28,6 @@ export class LitellmController {
   })
   @ApiBody(LITELLM_LOGS_BODY)
   @ApiOkResponse({ type: EventCountsDto })
-  // The proxy drops what is answered with 429: a limit would lose calls that somebody has to pay for.
-  @NoRateLimit()
   @ServiceAccess()
   logs(@LogBody() body: string): Promise<EventCountsDto> {
     return this.intake.take(body);

@@ -6,7 +6,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QuarantineSweeper } from '../../src/integrations/quarantine.sweeper.js';
 import { holdUp, waitingForLocks } from '../support/hold-up.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
-import { balanceOf, expectSoundBooks, ledgerOf, SONNET, times, userWithCredits } from '../support/money.js';
+import {
+  balanceOf,
+  countByStatus,
+  expectSoundBooks,
+  initialize,
+  ledgerOf,
+  SONNET,
+  times,
+  userWithCredits,
+} from '../support/money.js';
 import { expectProblem } from '../support/problems.js';
 import { freshUser, INTERNAL_KEY, startService, type TestService } from '../support/service.js';
 import { snapshot } from '../support/snapshot.js';
@@ -807,6 +816,30 @@ describe('POST logs: refusals', () => {
     const answers = await times(10, () => post([], {}, limited));
     expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
     await limited.close();
+  });
+
+  it('429 for a stranger, who has the limit of an address here too', async () => {
+    const limited = await service.another({ RATE_LIMIT_MAX: '3' });
+    const answers = await times(10, () => limited.anonymous().post(LOGS, []));
+    expect(countByStatus(answers)).toEqual({ 401: 3, 429: 7 });
+    await limited.close();
+  });
+
+  it('503 when calls of the user wait too long for their turn, and the same batch again is charged once', async () => {
+    const user = await userWithCredits(service, 100);
+    const batch = [event({ user: user.userId })];
+    const impatient = await service.another({ DB_CONNECT_TIMEOUT_MS: '300' });
+    const gate = await service.owner.connect();
+    await gate.query('BEGIN');
+    await gate.query('SELECT 1 FROM credit_balances WHERE user_id = $1 FOR UPDATE', [user.userId]);
+    const before = initialize(user.at(impatient.url), 'before');
+    await expect.poll(() => waitingForLocks(service)).toBe(1);
+    expectProblem(await post(batch, {}, impatient), 503, { code: 'service.unavailable' });
+    await gate.query('ROLLBACK');
+    gate.release();
+    expect((await before).status).toBe(201);
+    await expectCounts(batch, { accepted: 1 }, impatient);
+    await impatient.close();
   });
 
   it('503 when the database is away, and the same batch again is charged once', async () => {

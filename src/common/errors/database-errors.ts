@@ -61,6 +61,8 @@ export function isRefusal(error: unknown): boolean {
 
 /** Whether the database could not be asked, did not answer or lacks what it needs now, as opposed to having refused. */
 export function isUnavailable(error: unknown): boolean {
+  // The service's own queues and pools say so before anything is asked.
+  if (error instanceof ServiceUnavailable) return true;
   const original = postgresError(error);
   if (refusals.has(original)) {
     const code = original.code ?? '';
@@ -97,6 +99,11 @@ export function isLostRace(error: unknown): boolean {
   if (code === '40001' || code === '40P01' || isStalePlan(error)) return true;
   // Two first requests under one idempotency key (or one session id) at once: the retry finds the winner's answer.
   return code === '23505' && (constraint === 'pk_idempotency_keys' || constraint === 'pk_streaming_sessions');
+}
+
+/** Whether the server has refused the call and will refuse it again. */
+export function isFinalRefusal(error: unknown): boolean {
+  return isRefusal(error) && !isUnavailable(error) && !isLostRace(error);
 }
 
 /**

@@ -26,7 +26,8 @@ interface IdentifiedRequest {
 
 /**
  * Counts requests by caller, over all routes: a user, or the address of an unauthenticated client. Trusted services are not
- * limited: they ask for all users together, and a hold refused here would stop everyone's chats. The `X-RateLimit-*`
+ * limited: they ask for all users together, a hold refused here would stop everyone's chats, and a gateway drops the calls
+ * that are answered with 429. The `X-RateLimit-*`
  * headers of the answer give the limit, what is left of it, and the seconds until it begins anew.
  */
 @Injectable()
