@@ -242,4 +242,41 @@ describe('the quarantine', () => {
     await rowOf(page, 'stranger-1.').waitFor();
     await owner.query('DELETE FROM usage_quarantine');
   });
+
+  it('leaves out a page that arrives after the list was read again', async () => {
+    const { owner } = service.direct;
+    const unknown = freshUser('stranger');
+    await service.direct.internal().post('/api/integrations/litellm/logs', gatewayCall(unknown));
+    await owner.query(
+      `INSERT INTO usage_quarantine (source, fingerprint, claimed_user, reason, event)
+       SELECT source, encode(sha256(n::text::bytea), 'hex'), claimed_user, reason, event
+         FROM usage_quarantine, generate_series(1, 149) n`,
+    );
+    const page = await asAdmin('/quarantine');
+    await rowOf(page, unknown).first().waitFor();
+    let release = () => {};
+    const released = new Promise<void>((done) => (release = done));
+    let isAnswered = false;
+    await page.route('**/quarantine?*cursor=*', async (route) => {
+      const response = await route.fetch();
+      isAnswered = true;
+      await released;
+      await route.fulfill({ response });
+    });
+    const table = page.getByRole('region', { name: 'Calls in quarantine, oldest first' });
+    await table.evaluate((frame) => frame.scrollTo(0, frame.scrollHeight));
+    await expect.poll(() => isAnswered).toBe(true);
+    await owner.query(
+      'DELETE FROM usage_quarantine WHERE id IN (SELECT id FROM usage_quarantine ORDER BY id LIMIT 50)',
+    );
+    await page.getByRole('button', { name: 'Retry all' }).click();
+    const count = (text: string) => page.getByText(text, { exact: true });
+    await count('100 calls').waitFor();
+    const late = page.waitForResponse(/cursor=/);
+    release();
+    await (await late).finished();
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn))));
+    await count('100 calls').waitFor();
+    await owner.query('DELETE FROM usage_quarantine');
+  });
 });

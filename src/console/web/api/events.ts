@@ -103,7 +103,7 @@ const WORDS: Record<Schemas['EventDto']['type'], string> = {
   'credits.expiring': 'has credits expiring soon',
   'session.timed_out': 'had a session time out',
   'usage.needs_review': 'has a call to review',
-  'usage.settled': 'had a reviewed call settled',
+  'usage.settled': 'had a call in review settled',
   'api_key.created': 'has a new API key',
   'api_key.revoked': 'had an API key revoked',
   'api_key.expiring': 'has an API key expiring soon',

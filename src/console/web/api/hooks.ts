@@ -62,7 +62,12 @@ export function usePages<Item>(
   const book = list.data;
   const items = useMemo(() => (book?.rows ?? []).filter((row) => row !== undefined), [book?.rows]);
   const read = (cursor: string | undefined, put: Further<Item>['put']) => {
-    if (book === undefined || list.isFetching || client.isMutating({ mutationKey: queryKey }) > 0) return;
+    if (
+      book === undefined ||
+      list.isFetching ||
+      client.isMutating({ mutationKey: queryKey, exact: true }) > 0
+    )
+      return;
     further.mutate({ cursor, id: book.id, put });
   };
   return {

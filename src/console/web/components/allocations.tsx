@@ -124,8 +124,8 @@ export function AllocationTable({
             isWide: true,
           },
           {
-            header: 'Will expire',
-            label: 'Will expire unused at the current rate',
+            header: 'Unused at expiry',
+            label: 'Unused at expiry, at the current rate',
             cell: (allocation) => {
               const unused = forecast?.expirations.find(
                 ({ allocationId }) => allocationId === allocation.id,

@@ -114,7 +114,7 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
             value={from}
             onChange={setFrom}
             problem={create.problem}
-            hint="Your time; empty: now"
+            hint="Local time. Blank = now"
           />
           <Field
             label="Until"

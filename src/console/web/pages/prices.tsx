@@ -156,9 +156,14 @@ const priceColumns = () => [
 
 export const ModelPage = ({ modelId }: { modelId: string }) => <Model key={modelId} modelId={modelId} />;
 
+interface Ending {
+  rule: PricingRule;
+  isUpcoming: boolean;
+}
+
 function Model({ modelId }: { modelId: string }) {
   const [isOpen, setOpen] = useState(false);
-  const [ending, setEnding] = useState<{ rule: PricingRule; isUpcoming: boolean } | null>(null);
+  const [ending, setEnding] = useState<Ending | null>(null);
   const query = useQuery({
     queryKey: ['model', modelId],
     queryFn: ({ signal }) =>
@@ -169,9 +174,9 @@ function Model({ modelId }: { modelId: string }) {
     queryFn: ({ signal }) =>
       answer(api.POST('/api/credits/calculate', { body: { modelId, tokens: 1000 }, signal })),
   });
-  const end = useAction(async (rule: PricingRule) => {
+  const end = useAction(async ({ rule, isUpcoming }: Ending) => {
     await answer(api.DELETE('/api/pricing/{id}', { params: { path: { id: rule.id as never } } }));
-    toast(`Price rule of ${modelId} ended`, 'good');
+    toast(`Price rule of ${modelId} ${isUpcoming ? 'deleted' : 'ended'}`, 'good');
     setEnding(null);
   });
   const { data } = query;
@@ -280,11 +285,11 @@ function Model({ modelId }: { modelId: string }) {
           isBusy={end.isBusy}
           problem={end.problem}
           onClose={() => setEnding(null)}
-          onConfirm={() => void end.run(ending.rule)}
+          onConfirm={() => void end.run(ending)}
         >
           <p>
             {ending.isUpcoming
-              ? `The rule that was to start on ${time(ending.rule.effectiveFrom)} is deleted, and the rule that it was to replace continues.`
+              ? `The rule that starts on ${time(ending.rule.effectiveFrom)} will be deleted. The rule before it continues.`
               : `From now on the built-in or fallback price applies to ${modelId}, until another rule starts. Active sessions keep the price they started with.`}
           </p>
         </Confirm>

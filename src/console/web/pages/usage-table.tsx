@@ -22,6 +22,8 @@ const MEANINGS: Record<UsageRecord['billingStatus'], string> = {
   waived: 'Reviewed: the uncollected credits were waived',
 };
 
+const DECISIONS = { bill: 'billed', waive: 'waived' };
+
 export const BillingBadge = ({ status }: { status: UsageRecord['billingStatus'] }) => (
   <span title={MEANINGS[status]}>
     <Badge tone={TONES[status]}>{status.replace('_', ' ')}</Badge>
@@ -123,7 +125,10 @@ export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose
     ['Session', record.sessionId],
     ['Request', record.requestId],
     ['API key', record.apiKeyId === null ? null : `#${record.apiKeyId}`],
-    ['Review', record.reviewAction === null ? null : `${record.reviewAction} by ${record.reviewedBy}`],
+    [
+      'Review',
+      record.reviewAction === null ? null : `${DECISIONS[record.reviewAction]} by ${record.reviewedBy}`,
+    ],
   ];
   return (
     <Dialog title={`Usage record ${record.id}`} onClose={onClose}>

@@ -22,7 +22,7 @@ const TYPES: Record<EventType, string> = {
   'credits.expired': 'Credits expired unused',
   'session.timed_out': 'Session timed out',
   'usage.needs_review': 'Call needs review',
-  'usage.settled': 'Call settled after review',
+  'usage.settled': 'Call in review settled',
   'api_key.created': 'API key created',
   'api_key.revoked': 'API key revoked',
   'api_key.expiring': 'API key expiring soon',

@@ -179,7 +179,7 @@ function StateNote({ webhook: { isActive, failingSince, previousSecretUntil } }:
     <>
       {isActive && failingSince !== null && (
         <>
-          since <Moment at={failingSince} />{' '}
+          since <Moment at={failingSince} exact />{' '}
         </>
       )}
       {hasTwoSecrets && (
