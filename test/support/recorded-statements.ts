@@ -49,7 +49,9 @@ export function recordStatements(directory: string): void {
     query: (this: object, ...given: unknown[]) => unknown;
   };
   const original = prototype.query;
-  prototype.query = function (this: Connection, ...given: unknown[]) {
+  // The files of a worker share it.
+  if (original.name === 'recordedQuery') return;
+  prototype.query = function recordedQuery(this: Connection, ...given: unknown[]) {
     const [query, values] = given as [string | Query, unknown];
     const text = typeof query === 'string' ? query : query?.text;
     const sent = Array.isArray(values) ? (values as unknown[]) : ((query as Query)?.values ?? []);
