@@ -4,9 +4,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { dataSourceOptions } from '../ormconfig.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
-import { ClusterModule } from './cluster/cluster.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
-import { RequestWindows } from './common/http/request-windows.js';
 import { MetricsModule } from './common/metrics/metrics.module.js';
 import { TracingModule } from './common/tracing/tracing.module.js';
 import { ProblemFilter } from './common/http/problem.filter.js';
@@ -27,7 +25,6 @@ import { UsageModule } from './usage/usage.module.js';
 export class AppModule {
   /** @param databaseUrl connection string of the service's role, on a database that is migrated */
   static forRoot(config: AppConfig, databaseUrl: string): DynamicModule {
-    const windows = new RequestWindows(config.workers);
     return {
       module: AppModule,
       imports: [
@@ -43,7 +40,6 @@ export class AppModule {
           retryAttempts: 0,
         }),
         TracingModule,
-        ClusterModule.forRoot(windows),
         DatabaseModule,
         MetricsModule,
         ReportsModule,

@@ -1,11 +1,9 @@
 import 'reflect-metadata';
-import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
 import { createApp } from './app.setup.js';
 import { createLogger } from './common/http/logging.js';
-import { startWorkers } from './cluster/primary.js';
 import { type AppConfig, ConfigError, loadConfig } from './config/env.js';
 import { describeConnection, type OpenDatabase, openDatabase } from './database/open-database.js';
 
@@ -15,7 +13,6 @@ const DISCONNECT_SECONDS = 5;
 async function start(): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel);
-  if (cluster.isWorker) return startWorker(config, logger);
   for (const warning of config.warnings) logger.warn({ context: 'config' }, warning);
   // Without a server of our own, ending at once leaves nothing behind.
   let asked = config.database.url === undefined ? stopSignal() : undefined;
@@ -23,10 +20,7 @@ async function start(): Promise<void> {
   asked ??= stopSignal();
   let server: Server;
   try {
-    server =
-      config.workers > 1
-        ? await startWorkers(config.workers, database.url, logger)
-        : await serve(config, database.url, logger);
+    server = await serve(config, database.url, logger);
   } catch (error) {
     await database.close();
     throw error;
@@ -36,7 +30,7 @@ async function start(): Promise<void> {
   announce(config, server.port, database);
 }
 
-/** What answers requests: this process, or its workers. */
+/** What answers requests. */
 interface Server {
   port: number;
   /** Lets requests under way finish. */
@@ -58,20 +52,6 @@ async function serve(config: AppConfig, databaseUrl: string, logger: Logger): Pr
   };
 }
 
-/** One of several processes behind one port; the process above it has opened the database and ends it last. */
-async function startWorker(config: AppConfig, logger: Logger): Promise<void> {
-  const { url } = config.database;
-  if (url === undefined) throw new Error('A worker was started without a database');
-  const asked = stopSignal();
-  // The process above has gone, and with it the port.
-  const orphaned = new Promise<string>((gone) =>
-    process.once('disconnect', () => gone('no primary process')),
-  );
-  const server = await serve(config, url, logger);
-  const nothing = { embedded: undefined, close: () => Promise.resolve() };
-  stopWhenAsked(config, Promise.race([asked, orphaned]), server, nothing, logger);
-}
-
 /**
  * Resolves at the first signal to stop. Signals are caught while the service still starts, too, and obeyed when it has:
  * otherwise they would leave a database server behind. SIGHUP is a terminal that was closed.
@@ -90,7 +70,7 @@ function stopWhenAsked(
   config: AppConfig,
   asked: Promise<string>,
   server: Server,
-  database: Pick<OpenDatabase, 'embedded' | 'close'>,
+  database: OpenDatabase,
   logger: Logger,
 ): void {
   let stopping = false;

@@ -1,8 +1,10 @@
 import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
+import { ThrottlerModule } from '@nestjs/throttler';
 import { AccountsModule } from '../accounts/accounts.module.js';
 import { CallerTurnsGuard } from '../common/http/caller-turns.guard.js';
-import { RateLimitGuard } from '../common/http/rate-limit.guard.js';
+import { rateLimit, RateLimitGuard } from '../common/http/rate-limit.js';
+import { APP_CONFIG } from '../config/config.module.js';
 import { AccessGuard } from './access.guard.js';
 import { AuthenticationGuard } from './authentication.guard.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
@@ -12,7 +14,7 @@ import { KnownTokens } from './known-tokens.js';
 
 /** The global guards, in the order they run: who is calling, how often, whether they may, and when it is their turn. */
 @Module({
-  imports: [AccountsModule],
+  imports: [AccountsModule, ThrottlerModule.forRootAsync({ inject: [APP_CONFIG], useFactory: rateLimit })],
   providers: [
     KnownTokens,
     JwtStrategy,

@@ -9,8 +9,6 @@ import { weakness } from './weak-secrets.js';
 /** Everything the service can be told from outside, read once at start. */
 export interface AppConfig {
   readonly port: number;
-  /** Processes that serve, behind one port; with 1 the process that was started serves itself. */
-  readonly workers: number;
   readonly environment: 'development' | 'test' | 'production';
   readonly logLevel: string;
   /** `*` or a list of origins that browsers may call from. */
@@ -240,7 +238,6 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   const warnings: string[] = [];
   const config: AppConfig = {
     port: read.integer('PORT', 3001, 0, 65535),
-    workers: read.integer('WEB_CONCURRENCY', 1, 1, 128),
     environment,
     logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
     corsOrigins: readCorsOrigins(read),

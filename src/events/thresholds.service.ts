@@ -1,10 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { InjectThrottlerStorage, type ThrottlerStorage } from '@nestjs/throttler';
 import { Changes } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
-import { RateLimited } from '../common/http/rate-limit.guard.js';
-import { RequestWindows } from '../common/http/request-windows.js';
+import { RateLimited } from '../common/http/rate-limit.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { LowThresholdDto } from './dto/events.responses.js';
@@ -25,7 +25,7 @@ export class ThresholdsService {
   constructor(
     private readonly database: Database,
     private readonly changes: Changes,
-    private readonly windows: RequestWindows,
+    @InjectThrottlerStorage() private readonly windows: ThrottlerStorage,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
@@ -44,8 +44,8 @@ export class ThresholdsService {
    */
   async set(userId: string, threshold: number | null): Promise<LowThresholdDto> {
     const turn = `low-threshold:${userId}`;
-    const { requests, secondsLeft } = this.windows.count(turn, WINDOW_MILLISECONDS, MAXIMUM_CHANGES);
-    if (requests > MAXIMUM_CHANGES) throw new RateLimited(Math.max(1, secondsLeft));
+    const window = await this.windows.increment(turn, WINDOW_MILLISECONDS, MAXIMUM_CHANGES, 0, turn);
+    if (window.isBlocked) throw new RateLimited(window.timeToBlockExpire);
     const answer = await this.changes.answer<{ outcome: string }>(turn, SET, [userId, threshold]);
     if (answer.outcome !== 'ok') throw new AccountNotFound();
     return this.describe(userId, threshold);

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { Gauge, Registry } from 'prom-client';
+import { Gauge } from 'prom-client';
 import { Database } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { ACTIVE_SESSIONS, HELD_CREDITS } from '../credits/open-sessions.js';
@@ -81,8 +81,6 @@ const PATIENCE_MILLISECONDS = 2000;
 /** Gauges that are read when Prometheus asks: the state of the database, and of this process's pools. */
 @Injectable()
 export class DatabaseGauges {
-  /** Apart from what processes count: it is the same for all of them, and must not be added up. */
-  readonly registry = new Registry();
   private readonly gauges: Map<keyof State, Gauge>;
   private readonly up: Gauge;
   private reading: Promise<State | undefined> | undefined;
@@ -91,16 +89,15 @@ export class DatabaseGauges {
     private readonly database: Database,
     metrics: Metrics,
   ) {
-    const state = [this.registry];
+    const registers = [metrics.registry];
     this.gauges = new Map(
-      GAUGES.map(([column, name, help]) => [column, new Gauge({ name, help, registers: state })]),
+      GAUGES.map(([column, name, help]) => [column, new Gauge({ name, help, registers })]),
     );
     this.up = new Gauge({
       name: 'accounting_database_up',
       help: 'Whether the database answered this scrape; the gauges read from it are absent when not',
-      registers: state,
+      registers,
     });
-    const registers = [metrics.registry];
     new Gauge({
       name: 'accounting_database_pool_connections',
       help: 'Connections of a pool by what they do',

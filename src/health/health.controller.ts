@@ -1,6 +1,6 @@
 import { Controller, Get } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
-import { NoRateLimit } from '../common/http/rate-limit.guard.js';
+import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { VERSION } from '../config/version.js';
@@ -14,7 +14,7 @@ export class HealthDto {
 }
 
 @ApiTags('Health')
-@NoRateLimit()
+@SkipThrottle()
 @Public()
 @Controller()
 export class HealthController {

@@ -1,12 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Controller, Get, Header, Headers, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { NoRateLimit } from '../common/http/rate-limit.guard.js';
+import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
 import { InvalidToken, TokenRequired } from '../auth/auth.errors.js';
-import { WorkerLink } from '../cluster/worker-link.js';
 import { ServiceError } from '../common/errors/service-error.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { DatabaseGauges } from './database-gauges.js';
@@ -14,12 +14,12 @@ import { DatabaseGauges } from './database-gauges.js';
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
 @ApiTags('Health')
-@NoRateLimit()
+@SkipThrottle()
 @Public()
 @Controller()
 export class MetricsController {
   constructor(
-    private readonly workers: WorkerLink,
+    private readonly metrics: Metrics,
     private readonly gauges: DatabaseGauges,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
@@ -41,7 +41,7 @@ export class MetricsController {
       throw new ServiceError(404, 'route.not_found', 'There is nothing here');
     this.requireToken(authorization);
     await this.gauges.refresh();
-    return (await this.workers.processMetrics()) + '\n' + (await this.gauges.registry.metrics());
+    return this.metrics.registry.metrics();
   }
 
   private requireToken(authorization: string | undefined): void {

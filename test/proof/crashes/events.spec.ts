@@ -65,7 +65,7 @@ describe('two processes of which one is killed again and again, and a receiver t
       return { status: answered++ % 5 === 4 ? 500 : 200 };
     };
     let victim = await start();
-    const other = await start({ WEB_CONCURRENCY: '2' });
+    const other = await start();
     const users = Array.from({ length: USERS }, () => freshUser('crash'));
     const boss = direct.as('boss', { role: 'supervisor' });
     for (const user of users) await direct.as(user).get('/api/credits/balance');
