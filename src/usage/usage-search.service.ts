@@ -16,11 +16,15 @@ import { RECORD_JSON } from './usage.sql.js';
  * a statement, also when none of them is in memory.
  */
 export const SEARCHED_RECORDS = 50_000;
-/** With the largest metadata 0.8 MB, which keep the process for 20 ms when every character of them is a quotation mark. */
+/** The most bytes of a page but for its last record: reading and writing so much JSON keeps the process for few milliseconds. */
+export const PAGE_BYTES = 512 * 1024;
 const CSV_BATCH = 50;
 
 interface Found {
+  /** The first of those wanted, as many as fit in a page. */
   records: UsageAnswer[];
+  /** Whether some of those wanted did not fit. */
+  isCut: boolean;
   /** Id and time of the last record looked at, where there are fewer than wanted before it, and perhaps more after it. */
   searched: [id: number, timestamp: string] | null;
 }
@@ -36,8 +40,10 @@ export class UsageSearchService {
 
   /** Newest first. A page may be short, and even empty, before the list has ended: see `searchedBackTo`. */
   async page(query: AllRecordsQueryDto): Promise<UsageSearchPageDto> {
-    const { records, searched } = await this.find(query, decodeCursor(query.cursor), query.limit + 1);
+    const { records, isCut, searched } = await this.find(query, decodeCursor(query.cursor), query.limit + 1);
     const page = toPage(records, query.limit, (record) => UsageRecordDto.from(record));
+    if (isCut)
+      return { ...page, nextCursor: encodeCursor(records.at(-1)?.id as number), searchedBackTo: null };
     if (searched === null) return { ...page, searchedBackTo: null };
     const [id, timestamp] = searched;
     return { items: page.items, nextCursor: encodeCursor(id), searchedBackTo: isoTime(timestamp) };
@@ -60,11 +66,11 @@ export class UsageSearchService {
     let after = decodeCursor(query.cursor);
     do {
       const find = () => this.find(query, after, CSV_BATCH);
-      const { records, searched } = await this.turns.report(reporter, find);
+      const { records, isCut, searched } = await this.turns.report(reporter, find);
       // Also where nothing was found: this is where a reader who has hung up ends the search.
       yield heading + records.map(usageCsvLine).join('');
       heading = '';
-      after = records.length < CSV_BATCH ? searched?.[0] : records[CSV_BATCH - 1]?.id;
+      after = isCut || records.length === CSV_BATCH ? records.at(-1)?.id : searched?.[0];
     } while (after !== undefined);
   }
 
@@ -80,9 +86,14 @@ export class UsageSearchService {
     const inOrder = `FROM usage_records WHERE ${order.join(' AND ')} ORDER BY timestamp DESC, id DESC`;
     // What `searched` must not look beyond is its LIMIT; the page's own stops it as soon as there are enough.
     const text = `WITH searched AS (SELECT * ${inOrder} LIMIT ${SEARCHED_RECORDS}),
-            page AS MATERIALIZED (SELECT * FROM searched WHERE ${rest.join(' AND ')}
-                                   ORDER BY timestamp DESC, id DESC LIMIT ${take})
-       SELECT coalesce((SELECT json_agg(${RECORD_JSON} ORDER BY timestamp DESC, id DESC) FROM page), '[]') AS records,
+            page AS MATERIALIZED (SELECT timestamp, id, ${RECORD_JSON} AS record FROM searched
+                                   WHERE ${rest.join(' AND ')} ORDER BY timestamp DESC, id DESC LIMIT ${take}),
+            sized AS MATERIALIZED (
+              SELECT *, sum(octet_length(record::text)) OVER (ORDER BY timestamp DESC, id DESC)
+                        - octet_length(record::text) AS bytes_before FROM page)
+       SELECT coalesce((SELECT json_agg(record ORDER BY timestamp DESC, id DESC) FROM sized
+                         WHERE bytes_before < ${PAGE_BYTES}), '[]') AS records,
+              EXISTS (SELECT FROM sized WHERE bytes_before >= ${PAGE_BYTES}) AS "isCut",
               CASE WHEN (SELECT count(*) FROM page) < ${take} THEN
                 (SELECT json_build_array(id, timestamp) ${inOrder} OFFSET ${SEARCHED_RECORDS - 1} LIMIT 1)
               END AS searched`;

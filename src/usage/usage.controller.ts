@@ -51,7 +51,7 @@ const PAGE_OR_CSV = ApiOkResponse({
   },
 });
 const SEARCHED =
-  'One request looks through 50,000 records at most, so a page of a rare filter may be short, and even empty, before ' +
+  'A page has at most 512 kB, and one request looks through 50,000 records at most: a page may be short, and that of a rare filter even empty, before ' +
   '`nextCursor` is null. One caller may have four downloads as CSV at once.';
 
 @ApiTags('Usage')

@@ -626,3 +626,32 @@ describe('GET /usage/records with Accept: text/csv', () => {
     await other.close();
   });
 });
+
+it('pages of the largest metadata have at most 512 kB and one record; together they have every record once', async () => {
+  const user = await userWithCredits(service, 1);
+  await service.owner.query(
+    `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status)
+     SELECT $1, now(), 's', 'o', 0, jsonb_build_object('text', repeat('x', 16000)), 'recorded'
+       FROM generate_series(1, 120)`,
+    [user.userId],
+  );
+  const ids: number[] = [];
+  let cursor: string | null = '';
+  while (cursor !== null) {
+    const { text, body }: Answer<Page> = await user.get<Page>(
+      `/api/usage/records?limit=100${cursor && `&cursor=${cursor}`}`,
+    );
+    expect(Buffer.byteLength(text)).toBeLessThan(540_000);
+    expect(body.items.length).toBeGreaterThan(0);
+    ids.push(...body.items.map(({ id }) => id));
+    cursor = body.nextCursor;
+  }
+  expect(new Set(ids).size).toBe(120);
+  expect(ids).toEqual([...ids].sort((a, b) => b - a));
+  const { text } = await user.get('/api/usage/records', { accept: 'text/csv' });
+  expect(
+    parseCsv(text)
+      .map((row) => Number(row[0]))
+      .filter(Number.isInteger),
+  ).toEqual(ids);
+});

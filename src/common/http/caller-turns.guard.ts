@@ -72,7 +72,8 @@ export class CallerTurnsGuard implements CanActivate {
   }
 }
 
-function endWith(response: Response, end: () => void): true {
+/** Ends a turn when the answer has been taken, or cannot be. */
+export function endWith(response: Response, end: () => void): true {
   if (response.destroyed) end();
   else response.once('close', end);
   return true;

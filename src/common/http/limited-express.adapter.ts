@@ -2,6 +2,7 @@ import { createServer, IncomingMessage, type Server, ServerResponse } from 'node
 import { StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import express, { type Response } from 'express';
+import { boundUnreadAnswers } from './unread-answers.js';
 import { answerUnreadableRequests } from './unreadable-requests.js';
 
 /** How often the server looks for requests that have taken too long; Node's own 30 s would double the limits. */
@@ -9,10 +10,12 @@ const CHECK_MILLISECONDS = 1000;
 const HEADERS_SECONDS = 10;
 /** Longer than the usual 60 s of load balancers, so that they close idle connections first and no request is lost. */
 const KEEP_ALIVE_MILLISECONDS = 65_000;
+/** What this process holds of answers that their clients do not take. */
+const MAXIMUM_UNREAD_BYTES = 128 * 1024 * 1024;
 
 const JSON_UTF8 = 'application/json; charset=utf-8';
 
-/** Express on a server with limits: a client that sends slowly, or nothing, cannot keep a connection for ever. */
+/** Express on a server with limits: a client that sends or reads slowly, or not at all, cannot keep a connection for ever. */
 export class LimitedExpressAdapter extends ExpressAdapter {
   constructor(private readonly requestTimeoutSeconds: number) {
     // Before the adapter adds anything: Express makes its router with the first thing that is added. In any case a
@@ -32,6 +35,10 @@ export class LimitedExpressAdapter extends ExpressAdapter {
       this.getInstance(),
     );
     server.setTimeout(Math.max(this.requestTimeoutSeconds * 2, 60) * 1000);
+    boundUnreadAnswers(server, {
+      milliseconds: this.requestTimeoutSeconds * 2000,
+      bytes: MAXIMUM_UNREAD_BYTES,
+    });
     closeWhenIdle(server);
     answerUnreadableRequests(server);
     this.setHttpServer(server);

@@ -15,7 +15,7 @@ import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
 import { ServiceError } from '../errors/service-error.js';
 import { NoTurn, Turns } from '../turns.js';
-import { callerOf } from './caller-turns.guard.js';
+import { callerOf, endWith } from './caller-turns.guard.js';
 import { ApiProblems } from './problem.dto.js';
 
 /** 429: the caller has as many reports or downloads under way as one caller may have. */
@@ -54,6 +54,8 @@ const DOWNLOADS = {
 @Injectable()
 export class ReportTurns {
   private readonly turns: Record<Kind, Turns>;
+  /** One report of a caller at a time until its answer is taken: many that are not would fill the memory. */
+  private readonly answers = new Turns({ ...REPORTS, inAll: Infinity });
 
   constructor(@Inject(APP_CONFIG) config: AppConfig) {
     // As many as there are connections for them.
@@ -62,9 +64,18 @@ export class ReportTurns {
   }
 
   /** @returns what ends the turn. @throws TooManyReports, ReportsBusy */
-  async take(kind: Kind, caller: string, abandoned?: AbortSignal): Promise<() => void> {
+  take(kind: Kind, caller: string, abandoned?: AbortSignal): Promise<() => void> {
+    return this.takeOf(this.turns[kind], kind, caller, abandoned);
+  }
+
+  /** The turn of an answer, before that of its report. @returns what ends it. @throws TooManyReports */
+  takeAnswer(caller: string, abandoned: AbortSignal): Promise<() => void> {
+    return this.takeOf(this.answers, 'reports', caller, abandoned);
+  }
+
+  private async takeOf(turns: Turns, kind: Kind, caller: string, abandoned?: AbortSignal) {
     try {
-      return await this.turns[kind].take(caller, abandoned);
+      return await turns.take(caller, abandoned);
     } catch (error) {
       if (!(error instanceof NoTurn)) throw error;
       throw error.reason === 'key' ? new TooManyReports(kind) : new ReportsBusy(kind);
@@ -92,7 +103,8 @@ const HAS_DOWNLOAD = Symbol('has a download');
 
 /**
  * A turn from before the request is looked at until its answer is there: also when its client has hung up, for the
- * statement goes on. One who hangs up while they wait takes none.
+ * statement goes on. One who hangs up while they wait takes none, and the next report of a caller waits until the answer
+ * to the one before has been taken.
  */
 @Injectable()
 class ReportInterceptor implements NestInterceptor {
@@ -104,14 +116,17 @@ class ReportInterceptor implements NestInterceptor {
   async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const http = context.switchToHttp();
     const request = http.getRequest<Request>();
+    const response = http.getResponse<Response>();
+    const reporter = reporterOf(request);
     const hungUp = new AbortController();
     const hangUp = () => hungUp.abort();
-    http.getResponse<Response>().once('close', hangUp);
+    response.once('close', hangUp);
     const hasDownload = this.reflector.get<boolean>(HAS_DOWNLOAD, context.getHandler());
     const isDownload = hasDownload && wantsCsv(request) && request.method !== 'HEAD';
     const kind = isDownload ? 'downloads' : 'reports';
-    const end = await this.turns.take(kind, reporterOf(request), hungUp.signal);
-    http.getResponse<Response>().off('close', hangUp);
+    if (!isDownload) endWith(response, await this.turns.takeAnswer(reporter, hungUp.signal));
+    const end = await this.turns.take(kind, reporter, hungUp.signal);
+    response.off('close', hangUp);
     return next.handle().pipe(finalize(end));
   }
 }
