@@ -111,10 +111,15 @@ export class EventStreams implements OnModuleDestroy {
 
   async onModuleDestroy(): Promise<void> {
     this.isStopped = true;
-    for (const stream of this.streams) stream.close();
+    this.closeAll();
     this.stopListening?.();
     await this.look.stop();
     await this.reading;
+  }
+
+  /** Clients come again with the last event that they have, and are told if it is not known. */
+  private closeAll(): void {
+    for (const stream of this.streams) stream.close();
   }
 
   /** Finds out where the stream begins; also shows that the database is there, while the answer can still be another. */
@@ -161,6 +166,7 @@ export class EventStreams implements OnModuleDestroy {
       const isKnown = isEnd || (!this.isBehind && stream.cursor <= (this.position ?? 0));
       if (isKnown && stream.cursor >= this.recentAfter) return stream.goLive(this.recent);
       const { read, milliseconds } = await this.readPast(stream);
+      if (!read.isKnown) return this.closeAll();
       for (const event of read.events) stream.send(event);
       stream.cursor = read.position;
       isEnd = read.isEnd;
@@ -213,6 +219,11 @@ export class EventStreams implements OnModuleDestroy {
       });
       // Streams have come and gone meanwhile: then others begin elsewhere.
       if (read === undefined || this.position !== from) continue;
+      if (!read.isKnown) {
+        this.logger.warn(`Event ${from} is not known to the database any more: all streams end`);
+        this.closeAll();
+        continue;
+      }
       for (const stream of this.streams) stream.sendLive(read.events);
       this.position = read.position;
       this.remember(read.events);

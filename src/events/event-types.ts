@@ -27,6 +27,14 @@ export interface AccountingEvent {
   readonly data: Record<string, unknown>;
 }
 
+/**
+ * The `webhook-id` of an event's messages. Its time is a part of it: after a failover that has lost events another event may
+ * have the id.
+ */
+export function webhookId(id: number, occurredAt: string | Date): string {
+  return `evt_${id}_${new Date(occurredAt).getTime().toString(36)}`;
+}
+
 /** Which events somebody sees. */
 export interface EventFilter {
   /** Undefined: everyone's. */

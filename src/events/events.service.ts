@@ -37,12 +37,13 @@ const after = (ofUser: string) => `
      ORDER BY id LIMIT CASE WHEN $2::text[] IS NULL THEN $3::integer ELSE ${MOST_LOOKED_AT} END
   ), reach AS (
     SELECT n < CASE WHEN $2::text[] IS NULL THEN $3::integer ELSE ${MOST_LOOKED_AT} END AS is_end, last,
-           coalesce((SELECT max(id) FROM events), 0) AS newest
+           coalesce((SELECT max(id) FROM events), 0) AS newest,
+           (SELECT given >= $1 FROM events_newest()) AS is_known
       FROM (SELECT count(*) AS n, max(id) AS last FROM looked) AS counted
   ), wanted AS (
     SELECT * FROM looked WHERE $2::text[] IS NULL OR type = ANY ($2) ORDER BY id LIMIT $3
   )
-  SELECT ${COLUMNS}, is_end, CASE WHEN is_end THEN greatest(newest, $1) ELSE last END AS position
+  SELECT ${COLUMNS}, is_known, is_end, CASE WHEN is_end THEN greatest(newest, $1) ELSE last END AS position
     FROM reach LEFT JOIN wanted ON TRUE ORDER BY id`;
 const AFTER = { name: 'events_after', text: after('') };
 const USER_AFTER = { name: 'events_user_after', text: after('user_id = $4 AND') };
@@ -56,6 +57,8 @@ export interface Stretch {
   readonly position: number;
   /** Whether nothing is left up to the newest event. */
   readonly isEnd: boolean;
+  /** Whether an event has had the id that was asked for. None has, when the database has lost it in a failover. */
+  readonly isKnown: boolean;
 }
 
 interface EventRow {
@@ -75,6 +78,7 @@ interface PageRow extends EventRow {
 interface StretchRow extends EventRow {
   position: string;
   is_end: boolean;
+  is_known: boolean;
 }
 
 /** Events that were published. Rules in README.md beside this file. */
@@ -121,11 +125,13 @@ export class EventsService {
 
   private async stretch(limit: number, reading: Promise<StretchRow[]>): Promise<Stretch> {
     const rows = await reading;
-    const [{ position, is_end: isEnd }] = rows as [StretchRow];
+    const [{ position, is_end: isEnd, is_known: isKnown }] = rows as [StretchRow];
     const events = eventsOf(rows);
     const last = events.at(-1);
-    if (events.length === limit && last !== undefined) return { events, position: last.id, isEnd: false };
-    return { events, position: toSafeInteger(position), isEnd };
+    if (events.length === limit && last !== undefined) {
+      return { events, position: last.id, isEnd: false, isKnown };
+    }
+    return { events, position: toSafeInteger(position), isEnd, isKnown };
   }
 
   private report<Row extends object>(

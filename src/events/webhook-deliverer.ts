@@ -4,7 +4,7 @@ import { Database } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import type { AccountingEvent } from './event-types.js';
+import { type AccountingEvent, webhookId } from './event-types.js';
 import { WebhookSecrets } from './webhook-secrets.js';
 import { type Attempt, type Message, WebhookSender } from './webhook-sender.js';
 
@@ -151,7 +151,10 @@ export class WebhookDeliverer implements OnModuleDestroy {
     const attempt =
       event === null
         ? NOTHING
-        : await this.sendTo(lane, { id: `evt_${event.id}`, body: JSON.stringify(event) });
+        : await this.sendTo(lane, {
+            id: webhookId(event.id, event.occurredAt),
+            body: JSON.stringify(event),
+          });
     const row = await this.database.row<{ answer: Settled }>(SETTLE, [
       lane.endpointId,
       lane.userId,

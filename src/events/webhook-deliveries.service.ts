@@ -5,10 +5,10 @@ import { decodeCursor, toPage } from '../common/http/page.js';
 import { isoTime } from '../common/http/time.js';
 import type { DeliveriesQueryDto, ReplayWebhookDto } from './dto/webhooks.requests.js';
 import type { DeliveryDto, DeliveryPageDto, DeliveryStatus, ReplayDto } from './dto/webhooks.responses.js';
-import type { EventType } from './event-types.js';
+import { type EventType, webhookId } from './event-types.js';
 import { DeliveryNotFound, WebhookInactive, WebhookNotFound } from './events.errors.js';
 
-const DELIVERY = `SELECT d.id, d.event_id, v.type, d.user_id, d.status, d.attempts, d.created_at, d.last_attempt_at,
+const DELIVERY = `SELECT d.id, d.event_id, v.type, v.occurred_at, d.user_id, d.status, d.attempts, d.created_at, d.last_attempt_at,
                          d.last_status, d.last_error, d.delivered_at,
                          CASE WHEN d.status = 'pending' AND isfinite(l.next_attempt_at) THEN l.next_attempt_at END
                            AS next_attempt_at
@@ -37,6 +37,7 @@ interface DeliveryRow {
   id: string;
   event_id: string;
   type: EventType;
+  occurred_at: Date;
   user_id: string;
   status: DeliveryStatus;
   attempts: number;
@@ -101,6 +102,7 @@ function toDelivery(row: DeliveryRow): DeliveryDto {
     id: toSafeInteger(row.id),
     eventId: toSafeInteger(row.event_id),
     eventType: row.type,
+    webhookId: webhookId(toSafeInteger(row.event_id), row.occurred_at),
     userId: row.user_id,
     status: row.status,
     attempts: row.attempts,

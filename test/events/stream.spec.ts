@@ -475,6 +475,26 @@ describe('where a stream begins', () => {
   });
 });
 
+it('an open stream ends when the database has lost events of it, and its client is told: 409', async () => {
+  const other = await startService({ EVENT_STREAM_SECONDS: '3600' });
+  const user = freshUser();
+  const stream = await open(user, { on: other });
+  for (const credits of [1, 2, 3]) await writeEvent(other, user, { credits });
+  await publish(other);
+  await expect.poll(() => stream.ids.length).toBe(3);
+  const [first, , last] = stream.ids;
+  // As after a failover to a server that has not had the last two.
+  await other.owner.query('DELETE FROM events WHERE id > $1', [first]);
+  await other.owner.query(`SELECT setval('events_id_seq', $1)`, [first]);
+  await writeEvent(other, user, { credits: 4 });
+  await publish(other);
+  await expect.poll(() => stream.isEnded, { timeout: 10_000 }).toBe(true);
+  expect(stream.ids).toHaveLength(3);
+  const refused = await open(user, { on: other, after: last as number });
+  expect(await refused.problem()).toMatchObject({ status: 409, code: 'events.position_unknown' });
+  await other.close();
+});
+
 describe('a role that changes while a stream is open', () => {
   /** A newer token of the user is seen, on another instance. */
   const seen = (userId: string, role: string) => second.as(userId, { role }).get('/api/events?limit=1');

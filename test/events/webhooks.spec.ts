@@ -34,6 +34,7 @@ beforeEach(async () => {
 interface Delivery {
   id: number;
   eventId: number;
+  webhookId: string;
   userId: string;
   status: string;
   attempts: number;
@@ -71,7 +72,7 @@ describe('a delivery', () => {
     expect(more).toEqual([]);
     const [event] = await eventsOf(service, user);
     expect(received?.event).toEqual(event);
-    expect(received?.headers['webhook-id']).toBe(`evt_${event?.id}`);
+    expect(received?.headers['webhook-id']).toMatch(new RegExp(`^evt_${event?.id}_`));
     expect(isSignedWith(secret, received as never)).toBe(true);
     expect(isSignedWith('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', received as never)).toBe(false);
     expect(isSignedWith(secret, { ...(received as never as object), text: '{}' } as never)).toBe(false);
@@ -101,6 +102,19 @@ describe('a delivery', () => {
       expect(await valid()).toEqual([false, false]);
     },
   );
+
+  it('has another webhook-id when an event has the id of one that a failover has lost', async () => {
+    await makeEndpoint(service, receiver);
+    for (const userId of ['lost-user', 'later-user']) {
+      await writeEvent(service, userId);
+      await deliver(service);
+      await service.owner.query(`SELECT setval('events_id_seq', max(id), FALSE) FROM events`);
+      await service.owner.query('DELETE FROM events');
+    }
+    const [first, second] = receiver.received;
+    expect(first?.event.id).toBe(second?.event.id);
+    expect(first?.headers['webhook-id']).not.toBe(second?.headers['webhook-id']);
+  });
 
   it('goes to the endpoints that want its type, and are switched on', async () => {
     const others = await Promise.all([new WebhookReceiver().start(), new WebhookReceiver().start()]);
@@ -397,6 +411,7 @@ describe('a replay', () => {
     await writeEvent(service, 'again-user');
     await deliver(service);
     const [delivery] = await deliveriesOf(endpoint);
+    expect(receiver.received[0]?.headers['webhook-id']).toBe(delivery?.webhookId);
     const path = `/api/webhooks/${endpoint.id}/deliveries`;
     expect((await root.post(`${path}/${delivery?.id}/replay`)).body).toMatchObject({ status: 'pending' });
     await deliver(service);

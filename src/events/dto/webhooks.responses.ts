@@ -134,8 +134,10 @@ export class TestResultDto {
 
 export class DeliveryDto {
   @ApiProperty(ID) id: number;
-  @ApiProperty({ ...ID, description: 'The event; `webhook-id` is `evt_` and this' }) eventId: number;
+  @ApiProperty({ ...ID, description: 'The event' }) eventId: number;
   @ApiProperty({ enum: EVENT_TYPES, example: 'credits.low' }) eventType: EventType;
+  @ApiProperty({ description: 'The header `webhook-id` of its messages', example: 'evt_1_mi2r4w00' })
+  webhookId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({
     enum: DELIVERY_STATUSES,

@@ -154,7 +154,7 @@ interface DeliveryDetailProps {
 function DeliveryDetail({ delivery, onClose, children }: DeliveryDetailProps) {
   const facts: Fact[] = [
     ['Event', `${delivery.eventType}, #${delivery.eventId}`],
-    ['webhook-id', `evt_${delivery.eventId}`],
+    ['webhook-id', delivery.webhookId],
     ['User', delivery.userId],
     ['Published', time(delivery.createdAt)],
     ['Attempts', delivery.attempts],
