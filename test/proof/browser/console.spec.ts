@@ -472,6 +472,7 @@ describe('the page itself', () => {
       await page.keyboard.press('Enter');
       await expect.poll(() => field.evaluate((element) => element === document.activeElement)).toBe(true);
     };
+    await page.getByTestId('available').waitFor();
     await button.focus();
     await openByKey();
     await page.keyboard.press('Escape');

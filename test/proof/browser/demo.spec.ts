@@ -93,6 +93,7 @@ describe('a person who opens the demo', () => {
     const page = await signInAs('Ada Moreau');
     await place(page, 'Users').click();
     await page.getByLabel('Search users').fill('ivy.chan');
+    await page.getByText('1 user', { exact: true }).waitFor();
     await page
       .getByRole('row')
       .filter({ hasText: 'Ivy Chan' })
