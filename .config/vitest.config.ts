@@ -65,7 +65,13 @@ export default defineConfig({
         ? [
             {
               extends: true as const,
-              test: { name: 'browser', include: ['test/proof/browser/*.spec.ts'], env: { CHROMIUM } },
+              test: {
+                name: 'browser',
+                include: ['test/proof/browser/*.spec.ts'],
+                env: { CHROMIUM },
+                // As long as the page's own waits: a busy machine takes more than a second for a click's effect.
+                expect: { poll: { timeout: 15_000 } },
+              },
             },
           ]
         : []),
