@@ -126,6 +126,16 @@ describe('the configuration', () => {
     '/run/secrets/jwt_access_secret_file_1',
     'file:///etc/accounting/secret-of-tokens',
     '{{ .Values.accounting.jwtAccessSecret }}',
+    'arn:aws:secretsmanager:eu-west-1:1:secret:jwt',
+    'op://production/accounting/jwt-access-key',
+    'vault:kv/data/accounting#jwtAccessKey',
+    'awssm://accounting/production/jwt-access',
+    'ref+vault://accounting/production#/jwt',
+    'projects/7/secrets/accounting-jwt/versions/1',
+    '@Microsoft.KeyVault(SecretUri=https://x)',
+    'supersecretpasswordforproduction2026',
+    'ThisIsMySuperSecretJwtSigningKey2026!',
+    'MySecretPasswordForTheAccountingTeam1',
     'abcdefghijklmnopqrstuvwxyz0123456789',
     'zyxwvutsrqponmlkjihgfedcba9876543210',
     'qwertyuiopasdfghjklzxcvbnm123456',
@@ -136,15 +146,30 @@ describe('the configuration', () => {
       const message = problemsOf({ ...PRODUCTION, [name]: weak });
       expect(message).toContain(`${name} must`);
       expect(message).not.toContain(weak);
-      expect(problemsOf({ ...BASE, [name]: weak })).toBe('');
+      if (!weak.includes(' ')) expect(problemsOf({ ...BASE, [name]: weak })).toBe('');
     }
   });
 
   it('in production takes a random secret that says what it is for', () => {
     for (const prefix of ['jwt-secret-', 'my secret: ', 'example_', 'test/']) {
       const secret = prefix + randomBytes(16).toString('hex');
-      expect(problemsOf({ ...PRODUCTION, INTERNAL_API_KEY: secret }), secret).toBe('');
+      expect(problemsOf({ ...PRODUCTION, JWT_ACCESS_SECRET: secret }), secret).toBe('');
     }
+  });
+
+  it.each(['INTERNAL_API_KEY', 'METRICS_TOKEN'])('refuses a %s that a header cannot hold', (name) => {
+    for (const wrong of ['ä', '\u2011', ' ', '\t', '\u0000', '🔑']) {
+      const secret = `b1946ac92492d2347c${wrong}6235b4d2611184`;
+      expect(problemsOf({ ...BASE, [name]: secret })).toContain(`${name} must be printable`);
+    }
+  });
+
+  it('in production warns that certificates are not checked', () => {
+    const warningsOf = (env: object, value: string) =>
+      loadConfig({ ...env, NODE_TLS_REJECT_UNAUTHORIZED: value }).warnings;
+    expect(warningsOf(PRODUCTION, '0')).toEqual([expect.stringContaining('NODE_TLS_REJECT_UNAUTHORIZED')]);
+    expect(warningsOf(PRODUCTION, '1')).toEqual([]);
+    expect(warningsOf(BASE, '0')).toEqual([]);
   });
 
   it('in production refuses one secret for two purposes', () => {
@@ -255,6 +280,8 @@ describe('the configuration', () => {
     ['REQUEST_TIMEOUT', 'REQUEST_TIMEOUT_SECONDS'],
     ['LITELLM_BASEURL', 'LITELLM_BASE_URL'],
     ['OTEL_SERVICE_NAMES', 'OTEL_SERVICE_NAME'],
+    ['JWKS_URI', 'JWT_JWKS_URI'],
+    ['JWKS_URL', 'JWT_JWKS_URI'],
   ])('starts with %s and a warning that names %s', (name, nearest) => {
     const said = `${name} is no variable of this service; the nearest is ${nearest}`;
     expect(loadConfig({ ...PRODUCTION, [name]: 'x' }).warnings).toEqual([said]);

@@ -281,6 +281,19 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   if (config.database.migrationUrl !== undefined && config.database.url === undefined) {
     read.problems.push('DATABASE_URL (or DB_HOST) is required when MIGRATION_DATABASE_URL is set');
   }
+  for (const [name, sent] of Object.entries({
+    INTERNAL_API_KEY: config.internalApiKey,
+    METRICS_TOKEN: metricsToken,
+  })) {
+    if (sent !== undefined && !isPrintable(sent)) {
+      read.problems.push(`${name} must be printable characters without spaces`);
+    }
+  }
+  if (isProduction && env.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
+    warnings.push(
+      'NODE_TLS_REJECT_UNAUTHORIZED is 0: certificates are not checked, and who is between this service and another can read and change what they send',
+    );
+  }
   if (config.sessions.maximumAgeSeconds < config.sessions.leaseSeconds) {
     read.problems.push('SESSION_MAX_AGE_SECONDS must be at least SESSION_LEASE_SECONDS');
   }
@@ -374,11 +387,14 @@ function readLitellm(read: Reader): LitellmConfig | undefined {
   if (username !== '' || password !== '' || search !== '' || hash !== '') {
     read.problems.push('LITELLM_BASE_URL must have no user, query or fragment');
   }
-  if (!/^[\x21-\x7e]+$/.test(masterKey)) {
+  if (!isPrintable(masterKey)) {
     read.problems.push('LITELLM_MASTER_KEY must be printable characters without spaces');
   }
   return { baseUrl: baseUrl.replace(/\/+$/, ''), masterKey, timeoutMilliseconds };
 }
+
+/** Whether a header can hold it as it is. */
+const isPrintable = (text: string) => /^[\x21-\x7e]+$/.test(text);
 
 function readEvents(read: Reader): EventsConfig {
   return {

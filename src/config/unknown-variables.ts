@@ -1,6 +1,6 @@
 /** Beginnings of names that are ours alone; `SESSION_` or `LOG_` may be those of any other program. */
 const OUR_PREFIX =
-  /^(DB|DATABASE|MIGRATION|EMBEDDED|JWT|INTERNAL_API|METRICS|METERING|SWEEP|CREDITS|WEBHOOK|RATE_LIMIT|UNPRICED|COMBINE)_/;
+  /^(DB|DATABASE|MIGRATION|EMBEDDED|JWT|JWKS|INTERNAL_API|METRICS|METERING|SWEEP|CREDITS|WEBHOOK|RATE_LIMIT|UNPRICED|COMBINE)_/;
 const DATABASE_PREFIX = /^(DB|DATABASE|MIGRATION|EMBEDDED)_/;
 /** What Kubernetes sets in every container for a service that is called `db` or `webhook`. */
 const KUBERNETES = /_SERVICE_(HOST|PORT)|_PORT_\d+_(TCP|UDP)|_PORT$/;

@@ -4,9 +4,12 @@ const PLACEHOLDER =
 /** Words, digits and signs that together are no secret, such as `my-super-secret-jwt-key-1234567890`. */
 const COMMON_WORDS =
   /^(my|the|a|very|super|long|top|jwt|access|internal|api|metrics|webhook|llm|accounting|service|admin|test|dev|default|example|secret|key|token|password|passphrase|[\d\W_])+$/i;
-/** Text that something else should have put a secret in the place of: a variable, a template, or the path of a file. */
+/**
+ * Text that something else should have put a secret in the place of: a variable, a template, the path of a file, or a
+ * reference to a store of secrets.
+ */
 const UNRESOLVED =
-  /^(\$[({]|\$[A-Z][A-Z_]{3}|\{\{|<.*>$|file:|(~|\.{1,2})?\/(run|etc|var|home|opt|mnt|usr|tmp|vault|secrets?|app|data|root)\/)/i;
+  /^(arn:|vault:|ssm:|secretsmanager:|ref\+|@Microsoft\.KeyVault|projects\/|[a-z][a-z0-9+.-]*:\/\/|\$[({]|\$[A-Z][A-Z_]{3}|\{\{|<.*>$|file:|(~|\.{1,2})?\/(run|etc|var|home|opt|mnt|usr|tmp|vault|secrets?|app|data|root)\/)/i;
 /** A word that no random text has; what stands beside it must be a secret in itself. */
 const TELLING_WORDS = new Set(
   'secret password passwd passphrase example sample dummy todo fixme your insert'.split(' '),
@@ -15,6 +18,15 @@ const FILLING_WORDS = new Set(
   'my the this that is are for and with here very super long top real string text value key token jwt access internal api metrics webhook service admin test dev default env bit bits least minimum character characters chars please'.split(
     ' ',
   ),
+);
+/** The same in one word, as in `supersecretpassword`. */
+const TELLING = /secret|passw(or)?d|passphrase/;
+const KNOWN = new RegExp(
+  [...TELLING_WORDS, ...FILLING_WORDS]
+    .filter((word) => word.length > 2)
+    .sort((a, b) => b.length - a.length)
+    .join('|'),
+  'g',
 );
 const MINIMUM_BESIDE_WORDS = 20;
 /** Neighbours in these, in either direction, are no chance when most of a text has them. */
@@ -40,9 +52,8 @@ export function weakness(secret: string): string | undefined {
 function isSentence(secret: string): boolean {
   const words = secret.toLowerCase().split(/[^a-z0-9]+/);
   const stemOf = (word: string) => word.replace(/\d+$/, '');
-  if (!words.some((word) => TELLING_WORDS.has(stemOf(word)))) return false;
-  const isKnown = (stem: string) => stem === '' || TELLING_WORDS.has(stem) || FILLING_WORDS.has(stem);
-  const left = words.filter((word) => word.length > 2 && !isKnown(stemOf(word)));
+  if (!words.some((word) => TELLING_WORDS.has(stemOf(word)) || TELLING.test(word))) return false;
+  const left = words.map((word) => stemOf(word).replace(KNOWN, '')).filter((rest) => rest.length > 2);
   return left.join('').length < MINIMUM_BESIDE_WORDS;
 }
 

@@ -75,6 +75,8 @@ const SPECIAL = {
   Teredo: ['2001:0:4136:e378:8000:63bf:80ff:fffe', '2001::1'],
   ORCHID: ['2001:10::1', '2001:20::1', '2001:2f:ffff::1', '2001:30::1'],
   'segment routing': ['5f00::', '5f00:ffff::1'],
+  'of a cloud': ['168.63.129.16', '::ffff:168.63.129.16'],
+  'given back': ['3ffe::1', '3ffe:ffff::1'],
   'unique local': ['fc00::', 'fd00::1', 'fd00:ec2::254', 'fdff:ffff::1'],
   'site-local, which is deprecated': ['fec0::', 'feff:ffff::1'],
   'what is not given out yet': ['1fff:ffff::1', '4000::1', '8000::1', 'e000::1', '200::1', '400::1'],
@@ -95,7 +97,8 @@ const PUBLIC = [
   '2001:200::1',
   '2001:4860:4860::8888',
   '2400:cb00::1',
-  '3ffe::1',
+  '168.63.129.15',
+  '3ffd::1',
   '::ffff:93.184.216.34',
 ];
 const RULES = { allowsHttp: true, allowsPrivateAddresses: false };

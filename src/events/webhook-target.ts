@@ -13,6 +13,14 @@ export interface TargetRules {
  */
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
 
+/** Unicast by the registries, and yet none of the public internet. */
+const NOT_PUBLIC = [
+  // The agents and the name server of a machine at Azure.
+  ipaddr.parseCIDR('168.63.129.16/32'),
+  // The 6bone, whose addresses were given back: https://www.rfc-editor.org/rfc/rfc3701
+  ipaddr.parseCIDR('3ffe::/16'),
+];
+
 const FIRST_FREE_PORT = 1024;
 /**
  * Ports of other services, which an HTTP request could be made to talk to: those that browsers refuse
@@ -57,6 +65,8 @@ export function isPublic(address: string): boolean {
   // An IPv4 address that is written as IPv6 (`::ffff:a.b.c.d`) counts as what it is.
   const parsed = ipaddr.process(plain);
   if (parsed.range() !== 'unicast') return false;
+  if (NOT_PUBLIC.some(([block, bits]) => parsed.kind() === block.kind() && parsed.match(block, bits)))
+    return false;
   return parsed.kind() === 'ipv4' || (parsed as ipaddr.IPv6).match(GLOBAL_UNICAST);
 }
 

@@ -50,9 +50,10 @@ export function csvLine(values: (string | number | null)[]): string {
 
 /**
  * Where a spreadsheet would begin a formula: at the start of a field, and after a semicolon or a line break, which begin
- * one where the spreadsheet's list separator is the semicolon. The wide forms count as the plain ones do.
+ * one where the spreadsheet's list separator is the semicolon; quotes may stand between. The wide forms count as the plain
+ * ones do.
  */
-const FORMULA = /(?<=^|[;\r\n])(?=[=+\-@\t\r＝＋－＠])/g;
+const FORMULA = /(?<=(?:^|[;\r\n])"*)(?=[=+\-@\t\r＝＋－＠])/g;
 
 /** Texts that a spreadsheet would take for a formula get an apostrophe, so that opening the file runs nothing. */
 function csvField(value: string | number | null): string {

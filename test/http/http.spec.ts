@@ -107,12 +107,22 @@ describe('logs', () => {
     });
     expect(requests).toHaveLength(5);
     const key = `ak_${'k'.repeat(43)}`;
-    for (const path of [key, `sk-${key}`, token, `a%6b_${'k'.repeat(43)}`, `whsec_${'s'.repeat(32)}=`]) {
+    for (const path of [
+      key,
+      `sk-${key}`,
+      token,
+      `a%6b_${'k'.repeat(43)}`,
+      `a%256b_${'k'.repeat(43)}`,
+      `%2525256%31k_${'k'.repeat(43)}`,
+      `whsec_${'s'.repeat(32)}=`,
+    ]) {
       await user.get(`/api/credits/balance/${path}`);
       await user.get(`/api/nothing/${path}/further?key=${path}`);
     }
     expect(logging.logs.at(-1)).toMatchObject({ path: '/api/nothing/whsec_…' });
     await user.get(`/api/nothing/%ff/%61k_${'k'.repeat(43)}`);
+    const answer = await user.get('/api/credits/balance', { 'x-request-id': key });
+    expect(answer.headers.get('x-request-id')).not.toBe(key);
     expect(JSON.stringify(logging.logs)).not.toMatch(/k{43}|s{32}/);
     const all = JSON.stringify(logging.logs);
     for (const secret of [token, token.split('.')[2] as string, INTERNAL_KEY, 'wrong-key-0123456789']) {

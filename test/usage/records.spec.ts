@@ -542,6 +542,9 @@ describe('GET /usage/records with Accept: text/csv', () => {
     ['a;b;＠x;-1', "a;b;'＠x;'-1"],
     ['a\n=1', "a\n'=1"],
     ['a\r\n+1', "a\r\n'+1"],
+    ['a;"=1+1";b', `a;"'=1+1";b`],
+    ['"=1+1', `"'=1+1`],
+    ['a;""@x', `a;""'@x`],
     ['a=1;b-2 + 3@x', 'a=1;b-2 + 3@x'],
   ])('never lets a spreadsheet take a text for a formula: %j', async (text, harmless) => {
     const user = service.as(text.length <= 20 && !/\s/.test(text) ? text : undefined);

@@ -60,7 +60,7 @@ export class NestLogger implements LoggerService {
 export function requestLogging(logger: Logger) {
   return (request: Request, response: Response, next: NextFunction): void => {
     const given = request.headers['x-request-id'];
-    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    const requestId = isRequestId(given) ? given : randomUUID();
     (request as { id?: string }).id = requestId;
     response.setHeader('X-Request-Id', requestId);
     const startedAt = performance.now();
@@ -84,6 +84,11 @@ export function requestLogging(logger: Logger) {
   };
 }
 
+/** A key or a token is no id: the log would show it. */
+function isRequestId(given: unknown): given is string {
+  return typeof given === 'string' && REQUEST_ID.test(given) && withoutKeys(given) === given;
+}
+
 /** Those two alone, for whoever looks from a log line for its trace. */
 function traceIds(ids: TraceIds | undefined): Partial<TraceIds> {
   return ids === undefined ? {} : { trace_id: ids.trace_id, span_id: ids.span_id };
@@ -96,9 +101,14 @@ function pathOf(request: Request): string {
   return (masked === plain ? path : masked).slice(0, 200);
 }
 
-/** Escapes of ASCII characters alone, of which keys are made: another that is wrong must not hide a key. */
+/**
+ * Escapes of ASCII characters alone, of which keys are made: another that is wrong must not hide a key. An escape that is
+ * escaped again, however often, is the same.
+ */
 function decoded(path: string): string {
-  return path.replace(/%([0-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+  const asciiOf = (_: string, hex: string) => String.fromCharCode(parseInt(hex, 16));
+  const once = (text: string) => text.replace(/%(?:25)*([0-7][0-9a-f])/gi, asciiOf);
+  return once(once(path));
 }
 
 /** API keys, webhook secrets and tokens that stand where they do not belong, each but for what it begins with. */
