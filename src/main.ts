@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
 import { createApp } from './app.setup.js';
+import type { LimitedExpressAdapter } from './common/http/limited-express.adapter.js';
 import { createLogger } from './common/http/logging.js';
 import { type AppConfig, ConfigError, loadConfig } from './config/env.js';
 import { describeConnection, type OpenDatabase, openDatabase } from './database/open-database.js';
@@ -16,7 +17,11 @@ async function start(): Promise<void> {
   for (const warning of config.warnings) logger.warn({ context: 'config' }, warning);
   // Without a server of our own, ending at once leaves nothing behind.
   let asked = config.database.url === undefined ? stopSignal() : undefined;
-  const database = await openDatabase(config.database, (line) => logger.debug({ context: 'postgres' }, line));
+  const database = await openDatabase(
+    config.database,
+    (line) => logger.debug({ context: 'postgres' }, line),
+    (line) => logger.warn({ context: 'main' }, line),
+  );
   asked ??= stopSignal();
   let server: Server;
   try {
@@ -47,6 +52,8 @@ async function serve(config: AppConfig, databaseUrl: string, logger: Logger): Pr
         () => app.getHttpServer().closeAllConnections(),
         config.shutdownSeconds * 1000,
       );
+      // First of all: what Nest ends before the server may take its time, as a delivery to a receiver that does not answer.
+      await (app.getHttpAdapter() as unknown as LimitedExpressAdapter).stopListening();
       await app.close().finally(() => clearTimeout(deadline));
     },
   };

@@ -45,6 +45,7 @@ const KEEPALIVES = { tcp_keepalives_idle: 10, tcp_keepalives_interval: 5, tcp_ke
 export async function openDatabase(
   config: DatabaseConfig,
   log?: (line: string) => void,
+  warn?: (line: string) => void,
 ): Promise<OpenDatabase> {
   if (config.url !== undefined) {
     const ownerUrl = config.migrationUrl ?? config.url;
@@ -54,7 +55,7 @@ export async function openDatabase(
       config.migrationUrl ? 'MIGRATION_DATABASE_URL' : RUNTIME_SETTINGS,
     );
     const role = await roleOf(config, config.url, RUNTIME_SETTINGS);
-    await migrate(config, ownerUrl, role === owner ? undefined : role);
+    await migrate(config, ownerUrl, role === owner ? undefined : role, warn);
     return { url: config.url, ownerUrl, embedded: undefined, close: () => Promise.resolve() };
   }
   const embedded = await startEmbeddedPostgres({
@@ -63,7 +64,7 @@ export async function openDatabase(
   });
   try {
     const urls = await createEmbeddedDatabase(embedded, DATABASE_NAME);
-    await migrate(config, urls.ownerUrl, RUNTIME_ROLE);
+    await migrate(config, urls.ownerUrl, RUNTIME_ROLE, warn);
     return { ...urls, embedded, close: () => embedded.stop() };
   } catch (error) {
     await embedded.stop();
@@ -95,6 +96,7 @@ async function roleOf(config: DatabaseConfig, connection: string, settings: stri
   const client = new pg.Client({
     connectionString: connection,
     connectionTimeoutMillis: config.connectTimeoutMilliseconds,
+    query_timeout: config.connectTimeoutMilliseconds,
   });
   // Without a listener an error after the connection was made would end the process.
   client.on('error', () => undefined);
@@ -177,7 +179,12 @@ function serverConnection(server: ServerLogin): pg.ClientConfig {
 }
 
 /** Runs pending migrations as the owner, one instance at a time, and gives the runtime role what it needs. */
-export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeRole?: string): Promise<void> {
+export async function migrate(
+  config: DatabaseConfig,
+  ownerUrl: string,
+  runtimeRole?: string,
+  warn?: (line: string) => void,
+): Promise<void> {
   const dataSource = new AccountingDataSource(
     // A migration of a large table takes its time; only ordinary statements have a short limit.
     dataSourceOptions({ ...config, url: ownerUrl, poolSize: 2, statementTimeoutMilliseconds: 3_600_000 }),
@@ -190,7 +197,7 @@ export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeR
       await runner.query(`SET ${setting} = ${seconds}`);
     // Nor the locks of a migration, when it is stopped amid one.
     await runner.query(`SET idle_in_transaction_session_timeout = '30s'`);
-    await takeMigrationLock(runner);
+    await takeMigrationLock(runner, warn);
     await dataSource.runMigrations({ transaction: 'each' });
     if (runtimeRole !== undefined) {
       // All at one instant: other instances work as this role meanwhile, and would be refused between two grants.
@@ -209,9 +216,15 @@ export async function migrate(config: DatabaseConfig, ownerUrl: string, runtimeR
  * Asks again and again rather than waits in a statement: an index that another instance builds concurrently would wait
  * for that statement to end, and each for the other.
  */
-async function takeMigrationLock(runner: QueryRunner): Promise<void> {
+async function takeMigrationLock(
+  runner: QueryRunner,
+  warn: (line: string) => void = () => undefined,
+): Promise<void> {
+  let hasWarned = false;
   const asked = 'SELECT pg_try_advisory_lock($1) AS mine';
   while (!((await runner.query(asked, [MIGRATION_LOCK])) as { mine: boolean }[])[0]?.mine) {
+    if (!hasWarned) warn('Waiting: another process is migrating the database');
+    hasWarned = true;
     await new Promise((again) => setTimeout(again, MIGRATION_LOCK_MILLISECONDS));
   }
 }

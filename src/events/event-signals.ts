@@ -7,6 +7,8 @@ const CHANNEL = 'accounting_events';
 export type Signal = 'written' | 'published';
 const SIGNALS: readonly string[] = ['written', 'published'] satisfies Signal[];
 const RECONNECT_MILLISECONDS = 2000;
+/** A server that takes the login and then is silent is left. */
+const ANSWER_MILLISECONDS = 2000;
 
 /**
  * Tells this process at once what the database notifies of, over one connection however many listen. It is for speed
@@ -48,6 +50,7 @@ export class EventSignals implements OnModuleDestroy {
       keepAlive: true,
       application_name: 'llm-accounting-service-events',
       connectionTimeoutMillis: RECONNECT_MILLISECONDS,
+      answer_timeout: ANSWER_MILLISECONDS,
     });
     client.on('notification', ({ payload = '' }) => {
       if (SIGNALS.includes(payload)) this.tell(payload as Signal);

@@ -36,6 +36,18 @@ describe('migrations', () => {
     expect(rows.map((row) => row.name)).toEqual(migrations.map((migration) => migration.name));
   });
 
+  it('wait for another process that has the lock, and say so once', async () => {
+    const other = new pg.Client({ connectionString: ownerUrl });
+    await other.connect();
+    await other.query('SELECT pg_advisory_lock(7215063)');
+    const said: string[] = [];
+    const migrated = migrate(CONFIG, ownerUrl, 'accounting_app', (line) => said.push(line));
+    await expect.poll(() => said, { timeout: 10_000 }).toHaveLength(1);
+    await other.end();
+    await migrated;
+    expect(said).toEqual(['Waiting: another process is migrating the database']);
+  });
+
   it('take no right away, not for a moment, from the instances that run while another one starts', async () => {
     const running = new pg.Client({ connectionString: url });
     await running.connect();

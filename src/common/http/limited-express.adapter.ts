@@ -1,4 +1,5 @@
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import { StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import express, { type Response } from 'express';
@@ -10,6 +11,8 @@ const CHECK_MILLISECONDS = 1000;
 const HEADERS_SECONDS = 10;
 /** Longer than the usual 60 s of load balancers, so that they close idle connections first and no request is lost. */
 const KEEP_ALIVE_MILLISECONDS = 65_000;
+/** How long clients have to leave their connections before the server is closed. */
+const LEAVE_MILLISECONDS = 500;
 /** What this process holds of answers that their clients do not take. */
 const MAXIMUM_UNREAD_BYTES = 128 * 1024 * 1024;
 
@@ -17,6 +20,8 @@ const JSON_UTF8 = 'application/json; charset=utf-8';
 
 /** Express on a server with limits: a client that sends or reads slowly, or not at all, cannot keep a connection for ever. */
 export class LimitedExpressAdapter extends ExpressAdapter {
+  private closed: Promise<void> | undefined;
+
   constructor(private readonly requestTimeoutSeconds: number) {
     // Before the adapter adds anything: Express makes its router with the first thing that is added. In any case a
     // user called "All" would have the path of everyone's records.
@@ -42,6 +47,24 @@ export class LimitedExpressAdapter extends ExpressAdapter {
     closeWhenIdle(server);
     answerUnreadableRequests(server);
     this.setHttpServer(server);
+  }
+
+  /**
+   * Ends taking connections. Clients hear it first: a connection that is closed just when the next request is sent on it
+   * would lose that request.
+   */
+  async stopListening(): Promise<void> {
+    this.httpServer.prependListener('request', (_: unknown, response: ServerResponse) =>
+      response.setHeader('Connection', 'close'),
+    );
+    await pause(LEAVE_MILLISECONDS);
+    void this.close();
+  }
+
+  /** Resolves when the last connection has ended. */
+  override close(): Promise<void> {
+    this.closed ??= new Promise((done) => this.httpServer.close(() => done()));
+    return this.closed;
   }
 
   /** JSON without what Express does for every other kind of answer; it is most of what is answered here. */

@@ -1,13 +1,16 @@
+import { Agent, get } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeEndpoint, TARGETS_ON_THIS_MACHINE, writeEvent } from '../../support/events.js';
 import { waitingForLocks } from '../../support/hold-up.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
-import { type CompiledService, compileService } from '../../support/service-process.js';
+import { type CompiledService, compileService, type ServiceProcess } from '../../support/service-process.js';
 import { accessToken, SECRET } from '../../support/tokens.js';
+import { WebhookReceiver } from '../../support/webhook-receiver.js';
 
 let direct: TestService;
 let compiled: CompiledService;
 beforeAll(async () => {
-  direct = await startService();
+  direct = await startService(TARGETS_ON_THIS_MACHINE);
   compiled = await compileService();
 });
 afterAll(async () => {
@@ -18,7 +21,7 @@ afterAll(async () => {
 const environment = (more: Record<string, string> = {}) => ({
   DATABASE_URL: direct.databaseUrl,
   JWT_ACCESS_SECRET: SECRET,
-  LOG_LEVEL: 'warn',
+  LOG_LEVEL: 'info',
   ...more,
 });
 
@@ -31,6 +34,12 @@ const ask = (url: string) =>
     () => 'cut off',
   );
 
+const isListening = ({ url }: ServiceProcess) =>
+  fetch(`${url}/health`, { headers: { connection: 'close' } }).then(
+    () => true,
+    () => false,
+  );
+
 describe('SIGTERM', () => {
   it('lets a request under way finish, and ends the process with success', async () => {
     const service = await compiled.start(environment());
@@ -39,15 +48,46 @@ describe('SIGTERM', () => {
     const asked = ask(service.url);
     await expect.poll(() => waitingForLocks(direct)).toBe(1);
     const stopped = service.stop();
-    const isListening = () =>
-      fetch(`${service.url}/health`, { headers: { connection: 'close' } }).then(
-        () => true,
-        () => false,
-      );
-    await expect.poll(isListening).toBe(false);
+    await expect.poll(() => isListening(service), { timeout: 5000 }).toBe(false);
     await lock.query('ROLLBACK');
     lock.release();
     expect(await asked).toBe(200);
+    expect(await stopped).toBe(0);
+  });
+
+  it('answers what comes on an open connection meanwhile, and says there that it ends', async () => {
+    const service = await compiled.start(environment());
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const health = () =>
+      new Promise<string | undefined>((answered, failed) => {
+        get(`${service.url}/health`, { agent }, (response) => {
+          response.resume().once('end', () => answered(response.headers.connection));
+        }).once('error', failed);
+      });
+    expect(await health()).toBe('keep-alive');
+    const stopped = service.stop();
+    await expect.poll(() => service.output(), { interval: 5 }).toContain('stopping');
+    expect(await health()).toBe('close');
+    expect(await stopped).toBe(0);
+    agent.destroy();
+  });
+
+  it('takes no connections while a receiver of webhooks does not answer', async () => {
+    const receiver = await new WebhookReceiver().start();
+    receiver.reply = () => ({ status: 0, isSilent: true });
+    const service = await compiled.start(
+      environment({
+        ...TARGETS_ON_THIS_MACHINE,
+        WEBHOOK_TIMEOUT_MS: '15000',
+        SWEEP_INTERVAL_SECONDS: '1',
+      }),
+    );
+    await makeEndpoint(direct, receiver);
+    await writeEvent(direct, freshUser());
+    await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBeGreaterThan(0);
+    const stopped = service.stop();
+    await expect.poll(() => isListening(service), { timeout: 5000 }).toBe(false);
+    await receiver.stop();
     expect(await stopped).toBe(0);
   });
 
