@@ -14,16 +14,22 @@ import { ACTIVE_SESSIONS, HELD_CREDITS } from './open-sessions.js';
 
 const FIELDS = ['user_id', 'username', 'email'];
 
+/** The most accounts that one statement looks at for each field, however few of them are found by no earlier field. */
+const LOOKED_AT = 10_000;
+
 /**
- * The accounts found by one field, as one range of its index: $1 is how it begins, $2 the most rows, and $3 and $4 by
- * which field and which account the page before ended. Whoever was found by an earlier field is not found again, and once a page is full the later
- * fields are not looked at.
+ * The accounts found by one field, along one range of its index: $1 is how it begins, $2 the most rows, and $3 and $4 by
+ * which field and which account the page before ended. An account that an earlier field finds is not found again. Once a page is
+ * full, or a field has been looked at only in part, the later fields are not looked at; `reach` is where the looking ended.
+ * The numbers are selected: a planner who knows them takes all accounts of the range to be fewer, and sorts these.
  */
 function foundBy(field: string, index: number): string {
   const found = index + 1;
   const key = `lower(${field}) COLLATE "C"`;
   const earlier = FIELDS.slice(0, index);
-  const conditions = [
+  const counted = (fields: string[]) =>
+    `${['0', ...fields.map((other) => `(SELECT count(*) FROM by_${other})`)].join(' + ')} < $2`;
+  const range = [
     // In its order: after the last one of the page before, or from $1 on.
     `(${key}, user_id) > (
           CASE WHEN $3 = ${found} THEN (SELECT lower(${field}) FROM user_accounts WHERE user_id = $4) ELSE lower($1) END,
@@ -32,15 +38,17 @@ function foundBy(field: string, index: number): string {
     `${key} < lower($1) || chr(1114111)`,
     `$3 <= ${found}`,
     ...(index === 0 ? [] : [`$1 <> ''`]),
-    ...earlier.map((other) => `NOT starts_with(lower(${other}), lower($1))`),
-    ...(index === 0
-      ? []
-      : [`${earlier.map((other) => `(SELECT count(*) FROM by_${other})`).join(' + ')} < $2`]),
-  ];
+    ...earlier.map((other) => `NOT EXISTS (SELECT FROM reach_${other})`),
+  ].join('\n       AND ');
+  const inOrder = `FROM user_accounts WHERE ${range}`;
+  const order = `ORDER BY ${key}, user_id`;
+  const isNew = ['true', ...earlier.map((other) => `NOT starts_with(lower(${other}), lower($1))`)];
   return `by_${field} AS MATERIALIZED (
-    SELECT ${found} AS found, ${key} AS key, * FROM user_accounts
-     WHERE ${conditions.join('\n       AND ')}
-     ORDER BY ${key}, user_id LIMIT $2)`;
+    SELECT * FROM (SELECT ${found} AS found, ${key} AS key, * ${inOrder} AND ${counted(earlier)} ${order} LIMIT (SELECT ${LOOKED_AT})) l
+     WHERE ${isNew.join(' AND ')} ORDER BY key, user_id LIMIT $2
+  ), reach_${field} AS MATERIALIZED (
+    SELECT ${found} AS found, user_id ${inOrder} AND ${counted([...earlier, field])}
+     ${order} OFFSET (SELECT ${LOOKED_AT - 1}) LIMIT 1)`;
 }
 
 const COLUMNS = `a.user_id, a.username, a.email, a.role, a.created_at, a.updated_at,
@@ -51,9 +59,18 @@ export const SEARCH = {
   name: 'account_search',
   text: `WITH ${FIELDS.map(foundBy).join(', ')}, page AS (
     ${FIELDS.map((field) => `SELECT * FROM by_${field}`).join(' UNION ALL ')}
-    ORDER BY found, key, user_id LIMIT $2)
-  SELECT a.found, ${COLUMNS} FROM page a ORDER BY a.found, a.key, a.user_id`,
+    ORDER BY found, key, user_id LIMIT $2
+  ), reach AS (${FIELDS.map((field) => `SELECT * FROM reach_${field}`).join(' UNION ALL ')})
+  SELECT a.found, ${COLUMNS}, r.found AS reach_found, r.user_id AS reach_user_id
+    FROM (SELECT) one LEFT JOIN reach r ON TRUE LEFT JOIN page a ON TRUE ORDER BY a.found, a.key, a.user_id`,
 };
+
+/** A row of a page, with where the looking ended before the page was full; of a page without accounts the rest is null. */
+interface FoundRow extends AccountRow {
+  found: number;
+  reach_found: number | null;
+  reach_user_id: string;
+}
 
 const ACCOUNT = {
   name: 'account_with_credits',
@@ -74,19 +91,25 @@ export const TOTALS = {
 export class AccountDirectoryService {
   constructor(private readonly database: Database) {}
 
+  /** A page may be short, and even empty, before the list has ended. */
   async page({ search = '', limit, cursor }: AccountsQueryDto): Promise<AccountPageDto> {
     const after = cursor === undefined ? undefined : decodeAccountCursor(cursor);
-    const rows = await this.database.rows<AccountRow & { found: number }>(SEARCH, [
+    const found = await this.database.report<FoundRow>(SEARCH, [
       search.trim(),
       limit + 1,
       after?.found ?? 0,
       after?.userId ?? '',
     ]);
+    const rows = found.filter(({ user_id }) => user_id !== null);
+    const items = rows.slice(0, limit).map((row) => AccountDto.from(row));
     const last = rows.length > limit ? rows[limit - 1] : undefined;
-    return {
-      items: rows.slice(0, limit).map((row) => AccountDto.from(row)),
-      nextCursor: last ? encodeAccountCursor({ found: last.found, userId: last.user_id }) : null,
-    };
+    if (last !== undefined) {
+      return { items, nextCursor: encodeAccountCursor({ found: last.found, userId: last.user_id }) };
+    }
+    const [reach] = found;
+    if (reach === undefined || reach.reach_found === null) return { items, nextCursor: null };
+    const { reach_found, reach_user_id } = reach;
+    return { items, nextCursor: encodeAccountCursor({ found: reach_found, userId: reach_user_id }) };
   }
 
   /** @throws AccountNotFound */

@@ -3,6 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RoleAccess } from '../auth/access.decorator.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { Report } from '../common/http/reports.js';
 import { AccountDirectoryService } from './account-directory.service.js';
 import { AccountDto, AccountPageDto, AccountsQueryDto } from './dto/accounts.dto.js';
 
@@ -16,12 +17,14 @@ export class AccountsController {
   @ApiOperation({
     summary: 'Accounts whose id, name or e-mail begins so',
     description:
-      'First those found by their id, then by name, then by e-mail, each in the order of the alphabet.',
+      'First those found by their id, then by name, then by e-mail, each in the order of the alphabet. A page may be ' +
+      'short, and even empty, before `nextCursor` is null: one request looks at 10,000 accounts of each at most.',
     operationId: 'listAccounts',
   })
   @ApiOkResponse({ type: AccountPageDto })
   @ApiProblems(400)
   @RoleAccess('supervisor')
+  @Report()
   list(@Query() query: AccountsQueryDto): Promise<AccountPageDto> {
     return this.directory.page(query);
   }

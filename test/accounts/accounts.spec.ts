@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodeAccountCursor } from '../../src/credits/account-cursor.js';
 import type { HttpClient } from '../support/http-client.js';
 import { balanceOf, expireLots, initialize, userWithCredits } from '../support/money.js';
 import { expectProblem } from '../support/problems.js';
@@ -149,6 +150,51 @@ describe('GET /api/accounts', () => {
       expect(plan).not.toMatch(/Seq Scan on user_accounts/);
       expect(plan).toMatch(/idx_user_accounts_search_id on user_accounts.* \(actual rows=51\b/);
       expect(plan).toMatch(/idx_user_accounts_search_name on user_accounts.* \(never executed\)/);
+      expect(plan).toMatch(/idx_user_accounts_search_email on user_accounts.* \(never executed\)/);
+    } finally {
+      client.release(true);
+    }
+  });
+
+  it('looks at a bounded number of accounts for a page, and hides none', async () => {
+    const { SEARCH } = await import('../../src/credits/account-directory.service.js');
+    const prefix = freshUser('same').slice(0, 9);
+    const from = (found: 1 | 2, userId: string) => `&cursor=${encodeAccountCursor({ found, userId })}`;
+    const client = await service.owner.connect();
+    try {
+      // All but the last are found by their id already.
+      await client.query(
+        `INSERT INTO user_accounts (user_id, username, email)
+         SELECT i, i, i || '@example.com' FROM (SELECT $1 || i AS i FROM generate_series(10000, 34999) i) n`,
+        [prefix],
+      );
+      await client.query('INSERT INTO user_accounts (user_id, username, email) VALUES ($1, $2, $1)', [
+        `zz-${prefix}`,
+        `${prefix}99999`,
+      ]);
+      const empty = await search(prefix, from(2, `${prefix}10000`));
+      expect(empty).toMatchObject({ items: [], nextCursor: expect.any(String) as string });
+      const { items } = await search(prefix, from(1, `${prefix}34998`));
+      expect(items.map(({ userId }) => userId)).toEqual([`${prefix}34999`]);
+      let page = await search(prefix, from(1, `${prefix}34998`));
+      const found = page.items.map(({ userId }) => userId);
+      while (page.nextCursor !== null) {
+        page = await search(prefix, `&cursor=${page.nextCursor}`);
+        found.push(...page.items.map(({ userId }) => userId));
+      }
+      expect(found).toEqual([`${prefix}34999`, `zz-${prefix}`]);
+      await client.query('ANALYZE user_accounts; SET plan_cache_mode = force_generic_plan');
+      await client.query(`PREPARE s (text, integer, integer, text) AS ${SEARCH.text}`);
+      const { rows } = await client.query<{ 'QUERY PLAN': string }>(
+        `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) EXECUTE s ('${prefix}', 51, 2, '${prefix}10000')`,
+      );
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+      expect(plan).not.toMatch(/Seq Scan on user_accounts/);
+
+      const counts = [...plan.matchAll(/(?:rows=|Removed by Filter: )(\d+)/g)].map(([, count]) =>
+        Number(count),
+      );
+      expect(Math.max(...counts)).toBe(10_000);
       expect(plan).toMatch(/idx_user_accounts_search_email on user_accounts.* \(never executed\)/);
     } finally {
       client.release(true);
