@@ -6,6 +6,7 @@ import { TokenExpired } from '../auth/auth.errors.js';
 import { type Caller, hasRole, type Role } from '../auth/caller.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { PeriodicTask } from '../common/periodic-task.js';
+import { TaskOnRequest } from '../common/task-on-request.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { EventSignals } from './event-signals.js';
@@ -37,10 +38,9 @@ export class EventStreams implements OnModuleDestroy {
   private recentAfter = 0;
   /** Whether more is to be read at once than one read gives. */
   private isBehind = false;
-  private reading: Promise<void> | undefined;
+  private readonly reading = new TaskOnRequest(this.logger, 'Reading new events', () => this.readNew());
   /** The last of those that read the past, or wait for it. */
   private turn: Promise<unknown> = Promise.resolve();
-  private isAskedAgain = false;
   private stopListening: (() => void) | undefined;
   private isStopped = false;
 
@@ -52,7 +52,7 @@ export class EventStreams implements OnModuleDestroy {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
     this.look = new PeriodicTask(this.logger, 'Event streams', LOOK_SECONDS, () =>
-      Promise.all([this.readNew(), this.closeWhereRoleIsLost()]),
+      Promise.all([this.reading.request(), this.closeWhereRoleIsLost()]),
     );
     const { streams } = this;
     new Gauge({
@@ -114,7 +114,7 @@ export class EventStreams implements OnModuleDestroy {
     this.closeAll();
     this.stopListening?.();
     await this.look.stop();
-    await this.reading;
+    await this.reading.stop();
   }
 
   /** Clients come again with the last event that they have, and are told if it is not known. */
@@ -153,7 +153,7 @@ export class EventStreams implements OnModuleDestroy {
       if (this.streams.size === 0) this.position = undefined;
     });
     if (this.stopListening !== undefined) return;
-    this.stopListening = this.signals.on('published', () => this.readSoon());
+    this.stopListening = this.signals.on('published', () => void this.reading.request());
     this.look.start();
   }
 
@@ -199,38 +199,21 @@ export class EventStreams implements OnModuleDestroy {
     }
   }
 
-  private readSoon(): void {
-    this.isAskedAgain = true;
-    this.reading ??= this.readWhileAsked().finally(() => (this.reading = undefined));
-  }
-
   private async readNew(): Promise<void> {
-    this.readSoon();
-    await this.reading;
-  }
-
-  private async readWhileAsked(): Promise<void> {
-    while (this.isAskedAgain && this.position !== undefined) {
-      this.isAskedAgain = false;
-      const from = this.position;
-      const read = await this.events.next(from, BATCH).catch((error: Error) => {
-        this.logger.warn(`New events will be read later: ${error.message}`);
-        return undefined;
-      });
-      // Streams have come and gone meanwhile: then others begin elsewhere.
-      if (read === undefined || this.position !== from) continue;
-      if (!read.isKnown) {
-        this.logger.warn(`Event ${from} is not known to the database any more: all streams end`);
-        this.closeAll();
-        continue;
-      }
-      for (const stream of this.streams) stream.sendLive(read.events);
-      this.position = read.position;
-      this.remember(read.events);
-      this.isBehind = !read.isEnd;
-      if (this.isBehind) this.isAskedAgain = true;
+    if (this.position === undefined) return;
+    const from = this.position;
+    const read = await this.events.next(from, BATCH);
+    // Streams have come and gone meanwhile: then others begin elsewhere.
+    if (this.position !== from) return;
+    if (!read.isKnown) {
+      this.logger.warn(`Event ${from} is not known to the database any more: all streams end`);
+      return this.closeAll();
     }
-    this.isAskedAgain = false;
+    for (const stream of this.streams) stream.sendLive(read.events);
+    this.position = read.position;
+    this.remember(read.events);
+    this.isBehind = !read.isEnd;
+    if (this.isBehind) void this.reading.request();
   }
 
   private remember(events: AccountingEvent[]): void {

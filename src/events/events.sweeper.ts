@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { Database, type Statement } from '../common/database/database.js';
 import { PeriodicTask } from '../common/periodic-task.js';
+import { TaskOnRequest } from '../common/task-on-request.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { EventPublisher } from './event-publisher.js';
@@ -35,8 +36,7 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly announcements: PeriodicTask;
   private readonly look: PeriodicTask;
   private readonly stopListening: (() => void)[] = [];
-  private publishing: Promise<void> | undefined;
-  private isAskedAgain = false;
+  private readonly publishing: TaskOnRequest;
 
   constructor(
     private readonly database: Database,
@@ -49,8 +49,14 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
     this.announcements = new PeriodicTask(this.logger, 'Events sweeper', sweepIntervalSeconds, () =>
       this.sweep(),
     );
+    this.publishing = new TaskOnRequest(this.logger, 'Event publisher', async () => {
+      await this.publisher.publish();
+      this.deliverer.wake();
+    });
     const lookSeconds = Math.min(LOOK_SECONDS, sweepIntervalSeconds);
-    this.look = new PeriodicTask(this.logger, 'Event publisher', lookSeconds, () => this.publish());
+    this.look = new PeriodicTask(this.logger, 'Event publisher', lookSeconds, () =>
+      this.publishing.request(),
+    );
   }
 
   onApplicationBootstrap(): void {
@@ -58,7 +64,7 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
     this.announcements.start();
     this.look.start();
     this.stopListening.push(
-      this.signals.on('written', () => this.publishSoon()),
+      this.signals.on('written', () => void this.publishing.request()),
       this.signals.on('published', () => this.deliverer.wake()),
     );
   }
@@ -66,7 +72,7 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   async onModuleDestroy(): Promise<void> {
     for (const stop of this.stopListening) stop();
     await Promise.all([this.announcements.stop(), this.look.stop()]);
-    await this.publishing;
+    await this.publishing.stop();
   }
 
   /** One pass over what comes with time. */
@@ -76,26 +82,6 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
     if (keysExpiringDays > 0) await this.inBatches(ANNOUNCE_KEYS, keysExpiringDays);
     await this.inBatches(ANNOUNCE_ENDED_KEYS, retentionDays);
     await this.inBatches(FORGET, retentionDays);
-  }
-
-  private async publish(): Promise<void> {
-    await this.publisher.publish();
-    this.deliverer.wake();
-  }
-
-  /** Never twice at once; what is asked for meanwhile comes after it. */
-  private publishSoon(): void {
-    this.isAskedAgain = true;
-    this.publishing ??= this.publishWhileAsked().finally(() => (this.publishing = undefined));
-  }
-
-  private async publishWhileAsked(): Promise<void> {
-    while (this.isAskedAgain) {
-      this.isAskedAgain = false;
-      await this.publish().catch((error: Error) =>
-        this.logger.warn(`Events will be published later: ${error.message}`),
-      );
-    }
   }
 
   private async inBatches(statement: Statement, days: number): Promise<void> {

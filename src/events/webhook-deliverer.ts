@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common
 import { Counter } from 'prom-client';
 import { Database } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
+import { TaskOnRequest } from '../common/task-on-request.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { type AccountingEvent, webhookId } from './event-types.js';
@@ -61,9 +62,7 @@ export class WebhookDeliverer implements OnModuleDestroy {
   private readonly leaseSeconds: number;
   private readonly underWay = new Map<Promise<void>, number>();
   private readonly deliveries: Counter;
-  private claiming: Promise<void> | undefined;
-  private isAskedAgain = false;
-  private isStopped = false;
+  private readonly claiming = new TaskOnRequest(this.logger, 'Webhook delivery', () => this.claim());
 
   constructor(
     private readonly database: Database,
@@ -84,46 +83,31 @@ export class WebhookDeliverer implements OnModuleDestroy {
 
   /** Delivers what is due as soon as there is room. It never fails. */
   wake(): void {
-    this.isAskedAgain = true;
-    this.claiming ??= this.claimWhileAsked().finally(() => (this.claiming = undefined));
+    void this.claiming.request();
   }
 
   /** Until nothing is due and nothing is under way. */
   async deliver(): Promise<void> {
-    this.wake();
-    while (this.claiming !== undefined || this.underWay.size > 0) {
-      await this.claiming;
+    for (;;) {
+      await this.claiming.request();
+      if (this.underWay.size === 0) return;
       await Promise.all(this.underWay.keys());
     }
   }
 
   /** Waits for what is under way: each has a time limit. */
   async onModuleDestroy(): Promise<void> {
-    this.isStopped = true;
-    await this.claiming;
+    await this.claiming.stop();
     await Promise.all(this.underWay.keys());
   }
 
-  private async claimWhileAsked(): Promise<void> {
-    while (this.isAskedAgain && !this.isStopped) {
-      this.isAskedAgain = false;
-      const room = Math.min(PARALLEL - this.underWay.size, PARALLEL_PER_ENDPOINT);
-      // Whoever ends makes room and asks again.
-      if (room === 0) return;
-      const lanes = await this.claim(room);
-      for (const lane of lanes) this.begin(lane);
-      if (lanes.length === room) this.isAskedAgain = true;
-    }
-  }
-
-  private async claim(room: number): Promise<Lane[]> {
-    try {
-      const rows = await this.database.rows<{ lane: Lane }>(CLAIM, [room, this.leaseSeconds, this.busy()]);
-      return rows.map(({ lane }) => lane);
-    } catch (error) {
-      this.logger.warn(`Webhooks will be delivered later: ${(error as Error).message}`);
-      return [];
-    }
+  private async claim(): Promise<void> {
+    const room = Math.min(PARALLEL - this.underWay.size, PARALLEL_PER_ENDPOINT);
+    // A delivery that ends makes room and claims again.
+    if (room === 0) return;
+    const lanes = await this.database.rows<{ lane: Lane }>(CLAIM, [room, this.leaseSeconds, this.busy()]);
+    for (const { lane } of lanes) this.begin(lane);
+    if (lanes.length === room) this.wake();
   }
 
   /** A slow endpoint must not take all the room. */
