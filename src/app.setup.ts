@@ -51,7 +51,7 @@ export async function createApp(
   app.use(requireJson);
   app.use(parseJsonBodies());
   setPrefix(app);
-  if (config.hasApiDocs) setUpSwagger(app);
+  if (config.hasApiDocs) setUpSwagger(app, config.version);
   setUpConsole(app);
   await app.init();
   answerOtherPaths(app);
@@ -70,7 +70,7 @@ export async function describeApi(): Promise<OpenAPIObject> {
     logger: false,
   });
   setPrefix(app);
-  return createDocument(app);
+  return createDocument(app, config.version);
 }
 
 function setPrefix(app: INestApplication): void {

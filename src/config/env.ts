@@ -4,11 +4,14 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import type { Algorithm } from 'jsonwebtoken';
 import { databaseHints, unknownVariables } from './unknown-variables.js';
+import { VERSION } from './version.js';
 import { weakness } from './weak-secrets.js';
 
 /** Everything the service can be told from outside, read once at start. */
 export interface AppConfig {
   readonly port: number;
+  /** What `/health` and the OpenAPI document answer; the release itself unless VERSION names a build. */
+  readonly version: string;
   readonly environment: 'development' | 'test' | 'production';
   readonly logLevel: string;
   /** `*` or a list of origins that browsers may call from. */
@@ -228,7 +231,7 @@ class Reader {
  *
  * @throws ConfigError naming every variable that is missing or bad
  */
-export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
+export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppConfig {
   const read = new Reader(env);
   const environment = read.oneOf('NODE_ENV', 'development', ['development', 'test', 'production'] as const);
   const isProduction = environment === 'production';
@@ -238,6 +241,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   const warnings: string[] = [];
   const config: AppConfig = {
     port: read.integer('PORT', 3001, 0, 65535),
+    version: read.text('VERSION') ?? VERSION,
     environment,
     logLevel: read.oneOf('LOG_LEVEL', 'info', LOG_LEVELS),
     corsOrigins: readCorsOrigins(read),
@@ -319,8 +323,14 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): AppConfig {
   return config;
 }
 
+/** The environment, and what `.env` in the working directory adds to it: a variable that is set already keeps its value. */
+function environmentWithFile(): NodeJS.ProcessEnv {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  return process.env;
+}
+
 /** The access token that a command sends when none is named on its line. */
-export function commandToken(env: NodeJS.ProcessEnv = process.env): string | undefined {
+export function commandToken(env: NodeJS.ProcessEnv = environmentWithFile()): string | undefined {
   return new Reader(env).text('ACCOUNTING_TOKEN');
 }
 

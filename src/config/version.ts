@@ -1,2 +1,2 @@
-/** The release, as `/health` and the OpenAPI document tell it; a test keeps it equal to package.json's. */
+/** The release; a test keeps it equal to package.json's. Installed SQL functions carry it, so no setting changes it. */
 export const VERSION = '1.0.0';

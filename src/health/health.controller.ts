@@ -1,8 +1,10 @@
-import { Controller, Get } from '@nestjs/common';
+import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
 import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
 import { VERSION } from '../config/version.js';
 import { HealthService } from './health.service.js';
 
@@ -18,7 +20,10 @@ export class HealthDto {
 @Public()
 @Controller()
 export class HealthController {
-  constructor(private readonly service: HealthService) {}
+  constructor(
+    private readonly service: HealthService,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
+  ) {}
 
   @Get('health')
   @ApiOperation({ summary: 'Is the process alive?', operationId: 'getHealth' })
@@ -47,7 +52,7 @@ export class HealthController {
     return {
       status: 'ok',
       service: 'accounting-service',
-      version: VERSION,
+      version: this.config.version,
       timestamp: new Date().toISOString(),
     };
   }

@@ -23,7 +23,8 @@ export function modelsProblem(models: unknown): string | undefined {
 
 /**
  * Walks along the text once, going back no further than the last star: a caller's pattern made into a regular expression
- * could take exponential time.
+ * could take exponential time. Globs for files (picomatch) are such expressions, and give slashes, dots and brackets of
+ * model ids a meaning.
  */
 function matches(pattern: string, text: string): boolean {
   let [at, inPattern] = [0, 0];

@@ -82,7 +82,7 @@ export class LimitedExpressAdapter extends ExpressAdapter {
 /**
  * Requests and responses that have Express's prototypes from the beginning. Express changes the prototype of each one
  * that it gets, which leaves the engine without any optimisation for the objects that everything is done with: a request
- * took 90 µs in place of 27 (Node 20.20, `res.json` behind Helmet). What has the prototype already is left alone.
+ * took 90 µs in place of 27 (Node 20.20, `res.json` behind Helmet), and a whole balance 286 in place of 154. What has the prototype already is left alone.
  */
 function messagesOf(app: { request: object; response: object }): {
   IncomingMessage: typeof IncomingMessage;

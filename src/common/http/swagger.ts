@@ -1,6 +1,5 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import { VERSION } from '../../config/version.js';
 import { addExamples } from './openapi-examples.js';
 import { problemResponse } from './problem.dto.js';
 import { USER_ID_LENGTH } from './text.js';
@@ -21,10 +20,10 @@ const TAGS: Record<string, string> = {
 };
 
 /** The OpenAPI document, made from the decorators. */
-export function createDocument(app: INestApplication): OpenAPIObject {
+export function createDocument(app: INestApplication, version: string): OpenAPIObject {
   const builder = new DocumentBuilder()
     .setTitle('LLM accounting service')
-    .setVersion(VERSION)
+    .setVersion(version)
     .setDescription(
       'Prepaid credits, holds of streaming sessions, usage and prices for an LLM platform. Credits are integers; ' +
         'prices and USD are decimal strings; times are ISO 8601 in UTC. Errors are problem+json with a stable `code`.',
@@ -142,8 +141,8 @@ function addCommonAnswers(method: string, operation: OperationObject): void {
 }
 
 /** Swagger UI at `/api/docs`, the document at `/api/docs-json`; its scripts are files of this server, as the CSP asks. */
-export function setUpSwagger(app: INestApplication): void {
-  SwaggerModule.setup('api/docs', app, () => createDocument(app), {
+export function setUpSwagger(app: INestApplication, version: string): void {
+  SwaggerModule.setup('api/docs', app, () => createDocument(app, version), {
     jsonDocumentUrl: 'api/docs-json',
     yamlDocumentUrl: 'api/docs-yaml',
     customSiteTitle: 'LLM accounting service',

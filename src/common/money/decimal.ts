@@ -3,7 +3,10 @@ const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 const MAXIMUM_LENGTH = 60;
 const MAXIMUM_EXPONENT = 60;
 
-/** An exact decimal number: `digits` × 10^-`scale`. Nothing is ever rounded. */
+/**
+ * An exact decimal number: `digits` × 10^-`scale`. Nothing is ever rounded. A library would save the few lines of `times`,
+ * `compare` and `toString`, but not the limits on what is read.
+ */
 export class Decimal {
   private constructor(
     private readonly digits: bigint,

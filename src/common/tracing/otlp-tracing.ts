@@ -31,7 +31,11 @@ const readHeader = {
   keys: (headers: Request['headers']) => Object.keys(headers),
 };
 
-/** Spans by hand, sent in batches in the background. What is asked for and by whom is in none of them. */
+/**
+ * Spans by hand, sent in batches in the background. What is asked for and by whom is in none of them. The instrumentations
+ * for http and pg would have to be loaded before both modules, put paths with ids and statements into spans, and know
+ * nothing of the wait for a connection.
+ */
 export class OtlpTracing implements Tracing, OnApplicationShutdown {
   private readonly provider: TracerProvider;
   private readonly tracer;
