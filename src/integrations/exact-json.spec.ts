@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { digestOf, MalformedLine, numberText, readElements } from './exact-json.js';
+import { digestOf, MalformedLine, numberText, readElements, withEach } from './exact-json.js';
 
 /** The elements with every number as `{ number: text }`. */
-function read(text: string): unknown {
-  return plain(readElements(text));
+async function read(text: string): Promise<unknown> {
+  return plain(await readElements(text));
 }
 
 function plain(value: unknown): unknown {
@@ -29,20 +29,61 @@ describe('the form of a body', () => {
     ['lines with a list among them', '{"a":"1"}\n["b"]', [{ a: '1' }, ['b']]],
     ['a byte order mark', '\ufeff[{}]', [{}]],
     ['a text', '"text"', ['text']],
-  ])('is read: %s', (_, text, elements) => {
-    expect(read(text)).toEqual(elements);
+  ])('is read: %s', async (_, text, elements) => {
+    expect(await read(text)).toEqual(elements);
   });
 
-  it.each(['{', '[{"a":1},', 'not json', '{"a":"b}', "{'a':1}", '[1,2', '}{'])(
-    'is none when nothing in it is JSON: %s',
-    (text) => {
-      expect(readElements(text)).toBeUndefined();
+  it.each([
+    '{',
+    '[{"a":1},',
+    'not json',
+    '{"a":"b}',
+    "{'a':1}",
+    '[1,2',
+    '}{',
+    '[1,,2]',
+    '[1,]',
+    '[,1]',
+    '[{]}',
+    '[1]2]',
+  ])('is none when nothing in it is JSON: %s', async (text) => {
+    expect(await readElements(text)).toBeUndefined();
+  });
+
+  it('may be nested as deeply as 10 MB allow', async () => {
+    const depth = 1_000_000;
+    expect(await readElements(`[{"a":"b"},${'['.repeat(depth)}${']'.repeat(depth)}]`)).toHaveLength(2);
+  });
+
+  const LARGE = Array.from({ length: 20_000 }, (_, index) => ({
+    text: `[,"\\${index}`,
+    list: [index, {}, 'x'.repeat(90)],
+  }));
+  it.each<[what: string, text: string]>([
+    ['an array', JSON.stringify(LARGE)],
+    ['lines', LARGE.map((element) => JSON.stringify(element)).join('\n')],
+  ])(
+    'may be large: %s is read piece by piece, and other requests have their turn between',
+    async (_, text) => {
+      let [turns, isOver] = [0, false];
+      const count = () => void (isOver || (turns++, setImmediate(count)));
+      setImmediate(count);
+      const elements = await readElements(text);
+      isOver = true;
+      expect(turns).toBeGreaterThan(15);
+      const numbered = LARGE.map(({ text: same, list }, index) => ({
+        text: same,
+        list: [{ number: `${index}` }, ...list.slice(1)],
+      }));
+      expect(plain(elements)).toEqual(numbered);
     },
   );
 
-  it('may be nested as deeply as 10 MB allow', () => {
-    const depth = 1_000_000;
-    expect(readElements(`[{"a":"b"},${'['.repeat(depth)}${']'.repeat(depth)}]`)).toHaveLength(2);
+  it.each(['', '1,,'])('is none when a piece of a large one is none: %j', async (piece) => {
+    const long = JSON.stringify('x'.repeat(150_000));
+    expect(await readElements(`[${long},${piece},${long}]`)).toBeUndefined();
+    expect(await readElements(`[${long},${long},${piece}]`)).toBeUndefined();
+    expect(await readElements(`[${long},${long}]`)).toHaveLength(2);
   });
 });
 
@@ -59,8 +100,8 @@ describe('a number', () => {
     'NaN',
     'Infinity',
     '-Infinity',
-  ])('%s is kept as it was written', (number) => {
-    expect(read(`[{"a":${number},"b":[${number}, ${number}]}]`)).toEqual([
+  ])('%s is kept as it was written', async (number) => {
+    expect(await read(`[{"a":${number},"b":[${number}, ${number}]}]`)).toEqual([
       { a: { number }, b: [{ number }, { number }] },
     ]);
   });
@@ -72,27 +113,37 @@ describe('a number', () => {
     ['backslashes before a quote', '1\\\\'],
     ['escapes', '\u00001 \n2'],
     ['braces', '{"a":1}, [2]'],
-  ])('inside of a string stays text: %s', (_, text) => {
+  ])('inside of a string stays text: %s', async (_, text) => {
     const body = JSON.stringify([{ [text]: text, after: 7 }]);
-    expect(read(body)).toEqual([{ [text]: text, after: { number: '7' } }]);
+    expect(await read(body)).toEqual([{ [text]: text, after: { number: '7' } }]);
   });
 });
 
 describe('a digest', () => {
-  it('is the same for the same element and differs with any part of it', () => {
-    const digest = (text: string) => digestOf(readElements(text)?.[0]);
-    expect(digest('[{"a":1.0}]')).toBe(digest('[ {"a": 1.0} ]'));
-    expect(digest('[{"a":1.0}]')).not.toBe(digest('[{"a":1}]'));
-    expect(digest('[1]')).not.toBe(digest('["1"]'));
+  it('is the same for the same element and differs with any part of it', async () => {
+    const digest = async (text: string) => digestOf((await readElements(text))?.[0]);
+    expect(await digest('[{"a":1.0}]')).toBe(await digest('[ {"a": 1.0} ]'));
+    expect(await digest('[{"a":1.0}]')).not.toBe(await digest('[{"a":1}]'));
+    expect(await digest('[1]')).not.toBe(await digest('["1"]'));
   });
 
-  it('of a broken line is that of its text', () => {
-    const [, first, second] = readElements('{}\n{"a":\n{"b":') ?? [];
+  it('of a broken line is that of its text', async () => {
+    const [, first, second] = (await readElements('{}\n{"a":\n{"b":')) ?? [];
     expect(digestOf(first)).toMatch(/^[0-9a-f]{64}$/);
     expect(digestOf(first)).not.toBe(digestOf(second));
   });
 
-  it('is made of anything, however deep', () => {
-    expect(digestOf(readElements(`${'['.repeat(1e5)}${']'.repeat(1e5)}`))).toMatch(/^[0-9a-f]{64}$/);
+  it('is made of anything, however deep', async () => {
+    expect(digestOf(await readElements(`${'['.repeat(1e5)}${']'.repeat(1e5)}`))).toMatch(/^[0-9a-f]{64}$/);
   });
+});
+
+it('each item has its turn in order, and other requests have theirs between', async () => {
+  const seen: number[] = [];
+  let turns = 0;
+  const count = () => void (seen.length < 9500 && (turns++, setImmediate(count)));
+  setImmediate(count);
+  await withEach([...Array(9500).keys()], (item) => seen.push(item));
+  expect(seen).toEqual([...Array(9500).keys()]);
+  expect(turns).toBeGreaterThan(20);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readElements } from './exact-json.js';
+import { parseExactly } from './exact-json.js';
 import { type Call, claimedUser, readEvent, reduceEvent } from './litellm-event.js';
 
 const NOW = Date.parse('2026-11-21T09:00:00Z');
@@ -35,7 +35,7 @@ function readWith(fields: Record<string, string | undefined> = {}, metadata?: ob
     .map(([name, value]) => [name, JSON.stringify(value)] as const);
   const given = Object.entries(fields).filter(([, json]) => json !== undefined);
   const text = [...members, ...given].map(([name, json]) => `${JSON.stringify(name)}:${json}`).join(',');
-  const [element] = readElements(`{${text}}`) as [unknown];
+  const element = parseExactly(`{${text}}`);
   return readEvent(reduceEvent(element), NOW);
 }
 

@@ -2,14 +2,25 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
+import { Turns } from '../common/turns.js';
 import type { EventCountsDto } from './dto/litellm.responses.js';
-import { digestOf, MalformedLine, readElements } from './exact-json.js';
+import { digestOf, MalformedLine, readElements, withEach } from './exact-json.js';
 import { LitellmChargesService } from './litellm-charges.service.js';
 import { type Call, claimedUser, readEvent, type ReducedEvent, reduceEvent } from './litellm-event.js';
 import { type Quarantined, QuarantineService } from './quarantine.service.js';
 
 /** The proxy sends 512 at most, unless it is told otherwise. */
 const MAXIMUM_EVENTS = 10_000;
+
+/** One body of this size is read at a time: read, it takes several times as much memory. */
+const LARGE_CHARACTERS = 1024 * 1024;
+const LARGE_BODIES = {
+  perKey: 1,
+  inAll: 1,
+  patienceMilliseconds: 30_000,
+  waitingPerKey: 10,
+  waitingInAll: 10,
+};
 
 interface PendingCall {
   call: Call;
@@ -20,6 +31,8 @@ interface PendingCall {
 @Injectable()
 export class LitellmIntakeService {
   private readonly logger = new Logger(LitellmIntakeService.name);
+
+  private readonly largeBodies = new Turns(LARGE_BODIES);
 
   constructor(
     private readonly charges: LitellmChargesService,
@@ -34,7 +47,10 @@ export class LitellmIntakeService {
    * @throws ServiceError when the body is no JSON at all (400) or has more than 10,000 elements (413)
    */
   async take(body: string): Promise<EventCountsDto> {
-    const { ignored, pending, quarantined } = sortOut(readElements(body), this.config.trustsLitellmEndUser);
+    const read = async () => sortOut(await readElements(body), this.config.trustsLitellmEndUser);
+    const { ignored, pending, quarantined } = await (body.length < LARGE_CHARACTERS
+      ? read()
+      : this.largeBodies.run('', read));
     const counts: EventCountsDto = { accepted: 0, duplicates: 0, review: 0, quarantined: 0, ignored };
     const outcomes = await this.charges.charge(pending.map(({ call }) => call));
     outcomes.forEach((outcome, index) => {
@@ -60,7 +76,7 @@ export class LitellmIntakeService {
 }
 
 /** Which elements are calls, which say nothing to be charged, and which are not understood. */
-function sortOut(elements: unknown[] | undefined, trustsEndUser: boolean) {
+async function sortOut(elements: unknown[] | undefined, trustsEndUser: boolean) {
   if (elements === undefined) {
     throw new ServiceError(400, 'request.malformed', 'The body is not valid JSON', {
       errors: [{ field: 'body', message: 'must be a JSON array, newline-delimited JSON, or a JSON object' }],
@@ -74,10 +90,10 @@ function sortOut(elements: unknown[] | undefined, trustsEndUser: boolean) {
   const pending: PendingCall[] = [];
   const quarantined: Quarantined[] = [];
   let ignored = 0;
-  for (const element of elements) {
+  await withEach(elements, (element) => {
     if (element === null) {
       ignored++;
-      continue;
+      return;
     }
     const event = reduceEvent(element);
     const reading = readEvent(event, Date.now());
@@ -92,7 +108,7 @@ function sortOut(elements: unknown[] | undefined, trustsEndUser: boolean) {
         event,
       });
     }
-  }
+  });
   return { ignored, pending, quarantined };
 }
 
