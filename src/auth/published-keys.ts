@@ -21,8 +21,8 @@ const FETCHES_AT_ONCE = 5;
 /**
  * The keys that the authentication service publishes (JWKS). Each fetch brings all of them: the limit on fetches then
  * costs only tokens with unknown key ids, so made-up ids cannot shut other callers out. Ages are measured
- * with a monotonic clock. jose's remote key set is no substitute: when a fetch fails it refuses the tokens of keys that it
- * knew, it bounds neither the size of an answer nor the number of keys, and takes keys weaker than ours may be.
+ * with a monotonic clock. jose's remote key set is no substitute: once its cache is too old, a fetch that fails refuses the
+ * tokens of keys that it knew, and by itself it limits neither the size of an answer nor the number of keys.
  */
 export class PublishedKeys {
   private readonly logger = new Logger(PublishedKeys.name);

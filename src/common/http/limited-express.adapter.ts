@@ -1,8 +1,7 @@
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
-import { StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
-import express, { type Response } from 'express';
+import express from 'express';
 import { boundUnreadAnswers } from './unread-answers.js';
 import { answerUnreadableRequests } from './unreadable-requests.js';
 
@@ -15,8 +14,6 @@ const KEEP_ALIVE_MILLISECONDS = 65_000;
 const LEAVE_MILLISECONDS = 500;
 /** What this process holds of answers that their clients do not take. */
 const MAXIMUM_UNREAD_BYTES = 128 * 1024 * 1024;
-
-const JSON_UTF8 = 'application/json; charset=utf-8';
 
 /** Express on a server with limits: a client that sends or reads slowly, or not at all, cannot keep a connection for ever. */
 export class LimitedExpressAdapter extends ExpressAdapter {
@@ -65,17 +62,6 @@ export class LimitedExpressAdapter extends ExpressAdapter {
   override close(): Promise<void> {
     this.closed ??= new Promise((done) => this.httpServer.close(() => done()));
     return this.closed;
-  }
-
-  /** JSON without what Express does for every other kind of answer; it is most of what is answered here. */
-  override reply(response: Response, body: unknown, statusCode?: number): unknown {
-    const isJson = typeof body === 'object' && body !== null && !(body instanceof StreamableFile);
-    if (!isJson || response.req.method === 'HEAD') return super.reply(response, body, statusCode);
-    const text = JSON.stringify(body);
-    response.statusCode = statusCode ?? response.statusCode;
-    if (!response.hasHeader('content-type')) response.setHeader('Content-Type', JSON_UTF8);
-    response.setHeader('Content-Length', Buffer.byteLength(text));
-    return response.end(text);
   }
 }
 

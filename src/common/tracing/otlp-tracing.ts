@@ -33,8 +33,7 @@ const readHeader = {
 
 /**
  * Spans by hand, sent in batches in the background. What is asked for and by whom is in none of them. The instrumentations
- * for http and pg would have to be loaded before both modules, put paths with ids and statements into spans, and know
- * nothing of the wait for a connection.
+ * for http and pg would have to be loaded before both modules, and put paths with ids and statements into spans.
  */
 export class OtlpTracing implements Tracing, OnApplicationShutdown {
   private readonly provider: TracerProvider;
