@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { type Caller, idempotencyScope } from '../auth/caller.js';
@@ -13,6 +14,9 @@ import { databaseTime, lockAllModels, PRICING } from './pricing-locks.js';
 
 /** What a person can still look through. */
 const MOST_CHANGES = 500;
+
+/** What comparing and writing one takes at most: half of it was measured. */
+const MILLISECONDS_PER_PRICE = 0.3;
 
 /** An imported price beside the rules that the model has. */
 interface Comparison {
@@ -69,9 +73,12 @@ export class PricingImportService {
 
 async function applyPrices(manager: EntityManager, createdBy: string, prices: ModelPrice[], dryRun: boolean) {
   await lockAllModels(manager);
-  // No rule that somebody made a moment ago began in the same millisecond: none would be left to end it in.
-  await manager.query('SELECT pg_sleep(0.001)');
-  const instant = await databaseTime(manager);
+  // Ahead by what it takes to write them, and waited for: so it is the moment of the commit, and no call is charged at the
+  // old prices after they are said to have ended. A rule that was made just now keeps a millisecond of its own.
+  const lead = 1 + Math.ceil(prices.length * MILLISECONDS_PER_PRICE);
+  const now = await databaseTime(manager);
+  const begunAt = performance.now();
+  const instant = new Date(now.getTime() + lead);
   const compared: Comparison[] = await manager.query(COMPARE, [...columnsOf(prices), instant]);
   const preempted = compared.filter(({ isPreempted }) => isPreempted).map(({ modelId }) => modelId);
   const changes = compared.filter(({ isSame, isPreempted }) => !isSame && !isPreempted);
@@ -86,6 +93,7 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
     const next = changes.map(({ nextId }) => nextId);
     await manager.query(OPEN, [...columnsOf(changed), instant, next, createdBy]);
     await manager.query(SUPERSEDE, [ended, instant]);
+    await pause(Math.max(lead - (performance.now() - begunAt), 0));
   }
   return {
     opened: changes.length,

@@ -1,6 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
-import { exactSum } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -9,7 +8,7 @@ import type { TimeRange } from './dto/usage.requests.js';
 import {
   type MarginDto,
   type SystemStatsDto,
-  type TruncatedMap,
+  type TruncatedField,
   type UnpricedModelDto,
   UsageRecordDto,
   type UsageStatsDto,
@@ -195,7 +194,7 @@ export class UsageStatisticsService {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
-  /** @throws AccountNotFound for a user never seen, SumTooLarge */
+  /** @throws AccountNotFound for a user never seen */
   async ofUser(userId: string, range: TimeRange): Promise<UsageStatsDto> {
     const [row] = await this.database.report<Totals & { known: boolean; recent: UsageAnswer[] }>(USER_STATS, [
       range.from,
@@ -210,7 +209,7 @@ export class UsageStatisticsService {
     };
   }
 
-  /** @param top how many users `byUser` names. @throws SumTooLarge */
+  /** @param top how many users `byUser` names. */
   async ofSystem(range: TimeRange, top: number): Promise<SystemStatsDto> {
     const { creditsPerUsd } = this.config;
     const [row] = await this.database.report<SystemTotals>(SYSTEM_STATS, [
@@ -222,7 +221,7 @@ export class UsageStatisticsService {
     if (row === undefined) throw new Error('system statistics answered nothing');
     const margin = row.margin ?? NOTHING;
     const added = totals(row);
-    return {
+    return within({
       ...added,
       truncated: [
         ...added.truncated,
@@ -235,15 +234,14 @@ export class UsageStatisticsService {
       costedRecords: margin.costedRecords,
       marginByModel: row.margin_by_model,
       marginByDay: row.margin_by_day,
-      unpricedRecords: exactSum(row.unpriced),
+      unpricedRecords: Number(row.unpriced),
       unpricedModels: row.unpriced_models,
       needsReview: row.review[0],
       needsReviewCredits: row.review[1],
-    };
+    });
   }
 }
 
-/** @throws SumTooLarge: every other sum of the answer is a part of these two */
 function totals(row: Totals) {
   const maps = {
     byService: row.by_service,
@@ -251,16 +249,39 @@ function totals(row: Totals) {
     byModel: row.by_model,
     byDayAndModel: row.by_day_and_model,
   };
-  return {
-    totalRecords: exactSum(row.records),
-    totalCredits: exactSum(row.credits),
+  return within({
+    totalRecords: Number(row.records),
+    totalCredits: Number(row.credits),
     ...maps,
-    truncated: namesOfTruncated(maps),
-  };
+    truncated: namesOfTruncated(maps) as TruncatedField[],
+  });
+}
+
+/**
+ * Sums above the largest number that JSON clients read exactly become that number, and the answer names their fields: one
+ * of them must not take the whole report away. Every sum is a part of totalCredits, so usually there is nothing to look for.
+ */
+function within<Answer extends { totalCredits: number; truncated: TruncatedField[] }>(
+  answer: Answer,
+): Answer {
+  if (answer.totalCredits < Number.MAX_SAFE_INTEGER) return answer;
+  const names = new Set(answer.truncated);
+  const bounded = Object.entries(answer).map(([name, value]) => {
+    const least = bound(value);
+    if (JSON.stringify(least) !== JSON.stringify(value)) names.add(name as TruncatedField);
+    return [name, least];
+  });
+  return { ...(Object.fromEntries(bounded) as Answer), truncated: [...names] };
+}
+
+function bound(value: unknown): unknown {
+  if (typeof value === 'number') return Math.min(value, Number.MAX_SAFE_INTEGER);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, bound(part)]));
 }
 
 /** The maps in which names are added up as `other`. */
-function namesOfTruncated<Name extends TruncatedMap>(maps: Record<Name, object>): Name[] {
+function namesOfTruncated<Name extends TruncatedField>(maps: Record<Name, object>): Name[] {
   const hasRest = (map: object) => Object.hasOwn(map, REST);
   return (Object.keys(maps) as Name[]).filter(
     (name) => hasRest(maps[name]) || (name === 'byDayAndModel' && Object.values(maps[name]).some(hasRest)),

@@ -148,7 +148,7 @@ export class UsageController {
   @Get('stats')
   @ApiOperation({ summary: 'Own usage statistics', operationId: 'getUsageStats' })
   @ApiOkResponse({ type: UsageStatsDto })
-  @ApiProblems(404, 422)
+  @ApiProblems(404)
   @SelfAccess('usage:read', { userIdIn: 'body' })
   @Report()
   stats(@CurrentCaller() caller: Caller, @Query() query: OwnRangeQueryDto): Promise<UsageStatsDto> {
@@ -158,7 +158,7 @@ export class UsageController {
   @Get('stats/:userId')
   @ApiOperation({ summary: 'Usage statistics of a user', operationId: 'getUserUsageStats' })
   @ApiOkResponse({ type: UsageStatsDto })
-  @ApiProblems(400, 404, 422)
+  @ApiProblems(400, 404)
   @RoleAccess('supervisor')
   @Report()
   userStats(@UserIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageStatsDto> {
@@ -168,7 +168,7 @@ export class UsageController {
   @Get('system-stats')
   @ApiOperation({ summary: 'Usage statistics of everyone', operationId: 'getSystemStats' })
   @ApiOkResponse({ type: SystemStatsDto })
-  @ApiProblems(400, 422)
+  @ApiProblems(400)
   @RoleAccess('admin')
   @Report()
   systemStats(@Query() query: SystemStatsQueryDto): Promise<SystemStatsDto> {

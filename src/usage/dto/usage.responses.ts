@@ -14,7 +14,10 @@ const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:0
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const creditsBy = (example: Record<string, number>) =>
   ({ type: 'object', additionalProperties: { ...CREDITS }, example }) as const;
-const TRUNCATED_MAPS = [
+const TRUNCATED_FIELDS = [
+  'totalCredits',
+  'needsReviewCredits',
+  'byUser',
   'byService',
   'byDay',
   'byModel',
@@ -22,13 +25,14 @@ const TRUNCATED_MAPS = [
   'marginByModel',
   'marginByDay',
 ] as const;
-export type TruncatedMap = (typeof TRUNCATED_MAPS)[number];
+export type TruncatedField = (typeof TRUNCATED_FIELDS)[number];
 const TRUNCATED: ApiPropertyOptions = {
   type: 'array',
-  items: { type: 'string', enum: [...TRUNCATED_MAPS] },
+  items: { type: 'string', enum: [...TRUNCATED_FIELDS] },
   description:
     'The maps that have an entry `other`: what is beyond the 200 names with the most credits, the newest 366 days, or the ' +
-    '1,000 names of a user and day, added up. A service or model really called `other` is part of it. Empty: all are whole',
+    '1,000 names of a user and day, added up. A service or model really called `other` is part of it. Also the fields with ' +
+    'a sum above 9007199254740991: they say that number, which is the least it can be. Empty: all are whole',
   example: [],
 };
 const BY_DAY_AND_MODEL = {
@@ -176,7 +180,7 @@ export class UsageStatsDto {
   @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
-  @ApiProperty(TRUNCATED) truncated: TruncatedMap[];
+  @ApiProperty(TRUNCATED) truncated: TruncatedField[];
   @ApiProperty({
     type: () => [UsageRecordDto],
     description: 'The last 10 records of the range, newest first',
@@ -243,7 +247,7 @@ export class SystemStatsDto {
   @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
-  @ApiProperty(TRUNCATED) truncated: TruncatedMap[];
+  @ApiProperty(TRUNCATED) truncated: TruncatedField[];
   @ApiProperty({
     type: 'string',
     nullable: true,
