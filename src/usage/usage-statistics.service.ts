@@ -253,7 +253,7 @@ function totals(row: Totals) {
     totalRecords: Number(row.records),
     totalCredits: Number(row.credits),
     ...maps,
-    truncated: namesOfTruncated(maps) as TruncatedField[],
+    truncated: namesOfTruncated(maps),
   });
 }
 
