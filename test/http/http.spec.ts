@@ -55,6 +55,13 @@ describe('rate limit', () => {
     expect((await ask(limited.as(busy.userId, { username: 'renamed' }))).status).toBe(429);
   });
 
+  it('counts the requests of all routes together', async () => {
+    const user = limited.as();
+    const paths = ['/api/credits/balance', '/api/usage/stats'];
+    const answers = await times(8, (index) => user.get(paths[index % 2] as string));
+    expect(countByStatus(answers)).toEqual({ 200: 5, 429: 3 });
+  });
+
   it('counts whoever shows no valid credentials by address, and a bad token with them', async () => {
     const anonymous = limited.anonymous();
     const answers = await times(8, (index) =>
