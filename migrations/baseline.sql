@@ -1,15 +1,20 @@
 -- The schema of release 1.0.0. Ids and credits are BIGINT, prices and USD exact NUMERIC, times TIMESTAMPTZ.
--- A condition on one column is a domain and those on several columns are one CHECK of their table: PostgreSQL parses each
--- CHECK of a table anew for every statement that writes to it, while a domain's is cached by the connection.
+-- Conditions on one column are domains, and those on several columns of a table that movements write are checks of
+-- `npm run audit`: PostgreSQL parses each CHECK of a table anew for every statement that writes to it (a fifth of the
+-- database's time for a hold and its settlement), while a domain's is cached by the connection.
 
 -- The exclusion constraint on price periods compares text inside a GiST index.
 CREATE EXTENSION IF NOT EXISTS btree_gist;
 
 -- No domain has the name of a function: sha256(…) would mean the type.
 CREATE DOMAIN non_negative_bigint AS BIGINT CHECK (VALUE >= 0);
+-- Up to 2^53 - 1, the largest integer that JSON clients read exactly.
+CREATE DOMAIN credit_balance AS BIGINT CHECK (VALUE BETWEEN 0 AND 9007199254740991);
 CREATE DOMAIN non_negative_numeric AS NUMERIC CHECK (VALUE >= 0);
 CREATE DOMAIN credit_sum AS NUMERIC(38, 0) CHECK (VALUE >= 0);
 CREATE DOMAIN sha256_hash AS BYTEA CHECK (octet_length(VALUE) = 32);
+CREATE DOMAIN entry_kind AS VARCHAR(20) CHECK (VALUE IN (
+  'allocation', 'hold', 'refund', 'charge', 'deduction', 'revocation', 'expiry', 'correction'));
 CREATE DOMAIN balance_state AS VARCHAR(10) CHECK (VALUE IN ('low', 'exhausted'));
 CREATE DOMAIN session_status AS VARCHAR(20) CHECK (VALUE IN ('active', 'completed', 'failed'));
 CREATE DOMAIN session_end_reason AS VARCHAR(20) CHECK (VALUE IN ('finalized', 'aborted', 'timeout'));
@@ -20,12 +25,29 @@ CREATE DOMAIN event_type AS VARCHAR(40) CHECK (VALUE IN (
   'credits.low', 'credits.exhausted', 'credits.recovered', 'credits.expiring', 'credits.expired', 'session.timed_out',
   'usage.needs_review', 'usage.settled', 'api_key.created', 'api_key.revoked', 'api_key.expiring', 'api_key.expired'));
 
+-- What functions hand to each other as one. See lock_account, take_credits, price_for, session_close and count_usage.
+CREATE TYPE account_lock AS (
+  account_id VARCHAR, available BIGINT, held BIGINT, next_expiry TIMESTAMPTZ, low_threshold BIGINT, last_event VARCHAR,
+  locked_at TIMESTAMPTZ);
+CREATE TYPE entry_cause AS (
+  account_id VARCHAR, user_id VARCHAR, kind VARCHAR, session_id VARCHAR, usage_id BIGINT, actor VARCHAR, notes TEXT,
+  at TIMESTAMPTZ);
+CREATE TYPE price AS (
+  rule_id BIGINT, source VARCHAR, price NUMERIC, input_price NUMERIC, output_price NUMERIC, cached_price NUMERIC,
+  cost NUMERIC, input_cost NUMERIC, output_cost NUMERIC, cached_cost NUMERIC);
+CREATE TYPE session_end AS (
+  reason VARCHAR, status VARCHAR, tokens BIGINT, input BIGINT, output BIGINT, cached BIGINT, reported_cost_usd NUMERIC,
+  credits BIGINT, provider_cost_usd NUMERIC, service VARCHAR, metadata JSONB, actor VARCHAR);
+CREATE TYPE usage_sums AS (
+  records BIGINT, credits NUMERIC, provider_cost_usd NUMERIC, costed_records BIGINT, costed_credits NUMERIC,
+  unpriced_records BIGINT, charged_credits NUMERIC);
+
 ------------------------------------------------------------------------------------------------------------------------
 -- Accounts
 
 CREATE TABLE user_accounts (
   user_id    VARCHAR(50)  CONSTRAINT pk_user_accounts PRIMARY KEY,
-  email      VARCHAR(255) NOT NULL CONSTRAINT uq_user_accounts_email UNIQUE,
+  email      VARCHAR(255) CONSTRAINT uq_user_accounts_email UNIQUE,
   username   VARCHAR(100) NOT NULL,
   role       VARCHAR(50)  NOT NULL DEFAULT 'user'
              CONSTRAINT ck_user_accounts_role CHECK (role IN ('user', 'supervisor', 'admin')),
@@ -41,23 +63,20 @@ CREATE INDEX idx_user_accounts_search_email ON user_accounts ((lower(email) COLL
 ------------------------------------------------------------------------------------------------------------------------
 -- Credits
 
--- The limit keeps every balance exact as a JSON number (2^53 - 1).
 CREATE TABLE credit_balances (
-  user_id       VARCHAR(50) CONSTRAINT pk_credit_balances PRIMARY KEY
-                CONSTRAINT fk_credit_balances_user REFERENCES user_accounts (user_id),
-  available     non_negative_bigint NOT NULL DEFAULT 0,
-  held          non_negative_bigint NOT NULL DEFAULT 0,
+  account_id    VARCHAR(50) CONSTRAINT pk_credit_balances PRIMARY KEY,
+  available     credit_balance NOT NULL DEFAULT 0,
+  held          credit_balance NOT NULL DEFAULT 0,
   next_expiry   TIMESTAMPTZ,
   low_threshold non_negative_bigint,
-  told_state    balance_state,
-  CONSTRAINT ck_credit_balances_limit CHECK (available + held <= 9007199254740991)
+  last_event    balance_state
 ) WITH (fillfactor = 50);
 
 -- is_open changes only when a lot runs empty or is refilled. The partial indexes use it in place of
 -- remaining_credits > 0, which would put every change into an index; so taking credits stays a heap-only update.
 CREATE TABLE credit_allocations (
   id                BIGINT GENERATED ALWAYS AS IDENTITY,
-  user_id           VARCHAR(50) NOT NULL CONSTRAINT fk_credit_allocations_user REFERENCES user_accounts (user_id),
+  account_id        VARCHAR(50) NOT NULL CONSTRAINT fk_credit_allocations_account REFERENCES credit_balances,
   total_credits     non_negative_bigint NOT NULL,
   remaining_credits non_negative_bigint NOT NULL,
   allocated_by      VARCHAR(64) NOT NULL,
@@ -67,23 +86,24 @@ CREATE TABLE credit_allocations (
   revoked_at        TIMESTAMPTZ,
   is_open           BOOLEAN NOT NULL DEFAULT TRUE,
   expiry_announced  BOOLEAN NOT NULL DEFAULT FALSE,
-  CONSTRAINT pk_credit_allocations PRIMARY KEY (user_id, id),
+  CONSTRAINT pk_credit_allocations PRIMARY KEY (account_id, id),
   CONSTRAINT ck_credit_allocations_remaining CHECK (
     remaining_credits <= total_credits
     AND is_open = (remaining_credits > 0)
     AND (revoked_at IS NULL OR remaining_credits = 0))
 ) WITH (fillfactor = 80);
-CREATE INDEX idx_credit_user_expiry ON credit_allocations (user_id, expires_at);
-CREATE INDEX idx_credit_open        ON credit_allocations (user_id, expires_at, id) WHERE is_open;
+CREATE INDEX idx_credit_user_expiry ON credit_allocations (account_id, expires_at);
+CREATE INDEX idx_credit_open        ON credit_allocations (account_id, expires_at, id) WHERE is_open;
 CREATE INDEX idx_credit_open_expiry ON credit_allocations (expires_at) WHERE is_open;
 CREATE INDEX idx_credit_unannounced ON credit_allocations (expires_at) WHERE is_open AND NOT expiry_announced;
 CREATE INDEX idx_credit_allocation_id ON credit_allocations (id);
 
--- Append-only, see refuse_ledger_change. A correction may have any sign, or be 0 and about the cached balance.
+-- Append-only, see refuse_ledger_change. user_id is who spent, where a session or a charge is the cause. A correction may have any sign, or be 0 and about the cached balance.
 CREATE TABLE credit_ledger (
   id            BIGINT GENERATED ALWAYS AS IDENTITY,
-  user_id       VARCHAR(50) NOT NULL,
-  kind          VARCHAR(20) NOT NULL,
+  account_id    VARCHAR(50) NOT NULL,
+  user_id       VARCHAR(50),
+  kind          entry_kind NOT NULL,
   credits       BIGINT NOT NULL,
   balance_after non_negative_bigint NOT NULL,
   allocation_id BIGINT,
@@ -92,23 +112,17 @@ CREATE TABLE credit_ledger (
   actor         VARCHAR(64) NOT NULL,
   notes         TEXT,
   created_at    TIMESTAMPTZ NOT NULL,
-  CONSTRAINT pk_credit_ledger PRIMARY KEY (user_id, id),
-  CONSTRAINT fk_credit_ledger_allocation FOREIGN KEY (user_id, allocation_id)
-    REFERENCES credit_allocations (user_id, id),
-  CONSTRAINT ck_credit_ledger_kind CHECK (
-    CASE WHEN kind IN ('allocation', 'refund') THEN credits > 0 AND allocation_id IS NOT NULL
-         WHEN kind IN ('hold', 'charge', 'deduction', 'revocation', 'expiry')
-           THEN credits < 0 AND allocation_id IS NOT NULL
-         ELSE kind = 'correction' END)
+  CONSTRAINT pk_credit_ledger PRIMARY KEY (account_id, id)
 );
 
 CREATE TABLE idempotency_keys (
+  account_id   VARCHAR(64) NOT NULL,
   caller_id    VARCHAR(64) NOT NULL,
   key          VARCHAR(255) NOT NULL,
   request_hash sha256_hash NOT NULL,
   response     JSONB NOT NULL,
   created_at   TIMESTAMPTZ NOT NULL DEFAULT now(),
-  CONSTRAINT pk_idempotency_keys PRIMARY KEY (caller_id, key)
+  CONSTRAINT pk_idempotency_keys PRIMARY KEY (account_id, caller_id, key)
 );
 CREATE INDEX idx_idempotency_created ON idempotency_keys (created_at);
 
@@ -150,57 +164,44 @@ CREATE INDEX idx_pricing_model_from ON pricing_rules (model_id, effective_from D
 ------------------------------------------------------------------------------------------------------------------------
 -- Streaming sessions
 
--- held_lots and held_credits say lot by lot what the session has taken and not given back: while it is active they add
--- up to allocated_credits, afterwards to what it really paid.
+-- The price is pinned by reference, see pinned_price. held_lots and held_credits say lot by lot what the session has
+-- taken and not given back: while it is active they add up to allocated_credits (the hold), afterwards to what it paid.
 CREATE TABLE streaming_sessions (
   id                      BIGINT GENERATED ALWAYS AS IDENTITY,
+  account_id              VARCHAR(50) NOT NULL CONSTRAINT fk_streaming_sessions_account REFERENCES credit_balances,
+  user_id                 VARCHAR(50) NOT NULL,
   session_id              VARCHAR(100) NOT NULL,
-  user_id                 VARCHAR(50) NOT NULL
-                          CONSTRAINT fk_streaming_sessions_user REFERENCES user_accounts (user_id),
   model_id                VARCHAR(100) NOT NULL,
+  pricing_rule_id         BIGINT,
+  pricing_source          VARCHAR(10) NOT NULL,
+  api_key_id              BIGINT,
+  estimated_tokens        BIGINT,
+  estimated_input_tokens  BIGINT,
+  estimated_output_tokens BIGINT,
   estimated_credits       non_negative_bigint NOT NULL,
+  first_hold              BIGINT NOT NULL,
+  remaining_after_hold    BIGINT NOT NULL,
   allocated_credits       non_negative_bigint NOT NULL,
+  held_lots               BIGINT[] NOT NULL,
+  held_credits            BIGINT[] NOT NULL,
+  tokens_generated        BIGINT NOT NULL DEFAULT 0,
   used_credits            non_negative_bigint NOT NULL DEFAULT 0,
   uncollected_credits     non_negative_bigint NOT NULL DEFAULT 0,
   status                  session_status NOT NULL DEFAULT 'active',
   end_reason              session_end_reason,
   is_late                 BOOLEAN NOT NULL DEFAULT FALSE,
-  estimated_tokens        BIGINT,
-  estimated_input_tokens  BIGINT,
-  estimated_output_tokens BIGINT,
-  tokens_generated        BIGINT NOT NULL DEFAULT 0,
   final_tokens            BIGINT,
   final_input_tokens      BIGINT,
   final_output_tokens     BIGINT,
   final_cached_tokens     BIGINT,
   provider_cost_usd       NUMERIC,
-  pricing_rule_id         BIGINT,
-  pricing_source          VARCHAR(10) NOT NULL,
-  price_per_1k            NUMERIC NOT NULL,
-  input_price_per_1k      NUMERIC,
-  output_price_per_1k     NUMERIC,
-  cached_price_per_1k     NUMERIC,
-  cost_per_1k             NUMERIC,
-  input_cost_per_1k       NUMERIC,
-  output_cost_per_1k      NUMERIC,
-  cached_cost_per_1k      NUMERIC,
-  held_lots               BIGINT[] NOT NULL,
-  held_credits            BIGINT[] NOT NULL,
-  first_hold              BIGINT NOT NULL,
-  remaining_after_hold    BIGINT NOT NULL,
-  api_key_id              BIGINT,
   usage_id                BIGINT,
   started_at              TIMESTAMPTZ NOT NULL,
   expires_at              TIMESTAMPTZ NOT NULL,
   completed_at            TIMESTAMPTZ,
-  CONSTRAINT pk_streaming_sessions PRIMARY KEY (user_id, session_id),
-  CONSTRAINT ck_sessions_whole CHECK (
-    uncollected_credits <= used_credits
-    AND (status = 'active') = (end_reason IS NULL)
-    AND (status = 'active') = (completed_at IS NULL)
-    AND cardinality(held_lots) = cardinality(held_credits))
+  CONSTRAINT pk_streaming_sessions PRIMARY KEY (account_id, user_id, session_id)
 ) WITH (fillfactor = 70);
-CREATE INDEX idx_streaming_user_status ON streaming_sessions (user_id, status, started_at) WHERE status = 'active';
+CREATE INDEX idx_streaming_user_status ON streaming_sessions (account_id, status, started_at) WHERE status = 'active';
 CREATE INDEX idx_streaming_stale       ON streaming_sessions (expires_at) WHERE status = 'active';
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -208,7 +209,8 @@ CREATE INDEX idx_streaming_stale       ON streaming_sessions (expires_at) WHERE 
 
 CREATE TABLE usage_records (
   id                   BIGINT GENERATED ALWAYS AS IDENTITY,
-  user_id              VARCHAR(50) NOT NULL CONSTRAINT fk_usage_records_user REFERENCES user_accounts (user_id),
+  account_id           VARCHAR(50) NOT NULL CONSTRAINT fk_usage_records_account REFERENCES credit_balances,
+  user_id              VARCHAR(50) NOT NULL,
   timestamp            TIMESTAMPTZ NOT NULL DEFAULT now(),
   service              VARCHAR(50) NOT NULL,
   operation            VARCHAR(100) NOT NULL,
@@ -231,18 +233,17 @@ CREATE TABLE usage_records (
   reviewed_at          TIMESTAMPTZ,
   version              INTEGER NOT NULL DEFAULT 1,
   counted_as_other     BOOLEAN NOT NULL DEFAULT FALSE,
-  CONSTRAINT pk_usage_records PRIMARY KEY (user_id, id),
-  CONSTRAINT ck_usage_records_uncollected CHECK (uncollected_credits <= credits)
+  CONSTRAINT pk_usage_records PRIMARY KEY (account_id, id)
 ) WITH (fillfactor = 90);
-CREATE INDEX idx_usage_user_timestamp ON usage_records (user_id, timestamp, id);
+CREATE INDEX idx_usage_user_timestamp ON usage_records (account_id, timestamp, id);
 CREATE INDEX idx_usage_timestamp      ON usage_records (timestamp);
 CREATE INDEX idx_usage_id             ON usage_records (id);
 CREATE INDEX idx_usage_needs_review   ON usage_records (timestamp, id) WHERE billing_status = 'needs_review';
-CREATE UNIQUE INDEX uq_usage_request  ON usage_records (user_id, request_id) WHERE request_id IS NOT NULL;
+CREATE UNIQUE INDEX uq_usage_request  ON usage_records (account_id, request_id) WHERE request_id IS NOT NULL;
 
 -- One decision for each version of a record, and append-only: a version that was decided on has a successor.
 CREATE TABLE usage_reviews (
-  user_id             VARCHAR(50) NOT NULL,
+  account_id          VARCHAR(50) NOT NULL,
   usage_id            BIGINT NOT NULL,
   version             INTEGER NOT NULL,
   action              review_decision NOT NULL,
@@ -250,14 +251,15 @@ CREATE TABLE usage_reviews (
   billed_credits      non_negative_bigint NOT NULL,
   decided_by          VARCHAR(64) NOT NULL,
   decided_at          TIMESTAMPTZ NOT NULL,
-  CONSTRAINT pk_usage_reviews PRIMARY KEY (user_id, usage_id, version),
-  CONSTRAINT fk_usage_reviews_record FOREIGN KEY (user_id, usage_id) REFERENCES usage_records (user_id, id),
+  CONSTRAINT pk_usage_reviews PRIMARY KEY (account_id, usage_id, version),
+  CONSTRAINT fk_usage_reviews_record FOREIGN KEY (account_id, usage_id) REFERENCES usage_records (account_id, id),
   CONSTRAINT ck_usage_reviews_whole CHECK (version > 0 AND (action = 'bill' OR billed_credits = 0))
 );
 
--- One row per user, UTC day, service and operation, kept in the transaction that writes the record. The costed columns
+-- One row per account, user, UTC day, service and operation, kept in the transaction that writes the record. The costed columns
 -- count records whose provider cost is known: a margin can be calculated from these only.
 CREATE TABLE usage_daily (
+  account_id        VARCHAR(50) NOT NULL,
   user_id           VARCHAR(50) NOT NULL,
   day               DATE NOT NULL,
   service           VARCHAR(50) NOT NULL,
@@ -268,8 +270,8 @@ CREATE TABLE usage_daily (
   costed_records    BIGINT NOT NULL DEFAULT 0,
   unpriced_records  BIGINT NOT NULL DEFAULT 0,
   costed_credits    NUMERIC(30, 0) NOT NULL DEFAULT 0,
-  charged_credits   NUMERIC(30, 0),
-  CONSTRAINT pk_usage_daily PRIMARY KEY (user_id, day, service, operation)
+  charged_credits   NUMERIC(38, 0) NOT NULL DEFAULT 0,
+  CONSTRAINT pk_usage_daily PRIMARY KEY (account_id, day, user_id, service, operation)
 ) WITH (fillfactor = 70);
 CREATE INDEX idx_usage_daily_day ON usage_daily (day);
 
@@ -290,8 +292,8 @@ CREATE TABLE usage_totals (
 -- What has changed in a day that is over, until it is added to the totals. Rows are only inserted and deleted:
 -- movements that change one old day do not wait for each other.
 CREATE TABLE usage_corrections (
-  id                BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_usage_corrections PRIMARY KEY,
-  user_id           VARCHAR(50),
+  id                BIGINT GENERATED ALWAYS AS IDENTITY,
+  account_id        VARCHAR(50) NOT NULL,
   day               DATE NOT NULL,
   service           VARCHAR(50) NOT NULL,
   operation         VARCHAR(100) NOT NULL,
@@ -300,7 +302,8 @@ CREATE TABLE usage_corrections (
   provider_cost_usd NUMERIC NOT NULL,
   costed_records    BIGINT NOT NULL,
   costed_credits    NUMERIC(38, 0) NOT NULL,
-  unpriced_records  BIGINT NOT NULL
+  unpriced_records  BIGINT NOT NULL,
+  CONSTRAINT pk_usage_corrections PRIMARY KEY (account_id, id)
 );
 
 -- One row: the totals have every day before closed_until.
@@ -343,10 +346,10 @@ CREATE TABLE usage_quarantine (
   created_at    TIMESTAMPTZ NOT NULL DEFAULT now(),
   attempted_at  TIMESTAMPTZ,
   resolved_at   TIMESTAMPTZ,
-  usage_user_id VARCHAR(50),
+  usage_account_id VARCHAR(50),
   usage_id      BIGINT,
   CONSTRAINT ck_usage_quarantine_usage CHECK (
-    (usage_id IS NULL) = (usage_user_id IS NULL) AND (usage_id IS NULL OR resolved_at IS NOT NULL))
+    (usage_id IS NULL) = (usage_account_id IS NULL) AND (usage_id IS NULL OR resolved_at IS NOT NULL))
 );
 -- Of events that still wait only: small however long the history grows.
 CREATE INDEX idx_usage_quarantine_open ON usage_quarantine (id) WHERE resolved_at IS NULL;
@@ -361,7 +364,8 @@ CREATE INDEX idx_usage_quarantine_claimed ON usage_quarantine (claimed_user)
 -- gateway_due_at is when the sweeper must look at a key; every key that is not settled has one.
 CREATE TABLE api_keys (
   id               BIGINT GENERATED ALWAYS AS IDENTITY,
-  user_id          VARCHAR(50) NOT NULL CONSTRAINT fk_api_keys_user REFERENCES user_accounts (user_id),
+  account_id       VARCHAR(50) NOT NULL CONSTRAINT fk_api_keys_account REFERENCES credit_balances,
+  user_id          VARCHAR(50) NOT NULL,
   key              VARCHAR(64) NOT NULL CONSTRAINT uq_api_keys_key UNIQUE
                    CONSTRAINT ck_api_keys_key CHECK (key ~ '^[0-9a-f]{64}$'),
   key_hint         VARCHAR(20) NOT NULL,
@@ -385,8 +389,8 @@ CREATE TABLE api_keys (
   gateway_settings JSONB,
   gateway_due_at   TIMESTAMPTZ,
   gateway_attempts INTEGER NOT NULL DEFAULT 0,
-  CONSTRAINT pk_api_keys PRIMARY KEY (user_id, id),
-  CONSTRAINT fk_api_keys_budget FOREIGN KEY (user_id, budget_key_id) REFERENCES api_keys (user_id, id),
+  CONSTRAINT pk_api_keys PRIMARY KEY (account_id, id),
+  CONSTRAINT fk_api_keys_budget FOREIGN KEY (account_id, budget_key_id) REFERENCES api_keys (account_id, id),
   CONSTRAINT ck_api_keys_whole CHECK (
     is_active = (revoked_at IS NULL)
     AND (gateway IS NULL) = (gateway_state IS NULL)
@@ -406,21 +410,23 @@ CREATE INDEX idx_api_keys_unended ON api_keys (expires_at)
 
 -- Events are written here in the transaction of their movement, and move to events when they are published.
 CREATE TABLE event_outbox (
-  id          BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_event_outbox PRIMARY KEY,
-  user_id     VARCHAR(50) NOT NULL,
+  id          BIGINT GENERATED ALWAYS AS IDENTITY,
+  account_id  VARCHAR(50) NOT NULL,
   type        event_type NOT NULL,
   occurred_at TIMESTAMPTZ NOT NULL,
-  data        JSONB NOT NULL
+  data        JSONB NOT NULL,
+  CONSTRAINT pk_event_outbox PRIMARY KEY (account_id, id)
 );
+CREATE INDEX idx_event_outbox_id ON event_outbox (id);
 
 CREATE TABLE events (
   id           BIGINT GENERATED ALWAYS AS IDENTITY,
-  user_id      VARCHAR(50) NOT NULL,
+  account_id   VARCHAR(50) NOT NULL,
   type         event_type NOT NULL,
   occurred_at  TIMESTAMPTZ NOT NULL,
   data         JSONB NOT NULL,
   published_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
-  CONSTRAINT pk_events PRIMARY KEY (user_id, id)
+  CONSTRAINT pk_events PRIMARY KEY (account_id, id)
 );
 CREATE INDEX idx_events_id        ON events (id);
 CREATE INDEX idx_events_published ON events (published_at);
@@ -448,7 +454,7 @@ CREATE TABLE webhook_deliveries (
   id              BIGINT GENERATED ALWAYS AS IDENTITY,
   endpoint_id     BIGINT NOT NULL CONSTRAINT fk_webhook_deliveries_endpoint
                   REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
-  user_id         VARCHAR(50) NOT NULL,
+  account_id      VARCHAR(50) NOT NULL,
   event_id        BIGINT NOT NULL,
   status          VARCHAR(10) NOT NULL DEFAULT 'pending'
                   CONSTRAINT ck_webhook_deliveries_status CHECK (status IN ('pending', 'delivered', 'dead')),
@@ -458,26 +464,26 @@ CREATE TABLE webhook_deliveries (
   last_error      VARCHAR(200),
   delivered_at    TIMESTAMPTZ,
   created_at      TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
-  CONSTRAINT pk_webhook_deliveries PRIMARY KEY (user_id, id),
-  CONSTRAINT fk_webhook_deliveries_event FOREIGN KEY (user_id, event_id)
-    REFERENCES events (user_id, id) ON DELETE CASCADE,
-  CONSTRAINT uq_webhook_deliveries_event UNIQUE (user_id, event_id, endpoint_id)
+  CONSTRAINT pk_webhook_deliveries PRIMARY KEY (account_id, id),
+  CONSTRAINT fk_webhook_deliveries_event FOREIGN KEY (account_id, event_id)
+    REFERENCES events (account_id, id) ON DELETE CASCADE,
+  CONSTRAINT uq_webhook_deliveries_event UNIQUE (account_id, event_id, endpoint_id)
 );
 CREATE INDEX idx_webhook_deliveries_endpoint ON webhook_deliveries (endpoint_id, id);
 CREATE INDEX idx_webhook_deliveries_dead     ON webhook_deliveries (endpoint_id, id) WHERE status = 'dead';
-CREATE INDEX idx_webhook_deliveries_turn     ON webhook_deliveries (endpoint_id, user_id, event_id) WHERE status = 'pending';
+CREATE INDEX idx_webhook_deliveries_turn     ON webhook_deliveries (endpoint_id, account_id, event_id) WHERE status = 'pending';
 CREATE INDEX idx_webhook_deliveries_waiting  ON webhook_deliveries (created_at) WHERE status = 'pending';
 CREATE INDEX idx_webhook_deliveries_tried    ON webhook_deliveries (endpoint_id, last_attempt_at) WHERE last_attempt_at IS NOT NULL;
 
--- One user's deliveries at one endpoint, one after the other: the unit that waits, is leased and is tried again. A row
+-- One account's deliveries at one endpoint, one after the other: the unit that waits, is leased and is tried again. A row
 -- exists as long as a delivery waits.
 CREATE TABLE webhook_lanes (
   endpoint_id     BIGINT NOT NULL CONSTRAINT fk_webhook_lanes_endpoint
                   REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
-  user_id         VARCHAR(50) NOT NULL,
+  account_id      VARCHAR(50) NOT NULL,
   attempts        INTEGER NOT NULL DEFAULT 0,
   next_attempt_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
   lease           UUID,
-  CONSTRAINT pk_webhook_lanes PRIMARY KEY (endpoint_id, user_id)
+  CONSTRAINT pk_webhook_lanes PRIMARY KEY (endpoint_id, account_id)
 );
 CREATE INDEX idx_webhook_lanes_due ON webhook_lanes (next_attempt_at);

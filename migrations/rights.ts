@@ -43,7 +43,7 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   await runner.query(
     `GRANT SELECT,
            INSERT (source, fingerprint, claimed_user, reason, detail, event),
-           UPDATE (attempted_at, resolved_at, usage_user_id, usage_id)
+           UPDATE (attempted_at, resolved_at, usage_account_id, usage_id)
         ON usage_quarantine TO ${role}`,
   );
   await runner.query(

@@ -11,20 +11,20 @@ import type { VerificationCode, VerificationDto } from './dto/api-keys.responses
 /** A key that its gateway does not have yet does not exist yet. */
 export const VERIFY = {
   name: 'api_key_verify',
-  text: `SELECT k.key, k.id, k.user_id, k.permissions, k.expires_at, k.expires_at <= now() AS is_expired,
+  text: `SELECT k.key, k.id, k.account_id, k.permissions, k.expires_at, k.expires_at <= now() AS is_expired,
                 k.is_active AND (coalesce(k.gateway_state, 'live') = 'live' OR k.expires_at <= now()) AS is_active,
-                available_credits(k.user_id) AS available,
+                available_credits(k.account_id) AS available,
                 CASE WHEN b.credit_limit IS NOT NULL
                      THEN greatest(b.credit_limit - b.credits_used - b.credits_held, 0) END AS room
            FROM api_keys k
-           JOIN api_keys b ON b.user_id = k.user_id AND b.id = coalesce(k.budget_key_id, k.id)
+           JOIN api_keys b ON b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)
           WHERE k.key = ANY($1::varchar[]) AND coalesce(k.gateway_state, 'live') NOT IN ('pending', 'opening')`,
 };
 
 interface Row {
   key: string;
   id: string;
-  user_id: string;
+  account_id: string;
   permissions: Permission[];
   expires_at: Date | null;
   is_active: boolean;
@@ -50,7 +50,7 @@ export class ApiKeysVerificationService {
       valid: code === 'valid',
       code,
       keyId: row === undefined ? null : toSafeInteger(row.id),
-      userId: row?.user_id ?? null,
+      userId: row?.account_id ?? null,
       permissions: row?.permissions ?? [],
       expiresAt: row?.expires_at ? isoTime(row.expires_at) : null,
       availableCredits: row === undefined ? null : spendable(row),

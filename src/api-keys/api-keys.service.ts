@@ -5,8 +5,10 @@ import { AccountsService } from '../accounts/accounts.service.js';
 import { digestOf, GATEWAY_KEY_PREFIX, generateApiKey, hintOf } from '../auth/api-key.js';
 import { type Caller, hasRole, idempotencyScope } from '../auth/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
-import { operation, type Statement } from '../common/database/database.js';
+import { operation, type Operation } from '../common/database/database.js';
+import type { AccountRequest } from '../common/database/movements.js';
 import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
+import type { Idempotency } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { SecretAnswers, type SecretIdempotency } from '../common/http/secret-answers.js';
 import { ApiKeyEnded, ApiKeyNotFound, TooManyApiKeys } from './api-keys.errors.js';
@@ -24,15 +26,37 @@ import { GatewayKeysService, REVOKED } from './gateway-keys.service.js';
 /** As api_key_insert has it. */
 const MAXIMUM_ACTIVE_KEYS = 1000;
 
-const CREATE = operation('api_key_create', 13);
-const ROTATE = operation('api_key_rotate', 9);
-const OPEN = operation('api_key_open', 8);
-const UPDATE = operation('api_key_update', 3);
-
-/** What the operations answer. `sealed`: the key, for a request that comes again. */
+/** What the operations return. `sealed`: the key, for a request that comes again. */
 type Answer =
   | ({ outcome: 'ok'; replayed?: true; sealed?: string | null } & ApiKeyAnswer)
   | { outcome: 'not_found' | 'ended' | 'past_expiry' | 'too_many' | 'idempotency_mismatch' };
+
+/** What they all name: the account, and where the answer has a key, how to return it again. */
+type KeyRequest = AccountRequest & Partial<Idempotency> & { sealed?: string | null };
+
+const CREATE = operation<
+  KeyRequest & {
+    userId: string;
+    digest: string;
+    hint: string;
+    name: string;
+    permissions: string[];
+    expiresAt: string | null;
+    creditLimit: number | null;
+    gateway: string | null;
+    settings: GatewaySettings | null;
+  },
+  Answer
+>('api_key_create');
+const ROTATE = operation<
+  KeyRequest & { id: number; digest: string; hint: string; overlapSeconds: number },
+  Answer
+>('api_key_rotate');
+const OPEN = operation<
+  KeyRequest & { id: number; oldId: number | null; overlapSeconds: number | null },
+  Answer
+>('api_key_open');
+const UPDATE = operation<AccountRequest & { id: number; changes: object }, Answer>('api_key_update');
 
 /** Users' keys for their programs. Rules in README.md beside this file. */
 @Injectable()
@@ -60,12 +84,19 @@ export class ApiKeysService {
     if (gateway !== null) this.gateway.requireConfigured();
     const once = this.secrets.idempotency(idempotencyScope(caller), 'api-key', idempotencyKey, request);
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
-    const created = await this.change(caller, CREATE, [
-      ...[digestOf(key), hintOf(key), request.name, request.permissions],
-      ...[utcTime(request.expiresAt) ?? null, request.creditLimit ?? null, gateway],
-      gateway === null ? null : JSON.stringify(gatewaySettingsOf(request)),
+    const created = await this.change(CREATE, {
+      accountId: caller.userId,
+      userId: caller.userId,
+      digest: digestOf(key),
+      hint: hintOf(key),
+      name: request.name,
+      permissions: request.permissions,
+      expiresAt: utcTime(request.expiresAt) ?? null,
+      creditLimit: request.creditLimit ?? null,
+      gateway,
+      settings: gateway === null ? null : gatewaySettingsOf(request),
       ...remembering(once, key),
-    ]);
+    });
     return this.opened(caller, show(created, key, once), once, null);
   }
 
@@ -73,7 +104,7 @@ export class ApiKeysService {
   async page(userId: string, { limit, cursor }: PageQueryDto): Promise<ApiKeyPageDto> {
     const before = decodeCursor(cursor);
     const keys = await this.keys.find({
-      where: before === undefined ? { userId } : { userId, id: LessThan(before) },
+      where: { accountId: userId, ...(before !== undefined && { id: LessThan(before) }) },
       order: { id: 'DESC' },
       take: limit + 1,
     });
@@ -91,8 +122,10 @@ export class ApiKeysService {
   async update(caller: Caller, id: number, request: UpdateApiKeyDto): Promise<ApiKeyDto> {
     const { name, permissions, creditLimit } = request;
     const expiresAt = utcTime(request.expiresAt);
-    const changed = JSON.stringify({ name, permissions, creditLimit, expiresAt });
-    const updated = ApiKeyDto.fromAnswer(await this.change(caller, UPDATE, [id, changed]));
+    const changes = { name, permissions, creditLimit, expiresAt };
+    const updated = ApiKeyDto.fromAnswer(
+      await this.change(UPDATE, { accountId: caller.userId, id, changes }),
+    );
     if (updated.gateway !== null && expiresAt !== undefined) await this.gateway.follow(id);
     return updated;
   }
@@ -119,8 +152,15 @@ export class ApiKeysService {
       content,
     );
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
-    const values = [id, digestOf(key), hintOf(key), overlapSeconds, ...remembering(once, key)];
-    const successor = show(await this.change(caller, ROTATE, values), key, once);
+    const rotated = await this.change(ROTATE, {
+      accountId: caller.userId,
+      id,
+      digest: digestOf(key),
+      hint: hintOf(key),
+      overlapSeconds,
+      ...remembering(once, key),
+    });
+    const successor = show(rotated, key, once);
     const live = await this.opened(caller, successor, once, content);
     if (gateway !== null && !live.replayed) await this.gateway.follow(id);
     return live;
@@ -138,7 +178,8 @@ export class ApiKeysService {
       })
       .where('id = :id', { id })
       .returning('gateway');
-    if (!hasRole(caller.role, 'admin')) revoked.andWhere('user_id = :userId', { userId: caller.userId });
+    if (!hasRole(caller.role, 'admin'))
+      revoked.andWhere('account_id = :accountId', { accountId: caller.userId });
     const [key] = (await revoked.execute()).raw as { gateway: string | null }[];
     if (key === undefined) throw new ApiKeyNotFound();
     if (key.gateway !== null) await this.gateway.follow(id);
@@ -153,19 +194,24 @@ export class ApiKeysService {
   ): Promise<Once<CreatedApiKeyDto>> | Once<CreatedApiKeyDto> {
     const { id, key, gateway } = created.answer;
     if (gateway === null || created.replayed) return created;
-    return this.gateway.provision(userId, created.answer, once.key !== null, async () => {
-      const values = [id, old?.id ?? null, old?.overlapSeconds ?? null, ...remembering(once, key)];
-      return show(await this.change({ userId }, OPEN, values), key, once);
+    return this.gateway.provision(userId, created.answer, once.idempotencyKey !== null, async () => {
+      const opened = await this.change(OPEN, {
+        accountId: userId,
+        id,
+        oldId: old?.id ?? null,
+        overlapSeconds: old?.overlapSeconds ?? null,
+        ...remembering(once, key),
+      });
+      return show(opened, key, once);
     });
   }
 
-  /** Changes to one user's keys come one after the other. */
-  private async change(
-    { userId }: Pick<Caller, 'userId'>,
-    statement: Statement,
-    values: unknown[],
+  /** Changes to one account's keys come one after the other. */
+  private async change<Request extends AccountRequest>(
+    change: Operation<Request, Answer>,
+    request: Request,
   ): Promise<Answer & { outcome: 'ok' }> {
-    const answer = await this.changes.answer<Answer>(`api-keys:${userId}`, statement, [userId, ...values]);
+    const answer = await this.changes.call(`api-keys:${request.accountId}`, change, request);
     switch (answer.outcome) {
       case 'ok':
         return answer;
@@ -183,9 +229,10 @@ export class ApiKeysService {
   }
 }
 
-/** The last arguments of an operation that answers with a key. */
-function remembering(once: SecretIdempotency, key: string): unknown[] {
-  return [once.callerId, once.key, once.hash, once.seal(key)];
+/** What lets an operation return its key again to the same request. */
+function remembering(once: SecretIdempotency, key: string): Idempotency & { sealed: string | null } {
+  const { callerId, idempotencyKey, requestHash } = once;
+  return { callerId, idempotencyKey, requestHash, sealed: once.seal(key) };
 }
 
 /** The answer to the owner: with this key, or with the one of the first answer. */
@@ -203,13 +250,13 @@ function show(
 
 /** Another user's key is not found, as one that does not exist. */
 async function find(manager: EntityManager, userId: string, id: number): Promise<ApiKey> {
-  const key = await manager.findOneBy(ApiKey, { userId, id });
+  const key = await manager.findOneBy(ApiKey, { accountId: userId, id });
   if (key === null) throw new ApiKeyNotFound();
   return key;
 }
 
 async function describe(manager: EntityManager, key: ApiKey): Promise<ApiKeyDto> {
-  return ApiKeyDto.from(key, (await budgetsOf(manager, key.userId, [key])).get(key.id) as KeyBudget);
+  return ApiKeyDto.from(key, (await budgetsOf(manager, key.accountId, [key])).get(key.id) as KeyBudget);
 }
 
 /** What is counted for each key's line, by the id of the key. */
@@ -219,7 +266,7 @@ async function budgetsOf(
   keys: ApiKey[],
 ): Promise<Map<number, KeyBudget>> {
   const first = keys.map((key) => key.budgetKeyId ?? key.id);
-  const budgets = await manager.findBy(ApiKey, { userId, id: In(first) });
+  const budgets = await manager.findBy(ApiKey, { accountId: userId, id: In(first) });
   const byId = new Map(budgets.map((budget) => [budget.id, budget]));
   return new Map(keys.map((key) => [key.id, byId.get(key.budgetKeyId ?? key.id) as KeyBudget]));
 }

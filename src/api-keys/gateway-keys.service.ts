@@ -31,12 +31,12 @@ export const REVOKED = {
 const SECONDS_LEFT = {
   name: 'gateway_key_seconds_left',
   text: `SELECT extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds FROM api_keys
-          WHERE user_id = $1 AND id = $2`,
+          WHERE account_id = $1 AND id = $2`,
 };
 const OPENING = {
   name: 'gateway_key_opening',
   text: `UPDATE api_keys SET gateway_state = 'opening'
-          WHERE user_id = $1 AND id = $2 AND gateway_state = 'pending' RETURNING id`,
+          WHERE account_id = $1 AND id = $2 AND gateway_state = 'pending' RETURNING id`,
 };
 /** Nobody has been shown the key, so that it may end from whatever it has reached. */
 const GIVE_UP = {
@@ -44,18 +44,18 @@ const GIVE_UP = {
   text: `UPDATE api_keys
             SET gateway_state = $3::text, gateway_due_at = CASE WHEN $3::text <> 'ended' THEN clock_timestamp() END,
                 is_active = FALSE, revoked_at = clock_timestamp()
-          WHERE user_id = $1 AND id = $2 AND gateway_state IN ('pending', 'opening', 'live') RETURNING id`,
+          WHERE account_id = $1 AND id = $2 AND gateway_state IN ('pending', 'opening', 'live') RETURNING id`,
 };
 /** It was given up by somebody else, as far as that knew before it was there. */
 const THERE_AFTER_ALL = {
   name: 'gateway_key_there_after_all',
   text: `UPDATE api_keys SET gateway_state = 'ending', gateway_due_at = clock_timestamp()
-          WHERE user_id = $1 AND id = $2 AND gateway_state IN ('failed', 'ended')`,
+          WHERE account_id = $1 AND id = $2 AND gateway_state IN ('failed', 'ended')`,
 };
 const ENDED = {
   name: 'gateway_key_ended',
   text: `UPDATE api_keys SET gateway_state = 'ended', gateway_due_at = NULL
-          WHERE user_id = $1 AND id = $2 AND gateway_state IN ('ending', 'failed')`,
+          WHERE account_id = $1 AND id = $2 AND gateway_state IN ('ending', 'failed')`,
 };
 /** When the expiry was changed again meanwhile, the proxy is told again. */
 const TOLD = {
@@ -64,7 +64,7 @@ const TOLD = {
             SET gateway_due_at = CASE WHEN expires_at IS NOT DISTINCT FROM $3::timestamptz THEN expires_at
                                       ELSE clock_timestamp() END,
                 gateway_attempts = 0
-          WHERE user_id = $1 AND id = $2 AND gateway_state = 'live'`,
+          WHERE account_id = $1 AND id = $2 AND gateway_state = 'live'`,
 };
 
 /**
@@ -86,25 +86,25 @@ function claim(name: string, which: string): Statement {
                   gateway_attempts = k.gateway_attempts + 1,
                   gateway_due_at = clock_timestamp()
                     + make_interval(secs => least(300, 15 * 2 ^ least(k.gateway_attempts, 5)))
-             FROM due WHERE k.user_id = due.user_id AND k.id = due.id
-        RETURNING k.user_id, k.id, k.key, k.gateway_state, k.expires_at::text,
+             FROM due WHERE k.account_id = due.account_id AND k.id = due.id
+        RETURNING k.account_id, k.id, k.key, k.gateway_state, k.expires_at::text,
                   extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds_left,
                   k.created_at > clock_timestamp() - make_interval(secs => ${LATE_SECONDS}) AS may_come_late`,
   };
 }
 const CLAIM_DUE = claim(
   'gateway_keys_claim_due',
-  `SELECT user_id, id FROM api_keys WHERE gateway_due_at <= clock_timestamp()
+  `SELECT account_id, id FROM api_keys WHERE gateway_due_at <= clock_timestamp()
     ORDER BY gateway_due_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
 );
 const CLAIM_ONE = claim(
   'gateway_keys_claim_one',
-  `SELECT user_id, id FROM api_keys
+  `SELECT account_id, id FROM api_keys
     WHERE id = $1 AND gateway_due_at IS NOT NULL AND gateway_state IN ('live', 'ending', 'failed') FOR UPDATE`,
 );
 
 interface ClaimedKey {
-  user_id: string;
+  account_id: string;
   id: string;
   key: string;
   gateway_state: GatewayState;
@@ -227,9 +227,9 @@ export class GatewayKeysService {
       this.logger.warn(`API key ${key.id} (${key.gateway_state}) is not settled: ${describe(outcome)}`);
     } else if (isLive) {
       if (kind === 'absent') this.logger.warn(`The gateway has no key for the live API key ${key.id}`);
-      await this.database.row(TOLD, [key.user_id, key.id, key.expires_at]);
+      await this.database.row(TOLD, [key.account_id, key.id, key.expires_at]);
     } else if (kind === 'done' || key.gateway_state === 'ending' || !key.may_come_late) {
-      await this.database.row(ENDED, [key.user_id, key.id]);
+      await this.database.row(ENDED, [key.account_id, key.id]);
     }
     return outcome;
   }

@@ -10,7 +10,7 @@ import type { Caller, Permission } from './caller.js';
 /** By the digest's unique index: how long it takes says nothing about which keys exist. */
 const LIVE_KEY = {
   name: 'api_key_live',
-  text: `SELECT key, id, user_id, permissions FROM api_keys
+  text: `SELECT key, id, account_id, permissions FROM api_keys
           WHERE key = ANY($1::varchar[]) AND is_active AND (expires_at IS NULL OR expires_at > now())
             AND coalesce(gateway_state, 'live') = 'live'`,
 };
@@ -21,7 +21,7 @@ export class ApiKeyAuthenticator {
   private readonly keys: CombinedReads<{
     key: string;
     id: string;
-    user_id: string;
+    account_id: string;
     permissions: Permission[];
   }>;
 
@@ -38,10 +38,10 @@ export class ApiKeyAuthenticator {
     const row = await this.keys.of(digestOf(key));
     if (row === undefined) throw new InvalidApiKey();
     const apiKeyId = toSafeInteger(row.id);
-    this.use.note(row.user_id, apiKeyId);
+    this.use.note(row.account_id, apiKeyId);
     return {
       kind: 'api_key',
-      userId: row.user_id,
+      userId: row.account_id,
       role: 'user',
       actor: `service:api-key-${apiKeyId}`,
       isTrustedService: false,

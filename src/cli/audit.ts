@@ -6,8 +6,7 @@ import { Database } from '../common/database/database.js';
 import { loadConfig } from '../config/env.js';
 import { CreditsAuditService } from '../credits/credits-audit.service.js';
 import type { AuditDto } from '../credits/dto/credits.responses.js';
-import { MoneyFunctions } from '../credits/money-functions.js';
-import { MovementQueue } from '../credits/movement-queue.js';
+import { REPAIR } from '../credits/credits.operations.js';
 import { reachDatabase } from '../database/open-database.js';
 
 const USAGE = `Checks that balances, lots, ledger, holds, usage and key limits of every user agree.
@@ -41,9 +40,8 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
     const audit = new CreditsAuditService(database);
     let found = await audit.audit(user, showProgress);
     if (repair && !found.ok) {
-      const money = new MoneyFunctions(database, new MovementQueue(database, config));
       for (const userId of new Set(found.differences.map((difference) => difference.userId))) {
-        const answer = await money.repair(userId, ACTOR);
+        const answer = await database.call(REPAIR, { accountId: userId, actor: ACTOR });
         process.stderr.write(`repaired ${userId}: ${JSON.stringify(answer)}\n`);
       }
       found = await audit.audit(user);

@@ -3,7 +3,7 @@ export interface AuditCheck {
   name: string;
   explanation: string;
   /**
-   * Differences of the users in `users`: user_id, the thing at fault (allocation_id, session_id, usage_id, entry_id,
+   * Differences of the users in `users`: account_id, the thing at fault (allocation_id, session_id, usage_id, entry_id,
    * api_key_id; NULL where it is none of these), what the books say otherwise (expected) and what stands there (actual).
    */
   query: string;
@@ -31,93 +31,93 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     name: 'available = lots',
     explanation: 'The cached balance is not what the lots hold. A repair sets it to that.',
     query: `
-      SELECT u.user_id, ${NOTHING}, coalesce(sum(l.remaining_credits), 0) AS expected, u.available AS actual
-        FROM users u LEFT JOIN credit_allocations l ON l.user_id = u.user_id
-       GROUP BY u.user_id, u.available`,
+      SELECT u.account_id, ${NOTHING}, coalesce(sum(l.remaining_credits), 0) AS expected, u.available AS actual
+        FROM users u LEFT JOIN credit_allocations l ON l.account_id = u.account_id
+       GROUP BY u.account_id, u.available`,
   },
   {
     name: 'available = ledger',
     explanation: 'The cached balance is not what the ledger adds up to.',
     query: `
-      SELECT u.user_id, ${NOTHING}, coalesce(sum(e.credits), 0) AS expected, u.available AS actual
-        FROM users u LEFT JOIN credit_ledger e ON e.user_id = u.user_id
-       GROUP BY u.user_id, u.available`,
+      SELECT u.account_id, ${NOTHING}, coalesce(sum(e.credits), 0) AS expected, u.available AS actual
+        FROM users u LEFT JOIN credit_ledger e ON e.account_id = u.account_id
+       GROUP BY u.account_id, u.available`,
   },
   {
     name: 'available = last balanceAfter',
     explanation: 'The last ledger entry tells another balance than the cache.',
     query: `
-      SELECT u.user_id, ${subject({ entry_id: 'e.id' })}, coalesce(e.balance_after, 0) AS expected, u.available AS actual
+      SELECT u.account_id, ${subject({ entry_id: 'e.id' })}, coalesce(e.balance_after, 0) AS expected, u.available AS actual
         FROM users u LEFT JOIN LATERAL (
-          SELECT id, balance_after FROM credit_ledger WHERE user_id = u.user_id ORDER BY id DESC LIMIT 1) e ON TRUE`,
+          SELECT id, balance_after FROM credit_ledger WHERE account_id = u.account_id ORDER BY id DESC LIMIT 1) e ON TRUE`,
   },
   {
     name: 'balanceAfter is a gapless chain',
     explanation:
       'An entry tells a balance that does not follow from the entry before: one is missing, or was changed.',
     query: `
-      SELECT user_id, ${subject({ entry_id: 'id' })}, before + credits AS expected, balance_after AS actual FROM (
-        SELECT e.user_id, e.id, e.credits, e.balance_after,
-               lag(e.balance_after, 1, 0::bigint) OVER (PARTITION BY e.user_id ORDER BY e.id) AS before
-          FROM credit_ledger e JOIN users u ON u.user_id = e.user_id) chain`,
+      SELECT account_id, ${subject({ entry_id: 'id' })}, before + credits AS expected, balance_after AS actual FROM (
+        SELECT e.account_id, e.id, e.credits, e.balance_after,
+               lag(e.balance_after, 1, 0::bigint) OVER (PARTITION BY e.account_id ORDER BY e.id) AS before
+          FROM credit_ledger e JOIN users u ON u.account_id = e.account_id) chain`,
   },
   {
     name: 'lot = ledger',
     explanation:
       'A lot does not hold what its entries add up to. A repair writes a correction for the difference.',
     query: `
-      SELECT x.user_id, ${subject({ allocation_id: 'x.lot' })}, sum(x.expected) AS expected, sum(x.actual) AS actual
-        FROM (SELECT e.user_id, e.allocation_id AS lot, e.credits AS expected, 0 AS actual
-                FROM users u JOIN credit_ledger e ON e.user_id = u.user_id AND e.allocation_id IS NOT NULL
+      SELECT x.account_id, ${subject({ allocation_id: 'x.lot' })}, sum(x.expected) AS expected, sum(x.actual) AS actual
+        FROM (SELECT e.account_id, e.allocation_id AS lot, e.credits AS expected, 0 AS actual
+                FROM users u JOIN credit_ledger e ON e.account_id = u.account_id AND e.allocation_id IS NOT NULL
               UNION ALL
-              SELECT l.user_id, l.id, 0, l.remaining_credits
-                FROM users u JOIN credit_allocations l ON l.user_id = u.user_id) x
-       GROUP BY x.user_id, x.lot`,
+              SELECT l.account_id, l.id, 0, l.remaining_credits
+                FROM users u JOIN credit_allocations l ON l.account_id = u.account_id) x
+       GROUP BY x.account_id, x.lot`,
   },
   {
     name: 'held = active sessions',
     explanation: 'The cached hold is not what the active sessions hold. A repair sets it to that.',
     query: `
-      SELECT u.user_id, ${NOTHING}, coalesce(sum(s.allocated_credits), 0) AS expected, u.held AS actual
-        FROM users u LEFT JOIN streaming_sessions s ON s.user_id = u.user_id AND s.status = 'active'
-       GROUP BY u.user_id, u.held`,
+      SELECT u.account_id, ${NOTHING}, coalesce(sum(s.allocated_credits), 0) AS expected, u.held AS actual
+        FROM users u LEFT JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status = 'active'
+       GROUP BY u.account_id, u.held`,
   },
   {
     name: 'session = its lots',
     explanation: 'What a session holds (or has paid, once it has ended) is not what it has taken lot by lot.',
     query: `
-      SELECT s.user_id, ${subject({ session_id: 's.session_id' })},
+      SELECT s.account_id, ${subject({ session_id: 's.session_id' })},
              CASE WHEN s.status = 'active' THEN s.allocated_credits ELSE r.credits - r.uncollected_credits END AS expected,
              (SELECT coalesce(sum(c), 0) FROM unnest(s.held_credits) c) AS actual
-        FROM users u JOIN streaming_sessions s ON s.user_id = u.user_id
-        LEFT JOIN usage_records r ON r.user_id = s.user_id AND r.id = s.usage_id`,
+        FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id
+        LEFT JOIN usage_records r ON r.account_id = s.account_id AND r.id = s.usage_id`,
   },
   {
     name: 'session lot = ledger',
     explanation: 'What a session has taken from a lot is not what the ledger says it took.',
     query: `
-      SELECT coalesce(h.user_id, t.user_id) AS user_id,
+      SELECT coalesce(h.account_id, t.account_id) AS account_id,
              ${subject({ allocation_id: 'coalesce(h.lot, t.lot)', session_id: 'coalesce(h.session_id, t.session_id)' })},
              coalesce(t.credits, 0) AS expected, coalesce(h.credits, 0) AS actual
-        FROM (SELECT s.user_id, s.session_id, x.lot, sum(x.credits) AS credits
-                FROM users u JOIN streaming_sessions s ON s.user_id = u.user_id
+        FROM (SELECT s.account_id, s.session_id, x.lot, sum(x.credits) AS credits
+                FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id
                CROSS JOIN unnest(s.held_lots, s.held_credits) AS x (lot, credits) GROUP BY 1, 2, 3) h
-        FULL JOIN (SELECT e.user_id, e.session_id, e.allocation_id AS lot, -sum(e.credits) AS credits
-                     FROM users u JOIN credit_ledger e ON e.user_id = u.user_id
+        FULL JOIN (SELECT e.account_id, e.session_id, e.allocation_id AS lot, -sum(e.credits) AS credits
+                     FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
                     WHERE e.session_id IS NOT NULL AND e.kind IN ('hold', 'charge', 'refund') GROUP BY 1, 2, 3) t
-          ON t.user_id = h.user_id AND t.session_id = h.session_id AND t.lot = h.lot`,
+          ON t.account_id = h.account_id AND t.session_id = h.session_id AND t.lot = h.lot`,
   },
   {
     name: 'usage = ledger',
     explanation: 'A usage record does not say collected what the ledger took for it.',
     query: `
-      SELECT r.user_id, ${subject({ usage_id: 'r.id', session_id: 'r.session_id' })},
+      SELECT r.account_id, ${subject({ usage_id: 'r.id', session_id: 'r.session_id' })},
              coalesce(t.credits, 0) AS expected, r.credits - r.uncollected_credits AS actual
-        FROM users u JOIN usage_records r ON r.user_id = u.user_id AND r.billing_status <> 'recorded'
-        LEFT JOIN (SELECT e.user_id, e.usage_id, -sum(e.credits) AS credits
-                     FROM users u JOIN credit_ledger e ON e.user_id = u.user_id
+        FROM users u JOIN usage_records r ON r.account_id = u.account_id AND r.billing_status <> 'recorded'
+        LEFT JOIN (SELECT e.account_id, e.usage_id, -sum(e.credits) AS credits
+                     FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
                     WHERE e.usage_id IS NOT NULL AND e.session_id IS NULL AND e.kind = 'charge' GROUP BY 1, 2) t
-          ON t.user_id = r.user_id AND t.usage_id = r.id
+          ON t.account_id = r.account_id AND t.usage_id = r.id
        WHERE r.session_id IS NULL`,
   },
   {
@@ -125,93 +125,123 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     explanation:
       'A decision of a review does not say billed what the ledger took at that moment for its record.',
     query: `
-      SELECT d.user_id, ${subject({ usage_id: 'd.usage_id' })},
+      SELECT d.account_id, ${subject({ usage_id: 'd.usage_id' })},
              coalesce(t.credits, 0) AS expected, d.billed_credits AS actual
-        FROM users u JOIN usage_reviews d ON d.user_id = u.user_id
-        LEFT JOIN (SELECT e.user_id, e.usage_id, e.created_at, -sum(e.credits) AS credits
-                     FROM users u JOIN credit_ledger e ON e.user_id = u.user_id
+        FROM users u JOIN usage_reviews d ON d.account_id = u.account_id
+        LEFT JOIN (SELECT e.account_id, e.usage_id, e.created_at, -sum(e.credits) AS credits
+                     FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
                     WHERE e.usage_id IS NOT NULL AND e.kind = 'charge' GROUP BY 1, 2, 3) t
-          ON t.user_id = d.user_id AND t.usage_id = d.usage_id AND t.created_at = d.decided_at`,
+          ON t.account_id = d.account_id AND t.usage_id = d.usage_id AND t.created_at = d.decided_at`,
   },
   {
     name: 'session open = cost, paid and decided',
     explanation:
       'What waits for a review of a session is not its cost less what was paid and what reviews have let go of it.',
     query: `
-      SELECT s.user_id, ${subject({ session_id: 's.session_id', usage_id: 'r.id' })},
+      SELECT s.account_id, ${subject({ session_id: 's.session_id', usage_id: 'r.id' })},
              greatest(s.used_credits - (r.credits - r.uncollected_credits) - coalesce(d.let_go, 0), 0) AS expected,
              CASE r.billing_status WHEN 'needs_review' THEN r.uncollected_credits ELSE 0 END AS actual
-        FROM users u JOIN streaming_sessions s ON s.user_id = u.user_id AND s.status <> 'active'
-        JOIN usage_records r ON r.user_id = s.user_id AND r.id = s.usage_id
-        LEFT JOIN (SELECT d.user_id, d.usage_id, sum(d.uncollected_credits - d.billed_credits) AS let_go
-                     FROM users u JOIN usage_reviews d ON d.user_id = u.user_id GROUP BY 1, 2) d
-          ON d.user_id = r.user_id AND d.usage_id = r.id`,
+        FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status <> 'active'
+        JOIN usage_records r ON r.account_id = s.account_id AND r.id = s.usage_id
+        LEFT JOIN (SELECT d.account_id, d.usage_id, sum(d.uncollected_credits - d.billed_credits) AS let_go
+                     FROM users u JOIN usage_reviews d ON d.account_id = u.account_id GROUP BY 1, 2) d
+          ON d.account_id = r.account_id AND d.usage_id = r.id`,
   },
   {
     name: 'record version = corrections and decisions',
     explanation:
       'A record has changed without a correction or decision that is kept, or one of them has left no trace.',
     query: `
-      SELECT r.user_id, ${subject({ usage_id: 'r.id', session_id: 'r.session_id' })},
+      SELECT r.account_id, ${subject({ usage_id: 'r.id', session_id: 'r.session_id' })},
              1 + coalesce(d.decisions, 0) + coalesce((s.completed_at > r.timestamp)::integer, 0) AS expected,
              r.version AS actual
-        FROM users u JOIN usage_records r ON r.user_id = u.user_id
-        LEFT JOIN streaming_sessions s ON s.user_id = r.user_id AND s.session_id = r.session_id
-        LEFT JOIN (SELECT d.user_id, d.usage_id, count(*) AS decisions
-                     FROM users u JOIN usage_reviews d ON d.user_id = u.user_id GROUP BY 1, 2) d
-          ON d.user_id = r.user_id AND d.usage_id = r.id`,
+        FROM users u JOIN usage_records r ON r.account_id = u.account_id
+        LEFT JOIN streaming_sessions s ON s.account_id = r.account_id AND s.session_id = r.session_id
+        LEFT JOIN (SELECT d.account_id, d.usage_id, count(*) AS decisions
+                     FROM users u JOIN usage_reviews d ON d.account_id = u.account_id GROUP BY 1, 2) d
+          ON d.account_id = r.account_id AND d.usage_id = r.id`,
   },
   {
     name: 'session has its usage record',
     explanation: 'A session has ended without the one usage record that tells of it.',
     query: `
-      SELECT x.user_id, ${subject({ session_id: 'x.session_id' })}, 1 AS expected, sum(x.records) AS actual
-        FROM (SELECT s.user_id, s.session_id, 1 AS ended, 0 AS records
-                FROM users u JOIN streaming_sessions s ON s.user_id = u.user_id AND s.status <> 'active'
+      SELECT x.account_id, ${subject({ session_id: 'x.session_id' })}, 1 AS expected, sum(x.records) AS actual
+        FROM (SELECT s.account_id, s.session_id, 1 AS ended, 0 AS records
+                FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status <> 'active'
               UNION ALL
-              SELECT r.user_id, r.session_id, 0, 1
-                FROM users u JOIN usage_records r ON r.user_id = u.user_id AND r.session_id IS NOT NULL
+              SELECT r.account_id, r.session_id, 0, 1
+                FROM users u JOIN usage_records r ON r.account_id = u.account_id AND r.session_id IS NOT NULL
                  AND r.billing_status <> 'recorded') x
-       GROUP BY x.user_id, x.session_id HAVING sum(x.ended) > 0`,
+       GROUP BY x.account_id, x.session_id HAVING sum(x.ended) > 0`,
   },
   {
     name: 'API key holds = its sessions',
     explanation: 'What is held against the limit of an API key is not what its active sessions hold.',
     query: `
-      SELECT b.user_id, ${subject({ api_key_id: 'b.id' })}, coalesce(sum(s.allocated_credits), 0) AS expected,
+      SELECT b.account_id, ${subject({ api_key_id: 'b.id' })}, coalesce(sum(s.allocated_credits), 0) AS expected,
              b.credits_held AS actual
-        FROM users u JOIN api_keys b ON b.user_id = u.user_id AND b.budget_key_id IS NULL
-        LEFT JOIN api_keys k ON k.user_id = b.user_id AND coalesce(k.budget_key_id, k.id) = b.id
-        LEFT JOIN streaming_sessions s ON s.user_id = k.user_id AND s.api_key_id = k.id AND s.status = 'active'
-       GROUP BY b.user_id, b.id, b.credits_held`,
+        FROM users u JOIN api_keys b ON b.account_id = u.account_id AND b.budget_key_id IS NULL
+        LEFT JOIN api_keys k ON k.account_id = b.account_id AND coalesce(k.budget_key_id, k.id) = b.id
+        LEFT JOIN streaming_sessions s ON s.account_id = k.account_id AND s.api_key_id = k.id AND s.status = 'active'
+       GROUP BY b.account_id, b.id, b.credits_held`,
   },
   {
     name: 'API key use = its records',
     explanation:
       'What was spent against the limit of an API key is not what its usage records say was collected.',
     query: `
-      SELECT b.user_id, ${subject({ api_key_id: 'b.id' })},
+      SELECT b.account_id, ${subject({ api_key_id: 'b.id' })},
              coalesce(sum(r.credits - r.uncollected_credits), 0) AS expected, b.credits_used AS actual
-        FROM users u JOIN api_keys b ON b.user_id = u.user_id AND b.budget_key_id IS NULL
-        LEFT JOIN api_keys k ON k.user_id = b.user_id AND coalesce(k.budget_key_id, k.id) = b.id
-        LEFT JOIN usage_records r ON r.user_id = k.user_id AND r.api_key_id = k.id AND r.billing_status <> 'recorded'
-       GROUP BY b.user_id, b.id, b.credits_used`,
+        FROM users u JOIN api_keys b ON b.account_id = u.account_id AND b.budget_key_id IS NULL
+        LEFT JOIN api_keys k ON k.account_id = b.account_id AND coalesce(k.budget_key_id, k.id) = b.id
+        LEFT JOIN usage_records r ON r.account_id = k.account_id AND r.api_key_id = k.id AND r.billing_status <> 'recorded'
+       GROUP BY b.account_id, b.id, b.credits_used`,
   },
   {
     name: 'roll-up = records',
     explanation:
       'The daily roll-up of a service and operation does not add up to its usage records; statistics tell the roll-up.',
     query: `
-      SELECT x.user_id, ${NOTHING}, sum(x.expected) AS expected, sum(x.actual) AS actual FROM (
-        SELECT r.user_id,
+      SELECT x.account_id, ${NOTHING}, sum(x.expected) AS expected, sum(x.actual) AS actual FROM (
+        SELECT r.account_id,
                CASE WHEN r.counted_as_other AND r.service NOT IN ('chat', 'chat-streaming') THEN 'other'
                     ELSE r.service END AS service,
                CASE WHEN r.counted_as_other THEN 'other' ELSE r.operation END AS operation,
                r.credits + 1 AS expected, 0 AS actual
-          FROM users u JOIN usage_records r ON r.user_id = u.user_id
+          FROM users u JOIN usage_records r ON r.account_id = u.account_id
         UNION ALL
-        SELECT d.user_id, d.service, d.operation, 0, d.credits + d.records
-          FROM users u JOIN usage_daily d ON d.user_id = u.user_id) x
-       GROUP BY x.user_id, x.service, x.operation`,
+        SELECT d.account_id, d.service, d.operation, 0, d.credits + d.records
+          FROM users u JOIN usage_daily d ON d.account_id = u.account_id) x
+       GROUP BY x.account_id, x.service, x.operation`,
+  },
+  {
+    name: 'entry has the sign of its kind',
+    explanation:
+      'A ledger entry adds where its kind takes, or has no lot. Only a correction may be of any sign.',
+    query: `
+      SELECT e.account_id, ${subject({ entry_id: 'e.id' })}, 1 AS expected,
+             (CASE WHEN e.kind IN ('allocation', 'refund') THEN e.credits > 0 AND e.allocation_id IS NOT NULL
+                   WHEN e.kind <> 'correction' THEN e.credits < 0 AND e.allocation_id IS NOT NULL
+                   ELSE TRUE END)::integer AS actual
+        FROM users u JOIN credit_ledger e ON e.account_id = u.account_id`,
+  },
+  {
+    name: 'session is whole',
+    explanation: 'A session has ended without a reason or a time, or lacks more than it cost.',
+    query: `
+      SELECT s.account_id, ${subject({ session_id: 's.session_id' })}, 1 AS expected,
+             (s.uncollected_credits <= s.used_credits
+              AND (s.status = 'active') = (s.end_reason IS NULL)
+              AND (s.status = 'active') = (s.completed_at IS NULL)
+              AND cardinality(s.held_lots) = cardinality(s.held_credits))::integer AS actual
+        FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id`,
+  },
+  {
+    name: 'record is whole',
+    explanation: 'A usage record lacks more than it cost.',
+    query: `
+      SELECT r.account_id, ${subject({ usage_id: 'r.id' })}, 1 AS expected,
+             (r.uncollected_credits <= r.credits)::integer AS actual
+        FROM users u JOIN usage_records r ON r.account_id = u.account_id`,
   },
 ];

@@ -13,23 +13,23 @@ const AUDIT_BATCH = {
   isPlannedAnew: true,
   text: `
 WITH users AS (
-  SELECT user_id, available, held FROM credit_balances WHERE user_id > $1 AND ($3::varchar IS NULL OR user_id = $3)
-   ORDER BY user_id LIMIT ${USERS_PER_BATCH}
+  SELECT account_id, available, held FROM credit_balances WHERE account_id > $1 AND ($3::varchar IS NULL OR account_id = $3)
+   ORDER BY account_id LIMIT ${USERS_PER_BATCH}
 ), differences AS (
   ${AUDIT_CHECKS.map(
     ({ query }, index) =>
       `SELECT ${index} AS check_index, d.* FROM (${query}) d WHERE d.expected IS DISTINCT FROM d.actual`,
   ).join('\n  UNION ALL\n  ')}
 )
-SELECT (SELECT count(*) FROM users) AS users, (SELECT max(user_id) FROM users) AS last,
+SELECT (SELECT count(*) FROM users) AS users, (SELECT max(account_id) FROM users) AS last,
        (SELECT count(*) FROM differences) AS found,
        coalesce((SELECT jsonb_agg(to_jsonb(f)) FROM (
-         SELECT * FROM differences ORDER BY user_id, check_index, allocation_id, session_id, usage_id, entry_id
+         SELECT * FROM differences ORDER BY account_id, check_index, allocation_id, session_id, usage_id, entry_id
           LIMIT $2) f), '[]') AS differences`,
 };
 
 interface Difference {
-  user_id: string;
+  account_id: string;
   check_index: number;
   allocation_id: number | null;
   usage_id: number | null;
@@ -77,7 +77,8 @@ export class CreditsAuditService {
 function explained(difference: Difference): AuditDifferenceDto {
   const { name = '', explanation = '' } = AUDIT_CHECKS[difference.check_index] ?? {};
   return {
-    userId: difference.user_id,
+    accountId: difference.account_id,
+    userId: difference.account_id,
     check: name,
     explanation,
     allocationId: difference.allocation_id,

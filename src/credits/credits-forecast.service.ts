@@ -12,11 +12,8 @@ const MAXIMUM_LOTS = 1000;
 const startOf = (day: string) => `(${day})::timestamp AT TIME ZONE 'UTC'`;
 /** The records of row d of the roll-up that credits were taken for. */
 const CHARGES = `FROM usage_records r
-   WHERE r.user_id = d.user_id AND r.timestamp >= ${startOf('d.day')} AND r.timestamp < ${startOf('d.day + 1')}
+   WHERE r.account_id = d.account_id AND r.timestamp >= ${startOf('d.day')} AND r.timestamp < ${startOf('d.day + 1')}
      AND r.service = d.service AND r.operation = d.operation AND r.billing_status <> 'recorded'`;
-/** What row d of the roll-up has cost; a row of before this was counted does not know, and its records are asked. */
-const CHARGED = `coalesce(d.charged_credits,
-   (SELECT coalesce(sum(r.credits - r.uncollected_credits), 0) ${CHARGES}))`;
 const milliseconds = (time: string) => `floor(extract(epoch FROM ${time}) * 1000)::bigint`;
 
 /** $1 is the user, $2 the window in days. Days, not records, are added up: it costs the same however busy the days were. */
@@ -25,17 +22,17 @@ export const FORECAST = {
   text: `WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day), first_use AS (
     SELECT coalesce((SELECT min(r.timestamp) ${CHARGES} AND r.credits > r.uncollected_credits),
                     ${startOf('d.day')}) AS at
-      FROM usage_daily d WHERE d.user_id = $1 AND ${CHARGED} > 0 ORDER BY d.day LIMIT 1
+      FROM usage_daily d WHERE d.account_id = $1 AND d.charged_credits > 0 ORDER BY d.day LIMIT 1
   )
   SELECT ${milliseconds('now()')} AS now,
     ${milliseconds(`greatest(${startOf('t.day - $2::integer')}, (SELECT at FROM first_use))`)} AS since,
-    (SELECT coalesce(sum(${CHARGED}), 0) FROM usage_daily d
-      WHERE d.user_id = $1 AND d.day BETWEEN t.day - $2::integer AND t.day) AS charged,
+    (SELECT coalesce(sum(d.charged_credits), 0) FROM usage_daily d
+      WHERE d.account_id = $1 AND d.day BETWEEN t.day - $2::integer AND t.day) AS charged,
     coalesce((SELECT jsonb_agg(jsonb_build_object('id', l.id, 'credits', l.remaining_credits,
                                'expiresAt', ${milliseconds('l.expires_at')}) ORDER BY l.expires_at, l.id)
        FROM credit_allocations l
-      WHERE l.user_id = b.user_id AND l.is_open AND l.expires_at > now()), '[]') AS lots
-   FROM credit_balances b CROSS JOIN today t WHERE b.user_id = $1`,
+      WHERE l.account_id = b.account_id AND l.is_open AND l.expires_at > now()), '[]') AS lots
+   FROM credit_balances b CROSS JOIN today t WHERE b.account_id = $1`,
 };
 
 interface ForecastRow {

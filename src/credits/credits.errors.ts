@@ -1,5 +1,5 @@
 import { ServiceError } from '../common/errors/service-error.js';
-import type { Shortage } from './money-answers.js';
+import type { Shortage } from './credits.operations.js';
 
 /** 402: more credits are needed than are there; nothing was changed. */
 export class InsufficientCredits extends ServiceError {

@@ -9,21 +9,17 @@ import { CreditsController } from './credits.controller.js';
 import { CreditsService } from './credits.service.js';
 import { CreditsSweeper } from './credits.sweeper.js';
 import { LedgerEntry } from './entities/ledger-entry.entity.js';
-import { MoneyFunctions } from './money-functions.js';
-import { MovementQueue } from './movement-queue.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([LedgerEntry]), AccountsModule],
   controllers: [CreditsController, AccountsController],
   providers: [
-    MovementQueue,
-    MoneyFunctions,
     CreditsService,
     CreditsAuditService,
     CreditsSweeper,
     AccountDirectoryService,
     CreditsForecastService,
   ],
-  exports: [MoneyFunctions, CreditsService],
+  exports: [CreditsService],
 })
 export class CreditsModule {}

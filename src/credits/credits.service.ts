@@ -5,6 +5,7 @@ import { AccountsService } from '../accounts/accounts.service.js';
 import { type Caller, idempotencyScope } from '../auth/caller.js';
 import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
+import { Movements } from '../common/database/movements.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
@@ -17,6 +18,14 @@ import {
   shortage,
   TooManyAllocations,
 } from './credits.errors.js';
+import {
+  ALLOCATE,
+  type AllocationAnswer,
+  DEDUCT,
+  type DeductionAnswer,
+  QUOTE,
+  REVOKE,
+} from './credits.operations.js';
 import type { AllocateCreditsDto, CalculateCreditsDto, DeductCreditsDto } from './dto/credits.requests.js';
 import {
   type BalanceDto,
@@ -26,29 +35,30 @@ import {
   QuoteDto,
 } from './dto/credits.responses.js';
 import { LedgerEntry } from './entities/ledger-entry.entity.js';
-import type { AllocationAnswer, DeductionAnswer } from './money-answers.js';
-import { MoneyFunctions } from './money-functions.js';
 
 export const BALANCE = {
   name: 'credit_balance',
-  text: `SELECT b.user_id AS key, available_credits(b.user_id) AS total, b.held, coalesce(
+  text: `SELECT b.account_id AS key, available_credits(b.account_id) AS total, b.held, coalesce(
            (SELECT jsonb_agg(jsonb_build_object('id', l.id, 'credits', l.remaining_credits, 'totalCredits',
                      l.total_credits, 'expiresAt', l.expires_at, 'allocatedAt', l.allocated_at)
                      ORDER BY l.expires_at, l.id)
               FROM (SELECT * FROM credit_allocations a
-                     WHERE a.user_id = b.user_id AND a.is_open AND a.expires_at > now()
+                     WHERE a.account_id = b.account_id AND a.is_open AND a.expires_at > now()
                      ORDER BY a.expires_at, a.id LIMIT 1000) l), '[]') AS lots
-         FROM credit_balances b WHERE b.user_id = ANY($1::varchar[])`,
+         FROM credit_balances b WHERE b.account_id = ANY($1::varchar[])`,
 };
 export const AVAILABLE = {
   name: 'credit_available',
-  text: `SELECT b.user_id AS key, available_credits(b.user_id) AS total
-           FROM credit_balances b WHERE b.user_id = ANY($1::varchar[])`,
+  text: `SELECT b.account_id AS key, available_credits(b.account_id) AS total
+           FROM credit_balances b WHERE b.account_id = ANY($1::varchar[])`,
 };
 /** Below 2^53 - 1, the largest integer that JSON clients read exactly: a late settlement may still return credits. */
 const MAXIMUM_BALANCE = 9_000_000_000_000_000;
 /** The one look-up by a lot's id alone: an admin names the lot, and every later statement names its user. */
-const LOT_OWNER = { name: 'credit_lot_owner', text: 'SELECT user_id FROM credit_allocations WHERE id = $1' };
+const LOT_OWNER = {
+  name: 'credit_lot_owner',
+  text: 'SELECT account_id FROM credit_allocations WHERE id = $1',
+};
 
 interface BalanceRow {
   key: string;
@@ -64,7 +74,7 @@ export class CreditsService {
   private readonly available: CombinedReads<{ key: string; total: string }>;
 
   constructor(
-    private readonly money: MoneyFunctions,
+    private readonly movements: Movements,
     private readonly database: Database,
     private readonly accounts: AccountsService,
     @InjectRepository(LedgerEntry) private readonly ledger: Repository<LedgerEntry>,
@@ -78,6 +88,7 @@ export class CreditsService {
     const row = await this.balances.of(userId);
     if (row === undefined) throw new AccountNotFound();
     return {
+      accountId: userId,
       userId,
       totalCredits: toSafeInteger(row.total),
       heldCredits: toSafeInteger(row.held),
@@ -100,32 +111,27 @@ export class CreditsService {
   }
 
   async calculate(request: CalculateCreditsDto): Promise<QuoteDto> {
-    const quote = await this.money.quote(request.modelId, {
-      tokens: request.tokens,
-      input: request.inputTokens,
-      output: request.outputTokens,
-      cachedInput: request.cachedInputTokens,
-    });
+    const { modelId, tokens, inputTokens, outputTokens, cachedInputTokens } = request;
+    const counts = { tokens, inputTokens, outputTokens, cachedInputTokens };
+    const quote = await this.database.call(QUOTE, { modelId, ...counts });
     return QuoteDto.from(request.modelId, quote);
   }
 
-  /** @throws AccountNotFound, EmailTaken, BalanceLimit, TooManyAllocations, IdempotencyMismatch */
+  /** Creates the account of an unknown user. @throws EmailTaken, BalanceLimit, TooManyAllocations, IdempotencyMismatch */
   async allocate(caller: Caller, request: AllocateCreditsDto, key: string | null): Promise<AllocationAnswer> {
-    const answer = await this.money.allocate({
-      userId: request.userId,
+    const answer = await this.movements.run(ALLOCATE, {
+      accountId: request.userId,
       credits: request.credits,
       expiryDays: request.expiryDays,
       notes: request.notes ?? null,
       actor: caller.actor,
       email: request.email ?? null,
       username: request.username ?? null,
-      idempotency: idempotencyOf(idempotencyScope(caller), 'allocate', key, request),
+      ...idempotencyOf(idempotencyScope(caller), 'allocate', key, request),
     });
     switch (answer.outcome) {
       case 'ok':
         return answer;
-      case 'user_not_found':
-        throw new AccountNotFound();
       case 'email_taken':
         throw new EmailTaken();
       case 'balance_limit':
@@ -139,12 +145,12 @@ export class CreditsService {
 
   /** @throws AccountNotFound, InsufficientCredits, IdempotencyMismatch */
   async deduct(caller: Caller, request: DeductCreditsDto, key: string | null): Promise<DeductionAnswer> {
-    const answer = await this.money.deduct({
-      userId: request.userId,
+    const answer = await this.movements.run(DEDUCT, {
+      accountId: request.userId,
       credits: request.credits,
       notes: request.notes,
       actor: caller.actor,
-      idempotency: idempotencyOf(idempotencyScope(caller), 'deduct', key, request),
+      ...idempotencyOf(idempotencyScope(caller), 'deduct', key, request),
     });
     switch (answer.outcome) {
       case 'ok':
@@ -166,14 +172,14 @@ export class CreditsService {
     notes: string | undefined,
     key: string | null,
   ): Promise<AllocationAnswer> {
-    const owner = await this.database.row<{ user_id: string }>(LOT_OWNER, [allocationId]);
+    const owner = await this.database.row<{ account_id: string }>(LOT_OWNER, [allocationId]);
     if (owner === undefined) throw new AllocationNotFound();
-    const answer = await this.money.revoke({
-      userId: owner.user_id,
+    const answer = await this.movements.run(REVOKE, {
+      accountId: owner.account_id,
       allocationId,
       notes: notes ?? null,
       actor: caller.actor,
-      idempotency: idempotencyOf(idempotencyScope(caller), 'revoke', key, { allocationId, notes }),
+      ...idempotencyOf(idempotencyScope(caller), 'revoke', key, { allocationId, notes }),
     });
     switch (answer.outcome) {
       case 'ok':
@@ -189,7 +195,7 @@ export class CreditsService {
   async ledgerPage(userId: string, { limit, cursor }: PageQueryDto): Promise<LedgerPageDto> {
     const before = decodeCursor(cursor);
     const entries = await this.ledger.find({
-      where: before === undefined ? { userId } : { userId, id: LessThan(before) },
+      where: { accountId: userId, ...(before !== undefined && { id: LessThan(before) }) },
       order: { id: 'DESC' },
       take: limit + 1,
     });

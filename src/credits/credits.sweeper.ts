@@ -5,7 +5,7 @@ import { Metrics } from '../common/metrics/metrics.service.js';
 import { Sweeper } from '../common/sweeper.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { MoneyFunctions } from './money-functions.js';
+import { EXPIRE, FORGET_KEYS } from './credits.operations.js';
 
 /** Lots looked up at a time, and the most that one pass looks at. */
 const BATCH = 100;
@@ -16,13 +16,13 @@ const KEY_BATCHES = 100;
 /** In the order of their expiry, each batch after the last one of the batch before, so that none is met twice. */
 const EXPIRED_LOTS = {
   name: 'credit_expired_lots',
-  text: `SELECT user_id, id, expires_at::text FROM credit_allocations
+  text: `SELECT account_id, id, expires_at::text FROM credit_allocations
           WHERE is_open AND expires_at <= now() AND (expires_at, id) > ($2::timestamptz, $3)
           ORDER BY expires_at, id LIMIT $1`,
 };
 
 interface ExpiredLot {
-  user_id: string;
+  account_id: string;
   id: string;
   expires_at: string;
 }
@@ -35,7 +35,6 @@ interface ExpiredLot {
 export class CreditsSweeper extends Sweeper {
   constructor(
     private readonly database: Database,
-    private readonly money: MoneyFunctions,
     private readonly metrics: Metrics,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
@@ -49,7 +48,7 @@ export class CreditsSweeper extends Sweeper {
       for (const userId of users) {
         // A busy user is left to whoever holds the lock, and to the next pass.
         try {
-          const answer = await this.money.expire(userId, false);
+          const answer = await this.database.call(EXPIRE, { accountId: userId, wait: false });
           if (answer.outcome === 'ok') expiredCredits += answer.expiredCredits;
         } catch (error) {
           // One user whose books are wrong must not keep the others from it.
@@ -61,7 +60,8 @@ export class CreditsSweeper extends Sweeper {
     this.metrics.countExpiredCredits(expiredCredits);
     let forgottenKeys = 0;
     for (let pass = 0; pass < KEY_BATCHES; pass++) {
-      const forgotten = await this.money.forgetIdempotencyKeys(KEYS_PER_BATCH);
+      const row = await this.database.row<{ forgotten: string }>(FORGET_KEYS, [KEYS_PER_BATCH]);
+      const forgotten = Number(row?.forgotten ?? 0);
       forgottenKeys += forgotten;
       if (forgotten < KEYS_PER_BATCH) break;
     }
@@ -72,7 +72,7 @@ export class CreditsSweeper extends Sweeper {
     let last: Pick<ExpiredLot, 'expires_at' | 'id'> = { expires_at: '-infinity', id: '0' };
     for (let found = 0; found < MAXIMUM_PER_PASS; found += BATCH) {
       const lots = await this.database.rows<ExpiredLot>(EXPIRED_LOTS, [BATCH, last.expires_at, last.id]);
-      yield new Set(lots.map((lot) => lot.user_id));
+      yield new Set(lots.map((lot) => lot.account_id));
       if (lots.length < BATCH) return;
       last = lots.at(-1) as ExpiredLot;
     }

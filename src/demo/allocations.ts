@@ -5,8 +5,8 @@ import type { SeededRandom } from './seeded-random.js';
 export interface PastCall {
   /** Milliseconds since 1970. */
   readonly at: number;
-  readonly name: string;
-  readonly args: readonly unknown[];
+  readonly operation: string;
+  readonly request: { readonly accountId: string; readonly [field: string]: unknown };
 }
 
 const SECOND = 1000;
@@ -25,13 +25,14 @@ export function joinedAt({ joinedDaysAgo, joinedMinute }: Person, now: number): 
 /** The first lot comes with the user, a further one when its time is over, some between: each by somebody, for something. */
 export function makeAllocations(random: SeededRandom, person: Person, now: number): PastCall[] {
   const calls: PastCall[] = [];
-  const add = (at: number, name: string, ...args: unknown[]) =>
-    calls.push({ at: Math.round(at), name, args });
+  const accountId = person.userId;
+  const add = (at: number, operation: string, request: object) =>
+    calls.push({ at: Math.round(at), operation, request: { accountId, ...request } });
   const by = person.team === 'Research' ? CAST.secondSupervisor : CAST.supervisor;
   const give = (at: number, credits: number, days: number, notes: string): void => {
-    add(at, 'credit_allocate', person.userId, credits, days, notes, by.userId);
+    add(at, 'credit_allocate', { credits, expiryDays: days, notes, actor: by.userId });
     const expiry = at + days * DAY;
-    if (expiry < now - MINUTE) add(expiry + 5 * SECOND, 'credit_expire', person.userId);
+    if (expiry < now - MINUTE) add(expiry + 5 * SECOND, 'credit_expire', { wait: true });
   };
   const need = person.callsPerDay * WORKING_DAYS * AVERAGE_CALL * person.budget;
   const budget = Math.max(50, Math.ceil(need / 50) * 50);
@@ -55,22 +56,13 @@ export function makeAllocations(random: SeededRandom, person: Person, now: numbe
   if (!isExample && random.chance(0.15)) give(joined + MINUTE, 200, 7, 'Trial');
   if (isExample || random.chance(0.03)) {
     const notes = `Correction of ticket ${random.integer(1000, 9999)}`;
-    add(
-      later(0.6),
-      'credit_deduct',
-      person.userId,
-      random.integer(1, 20),
-      notes,
-      CAST.admin.userId,
-      null,
-      null,
-      null,
-    );
+    const credits = random.integer(1, 20);
+    add(later(0.6), 'credit_deduct', { credits, notes, actor: CAST.admin.userId });
   }
   if (isExample || random.chance(0.02)) {
     const mistake = 'Given to the wrong account';
     give(later(0.5), budget * 10, LOT_DAYS, mistake);
-    add(later(0.5) + 20 * MINUTE, 'credit_revoke', person.userId, mistake, CAST.admin.userId);
+    add(later(0.5) + 20 * MINUTE, 'credit_revoke', { notes: mistake, actor: CAST.admin.userId });
   }
   return calls;
 }

@@ -112,17 +112,24 @@ class Author {
     const actual = Math.max(1, Math.round(output * (0.5 + random.integer(0, 80) / 100)));
     const lasts = Math.round(actual / 60 + 1) * SECOND;
     if (at + lasts + (LEASE_SECONDS + 1200) * SECOND > now - QUIET_MILLISECONDS) return;
-    const hold = [null, input, output, BUFFER_PERCENT, LEASE_SECONDS, false, actor, key?.id ?? null];
-    this.add(at, 'session_hold', [userId, session, modelId, ...hold]);
+    const named = { accountId: userId, userId, sessionId: session, actor };
+    const lease = { bufferPercent: BUFFER_PERCENT, leaseSeconds: LEASE_SECONDS };
+    this.add(at, 'session_hold', {
+      ...named,
+      ...lease,
+      modelId,
+      estimatedInputTokens: input,
+      estimatedOutputTokens: output,
+      rejectUnpriced: false,
+      apiKeyId: key?.id ?? null,
+    });
     const progress = (share: number) =>
-      this.add(at + lasts * share, 'session_progress', [
-        userId,
-        session,
-        Math.round(actual * share),
-        BUFFER_PERCENT,
-        LEASE_SECONDS,
-        actor,
-      ]);
+      this.add(at + lasts * share, 'session_progress', {
+        ...named,
+        ...lease,
+        tokensGenerated: Math.round(actual * share),
+        maximumAgeSeconds: DAY / SECOND,
+      });
     const settle = (
       after: number,
       reason: string,
@@ -132,18 +139,15 @@ class Author {
     ) => {
       const cached = made !== null && random.chance(0.2) ? Math.round(input * 0.6) : null;
       const fresh = made === null ? null : input - (cached ?? 0);
-      this.add(at + after, 'session_settle', [
-        userId,
-        session,
+      this.add(at + after, 'session_settle', {
+        ...named,
         reason,
         success,
         tokens,
-        fresh,
-        made,
-        cached,
-        null,
-        actor,
-      ]);
+        inputTokens: fresh,
+        outputTokens: made,
+        cachedInputTokens: cached,
+      });
     };
     const end = random.weighted([
       ['completed', 84],
@@ -157,7 +161,7 @@ class Author {
     if (end === 'failed') return settle(lasts * 0.6, 'finalized', false, null, Math.round(actual * 0.4));
     if (end === 'aborted') return settle(lasts * 0.6, 'aborted', false, Math.round(actual * 0.55), null);
     const timeout = lasts / 2 + (LEASE_SECONDS + 6) * SECOND;
-    this.add(at + timeout, 'session_timeout', [userId, session]);
+    this.add(at + timeout, 'session_timeout', { ...named, wait: true });
     // The bill comes after all, and is higher than what was estimated.
     if (end === 'late')
       settle(timeout + random.integer(60, 600) * SECOND, 'finalized', true, null, actual * 3);
@@ -196,12 +200,12 @@ class Author {
     // Most of what waits for a review has had one; what came in the last days waits.
     const reviewedAt = at + random.integer(3, 40) * HOUR;
     if (kind === 'doubtful' && reviewedAt < this.now - 4 * DAY) {
-      this.add(reviewedAt, 'usage_review', [
-        person.userId,
-        request,
-        random.pick(['bill', 'waive']),
-        CAST.admin.userId,
-      ]);
+      this.add(reviewedAt, 'usage_review', {
+        accountId: person.userId,
+        requestId: request,
+        action: random.pick(['bill', 'waive']),
+        actor: CAST.admin.userId,
+      });
     }
   }
 
@@ -224,24 +228,42 @@ class Author {
     metadata: object,
     more: { service?: string; billing?: string; onShort?: string; actor: string; keyId: number | null },
   ): void {
-    const hash = `\\x${createHash('sha256').update(request).digest('hex')}`;
     const { service = 'chat', billing = 'billed', onShort = 'reject', actor, keyId } = more;
-    this.add(at, 'usage_charge', [
-      ...[userId, request, hash, modelId, null, input, output, cached, service, metadata, null, null],
-      ...[billing, onShort, false, actor, keyId, null, null, null],
-    ]);
+    this.add(at, 'usage_charge', {
+      accountId: userId,
+      userId,
+      requestId: request,
+      contentHash: createHash('sha256').update(request).digest('hex'),
+      modelId,
+      inputTokens: input,
+      outputTokens: output,
+      cachedInputTokens: cached,
+      service,
+      metadata,
+      billingStatus: billing,
+      onInsufficient: onShort,
+      rejectUnpriced: false,
+      actor,
+      apiKeyId: keyId,
+    });
   }
 
   /** Settled elsewhere: it only stands in the statistics. */
   private writeRecord({ userId, team }: Person, at: number): void {
-    const time = new Date(at).toISOString();
     const images = this.random.integer(1, 4);
-    const args = [userId, time, 'images', 'dall-e-3', images * 8, { team, images }, null, null, null, null];
-    this.add(at, 'usage_record', args);
+    this.add(at, 'usage_record', {
+      accountId: userId,
+      userId,
+      timestamp: new Date(at).toISOString(),
+      service: 'images',
+      recordedOperation: 'dall-e-3',
+      credits: images * 8,
+      metadata: { team, images },
+    });
   }
 
-  private add(at: number, name: string, args: readonly unknown[]): void {
-    if (at < this.now - MINUTE) this.calls.push({ at: Math.round(at), name, args });
+  private add(at: number, operation: string, request: PastCall['request']): void {
+    if (at < this.now - MINUTE) this.calls.push({ at: Math.round(at), operation, request });
   }
 }
 

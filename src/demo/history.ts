@@ -31,7 +31,7 @@ export async function playMonth(
     await client.query(`SET accounting.low_threshold = ${events.lowThreshold}`);
     const begun = Date.now() - (HISTORY_DAYS + 2) * DAY;
     await insert(client, 'user_accounts', month.people.map(accountRow));
-    await client.query('INSERT INTO credit_balances (user_id) SELECT user_id FROM user_accounts');
+    await client.query('INSERT INTO credit_balances (account_id) SELECT user_id FROM user_accounts');
     await insert(client, 'pricing_rules', month.rules.map(ruleRow));
     await client.query(SUPERSEDED);
     await insert(client, 'api_keys', month.keys.map(keyRow), 'OVERRIDING SYSTEM VALUE');
@@ -61,32 +61,28 @@ export async function playMonth(
 const TIME = `CREATE FUNCTION demo.time() RETURNS timestamptz STABLE LANGUAGE sql
   AS $$ SELECT current_setting('demo.now')::timestamptz $$`;
 
-/** Carries out calls of [time, function, its arguments], and what the service does by itself each hour; what a user cannot pay for is refused, as it was then. */
+/** Carries out requests, each with its time and operation, and what the service does by itself each hour; what a user cannot pay for is refused, as it was then. */
 const PLAY = `CREATE FUNCTION demo.play(p_calls jsonb, p_lot_days integer, p_key_days integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   c jsonb;
-  a jsonb;
 BEGIN
   FOR c IN SELECT jsonb_array_elements(p_calls) LOOP
-    IF left(c ->> 0, 13) <> left(current_setting('demo.now'), 13) THEN
-      PERFORM set_config('demo.now', c ->> 0, FALSE);
+    IF left(c ->> 'at', 13) <> left(current_setting('demo.now'), 13) THEN
+      PERFORM set_config('demo.now', c ->> 'at', FALSE);
       PERFORM events_announce_lots(p_lot_days, 10000), events_announce_keys(p_key_days, 10000),
         events_announce_ended_keys(${HISTORY_DAYS + 2}, 10000);
     END IF;
-    PERFORM set_config('demo.now', c ->> 0, FALSE);
-    a := c -> 2;
-    CASE c ->> 1
-      WHEN 'credit_allocate' THEN
-        PERFORM credit_allocate(a ->> 0, (a ->> 1)::bigint, (a ->> 2)::integer, a ->> 3, a ->> 4, NULL, NULL, NULL, NULL, NULL);
-      WHEN 'credit_expire' THEN PERFORM credit_expire(a ->> 0, TRUE);
+    PERFORM set_config('demo.now', c ->> 'at', FALSE);
+    CASE c ->> 'operation'
+      WHEN 'credit_expire' THEN PERFORM credit_expire(c);
+      WHEN 'session_timeout' THEN PERFORM session_timeout(c);
       WHEN 'credit_revoke' THEN
-        PERFORM credit_revoke(a ->> 0, l.id, a ->> 1, a ->> 2) FROM credit_allocations l
-          WHERE l.user_id = a ->> 0 AND l.notes = a ->> 1;
-      WHEN 'session_timeout' THEN PERFORM session_timeout(a ->> 0, a ->> 1, TRUE);
+        PERFORM credit_revoke(c || jsonb_build_object('allocationId', l.id)) FROM credit_allocations l
+          WHERE l.account_id = c ->> 'accountId' AND l.notes = c ->> 'notes';
       WHEN 'usage_review' THEN
-        PERFORM usage_review(a ->> 0, r.id, a ->> 2, NULL, a ->> 3) FROM usage_records r
-          WHERE r.user_id = a ->> 0 AND r.request_id = a ->> 1;
-      ELSE PERFORM movements(jsonb_build_array(jsonb_build_array(c -> 1, a)), 0);
+        PERFORM usage_review(c || jsonb_build_object('usageId', r.id, 'version', r.version)) FROM usage_records r
+          WHERE r.account_id = c ->> 'accountId' AND r.request_id = c ->> 'requestId';
+      ELSE PERFORM movements(jsonb_build_array(c), 0);
     END CASE;
   END LOOP;
 END $$`;
@@ -95,7 +91,7 @@ const SUPERSEDED = `UPDATE pricing_rules ended SET superseded_by = next.id
   FROM pricing_rules next WHERE next.model_id = ended.model_id AND next.effective_from = ended.effective_to`;
 
 const LAST_USED = `UPDATE api_keys k SET last_used = (
-    SELECT max(r.timestamp) FROM usage_records r WHERE r.user_id = k.user_id AND r.api_key_id = k.id)`;
+    SELECT max(r.timestamp) FROM usage_records r WHERE r.account_id = k.account_id AND r.api_key_id = k.id)`;
 
 /** Puts every function in place that asks for the time: with another clock, or, with null, as it stands in its file. */
 async function replaceClocks(client: pg.Client, clock: string | null): Promise<void> {
@@ -116,7 +112,11 @@ async function insert(client: pg.Client, table: string, rows: object[], overridi
   );
 }
 
-const timed = ({ at, name, args }: PastCall) => [new Date(at).toISOString(), name, args];
+const timed = ({ at, operation, request }: PastCall) => ({
+  ...request,
+  operation,
+  at: new Date(at).toISOString(),
+});
 const instant = (at: number | null) => (at === null ? null : new Date(at));
 
 function accountRow(person: Month['people'][number]) {
@@ -128,6 +128,7 @@ function accountRow(person: Month['people'][number]) {
 function keyRow(key: Month['keys'][number]) {
   return {
     id: key.id,
+    account_id: key.userId,
     user_id: key.userId,
     key: key.digest,
     key_hint: key.hint,

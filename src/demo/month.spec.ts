@@ -27,13 +27,16 @@ describe('a month of the demo', () => {
     const came = new Map(
       month.people.map(({ userId, joinedDaysAgo }) => [userId, NOW - joinedDaysAgo * DAY - DAY / 12]),
     );
-    for (const { at, name, args } of month.calls) {
-      expect(came.get(args[0] as string), `${name} at ${new Date(at).toISOString()}`).toBeLessThanOrEqual(at);
+    for (const { at, operation, request } of month.calls) {
+      expect(
+        came.get(request.accountId),
+        `${operation} at ${new Date(at).toISOString()}`,
+      ).toBeLessThanOrEqual(at);
     }
   });
 
   it('is busier on working days, and grows', () => {
-    const sessions = month.calls.filter(({ name }) => name === 'session_hold');
+    const sessions = month.calls.filter(({ operation }) => operation === 'session_hold');
     const on = (from: number, until: number) =>
       sessions.filter(
         ({ at }) => at >= Date.parse('2026-11-20T00:00:00Z') - from * DAY && at < NOW - until * DAY,
@@ -58,14 +61,16 @@ describe('a month of the demo', () => {
 
   it('uses a key only while it works', () => {
     const keys = new Map(month.keys.map((key) => [key.id, key]));
-    const byKey = month.calls.filter(({ name }) => name === 'session_hold' || name === 'usage_charge');
+    const byKey = month.calls.filter(
+      ({ operation }) => operation === 'session_hold' || operation === 'usage_charge',
+    );
     let used = 0;
-    for (const { at, name, args } of byKey) {
-      const id = (name === 'session_hold' ? args[10] : args[16]) as number | null;
+    for (const { at, request } of byKey) {
+      const id = request.apiKeyId as number | null;
       if (id === null) continue;
       used++;
       const key = keys.get(id);
-      expect(key?.userId).toBe(args[0]);
+      expect(key?.userId).toBe(request.accountId);
       expect(key?.createdAt).toBeLessThan(at);
       expect(at).toBeLessThan(Math.min(key?.expiresAt ?? Infinity, key?.revokedAt ?? Infinity));
     }

@@ -73,7 +73,7 @@ describe('a client that does not read', () => {
     /** Sends more than is taken by itself. */
     const fill = async () => {
       const data = { text: 'x'.repeat(10_000) };
-      do stream.send({ id: ++id, type: 'credits.low', userId: 'u', occurredAt: '', data });
+      do stream.send({ id: ++id, type: 'credits.low', accountId: 'u', userId: 'u', occurredAt: '', data });
       while (stream.waitingBytes < 5_000_000);
       let isOver = false;
       const drained = stream.drained().then(() => (isOver = true));

@@ -22,6 +22,7 @@ export interface AccountingEvent {
   /** Ids grow in the order in which events become visible. */
   readonly id: number;
   readonly type: EventType;
+  readonly accountId: string;
   readonly userId: string;
   readonly occurredAt: string;
   readonly data: Record<string, unknown>;

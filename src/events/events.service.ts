@@ -9,7 +9,7 @@ import type { EventsQueryDto, EventFilterQueryDto } from './dto/events.requests.
 import type { EventPageDto } from './dto/events.responses.js';
 import type { AccountingEvent, EventFilter, EventType } from './event-types.js';
 
-const COLUMNS = 'id, type, user_id, occurred_at, data';
+const COLUMNS = 'id, type, account_id, occurred_at, data';
 /** Rows that one statement looks at, however few of them are wanted. */
 const MOST_LOOKED_AT = 10_000;
 /** Beside each row of a page: how far was looked, where the page could not be filled and there is more. One row at least. */
@@ -26,7 +26,7 @@ function before(ofUser: string): string {
   SELECT ${COLUMNS}, searched FROM reach LEFT JOIN page ON TRUE ORDER BY id DESC`;
 }
 const BEFORE = { name: 'events_before', text: before('') };
-const USER_BEFORE = { name: 'events_user_before', text: before('user_id = $4 AND') };
+const USER_BEFORE = { name: 'events_user_before', text: before('account_id = $4 AND') };
 /**
  * Every stretch is one of the index's: rows that are not wanted are passed, and the answer says up to where. It has one
  * row at least.
@@ -46,7 +46,7 @@ const after = (ofUser: string) => `
   SELECT ${COLUMNS}, is_known, is_end, CASE WHEN is_end THEN greatest(newest, $1) ELSE last END AS position
     FROM reach LEFT JOIN wanted ON TRUE ORDER BY id`;
 const AFTER = { name: 'events_after', text: after('') };
-const USER_AFTER = { name: 'events_user_after', text: after('user_id = $4 AND') };
+const USER_AFTER = { name: 'events_user_after', text: after('account_id = $4 AND') };
 const NEWEST = { name: 'events_newest', text: 'SELECT newest, given FROM events_newest()' };
 
 /** What comes after an event. */
@@ -64,7 +64,7 @@ export interface Stretch {
 interface EventRow {
   id: string;
   type: EventType;
-  user_id: string;
+  account_id: string;
   occurred_at: Date;
   data: Record<string, unknown>;
 }
@@ -152,7 +152,8 @@ function toEvent(row: EventRow): AccountingEvent {
   return {
     id: toSafeInteger(row.id),
     type: row.type,
-    userId: row.user_id,
+    accountId: row.account_id,
+    userId: row.account_id,
     occurredAt: isoTime(row.occurred_at),
     data: row.data,
   };

@@ -7,13 +7,13 @@ import { AccountNotFound } from '../common/errors/service-error.js';
 import { RateLimited } from '../common/http/rate-limit.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
+import { SET_LOW_THRESHOLD } from '../credits/credits.operations.js';
 import type { LowThresholdDto } from './dto/events.responses.js';
 
 const READ = {
   name: 'credit_low_threshold',
-  text: 'SELECT low_threshold AS threshold FROM credit_balances WHERE user_id = $1',
+  text: 'SELECT low_threshold AS threshold FROM credit_balances WHERE account_id = $1',
 };
-const SET = { name: 'credit_set_low_threshold', text: 'SELECT credit_set_low_threshold($1, $2) AS answer' };
 
 /** Changes of one user's threshold: each takes the balance's lock, and may be told to every endpoint. */
 const MAXIMUM_CHANGES = 10;
@@ -46,7 +46,7 @@ export class ThresholdsService {
     const turn = `low-threshold:${userId}`;
     const window = await this.windows.increment(turn, WINDOW_MILLISECONDS, MAXIMUM_CHANGES, 0, turn);
     if (window.isBlocked) throw new RateLimited(window.timeToBlockExpire);
-    const answer = await this.changes.answer<{ outcome: string }>(turn, SET, [userId, threshold]);
+    const answer = await this.changes.call(turn, SET_LOW_THRESHOLD, { accountId: userId, threshold });
     if (answer.outcome !== 'ok') throw new AccountNotFound();
     return this.describe(userId, threshold);
   }

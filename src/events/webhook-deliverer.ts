@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { Counter } from 'prom-client';
-import { Database } from '../common/database/database.js';
+import { Database, operation } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { TaskOnRequest } from '../common/task-on-request.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -10,10 +10,7 @@ import { WebhookSecrets } from './webhook-secrets.js';
 import { type Attempt, type Message, WebhookSender } from './webhook-sender.js';
 
 const CLAIM = { name: 'webhook_claim', text: 'SELECT webhook_claim($1, $2, $3) AS lane' };
-const SETTLE = {
-  name: 'webhook_settle',
-  text: 'SELECT webhook_settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS answer',
-};
+const SETTLE = operation<object, Settled>('webhook_settle');
 
 /** Deliveries of this process at once, and to one endpoint. */
 const PARALLEL = 16;
@@ -41,7 +38,7 @@ const LEASE_MARGIN_SECONDS = 30;
 
 interface Lane {
   endpointId: number;
-  userId: string;
+  accountId: string;
   lease: string;
   url: string;
   /** As they are stored: the one in force, and during a rotation's overlap the one before. */
@@ -139,19 +136,18 @@ export class WebhookDeliverer implements OnModuleDestroy {
             id: webhookId(event.id, event.occurredAt),
             body: JSON.stringify(event),
           });
-    const row = await this.database.row<{ answer: Settled }>(SETTLE, [
-      lane.endpointId,
-      lane.userId,
-      lane.lease,
-      lane.deliveryId,
-      attempt.isDelivered,
-      attempt.status,
-      attempt.error,
-      PAUSES,
-      attempt.retryAfterSeconds,
-      PATIENCE_SECONDS,
-    ]);
-    const { outcome, disabled } = row?.answer as Settled;
+    const { outcome, disabled } = await this.database.call(SETTLE, {
+      endpointId: lane.endpointId,
+      accountId: lane.accountId,
+      lease: lane.lease,
+      deliveryId: lane.deliveryId,
+      isDelivered: attempt.isDelivered,
+      status: attempt.status,
+      error: attempt.error,
+      pauses: PAUSES,
+      atLeastSeconds: attempt.retryAfterSeconds,
+      patienceSeconds: PATIENCE_SECONDS,
+    });
     if (lane.deliveryId === null || outcome === 'stale') return;
     this.deliveries.inc({ result: outcome });
     const facts = { endpointId: lane.endpointId, deliveryId: lane.deliveryId, error: attempt.error };

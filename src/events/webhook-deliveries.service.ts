@@ -8,12 +8,12 @@ import type { DeliveryDto, DeliveryPageDto, DeliveryStatus, ReplayDto } from './
 import { type EventType, webhookId } from './event-types.js';
 import { DeliveryNotFound, WebhookInactive, WebhookNotFound } from './events.errors.js';
 
-const DELIVERY = `SELECT d.id, d.event_id, v.type, v.occurred_at, d.user_id, d.status, d.attempts, d.created_at, d.last_attempt_at,
+const DELIVERY = `SELECT d.id, d.event_id, v.type, v.occurred_at, d.account_id, d.status, d.attempts, d.created_at, d.last_attempt_at,
                          d.last_status, d.last_error, d.delivered_at,
                          CASE WHEN d.status = 'pending' AND isfinite(l.next_attempt_at) THEN l.next_attempt_at END
                            AS next_attempt_at
-                    FROM webhook_deliveries d JOIN events v ON v.user_id = d.user_id AND v.id = d.event_id
-                    LEFT JOIN webhook_lanes l ON l.endpoint_id = d.endpoint_id AND l.user_id = d.user_id
+                    FROM webhook_deliveries d JOIN events v ON v.account_id = d.account_id AND v.id = d.event_id
+                    LEFT JOIN webhook_lanes l ON l.endpoint_id = d.endpoint_id AND l.account_id = d.account_id
                    WHERE d.endpoint_id = $1`;
 const PAGE = {
   name: 'webhook_deliveries_page',
@@ -38,7 +38,7 @@ interface DeliveryRow {
   event_id: string;
   type: EventType;
   occurred_at: Date;
-  user_id: string;
+  account_id: string;
   status: DeliveryStatus;
   attempts: number;
   created_at: Date;
@@ -103,7 +103,7 @@ function toDelivery(row: DeliveryRow): DeliveryDto {
     eventId: toSafeInteger(row.event_id),
     eventType: row.type,
     webhookId: webhookId(toSafeInteger(row.event_id), row.occurred_at),
-    userId: row.user_id,
+    userId: row.account_id,
     status: row.status,
     attempts: row.attempts,
     createdAt: isoTime(row.created_at),

@@ -1,9 +1,10 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Movements } from '../common/database/movements.js';
 import { isFinalRefusal, postgresError } from '../common/errors/database-errors.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { MoneyFunctions } from '../credits/money-functions.js';
+import { CHARGE } from '../usage/usage.operations.js';
 import { inLanes } from './lanes.js';
 import type { Call } from './litellm-event.js';
 import { LitellmDirectory, type Owner } from './litellm-directory.js';
@@ -12,7 +13,7 @@ import { LitellmDirectory, type Owner } from './litellm-directory.js';
 const ACTOR = 'service:litellm';
 /** Users whose calls are charged at once. */
 const LANES = 4;
-/** Charges of one user under way at once: they go to the database together (`MovementQueue`), in their order. */
+/** Charges of one user under way at once: they go to the database together (`Movements`), in their order. */
 const TOGETHER = 64;
 
 export type Outcome =
@@ -38,7 +39,7 @@ export class LitellmChargesService {
 
   constructor(
     private readonly directory: LitellmDirectory,
-    private readonly money: MoneyFunctions,
+    private readonly movements: Movements,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
@@ -103,12 +104,13 @@ export class LitellmChargesService {
     rejectUnpriced = this.config.unpricedModelPolicy === 'reject',
   ): Promise<Outcome | undefined> {
     const { call, model, userId, apiKeyId } = charge;
-    const answer = await this.money.charge({
+    const answer = await this.movements.run(CHARGE, {
+      accountId: userId,
       userId,
       requestId,
-      requestHash: Buffer.from(call.fingerprint, 'hex'),
+      contentHash: call.fingerprint,
       modelId: model,
-      counts: call.counts,
+      ...call.counts,
       service: call.service,
       metadata: call.metadata,
       timestamp: call.timestamp,
@@ -118,7 +120,7 @@ export class LitellmChargesService {
       rejectUnpriced,
       actor: ACTOR,
       apiKeyId,
-      idempotency: idempotencyOf(ACTOR, 'charge', null, {}),
+      ...idempotencyOf(ACTOR, 'charge', null, {}),
     });
     switch (answer.outcome) {
       case 'ok': {

@@ -11,7 +11,7 @@ const LOOK_UP = {
   text: `SELECT 'user' AS kind, user_id AS name, user_id, NULL::bigint AS id
            FROM user_accounts WHERE user_id = ANY($1::varchar[])
          UNION ALL
-         SELECT 'key', key, user_id, id FROM api_keys WHERE key = ANY($2::varchar[])
+         SELECT 'key', key, account_id, id FROM api_keys WHERE key = ANY($2::varchar[])
          UNION ALL
          SELECT 'model', model_id, NULL, NULL FROM pricing_rules
           WHERE model_id = ANY($3::varchar[]) AND effective_from <= now()
@@ -23,7 +23,7 @@ const CHARGED = {
   name: 'litellm_charged',
   text: `SELECT c.user_id, encode(r.request_hash, 'hex') AS fingerprint
            FROM unnest($1::varchar[], $2::varchar[]) AS c (user_id, request_id)
-           JOIN usage_records r ON r.user_id = c.user_id AND r.request_id = c.request_id`,
+           JOIN usage_records r ON r.account_id = c.user_id AND r.request_id = c.request_id`,
 };
 
 /** Whom a call is charged to, and the key of theirs whose limit it counts for. */

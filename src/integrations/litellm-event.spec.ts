@@ -74,34 +74,44 @@ describe('what is kept of an event', () => {
 
 describe('the tokens of a call', () => {
   it.each<[what: string, fields: Record<string, string>, metadata: object | undefined, counts: object]>([
-    ['by class', {}, undefined, { input: 10, output: 20, cachedInput: 0 }],
+    ['by class', {}, undefined, { inputTokens: 10, outputTokens: 20, cachedInputTokens: 0 }],
     [
       "with cached input in OpenAI's form",
       {},
       { usage_object: { prompt_tokens_details: { cached_tokens: 4 } } },
-      { input: 6, output: 20, cachedInput: 4 },
+      { inputTokens: 6, outputTokens: 20, cachedInputTokens: 4 },
     ],
     [
       "with cached input in Anthropic's form",
       {},
       { usage_object: { cache_read_input_tokens: 10 } },
-      { input: 0, output: 20, cachedInput: 10 },
+      { inputTokens: 0, outputTokens: 20, cachedInputTokens: 10 },
     ],
     [
       'with cached input in the answer only',
       { response: '{"usage":{"prompt_tokens_details":{"cached_tokens":3}}}' },
       {},
-      { input: 7, output: 20, cachedInput: 3 },
+      { inputTokens: 7, outputTokens: 20, cachedInputTokens: 3 },
     ],
     ['a total alone', { prompt_tokens: '0', completion_tokens: '0' }, undefined, { tokens: 30 }],
     ['a total that is more than its classes', { total_tokens: '50' }, undefined, { tokens: 50 }],
-    ['no total', { total_tokens: 'null' }, undefined, { input: 10, output: 20, cachedInput: 0 }],
-    ['written as decimals', { prompt_tokens: '10.0' }, undefined, { input: 10, output: 20, cachedInput: 0 }],
+    [
+      'no total',
+      { total_tokens: 'null' },
+      undefined,
+      { inputTokens: 10, outputTokens: 20, cachedInputTokens: 0 },
+    ],
+    [
+      'written as decimals',
+      { prompt_tokens: '10.0' },
+      undefined,
+      { inputTokens: 10, outputTokens: 20, cachedInputTokens: 0 },
+    ],
     [
       'the most there may be',
       { prompt_tokens: '999999980', total_tokens: '1e9' },
       undefined,
-      { input: 999_999_980, output: 20, cachedInput: 0 },
+      { inputTokens: 999_999_980, outputTokens: 20, cachedInputTokens: 0 },
     ],
   ])('are counted %s', (_, fields, metadata, counts) => {
     expect(callWith(fields, metadata).counts).toEqual(counts);

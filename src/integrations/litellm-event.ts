@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { idProblem, userIdProblem } from '../common/http/text.js';
 import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../common/http/validators.js';
 import { Decimal } from '../common/money/decimal.js';
-import type { TokenCounts } from '../credits/money-answers.js';
+import type { TokenCounts } from '../pricing/price.js';
 import { RESERVED_REQUEST_PREFIX } from '../usage/dto/usage.requests.js';
 import { numberText } from './exact-json.js';
 
@@ -173,7 +173,10 @@ function tokensOf(event: ReducedEvent): { counts: TokenCounts; sum: number } | u
   if (cachedInput === undefined || cachedInput > prompt) return undefined;
   return total > prompt + output
     ? { counts: { tokens: total }, sum: total }
-    : { counts: { input: prompt - cachedInput, output, cachedInput }, sum: prompt + output };
+    : {
+        counts: { inputTokens: prompt - cachedInput, outputTokens: output, cachedInputTokens: cachedInput },
+        sum: prompt + output,
+      };
 }
 
 function tokenTexts({ promptTokens, completionTokens, totalTokens }: ReducedEvent) {

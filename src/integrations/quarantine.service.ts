@@ -42,8 +42,8 @@ const NOW = { name: 'quarantine_now', text: 'SELECT clock_timestamp() - make_int
 const RESOLVE = {
   name: 'quarantine_resolve',
   text: `UPDATE usage_quarantine q
-            SET resolved_at = clock_timestamp(), usage_user_id = r.usage_user_id, usage_id = r.usage_id
-           FROM unnest($1::bigint[], $2::varchar[], $3::bigint[]) AS r (id, usage_user_id, usage_id)
+            SET resolved_at = clock_timestamp(), usage_account_id = r.usage_account_id, usage_id = r.usage_id
+           FROM unnest($1::bigint[], $2::varchar[], $3::bigint[]) AS r (id, usage_account_id, usage_id)
           WHERE q.id = r.id AND q.resolved_at IS NULL`,
 };
 

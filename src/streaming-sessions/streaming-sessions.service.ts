@@ -2,13 +2,12 @@ import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import type { Caller } from '../auth/caller.js';
+import { Movements } from '../common/database/movements.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { BalanceLimit, shortage } from '../credits/credits.errors.js';
-import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../credits/money-answers.js';
-import { MoneyFunctions } from '../credits/money-functions.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import type {
   AbortSessionDto,
@@ -18,13 +17,21 @@ import type {
 } from './dto/sessions.requests.js';
 import { ActiveSessionDto } from './dto/sessions.responses.js';
 import { StreamingSession } from './entities/streaming-session.entity.js';
+import {
+  HOLD,
+  PROGRESS,
+  type ProgressAnswer,
+  type SessionStartedAnswer,
+  SETTLE,
+  type SettlementAnswer,
+} from './sessions.operations.js';
 import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streaming-sessions.errors.js';
 
 /** Streams and the credits they hold. Rules in README.md beside this file. */
 @Injectable()
 export class StreamingSessionsService {
   constructor(
-    private readonly money: MoneyFunctions,
+    private readonly movements: Movements,
     private readonly metrics: Metrics,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     @InjectRepository(StreamingSession) private readonly sessions: Repository<StreamingSession>,
@@ -39,15 +46,14 @@ export class StreamingSessionsService {
     caller: Caller,
     request: InitializeSessionDto,
   ): Promise<{ created: boolean; session: SessionStartedAnswer }> {
-    const answer = await this.money.hold({
+    const answer = await this.movements.run(HOLD, {
+      accountId: caller.userId,
       userId: caller.userId,
       sessionId: request.sessionId,
       modelId: request.modelId,
-      counts: {
-        tokens: request.estimatedTokens,
-        input: request.estimatedInputTokens,
-        output: request.estimatedOutputTokens,
-      },
+      estimatedTokens: request.estimatedTokens,
+      estimatedInputTokens: request.estimatedInputTokens,
+      estimatedOutputTokens: request.estimatedOutputTokens,
       bufferPercent: this.config.sessions.bufferPercent,
       leaseSeconds: this.config.sessions.leaseSeconds,
       rejectUnpriced: this.config.unpricedModelPolicy === 'reject',
@@ -75,7 +81,8 @@ export class StreamingSessionsService {
 
   /** @throws SessionNotFound, SessionAlreadyEnded */
   async progress(caller: Caller, request: ProgressDto): Promise<ProgressAnswer> {
-    const answer = await this.money.progress({
+    const answer = await this.movements.run(PROGRESS, {
+      accountId: caller.userId,
       userId: caller.userId,
       sessionId: request.sessionId,
       tokensGenerated: request.tokensGenerated,
@@ -93,17 +100,16 @@ export class StreamingSessionsService {
    * @throws SessionNotFound, SessionAlreadyEnded, BalanceLimit
    */
   async finalize(caller: Caller, request: FinalizeSessionDto): Promise<SettlementAnswer> {
-    const answer = await this.money.settle({
+    const answer = await this.movements.run(SETTLE, {
+      accountId: caller.userId,
       userId: caller.userId,
       sessionId: request.sessionId,
       reason: 'finalized',
       success: request.success,
-      counts: {
-        tokens: request.actualTokens,
-        input: request.inputTokens,
-        output: request.outputTokens,
-        cachedInput: request.cachedInputTokens,
-      },
+      tokens: request.actualTokens,
+      inputTokens: request.inputTokens,
+      outputTokens: request.outputTokens,
+      cachedInputTokens: request.cachedInputTokens,
       providerCostUsd: request.providerCostUsd ?? null,
       actor: caller.actor,
     });
@@ -112,12 +118,13 @@ export class StreamingSessionsService {
 
   /** Charges what was generated until the stream was broken off. @throws SessionNotFound, SessionAlreadyEnded */
   async abort(caller: Caller, request: AbortSessionDto): Promise<SettlementAnswer> {
-    const answer = await this.money.settle({
+    const answer = await this.movements.run(SETTLE, {
+      accountId: caller.userId,
       userId: caller.userId,
       sessionId: request.sessionId,
       reason: 'aborted',
       success: false,
-      counts: { tokens: request.tokensGenerated },
+      tokens: request.tokensGenerated,
       providerCostUsd: null,
       actor: caller.actor,
     });
@@ -127,7 +134,7 @@ export class StreamingSessionsService {
   /** Active sessions, newest first: of one user, or of everyone. */
   async active(userId: string | undefined, limit: number): Promise<ActiveSessionDto[]> {
     const sessions = await this.sessions.find({
-      where: userId === undefined ? { status: 'active' } : { userId, status: 'active' },
+      where: { status: 'active', ...(userId !== undefined && { accountId: userId }) },
       order: { startedAt: 'DESC', sessionId: 'ASC' },
       take: limit,
     });

@@ -5,7 +5,7 @@ import { Metrics } from '../common/metrics/metrics.service.js';
 import { Sweeper } from '../common/sweeper.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { MoneyFunctions } from '../credits/money-functions.js';
+import { TIME_OUT } from './sessions.operations.js';
 
 /** Sessions looked up at a time, and the most that one pass ends. */
 const BATCH = 100;
@@ -14,13 +14,14 @@ const MAXIMUM_PER_PASS = 10_000;
 /** In the order of their expiry, each batch after the last one of the batch before, so that none is met twice. */
 const STALE_SESSIONS = {
   name: 'sessions_stale',
-  text: `SELECT user_id, session_id, expires_at::text FROM streaming_sessions
+  text: `SELECT account_id, user_id, session_id, expires_at::text FROM streaming_sessions
           WHERE status = 'active' AND expires_at <= now()
-            AND (expires_at, user_id, session_id) > ($2::timestamptz, $3, $4)
-          ORDER BY expires_at, user_id, session_id LIMIT $1`,
+            AND (expires_at, account_id, user_id, session_id) > ($2::timestamptz, $3, $4, $5)
+          ORDER BY expires_at, account_id, user_id, session_id LIMIT $1`,
 };
 
 interface StaleSession {
+  account_id: string;
   user_id: string;
   session_id: string;
   expires_at: string;
@@ -34,7 +35,6 @@ interface StaleSession {
 export class StreamingSessionsSweeper extends Sweeper {
   constructor(
     private readonly database: Database,
-    private readonly money: MoneyFunctions,
     private readonly metrics: Metrics,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
@@ -61,22 +61,26 @@ export class StreamingSessionsSweeper extends Sweeper {
   }
 
   /** One session that cannot be ended must not keep the others from it. */
-  private async end({ user_id, session_id }: StaleSession, wait: boolean) {
+  private async end({ account_id, user_id, session_id }: StaleSession, wait: boolean) {
     try {
-      return (await this.money.timeOut(user_id, session_id, wait)).outcome;
+      const session = { accountId: account_id, userId: user_id, sessionId: session_id };
+      return (await this.database.call(TIME_OUT, { ...session, wait })).outcome;
     } catch (error) {
       if (isOutage(error)) throw error;
-      this.logger.error(`Session ${session_id} of ${user_id} cannot be ended: ${(error as Error).message}`);
+      this.logger.error(
+        `Session ${session_id} of ${account_id} cannot be ended: ${(error as Error).message}`,
+      );
       return 'failed';
     }
   }
 
   private async *stale(): AsyncGenerator<StaleSession> {
-    let last: StaleSession = { expires_at: '-infinity', user_id: '', session_id: '' };
+    let last: StaleSession = { expires_at: '-infinity', account_id: '', user_id: '', session_id: '' };
     for (let found = 0; found < MAXIMUM_PER_PASS; found += BATCH) {
       const batch = await this.database.rows<StaleSession>(STALE_SESSIONS, [
         BATCH,
         last.expires_at,
+        last.account_id,
         last.user_id,
         last.session_id,
       ]);

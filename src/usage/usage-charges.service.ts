@@ -4,14 +4,13 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { type Caller, idempotencyScope } from '../auth/caller.js';
 import { Database } from '../common/database/database.js';
+import { Movements } from '../common/database/movements.js';
 import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
 import { canonicalJson, idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { shortage } from '../credits/credits.errors.js';
-import type { ChargeAnswer, UsageAnswer } from '../credits/money-answers.js';
-import { MoneyFunctions } from '../credits/money-functions.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import type { ChargeUsageDto, ReviewUsageDto } from './dto/usage.requests.js';
 import { type UsagePageDto, UsageRecordDto } from './dto/usage.responses.js';
@@ -23,15 +22,19 @@ import {
   UsageChanged,
   UsageNotFound,
 } from './usage.errors.js';
+import { CHARGE, type ChargeAnswer, REVIEW, type UsageAnswer } from './usage.operations.js';
 
 /** The one look-up by a record's id alone: an admin names the record, and every later statement names its user. */
-const RECORD_OWNER = { name: 'usage_record_owner', text: 'SELECT user_id FROM usage_records WHERE id = $1' };
+const RECORD_OWNER = {
+  name: 'usage_record_owner',
+  text: 'SELECT account_id FROM usage_records WHERE id = $1',
+};
 
 /** Charges of finished calls, and the review of what could not be charged. Rules in README.md beside this file. */
 @Injectable()
 export class UsageChargesService {
   constructor(
-    private readonly money: MoneyFunctions,
+    private readonly movements: Movements,
     private readonly database: Database,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     @InjectRepository(UsageRecord) private readonly records: Repository<UsageRecord>,
@@ -44,17 +47,16 @@ export class UsageChargesService {
    */
   async charge(caller: Caller, request: ChargeUsageDto, key: string | null): Promise<ChargeAnswer> {
     const content = { ...request, userId: caller.userId };
-    const answer = await this.money.charge({
+    const answer = await this.movements.run(CHARGE, {
+      accountId: caller.userId,
       userId: caller.userId,
       requestId: request.requestId,
-      requestHash: createHash('sha256').update(canonicalJson(content)).digest(),
+      contentHash: createHash('sha256').update(canonicalJson(content)).digest('hex'),
       modelId: request.modelId,
-      counts: {
-        tokens: request.tokens,
-        input: request.inputTokens,
-        output: request.outputTokens,
-        cachedInput: request.cachedInputTokens,
-      },
+      tokens: request.tokens,
+      inputTokens: request.inputTokens,
+      outputTokens: request.outputTokens,
+      cachedInputTokens: request.cachedInputTokens,
       service: request.service,
       metadata: request.metadata ?? {},
       timestamp: null,
@@ -64,7 +66,7 @@ export class UsageChargesService {
       rejectUnpriced: this.config.unpricedModelPolicy === 'reject',
       actor: caller.actor,
       apiKeyId: caller.apiKeyId,
-      idempotency: idempotencyOf(idempotencyScope(caller), 'charge', key, content),
+      ...idempotencyOf(idempotencyScope(caller), 'charge', key, content),
     });
     switch (answer.outcome) {
       case 'ok':
@@ -112,16 +114,16 @@ export class UsageChargesService {
     request: ReviewUsageDto,
     key: string | null,
   ): Promise<UsageAnswer> {
-    const owner = await this.database.row<{ user_id: string }>(RECORD_OWNER, [usageId]);
+    const owner = await this.database.row<{ account_id: string }>(RECORD_OWNER, [usageId]);
     if (owner === undefined) throw new UsageNotFound();
-    const answer = await this.money.review({
-      userId: owner.user_id,
+    const answer = await this.movements.run(REVIEW, {
+      accountId: owner.account_id,
       usageId,
       version: request.version,
       action: request.action,
       credits: request.credits ?? null,
       actor: caller.actor,
-      idempotency: idempotencyOf(idempotencyScope(caller), 'review', key, { ...request, usageId }),
+      ...idempotencyOf(idempotencyScope(caller), 'review', key, { ...request, usageId }),
     });
     switch (answer.outcome) {
       case 'ok':

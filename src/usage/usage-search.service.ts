@@ -5,11 +5,11 @@ import { AccountNotFound } from '../common/errors/service-error.js';
 import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';
 import { ReportTurns } from '../common/http/reports.js';
 import { isoTime } from '../common/http/time.js';
-import type { UsageAnswer } from '../credits/money-answers.js';
+import type { UsageAnswer } from './usage.operations.js';
 import { type AllRecordsQueryDto, type RecordsQueryDto, timeRange } from './dto/usage.requests.js';
 import { UsageRecordDto, type UsageSearchPageDto } from './dto/usage.responses.js';
 import { csvLine, USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
-import { RECORD_JSON } from './usage.sql.js';
+import { recordJson } from './usage.sql.js';
 
 /**
  * The most records that one statement looks through: among so many the rarest filter is answered far within the time of
@@ -86,7 +86,7 @@ export class UsageSearchService {
     const inOrder = `FROM usage_records WHERE ${order.join(' AND ')} ORDER BY timestamp DESC, id DESC`;
     // What `searched` must not look beyond is its LIMIT; the page's own stops it as soon as there are enough.
     const text = `WITH searched AS (SELECT * ${inOrder} LIMIT ${SEARCHED_RECORDS}),
-            page AS MATERIALIZED (SELECT timestamp, id, ${RECORD_JSON} AS record FROM searched
+            page AS MATERIALIZED (SELECT timestamp, id, ${recordJson('searched')} AS record FROM searched
                                    WHERE ${rest.join(' AND ')} ORDER BY timestamp DESC, id DESC LIMIT ${take}),
             sized AS MATERIALIZED (
               SELECT *, sum(octet_length(record::text)) OVER (ORDER BY timestamp DESC, id DESC)
@@ -127,16 +127,16 @@ function conditions(
   else if (billingStatus !== undefined) rest.push(`billing_status = ${parameter(billingStatus)}`);
   const ofUser = waits ? rest : order;
   const user = userId === undefined ? undefined : parameter(userId);
-  if (user !== undefined) ofUser.push(`user_id = ${user}`);
+  if (user !== undefined) ofUser.push(`account_id = ${user}`);
   if (after !== undefined) {
     // By the record itself, whose time has microseconds that a JSON time does not show; a user's by one of theirs only.
-    const ofSame = user === undefined ? '' : ` AND c.user_id = ${user}`;
+    const ofSame = user === undefined ? '' : ` AND c.account_id = ${user}`;
     const last = `SELECT c.timestamp, c.id FROM usage_records c WHERE c.id = ${parameter(after)}${ofSame}`;
     order.push(`(timestamp, id) < (${last})`);
   }
   if (apiKeyId !== undefined) {
     const key = parameter(apiKeyId);
-    ofUser.push(`user_id = (SELECT k.user_id FROM api_keys k WHERE k.id = ${key})`);
+    ofUser.push(`account_id = (SELECT k.account_id FROM api_keys k WHERE k.id = ${key})`);
     rest.push(`api_key_id = ${key}`);
   }
   if (requestId !== undefined) {
@@ -148,7 +148,7 @@ function conditions(
     rest.push(`session_id = ${session}`);
     if (user !== undefined) {
       ofUser.push(`id = (SELECT s.usage_id FROM streaming_sessions s
-                          WHERE s.user_id = ${user} AND s.session_id = ${session})`);
+                          WHERE s.account_id = ${user} AND s.session_id = ${session})`);
     }
   }
   if (service !== undefined) rest.push(`service = ${parameter(service)}`);

@@ -3,7 +3,7 @@ import { Database } from '../common/database/database.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import type { UsageAnswer } from '../credits/money-answers.js';
+import type { UsageAnswer } from './usage.operations.js';
 import type { TimeRange } from './dto/usage.requests.js';
 import {
   type MarginDto,
@@ -22,7 +22,7 @@ import {
   IS_CHAT,
   mapOf,
   NAMED_SINCE,
-  RECORD_JSON,
+  recordJson,
   REST,
 } from './usage.sql.js';
 
@@ -30,7 +30,7 @@ const COUNTED = `service, operation, records, credits, provider_cost_usd, costed
            unpriced_records`;
 /** Single records in the columns of a roll-up. */
 const FROM_RECORDS = `
-    SELECT user_id, (timestamp AT TIME ZONE 'UTC')::date, ${COUNTED_NAMES}, 1, credits,
+    SELECT account_id, (timestamp AT TIME ZONE 'UTC')::date, ${COUNTED_NAMES}, 1, credits,
            coalesce(provider_cost_usd, 0), (provider_cost_usd IS NOT NULL)::integer,
            CASE WHEN provider_cost_usd IS NULL THEN 0 ELSE credits END,
            (pricing_source IS NOT DISTINCT FROM 'fallback')::integer
@@ -62,7 +62,7 @@ const [FIRST_DAY, END_DAY, T_FIRST, T_END] = ['first_day', 'end_day', 't_first',
  */
 function facts(filter: string, since = FIRST_DAY): string {
   return `(
-    SELECT user_id, day, ${COUNTED}
+    SELECT account_id, day, ${COUNTED}
       FROM usage_daily
      WHERE ${filter} day >= ${since} AND day < ${END_DAY} AND records > 0
     UNION ALL ${FROM_RECORDS}
@@ -100,13 +100,13 @@ const TOTALS = `
 
 export const USER_STATS = {
   name: 'usage_user_stats',
-  text: `WITH ${BOUNDS}, ${sums(facts('user_id = $3 AND'))}
+  text: `WITH ${BOUNDS}, ${sums(facts('account_id = $3 AND'))}
   SELECT ${TOTALS},
     EXISTS (SELECT 1 FROM user_accounts WHERE user_id = $3) AS known,
-    coalesce((SELECT json_agg(${RECORD_JSON}
+    coalesce((SELECT json_agg(${recordJson('r')}
         ORDER BY timestamp DESC, id DESC)
       FROM (SELECT * FROM usage_records
-             WHERE user_id = $3 AND ($1::timestamptz IS NULL OR timestamp >= $1)
+             WHERE account_id = $3 AND ($1::timestamptz IS NULL OR timestamp >= $1)
                AND ($2::timestamptz IS NULL OR timestamp < $2)
              ORDER BY timestamp DESC, id DESC LIMIT 10) r), '[]') AS recent`,
 };
@@ -142,8 +142,8 @@ const SYSTEM_STATS = {
     CASE WHEN $3::integer > 0 THEN coalesce(
       CASE WHEN ${HAS_BOARD} THEN usage_leaders(${LEADERS_OF}) END,
       CASE WHEN ${IS_WORTH_A_BOARD} THEN usage_board(${LEADERS_OF}) END, (
-      SELECT jsonb_agg(jsonb_build_array(user_id, c) ORDER BY c DESC, user_id) FROM (
-        SELECT user_id, sum(credits) AS c FROM ${facts('')} f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]')
+      SELECT jsonb_agg(jsonb_build_array(account_id, c) ORDER BY c DESC, account_id) FROM (
+        SELECT account_id, sum(credits) AS c FROM ${facts('')} f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]')
     ELSE '[]' END AS by_user,
     (SELECT ${MARGIN} FROM sums HAVING count(*) > 0) AS margin,
     ${mapOf(byNames('operation'), MARGIN)} AS margin_by_model,
@@ -203,6 +203,7 @@ export class UsageStatisticsService {
     ]);
     if (!row?.known) throw new AccountNotFound();
     return {
+      accountId: userId,
       userId,
       ...totals(row),
       recentActivity: row.recent.map((record) => UsageRecordDto.from(record)),

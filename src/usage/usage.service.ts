@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { type Caller, idempotencyScope } from '../auth/caller.js';
+import { Movements } from '../common/database/movements.js';
 import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
-import type { UsageAnswer } from '../credits/money-answers.js';
-import { MoneyFunctions } from '../credits/money-functions.js';
 import { type RecordUsageDto, utcTime } from './dto/usage.requests.js';
 import { DayLimit } from './usage.errors.js';
+import { RECORD, type UsageAnswer } from './usage.operations.js';
 
 /** How far back users and their keys may date what they record: every day has room for names that all statistics read. */
 const MOST_DAYS_BACK = 35;
@@ -14,7 +14,7 @@ const DAY_MILLISECONDS = 86_400_000;
 /** Usage that was settled elsewhere. Rules in README.md beside this file. */
 @Injectable()
 export class UsageService {
-  constructor(private readonly money: MoneyFunctions) {}
+  constructor(private readonly movements: Movements) {}
 
   /**
    * Keeps an event that was settled elsewhere; moves nothing.
@@ -23,15 +23,16 @@ export class UsageService {
    */
   async record(caller: Caller, request: RecordUsageDto, key: string | null): Promise<UsageAnswer> {
     if (!caller.isTrustedService) requireRecent(request.timestamp);
-    const answer = await this.money.record({
+    const answer = await this.movements.run(RECORD, {
+      accountId: caller.userId,
       userId: caller.userId,
       timestamp: request.timestamp === undefined ? null : utcTime(request.timestamp),
       service: request.service,
-      operation: request.operation,
+      recordedOperation: request.operation,
       credits: request.credits,
       metadata: request.metadata ?? {},
       apiKeyId: caller.apiKeyId,
-      idempotency: idempotencyOf(idempotencyScope(caller), 'record', key, {
+      ...idempotencyOf(idempotencyScope(caller), 'record', key, {
         ...request,
         userId: caller.userId,
       }),

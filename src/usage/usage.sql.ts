@@ -1,19 +1,10 @@
-/**
- * A row of usage_records as the SQL functions answer it: the service's role may read the table, not call their parts.
- * What is only written out is json here: making jsonb of it first takes a fifth of a user's statistics.
- */
-export const RECORD_JSON = `json_build_object(
-        'id', id, 'version', version, 'userId', user_id, 'timestamp', timestamp, 'service', service, 'operation', operation,
-        'credits', credits, 'metadata', metadata, 'billingStatus', billing_status,
-        'uncollectedCredits', uncollected_credits, 'providerCostUsd', trim_scale(provider_cost_usd)::text,
-        'providerCostSource', provider_cost_source, 'requestId', request_id, 'apiKeyId', api_key_id,
-        'sessionId', session_id, 'pricingRuleId', pricing_rule_id, 'pricingSource', pricing_source,
-        'reviewAction', review_action, 'reviewedBy', reviewed_by, 'reviewedAt', reviewed_at)`;
+/** The record in the row `row`, of all columns of usage_records, as the API returns it. */
+export const recordJson = (row: string) => `usage_json(ROW(${row}.*)::usage_records)`;
 
 /** What the design calls a model: the operation of chat calls. */
 export const IS_CHAT = `service IN ('chat', 'chat-streaming')`;
 
-/** The names that a record is counted under in the roll-ups, as SQL's `as_counted` has them. */
+/** The names that a record is counted under in the roll-ups, as SQL's `count_usage` has them. */
 export const COUNTED_NAMES = `CASE WHEN counted_as_other AND NOT ${IS_CHAT} THEN 'other' ELSE service END,
            CASE WHEN counted_as_other THEN 'other' ELSE operation END`;
 

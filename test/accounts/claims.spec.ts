@@ -48,9 +48,10 @@ describe('the first request of a user', () => {
     expect(await accountsWhere('user_id', userId)).toEqual([
       { user_id: userId, email: `${userId}@example.com`, username: userId, role: 'user' },
     ]);
-    const balances = await service.owner.query('SELECT available FROM credit_balances WHERE user_id = $1', [
-      userId,
-    ]);
+    const balances = await service.owner.query(
+      'SELECT available FROM credit_balances WHERE account_id = $1',
+      [userId],
+    );
     expect(balances.rows).toEqual([{ available: '0' }]);
   });
 

@@ -90,8 +90,8 @@ describe('POST /api-keys', () => {
   it('409: at most 1,000 active keys, also when many are made at once', async () => {
     const user = await userWithCredits(service);
     await service.owner.query(
-      `INSERT INTO api_keys (user_id, key, key_hint, name)
-       SELECT $1::varchar, md5($1::varchar || n) || md5(n || $1::varchar), 'x', 'x' FROM generate_series(1, 998) n`,
+      `INSERT INTO api_keys (account_id, user_id, key, key_hint, name)
+       SELECT $1::varchar, $1::varchar, md5($1::varchar || n) || md5(n || $1::varchar), 'x', 'x' FROM generate_series(1, 998) n`,
       [user.userId],
     );
     const answers = await times(6, () => user.post(KEYS, { name: 'one more' }));
@@ -102,8 +102,8 @@ describe('POST /api-keys', () => {
 /** Fills a user's list up to so many active keys. */
 async function fillUp(user: HttpClient, count: number): Promise<void> {
   await service.owner.query(
-    `INSERT INTO api_keys (user_id, key, key_hint, name)
-     SELECT $1::varchar, md5($1::varchar || n) || md5(n || $1::varchar), 'x', 'x' FROM generate_series(1, $2::int) n`,
+    `INSERT INTO api_keys (account_id, user_id, key, key_hint, name)
+     SELECT $1::varchar, $1::varchar, md5($1::varchar || n) || md5(n || $1::varchar), 'x', 'x' FROM generate_series(1, $2::int) n`,
     [user.userId, count],
   );
 }
@@ -111,7 +111,7 @@ async function fillUp(user: HttpClient, count: number): Promise<void> {
 const activeKeys = async (user: HttpClient) => {
   const { rows } = await service.owner.query<{ count: number }>(
     `SELECT count(*)::int AS count FROM api_keys
-      WHERE user_id = $1 AND is_active AND coalesce(expires_at > now(), TRUE)`,
+      WHERE account_id = $1 AND is_active AND coalesce(expires_at > now(), TRUE)`,
     [user.userId],
   );
   return rows[0]?.count;
@@ -201,7 +201,7 @@ describe('Idempotency-Key', () => {
     await fillUp(user, 1000);
     expect((await user.post(KEYS, { name: 'x' }, once('later'))).status).toBe(409);
     await service.owner.query(
-      'UPDATE api_keys SET expires_at = now() WHERE id = (SELECT min(id) FROM api_keys WHERE user_id = $1)',
+      'UPDATE api_keys SET expires_at = now() WHERE id = (SELECT min(id) FROM api_keys WHERE account_id = $1)',
       [user.userId],
     );
     expect((await user.post(KEYS, { name: 'x' }, once('later'))).status).toBe(201);
@@ -593,7 +593,7 @@ describe('expiries are judged by the clock of the database', () => {
     };
     expect(await states()).toEqual(['valid', 200, true, true]);
     await service.owner.query(
-      `UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE user_id = $1`,
+      `UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE account_id = $1`,
       [user.userId],
     );
     expect(await states()).toEqual(['expired', 401, false, false]);

@@ -87,7 +87,7 @@ interface Row {
 
 async function rowsOf(user: HttpClient): Promise<Row[]> {
   const { rows } = await service.owner.query<Row>(
-    'SELECT id, gateway_state AS state, is_active AS active FROM api_keys WHERE user_id = $1 ORDER BY id',
+    'SELECT id, gateway_state AS state, is_active AS active FROM api_keys WHERE account_id = $1 ORDER BY id',
     [user.userId],
   );
   return rows;
@@ -97,7 +97,7 @@ async function rowsOf(user: HttpClient): Promise<Row[]> {
 async function letTimePass(user: HttpClient): Promise<void> {
   await service.owner.query(
     `UPDATE api_keys SET gateway_due_at = clock_timestamp(), created_at = created_at - interval '10 minutes'
-      WHERE user_id = $1 AND gateway_due_at IS NOT NULL`,
+      WHERE account_id = $1 AND gateway_due_at IS NOT NULL`,
     [user.userId],
   );
 }
@@ -400,7 +400,9 @@ describe('a creation that goes wrong leaves no key that works, on either side, a
     expect(await rowsOf(user)).toMatchObject([{ state: 'failed', active: false }]);
     proxy.arrive();
     expect(proxy.of(user.userId)).toMatchObject([{ blocked: true }]);
-    await service.owner.query(`UPDATE api_keys SET gateway_due_at = now() WHERE user_id = $1`, [user.userId]);
+    await service.owner.query(`UPDATE api_keys SET gateway_due_at = now() WHERE account_id = $1`, [
+      user.userId,
+    ]);
     await sweep();
     await expectAllEnded(user);
   });
@@ -718,9 +720,10 @@ describe('the sweeper', () => {
     await letTimePass(user);
     const other = await service.owner.connect();
     await other.query('BEGIN');
-    await other.query('SELECT FROM api_keys WHERE user_id = $1 ORDER BY gateway_due_at LIMIT 1 FOR UPDATE', [
-      user.userId,
-    ]);
+    await other.query(
+      'SELECT FROM api_keys WHERE account_id = $1 ORDER BY gateway_due_at LIMIT 1 FOR UPDATE',
+      [user.userId],
+    );
     expect(await sweep()).toBe(1);
     await other.query('COMMIT');
     other.release();

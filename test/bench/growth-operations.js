@@ -103,7 +103,7 @@ const SWEEPER = {
     const sessions = Array.from({ length: SWEPT_SESSIONS }, (_, index) => `${id}-${index}`);
     for (const session of sessions) await timed(holdOf(token, session));
     await owner.query(
-      `UPDATE streaming_sessions SET expires_at = now() - interval '1 second' WHERE user_id = $1 AND session_id = ANY($2)`,
+      `UPDATE streaming_sessions SET expires_at = now() - interval '1 second' WHERE account_id = $1 AND session_id = ANY($2)`,
       [userId, sessions],
     );
     const begun = performance.now();

@@ -228,7 +228,7 @@ function show(title, left, right) {
 
 /** Streams every record of one user as CSV, and watches the memory of the service meanwhile. */
 async function exportRecords({ port, pid, owner }) {
-  const { rows } = await owner.query('SELECT count(*) FROM usage_records WHERE user_id = $1', [
+  const { rows } = await owner.query('SELECT count(*) FROM usage_records WHERE account_id = $1', [
     HEAVY.records,
   ]);
   const count = Number(rows[0].count);

@@ -48,10 +48,12 @@ const ACTUAL_TOKENS = 700;
 /** More than one session reports: each report is one token, so that their sum counts the reports. */
 const TOKENS_NEVER_REACHED = 10_000_000;
 
-/** `SELECT name($1, …) AS answer` */
-function call(name, parameters) {
-  const places = Array.from({ length: parameters }, (_, index) => `$${index + 1}`).join(', ');
-  return { name, text: `SELECT ${name}(${places}) AS answer` };
+/** An operation of the service, with the request that the floor calls it with. */
+function call(name, requestOf) {
+  const values = (user, body, raw) => [
+    JSON.stringify({ accountId: user, userId: user, actor: user, ...requestOf(user, body, raw) }),
+  ];
+  return { name, text: `SELECT ${name}($1) AS answer`, values };
 }
 
 /** @returns {Step} */
@@ -62,22 +64,14 @@ function holdOf(tokens) {
     status: 201,
     body: ({ id }) => ({ sessionId: id, modelId: MODEL, estimatedTokens: tokens }),
     moves: { holds: 1, entries: 1 },
-    floor: {
-      ...call('session_hold', 11),
-      values: (user, body) => [
-        user,
-        body.sessionId,
-        body.modelId,
-        body.estimatedTokens,
-        null,
-        null,
-        BUFFER_PERCENT,
-        LEASE_SECONDS,
-        false,
-        user,
-        null,
-      ],
-    },
+    floor: call('session_hold', (_user, body) => ({
+      sessionId: body.sessionId,
+      modelId: body.modelId,
+      estimatedTokens: body.estimatedTokens,
+      bufferPercent: BUFFER_PERCENT,
+      leaseSeconds: LEASE_SECONDS,
+      rejectUnpriced: false,
+    })),
   };
 }
 
@@ -91,21 +85,12 @@ const SETTLE = {
   body: ({ id }) => ({ sessionId: id, actualTokens: ACTUAL_TOKENS }),
   // One entry: the refund of what was held and not used.
   moves: { settlements: 1, entries: 1 },
-  floor: {
-    ...call('session_settle', 10),
-    values: (user, body) => [
-      user,
-      body.sessionId,
-      'finalized',
-      true,
-      body.actualTokens,
-      null,
-      null,
-      null,
-      null,
-      user,
-    ],
-  },
+  floor: call('session_settle', (_user, body) => ({
+    sessionId: body.sessionId,
+    reason: 'finalized',
+    success: true,
+    tokens: body.actualTokens,
+  })),
 };
 
 /** @type {Step} */
@@ -115,18 +100,13 @@ const PROGRESS = {
   status: 200,
   body: ({ id, requests }) => ({ sessionId: id, tokensGenerated: requests + 1 }),
   moves: { progress: 1 },
-  floor: {
-    ...call('session_progress', 7),
-    values: (user, body) => [
-      user,
-      body.sessionId,
-      body.tokensGenerated,
-      BUFFER_PERCENT,
-      LEASE_SECONDS,
-      user,
-      MAXIMUM_AGE_SECONDS,
-    ],
-  },
+  floor: call('session_progress', (_user, body) => ({
+    sessionId: body.sessionId,
+    tokensGenerated: body.tokensGenerated,
+    bufferPercent: BUFFER_PERCENT,
+    leaseSeconds: LEASE_SECONDS,
+    maximumAgeSeconds: MAXIMUM_AGE_SECONDS,
+  })),
 };
 
 /** @type {Step} */
@@ -136,31 +116,17 @@ const CHARGE = {
   status: 201,
   body: ({ id }) => ({ requestId: id, modelId: MODEL, tokens: ACTUAL_TOKENS }),
   moves: { charges: 1, entries: 1 },
-  floor: {
-    ...call('usage_charge', 20),
-    values: (user, body, raw) => [
-      user,
-      body.requestId,
-      createHash('sha256').update(raw).digest(),
-      body.modelId,
-      body.tokens,
-      null,
-      null,
-      null,
-      'chat',
-      '{}',
-      null,
-      null,
-      'billed',
-      'reject',
-      false,
-      user,
-      null,
-      `user:${user}`,
-      null,
-      null,
-    ],
-  },
+  floor: call('usage_charge', (_user, body, raw) => ({
+    requestId: body.requestId,
+    contentHash: createHash('sha256').update(raw).digest('hex'),
+    modelId: body.modelId,
+    tokens: body.tokens,
+    service: 'chat',
+    metadata: {},
+    billingStatus: 'billed',
+    onInsufficient: 'reject',
+    rejectUnpriced: false,
+  })),
 };
 
 /** @type {Step} */
@@ -200,21 +166,12 @@ const RECORD = {
   status: 201,
   body: ({ id }) => ({ service: 'images', operation: 'render', credits: 3, metadata: { job: id } }),
   moves: { records: 1 },
-  floor: {
-    ...call('usage_record', 10),
-    values: (user, body) => [
-      user,
-      null,
-      body.service,
-      body.operation,
-      body.credits,
-      JSON.stringify(body.metadata),
-      `user:${user}`,
-      null,
-      null,
-      null,
-    ],
-  },
+  floor: call('usage_record', (_user, body) => ({
+    service: body.service,
+    recordedOperation: body.operation,
+    credits: body.credits,
+    metadata: body.metadata,
+  })),
 };
 
 /** @type {Step} */

@@ -54,7 +54,7 @@ const PLAIN = [
   [
     'lots',
     `INSERT INTO credit_allocations
-       (id, user_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at)
+       (id, account_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at)
      OVERRIDING SYSTEM VALUE
      SELECT u, ${USER_ID('u')}, ${LOT},
             ${LOT} - ${CHARGES_PER_USER} * ${CHARGE('u')} - CASE WHEN ${HAS_SESSION('u')} THEN ${HOLD} ELSE 0 END,
@@ -63,15 +63,15 @@ const PLAIN = [
   ],
   [
     'balances',
-    `INSERT INTO credit_balances (user_id, available, held, next_expiry)
-     SELECT user_id, remaining_credits, CASE WHEN ${HAS_SESSION('id')} THEN ${HOLD} ELSE 0 END, expires_at
+    `INSERT INTO credit_balances (account_id, available, held, next_expiry)
+     SELECT account_id, remaining_credits, CASE WHEN ${HAS_SESSION('id')} THEN ${HOLD} ELSE 0 END, expires_at
        FROM credit_allocations ORDER BY id`,
   ],
   [
     'usage records',
     // Number n is of user n % $1, and as far through the year as through the numbers.
     `INSERT INTO usage_records
-       (id, user_id, timestamp, service, operation, credits, metadata, billing_status, provider_cost_usd,
+       (id, account_id, timestamp, service, operation, credits, metadata, billing_status, provider_cost_usd,
         provider_cost_source, pricing_source, request_id, request_hash, balance_after)
      OVERRIDING SYSTEM VALUE
      SELECT k * $1 + u, ${USER_ID('u')},
@@ -89,22 +89,22 @@ const PLAIN = [
   ],
   [
     'ledger: allocations',
-    `INSERT INTO credit_ledger (id, user_id, kind, credits, balance_after, allocation_id, actor, created_at)
+    `INSERT INTO credit_ledger (id, account_id, kind, credits, balance_after, allocation_id, actor, created_at)
      OVERRIDING SYSTEM VALUE
-     SELECT id, user_id, 'allocation', ${LOT}, ${LOT}, id, allocated_by, allocated_at
+     SELECT id, account_id, 'allocation', ${LOT}, ${LOT}, id, allocated_by, allocated_at
        FROM credit_allocations ORDER BY id`,
   ],
   [
     'ledger: charges',
-    `INSERT INTO credit_ledger (id, user_id, kind, credits, balance_after, allocation_id, usage_id, actor, created_at)
+    `INSERT INTO credit_ledger (id, account_id, kind, credits, balance_after, allocation_id, usage_id, actor, created_at)
      OVERRIDING SYSTEM VALUE
-     SELECT $1 + id, user_id, 'charge', -credits, balance_after, 1 + (id - 1) % $1, id, user_id, timestamp
+     SELECT $1 + id, account_id, 'charge', -credits, balance_after, 1 + (id - 1) % $1, id, account_id, timestamp
        FROM usage_records WHERE billing_status = 'billed' ORDER BY id`,
   ],
   [
     'open sessions',
     `INSERT INTO streaming_sessions
-       (session_id, user_id, model_id, estimated_credits, allocated_credits, estimated_tokens, pricing_source,
+       (session_id, account_id, model_id, estimated_credits, allocated_credits, estimated_tokens, pricing_source,
         price_per_1k, held_lots, held_credits, first_hold, remaining_after_hold, started_at, expires_at)
      SELECT 'seed', ${USER_ID('u')}, '${MODEL}', ${ESTIMATE}, ${HOLD}, 3333, 'default', 3, ARRAY[u], ARRAY[${HOLD}],
             ${HOLD}, ${LOT} - ${CHARGES_PER_USER} * ${CHARGE('u')} - ${HOLD}, at - u % 3600 * interval '1 second',
@@ -114,10 +114,10 @@ const PLAIN = [
   [
     'ledger: holds',
     `INSERT INTO credit_ledger
-       (id, user_id, kind, credits, balance_after, allocation_id, session_id, actor, created_at)
+       (id, account_id, kind, credits, balance_after, allocation_id, session_id, actor, created_at)
      OVERRIDING SYSTEM VALUE
-     SELECT $1 * ${RECORDS_PER_USER + 1} + held_lots[1], user_id, 'hold', -${HOLD}, remaining_after_hold, held_lots[1],
-            session_id, user_id, started_at
+     SELECT $1 * ${RECORDS_PER_USER + 1} + held_lots[1], account_id, 'hold', -${HOLD}, remaining_after_hold, held_lots[1],
+            session_id, account_id, started_at
        FROM streaming_sessions ORDER BY started_at`,
   ],
 ];
@@ -139,34 +139,34 @@ const HEAVY_STEPS = [
          FROM generate_series(1, ${HEAVY_LOTS}) l, begun WHERE $1 > 0
      ), lots AS (
        INSERT INTO credit_allocations
-         (user_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at, is_open)
+         (account_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at, is_open)
        SELECT '${HEAVY.lots}', credits, CASE WHEN is_open THEN credits ELSE 0 END, 'service:seed', given_at,
               given_at + interval '2000 days', is_open
          FROM given ORDER BY l
-       RETURNING id, user_id, total_credits AS credits, allocated_at, is_open
+       RETURNING id, account_id, total_credits AS credits, allocated_at, is_open
      ), entries AS (
-       SELECT id, user_id, allocated_at, 'allocation' AS kind, credits FROM lots
-       UNION ALL SELECT id, user_id, allocated_at, 'deduction', -credits FROM lots WHERE NOT is_open
+       SELECT id, account_id, allocated_at, 'allocation' AS kind, credits FROM lots
+       UNION ALL SELECT id, account_id, allocated_at, 'deduction', -credits FROM lots WHERE NOT is_open
      )
-     INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
-     SELECT user_id, kind, credits, sum(credits) OVER (ORDER BY id, kind), id, 'service:seed', allocated_at
+     INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, created_at)
+     SELECT account_id, kind, credits, sum(credits) OVER (ORDER BY id, kind), id, 'service:seed', allocated_at
        FROM entries ORDER BY id, kind`,
   ],
   [
     'lot of the user with many sessions',
     `WITH lot AS (
        INSERT INTO credit_allocations
-         (user_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at)
+         (account_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at)
        SELECT '${HEAVY.sessions}', 10 * ${LOT}, 10 * ${LOT} - ${HEAVY_SESSIONS} * ${ESTIMATE}, 'service:seed',
               at - interval '${YEAR}', at + interval '1000 days' FROM begun WHERE $1 > 0
        RETURNING *)
-     INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
-     SELECT user_id, 'allocation', total_credits, total_credits, id, allocated_by, allocated_at FROM lot`,
+     INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, created_at)
+     SELECT account_id, 'allocation', total_credits, total_credits, id, allocated_by, allocated_at FROM lot`,
   ],
   [
     'records of the sessions of one user',
     `INSERT INTO usage_records
-       (user_id, timestamp, service, operation, credits, metadata, billing_status, session_id, pricing_source)
+       (account_id, timestamp, service, operation, credits, metadata, billing_status, session_id, pricing_source)
      SELECT '${HEAVY.sessions}', at - interval '${YEAR}' + s * interval '5 minutes', 'chat-streaming', '${MODEL}',
             ${ESTIMATE}, jsonb_build_object('sessionId', 'seed-' || s, 'tokens', 3333), 'billed', 'seed-' || s, 'default'
        FROM generate_series(1, ${HEAVY_SESSIONS}) s, begun WHERE $1 > 0 ORDER BY s`,
@@ -174,38 +174,38 @@ const HEAVY_STEPS = [
   [
     'ended sessions of one user',
     `INSERT INTO streaming_sessions
-       (session_id, user_id, model_id, estimated_credits, allocated_credits, used_credits, status, end_reason,
+       (session_id, account_id, model_id, estimated_credits, allocated_credits, used_credits, status, end_reason,
         estimated_tokens, final_tokens, pricing_source, price_per_1k, held_lots, held_credits, first_hold,
         remaining_after_hold, usage_id, started_at, expires_at, completed_at)
-     SELECT r.session_id, r.user_id, r.operation, ${ESTIMATE}, ${HOLD}, ${ESTIMATE}, 'completed', 'finalized', 3333, 3333,
+     SELECT r.session_id, r.account_id, r.operation, ${ESTIMATE}, ${HOLD}, ${ESTIMATE}, 'completed', 'finalized', 3333, 3333,
             'default', 3, ARRAY[l.id], ARRAY[${ESTIMATE}], ${HOLD},
             l.total_credits - ${ESTIMATE} * (row_number() OVER (ORDER BY r.id) - 1) - ${HOLD}, r.id,
             r.timestamp - interval '1 minute', r.timestamp + interval '14 minutes', r.timestamp
-       FROM usage_records r JOIN credit_allocations l ON l.user_id = r.user_id
-      WHERE r.user_id = '${HEAVY.sessions}' AND $1 > 0 ORDER BY r.id`,
+       FROM usage_records r JOIN credit_allocations l ON l.account_id = r.account_id
+      WHERE r.account_id = '${HEAVY.sessions}' AND $1 > 0 ORDER BY r.id`,
   ],
   [
     'ledger of the sessions of one user',
     `INSERT INTO credit_ledger
-       (user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
-     SELECT s.user_id, e.kind, e.credits, e.balance_after, s.held_lots[1], s.session_id, e.usage_id, s.user_id, e.at
+       (account_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
+     SELECT s.account_id, e.kind, e.credits, e.balance_after, s.held_lots[1], s.session_id, e.usage_id, s.account_id, e.at
        FROM streaming_sessions s CROSS JOIN LATERAL (VALUES
               (1, 'hold', -s.allocated_credits, s.remaining_after_hold, NULL::bigint, s.started_at),
               (2, 'refund', s.allocated_credits - s.used_credits,
                s.remaining_after_hold + s.allocated_credits - s.used_credits, s.usage_id, s.completed_at)
             ) AS e (turn, kind, credits, balance_after, usage_id, at)
-      WHERE s.user_id = '${HEAVY.sessions}' AND $1 > 0 ORDER BY s.usage_id, e.turn`,
+      WHERE s.account_id = '${HEAVY.sessions}' AND $1 > 0 ORDER BY s.usage_id, e.turn`,
   ],
   [
     'heavy balances',
-    `INSERT INTO credit_balances (user_id, available, next_expiry)
-     SELECT a.user_id, coalesce(sum(l.remaining_credits), 0), min(l.expires_at) FILTER (WHERE l.is_open)
+    `INSERT INTO credit_balances (account_id, available, next_expiry)
+     SELECT a.account_id, coalesce(sum(l.remaining_credits), 0), min(l.expires_at) FILTER (WHERE l.is_open)
        FROM user_accounts a LEFT JOIN credit_allocations l ON l.user_id = a.user_id
-      WHERE a.user_id LIKE 'heavy-%' AND $1 > 0 GROUP BY a.user_id`,
+      WHERE a.account_id LIKE 'heavy-%' AND $1 > 0 GROUP BY a.account_id`,
   ],
   [
     'records of one user',
-    `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status)
+    `INSERT INTO usage_records (account_id, timestamp, service, operation, credits, metadata, billing_status)
      SELECT '${HEAVY.records}', at - interval '${YEAR}' + interval '${YEAR}' * (r::float / ($1 + 1)), 'images', 'render', 5,
             jsonb_build_object('job', md5(r::text)), 'recorded'
        FROM generate_series(1, $1::bigint) r, begun ORDER BY r`,
@@ -216,14 +216,14 @@ const LAST = [
   [
     'daily roll-up',
     `INSERT INTO usage_daily
-       (user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
+       (account_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
         unpriced_records, charged_credits)
-     SELECT user_id, (timestamp AT TIME ZONE 'UTC')::date AS day, service, operation, count(*), sum(credits),
+     SELECT account_id, (timestamp AT TIME ZONE 'UTC')::date AS day, service, operation, count(*), sum(credits),
             coalesce(sum(provider_cost_usd), 0), count(provider_cost_usd),
             coalesce(sum(credits) FILTER (WHERE provider_cost_usd IS NOT NULL), 0),
             count(*) FILTER (WHERE pricing_source = 'fallback'),
             coalesce(sum(credits - uncollected_credits) FILTER (WHERE billing_status <> 'recorded'), 0)
-       FROM usage_records GROUP BY 1, 2, 3, 4 ORDER BY day, user_id`,
+       FROM usage_records GROUP BY 1, 2, 3, 4 ORDER BY day, account_id`,
   ],
 ];
 

@@ -1,6 +1,7 @@
 // @module-tag one-by-one
 // @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { allocateCredits } from '../support/sql.js';
 import { CreditsSweeper } from '../../src/credits/credits.sweeper.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import {
@@ -61,11 +62,25 @@ describe('POST /credits/allocate', () => {
     expect((await balanceOf(service.as(userId))).totalCredits).toBe(5);
   });
 
-  it('404: says so when the user was never seen and only half of a new account is given', async () => {
-    for (const more of [{}, { email: 'x@example.com' }, { username: 'x' }]) {
-      const answer = await boss.post(ALLOCATE, { userId: freshUser('nobody'), credits: 5, ...more });
-      expect([answer.status, answer.body.code]).toEqual([404, 'account.not_found']);
-    }
+  it('201: creates the account of a user who was never seen, and says so once', async () => {
+    const userId = freshUser('unknown');
+    const first = await boss.post(ALLOCATE, { userId, credits: 5 });
+    expect([first.status, first.body]).toMatchObject([
+      201,
+      { userId, accountId: userId, accountCreated: true },
+    ]);
+    const second = await boss.post(ALLOCATE, { userId, credits: 5 });
+    expect([second.status, second.body]).toMatchObject([201, { accountCreated: false }]);
+    const account = await boss.get(`/api/accounts/${userId}`);
+    expect([account.status, account.body]).toMatchObject([
+      200,
+      { userId, username: userId, email: null, totalCredits: 10 },
+    ]);
+    // The user's first token names them.
+    await service.as(userId).get('/api/credits/balance');
+    expect((await boss.get(`/api/accounts/${userId}`)).body).toMatchObject({
+      email: `${userId}@example.com`,
+    });
   });
 
   it('creates a new user once when many allocate to them at the same moment, and refuses none of them', async () => {
@@ -74,7 +89,7 @@ describe('POST /credits/allocate', () => {
       const userId = freshUser('at-once');
       const answers = await times(5, () =>
         service.owner.query<{ answer: { outcome: string } }>(
-          `SELECT credit_allocate($1::text, 5, 30, NULL, 'boss', $1::text || '@x', 'x', 'x', NULL, NULL) AS answer`,
+          `SELECT ${allocateCredits('$1::text', '5', '30', `$1::text || '@x'`, `'x'`)} AS answer`,
           [userId],
         ),
       );
@@ -97,7 +112,7 @@ describe('POST /credits/allocate', () => {
   describe('of a user with 1,000 open lots', () => {
     const give = (user: HttpClient, count: number, days = 30) =>
       service.owner.query(
-        `SELECT count(credit_allocate($1, 1, $3, NULL, 'boss', NULL, NULL, 'x', NULL, NULL)) FROM generate_series(1, $2)`,
+        `SELECT count(${allocateCredits('$1::text', '1', '$3::integer')}) FROM generate_series(1, $2)`,
         [user.userId, count, days],
       );
     const allocate = (user: HttpClient) => boss.post(ALLOCATE, { userId: user.userId, credits: 1 });
@@ -121,8 +136,8 @@ describe('POST /credits/allocate', () => {
       expect(outcome(await allocate(user))).toEqual(refused);
       await service.owner.query(
         `WITH due AS (UPDATE credit_allocations SET expires_at = now() - interval '1 second'
-            WHERE (user_id, id) IN (SELECT user_id, max(id) FROM credit_allocations WHERE user_id = $1 GROUP BY user_id))
-         UPDATE credit_balances SET next_expiry = now() - interval '1 second' WHERE user_id = $1`,
+            WHERE (account_id, id) IN (SELECT account_id, max(id) FROM credit_allocations WHERE account_id = $1 GROUP BY account_id))
+         UPDATE credit_balances SET next_expiry = now() - interval '1 second' WHERE account_id = $1`,
         [user.userId],
       );
       expect(outcome(await allocate(user))).toBe(201);
@@ -171,11 +186,11 @@ describe('POST /credits/allocate', () => {
   it('422: keeps every balance exact as a JSON number', async () => {
     const user = await userWithCredits(service);
     await service.owner.query(
-      `WITH lot AS (INSERT INTO credit_allocations (user_id, total_credits, remaining_credits, allocated_by, expires_at)
+      `WITH lot AS (INSERT INTO credit_allocations (account_id, total_credits, remaining_credits, allocated_by, expires_at)
          VALUES ($1, 8999999999999999, 8999999999999999, 'test', now() + interval '1 day') RETURNING id),
-       entry AS (INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
+       entry AS (INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, created_at)
          SELECT $1, 'allocation', 8999999999999999, 8999999999999999, id, 'test', now() FROM lot)
-       UPDATE credit_balances SET available = 8999999999999999 WHERE user_id = $1`,
+       UPDATE credit_balances SET available = 8999999999999999 WHERE account_id = $1`,
       [user.userId],
     );
     expect((await boss.post(ALLOCATE, { userId: user.userId, credits: 1 })).status).toBe(201);
@@ -279,7 +294,7 @@ describe('POST /credits/deduct', () => {
     await initialize(user, 's');
     expect((await root.post(DEDUCT, { userId: user.userId, credits: 7, notes: 'x' })).status).toBe(402);
     const answer = await root.post(DEDUCT, { userId: user.userId, credits: 6, notes: 'x' });
-    expect(answer.body).toEqual({ userId: user.userId, deducted: 6, totalCredits: 0 });
+    expect(answer.body).toMatchObject({ userId: user.userId, deducted: 6, totalCredits: 0 });
     await user.post('/api/streaming-sessions/abort', { sessionId: 's', tokensGenerated: 0 });
     expect((await balanceOf(user)).totalCredits).toBe(4);
   });
@@ -355,21 +370,21 @@ describe('expiry', () => {
   it('writes off hundreds of lots at once, in the order in which they expired, each with the balance after it', async () => {
     const user = await userWithCredits(service, 5);
     await service.owner.query(
-      `SELECT credit_allocate($1, n, 1, NULL, 'boss', NULL, NULL, NULL, NULL, NULL) FROM generate_series(1, 300) n`,
+      `SELECT ${allocateCredits('$1::text', 'n', '1')} FROM generate_series(1, 300) n`,
       [user.userId],
     );
     // The last of them first, and two at the same time.
     await service.owner.query(
       `UPDATE credit_allocations SET expires_at = now() - make_interval(mins => greatest(total_credits, 2)::integer)
-        WHERE user_id = $1 AND id > (SELECT min(id) FROM credit_allocations WHERE user_id = $1)`,
+        WHERE account_id = $1 AND id > (SELECT min(id) FROM credit_allocations WHERE account_id = $1)`,
       [user.userId],
     );
-    await service.owner.query('UPDATE credit_balances SET next_expiry = now() WHERE user_id = $1', [
+    await service.owner.query('UPDATE credit_balances SET next_expiry = now() WHERE account_id = $1', [
       user.userId,
     ]);
     expect((await service.get(CreditsSweeper).sweep()).expiredCredits).toBe(45_150);
     const { rows } = await service.owner.query<{ credits: string; balance_after: string }>(
-      `SELECT credits, balance_after FROM credit_ledger WHERE user_id = $1 AND kind = 'expiry' ORDER BY id`,
+      `SELECT credits, balance_after FROM credit_ledger WHERE account_id = $1 AND kind = 'expiry' ORDER BY id`,
       [user.userId],
     );
     const expired = [...Array.from({ length: 298 }, (_, n) => 300 - n), 1, 2];
@@ -379,7 +394,7 @@ describe('expiry', () => {
     );
     const told = await service.owner.query<{ credits: number }>(
       `SELECT (data ->> 'credits')::integer AS credits FROM event_outbox
-        WHERE user_id = $1 AND type = 'credits.expired' ORDER BY id`,
+        WHERE account_id = $1 AND type = 'credits.expired' ORDER BY id`,
       [user.userId],
     );
     expect(told.rows.map(({ credits }) => credits)).toEqual(expired);
@@ -400,13 +415,17 @@ describe('expiry', () => {
       `INSERT INTO user_accounts (user_id, email, username) SELECT 'many-' || n, 'many-' || n || '@x', 'x' FROM generate_series(1, 250) n`,
     );
     await service.owner.query(
-      `INSERT INTO credit_balances (user_id) SELECT 'many-' || n FROM generate_series(1, 250) n`,
+      `INSERT INTO credit_balances (account_id) SELECT 'many-' || n FROM generate_series(1, 250) n`,
     );
     await service.owner.query(
-      `SELECT credit_allocate('many-' || n, 7, 1, NULL, 'boss', NULL, NULL, 'x', NULL, NULL) FROM generate_series(1, 250) n`,
+      `SELECT ${allocateCredits(`'many-' || n`, '7', '1')} FROM generate_series(1, 250) n`,
     );
-    await service.owner.query(`UPDATE credit_allocations SET expires_at = now() WHERE user_id LIKE 'many-%'`);
-    await service.owner.query(`UPDATE credit_balances SET next_expiry = now() WHERE user_id LIKE 'many-%'`);
+    await service.owner.query(
+      `UPDATE credit_allocations SET expires_at = now() WHERE account_id LIKE 'many-%'`,
+    );
+    await service.owner.query(
+      `UPDATE credit_balances SET next_expiry = now() WHERE account_id LIKE 'many-%'`,
+    );
     expect((await service.get(CreditsSweeper).sweep()).expiredCredits).toBe(250 * 7);
   });
 
@@ -415,7 +434,7 @@ describe('expiry', () => {
     await expireLots(service, user, [10]);
     const holder = await service.owner.connect();
     await holder.query('BEGIN');
-    await holder.query('SELECT 1 FROM credit_balances WHERE user_id = $1 FOR UPDATE', [user.userId]);
+    await holder.query('SELECT 1 FROM credit_balances WHERE account_id = $1 FOR UPDATE', [user.userId]);
     expect((await service.get(CreditsSweeper).sweep()).expiredCredits).toBe(0);
     await holder.query('ROLLBACK');
     holder.release();
@@ -434,14 +453,14 @@ describe('expiry, when it is awkward', () => {
     );
     await service.owner.query(
       `CREATE TRIGGER take_time BEFORE INSERT ON credit_ledger FOR EACH ROW
-       WHEN (new.kind = 'expiry' AND new.user_id = '${user.userId}') EXECUTE FUNCTION take_time()`,
+       WHEN (new.kind = 'expiry' AND new.account_id = '${user.userId}') EXECUTE FUNCTION take_time()`,
     );
     await service.owner.query(
       `UPDATE credit_allocations SET expires_at = clock_timestamp() +
-         CASE total_credits WHEN 10 THEN interval '0' ELSE interval '200 ms' END WHERE user_id = $1`,
+         CASE total_credits WHEN 10 THEN interval '0' ELSE interval '200 ms' END WHERE account_id = $1`,
       [user.userId],
     );
-    await service.owner.query('UPDATE credit_balances SET next_expiry = now() WHERE user_id = $1', [
+    await service.owner.query('UPDATE credit_balances SET next_expiry = now() WHERE account_id = $1', [
       user.userId,
     ]);
     const answer = await user.post('/api/streaming-sessions/finalize', {
@@ -460,7 +479,7 @@ describe('expiry, when it is awkward', () => {
     await expireLots(service, broken, [10]);
     await expireLots(service, sound, [10]);
     const setBalance = (credits: number) =>
-      service.owner.query('UPDATE credit_balances SET available = $2 WHERE user_id = $1', [
+      service.owner.query('UPDATE credit_balances SET available = $2 WHERE account_id = $1', [
         broken.userId,
         credits,
       ]);
@@ -472,12 +491,12 @@ describe('expiry, when it is awkward', () => {
 
   it('old idempotency keys are forgotten, however many there are, and young ones are not', async () => {
     await service.owner.query(
-      `INSERT INTO idempotency_keys (caller_id, key, request_hash, response, created_at)
-       SELECT 'old', n::text, sha256('x'), '{}', now() - interval '24 hours' FROM generate_series(1, 3500) n`,
+      `INSERT INTO idempotency_keys (account_id, caller_id, key, request_hash, response, created_at)
+       SELECT 'a', 'old', n::text, sha256('x'), '{}', now() - interval '24 hours' FROM generate_series(1, 3500) n`,
     );
     await service.owner.query(
-      `INSERT INTO idempotency_keys (caller_id, key, request_hash, response, created_at)
-       VALUES ('young', '1', sha256('x'), '{}', now() - interval '23 hours 59 minutes')`,
+      `INSERT INTO idempotency_keys (account_id, caller_id, key, request_hash, response, created_at)
+       VALUES ('a', 'young', '1', sha256('x'), '{}', now() - interval '23 hours 59 minutes')`,
     );
     expect((await service.get(CreditsSweeper).sweep()).forgottenKeys).toBe(3500);
     const { rows } = await service.owner.query(`SELECT 1 FROM idempotency_keys WHERE caller_id = 'young'`);

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { HttpClient } from '../support/http-client.js';
 import { AUDIT_CHECKS } from '../../src/credits/credits-audit.checks.js';
-import { MoneyFunctions } from '../../src/credits/money-functions.js';
+import { Database } from '../../src/common/database/database.js';
+import { REPAIR } from '../../src/credits/credits.operations.js';
 import { balanceOf, endLeases, initialize, ledgerOf, SONNET, userWithCredits } from '../support/money.js';
 import { startService, type TestService } from '../support/service.js';
 
@@ -85,107 +86,125 @@ describe('GET /credits/audit', () => {
   ][] = [
     [
       'available = lots',
-      'UPDATE credit_balances SET available = available + 1 WHERE user_id = $1',
-      'UPDATE credit_balances SET available = available - 1 WHERE user_id = $1',
+      'UPDATE credit_balances SET available = available + 1 WHERE account_id = $1',
+      'UPDATE credit_balances SET available = available - 1 WHERE account_id = $1',
       ({ expected, actual }) => actual - expected === 1,
     ],
     [
       'available = ledger',
-      `INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
-       SELECT user_id, 'allocation', 7, balance_after + 7, allocation_id, 'x', now() FROM credit_ledger
-        WHERE user_id = $1 ORDER BY id DESC LIMIT 1`,
-      `DELETE FROM credit_ledger WHERE user_id = $1 AND actor = 'x'`,
+      `INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, created_at)
+       SELECT account_id, 'allocation', 7, balance_after + 7, allocation_id, 'x', now() FROM credit_ledger
+        WHERE account_id = $1 ORDER BY id DESC LIMIT 1`,
+      `DELETE FROM credit_ledger WHERE account_id = $1 AND actor = 'x'`,
       ({ expected, actual }) => expected - actual === 7,
     ],
     [
       'available = last balanceAfter',
       `UPDATE credit_ledger SET balance_after = balance_after + 1
-        WHERE id = (SELECT max(id) FROM credit_ledger WHERE user_id = $1)`,
+        WHERE id = (SELECT max(id) FROM credit_ledger WHERE account_id = $1)`,
       `UPDATE credit_ledger SET balance_after = balance_after - 1
-        WHERE id = (SELECT max(id) FROM credit_ledger WHERE user_id = $1)`,
+        WHERE id = (SELECT max(id) FROM credit_ledger WHERE account_id = $1)`,
       ({ ledgerEntryId }) => ledgerEntryId,
     ],
     [
       'balanceAfter is a gapless chain',
       `UPDATE credit_ledger SET balance_after = balance_after + 1
-        WHERE id = (SELECT min(id) + 2 FROM credit_ledger WHERE user_id = $1)`,
+        WHERE id = (SELECT min(id) + 2 FROM credit_ledger WHERE account_id = $1)`,
       `UPDATE credit_ledger SET balance_after = balance_after - 1
-        WHERE id = (SELECT min(id) + 2 FROM credit_ledger WHERE user_id = $1)`,
+        WHERE id = (SELECT min(id) + 2 FROM credit_ledger WHERE account_id = $1)`,
       ({ ledgerEntryId }) => ledgerEntryId,
     ],
     [
       'lot = ledger',
-      'UPDATE credit_allocations SET remaining_credits = remaining_credits - 1 WHERE user_id = $1 AND total_credits = 100',
-      'UPDATE credit_allocations SET remaining_credits = remaining_credits + 1 WHERE user_id = $1 AND total_credits = 100',
+      'UPDATE credit_allocations SET remaining_credits = remaining_credits - 1 WHERE account_id = $1 AND total_credits = 100',
+      'UPDATE credit_allocations SET remaining_credits = remaining_credits + 1 WHERE account_id = $1 AND total_credits = 100',
       ({ allocationId }) => allocationId,
     ],
     [
       'held = active sessions',
-      'UPDATE credit_balances SET held = held + 1 WHERE user_id = $1',
-      'UPDATE credit_balances SET held = held - 1 WHERE user_id = $1',
+      'UPDATE credit_balances SET held = held + 1 WHERE account_id = $1',
+      'UPDATE credit_balances SET held = held - 1 WHERE account_id = $1',
       ({ expected }) => expected === 4,
     ],
     [
       'session = its lots',
-      `UPDATE streaming_sessions SET held_credits[1] = held_credits[1] + 1 WHERE user_id = $1 AND session_id = 'active'`,
-      `UPDATE streaming_sessions SET held_credits[1] = held_credits[1] - 1 WHERE user_id = $1 AND session_id = 'active'`,
+      `UPDATE streaming_sessions SET held_credits[1] = held_credits[1] + 1 WHERE account_id = $1 AND session_id = 'active'`,
+      `UPDATE streaming_sessions SET held_credits[1] = held_credits[1] - 1 WHERE account_id = $1 AND session_id = 'active'`,
       ({ sessionId }) => sessionId === 'active',
     ],
     [
       'session lot = ledger',
       `UPDATE streaming_sessions SET held_lots = held_lots[2:] || held_lots[1]
-        WHERE user_id = $1 AND session_id = 'ended'`,
+        WHERE account_id = $1 AND session_id = 'ended'`,
       `UPDATE streaming_sessions SET held_lots = held_lots[cardinality(held_lots):] || held_lots[:cardinality(held_lots) - 1]
-        WHERE user_id = $1 AND session_id = 'ended'`,
+        WHERE account_id = $1 AND session_id = 'ended'`,
       ({ sessionId, allocationId }) => sessionId === 'ended' && allocationId,
     ],
     [
       'usage = ledger',
-      `UPDATE usage_records SET uncollected_credits = uncollected_credits + 1 WHERE user_id = $1 AND request_id = 'c'`,
-      `UPDATE usage_records SET uncollected_credits = uncollected_credits - 1 WHERE user_id = $1 AND request_id = 'c'`,
+      `UPDATE usage_records SET uncollected_credits = uncollected_credits + 1 WHERE account_id = $1 AND request_id = 'c'`,
+      `UPDATE usage_records SET uncollected_credits = uncollected_credits - 1 WHERE account_id = $1 AND request_id = 'c'`,
       ({ usageId }) => usageId,
     ],
     [
       'decision = ledger',
-      'UPDATE usage_reviews SET billed_credits = billed_credits + 1 WHERE user_id = $1',
-      'UPDATE usage_reviews SET billed_credits = billed_credits - 1 WHERE user_id = $1',
+      'UPDATE usage_reviews SET billed_credits = billed_credits + 1 WHERE account_id = $1',
+      'UPDATE usage_reviews SET billed_credits = billed_credits - 1 WHERE account_id = $1',
       ({ usageId, actual, expected }) => usageId && actual - expected === 1,
     ],
     [
       'session open = cost, paid and decided',
-      `UPDATE streaming_sessions SET used_credits = used_credits + 5 WHERE user_id = $1 AND session_id = 'ended'`,
-      `UPDATE streaming_sessions SET used_credits = used_credits - 5 WHERE user_id = $1 AND session_id = 'ended'`,
+      `UPDATE streaming_sessions SET used_credits = used_credits + 5 WHERE account_id = $1 AND session_id = 'ended'`,
+      `UPDATE streaming_sessions SET used_credits = used_credits - 5 WHERE account_id = $1 AND session_id = 'ended'`,
       ({ sessionId, actual, expected }) => sessionId === 'ended' && expected - actual === 5,
     ],
     [
       'record version = corrections and decisions',
-      `UPDATE usage_records SET version = 1 WHERE user_id = $1 AND request_id = 'r'`,
-      `UPDATE usage_records SET version = 2 WHERE user_id = $1 AND request_id = 'r'`,
+      `UPDATE usage_records SET version = 1 WHERE account_id = $1 AND request_id = 'r'`,
+      `UPDATE usage_records SET version = 2 WHERE account_id = $1 AND request_id = 'r'`,
       ({ usageId, actual, expected }) => usageId && expected - actual === 1,
     ],
     [
       'session has its usage record',
-      `UPDATE usage_records SET session_id = 'lost' WHERE user_id = $1 AND session_id = 'stale'`,
-      `UPDATE usage_records SET session_id = 'stale' WHERE user_id = $1 AND session_id = 'lost'`,
+      `UPDATE usage_records SET session_id = 'lost' WHERE account_id = $1 AND session_id = 'stale'`,
+      `UPDATE usage_records SET session_id = 'stale' WHERE account_id = $1 AND session_id = 'lost'`,
       ({ sessionId }) => sessionId === 'stale',
     ],
     [
       'API key holds = its sessions',
-      'UPDATE api_keys SET credits_held = credits_held + 1 WHERE user_id = $1',
-      'UPDATE api_keys SET credits_held = credits_held - 1 WHERE user_id = $1',
+      'UPDATE api_keys SET credits_held = credits_held + 1 WHERE account_id = $1',
+      'UPDATE api_keys SET credits_held = credits_held - 1 WHERE account_id = $1',
       ({ apiKeyId }) => apiKeyId === keyId,
     ],
     [
       'API key use = its records',
-      'UPDATE api_keys SET credits_used = credits_used + 1 WHERE user_id = $1',
-      'UPDATE api_keys SET credits_used = credits_used - 1 WHERE user_id = $1',
+      'UPDATE api_keys SET credits_used = credits_used + 1 WHERE account_id = $1',
+      'UPDATE api_keys SET credits_used = credits_used - 1 WHERE account_id = $1',
       ({ apiKeyId }) => apiKeyId === keyId,
     ],
     [
       'roll-up = records',
-      'UPDATE usage_daily SET credits = credits + 1 WHERE user_id = $1',
-      'UPDATE usage_daily SET credits = credits - 1 WHERE user_id = $1',
+      'UPDATE usage_daily SET credits = credits + 1 WHERE account_id = $1',
+      'UPDATE usage_daily SET credits = credits - 1 WHERE account_id = $1',
       ({ actual, expected }) => actual > expected,
+    ],
+    [
+      'entry has the sign of its kind',
+      `UPDATE credit_ledger SET kind = 'hold' WHERE account_id = $1 AND kind = 'allocation'`,
+      `UPDATE credit_ledger SET kind = 'allocation' WHERE account_id = $1 AND kind = 'hold' AND credits > 0`,
+      ({ ledgerEntryId }) => ledgerEntryId,
+    ],
+    [
+      'session is whole',
+      `UPDATE streaming_sessions SET end_reason = NULL WHERE account_id = $1 AND session_id = 'ended'`,
+      `UPDATE streaming_sessions SET end_reason = 'finalized' WHERE account_id = $1 AND session_id = 'ended'`,
+      ({ sessionId }) => sessionId === 'ended',
+    ],
+    [
+      'record is whole',
+      'UPDATE usage_records SET uncollected_credits = uncollected_credits + credits + 1 WHERE account_id = $1',
+      'UPDATE usage_records SET uncollected_credits = uncollected_credits - credits - 1 WHERE account_id = $1',
+      ({ usageId }) => usageId,
     ],
   ];
 
@@ -228,18 +247,18 @@ describe('GET /credits/audit', () => {
       `INSERT INTO user_accounts (user_id, email, username) SELECT 'n' || n, 'n' || n || '@x', 'x' FROM generate_series(1, 1200) n`,
     );
     await service.owner.query(
-      `INSERT INTO credit_balances (user_id, held) SELECT 'n' || n, 1 FROM generate_series(1, 1200) n`,
+      `INSERT INTO credit_balances (account_id, held) SELECT 'n' || n, 1 FROM generate_series(1, 1200) n`,
     );
     const found = await audit();
     expect(found).toMatchObject({ ok: false, differencesFound: 1200 });
     expect(found.differences).toHaveLength(1000);
     expect(found.usersChecked).toBeGreaterThan(1200);
-    await service.owner.query(`UPDATE credit_balances SET held = 0 WHERE user_id LIKE 'n%'`);
+    await service.owner.query(`UPDATE credit_balances SET held = 0 WHERE account_id LIKE 'n%'`);
   });
 });
 
 describe('a repair', () => {
-  const repair = () => service.get(MoneyFunctions).repair(user.userId, 'service:audit');
+  const repair = () => service.get(Database).call(REPAIR, { accountId: user.userId, actor: 'service:audit' });
 
   it('does nothing where nothing is wrong', async () => {
     const before = await ledgerOf(user);
@@ -250,7 +269,7 @@ describe('a repair', () => {
   it('sets the cache to what lots and sessions say, and is itself in the ledger', async () => {
     const sound = await balanceOf(user);
     await behindTheBack(
-      'UPDATE credit_balances SET available = available + 30, held = held + 3, next_expiry = NULL WHERE user_id = $1',
+      'UPDATE credit_balances SET available = available + 30, held = held + 3, next_expiry = NULL WHERE account_id = $1',
       [user.userId],
     );
     expect(await repair()).toMatchObject({
@@ -268,14 +287,14 @@ describe('a repair', () => {
     expect(await audit()).toMatchObject({ ok: true });
     // The shortcut to the next expiry is right again too.
     await service.owner.query(
-      `UPDATE credit_allocations SET expires_at = now() + interval '9 days' WHERE user_id = $1`,
+      `UPDATE credit_allocations SET expires_at = now() + interval '9 days' WHERE account_id = $1`,
       [user.userId],
     );
   });
 
   it('of a lot that was changed writes a correction, so that the ledger adds up again', async () => {
     await behindTheBack(
-      `UPDATE credit_allocations SET remaining_credits = remaining_credits - 5 WHERE user_id = $1 AND total_credits = 100`,
+      `UPDATE credit_allocations SET remaining_credits = remaining_credits - 5 WHERE account_id = $1 AND total_credits = 100`,
       [user.userId],
     );
     const before = (await balanceOf(user)).totalCredits;

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { MovementQueue } from '../../src/credits/movement-queue.js';
+import { Movements } from '../../src/common/database/movements.js';
 import { type DatabaseProxy, startDatabaseProxy } from '../support/database-proxy.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import {
@@ -13,8 +13,6 @@ import {
 import { expectProblem } from '../support/problems.js';
 import { startService, type TestService } from '../support/service.js';
 
-/** For one account (MAXIMUM_WAITING_PER_ACCOUNT of src/credits/movement-queue.ts). */
-const MOST_WAITING = 1000;
 const SESSIONS = '/api/streaming-sessions';
 
 let direct: TestService;
@@ -45,7 +43,7 @@ async function knownUser(...lots: number[]): Promise<HttpClient> {
 async function whileLocked<T>(users: HttpClient[], ask: () => Promise<T>): Promise<T> {
   const gate = await direct.owner.connect();
   await gate.query('BEGIN');
-  await gate.query('SELECT FROM credit_balances WHERE user_id = ANY($1) FOR UPDATE', [
+  await gate.query('SELECT FROM credit_balances WHERE account_id = ANY($1) FOR UPDATE', [
     users.map(({ userId }) => userId),
   ]);
   try {
@@ -66,7 +64,7 @@ async function underWay(request: () => Promise<Answer>): Promise<{ answer: Promi
 
 /** So many movements wait for their turn. */
 const arrived = (count: number) =>
-  expect.poll(() => service.get(MovementQueue).size, { interval: 5, timeout: 20_000 }).toBe(count);
+  expect.poll(() => service.get(Movements).size, { interval: 5, timeout: 20_000 }).toBe(count);
 
 /** The first request holds the account, the others wait for it together. */
 async function together(user: HttpClient, requests: (() => Promise<Answer>)[]): Promise<Answer[]> {
@@ -134,7 +132,8 @@ describe('movements of one account that wait', () => {
   it('go again, in order, when their statement has not come to them in a fifth of a second', async () => {
     const user = await knownUser(1000);
     await direct.owner.query(
-      `SELECT count(credit_allocate($1, 1, 30, NULL, 'root', NULL, NULL, 'x', NULL, NULL)) FROM generate_series(1, 999)`,
+      `SELECT count(credit_allocate(jsonb_build_object('accountId', $1::text, 'credits', 1, 'expiryDays', 30, 'actor', 'root')))
+         FROM generate_series(1, 999)`,
       [user.userId],
     );
     // Each hold takes all of 999 lots, each abort gives them back.
@@ -179,30 +178,6 @@ describe('movements of one account that wait', () => {
     ]);
     expect(countByStatus(answers)).toEqual({ 200: 4, 201: 6, 422: 1 });
     expect((await user.get('/api/usage/stats')).body).toMatchObject({ totalRecords: 1 });
-  });
-
-  it('are refused at once when too many wait', async () => {
-    const patience = { DB_CONNECT_TIMEOUT_MS: '60000', DB_STATEMENT_TIMEOUT_MS: '60000' };
-    const patient = await direct.another({ ...patience, COMBINE_MOVEMENTS: 'on' });
-    const user = patient.as((await userWithCredits(direct, 10_000)).userId);
-    const refused: Answer[] = [];
-    const { answers } = await whileLocked([user], async () => {
-      const all = times(MOST_WAITING + 20, async (n) => {
-        const answer = await initialize(user, `s${n}`);
-        if (answer.status !== 201) refused.push(answer);
-        return answer;
-      });
-      await expect.poll(() => refused.length, { timeout: 30_000 }).toBe(19);
-      return { answers: all };
-    });
-    for (const answer of refused) {
-      expectProblem(answer, 503, { code: 'service.unavailable' });
-      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
-    }
-    // One is under way.
-    expect(countByStatus(await answers)).toEqual({ 201: MOST_WAITING + 1, 503: 19 });
-    expect((await balanceOf(user)).heldCredits).toBe(4 * (MOST_WAITING + 1));
-    await patient.close();
   });
 
   it('are answered after a combined statement that took longer than its lane is kept for', async () => {
@@ -254,7 +229,7 @@ describe('movements of one account that wait', () => {
 });
 
 describe('movements of several accounts that go together', () => {
-  /** Statements under way at once (LANES of src/credits/movement-queue.ts). */
+  /** Statements under way at once (LANES of src/common/database/movements.ts). */
   const LANES = 4;
 
   /** Fills every lane, and lets the others' requests wait until then. */
@@ -283,7 +258,7 @@ describe('movements of several accounts that go together', () => {
     const users = await Promise.all(Array.from({ length: 6 }, () => knownUser(100)));
     const broken = users[3] as HttpClient;
     const balance = (change: number) =>
-      direct.owner.query('UPDATE credit_balances SET available = available + $2 WHERE user_id = $1', [
+      direct.owner.query('UPDATE credit_balances SET available = available + $2 WHERE account_id = $1', [
         broken.userId,
         change,
       ]);

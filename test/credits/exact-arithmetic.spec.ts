@@ -90,11 +90,14 @@ const asDecimals = (values: Record<string, unknown>) =>
     ]),
   );
 
+const PRICE = '(NULL, NULL, price, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::price';
+
 describe('credits_for_tokens', () => {
   it(`is the exact sum rounded once, up, for ${RANDOM_CASES} random calls with 4, 8 and 18 decimals`, async () => {
     const calls = Array.from({ length: RANDOM_CASES }, randomCall);
     const { rows } = await service.owner.query<{ credits: string }>(
-      `SELECT credits_for_tokens(tokens, input, output, cached, price, "inputPrice", "outputPrice", "cachedPrice")
+      `SELECT credits_for_tokens(tokens, input, output, cached,
+                (NULL, NULL, price, "inputPrice", "outputPrice", "cachedPrice", NULL, NULL, NULL, NULL)::price)
                 AS credits
          FROM ROWS FROM (json_to_recordset($1) AS (tokens bigint, input bigint, output bigint, cached bigint,
                 price numeric, "inputPrice" numeric, "outputPrice" numeric, "cachedPrice" numeric)) WITH ORDINALITY
@@ -120,8 +123,8 @@ describe('tokens_for_credits', () => {
       return { credits, fixed, price: randomPrice(random.pick([4, 8, 18])) };
     });
     const { rows } = await service.owner.query<{ tokens: string; fits: boolean; one_more_fits: boolean }>(
-      `SELECT tokens, credits_for_tokens(tokens, 0, 0, 0, price, NULL, NULL, NULL) <= credits AS fits,
-              credits_for_tokens(tokens + 1, 0, 0, 0, price, NULL, NULL, NULL) <= credits AS one_more_fits
+      `SELECT tokens, credits_for_tokens(tokens, 0, 0, 0, ${PRICE}) <= credits AS fits,
+              credits_for_tokens(tokens + 1, 0, 0, 0, ${PRICE}) <= credits AS one_more_fits
          FROM unnest($1::bigint[], $2::numeric[], $3::numeric[]) WITH ORDINALITY AS c (credits, fixed, price, n),
               tokens_for_credits(credits, fixed, price) AS tokens
         ORDER BY n`,

@@ -46,11 +46,11 @@ async function owner(credits: number): Promise<HttpClient> {
   expect((await allocate(user, 1, { email: `${user.userId}@x.com`, username: 'rich' })).status).toBe(201);
   await service.owner.query(
     `WITH lot AS (
-       INSERT INTO credit_allocations (user_id, total_credits, remaining_credits, allocated_by, expires_at)
+       INSERT INTO credit_allocations (account_id, total_credits, remaining_credits, allocated_by, expires_at)
        VALUES ($1, $2, $2, 'root', now() + interval '3650 days') RETURNING id
      ), balance AS (
-       UPDATE credit_balances SET available = available + $2 WHERE user_id = $1 RETURNING available)
-     INSERT INTO credit_ledger (user_id, kind, credits, balance_after, allocation_id, actor, created_at)
+       UPDATE credit_balances SET available = available + $2 WHERE account_id = $1 RETURNING available)
+     INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, created_at)
      SELECT $1, 'allocation', $2, available, id, 'root', now() FROM lot, balance`,
     [user.userId, credits - 1],
   );

@@ -13,7 +13,7 @@ const MOST_WAITING = 10_000;
 const READ = {
   name: 'read_of_a_test',
   text: `SELECT k AS key, CASE k WHEN 'gate' THEN pg_advisory_xact_lock(${GATE})::text WHEN '0' THEN (1 / k::integer)::text
-                               ELSE coalesce((SELECT max(notes) FROM credit_ledger WHERE user_id = k), k) END AS found
+                               ELSE coalesce((SELECT max(notes) FROM credit_ledger WHERE account_id = k), k) END AS found
            FROM unnest($1::text[]) k WHERE k <> 'missing'`,
 };
 const PATIENCE = { isCombining: true, patienceMilliseconds: 60_000 };

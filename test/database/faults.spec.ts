@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MovementQueue } from '../../src/credits/movement-queue.js';
+import { Movements } from '../../src/common/database/movements.js';
 import { type DatabaseProxy, startDatabaseProxy } from '../support/database-proxy.js';
 import { waitingForLocks } from '../support/hold-up.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
@@ -41,7 +41,7 @@ function expectUnavailable(answer: Answer): void {
 async function holdBalanceOf(userId: string): Promise<() => Promise<void>> {
   const holder = await direct.owner.connect();
   await holder.query('BEGIN');
-  await holder.query('SELECT 1 FROM credit_balances WHERE user_id = $1 FOR UPDATE', [userId]);
+  await holder.query('SELECT 1 FROM credit_balances WHERE account_id = $1 FOR UPDATE', [userId]);
   return async () => {
     await holder.query('ROLLBACK');
     holder.release();
@@ -96,7 +96,7 @@ describe('a server that lacks what it needs', () => {
         RAISE EXCEPTION 'could not extend file' USING ERRCODE = '${code}';
       END $$;
       CREATE OR REPLACE TRIGGER fail BEFORE INSERT ON streaming_sessions FOR EACH ROW
-        WHEN (NEW.user_id = '${user.userId}') EXECUTE FUNCTION fail()`);
+        WHEN (NEW.account_id = '${user.userId}') EXECUTE FUNCTION fail()`);
 
   it.each([
     ['disk full', '53100'],
@@ -117,7 +117,7 @@ describe('a server that lacks what it needs', () => {
     const first = initialize(user, 'first');
     await untilWaiting(1);
     const others = times(8, (index) => initialize(user, `s${index}`));
-    await expect.poll(() => service.get(MovementQueue).size).toBe(8);
+    await expect.poll(() => service.get(Movements).size).toBe(8);
     proxy.taken();
     await release();
     (await Promise.all([first, others]).then((answers) => answers.flat())).forEach(expectUnavailable);
@@ -154,8 +154,9 @@ describe('a connection that breaks while credits move', () => {
     const release = await holdBalanceOf(user.userId);
     const headers = { 'idempotency-key': 'once' };
     const allocate = () => boss.post('/api/credits/allocate', { userId: user.userId, credits: 7 }, headers);
+    // One waits for the lock, the other one for its turn.
     const lost = [allocate(), initialize(user, 's')];
-    await untilWaiting(2);
+    await untilWaiting(1);
     proxy.cut();
     (await Promise.all(lost)).forEach(expectUnavailable);
     // The server does not know that nobody is listening: it may finish what it was told.

@@ -94,7 +94,7 @@ describe('migrations', () => {
       const [before] = await formsOf(NAME);
       const [other] = await formsOf('credit_revoke');
       await owner.query(
-        `CREATE OR REPLACE FUNCTION ${NAME}(p_user varchar, p_wait boolean) RETURNS jsonb LANGUAGE sql AS $$ SELECT NULL::jsonb $$`,
+        `CREATE OR REPLACE FUNCTION ${NAME}(p jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT NULL::jsonb $$`,
       );
       await owner.query(`COMMENT ON FUNCTION ${NAME} IS '1.0.0 of-another-text'`);
       await owner.runMigrations();

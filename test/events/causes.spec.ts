@@ -202,8 +202,10 @@ describe('credits.recovered', () => {
     expect(await typesOf(poor)).toEqual([]);
     // Nor by a repair of a balance that said too little.
     const few = await userWithCredits(service, 50);
-    await service.owner.query('UPDATE credit_balances SET available = 10 WHERE user_id = $1', [few.userId]);
-    await service.owner.query(`SELECT credit_repair($1, 'root')`, [few.userId]);
+    await service.owner.query('UPDATE credit_balances SET available = 10 WHERE account_id = $1', [
+      few.userId,
+    ]);
+    await service.owner.query('SELECT credit_repair($1)', [{ accountId: few.userId, actor: 'root' }]);
     expect(await typesOf(few)).toEqual([]);
   });
 
@@ -281,7 +283,7 @@ describe('credits.expired', () => {
     const user = await userWithCredits(service, 400, 500);
     await deduct(user, 400);
     await service.owner.query(
-      `UPDATE credit_allocations SET expires_at = now() - interval '1 second' WHERE user_id = $1 AND total_credits = 400`,
+      `UPDATE credit_allocations SET expires_at = now() - interval '1 second' WHERE account_id = $1 AND total_credits = 400`,
       [user.userId],
     );
     await service.get(CreditsSweeper).sweep();
@@ -318,8 +320,10 @@ describe('a movement that is rolled back', () => {
     const user = await userWithCredits(service, 150);
     const owner = await service.owner.connect();
     await owner.query('BEGIN');
-    await owner.query(`SELECT credit_deduct($1, 150, 'x', 'root', NULL, NULL, NULL)`, [user.userId]);
-    const { rows } = await owner.query('SELECT type FROM event_outbox WHERE user_id = $1', [user.userId]);
+    await owner.query('SELECT credit_deduct($1)', [
+      { accountId: user.userId, credits: 150, notes: 'x', actor: 'root' },
+    ]);
+    const { rows } = await owner.query('SELECT type FROM event_outbox WHERE account_id = $1', [user.userId]);
     await owner.query('ROLLBACK');
     owner.release();
     expect(rows).toEqual([{ type: 'credits.exhausted' }]);
@@ -331,7 +335,7 @@ describe('a movement that is rolled back', () => {
 describe('credits.expiring', () => {
   const expiresIn = (user: HttpClient, total: number, interval: string) =>
     service.owner.query(
-      `UPDATE credit_allocations SET expires_at = now() + $3::interval WHERE user_id = $1 AND total_credits = $2`,
+      `UPDATE credit_allocations SET expires_at = now() + $3::interval WHERE account_id = $1 AND total_credits = $2`,
       [user.userId, total, interval],
     );
 
@@ -377,7 +381,9 @@ describe('credits.expiring', () => {
     await expiresIn(user, 500, '1 day');
     const spender = await service.owner.connect();
     await spender.query('BEGIN');
-    await spender.query(`SELECT credit_deduct($1, 10, 'x', 'root', NULL, NULL, NULL)`, [user.userId]);
+    await spender.query('SELECT credit_deduct($1)', [
+      { accountId: user.userId, credits: 10, notes: 'x', actor: 'root' },
+    ]);
     await service.get(EventsSweeper).sweep();
     await spender.query('COMMIT');
     spender.release();
@@ -391,7 +397,7 @@ describe('credits.expiring', () => {
   it('is found by an index of what has not been told, however many lots there are', async () => {
     const { rows } = await service.owner
       .query<{ 'QUERY PLAN': string }>(
-        `SET enable_seqscan = off; EXPLAIN SELECT user_id, id FROM credit_allocations
+        `SET enable_seqscan = off; EXPLAIN SELECT account_id, id FROM credit_allocations
         WHERE is_open AND NOT expiry_announced AND expires_at > now() AND expires_at <= now() + interval '3 days'
         ORDER BY expires_at LIMIT 500`,
       )

@@ -254,7 +254,7 @@ describe('the live stream', () => {
       .toMatch(/^accounting_event_streams 0$/m);
     const next = await open(user, { after: 0 });
     const { rows } = await service.owner.query<{ id: string }>(
-      'SELECT id FROM events WHERE user_id = $1 ORDER BY id',
+      'SELECT id FROM events WHERE account_id = $1 ORDER BY id',
       [user],
     );
     expect(rows.length).toBeGreaterThan(20);
@@ -265,7 +265,7 @@ describe('the live stream', () => {
     const user = freshUser();
     const before = (await open(user)).ids.length;
     await service.owner.query(
-      `INSERT INTO events (user_id, type, occurred_at, data)
+      `INSERT INTO events (account_id, type, occurred_at, data)
        SELECT $1, 'credits.exhausted', now(),
               jsonb_build_object('credits', n, 'availableCredits', 0, 'heldCredits', 0, 'text', repeat('x', 4000))
          FROM generate_series(1, 6000) n`,
@@ -322,7 +322,7 @@ describe('a stream that catches up with a filter', () => {
   /** Events of another type, more between two of the stream's own than one statement looks at. */
   const fill = (userId: string) =>
     service.owner.query(
-      `INSERT INTO events (user_id, type, occurred_at, data)
+      `INSERT INTO events (account_id, type, occurred_at, data)
        SELECT $1, CASE WHEN n IN (1000, 24000) THEN 'credits.low' ELSE 'credits.exhausted' END, now(),
               jsonb_build_object('credits', n, 'availableCredits', 0, 'heldCredits', 0, 'threshold', 0)
          FROM generate_series(1, $2::integer) n`,
@@ -560,7 +560,7 @@ describe('the service with its sweepers on', () => {
                         WHERE datname = current_database() AND application_name = 'llm-accounting-service-events'`;
     await service.owner.query(listening);
     await service.owner.query(
-      `INSERT INTO event_outbox (user_id, type, occurred_at, data)
+      `INSERT INTO event_outbox (account_id, type, occurred_at, data)
        VALUES ($1, 'credits.exhausted', now(), '{"credits": 0, "availableCredits": 0, "heldCredits": 0}')`,
       [user],
     );
@@ -598,7 +598,7 @@ describe('pages of events', () => {
       const instance = await service.another();
       const userId = freshUser();
       await service.owner.query(
-        `INSERT INTO events (user_id, type, occurred_at, data)
+        `INSERT INTO events (account_id, type, occurred_at, data)
          SELECT $1, CASE WHEN n IN (1, 2) THEN 'credits.low' ELSE 'credits.exhausted' END, now(),
                 jsonb_build_object('credits', n, 'availableCredits', 0, 'heldCredits', 0, 'threshold', 1)
            FROM generate_series(1, 10003) n`,

@@ -135,7 +135,7 @@ describe('the lease of a delivery', () => {
     for (const userId of ['held', 'free']) await writeEvent(service, userId);
     await service.get(EventPublisher).publish();
     const holder = await service.owner.connect();
-    await holder.query(`BEGIN; SELECT FROM webhook_lanes WHERE user_id = 'held' FOR UPDATE`);
+    await holder.query(`BEGIN; SELECT FROM webhook_lanes WHERE account_id = 'held' FOR UPDATE`);
     const delivering = deliver(service);
     try {
       await expect.poll(() => receiver.received.map(({ event }) => event.userId)).toEqual(['free']);
@@ -262,7 +262,7 @@ describe('deliveries at once', () => {
     await service.get(EventPublisher).publish();
     // Who came last has waited longest, as after pauses of different lengths.
     await service.owner.query(
-      `UPDATE webhook_lanes SET next_attempt_at = now() - make_interval(mins => split_part(user_id, '-', 2)::integer)`,
+      `UPDATE webhook_lanes SET next_attempt_at = now() - make_interval(mins => split_part(account_id, '-', 2)::integer)`,
     );
     await begin(service, 8);
     expect(receiver.received.map(({ event }) => event.userId).sort()).toEqual(

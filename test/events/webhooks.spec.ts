@@ -47,7 +47,7 @@ interface Delivery {
 async function pauseOf(userId: string): Promise<number | undefined> {
   const { rows } = await service.owner.query<{ pause: number }>(
     `SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS pause FROM webhook_lanes
-      WHERE user_id = $1`,
+      WHERE account_id = $1`,
     [userId],
   );
   return rows[0]?.pause;
@@ -450,7 +450,7 @@ describe('a replay of many', () => {
     await deliver(service);
     await service.owner.query(`UPDATE webhook_deliveries SET status = 'dead'`);
     await service.owner.query(
-      `UPDATE events SET published_at = now() - interval '2 hours' WHERE user_id = 'old-user'`,
+      `UPDATE events SET published_at = now() - interval '2 hours' WHERE account_id = 'old-user'`,
     );
     await root.send('PATCH', `/api/webhooks/${endpoint.id}`, { isActive: false }, {});
     await service.as('key-user').post('/api/api-keys', { name: 'k' });
@@ -511,14 +511,16 @@ describe('a replay of many', () => {
 
 describe('retention', () => {
   const age = (userId: string, interval: string) =>
-    service.owner.query(`UPDATE events SET published_at = now() - $2::interval WHERE user_id = $1`, [
+    service.owner.query(`UPDATE events SET published_at = now() - $2::interval WHERE account_id = $1`, [
       userId,
       interval,
     ]);
   const left = async () =>
     (
-      await service.owner.query<{ user_id: string }>('SELECT DISTINCT user_id FROM events ORDER BY user_id')
-    ).rows.map((row) => row.user_id);
+      await service.owner.query<{ account_id: string }>(
+        'SELECT DISTINCT account_id FROM events ORDER BY account_id',
+      )
+    ).rows.map((row) => row.account_id);
   beforeEach(() => service.owner.query('DELETE FROM events'));
 
   it('goes by the days: what is younger stays, and so many as there are go in one pass', async () => {
@@ -526,7 +528,7 @@ describe('retention', () => {
     await writeEvent(service, 'old');
     await deliver(service);
     await service.owner.query(
-      `INSERT INTO events (user_id, type, occurred_at, data, published_at)
+      `INSERT INTO events (account_id, type, occurred_at, data, published_at)
        SELECT 'many', 'credits.exhausted', now(), '{}', now() - interval '40 days' FROM generate_series(1, 1600)`,
     );
     await age('young', '29 days 23 hours');
@@ -544,7 +546,7 @@ describe('retention', () => {
     receiver.reply = () => ({ status: 500 });
     for (const userId of ['dead', 'waiting']) await writeEvent(service, userId);
     await deliver(service);
-    await service.owner.query(`UPDATE webhook_deliveries SET status = 'dead' WHERE user_id = 'dead'`);
+    await service.owner.query(`UPDATE webhook_deliveries SET status = 'dead' WHERE account_id = 'dead'`);
     for (const userId of ['dead', 'waiting']) await age(userId, '31 days');
     await service.get(EventsSweeper).sweep();
     expect(await left()).toEqual(['waiting']);
@@ -561,7 +563,7 @@ describe('retention', () => {
     await deliver(service);
     for (const userId of ['busy', 'free']) await age(userId, '31 days');
     const busy = await service.owner.connect();
-    await busy.query(`BEGIN; SELECT FROM events WHERE user_id = 'busy' FOR KEY SHARE`);
+    await busy.query(`BEGIN; SELECT FROM events WHERE account_id = 'busy' FOR KEY SHARE`);
     const swept = service.get(EventsSweeper).sweep();
     try {
       await expect.poll(left).toEqual(['busy']);

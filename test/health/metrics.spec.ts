@@ -81,7 +81,7 @@ describe('GET /metrics', () => {
     );
     const { userId } = await userWithCredits(fresh, 10);
     const spoil = (by: number) =>
-      fresh.owner.query('UPDATE credit_balances SET available = available + $2 WHERE user_id = $1', [
+      fresh.owner.query('UPDATE credit_balances SET available = available + $2 WHERE account_id = $1', [
         userId,
         by,
       ]);
@@ -134,20 +134,20 @@ describe('GET /metrics', () => {
   it('reads only indexes of what is open, however much has passed', async () => {
     const { userId } = await userWithCredits(service, 100);
     await service.owner.query(
-      `INSERT INTO streaming_sessions (session_id, user_id, model_id, estimated_credits, allocated_credits, status,
-         end_reason, pricing_source, price_per_1k, held_lots, held_credits, remaining_after_hold, started_at,
+      `INSERT INTO streaming_sessions (session_id, account_id, user_id, model_id, estimated_credits, allocated_credits, status,
+         end_reason, pricing_source, held_lots, held_credits, remaining_after_hold, started_at,
          expires_at, completed_at, first_hold)
-       SELECT 'past-' || n, $1, 'm', 1, 1, 'completed', 'finalized', 'default', 1, '{}', '{}', 0, now(), now(), now(), 1
+       SELECT 'past-' || n, $1, $1, 'm', 1, 1, 'completed', 'finalized', 'default', '{}', '{}', 0, now(), now(), now(), 1
          FROM generate_series(1, 20000) n`,
       [userId],
     );
     await service.owner.query(
-      `INSERT INTO usage_records (user_id, service, operation, credits, billing_status)
-       SELECT $1, 'chat', 'm', 0, 'recorded' FROM generate_series(1, 20000)`,
+      `INSERT INTO usage_records (account_id, user_id, service, operation, credits, billing_status)
+       SELECT $1, $1, 'chat', 'm', 0, 'recorded' FROM generate_series(1, 20000)`,
       [userId],
     );
     await service.owner.query(
-      `INSERT INTO credit_allocations (user_id, total_credits, remaining_credits, allocated_by, expires_at, is_open)
+      `INSERT INTO credit_allocations (account_id, total_credits, remaining_credits, allocated_by, expires_at, is_open)
        SELECT $1, 1, 0, 'boss', now(), false FROM generate_series(1, 20000)`,
       [userId],
     );
@@ -162,7 +162,7 @@ describe('GET /metrics', () => {
     // Buffers of the whole statement stand in its first lines.
     const blocks = Number(/shared hit=(\d+)/.exec(plan)?.[1]);
     expect(blocks, plan).toBeLessThan(100);
-    await service.owner.query('DELETE FROM streaming_sessions WHERE user_id = $1', [userId]);
+    await service.owner.query('DELETE FROM streaming_sessions WHERE account_id = $1', [userId]);
   });
 
   it('says that the database is down, in time, and tells nothing old', async () => {

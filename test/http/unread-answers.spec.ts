@@ -14,8 +14,8 @@ beforeAll(async () => {
   service = await startService();
   user = await userWithCredits(service, 1);
   await service.owner.query(
-    `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status)
-     SELECT $1, now(), 's', 'o', 0, jsonb_build_object('text', repeat('x', 16000)), 'recorded'
+    `INSERT INTO usage_records (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status)
+     SELECT $1::varchar, $1::varchar, now(), 's', 'o', 0, jsonb_build_object('text', repeat('x', 16000)), 'recorded'
        FROM generate_series(1, 200)`,
     [user.userId],
   );

@@ -352,7 +352,7 @@ describe('the same event again', () => {
     const apart = await service.another({ COMBINE_MOVEMENTS: 'off' });
     const answers = await holdUp(
       service,
-      'SELECT 1 FROM credit_balances WHERE user_id = $1 FOR UPDATE',
+      'SELECT 1 FROM credit_balances WHERE account_id = $1 FOR UPDATE',
       [user.userId],
       [() => post(batch, {}, apart), () => post(batch, {}, apart)],
     );
@@ -447,7 +447,12 @@ describe('whose call it is', () => {
       ...says,
       metadata: { ...says, user_api_key_user_id: alice.userId },
     });
-    const named = { ...call, user: bob.userId, user_id: bob.userId, model_parameters: { user: bob.userId } };
+    const named = {
+      ...call,
+      user: bob.userId,
+      account_id: bob.userId,
+      model_parameters: { user: bob.userId },
+    };
     await expectCounts([named], { accepted: 1 });
     expect(await recordsOf(alice)).toHaveLength(1);
     expect(await recordsOf(bob)).toHaveLength(0);
@@ -556,8 +561,8 @@ describe('the quarantine', () => {
     expect((await balanceOf(user)).totalCredits).toBe(85);
     expect((await waiting()).filter(({ claimedUser }) => claimedUser === stranger)).toEqual([]);
     await expectCounts(calls, { duplicates: 5 });
-    const { rows } = await service.owner.query<{ usage_user_id: string }>(
-      `SELECT q.usage_user_id FROM usage_quarantine q JOIN usage_records r ON r.user_id = q.usage_user_id AND r.id = q.usage_id
+    const { rows } = await service.owner.query<{ usage_account_id: string }>(
+      `SELECT q.usage_account_id FROM usage_quarantine q JOIN usage_records r ON r.account_id = q.usage_account_id AND r.id = q.usage_id
         WHERE q.claimed_user = $1 AND q.resolved_at IS NOT NULL`,
       [stranger],
     );
@@ -672,7 +677,7 @@ describe('the quarantine', () => {
       `CREATE FUNCTION refuse_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no' USING ERRCODE = '22003'; END $$`,
     );
     await service.owner.query(
-      `CREATE TRIGGER refuse_it BEFORE INSERT ON usage_records FOR EACH ROW WHEN (NEW.user_id = '${poor}')
+      `CREATE TRIGGER refuse_it BEFORE INSERT ON usage_records FOR EACH ROW WHEN (NEW.account_id = '${poor}')
          EXECUTE FUNCTION refuse_it()`,
     );
     await expectCounts([event({ user: poor }), event({ user: user.userId })], {
@@ -733,7 +738,7 @@ describe('very large batches', () => {
     const users = await times(12, () => userWithCredits(service, 100));
     const gate = await service.owner.connect();
     await gate.query('BEGIN');
-    await gate.query('SELECT 1 FROM credit_balances WHERE user_id = ANY($1) FOR UPDATE', [
+    await gate.query('SELECT 1 FROM credit_balances WHERE account_id = ANY($1) FOR UPDATE', [
       users.map(({ userId }) => userId),
     ]);
     const answer = post(users.map(({ userId }) => event({ user: userId })));
@@ -831,7 +836,7 @@ describe('POST logs: refusals', () => {
     const impatient = await service.another({ DB_CONNECT_TIMEOUT_MS: '300' });
     const gate = await service.owner.connect();
     await gate.query('BEGIN');
-    await gate.query('SELECT 1 FROM credit_balances WHERE user_id = $1 FOR UPDATE', [user.userId]);
+    await gate.query('SELECT 1 FROM credit_balances WHERE account_id = $1 FOR UPDATE', [user.userId]);
     const before = initialize(user.at(impatient.url), 'before');
     await expect.poll(() => waitingForLocks(service)).toBe(1);
     expectProblem(await post(batch, {}, impatient), 503, { code: 'service.unavailable' });
@@ -848,7 +853,7 @@ describe('POST logs: refusals', () => {
     const away = await service.another({ DB_STATEMENT_TIMEOUT_MS: '200' });
     const gate = await service.owner.connect();
     await gate.query('BEGIN');
-    await gate.query('SELECT 1 FROM credit_balances WHERE user_id = $1 FOR UPDATE', [user.userId]);
+    await gate.query('SELECT 1 FROM credit_balances WHERE account_id = $1 FOR UPDATE', [user.userId]);
     expectProblem(await post(batch, {}, away), 503, { code: 'service.unavailable' });
     await gate.query('ROLLBACK');
     gate.release();

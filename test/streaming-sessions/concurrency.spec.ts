@@ -29,7 +29,7 @@ describe('sessions under concurrency', () => {
     expect(active.body).toHaveLength(50);
     const ledger = await service.owner.query(
       `SELECT count(*) FILTER (WHERE kind = 'hold') AS holds, sum(credits) AS left_over, min(balance_after) AS low
-         FROM credit_ledger WHERE user_id = $1`,
+         FROM credit_ledger WHERE account_id = $1`,
       [user.userId],
     );
     expect(Number(ledger.rows[0].left_over)).toBe(0);
@@ -85,7 +85,7 @@ describe('sessions under concurrency', () => {
       ),
     );
     await service.owner.query(
-      `UPDATE streaming_sessions SET expires_at = now() - interval '1 second' WHERE user_id = $1`,
+      `UPDATE streaming_sessions SET expires_at = now() - interval '1 second' WHERE account_id = $1`,
       [user.userId],
     );
     const [, , ...answers] = await Promise.all([
@@ -135,7 +135,7 @@ describe('sessions under concurrency', () => {
     const balance = await balanceOf(user);
     const deducted = answers.slice(80, 100).filter((answer) => answer.status === 200).length * 7;
     const revoked = await service.owner.query(
-      `SELECT coalesce(-sum(credits), 0) AS credits FROM credit_ledger WHERE user_id = $1 AND kind = 'revocation'`,
+      `SELECT coalesce(-sum(credits), 0) AS credits FROM credit_ledger WHERE account_id = $1 AND kind = 'revocation'`,
       [user.userId],
     );
     expect(balance.heldCredits).toBe(0);

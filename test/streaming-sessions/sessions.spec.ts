@@ -1,5 +1,6 @@
 // @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { allocateCredits } from '../support/sql.js';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import {
@@ -235,7 +236,11 @@ describe('POST /streaming-sessions/finalize', () => {
     await initialize(user, 's');
     const answer = await finalize(user, 's', { actualTokens: 700, providerCostUsd: '0.002100000000000001' });
     expect(answer.body).toEqual({
+      id: expect.any(Number),
       sessionId: 's',
+      accountId: user.userId,
+      userId: user.userId,
+      completedAt: expect.any(String),
       status: 'completed',
       estimatedCredits: 3,
       actualCredits: 3,
@@ -327,7 +332,11 @@ describe('POST /streaming-sessions/abort', () => {
     await initialize(user, 's');
     const answer = await abort(user, 's', 120);
     expect(answer.body).toEqual({
+      id: expect.any(Number),
       sessionId: 's',
+      accountId: user.userId,
+      userId: user.userId,
+      completedAt: expect.any(String),
       status: 'aborted',
       partialCredits: 1,
       refund: 3,
@@ -408,7 +417,25 @@ describe('leases', () => {
       { service: 'chat-streaming-timeout', credits: 2, metadata: { sessionId: 's', partialTokens: 400 } },
     ]);
     expect(refusal(await progress(user, 's', 500))).toEqual([409, 'session.already_ended']);
-    expect(refusal(await abort(user, 's', 400))).toEqual([409, 'session.already_ended']);
+  });
+
+  it('a session that timed out is aborted late once, like a late finalize', async () => {
+    const user = await userWithCredits(service, 100);
+    await initialize(user, 's');
+    await endLeases(service, user);
+    await service.get(StreamingSessionsSweeper).sweep();
+    expect(await balanceOf(user)).toMatchObject({ totalCredits: 100 });
+    expect((await abort(user, 's', 100)).body).toMatchObject({
+      status: 'aborted',
+      partialCredits: 1,
+      refund: 3,
+    });
+    expect((await abort(user, 's', 100)).status).toBe(200);
+    expect(refusal(await abort(user, 's', 200))).toEqual([409, 'session.already_ended']);
+    expect(await balanceOf(user)).toMatchObject({ totalCredits: 99, heldCredits: 0 });
+    expect(await recordsOf(user)).toMatchObject([
+      { service: 'chat-streaming-aborted', credits: 1, version: 2 },
+    ]);
   });
 
   it.each([
@@ -453,7 +480,7 @@ describe('leases', () => {
     await Promise.all(users.map((user) => endLeases(service, user)));
     const holder = await service.owner.connect();
     await holder.query('BEGIN');
-    await holder.query('SELECT 1 FROM credit_balances WHERE user_id = $1 FOR UPDATE', [users[0]?.userId]);
+    await holder.query('SELECT 1 FROM credit_balances WHERE account_id = $1 FOR UPDATE', [users[0]?.userId]);
     const sweep = service.get(StreamingSessionsSweeper).sweep();
     try {
       await expect
@@ -474,7 +501,7 @@ describe('odd circumstances', () => {
     for (const user of [broken, sound]) await initialize(user, 's');
     for (const user of [broken, sound]) await endLeases(service, user);
     const setHeld = (credits: number) =>
-      service.owner.query('UPDATE credit_balances SET held = $2 WHERE user_id = $1', [
+      service.owner.query('UPDATE credit_balances SET held = $2 WHERE account_id = $1', [
         broken.userId,
         credits,
       ]);
@@ -488,7 +515,7 @@ describe('odd circumstances', () => {
   it('a hold over as many lots as there may be is settled as fast as it was taken', async () => {
     const user = await userWithCredits(service, 1);
     await service.owner.query(
-      `SELECT count(credit_allocate($1, 1, 30, NULL, 'boss', NULL, NULL, 'x', NULL, NULL)) FROM generate_series(1, 999)`,
+      `SELECT count(${allocateCredits('$1::text', '1')}) FROM generate_series(1, 999)`,
       [user.userId],
     );
     const seconds = async (call: () => Promise<Answer>) => {
@@ -523,7 +550,7 @@ describe('the maximum age', () => {
   const age = (user: HttpClient, seconds: number) =>
     service.owner.query(
       `UPDATE streaming_sessions SET started_at = started_at - $2 * interval '1 second',
-              expires_at = expires_at - $2 * interval '1 second' WHERE user_id = $1 AND status = 'active'`,
+              expires_at = expires_at - $2 * interval '1 second' WHERE account_id = $1 AND status = 'active'`,
       [user.userId, seconds],
     );
   const timesOf = async (user: HttpClient) => {

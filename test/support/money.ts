@@ -76,13 +76,13 @@ export async function ledgerOf(user: HttpClient): Promise<Entry[]> {
 export async function expireLots(service: TestService, user: HttpClient, sizes: number[]): Promise<void> {
   await service.owner.query(
     `UPDATE credit_allocations SET expires_at = now() - interval '1 second'
-      WHERE user_id = $1 AND total_credits = ANY($2)`,
+      WHERE account_id = $1 AND total_credits = ANY($2)`,
     [user.userId, sizes],
   );
   await service.owner.query(
     `UPDATE credit_balances SET next_expiry = (
-       SELECT min(expires_at) FROM credit_allocations WHERE user_id = $1 AND remaining_credits > 0)
-      WHERE user_id = $1`,
+       SELECT min(expires_at) FROM credit_allocations WHERE account_id = $1 AND remaining_credits > 0)
+      WHERE account_id = $1`,
     [user.userId],
   );
 }
@@ -91,7 +91,7 @@ export async function expireLots(service: TestService, user: HttpClient, sizes: 
 export async function endLeases(service: TestService, user: HttpClient): Promise<void> {
   await service.owner.query(
     `UPDATE streaming_sessions SET expires_at = now() - interval '1 second'
-      WHERE user_id = $1 AND status = 'active'`,
+      WHERE account_id = $1 AND status = 'active'`,
     [user.userId],
   );
 }

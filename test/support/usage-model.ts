@@ -21,13 +21,13 @@ export interface Fact {
 /** Every record there is, as the table has it. */
 export async function readFacts(database: pg.Pool): Promise<Fact[]> {
   const { rows } = await database.query<Record<string, string | null>>(
-    `SELECT id, user_id, (extract(epoch FROM timestamp) * 1000000)::bigint AS at, service, operation, credits,
+    `SELECT id, account_id, (extract(epoch FROM timestamp) * 1000000)::bigint AS at, service, operation, credits,
             provider_cost_usd::text AS cost, pricing_source, billing_status
        FROM usage_records`,
   );
   return rows.map((row) => ({
     id: Number(row.id),
-    userId: String(row.user_id),
+    userId: String(row.account_id),
     at: BigInt(String(row.at)),
     service: String(row.service),
     operation: String(row.operation),

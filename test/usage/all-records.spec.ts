@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WRITE_USAGE } from '../support/sql.js';
 import { parseCsv, USAGE_CSV_HEADER } from '../support/csv.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { endLeases, initialize, userWithCredits } from '../support/money.js';
@@ -41,6 +42,7 @@ let newestFirst: UsageRecord[];
 
 beforeAll(async () => {
   service = await startService();
+  await service.owner.query(WRITE_USAGE);
   root = service.as('root', { role: 'admin' });
   for (const userId of USERS) await service.as(userId).get('/api/credits/balance');
   await writeRandom();
@@ -53,7 +55,7 @@ afterAll(() => service.close());
 /** Many at the same instant, some a microsecond apart, in another order than they happened. */
 async function writeRandom(): Promise<void> {
   const records = Array.from({ length: RECORDS }, () => ({
-    user_id: random.pick(USERS),
+    account_id: random.pick(USERS),
     timestamp: `2026-0${random.integer(1, 6)}-1${random.integer(0, 9)}T0${random.integer(0, 3)}:00:00.00000${random.integer(0, 2)}Z`,
     service: random.pick(SERVICES),
     operation: random.pick(OPERATIONS),
@@ -110,7 +112,7 @@ async function runSessions(): Promise<void> {
 
 async function readAll({ owner } = service): Promise<UsageRecord[]> {
   const { rows } = await owner.query<UsageRecord>(
-    `SELECT id::integer, user_id AS "userId", to_json(timestamp) #>> '{}' AS timestamp, service, operation,
+    `SELECT id::integer, account_id AS "userId", to_json(timestamp) #>> '{}' AS timestamp, service, operation,
             billing_status AS "billingStatus", api_key_id::integer AS "apiKeyId", session_id AS "sessionId",
             request_id AS "requestId"
        FROM usage_records ORDER BY usage_records.timestamp DESC, id DESC`,
@@ -320,8 +322,8 @@ describe('a rare filter among many records', () => {
     user = await userWithCredits(many, 10);
     // Past the roll-up, which no list reads.
     await many.owner.query(
-      `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status)
-       SELECT $1, '2026-11-01T00:00:00Z'::timestamptz - n / 3 * interval '1 second',
+      `INSERT INTO usage_records (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status)
+       SELECT $1::varchar, $1::varchar, '2026-11-01T00:00:00Z'::timestamptz - n / 3 * interval '1 second',
               CASE WHEN n = ANY($3) THEN 'rare' ELSE 'chat' END, 'm', n, '{}', 'recorded'
          FROM generate_series($2::integer - 1, 0, -1) n`,
       [user.userId, MANY, RANKS],

@@ -71,10 +71,10 @@ async function expectUsageIsWhatWasTaken(): Promise<void> {
   const { rows } = await service.owner.query(
     `SELECT r.id, r.credits - r.uncollected_credits AS collected, -coalesce(sum(e.credits), 0) AS taken
        FROM usage_records r
-       LEFT JOIN credit_ledger e ON e.user_id = r.user_id
+       LEFT JOIN credit_ledger e ON e.account_id = r.account_id
         AND (e.session_id = r.session_id OR (r.session_id IS NULL AND e.usage_id = r.id))
       WHERE r.billing_status <> 'recorded'
-      GROUP BY r.user_id, r.id
+      GROUP BY r.account_id, r.id
      HAVING r.credits - r.uncollected_credits <> -coalesce(sum(e.credits), 0)`,
   );
   expect(rows).toEqual([]);
@@ -83,11 +83,11 @@ async function expectUsageIsWhatWasTaken(): Promise<void> {
 async function expectRollUpIsSound(): Promise<void> {
   const { rows } = await service.owner.query(
     `SELECT * FROM (
-       SELECT user_id, (timestamp AT TIME ZONE 'UTC')::date AS day, service, operation, count(*) AS records,
+       SELECT account_id, (timestamp AT TIME ZONE 'UTC')::date AS day, service, operation, count(*) AS records,
               sum(credits) AS credits, coalesce(sum(provider_cost_usd), 0) AS cost, count(provider_cost_usd) AS costed,
               coalesce(sum(credits) FILTER (WHERE provider_cost_usd IS NOT NULL), 0) AS costed_credits
          FROM usage_records GROUP BY 1, 2, 3, 4) r
-       FULL JOIN (SELECT * FROM usage_daily WHERE records > 0) d USING (user_id, day, service, operation)
+       FULL JOIN (SELECT * FROM usage_daily WHERE records > 0) d USING (account_id, day, service, operation)
       WHERE (r.records, r.credits, r.cost, r.costed, r.costed_credits) IS DISTINCT FROM
             (d.records, d.credits, d.provider_cost_usd, d.costed_records, d.costed_credits)`,
   );

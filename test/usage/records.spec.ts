@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { recordUsage } from '../support/sql.js';
 import { parseCsv, USAGE_CSV_HEADER } from '../support/csv.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { holdUp } from '../support/hold-up.js';
@@ -46,6 +47,7 @@ describe('POST /usage/record', () => {
     expect(answer.headers.has(REPLAYED)).toBe(false);
     expect(answer.body).toEqual({
       id: expect.any(Number) as number,
+      accountId: user.userId,
       userId: user.userId,
       version: 1,
       timestamp: expect.any(String) as string,
@@ -239,9 +241,9 @@ describe('Idempotency-Key on POST /usage/record', () => {
   const atOnce = (user: HttpClient, requests: (() => Promise<Answer<UsageRecord>>)[]) =>
     holdUp(
       service,
-      `INSERT INTO idempotency_keys (caller_id, key, request_hash, response)
-       VALUES ($1, 'once', sha256('gate'), '{}')`,
-      [`user:${user.userId}`],
+      `INSERT INTO idempotency_keys (account_id, caller_id, key, request_hash, response)
+       VALUES ($1::text, 'user:' || $1::text, 'once', sha256('gate'), '{}')`,
+      [user.userId],
       requests,
     );
 
@@ -321,9 +323,9 @@ describe('Idempotency-Key on POST /usage/record', () => {
  */
 async function writeMany(user: HttpClient, count: number, { owner } = service): Promise<void> {
   await balanceOf(user);
+  const at = `'2026-01-01T00:00:00Z'::timestamptz + (n / 7) * interval '1 microsecond' + (n / 50) * interval '1 hour'`;
   await owner.query(
-    `SELECT count(usage_record($1, '2026-01-01T00:00:00Z'::timestamptz + (n / 7) * interval '1 microsecond'
-              + (n / 50) * interval '1 hour', 'service-' || n % 3, 'operation-' || n % 5, n, '{}', 'user:x', NULL, NULL))
+    `SELECT count(${recordUsage('$1::text', at, `'service-' || n % 3`, `'operation-' || n % 5`, 'n')})
        FROM (SELECT n FROM generate_series(0, $2::integer - 1) AS n ORDER BY n * 7919 % 1009, n) AS shuffled`,
     [user.userId, count],
   );
@@ -358,7 +360,7 @@ describe('GET /usage/records', () => {
     user = service.as();
     await writeMany(user, COUNT);
     const { rows } = await service.owner.query<{ id: string; credits: string }>(
-      'SELECT id, credits FROM usage_records WHERE user_id = $1 ORDER BY timestamp DESC, id DESC',
+      'SELECT id, credits FROM usage_records WHERE account_id = $1 ORDER BY timestamp DESC, id DESC',
       [user.userId],
     );
     newestFirst = rows.map(({ id }) => Number(id));
@@ -513,11 +515,10 @@ describe('GET /usage/records with Accept: text/csv', () => {
     const user = service.as();
     await balanceOf(user);
     // By hand, as no request may bring a line break in a name.
-    await service.owner.query(`SELECT usage_record($1, now(), $2, $2, 1, $3, 'user:x', NULL, NULL)`, [
-      user.userId,
-      text,
-      JSON.stringify({ text }),
-    ]);
+    await service.owner.query(
+      `SELECT ${recordUsage('$1::text', 'now()', '$2::text', '$2::text', '1', '$3::jsonb')}`,
+      [user.userId, text, JSON.stringify({ text })],
+    );
     const rows = parseCsv((await user.get('/api/usage/records', asCsv)).text);
     expect(rows).toHaveLength(2);
     const row = rows[1] as string[];
@@ -549,7 +550,7 @@ describe('GET /usage/records with Accept: text/csv', () => {
   ])('never lets a spreadsheet take a text for a formula: %j', async (text, harmless) => {
     const user = service.as(text.length <= 20 && !/\s/.test(text) ? text : undefined);
     await balanceOf(user);
-    await service.owner.query(`SELECT usage_record($1, now(), $2, $2, 1, '{}', 'user:x', NULL, NULL)`, [
+    await service.owner.query(`SELECT ${recordUsage('$1::text', 'now()', '$2::text', '$2::text', '1')}`, [
       user.userId,
       text,
     ]);
@@ -604,7 +605,7 @@ describe('GET /usage/records with Accept: text/csv', () => {
     await writeMany(user, 3000, other);
     // 24 MB: more than the connection takes without a reader.
     await other.owner.query(
-      `UPDATE usage_records SET metadata = jsonb_build_object('text', repeat('x', 8000)) WHERE user_id = $1`,
+      `UPDATE usage_records SET metadata = jsonb_build_object('text', repeat('x', 8000)) WHERE account_id = $1`,
       [user.userId],
     );
     const before = other.logs.length;
@@ -633,8 +634,8 @@ describe('GET /usage/records with Accept: text/csv', () => {
 it('pages of the largest metadata have at most 512 kB and one record; together they have every record once', async () => {
   const user = await userWithCredits(service, 1);
   await service.owner.query(
-    `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status)
-     SELECT $1, now(), 's', 'o', 0, jsonb_build_object('text', repeat('x', 16000)), 'recorded'
+    `INSERT INTO usage_records (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status)
+     SELECT $1::varchar, $1::varchar, now(), 's', 'o', 0, jsonb_build_object('text', repeat('x', 16000)), 'recorded'
        FROM generate_series(1, 120)`,
     [user.userId],
   );

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { recordUsage, WRITE_USAGE } from '../support/sql.js';
 import { Database } from '../../src/common/database/database.js';
 import { UsageTotalsSweeper } from '../../src/usage/usage-totals.sweeper.js';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
@@ -57,6 +58,7 @@ let facts: Fact[];
 
 beforeAll(async () => {
   service = await startService();
+  await service.owner.query(WRITE_USAGE);
   const url = new URL(service.databaseUrl);
   url.searchParams.set('options', '-c timezone=Asia/Kolkata');
   elsewhere = await startOn(url.toString(), service.owner);
@@ -84,7 +86,7 @@ function randomInstant(): bigint {
 
 function randomRecord() {
   return {
-    user_id: random.pick(USERS),
+    account_id: random.pick(USERS),
     at: isoTime(randomInstant()),
     service: random.pick(SERVICES),
     operation: random.pick(OPERATIONS.slice(0, random.chance(0.5) ? 6 : undefined)),
@@ -98,39 +100,41 @@ function randomRecord() {
 /** Through the product's own functions, which keep the roll-up, from sessions in another time zone. */
 async function writeRecords(): Promise<void> {
   const records = JSON.stringify(Array.from({ length: RECORDS }, randomRecord));
-  const from = `FROM json_to_recordset($1) AS r (user_id varchar, at timestamptz, service varchar, operation varchar,
+  const from = `FROM json_to_recordset($1) AS r (account_id varchar, at timestamptz, service varchar, operation varchar,
                   credits bigint, status varchar, cost numeric, source varchar)`;
   await asNewYork((database) =>
     database.query(
       `SELECT count(write_usage(jsonb_populate_record(NULL::usage_records, jsonb_build_object(
-          'user_id', user_id, 'timestamp', at, 'service', service, 'operation', operation, 'credits', credits,
+          'account_id', account_id, 'timestamp', at, 'service', service, 'operation', operation, 'credits', credits,
           'metadata', '{}'::jsonb, 'billing_status', status, 'provider_cost_usd', cost, 'pricing_source', source)))) ${from}`,
       [records],
     ),
   );
   const more = JSON.stringify(Array.from({ length: RECORDS / 4 }, randomRecord));
   await service.owner.query(
-    `SELECT count(usage_record(user_id, at, service, operation, credits, '{}', 'user:x', NULL, NULL)) ${from}`,
+    `SELECT count(${recordUsage('account_id', 'at', 'service', 'operation', 'credits')}) ${from}`,
     [more],
   );
 }
 
 /** What a late finalize does to the record of a time-out: other service, credits and cost, and the same time. */
 async function replaceSome(): Promise<void> {
-  const { rows } = await service.owner.query<{ user_id: string; id: string }>(
-    'SELECT user_id, id FROM usage_records ORDER BY id',
+  const { rows } = await service.owner.query<{ account_id: string; id: string }>(
+    'SELECT account_id, id FROM usage_records ORDER BY id',
   );
   const replaced = JSON.stringify(
     Array.from({ length: REPLACED }, () => ({ ...randomRecord(), ...random.pick(rows) })),
   );
   await asNewYork((database) =>
     database.query(
-      `SELECT count(replace_usage(jsonb_populate_record(NULL::usage_records, jsonb_build_object(
-          'user_id', user_id, 'id', id, 'service', service, 'credits', credits, 'metadata', '{}'::jsonb,
-          'billing_status', status, 'uncollected_credits', 0, 'provider_cost_usd', cost))))
-         FROM json_to_recordset($1) AS r (user_id varchar, id bigint, service varchar, credits bigint, status varchar,
-                cost numeric)`,
-      [replaced],
+      `DO $do$ DECLARE r record; u usage_records; BEGIN
+         FOR r IN SELECT * FROM json_to_recordset('${replaced.replaceAll("'", "''")}') AS r (
+                    account_id varchar, id bigint, service varchar, credits bigint, status varchar, cost numeric) LOOP
+           SELECT * INTO u FROM usage_records WHERE account_id = r.account_id AND id = r.id;
+           PERFORM replace_usage(jsonb_populate_record(u, jsonb_build_object(
+             'service', r.service, 'credits', r.credits, 'metadata', '{}'::jsonb, 'billing_status', r.status,
+             'uncollected_credits', 0, 'provider_cost_usd', r.cost)));
+         END LOOP; END $do$`,
     ),
   );
 }
@@ -154,9 +158,9 @@ async function asNewYork(work: (database: pg.Client) => Promise<unknown>): Promi
 async function recordOverHttp(): Promise<void> {
   for (let index = 0; index < 40; index++) {
     const instance = index % 2 === 0 ? service : elsewhere;
-    const { user_id, at, credits, operation, ...record } = randomRecord();
+    const { account_id, at, credits, operation, ...record } = randomRecord();
     const answer = await instance.internal().post('/api/usage/record', {
-      ...{ userId: user_id, service: record.service, operation, credits, timestamp: at },
+      ...{ userId: account_id, service: record.service, operation, credits, timestamp: at },
     });
     expect(answer.status).toBe(201);
   }
@@ -626,13 +630,14 @@ describe('the answer', () => {
 
 it('say the least that it can be for a sum that JSON numbers cannot say exactly, and name it', async () => {
   const big = await startService();
+  await big.owner.query(WRITE_USAGE);
   const user = big.as();
   const admin = big.as(user.userId, { role: 'admin' });
   await user.get('/api/credits/balance');
   const record = (count: number, credits: number) =>
     big.owner.query(
       `SELECT count(write_usage(jsonb_populate_record(NULL::usage_records, jsonb_build_object(
-          'user_id', $1::text, 'timestamp', '2025-01-01T00:00:00Z', 'service', 's', 'operation', 'o',
+          'account_id', $1::text, 'timestamp', '2025-01-01T00:00:00Z', 'service', 's', 'operation', 'o',
           'credits', $3::bigint, 'metadata', '{}'::jsonb, 'billing_status', 'recorded'))))
          FROM generate_series(1, $2::integer)`,
       [user.userId, count, credits],
@@ -683,15 +688,14 @@ describe('of a user with more names than an answer has room for', () => {
     await user.get('/api/credits/balance');
     // Names of the greatest length, each with as many credits as its number; one is really called `other`.
     await many.owner.query(
-      `SELECT count(usage_record($1, '2025-01-01', left(name || repeat('é', 50), 50), left(name || repeat('é', 100), 100),
-                                 n, '{}', 'user:x', NULL, NULL)),
-              count(usage_record($1, '2025-01-01', 'chat', name, n, '{}', 'user:x', NULL, NULL))
+      `SELECT count(${recordUsage('$1::text', `'2025-01-01'`, `left(name || repeat('é', 50), 50)`, `left(name || repeat('é', 100), 100)`, 'n')}),
+              count(${recordUsage('$1::text', `'2025-01-01'`, `'chat'`, 'name', 'n')})
          FROM generate_series(1, $2) n, LATERAL (SELECT CASE n WHEN $2 THEN 'other' ELSE 'n' || n END AS name) x`,
       [user.userId, NAMES],
     );
     await many.owner.query(
-      `SELECT count(usage_record($1, '2025-01-02'::date + n, 'days', 'day', 1, '{}', 'user:x', NULL, NULL)),
-              count(usage_record($1, '2025-01-02'::date + n, 'chat', 'day', 1, '{}', 'user:x', NULL, NULL))
+      `SELECT count(${recordUsage('$1::text', `'2025-01-02'::date + n`, `'days'`, `'day'`, '1')}),
+              count(${recordUsage('$1::text', `'2025-01-02'::date + n`, `'chat'`, `'day'`, '1')})
          FROM generate_series(1, $2) n`,
       [user.userId, DAYS_BACK],
     );
@@ -742,14 +746,14 @@ describe('of a user with more than 1,000 names in a day', () => {
     (
       await service.owner.query<{ service: string; operation: string; records: number; credits: number }>(
         `SELECT service, operation, records::integer, credits::integer FROM usage_daily
-          WHERE user_id = $1 AND operation NOT LIKE 'n%' ORDER BY service COLLATE "C", operation COLLATE "C"`,
+          WHERE account_id = $1 AND operation NOT LIKE 'n%' ORDER BY service COLLATE "C", operation COLLATE "C"`,
         [userId],
       )
     ).rows;
   /** Names that the day has room for: all but `left` of them. */
   async function fill(user: HttpClient, left = 0, day = `'${DAY}'`): Promise<void> {
     await service.owner.query(
-      `SELECT count(usage_record($1, ${day}::timestamptz, 's', 'n' || n, 1, '{}', 'user:x', NULL, NULL))
+      `SELECT count(${recordUsage('$1::text', `${day}::timestamptz`, `'s'`, `'n' || n`, '1')})
          FROM generate_series(1, $2::integer) n`,
       [user.userId, NAMES - left],
     );
@@ -813,7 +817,7 @@ describe('of a user with more than 1,000 names in a day', () => {
     const late = await user.post('/api/streaming-sessions/finalize', { sessionId: 'late', actualTokens: 10 });
     expect(late.status).toBe(200);
     const { rows } = await service.owner.query<{ id: string; credits: string }>(
-      `SELECT id, credits FROM usage_records WHERE user_id = $1 AND request_id = 'r'`,
+      `SELECT id, credits FROM usage_records WHERE account_id = $1 AND request_id = 'r'`,
       [user.userId],
     );
     const review = { action: 'bill', credits: 7, version: 1 };

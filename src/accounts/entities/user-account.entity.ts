@@ -17,8 +17,9 @@ export class UserAccount {
   })
   userId: string;
 
-  @Column({ type: 'varchar', length: 255 })
-  email: string;
+  /** Null until a token names it: an allocation may create the account. */
+  @Column({ type: 'varchar', length: 255, nullable: true })
+  email: string | null;
 
   @Column({ type: 'varchar', length: 100 })
   username: string;

@@ -1,5 +1,4 @@
 import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, VirtualColumn } from 'typeorm';
-import { UserAccount } from '../../accounts/entities/user-account.entity.js';
 import type { Permission } from '../../auth/caller.js';
 import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer } from '../../common/database/transformers.js';
@@ -31,7 +30,7 @@ export interface GatewaySettings {
 @Index('idx_api_keys_gateway_due', { synchronize: false })
 @Index('idx_api_keys_unannounced', { synchronize: false })
 @Index('idx_api_keys_unended', { synchronize: false })
-@ForeignKey(() => ApiKey, ['userId', 'budgetKeyId'], ['userId', 'id'], { name: 'fk_api_keys_budget' })
+@ForeignKey(() => ApiKey, ['accountId', 'budgetKeyId'], ['accountId', 'id'], { name: 'fk_api_keys_budget' })
 @Check('ck_api_keys_key', `key ~ '^[0-9a-f]{64}$'`)
 @Check(
   'ck_api_keys_permissions',
@@ -51,8 +50,11 @@ export interface GatewaySettings {
    AND (gateway_due_at IS NOT NULL OR gateway_state = 'ended' OR (gateway_state = 'live' AND expires_at IS NULL))`,
 )
 export class ApiKey {
-  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_api_keys' })
-  @ForeignKey(() => UserAccount, { name: 'fk_api_keys_user' })
+  @PrimaryColumn({ name: 'account_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_api_keys' })
+  @ForeignKey('CreditBalance', { name: 'fk_api_keys_account' })
+  accountId: string;
+
+  @Column({ name: 'user_id', type: 'varchar', length: 50 })
   userId: string;
 
   @IdentityColumn('pk_api_keys')

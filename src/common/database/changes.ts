@@ -6,7 +6,7 @@ import { isLostRace } from '../errors/database-errors.js';
 import { IdempotencyMismatch } from '../errors/service-error.js';
 import type { Idempotency } from '../http/idempotency.js';
 import { Turns } from '../turns.js';
-import { Database, type Statement } from './database.js';
+import { Database, type Operation } from './database.js';
 
 /** The most changes that wait in this process, for one turn and in all. */
 const MAXIMUM_WAITING_PER_TURN = 1000;
@@ -14,8 +14,8 @@ const MAXIMUM_WAITING = 10_000;
 /** A lost race is rolled back whole and tried again, at most this often. */
 const MAXIMUM_ATTEMPTS = 4;
 
-const EARLIER = 'SELECT idempotency_earlier($1, $2, $3) AS earlier';
-const KEEP = 'SELECT idempotency_keep($1, $2, $3, $4)';
+const EARLIER = 'SELECT idempotency_earlier($1) AS earlier';
+const KEEP = 'SELECT idempotency_keep($1)';
 
 type Earlier<Answer> = { outcome: 'idempotency_mismatch' } | { outcome: 'ok'; answer: Answer };
 
@@ -48,13 +48,17 @@ export class Changes {
   }
 
   /**
-   * The answer of one operation, which must have one.
+   * What one operation returns.
    *
    * @param turn what the change waits for, such as `api-keys:alice`
    * @throws ServiceUnavailable when too many wait, or when this one has waited for too long
    */
-  answer<Answer>(turn: string, statement: Statement, values: unknown[]): Promise<Answer> {
-    return this.turns.run(turn, () => this.database.answer<Answer>(statement, values));
+  call<Request extends object, Answer>(
+    turn: string,
+    operation: Operation<Request, Answer>,
+    request: Request,
+  ): Promise<Answer> {
+    return this.turns.run(turn, () => this.database.call(operation, request));
   }
 
   /** One transaction. @throws ServiceUnavailable as above */
@@ -77,21 +81,21 @@ export class Changes {
    */
   once<Answer extends object>(
     turn: string,
-    { callerId, key, hash }: Idempotency,
+    { callerId, idempotencyKey, requestHash }: Idempotency,
     work: (manager: EntityManager) => Promise<Answer>,
   ): Promise<Once<Answer>> {
     return this.transaction(turn, async (manager) => {
-      if (key === null) return { answer: await work(manager), replayed: false };
+      if (idempotencyKey === null) return { answer: await work(manager), replayed: false };
+      // What these change is no account's: the keys are kept under the caller.
+      const request = { accountId: callerId, callerId, idempotencyKey, requestHash };
       const [row] = await manager.query<{ earlier: Earlier<Answer> | null }[]>(EARLIER, [
-        callerId,
-        key,
-        hash,
+        JSON.stringify(request),
       ]);
       const earlier = row?.earlier ?? null;
       if (earlier?.outcome === 'idempotency_mismatch') throw new IdempotencyMismatch();
       if (earlier !== null) return { answer: earlier.answer, replayed: true };
       const answer = await work(manager);
-      await manager.query(KEEP, [callerId, key, hash, JSON.stringify({ outcome: 'ok', answer })]);
+      await manager.query(KEEP, [JSON.stringify({ ...request, answer: { outcome: 'ok', answer } })]);
       return { answer, replayed: false };
     });
   }

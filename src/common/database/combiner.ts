@@ -117,8 +117,7 @@ export class Combiner<Work, Answer> {
       batch.push({ key, requests });
       if (isSlow) break;
     }
-    // Every instance locks in the same order, so that no two wait for each other.
-    return batch.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return batch;
   }
 
   private occupyLane(batch: Batch<Work, Answer>): void {

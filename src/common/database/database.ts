@@ -15,10 +15,23 @@ export interface Statement {
   readonly text: string;
 }
 
-/** `SELECT name($1, …) AS answer`. */
-export function operation(name: string, parameters: number): Statement {
-  const places = Array.from({ length: parameters }, (_, index) => `$${index + 1}`).join(', ');
-  return { name, text: `SELECT ${name}(${places}) AS answer` };
+/**
+ * A function of `src/<module>/sql/operations` that takes one request as JSON and returns one JSON object. The types of both
+ * are declared where the operation is, once.
+ */
+export interface Operation<Request extends object, Answer> extends Statement {
+  /** Of types only: there is no such member. */
+  readonly types?: (request: Request) => Answer;
+}
+
+export function operation<Request extends object, Answer>(name: string): Operation<Request, Answer> {
+  return { name, text: `SELECT ${name}($1) AS answer` };
+}
+
+/** What an operation returns when it was carried out, and when it was refused and changed nothing. */
+export type Ok<Answer> = { outcome: 'ok' } & Answer;
+export interface Refused<Outcome extends string> {
+  outcome: Outcome;
 }
 
 /** Movements and combined reads; all other statements, also those of TypeORM; reports over many rows. */
@@ -129,31 +142,19 @@ export class Database implements OnApplicationShutdown {
   }
 
   /**
-   * What `SELECT operation(…) AS answer` answers: a JSON object for each row.
+   * What one operation returns: a JSON object.
    *
+   * @param pool as with `rows`
    * @throws ServiceUnavailable when the database sent anything else: whether it was carried out is unknown
    */
-  async answers<Answer>(
-    statement: Statement,
-    values: unknown[],
-    pool?: 'movements' | 'other',
-  ): Promise<Answer[]> {
-    const rows = await this.rows<{ answer: unknown }>(statement, values, pool);
-    return rows.map(({ answer }) => {
-      if (typeof answer !== 'object' || answer === null) throw new ServiceUnavailable();
-      return answer as Answer;
-    });
-  }
-
-  /** The only one of these. @throws ServiceUnavailable as above */
-  async answer<Answer>(
-    statement: Statement,
-    values: unknown[],
+  async call<Request extends object, Answer>(
+    operation: Operation<Request, Answer>,
+    request: Request,
     pool?: 'movements' | 'other',
   ): Promise<Answer> {
-    const [answer] = await this.answers<Answer>(statement, values, pool);
-    if (answer === undefined) throw new ServiceUnavailable();
-    return answer;
+    const [row] = await this.rows<{ answer: Answer }>(operation, [JSON.stringify(request)], pool);
+    if (typeof row?.answer !== 'object' || row.answer === null) throw new ServiceUnavailable();
+    return row.answer;
   }
 
   /** Reads of one kind, combined while the database is busy. See CombinedReads for the statement. */

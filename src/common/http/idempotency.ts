@@ -7,11 +7,12 @@ import { ApiProblems } from './problem.dto.js';
 
 const PRINTABLE = /^[\x20-\x7e]{1,255}$/;
 
-/** What makes a retry safe: the caller's key, if it sent one, and a hash of what was asked. */
+/** What makes a retry safe, as a part of an operation's request: the caller's key, if it sent one, and what was asked. */
 export interface Idempotency {
   readonly callerId: string;
-  readonly key: string | null;
-  readonly hash: Buffer | null;
+  readonly idempotencyKey: string | null;
+  /** SHA-256 in hexadecimal. */
+  readonly requestHash: string | null;
 }
 
 /** The `Idempotency-Key` header (1–255 printable characters), or null. */
@@ -55,11 +56,11 @@ export function idempotencyOf(
   key: string | null,
   content: object,
 ): Idempotency {
-  if (key === null) return { callerId, key, hash: null };
+  if (key === null) return { callerId, idempotencyKey: null, requestHash: null };
   const hash = createHash('sha256')
     .update(`${operation}\n${canonicalJson(content)}`)
-    .digest();
-  return { callerId, key, hash };
+    .digest('hex');
+  return { callerId, idempotencyKey: key, requestHash: hash };
 }
 
 /** JSON with sorted keys and without members that are null: the same content is the same text. */

@@ -32,7 +32,7 @@ export class AccountsQueryDto extends LimitQueryDto {
 export interface AccountRow {
   user_id: string;
   username: string;
-  email: string;
+  email: string | null;
   role: string;
   created_at: Date;
   updated_at: Date;
@@ -43,7 +43,13 @@ export interface AccountRow {
 export class AccountDto {
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ example: 'alice' }) username: string;
-  @ApiProperty({ example: 'alice@example.com' }) email: string;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'null until the first token, when an allocation created the account',
+    example: 'alice@example.com',
+  })
+  email: string | null;
   @ApiProperty({ enum: ROLES, description: 'Of the last token seen', example: 'user' }) role: Role;
   @ApiProperty(TIME) createdAt: string;
   @ApiProperty({ ...TIME, description: 'When name, e-mail or role changed last' }) updatedAt: string;

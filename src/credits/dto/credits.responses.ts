@@ -1,6 +1,8 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
-import type { AllocationAnswer, DeductionAnswer, PricingSource, Quote } from '../money-answers.js';
+import type { PricingSource, Quote } from '../../pricing/price.js';
+import type { AllocationAnswer, DeductionAnswer } from '../credits.operations.js';
 import { LEDGER_KINDS, type LedgerEntry, type LedgerKind } from '../entities/ledger-entry.entity.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
@@ -16,6 +18,7 @@ export class ActiveAllocationDto {
 }
 
 export class BalanceDto {
+  @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now', example: 996 })
   totalCredits: number;
@@ -74,6 +77,7 @@ export class QuoteDto {
 
 export class AllocationDto {
   @ApiProperty(ID) id: number;
+  @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 1000 }) totalCredits: number;
   @ApiProperty({ ...CREDITS, example: 1000 }) remainingCredits: number;
@@ -81,10 +85,13 @@ export class AllocationDto {
   @ApiProperty(TIME) allocatedAt: string;
   @ApiProperty(TIME) expiresAt: string;
   @ApiProperty({ type: 'string', nullable: true, example: 'Monthly budget' }) notes: string | null;
+  @ApiProperty({ required: false, description: 'Whether the account was created for this', example: false })
+  accountCreated?: boolean;
 
   static from(lot: AllocationAnswer): AllocationDto {
     return {
       id: lot.id,
+      accountId: lot.accountId,
       userId: lot.userId,
       totalCredits: lot.totalCredits,
       remainingCredits: lot.remainingCredits,
@@ -92,17 +99,24 @@ export class AllocationDto {
       allocatedAt: isoTime(lot.allocatedAt),
       expiresAt: isoTime(lot.expiresAt),
       notes: lot.notes,
+      ...(lot.accountCreated !== undefined && { accountCreated: lot.accountCreated }),
     };
   }
 }
 
 export class DeductionDto {
+  @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 5 }) deducted: number;
   @ApiProperty({ ...CREDITS, description: 'Credits left', example: 991 }) totalCredits: number;
 
   static from(answer: DeductionAnswer): DeductionDto {
-    return { userId: answer.userId, deducted: answer.deducted, totalCredits: answer.totalCredits };
+    return {
+      accountId: answer.accountId,
+      userId: answer.userId,
+      deducted: answer.deducted,
+      totalCredits: answer.totalCredits,
+    };
   }
 }
 
@@ -150,6 +164,7 @@ export class LedgerPageDto {
 }
 
 export class AuditDifferenceDto {
+  @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ description: 'What was compared', example: 'available = lots' }) check: string;
   @ApiProperty({

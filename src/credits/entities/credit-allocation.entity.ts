@@ -1,7 +1,7 @@
 import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
-import { UserAccount } from '../../accounts/entities/user-account.entity.js';
 import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer } from '../../common/database/transformers.js';
+import { CreditBalance } from './credit-balance.entity.js';
 
 /** A lot: credits given at one time, with their own expiry. Written by the SQL functions only. */
 @Entity('credit_allocations')
@@ -18,13 +18,13 @@ import { bigintTransformer } from '../../common/database/transformers.js';
 )
 export class CreditAllocation {
   @PrimaryColumn({
-    name: 'user_id',
+    name: 'account_id',
     type: 'varchar',
     length: 50,
     primaryKeyConstraintName: 'pk_credit_allocations',
   })
-  @ForeignKey(() => UserAccount, { name: 'fk_credit_allocations_user' })
-  userId: string;
+  @ForeignKey(() => CreditBalance, { name: 'fk_credit_allocations_account' })
+  accountId: string;
 
   @IdentityColumn('pk_credit_allocations')
   id: number;
@@ -50,11 +50,11 @@ export class CreditAllocation {
   @Column({ name: 'revoked_at', type: 'timestamptz', nullable: true })
   revokedAt: Date | null;
 
-  /** Whether credits are left; what the partial indexes ask for. */
+  /** Whether credits are left; the condition of the partial indexes. */
   @Column({ name: 'is_open', type: 'boolean', default: true })
   isOpen: boolean;
 
-  /** Whether an event has told of its expiry. */
+  /** Whether its expiry was announced by an event. */
   @Column({ name: 'expiry_announced', type: 'boolean', default: false, select: false })
   expiryAnnounced: boolean;
 }

@@ -1,7 +1,6 @@
-import { Check, Column, Entity, ForeignKey, PrimaryColumn } from 'typeorm';
+import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer } from '../../common/database/transformers.js';
-import { CreditAllocation } from './credit-allocation.entity.js';
 
 export const LEDGER_KINDS = [
   'allocation',
@@ -17,24 +16,18 @@ export type LedgerKind = (typeof LEDGER_KINDS)[number];
 
 /** One change of one lot. Append-only: the database refuses UPDATE, DELETE and TRUNCATE. */
 @Entity('credit_ledger')
-@ForeignKey(() => CreditAllocation, ['userId', 'allocationId'], ['userId', 'id'], {
-  name: 'fk_credit_ledger_allocation',
-})
-@Check(
-  'ck_credit_ledger_kind',
-  `CASE WHEN kind IN ('allocation', 'refund') THEN credits > 0 AND allocation_id IS NOT NULL
-        WHEN kind IN ('hold', 'charge', 'deduction', 'revocation', 'expiry')
-          THEN credits < 0 AND allocation_id IS NOT NULL
-        ELSE kind = 'correction' END`,
-)
 export class LedgerEntry {
   @PrimaryColumn({
-    name: 'user_id',
+    name: 'account_id',
     type: 'varchar',
     length: 50,
     primaryKeyConstraintName: 'pk_credit_ledger',
   })
-  userId: string;
+  accountId: string;
+
+  /** Who spent, where a session or a charge is the cause. */
+  @Column({ name: 'user_id', type: 'varchar', length: 50, nullable: true })
+  userId: string | null;
 
   @IdentityColumn('pk_credit_ledger')
   id: number;

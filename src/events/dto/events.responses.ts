@@ -122,6 +122,7 @@ const DATA = [
 export class EventDto {
   @ApiProperty({ ...ID, description: 'Ids grow in the order in which events are published' }) id: number;
   @ApiProperty({ enum: EVENT_TYPES, example: 'credits.low' }) type: EventType;
+  @ApiProperty({ description: 'The account it is about', example: 'alice' }) accountId: string;
   @ApiProperty({ description: 'Whom it concerns', example: 'alice' }) userId: string;
   @ApiProperty({ ...TIME, description: 'When it happened' }) occurredAt: string;
   @ApiProperty({

@@ -16,7 +16,7 @@ export type QuarantineReason = (typeof QUARANTINE_REASONS)[number];
 @Check('ck_usage_quarantine_reason', `reason IN ('unknown_user', 'not_understood', 'refused')`)
 @Check(
   'ck_usage_quarantine_usage',
-  '(usage_id IS NULL) = (usage_user_id IS NULL) AND (usage_id IS NULL OR resolved_at IS NOT NULL)',
+  '(usage_id IS NULL) = (usage_account_id IS NULL) AND (usage_id IS NULL OR resolved_at IS NOT NULL)',
 )
 export class UsageQuarantine {
   @IdentityColumn('pk_usage_quarantine')
@@ -54,7 +54,7 @@ export class UsageQuarantine {
   resolvedAt: Date | null;
 
   /** With `usageId`, the record that it has become. */
-  @Column({ name: 'usage_user_id', type: 'varchar', length: 50, nullable: true })
+  @Column({ name: 'usage_account_id', type: 'varchar', length: 50, nullable: true })
   usageUserId: string | null;
 
   @Column({ name: 'usage_id', type: 'bigint', transformer: bigintTransformer, nullable: true })

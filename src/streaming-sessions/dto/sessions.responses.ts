@@ -1,15 +1,20 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
-import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../../credits/money-answers.js';
+import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../sessions.operations.js';
 import type { StreamingSession } from '../entities/streaming-session.entity.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
+const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
+const COMPLETED = { ...TIME, nullable: true, description: 'When it ended; null while it is active' } as const;
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const STATUSES = ['active', 'completed', 'failed'] as const;
 
 export class SessionStartedDto {
+  @ApiProperty(ID) id: number;
   @ApiProperty({ example: 'session-1' }) sessionId: string;
+  @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ example: MODEL }) modelId: string;
   @ApiProperty({ ...CREDITS, description: 'What the estimate costs', example: 3 }) estimatedCredits: number;
@@ -19,6 +24,7 @@ export class SessionStartedDto {
   @ApiProperty({ enum: STATUSES, example: 'active' }) status: 'active' | 'completed' | 'failed';
   @ApiProperty(TIME) startedAt: string;
   @ApiProperty({ ...TIME, description: 'End of the lease; progress renews it' }) expiresAt: string;
+  @ApiProperty({ ...COMPLETED, example: null }) completedAt: string | null;
   @ApiProperty({ ...CREDITS, description: 'Available credits after the hold', example: 996 })
   remainingCredits: number;
   @ApiProperty({
@@ -30,7 +36,9 @@ export class SessionStartedDto {
 
   static from(answer: SessionStartedAnswer): SessionStartedDto {
     return {
+      id: answer.id,
       sessionId: answer.sessionId,
+      accountId: answer.accountId,
       userId: answer.userId,
       modelId: answer.modelId,
       estimatedCredits: answer.estimatedCredits,
@@ -39,6 +47,7 @@ export class SessionStartedDto {
       status: answer.status,
       startedAt: isoTime(answer.startedAt),
       expiresAt: isoTime(answer.expiresAt),
+      completedAt: answer.completedAt === null ? null : isoTime(answer.completedAt),
       remainingCredits: answer.remainingCredits,
       pricingSource: answer.pricingSource,
     };
@@ -81,7 +90,10 @@ export class SessionProgressDto {
 }
 
 export class SessionSettledDto {
+  @ApiProperty(ID) id: number;
   @ApiProperty({ example: 'session-1' }) sessionId: string;
+  @ApiProperty(ACCOUNT) accountId: string;
+  @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ enum: ['completed', 'failed'], example: 'completed' }) status: 'completed' | 'failed';
   @ApiProperty({ ...CREDITS, example: 3 }) estimatedCredits: number;
   @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 3 }) actualCredits: number;
@@ -94,10 +106,14 @@ export class SessionSettledDto {
   })
   uncollected: number;
   @ApiProperty({ description: 'It came after the lease had ended', example: false }) late: boolean;
+  @ApiProperty(TIME) completedAt: string;
 
   static from(answer: SettlementAnswer): SessionSettledDto {
     return {
+      id: answer.id,
       sessionId: answer.sessionId,
+      accountId: answer.accountId,
+      userId: answer.userId,
       status: answer.status,
       estimatedCredits: answer.estimatedCredits,
       actualCredits: answer.actualCredits,
@@ -105,33 +121,44 @@ export class SessionSettledDto {
       overage: answer.overage,
       uncollected: answer.uncollected,
       late: answer.late,
+      completedAt: isoTime(answer.completedAt),
     };
   }
 }
 
 export class SessionAbortedDto {
+  @ApiProperty(ID) id: number;
   @ApiProperty({ example: 'session-1' }) sessionId: string;
+  @ApiProperty(ACCOUNT) accountId: string;
+  @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ enum: ['aborted'], example: 'aborted' }) status: 'aborted';
   @ApiProperty({ ...CREDITS, description: 'What was generated until then cost', example: 1 })
   partialCredits: number;
   @ApiProperty({ ...CREDITS, example: 3 }) refund: number;
   @ApiProperty({ ...CREDITS, example: 0 }) overage: number;
   @ApiProperty({ ...CREDITS, example: 0 }) uncollected: number;
+  @ApiProperty(TIME) completedAt: string;
 
   static from(answer: SettlementAnswer): SessionAbortedDto {
     return {
+      id: answer.id,
       sessionId: answer.sessionId,
+      accountId: answer.accountId,
+      userId: answer.userId,
       status: 'aborted',
       partialCredits: answer.actualCredits,
       refund: answer.refund,
       overage: answer.overage,
       uncollected: answer.uncollected,
+      completedAt: isoTime(answer.completedAt),
     };
   }
 }
 
 export class ActiveSessionDto {
+  @ApiProperty(ID) id: number;
   @ApiProperty({ example: 'session-1' }) sessionId: string;
+  @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ example: MODEL }) modelId: string;
   @ApiProperty({ ...CREDITS, example: 3 }) estimatedCredits: number;
@@ -141,10 +168,13 @@ export class ActiveSessionDto {
   @ApiProperty({ enum: STATUSES, example: 'active' }) status: string;
   @ApiProperty(TIME) startedAt: string;
   @ApiProperty(TIME) expiresAt: string;
+  @ApiProperty({ ...COMPLETED, example: null }) completedAt: string | null;
 
   static from(session: StreamingSession): ActiveSessionDto {
     return {
+      id: session.id,
       sessionId: session.sessionId,
+      accountId: session.accountId,
       userId: session.userId,
       modelId: session.modelId,
       estimatedCredits: session.estimatedCredits,
@@ -154,6 +184,7 @@ export class ActiveSessionDto {
       status: session.status,
       startedAt: isoTime(session.startedAt),
       expiresAt: isoTime(session.expiresAt),
+      completedAt: session.completedAt === null ? null : isoTime(session.completedAt),
     };
   }
 }

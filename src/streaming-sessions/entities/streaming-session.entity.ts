@@ -1,5 +1,4 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
-import { UserAccount } from '../../accounts/entities/user-account.entity.js';
+import { Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
 
 const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
@@ -9,21 +8,22 @@ const PRICE = { type: 'numeric', transformer: decimalTransformer } as const;
 @Entity('streaming_sessions')
 @Index('idx_streaming_user_status', { synchronize: false })
 @Index('idx_streaming_stale', { synchronize: false })
-@Check(
-  'ck_sessions_whole',
-  `uncollected_credits <= used_credits
-   AND (status = 'active') = (end_reason IS NULL)
-   AND (status = 'active') = (completed_at IS NULL)
-   AND cardinality(held_lots) = cardinality(held_credits)`,
-)
 export class StreamingSession {
+  @PrimaryColumn({
+    name: 'account_id',
+    type: 'varchar',
+    length: 50,
+    primaryKeyConstraintName: 'pk_streaming_sessions',
+  })
+  @ForeignKey('CreditBalance', { name: 'fk_streaming_sessions_account' })
+  accountId: string;
+
   @PrimaryColumn({
     name: 'user_id',
     type: 'varchar',
     length: 50,
     primaryKeyConstraintName: 'pk_streaming_sessions',
   })
-  @ForeignKey(() => UserAccount, { name: 'fk_streaming_sessions_user' })
   userId: string;
 
   /** The caller's id of the stream, unique per user. */
@@ -111,31 +111,6 @@ export class StreamingSession {
 
   @Column({ name: 'pricing_source', type: 'varchar', length: 10 })
   pricingSource: 'rule' | 'default' | 'fallback';
-
-  @Column({ name: 'price_per_1k', ...PRICE })
-  price: string;
-
-  @Column({ name: 'input_price_per_1k', ...PRICE, nullable: true })
-  inputPrice: string | null;
-
-  @Column({ name: 'output_price_per_1k', ...PRICE, nullable: true })
-  outputPrice: string | null;
-
-  @Column({ name: 'cached_price_per_1k', ...PRICE, nullable: true })
-  cachedPrice: string | null;
-
-  /** The provider's costs it started with, USD per 1,000 tokens. */
-  @Column({ name: 'cost_per_1k', ...PRICE, nullable: true })
-  cost: string | null;
-
-  @Column({ name: 'input_cost_per_1k', ...PRICE, nullable: true })
-  inputCost: string | null;
-
-  @Column({ name: 'output_cost_per_1k', ...PRICE, nullable: true })
-  outputCost: string | null;
-
-  @Column({ name: 'cached_cost_per_1k', ...PRICE, nullable: true })
-  cachedCost: string | null;
 
   /** The key it was started with, whose limit it counts for. */
   @Column({ name: 'api_key_id', ...CREDITS, nullable: true })

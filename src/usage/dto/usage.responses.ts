@@ -1,6 +1,7 @@
 import { ApiExtraModels, ApiProperty, type ApiPropertyOptions, getSchemaPath } from '@nestjs/swagger';
+import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
-import type { ChargeAnswer, UsageAnswer } from '../../credits/money-answers.js';
+import type { ChargeAnswer, UsageAnswer } from '../usage.operations.js';
 import {
   BILLING_STATUSES,
   type BillingStatus,
@@ -53,6 +54,7 @@ export class UsageRecordDto {
     description: 'One more with every correction and every decision of a review, which names it',
   })
   version: number;
+  @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty(TIME) timestamp: string;
   @ApiProperty({ example: 'chat-streaming' }) service: string;
@@ -112,6 +114,7 @@ export class UsageRecordDto {
     return {
       id: record.id,
       version: record.version,
+      accountId: record.accountId,
       userId: record.userId,
       timestamp: isoTime(record.timestamp),
       service: record.service,
@@ -169,6 +172,7 @@ export class UsageSearchPageDto extends UsagePageDto {
 }
 
 export class UsageStatsDto {
+  @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
   @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;

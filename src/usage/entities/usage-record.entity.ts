@@ -1,5 +1,4 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
-import { UserAccount } from '../../accounts/entities/user-account.entity.js';
+import { Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
 
@@ -18,15 +17,17 @@ export type ReviewAction = (typeof REVIEW_ACTIONS)[number];
 @Index('idx_usage_needs_review', { synchronize: false })
 @Index('uq_usage_request', { synchronize: false })
 @Index('idx_usage_id', { synchronize: false })
-@Check('ck_usage_records_uncollected', 'uncollected_credits <= credits')
 export class UsageRecord {
   @PrimaryColumn({
-    name: 'user_id',
+    name: 'account_id',
     type: 'varchar',
     length: 50,
     primaryKeyConstraintName: 'pk_usage_records',
   })
-  @ForeignKey(() => UserAccount, { name: 'fk_usage_records_user' })
+  @ForeignKey('CreditBalance', { name: 'fk_usage_records_account' })
+  accountId: string;
+
+  @Column({ name: 'user_id', type: 'varchar', length: 50 })
   userId: string;
 
   @IdentityColumn('pk_usage_records')

@@ -7,11 +7,13 @@ const KEY = { primaryKeyConstraintName: 'pk_usage_reviews' } as const;
 
 /** One decision about a usage record. Append-only: the database refuses UPDATE, DELETE and TRUNCATE. */
 @Entity('usage_reviews')
-@ForeignKey(() => UsageRecord, ['userId', 'usageId'], ['userId', 'id'], { name: 'fk_usage_reviews_record' })
+@ForeignKey(() => UsageRecord, ['accountId', 'usageId'], ['accountId', 'id'], {
+  name: 'fk_usage_reviews_record',
+})
 @Check('ck_usage_reviews_whole', `version > 0 AND (action = 'bill' OR billed_credits = 0)`)
 export class UsageReview {
-  @PrimaryColumn({ name: 'user_id', type: 'varchar', length: 50, ...KEY })
-  userId: string;
+  @PrimaryColumn({ name: 'account_id', type: 'varchar', length: 50, ...KEY })
+  accountId: string;
 
   @PrimaryColumn({ name: 'usage_id', ...CREDITS, ...KEY })
   usageId: number;

@@ -195,7 +195,7 @@ describe('usage of everyone', () => {
     const userId = freshUser();
     await service.direct.as(userId).get('/api/credits/balance');
     await service.direct.owner.query(
-      `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status, request_id)
+      `INSERT INTO usage_records (account_id, timestamp, service, operation, credits, metadata, billing_status, request_id)
        SELECT $1, now() - n * interval '10 seconds', CASE WHEN n = 99990 THEN 'rare' ELSE 'chat' END, 'model-' || n, 1,
               '{"inputTokens": 700, "outputTokens": 300}', 'recorded', 'request-' || n
          FROM generate_series(1, 100000) n`,

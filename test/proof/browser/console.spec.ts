@@ -446,7 +446,7 @@ describe('usage', () => {
     const userId = freshUser();
     await service.direct.as(userId).get('/api/credits/balance');
     await service.direct.owner.query(
-      `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status)
+      `INSERT INTO usage_records (account_id, timestamp, service, operation, credits, metadata, billing_status)
        SELECT $1, now() - n * interval '1 second', 'chat', 'model-' || n, 1, '{}', 'recorded' FROM generate_series(1, 3000) n`,
       [userId],
     );
@@ -458,7 +458,7 @@ describe('usage', () => {
     expect(await table.getByRole('row').count()).toBeLessThan(80);
     expect(await page.locator('tr[aria-rowindex="3001"]').count()).toBe(1);
     // They were written past the roll-up, which the audit at the end would find.
-    await service.direct.owner.query('DELETE FROM usage_records WHERE user_id = $1', [userId]);
+    await service.direct.owner.query('DELETE FROM usage_records WHERE account_id = $1', [userId]);
   });
 });
 

@@ -38,14 +38,14 @@ export interface Books {
 
 /** Numbers come out as numbers: JSON has no other, and none of these is beyond 2^53. */
 const BOOKS = `SELECT
-  (SELECT coalesce(json_agg(json_build_object('id', id, 'userId', user_id, 'credits', total_credits, 'key', notes)), '[]')
+  (SELECT coalesce(json_agg(json_build_object('id', id, 'userId', account_id, 'credits', total_credits, 'key', notes)), '[]')
      FROM credit_allocations) AS allocations,
-  (SELECT coalesce(json_agg(json_build_object('userId', user_id, 'kind', kind, 'credits', credits, 'key', notes,
+  (SELECT coalesce(json_agg(json_build_object('userId', account_id, 'kind', kind, 'credits', credits, 'key', notes,
             'sessionId', session_id, 'usageId', usage_id) ORDER BY id), '[]') FROM credit_ledger) AS ledger,
-  (SELECT coalesce(json_agg(json_build_object('id', id, 'userId', user_id, 'credits', credits, 'uncollected',
+  (SELECT coalesce(json_agg(json_build_object('id', id, 'userId', account_id, 'credits', credits, 'uncollected',
             uncollected_credits, 'status', billing_status, 'requestId', request_id, 'sessionId', session_id, 'key',
             metadata ->> 'key')), '[]') FROM usage_records) AS usage,
-  (SELECT coalesce(json_agg(json_build_object('userId', user_id, 'sessionId', session_id, 'status', status, 'endReason',
+  (SELECT coalesce(json_agg(json_build_object('userId', account_id, 'sessionId', session_id, 'status', status, 'endReason',
             end_reason, 'allocated', allocated_credits, 'used', used_credits, 'uncollected', uncollected_credits,
             'usageId', usage_id, 'isLate', is_late, 'generated',
             tokens_generated)), '[]') FROM streaming_sessions) AS sessions`;

@@ -142,7 +142,7 @@ describe('a process that is killed', () => {
     expect((await direct.as(user).at(url).post('/api/usage/charge', body)).status).toBe(201);
   };
   const deliveriesOf = async (user: string) =>
-    (await direct.owner.query(`SELECT FROM webhook_deliveries WHERE user_id = $1`, [user])).rowCount;
+    (await direct.owner.query(`SELECT FROM webhook_deliveries WHERE account_id = $1`, [user])).rowCount;
 
   it('between a movement and its delivery takes nothing with it: another publishes and delivers it once', async () => {
     for (const process of running.splice(0)) await process.stop();
@@ -173,14 +173,14 @@ describe('a process that is killed', () => {
     // The one that lives delivers, and leaves alone what the dead one has in hand: 30 s and half a minute more.
     const { rows } = await direct.owner.query<{ seconds: number }>(
       `SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS seconds FROM webhook_lanes
-        WHERE user_id = $1`,
+        WHERE account_id = $1`,
       [user],
     );
     expect(rows[0]?.seconds).toBeGreaterThan(20);
     expect(rows[0]?.seconds).toBeLessThan(60);
     expect(receiver.of(user)).toHaveLength(1);
     await direct.owner.query(
-      `UPDATE webhook_lanes SET next_attempt_at = next_attempt_at - interval '61 seconds' WHERE user_id = $1`,
+      `UPDATE webhook_lanes SET next_attempt_at = next_attempt_at - interval '61 seconds' WHERE account_id = $1`,
       [user],
     );
     await expect.poll(() => receiver.of(user).length, { timeout: 10_000 }).toBe(2);

@@ -3,7 +3,11 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CreditsAuditService } from '../../../src/credits/credits-audit.service.js';
-import { MoneyFunctions } from '../../../src/credits/money-functions.js';
+import { Database } from '../../../src/common/database/database.js';
+import { Movements } from '../../../src/common/database/movements.js';
+import { ALLOCATE, DEDUCT, EXPIRE, REVOKE } from '../../../src/credits/credits.operations.js';
+import { HOLD, PROGRESS, SETTLE, TIME_OUT } from '../../../src/streaming-sessions/sessions.operations.js';
+import { CHARGE, REVIEW } from '../../../src/usage/usage.operations.js';
 import { SONNET } from '../../support/money.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
 import { type Answer, CreditsModel, type Decision, MAXIMUM_AGE_SECONDS } from './credits-model.js';
@@ -127,78 +131,77 @@ const story = fc.oneof(
   { arbitrary: lateStory, weight: 1 },
 );
 
-const NO_KEY = { callerId: 'property', key: null, hash: null };
+const NO_KEY = { callerId: 'property', idempotencyKey: null, requestHash: null };
+const LEASE = { bufferPercent: 20, leaseSeconds: 900 };
 
 /** One user of the real database. */
 class Subject {
+  private readonly movements: Movements;
+  private readonly database: Database;
+  private readonly named: { accountId: string; userId: string; actor: string };
+
   constructor(
-    private readonly money: MoneyFunctions,
+    instance: TestService,
     readonly userId: string,
-  ) {}
+  ) {
+    this.movements = instance.get(Movements);
+    this.database = instance.get(Database);
+    this.named = { accountId: userId, userId, actor: 'property' };
+  }
 
   on(instance: TestService): Subject {
-    return new Subject(instance.get(MoneyFunctions), this.userId);
+    return new Subject(instance, this.userId);
   }
 
   async run(command: Command, lots: number[]): Promise<Actual | undefined> {
-    const { userId, money } = this;
+    const { movements, named } = this;
+    const { accountId } = named;
     switch (command.do) {
-      case 'allocate':
-        return money.allocate({
-          ...{ userId, credits: command.credits, expiryDays: command.days, notes: null, actor: 'property' },
-          ...{ email: null, username: null, idempotency: NO_KEY },
-        });
+      case 'allocate': {
+        const lot = { credits: command.credits, expiryDays: command.days, notes: null };
+        return movements.run(ALLOCATE, { ...named, ...NO_KEY, ...lot, email: null, username: null });
+      }
       case 'deduct':
-        return money.deduct({
-          userId,
-          credits: command.credits,
-          notes: 'x',
-          actor: 'property',
-          idempotency: NO_KEY,
-        });
-      case 'revoke':
-        return lots.length === 0
-          ? undefined
-          : money.revoke({
-              userId,
-              allocationId: lots[command.lot % lots.length] as number,
-              notes: null,
-              actor: 'property',
-              idempotency: NO_KEY,
-            });
+        return movements.run(DEDUCT, { ...named, ...NO_KEY, credits: command.credits, notes: 'x' });
+      case 'revoke': {
+        if (lots.length === 0) return undefined;
+        const allocationId = lots[command.lot % lots.length] as number;
+        return movements.run(REVOKE, { ...named, ...NO_KEY, allocationId, notes: null });
+      }
       case 'hold':
-        return money.hold({
-          ...{ userId, sessionId: command.session, modelId: SONNET, counts: { tokens: command.tokens } },
-          ...{
-            bufferPercent: 20,
-            leaseSeconds: 900,
-            rejectUnpriced: false,
-            actor: 'property',
-            apiKeyId: null,
-          },
+        return movements.run(HOLD, {
+          ...named,
+          ...LEASE,
+          sessionId: command.session,
+          modelId: SONNET,
+          estimatedTokens: command.tokens,
+          estimatedInputTokens: undefined,
+          estimatedOutputTokens: undefined,
+          rejectUnpriced: false,
+          apiKeyId: null,
         });
       case 'progress':
-        return money.progress({
-          ...{ userId, sessionId: command.session, tokensGenerated: command.tokens },
-          ...{
-            bufferPercent: 20,
-            leaseSeconds: 900,
-            maximumAgeSeconds: MAXIMUM_AGE_SECONDS,
-            actor: 'property',
-          },
+        return movements.run(PROGRESS, {
+          ...named,
+          ...LEASE,
+          sessionId: command.session,
+          tokensGenerated: command.tokens,
+          maximumAgeSeconds: MAXIMUM_AGE_SECONDS,
         });
       case 'finalize':
       case 'abort':
-        return money.settle({
-          ...{ userId, sessionId: command.session, providerCostUsd: null, actor: 'property' },
+        return movements.run(SETTLE, {
+          ...named,
+          sessionId: command.session,
+          providerCostUsd: null,
           reason: command.do === 'abort' ? 'aborted' : 'finalized',
           success: command.do === 'finalize' && command.success,
-          counts: { tokens: command.tokens ?? undefined },
+          tokens: command.tokens ?? undefined,
         });
       case 'timeOut':
-        return money.timeOut(userId, command.session, true);
+        return this.database.call(TIME_OUT, { ...named, sessionId: command.session, wait: true });
       case 'expire':
-        return void (await money.expire(userId, true));
+        return void (await this.database.call(EXPIRE, { accountId, wait: true }));
       case 'charge':
         return this.charge(command);
       case 'review':
@@ -209,17 +212,21 @@ class Subject {
   }
 
   private async charge(command: Command & { do: 'charge' }): Promise<Actual> {
-    const answer = await this.money.charge({
-      ...{ userId: this.userId, requestId: command.key, requestHash: Buffer.alloc(32, command.tokens % 256) },
-      ...{
-        modelId: SONNET,
-        counts: { tokens: command.tokens },
-        service: 'chat',
-        metadata: {},
-        timestamp: null,
-      },
-      ...{ providerCostUsd: null, billingStatus: command.billing, onInsufficient: command.onShort },
-      ...{ rejectUnpriced: false, actor: 'property', apiKeyId: null, idempotency: NO_KEY },
+    const answer = await this.movements.run(CHARGE, {
+      ...this.named,
+      ...NO_KEY,
+      requestId: command.key,
+      contentHash: (command.tokens % 256).toString(16).padStart(64, '0'),
+      modelId: SONNET,
+      tokens: command.tokens,
+      service: 'chat',
+      metadata: {},
+      timestamp: null,
+      providerCostUsd: null,
+      billingStatus: command.billing,
+      onInsufficient: command.onShort,
+      rejectUnpriced: false,
+      apiKeyId: null,
     });
     return answer.outcome === 'ok' ? { outcome: 'ok', ...answer.record } : answer;
   }
@@ -227,16 +234,17 @@ class Subject {
   private async review(decision: Decision): Promise<Actual> {
     const { key: name, action, credits: amount, version, idempotencyKey } = decision;
     const { rows } = await service.owner.query<{ id: string }>(
-      'SELECT id FROM usage_records WHERE user_id = $1 AND (request_id = $2 OR session_id = $3)',
+      'SELECT id FROM usage_records WHERE account_id = $1 AND (request_id = $2 OR session_id = $3)',
       [this.userId, name, name.replace('session:', '')],
     );
     if (rows[0] === undefined) return { outcome: 'usage_not_found' };
-    const hash = createHash('sha256')
+    const requestHash = createHash('sha256')
       .update(JSON.stringify([name, action, amount, version]))
-      .digest();
-    return this.money.review({
-      ...{ userId: this.userId, usageId: Number(rows[0].id), version, action, credits: amount },
-      ...{ actor: 'property', idempotency: { callerId: this.userId, key: idempotencyKey, hash } },
+      .digest('hex');
+    return this.movements.run(REVIEW, {
+      ...this.named,
+      ...{ callerId: this.userId, idempotencyKey, requestHash },
+      ...{ usageId: Number(rows[0].id), version, action, credits: amount },
     });
   }
 
@@ -244,10 +252,10 @@ class Subject {
   private async advance(seconds: number): Promise<void> {
     const by = `interval '${seconds} seconds'`;
     await service.owner.query(
-      `WITH lots AS (UPDATE credit_allocations SET expires_at = expires_at - ${by} WHERE user_id = $1),
+      `WITH lots AS (UPDATE credit_allocations SET expires_at = expires_at - ${by} WHERE account_id = $1),
          sessions AS (UPDATE streaming_sessions SET expires_at = expires_at - ${by}, started_at = started_at - ${by}
-                      WHERE user_id = $1)
-       UPDATE credit_balances SET next_expiry = next_expiry - ${by} WHERE user_id = $1`,
+                      WHERE account_id = $1)
+       UPDATE credit_balances SET next_expiry = next_expiry - ${by} WHERE account_id = $1`,
       [this.userId],
     );
   }
@@ -262,14 +270,14 @@ class Subject {
 const STATE = `SELECT jsonb_build_object(
   'available', available_credits($1), 'held', b.held,
   'lots', coalesce((SELECT jsonb_agg(jsonb_build_array(id, remaining_credits) ORDER BY expires_at, id)
-     FROM credit_allocations WHERE user_id = $1 AND is_open AND expires_at > now()), '[]'),
+     FROM credit_allocations WHERE account_id = $1 AND is_open AND expires_at > now()), '[]'),
   'sessions', coalesce((SELECT jsonb_object_agg(session_id, jsonb_build_array(status, allocated_credits, used_credits,
-     uncollected_credits, tokens_generated)) FROM streaming_sessions WHERE user_id = $1), '{}'),
+     uncollected_credits, tokens_generated)) FROM streaming_sessions WHERE account_id = $1), '{}'),
   'records', coalesce((SELECT jsonb_object_agg(coalesce(request_id, 'session:' || session_id),
      jsonb_build_array(service, credits, uncollected_credits, billing_status, version))
-     FROM usage_records WHERE user_id = $1), '{}'),
-  'usage', (SELECT coalesce(sum(credits), 0) FROM usage_daily WHERE user_id = $1)
-) AS state FROM credit_balances b WHERE user_id = $1`;
+     FROM usage_records WHERE account_id = $1), '{}'),
+  'usage', (SELECT coalesce(sum(credits), 0) FROM usage_daily WHERE account_id = $1)
+) AS state FROM credit_balances b WHERE account_id = $1`;
 
 function stateOf(model: CreditsModel): unknown {
   const records = [...model.records.values()];
@@ -323,9 +331,9 @@ async function newSubject(): Promise<Subject> {
   const userId = freshUser('p');
   await service.owner.query(
     `WITH account AS (INSERT INTO user_accounts (user_id, email, username) VALUES ($1, $1 || '@x', 'x') RETURNING 1)
-     INSERT INTO credit_balances (user_id) SELECT $1 FROM account`.replaceAll('$1', `'${userId}'`),
+     INSERT INTO credit_balances (account_id) SELECT $1 FROM account`.replaceAll('$1', `'${userId}'`),
   );
-  return new Subject(service.get(MoneyFunctions), userId);
+  return new Subject(service, userId);
 }
 
 /** Operations one after the other, each compared at once. */

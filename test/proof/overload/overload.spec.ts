@@ -146,11 +146,11 @@ async function watch(end: number, health: Seen[], memory: number[]): Promise<voi
 
 /** What was answered has happened, once; what was refused has not, or is a session that its sweep will end. */
 async function expectWhatWasAnswered(): Promise<void> {
-  const { rows } = await direct.owner.query<{ id: string; user_id: string; status: string; used: number }>(
-    `SELECT session_id AS id, user_id, status, used_credits::int AS used FROM streaming_sessions`,
+  const { rows } = await direct.owner.query<{ id: string; account_id: string; status: string; used: number }>(
+    `SELECT session_id AS id, account_id, status, used_credits::int AS used FROM streaming_sessions`,
   );
   const byId = new Map(rows.map((row) => [row.id, row]));
-  for (const [id, userId] of started) expect(byId.get(id)?.user_id).toBe(userId);
+  for (const [id, userId] of started) expect(byId.get(id)?.account_id).toBe(userId);
   for (const id of settled.keys()) expect(byId.get(id)).toMatchObject({ status: 'completed', used: 3 });
   const { rows: usage } = await direct.owner.query<{ count: number }>(
     `SELECT count(*)::int FROM usage_records WHERE session_id IS NOT NULL`,

@@ -4,6 +4,7 @@ import { waitingForLocks } from '../../support/hold-up.js';
 import type { HttpClient } from '../../support/http-client.js';
 import { countByStatus, initialize, userWithCredits } from '../../support/money.js';
 import { expectProblem } from '../../support/problems.js';
+import { recordUsage } from '../../support/sql.js';
 import { startService, type TestService } from '../../support/service.js';
 import { accessToken } from '../../support/tokens.js';
 
@@ -110,14 +111,14 @@ describe('reports', () => {
   });
 });
 
+const TIME = `'2026-01-01'::timestamptz + n % 300 * interval '1 day'`;
+
 it('statistics of the worst data of one user are small, and refuse none of the holds of others', async () => {
   const attacker = service.as();
   await attacker.get('/api/credits/balance');
   await service.owner.query(
-    `SELECT count(usage_record($1, '2026-01-01'::timestamptz + n % 300 * interval '1 day', left(n || repeat('é', 50), 50),
-                               left(n || repeat('é', 100), 100), n, '{}', 'user:x', NULL, NULL)),
-            count(usage_record($1, '2026-01-01'::timestamptz + n % 300 * interval '1 day', 'chat',
-                               left(n % 20 || repeat('é', 100), 100), n, '{}', 'user:x', NULL, NULL))
+    `SELECT count(${recordUsage('$1::text', TIME, `left(n || repeat('é', 50), 50)`, `left(n || repeat('é', 100), 100)`, 'n')}),
+            count(${recordUsage('$1::text', TIME, `'chat'`, `left(n % 20 || repeat('é', 100), 100)`, 'n')})
        FROM generate_series(1, 6000) n`,
     [attacker.userId],
   );
@@ -136,7 +137,7 @@ describe('downloads', () => {
     await reader.get('/api/credits/balance');
     // 24 MB: more than a connection takes without a reader.
     await service.owner.query(
-      `INSERT INTO usage_records (user_id, timestamp, service, operation, credits, metadata, billing_status)
+      `INSERT INTO usage_records (account_id, timestamp, service, operation, credits, metadata, billing_status)
        SELECT $1, now(), 's', 'o', 0, jsonb_build_object('text', repeat('x', 8000)), 'recorded'
          FROM generate_series(1, 3000)`,
       [reader.userId],
@@ -167,7 +168,7 @@ describe('downloads', () => {
   it('are read whole by whoever reads, however long it is', async () => {
     const whole = service.as('whole');
     await whole.get('/api/credits/balance');
-    await service.owner.query('UPDATE usage_records SET user_id = $2 WHERE user_id = $1', [
+    await service.owner.query('UPDATE usage_records SET account_id = $2 WHERE account_id = $1', [
       reader.userId,
       whole.userId,
     ]);

@@ -16,7 +16,7 @@ BEGIN
       ON CONFLICT (user_id) DO UPDATE
         SET email = excluded.email, username = excluded.username, role = excluded.role, updated_at = now()
         WHERE (a.email, a.username, a.role) IS DISTINCT FROM (excluded.email, excluded.username, excluded.role);
-      INSERT INTO credit_balances (user_id) VALUES (p_user) ON CONFLICT (user_id) DO NOTHING;
+      INSERT INTO credit_balances (account_id) VALUES (p_user) ON CONFLICT (account_id) DO NOTHING;
       RETURN;
     EXCEPTION WHEN unique_violation THEN
       -- The .invalid domain is reserved (RFC 2606): no real address is taken by this; the UUID keeps anyone from

@@ -1,5 +1,5 @@
 -- An API key as the service answers it, with what is counted for its line. Never the key.
-CREATE OR REPLACE FUNCTION api_key_answer(p_user varchar, p_id bigint) RETURNS jsonb
+CREATE OR REPLACE FUNCTION api_key_answer(p_account varchar, p_id bigint) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
     'outcome', 'ok', 'id', k.id, 'name', k.name, 'keyHint', k.key_hint, 'permissions', k.permissions,
@@ -7,6 +7,6 @@ LANGUAGE sql STABLE AS $$
     'secondsLeft', extract(epoch FROM k.expires_at - clock_timestamp()),
     'gateway', k.gateway, 'gatewayState', k.gateway_state, 'gatewaySettings', k.gateway_settings,
     'creditLimit', b.credit_limit, 'creditsUsed', b.credits_used, 'creditsHeld', b.credits_held)
-    FROM api_keys k JOIN api_keys b ON b.user_id = k.user_id AND b.id = coalesce(k.budget_key_id, k.id)
-   WHERE k.user_id = p_user AND k.id = p_id
+    FROM api_keys k JOIN api_keys b ON b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)
+   WHERE k.account_id = p_account AND k.id = p_id
 $$;

@@ -8,19 +8,19 @@ DECLARE
   v_is_live boolean := coalesce(NEW.gateway_state, 'live') = 'live';
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    IF v_is_live THEN PERFORM write_event(NEW.user_id, 'api_key.created', v_data); END IF;
+    IF v_is_live THEN PERFORM write_event(NEW.account_id, 'api_key.created', v_data); END IF;
     RETURN NULL;
   END IF;
   v_was_live := coalesce(OLD.gateway_state, 'live') NOT IN ('pending', 'opening', 'failed');
   IF NEW.is_active AND v_is_live AND NOT v_was_live THEN
-    PERFORM write_event(NEW.user_id, 'api_key.created', v_data);
+    PERFORM write_event(NEW.account_id, 'api_key.created', v_data);
   ELSIF OLD.is_active AND NOT NEW.is_active AND v_was_live THEN
-    PERFORM write_event(NEW.user_id, 'api_key.revoked', v_data || '{"reason": "revoked"}');
+    PERFORM write_event(NEW.account_id, 'api_key.revoked', v_data || '{"reason": "revoked"}');
   ELSIF NEW.is_active AND v_was_live AND NEW.expires_at <= clock_timestamp()
         AND (OLD.expires_at IS NULL OR OLD.expires_at > clock_timestamp()) THEN
-    PERFORM write_event(NEW.user_id, 'api_key.revoked', v_data || '{"reason": "rotated"}');
+    PERFORM write_event(NEW.account_id, 'api_key.revoked', v_data || '{"reason": "rotated"}');
     -- Told with its reason: that its expiry has passed need not be told as well.
-    UPDATE api_keys SET end_announced = NEW.expires_at WHERE user_id = NEW.user_id AND id = NEW.id;
+    UPDATE api_keys SET end_announced = NEW.expires_at WHERE account_id = NEW.account_id AND id = NEW.id;
   END IF;
   RETURN NULL;
 END

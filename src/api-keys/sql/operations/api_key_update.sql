@@ -1,21 +1,24 @@
--- Changes of an API key what p_changes has: name, permissions, expiresAt, creditLimit (of its line); null takes the last
+-- Changes of an API key what changes has: name, permissions, expiresAt, creditLimit (of its line); null takes the last
 -- two away. Outcomes: ok (the key), not_found, ended, past_expiry.
-CREATE OR REPLACE FUNCTION api_key_update(p_user varchar, p_id bigint, p_changes jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION api_key_update(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
+  p_account varchar := p ->> 'accountId';
+  p_id bigint := p ->> 'id';
+  p_changes jsonb := p -> 'changes';
   k api_keys;
 BEGIN
-  PERFORM refuse('{userId,id,changes,name,permissions,creditLimit}', ARRAY[
-    is_user_id(p_user),
+  PERFORM refuse('{accountId,id,changes,name,permissions,creditLimit}', ARRAY[
+    is_account_id(p_account),
     p_id > 0,
     jsonb_typeof(p_changes) = 'object',
     coalesce(is_id(p_changes ->> 'name', 100), NOT p_changes ? 'name'),
     coalesce(jsonb_typeof(p_changes -> 'permissions') = 'array', NOT p_changes ? 'permissions'),
     coalesce((p_changes ->> 'creditLimit')::bigint BETWEEN 0 AND 1000000000000, TRUE)]);
-  PERFORM api_key_lock(p_user);
-  SELECT * INTO k FROM api_keys WHERE user_id = p_user AND id = p_id;
+  PERFORM api_key_lock(p_account);
+  SELECT * INTO k FROM api_keys WHERE account_id = p_account AND id = p_id;
   IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;
-  IF NOT api_key_is_live(p_user, p_id) THEN RETURN '{"outcome": "ended"}'; END IF;
+  IF NOT api_key_is_live(p_account, p_id) THEN RETURN '{"outcome": "ended"}'; END IF;
   IF (p_changes ->> 'expiresAt')::timestamptz <= clock_timestamp() THEN RETURN '{"outcome": "past_expiry"}'; END IF;
   IF p_changes ? 'permissions' THEN
     k.permissions := ARRAY(SELECT jsonb_array_elements_text(p_changes -> 'permissions'));
@@ -26,11 +29,11 @@ BEGIN
                            ELSE expires_at END,
          gateway_due_at = CASE WHEN p_changes ? 'expiresAt' AND gateway_state <> 'ended' THEN clock_timestamp()
                                ELSE gateway_due_at END
-   WHERE user_id = p_user AND id = p_id;
+   WHERE account_id = p_account AND id = p_id;
   IF p_changes ? 'creditLimit' THEN
     UPDATE api_keys SET credit_limit = (p_changes ->> 'creditLimit')::bigint
-     WHERE user_id = p_user AND id = coalesce(k.budget_key_id, k.id);
+     WHERE account_id = p_account AND id = coalesce(k.budget_key_id, k.id);
   END IF;
-  RETURN api_key_answer(p_user, p_id);
+  RETURN api_key_answer(p_account, p_id);
 END
 $$;

@@ -1,46 +1,54 @@
--- Gives p_amount credits back to the lots they came from, last taken first. A lot that has expired or was revoked
--- meanwhile gets its refund and loses it at once, and the ledger has both entries; nobody gains lifetime by a refund.
--- p_lots and p_credits keep what was not given back. The caller holds the balance row and writes the balance.
+-- Gives p_amount credits back to the lots they came from, last taken first. lots and credits keep what was not given back;
+-- available and next_expiry are those of the balance before and after. A lot that has expired or was revoked meanwhile gets
+-- its refund and loses it at once, and the ledger has both entries: a refund never extends an expiry. The caller holds the
+-- account's lock and applies the balance afterwards.
 CREATE OR REPLACE FUNCTION return_credits(
-  p_user varchar, p_amount bigint, p_session varchar, p_usage bigint, p_actor varchar, p_now timestamptz,
-  INOUT p_available bigint, INOUT p_lots bigint[], INOUT p_credits bigint[], OUT next_expiry timestamptz
+  p_cause entry_cause, p_amount bigint, INOUT available bigint, INOUT next_expiry timestamptz,
+  INOUT lots bigint[], INOUT credits bigint[]
 )
 LANGUAGE plpgsql AS $$
 DECLARE
   v_left bigint := p_amount;
   v_give bigint;
-  v_last integer := cardinality(p_lots);
-  v_lot credit_allocations;
+  v_last integer := cardinality(lots);
+  v_expires_at timestamptz;
+  v_revoked_at timestamptz;
+  v_total bigint;
 BEGIN
   WHILE v_left > 0 LOOP
-    v_give := least(p_credits[v_last], v_left);
-    SELECT * INTO STRICT v_lot FROM credit_allocations WHERE user_id = p_user AND id = p_lots[v_last];
+    v_give := least(credits[v_last], v_left);
+    -- Found by its key alone: with the expiry as a condition the planner may walk over all lots of the account.
+    UPDATE credit_allocations
+       SET remaining_credits = remaining_credits
+             + CASE WHEN expires_at > p_cause.at AND revoked_at IS NULL THEN v_give ELSE 0 END,
+           is_open = is_open OR (expires_at > p_cause.at AND revoked_at IS NULL)
+     WHERE account_id = p_cause.account_id AND id = lots[v_last]
+    RETURNING expires_at, revoked_at, total_credits INTO STRICT v_expires_at, v_revoked_at, v_total;
     INSERT INTO credit_ledger
-      (user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
-    VALUES (p_user, 'refund', v_give, p_available + v_give, v_lot.id, p_session, p_usage, p_actor, p_now);
-    IF v_lot.expires_at <= p_now OR v_lot.revoked_at IS NOT NULL THEN
-      INSERT INTO credit_ledger
-        (user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
-      VALUES (p_user, CASE WHEN v_lot.revoked_at IS NULL THEN 'expiry' ELSE 'revocation' END,
-              -v_give, p_available, v_lot.id, p_session, p_usage, 'service:accounting', p_now);
-      IF v_lot.revoked_at IS NULL THEN
-        PERFORM tell_expired(p_user, v_lot.id, v_give, v_lot.total_credits, v_lot.expires_at);
-      END IF;
+      (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
+    VALUES (p_cause.account_id, p_cause.user_id, 'refund', v_give, available + v_give, lots[v_last],
+            p_cause.session_id, p_cause.usage_id, p_cause.actor, p_cause.at);
+    IF v_expires_at > p_cause.at AND v_revoked_at IS NULL THEN
+      available := available + v_give;
+      next_expiry := least(next_expiry, v_expires_at);
     ELSE
-      UPDATE credit_allocations SET remaining_credits = remaining_credits + v_give, is_open = TRUE
-       WHERE user_id = p_user AND id = v_lot.id;
-      p_available := p_available + v_give;
-      next_expiry := least(next_expiry, v_lot.expires_at);
+      INSERT INTO credit_ledger
+        (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
+      VALUES (p_cause.account_id, p_cause.user_id, CASE WHEN v_revoked_at IS NULL THEN 'expiry' ELSE 'revocation' END,
+              -v_give, available, lots[v_last], p_cause.session_id, p_cause.usage_id, 'service:accounting', p_cause.at);
+      IF v_revoked_at IS NULL THEN
+        PERFORM emit_lot_expired(p_cause.account_id, lots[v_last], v_give, v_total, v_expires_at);
+      END IF;
     END IF;
     v_left := v_left - v_give;
-    IF v_give < p_credits[v_last] THEN
-      p_credits[v_last] := p_credits[v_last] - v_give;
+    IF v_give < credits[v_last] THEN
+      credits[v_last] := credits[v_last] - v_give;
     ELSE
       v_last := v_last - 1;
     END IF;
   END LOOP;
   -- Once: cutting the arrays for every lot takes time with the square of their number.
-  p_lots := p_lots[1:v_last];
-  p_credits := p_credits[1:v_last];
+  lots := lots[1:v_last];
+  credits := credits[1:v_last];
 END
 $$;

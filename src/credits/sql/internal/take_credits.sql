@@ -1,42 +1,43 @@
--- Takes p_amount credits out of the user's lots, first to expire first, then oldest, one ledger entry per lot.
--- Appends to p_lots and p_credits which lot gave what, in the order taken. p_available is the balance before and after.
--- The caller holds the balance row, has made sure that p_amount is there, and writes the balance afterwards.
+-- Takes p_amount credits out of the account's lots, first to expire first, then oldest, with one ledger entry per lot.
+-- available is the balance before and after. lots and credits gain which lot gave what, in the order taken. The caller
+-- holds the account's lock, has checked that p_amount is available, and applies the balance afterwards.
 CREATE OR REPLACE FUNCTION take_credits(
-  p_user varchar, p_amount bigint, p_kind varchar, p_session varchar, p_usage bigint, p_actor varchar, p_notes text,
-  p_now timestamptz,
-  INOUT p_available bigint, INOUT p_lots bigint[], INOUT p_credits bigint[]
+  p_cause entry_cause, p_amount bigint, INOUT available bigint, INOUT lots bigint[], INOUT credits bigint[]
 )
 LANGUAGE plpgsql AS $$
 DECLARE
   v_left bigint := p_amount;
   v_take bigint;
-  v_lot record;
+  v_lot bigint;
+  v_remaining bigint;
 BEGIN
-  IF p_amount <= 0 THEN RETURN; END IF;
-  FOR v_lot IN
+  IF p_amount = 0 THEN RETURN; END IF;
+  FOR v_lot, v_remaining IN
     SELECT id, remaining_credits FROM credit_allocations
-     WHERE user_id = p_user AND is_open AND expires_at > p_now
+     WHERE account_id = p_cause.account_id AND is_open AND expires_at > p_cause.at
      ORDER BY expires_at, id
   LOOP
-    v_take := least(v_lot.remaining_credits, v_left);
-    UPDATE credit_allocations
-       SET remaining_credits = remaining_credits - v_take, is_open = remaining_credits > v_take
-     WHERE user_id = p_user AND id = v_lot.id;
-    p_available := p_available - v_take;
-    INSERT INTO credit_ledger
-      (user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, notes, created_at)
-    VALUES (p_user, p_kind, -v_take, p_available, v_lot.id, p_session, p_usage, p_actor, p_notes, p_now);
-    IF p_lots[cardinality(p_lots)] = v_lot.id THEN
-      p_credits[cardinality(p_credits)] := p_credits[cardinality(p_credits)] + v_take;
-    ELSE
-      p_lots := p_lots || v_lot.id;
-      p_credits := p_credits || v_take;
-    END IF;
+    v_take := least(v_remaining, v_left);
     v_left := v_left - v_take;
+    available := available - v_take;
+    WITH taken AS (
+      UPDATE credit_allocations SET remaining_credits = v_remaining - v_take, is_open = v_remaining > v_take
+       WHERE account_id = p_cause.account_id AND id = v_lot
+    )
+    INSERT INTO credit_ledger
+      (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, notes, created_at)
+    VALUES (p_cause.account_id, p_cause.user_id, p_cause.kind, -v_take, available, v_lot, p_cause.session_id,
+            p_cause.usage_id, p_cause.actor, p_cause.notes, p_cause.at);
+    IF lots[cardinality(lots)] = v_lot THEN
+      credits[cardinality(credits)] := credits[cardinality(credits)] + v_take;
+    ELSE
+      lots := lots || v_lot;
+      credits := credits || v_take;
+    END IF;
     EXIT WHEN v_left = 0;
   END LOOP;
   IF v_left > 0 THEN
-    RAISE EXCEPTION 'lots of user % are % credits short of the cached balance', p_user, v_left
+    RAISE EXCEPTION 'lots of account % are % credits short of the cached balance', p_cause.account_id, v_left
       USING ERRCODE = 'data_corrupted';
   END IF;
 END

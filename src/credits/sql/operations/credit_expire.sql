@@ -1,22 +1,22 @@
--- Writes down what has expired of a user's credits; the sweeper calls it. With p_wait false a busy user is left for
--- later (outcome busy): whoever holds the lock expires the lots itself.
-CREATE OR REPLACE FUNCTION credit_expire(p_user varchar, p_wait boolean) RETURNS jsonb
+-- Writes down what has expired of an account's credits; the sweeper calls it. Without wait a busy account is left for
+-- later (outcome busy): the movement that holds the lock expires the lots itself. Outcomes: ok, busy.
+CREATE OR REPLACE FUNCTION credit_expire(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
+  p_account varchar := p ->> 'accountId';
+  p_wait boolean := p ->> 'wait';
   v_before bigint;
-  v_lock record;
-  v_after credit_balances;
+  v_lock account_lock;
 BEGIN
-  PERFORM refuse('{userId,wait}', ARRAY[
-    is_user_id(p_user),
+  PERFORM refuse('{accountId,wait}', ARRAY[
+    is_account_id(p_account),
     p_wait IS NOT NULL]);
   IF NOT p_wait THEN
-    PERFORM FROM credit_balances WHERE user_id = p_user FOR UPDATE SKIP LOCKED;
+    PERFORM FROM credit_balances WHERE account_id = p_account FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN RETURN '{"outcome": "busy"}'; END IF;
   END IF;
-  SELECT available INTO v_before FROM credit_balances WHERE user_id = p_user FOR UPDATE;
-  v_lock := lock_balance(p_user);
-  v_after := v_lock.balance;
-  RETURN jsonb_build_object('outcome', 'ok', 'expiredCredits', v_before - v_after.available);
+  SELECT available INTO v_before FROM credit_balances WHERE account_id = p_account FOR NO KEY UPDATE;
+  v_lock := lock_account(p_account);
+  RETURN jsonb_build_object('outcome', 'ok', 'expiredCredits', v_before - v_lock.available);
 END
 $$;

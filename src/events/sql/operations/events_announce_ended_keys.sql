@@ -11,15 +11,15 @@ BEGIN
     p_limit BETWEEN 1 AND 100000]);
   FOR v_key IN
     WITH ended AS MATERIALIZED (
-      SELECT user_id, id FROM api_keys
+      SELECT account_id, id FROM api_keys
        WHERE is_active AND (end_announced IS NULL OR end_announced < expires_at) AND expires_at <= now()
          AND expires_at > now() - make_interval(hours => 24 * p_days)
          AND coalesce(gateway_state, 'live') NOT IN ('pending', 'opening', 'failed')
        ORDER BY expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED)
-    UPDATE api_keys k SET end_announced = k.expires_at FROM ended WHERE k.user_id = ended.user_id AND k.id = ended.id
-    RETURNING k.user_id, k.id, k.name, k.key_hint, k.expires_at
+    UPDATE api_keys k SET end_announced = k.expires_at FROM ended WHERE k.account_id = ended.account_id AND k.id = ended.id
+    RETURNING k.account_id, k.id, k.name, k.key_hint, k.expires_at
   LOOP
-    PERFORM write_event(v_key.user_id, 'api_key.expired',
+    PERFORM write_event(v_key.account_id, 'api_key.expired',
                         api_key_facts(v_key.id, v_key.name, v_key.key_hint, v_key.expires_at));
     v_told := v_told + 1;
   END LOOP;

@@ -10,14 +10,14 @@ BEGIN
     p_limit BETWEEN 1 AND 100000]);
   FOR v_key IN
     WITH due AS MATERIALIZED (
-      SELECT user_id, id FROM api_keys
+      SELECT account_id, id FROM api_keys
        WHERE is_active AND expiry_announced IS DISTINCT FROM expires_at AND expires_at > now()
          AND expires_at <= now() + make_interval(hours => 24 * p_days) AND coalesce(gateway_state, 'live') = 'live'
        ORDER BY expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED)
-    UPDATE api_keys k SET expiry_announced = k.expires_at FROM due WHERE k.user_id = due.user_id AND k.id = due.id
-    RETURNING k.user_id, k.id, k.name, k.key_hint, k.expires_at
+    UPDATE api_keys k SET expiry_announced = k.expires_at FROM due WHERE k.account_id = due.account_id AND k.id = due.id
+    RETURNING k.account_id, k.id, k.name, k.key_hint, k.expires_at
   LOOP
-    PERFORM write_event(v_key.user_id, 'api_key.expiring',
+    PERFORM write_event(v_key.account_id, 'api_key.expiring',
                         api_key_facts(v_key.id, v_key.name, v_key.key_hint, v_key.expires_at));
     v_told := v_told + 1;
   END LOOP;

@@ -11,13 +11,13 @@ BEGIN
     p_limit BETWEEN 1 AND 100000]);
   FOR v_lot IN
     WITH due AS MATERIALIZED (
-      SELECT user_id, id FROM credit_allocations
+      SELECT account_id, id FROM credit_allocations
        WHERE is_open AND NOT expiry_announced AND expires_at > now() AND expires_at <= now() + make_interval(hours => 24 * p_days)
        ORDER BY expires_at LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED)
-    UPDATE credit_allocations l SET expiry_announced = TRUE FROM due WHERE l.user_id = due.user_id AND l.id = due.id
-    RETURNING l.user_id, l.id, l.remaining_credits, l.total_credits, l.expires_at
+    UPDATE credit_allocations l SET expiry_announced = TRUE FROM due WHERE l.account_id = due.account_id AND l.id = due.id
+    RETURNING l.account_id, l.id, l.remaining_credits, l.total_credits, l.expires_at
   LOOP
-    PERFORM write_event(v_lot.user_id, 'credits.expiring', jsonb_build_object(
+    PERFORM write_event(v_lot.account_id, 'credits.expiring', jsonb_build_object(
       'allocationId', v_lot.id, 'credits', v_lot.remaining_credits, 'totalCredits', v_lot.total_credits,
       'expiresAt', iso_time(v_lot.expires_at)));
     v_told := v_told + 1;

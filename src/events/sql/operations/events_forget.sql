@@ -8,13 +8,13 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
   -- Before the deliveries, as everywhere (webhook_settle).
   SELECT FROM webhook_endpoints ORDER BY id FOR KEY SHARE;
   WITH old AS (
-    SELECT user_id, id FROM events e
+    SELECT account_id, id FROM events e
      WHERE published_at <= now() - make_interval(days => p_days)
        AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d JOIN webhook_endpoints w ON w.id = d.endpoint_id
-                        WHERE d.user_id = e.user_id AND d.event_id = e.id AND d.status = 'pending' AND w.is_active)
+                        WHERE d.account_id = e.account_id AND d.event_id = e.id AND d.status = 'pending' AND w.is_active)
      ORDER BY published_at LIMIT p_limit FOR UPDATE SKIP LOCKED
   ), gone AS (
-    DELETE FROM events e USING old WHERE e.user_id = old.user_id AND e.id = old.id RETURNING 1
+    DELETE FROM events e USING old WHERE e.account_id = old.account_id AND e.id = old.id RETURNING 1
   )
   SELECT count(*)::integer FROM gone
 $$;

@@ -16,19 +16,19 @@ BEGIN
   WITH taken AS (
     DELETE FROM event_outbox WHERE id IN (SELECT id FROM event_outbox ORDER BY id LIMIT p_limit) RETURNING *
   ), published AS (
-    INSERT INTO events (user_id, type, occurred_at, data)
-    SELECT user_id, type, occurred_at, data FROM taken ORDER BY id
-    RETURNING id, user_id, type
+    INSERT INTO events (account_id, type, occurred_at, data)
+    SELECT account_id, type, occurred_at, data FROM taken ORDER BY id
+    RETURNING id, account_id, type
   ), deliveries AS (
-    INSERT INTO webhook_deliveries (endpoint_id, user_id, event_id)
-    SELECT e.id, p.user_id, p.id FROM published p
+    INSERT INTO webhook_deliveries (endpoint_id, account_id, event_id)
+    SELECT e.id, p.account_id, p.id FROM published p
       JOIN webhook_endpoints e ON e.id = ANY (v_endpoints) AND e.is_active AND (e.event_types IS NULL OR p.type = ANY (e.event_types))
-    RETURNING endpoint_id, user_id
+    RETURNING endpoint_id, account_id
   ), lanes AS (
     -- The lane is locked also when it is there already: whoever closes it looks again for deliveries afterwards.
-    INSERT INTO webhook_lanes AS l (endpoint_id, user_id)
-    SELECT DISTINCT endpoint_id, user_id FROM deliveries ORDER BY 1, 2
-    ON CONFLICT (endpoint_id, user_id) DO UPDATE SET next_attempt_at = l.next_attempt_at
+    INSERT INTO webhook_lanes AS l (endpoint_id, account_id)
+    SELECT DISTINCT endpoint_id, account_id FROM deliveries ORDER BY 1, 2
+    ON CONFLICT (endpoint_id, account_id) DO UPDATE SET next_attempt_at = l.next_attempt_at
   )
   SELECT count(*) INTO v_published FROM published;
   IF v_published > 0 THEN PERFORM pg_notify('accounting_events', 'published'); END IF;

@@ -7,23 +7,23 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
   -- would cost each delivery more than all the rest.
   SELECT set_config('synchronous_commit', 'off', TRUE);
   WITH due AS MATERIALIZED (
-    SELECT l.endpoint_id, l.user_id FROM webhook_lanes l JOIN webhook_endpoints e ON e.id = l.endpoint_id
+    SELECT l.endpoint_id, l.account_id FROM webhook_lanes l JOIN webhook_endpoints e ON e.id = l.endpoint_id
      WHERE l.next_attempt_at <= now() AND e.is_active AND l.endpoint_id <> ALL (p_busy)
      ORDER BY l.next_attempt_at LIMIT p_limit FOR NO KEY UPDATE OF l SKIP LOCKED
   ), claimed AS (
     UPDATE webhook_lanes l
        SET lease = gen_random_uuid(), next_attempt_at = now() + make_interval(secs => p_lease_seconds)
-      FROM due WHERE l.endpoint_id = due.endpoint_id AND l.user_id = due.user_id
-    RETURNING l.endpoint_id, l.user_id, l.lease
+      FROM due WHERE l.endpoint_id = due.endpoint_id AND l.account_id = due.account_id
+    RETURNING l.endpoint_id, l.account_id, l.lease
   )
   SELECT jsonb_build_object(
-           'endpointId', c.endpoint_id, 'userId', c.user_id, 'lease', c.lease, 'url', e.url,
+           'endpointId', c.endpoint_id, 'accountId', c.account_id, 'lease', c.lease, 'url', e.url,
            'secrets', array_remove(ARRAY[e.secret, CASE WHEN e.previous_secret_until > now() THEN e.previous_secret END], NULL),
            'deliveryId', d.id, 'event', d.event)
     FROM claimed c JOIN webhook_endpoints e ON e.id = c.endpoint_id LEFT JOIN LATERAL (
-      SELECT d.id, jsonb_build_object('id', v.id, 'type', v.type, 'userId', v.user_id,
+      SELECT d.id, jsonb_build_object('id', v.id, 'type', v.type, 'accountId', v.account_id, 'userId', v.account_id,
                                       'occurredAt', iso_time(v.occurred_at), 'data', v.data) AS event
-        FROM webhook_deliveries d JOIN events v ON v.user_id = d.user_id AND v.id = d.event_id
-       WHERE d.endpoint_id = c.endpoint_id AND d.user_id = c.user_id AND d.status = 'pending'
+        FROM webhook_deliveries d JOIN events v ON v.account_id = d.account_id AND v.id = d.event_id
+       WHERE d.endpoint_id = c.endpoint_id AND d.account_id = c.account_id AND d.status = 'pending'
        ORDER BY d.event_id LIMIT 1) d ON TRUE
 $$;

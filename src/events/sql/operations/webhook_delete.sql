@@ -9,11 +9,11 @@ BEGIN
   PERFORM FROM webhook_endpoints WHERE id = p_endpoint FOR UPDATE;
   IF NOT FOUND THEN RETURN NULL; END IF;
   UPDATE webhook_endpoints SET is_active = FALSE, updated_at = clock_timestamp() WHERE id = p_endpoint AND is_active;
-  PERFORM FROM webhook_lanes WHERE endpoint_id = p_endpoint ORDER BY user_id FOR UPDATE;
+  PERFORM FROM webhook_lanes WHERE endpoint_id = p_endpoint ORDER BY account_id FOR UPDATE;
   DELETE FROM webhook_lanes WHERE endpoint_id = p_endpoint;
   DELETE FROM webhook_deliveries d
-   USING (SELECT user_id, id FROM webhook_deliveries WHERE endpoint_id = p_endpoint ORDER BY id LIMIT p_limit) part
-   WHERE d.user_id = part.user_id AND d.id = part.id;
+   USING (SELECT account_id, id FROM webhook_deliveries WHERE endpoint_id = p_endpoint ORDER BY id LIMIT p_limit) part
+   WHERE d.account_id = part.account_id AND d.id = part.id;
   GET DIAGNOSTICS v_deleted = ROW_COUNT;
   IF v_deleted = p_limit THEN RETURN FALSE; END IF;
   DELETE FROM webhook_endpoints WHERE id = p_endpoint;

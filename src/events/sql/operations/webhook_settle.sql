@@ -1,17 +1,24 @@
--- Writes down what came of an attempt, and when the lane is due again. p_pauses are the seconds before each retry; when
+-- Writes down what came of an attempt, and when the lane is due again. pauses are the seconds before each retry; when
 -- they are used up the delivery is dead and the lane goes on with the next. An endpoint that has failed for
--- p_patience_seconds without a success between, or that says it is gone (410), is switched off.
+-- patienceSeconds without a success between, or that says it is gone (410), is switched off.
 -- Outcomes: delivered, failed (it will be tried again), dead, stale (the lease was lost meanwhile, or the endpoint was
 -- deleted: nothing is written).
 --
 -- All functions of webhooks lock in one order: endpoints by id, lanes by user, deliveries. A success of an endpoint that
 -- is well leaves the endpoint's row alone, so that deliveries to it do not wait for one another.
-CREATE OR REPLACE FUNCTION webhook_settle(
-  p_endpoint bigint, p_user varchar, p_lease uuid, p_delivery bigint, p_is_delivered boolean, p_status integer,
-  p_error varchar, p_pauses integer[], p_at_least_seconds integer, p_patience_seconds integer
-) RETURNS jsonb
+CREATE OR REPLACE FUNCTION webhook_settle(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
+  p_endpoint bigint := p ->> 'endpointId';
+  p_account varchar := p ->> 'accountId';
+  p_lease uuid := p ->> 'lease';
+  p_delivery bigint := p ->> 'deliveryId';
+  p_is_delivered boolean := p ->> 'isDelivered';
+  p_status integer := p ->> 'status';
+  p_error varchar := p ->> 'error';
+  p_pauses jsonb := p -> 'pauses';
+  p_at_least_seconds integer := p ->> 'atLeastSeconds';
+  p_patience_seconds integer := p ->> 'patienceSeconds';
   v_now timestamptz := clock_timestamp();
   v_failing_since timestamptz;
   v_is_active boolean;
@@ -29,21 +36,21 @@ BEGIN
     v_failing_since := CASE WHEN NOT p_is_delivered THEN coalesce(v_failing_since, v_now) END;
     v_is_disabled := v_is_active AND p_delivery IS NOT NULL AND NOT p_is_delivered
                      AND (p_status = 410 OR v_failing_since <= v_now - make_interval(secs => p_patience_seconds));
-    IF v_is_disabled THEN PERFORM FROM webhook_lanes WHERE endpoint_id = p_endpoint ORDER BY user_id FOR UPDATE; END IF;
+    IF v_is_disabled THEN PERFORM FROM webhook_lanes WHERE endpoint_id = p_endpoint ORDER BY account_id FOR UPDATE; END IF;
   END IF;
   SELECT * INTO v_lane FROM webhook_lanes
-   WHERE endpoint_id = p_endpoint AND user_id = p_user AND lease = p_lease FOR UPDATE;
+   WHERE endpoint_id = p_endpoint AND account_id = p_account AND lease = p_lease FOR UPDATE;
   IF NOT FOUND THEN RETURN '{"outcome": "stale", "disabled": false}'; END IF;
   IF p_delivery IS NOT NULL THEN
     IF NOT p_is_delivered THEN
-      v_pause := p_pauses[v_lane.attempts + 1];
+      v_pause := p_pauses ->> v_lane.attempts;
       IF v_pause IS NULL THEN v_outcome := 'dead'; END IF;
     END IF;
     UPDATE webhook_deliveries
        SET status = CASE v_outcome WHEN 'failed' THEN 'pending' ELSE v_outcome END, attempts = attempts + 1,
            last_attempt_at = v_now, last_status = p_status, last_error = p_error,
            delivered_at = CASE WHEN p_is_delivered THEN v_now END
-     WHERE endpoint_id = p_endpoint AND user_id = p_user AND id = p_delivery;
+     WHERE endpoint_id = p_endpoint AND account_id = p_account AND id = p_delivery;
     -- Only where its row is locked.
     IF v_is_active IS NOT NULL THEN
       UPDATE webhook_endpoints SET failing_since = v_failing_since
@@ -61,13 +68,13 @@ BEGIN
     UPDATE webhook_lanes
        SET attempts = attempts + 1, lease = NULL,
            next_attempt_at = v_now + make_interval(secs => greatest(v_pause * (0.8 + 0.4 * random()), p_at_least_seconds))
-     WHERE endpoint_id = p_endpoint AND user_id = p_user;
+     WHERE endpoint_id = p_endpoint AND account_id = p_account;
   ELSIF EXISTS (SELECT 1 FROM webhook_deliveries
-                 WHERE endpoint_id = p_endpoint AND user_id = p_user AND status = 'pending') THEN
+                 WHERE endpoint_id = p_endpoint AND account_id = p_account AND status = 'pending') THEN
     UPDATE webhook_lanes SET attempts = 0, lease = NULL, next_attempt_at = v_now
-     WHERE endpoint_id = p_endpoint AND user_id = p_user;
+     WHERE endpoint_id = p_endpoint AND account_id = p_account;
   ELSE
-    DELETE FROM webhook_lanes WHERE endpoint_id = p_endpoint AND user_id = p_user;
+    DELETE FROM webhook_lanes WHERE endpoint_id = p_endpoint AND account_id = p_account;
   END IF;
   IF v_is_disabled THEN PERFORM webhook_lanes_due(p_endpoint, FALSE); END IF;
   RETURN jsonb_build_object('outcome', v_outcome, 'disabled', v_is_disabled);

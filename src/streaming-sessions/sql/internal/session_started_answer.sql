@@ -1,10 +1,9 @@
--- A session as its start answers it; a repeated start gives the same.
-CREATE OR REPLACE FUNCTION session_started_answer(p_session streaming_sessions, p_outcome text) RETURNS jsonb
+-- What starting a session returns; a repeated start returns the same.
+CREATE OR REPLACE FUNCTION session_started_answer(s streaming_sessions, p_outcome text) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
-    'outcome', p_outcome, 'sessionId', p_session.session_id, 'userId', p_session.user_id,
-    'modelId', p_session.model_id, 'estimatedCredits', p_session.estimated_credits,
-    'allocatedCredits', p_session.first_hold, 'usedCredits', 0,
-    'status', p_session.status, 'startedAt', p_session.started_at, 'expiresAt', p_session.expires_at,
-    'remainingCredits', p_session.remaining_after_hold, 'pricingSource', p_session.pricing_source)
+    'outcome', p_outcome, 'id', s.id, 'sessionId', s.session_id, 'accountId', s.account_id, 'userId', s.user_id,
+    'modelId', s.model_id, 'estimatedCredits', s.estimated_credits, 'allocatedCredits', s.first_hold, 'usedCredits', 0,
+    'status', s.status, 'startedAt', s.started_at, 'expiresAt', s.expires_at, 'completedAt', s.completed_at,
+    'remainingCredits', s.remaining_after_hold, 'pricingSource', s.pricing_source)
 $$;

@@ -1,26 +1,35 @@
--- Starts a streaming session: prices the estimate, holds it plus the buffer out of the user's lots, pins the price.
--- The estimate is p_tokens, or p_input and p_output.
+-- Starts a streaming session: prices the estimate, holds it plus the buffer, pins the price. The estimate is
+-- estimatedTokens, or estimatedInputTokens and estimatedOutputTokens.
 -- Outcomes: created, repeated (same content again), conflict (other content), already_ended, user_not_found,
--- insufficient, key_limit (of the API key it is started with), unpriced (only with p_reject_unpriced).
-CREATE OR REPLACE FUNCTION session_hold(
-  p_user varchar, p_session varchar, p_model varchar, p_tokens bigint, p_input bigint, p_output bigint,
-  p_buffer_percent integer, p_lease_seconds integer, p_reject_unpriced boolean, p_actor varchar,
-  p_api_key bigint DEFAULT NULL
-) RETURNS jsonb
+-- insufficient, key_limit (of the API key it is started with), unpriced (only with rejectUnpriced).
+CREATE OR REPLACE FUNCTION session_hold(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  v_lock record := lock_balance(p_user);
-  v_balance credit_balances := v_lock.balance;
-  v_now timestamptz := v_lock.locked_at;
-  v_price record;
-  v_taken record;
+  p_account varchar := p ->> 'accountId';
+  p_user varchar := p ->> 'userId';
+  p_session varchar := p ->> 'sessionId';
+  p_model varchar := p ->> 'modelId';
+  p_tokens bigint := p ->> 'estimatedTokens';
+  p_input bigint := p ->> 'estimatedInputTokens';
+  p_output bigint := p ->> 'estimatedOutputTokens';
+  p_buffer_percent integer := p ->> 'bufferPercent';
+  p_lease_seconds integer := p ->> 'leaseSeconds';
+  p_reject_unpriced boolean := p ->> 'rejectUnpriced';
+  p_actor varchar := p ->> 'actor';
+  p_api_key bigint := p ->> 'apiKeyId';
+  v_lock account_lock := lock_account(p_account);
+  v_price price;
+  v_estimate bigint;
+  v_hold bigint;
   v_most bigint;
+  v_taken record;
   s streaming_sessions;
   v_checks boolean[] := ARRAY[
+    is_account_id(p_account),
     is_user_id(p_user),
     is_id(p_session, 100),
     is_id(p_model, 100),
-    coalesce(p_tokens BETWEEN 1 AND 1000000000, p_input IS NOT NULL AND p_output IS NOT NULL),
+    coalesce(p_tokens BETWEEN 0 AND 1000000000, p_input IS NOT NULL AND p_output IS NOT NULL),
     coalesce(p_input BETWEEN 0 AND 1000000000, TRUE),
     coalesce(p_output BETWEEN 0 AND 1000000000, TRUE),
     p_buffer_percent BETWEEN 0 AND 1000,
@@ -29,10 +38,10 @@ DECLARE
     char_length(p_actor) BETWEEN 1 AND 64];
 BEGIN
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{userId,sessionId,modelId,estimatedTokens,estimatedInputTokens,estimatedOutputTokens,bufferPercent,leaseSeconds,rejectUnpriced,actor}', v_checks);
+    PERFORM refuse('{accountId,userId,sessionId,modelId,estimatedTokens,estimatedInputTokens,estimatedOutputTokens,bufferPercent,leaseSeconds,rejectUnpriced,actor}', v_checks);
   END IF;
-  IF v_balance.user_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
-  SELECT * INTO s FROM streaming_sessions WHERE user_id = p_user AND session_id = p_session;
+  IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+  SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;
   IF FOUND THEN
     RETURN CASE
       WHEN (s.model_id, s.estimated_tokens, s.estimated_input_tokens, s.estimated_output_tokens)
@@ -40,41 +49,30 @@ BEGIN
       WHEN s.status <> 'active' THEN '{"outcome": "already_ended"}'
       ELSE session_started_answer(s, 'repeated') END;
   END IF;
-  v_price := price_for(p_model, v_now);
+  v_price := price_for(p_model, v_lock.locked_at);
   IF p_reject_unpriced AND v_price.source = 'fallback' THEN RETURN '{"outcome": "unpriced"}'; END IF;
-  s.user_id := p_user;
-  s.session_id := p_session;
-  s.estimated_tokens := p_tokens;
-  s.estimated_input_tokens := p_input;
-  s.price_per_1k := v_price.price;
-  s.input_price_per_1k := v_price.input_price;
-  s.output_price_per_1k := v_price.output_price;
-  s.estimated_credits := credits_for_tokens(p_tokens, p_input, p_output, NULL, v_price.price, v_price.input_price,
-                                            v_price.output_price, NULL);
-  s.allocated_credits := ceil(s.estimated_credits * (100 + p_buffer_percent) * 0.01);
-  v_most := least(v_balance.available, CASE WHEN p_api_key IS NOT NULL THEN api_key_room(p_user, p_api_key) END);
-  IF s.allocated_credits > v_most THEN
+  v_estimate := credits_for_tokens(p_tokens, p_input, p_output, NULL, v_price);
+  v_hold := ceil(v_estimate * (100 + p_buffer_percent) * 0.01);
+  v_most := least(v_lock.available, CASE WHEN p_api_key IS NOT NULL THEN api_key_room(p_account, p_api_key) END);
+  IF v_hold > v_most THEN
     RETURN jsonb_build_object(
-      'outcome', CASE WHEN s.allocated_credits > v_balance.available THEN 'insufficient' ELSE 'key_limit' END,
-      'requiredCredits', s.allocated_credits, 'availableCredits', v_most,
-      'maxAffordableTokens', session_affordable_tokens(s, div(v_most * 100::numeric, 100 + p_buffer_percent)::bigint));
+      'outcome', CASE WHEN v_hold > v_lock.available THEN 'insufficient' ELSE 'key_limit' END,
+      'requiredCredits', v_hold, 'availableCredits', v_most,
+      'maxAffordableTokens', session_affordable_tokens(
+        p_tokens, p_input, v_price, div(v_most * 100::numeric, 100 + p_buffer_percent)::bigint));
   END IF;
-  v_taken := take_credits(p_user, s.allocated_credits, 'hold', p_session, NULL, p_actor, NULL, v_now,
-                          v_balance.available, '{}', '{}');
-  UPDATE credit_balances SET available = v_taken.p_available, held = held + s.allocated_credits
-   WHERE user_id = p_user;
-  IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_user, p_api_key, s.allocated_credits, 0); END IF;
+  v_taken := take_credits(
+    (p_account, p_user, 'hold', p_session, NULL, p_actor, NULL, v_lock.locked_at), v_hold, v_lock.available, '{}', '{}');
+  PERFORM apply_balance(v_lock, v_taken.available, v_lock.held + v_hold, v_lock.next_expiry);
+  IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_account, p_api_key, v_hold, 0); END IF;
   INSERT INTO streaming_sessions
-    (session_id, user_id, model_id, estimated_credits, allocated_credits, estimated_tokens, estimated_input_tokens,
-     estimated_output_tokens, pricing_rule_id, pricing_source, price_per_1k, input_price_per_1k, output_price_per_1k,
-     cached_price_per_1k, cost_per_1k, input_cost_per_1k, output_cost_per_1k, cached_cost_per_1k, api_key_id, held_lots,
-     held_credits, first_hold, remaining_after_hold, started_at, expires_at)
+    (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, api_key_id, estimated_tokens,
+     estimated_input_tokens, estimated_output_tokens, estimated_credits, first_hold, remaining_after_hold,
+     allocated_credits, held_lots, held_credits, started_at, expires_at)
   VALUES
-    (p_session, p_user, p_model, s.estimated_credits, s.allocated_credits, p_tokens, p_input,
-     p_output, v_price.rule_id, v_price.source, v_price.price, v_price.input_price, v_price.output_price,
-     v_price.cached_price, v_price.cost, v_price.input_cost, v_price.output_cost, v_price.cached_cost, p_api_key,
-     v_taken.p_lots, v_taken.p_credits, s.allocated_credits, v_taken.p_available, v_now,
-     v_now + make_interval(secs => p_lease_seconds))
+    (p_account, p_user, p_session, p_model, v_price.rule_id, v_price.source, p_api_key, p_tokens,
+     p_input, p_output, v_estimate, v_hold, v_taken.available,
+     v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
   RETURNING * INTO s;
   RETURN session_started_answer(s, 'created');
 END

@@ -1,37 +1,39 @@
 -- Ends a session whose lease has run out: charges the last reported progress and gives the rest back. The sweeper calls
--- it; with p_wait false a busy user is left for later (outcome busy).
+-- it; without wait a busy account is left for later (outcome busy).
 -- Outcomes: ok, busy, not_stale (ended or renewed meanwhile).
-CREATE OR REPLACE FUNCTION session_timeout(p_user varchar, p_session varchar, p_wait boolean) RETURNS jsonb
+CREATE OR REPLACE FUNCTION session_timeout(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  v_lock record;
-  v_balance credit_balances;
-  v_now timestamptz;
+  p_account varchar := p ->> 'accountId';
+  p_user varchar := p ->> 'userId';
+  p_session varchar := p ->> 'sessionId';
+  p_wait boolean := p ->> 'wait';
+  v_lock account_lock;
+  v_price price;
   s streaming_sessions;
 BEGIN
-  PERFORM refuse('{userId,sessionId,wait}', ARRAY[
+  PERFORM refuse('{accountId,userId,sessionId,wait}', ARRAY[
+    is_account_id(p_account),
     is_user_id(p_user),
     is_id(p_session, 100),
     p_wait IS NOT NULL]);
   IF NOT p_wait THEN
-    PERFORM FROM credit_balances WHERE user_id = p_user FOR UPDATE SKIP LOCKED;
+    PERFORM FROM credit_balances WHERE account_id = p_account FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN RETURN '{"outcome": "busy"}'; END IF;
   END IF;
-  v_lock := lock_balance(p_user);
-  v_balance := v_lock.balance;
-  v_now := v_lock.locked_at;
+  v_lock := lock_account(p_account);
   SELECT * INTO s FROM streaming_sessions
-   WHERE user_id = p_user AND session_id = p_session AND status = 'active' AND expires_at <= v_now;
+   WHERE account_id = p_account AND user_id = p_user AND session_id = p_session AND status = 'active'
+     AND expires_at <= v_lock.locked_at;
   IF NOT FOUND THEN RETURN '{"outcome": "not_stale"}'; END IF;
-  s.status := 'failed';
-  s.end_reason := 'timeout';
-  s.final_tokens := s.tokens_generated;
-  s.used_credits := session_cost(s, s.tokens_generated);
-  s := session_close(s, v_balance.available, s.allocated_credits, 'chat-streaming-timeout',
-                     jsonb_build_object('sessionId', p_session, 'partialTokens', s.tokens_generated, 'duration',
-                                        round(extract(epoch FROM v_now - s.started_at), 3)),
-                     'service:accounting', v_now);
-  PERFORM write_event(p_user, 'session.timed_out', jsonb_build_object(
+  v_price := pinned_price(s.pricing_rule_id, s.model_id, s.started_at);
+  s := session_close(s, v_lock, (
+    'timeout', 'failed', s.tokens_generated, NULL, NULL, NULL, NULL, session_cost(s, s.tokens_generated, v_price),
+    session_provider_cost(s, s.tokens_generated, v_price), 'chat-streaming-timeout',
+    jsonb_build_object('sessionId', p_session, 'partialTokens', s.tokens_generated,
+                       'duration', round(extract(epoch FROM v_lock.locked_at - s.started_at), 3)),
+    'service:accounting'));
+  PERFORM write_event(p_account, 'session.timed_out', jsonb_build_object(
     'sessionId', p_session, 'modelId', s.model_id, 'startedAt', iso_time(s.started_at),
     'tokensGenerated', s.tokens_generated, 'heldCredits', s.allocated_credits, 'usedCredits', s.used_credits,
     'uncollectedCredits', s.uncollected_credits));

@@ -1,38 +1,45 @@
--- Adds one record to the roll-ups of its UTC day. Answers whether it is counted as `other`: a user's day has a bounded number
--- of rows, so that no user makes everyone's statistics slow; names are counted only where another row would be made.
-CREATE OR REPLACE FUNCTION count_usage(p_record usage_records) RETURNS boolean
+-- Adds p_sums to the roll-up of a UTC day under a service and an operation, and returns whether they are counted under
+-- `other`: a user's day has at most 1,000 names, so that no user slows everyone's statistics down. Chats stay chats:
+-- statistics of models add up their operations. The caller holds the account's lock.
+--
+-- What changes a day that is over is noted as a correction of the totals. Days are closed a whole day later than they are
+-- over by this rule: no call is under way that long, so none is missing in both or counted in both.
+CREATE OR REPLACE FUNCTION count_usage(
+  p_account varchar, p_user varchar, p_time timestamptz, p_service varchar, p_operation varchar, p_sums usage_sums
+) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
   c_names CONSTANT integer := 1000;
-  v_day date := (p_record.timestamp AT TIME ZONE 'UTC')::date;
+  v_day date := (p_time AT TIME ZONE 'UTC')::date;
 BEGIN
-  p_record.counted_as_other := FALSE;
-  PERFORM FROM usage_daily
-   WHERE user_id = p_record.user_id AND day = v_day AND service = p_record.service AND operation = p_record.operation;
+  UPDATE usage_daily
+     SET records = records + p_sums.records, credits = credits + p_sums.credits,
+         provider_cost_usd = provider_cost_usd + p_sums.provider_cost_usd,
+         costed_records = costed_records + p_sums.costed_records,
+         costed_credits = costed_credits + p_sums.costed_credits,
+         unpriced_records = unpriced_records + p_sums.unpriced_records,
+         charged_credits = charged_credits + p_sums.charged_credits
+   WHERE account_id = p_account AND day = v_day AND user_id = p_user AND service = p_service AND operation = p_operation;
   IF NOT FOUND THEN
-    p_record.counted_as_other := c_names <= (
-      SELECT count(*) FROM (SELECT FROM usage_daily WHERE user_id = p_record.user_id AND day = v_day LIMIT c_names) names);
-    IF p_record.counted_as_other THEN p_record := as_counted(p_record); END IF;
+    IF (p_service, p_operation) <> (counted_service(p_service), 'other') AND c_names <= (
+         SELECT count(*) FROM (SELECT FROM usage_daily WHERE account_id = p_account AND day = v_day AND user_id = p_user
+                                LIMIT c_names) names) THEN
+      PERFORM count_usage(p_account, p_user, p_time, counted_service(p_service), 'other', p_sums);
+      RETURN TRUE;
+    END IF;
+    INSERT INTO usage_daily
+      (account_id, day, user_id, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
+       unpriced_records, charged_credits)
+    VALUES (p_account, v_day, p_user, p_service, p_operation, p_sums.records, p_sums.credits, p_sums.provider_cost_usd,
+            p_sums.costed_records, p_sums.costed_credits, p_sums.unpriced_records, p_sums.charged_credits);
   END IF;
-  INSERT INTO usage_daily AS d
-    (user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
-     unpriced_records, charged_credits)
-  VALUES (p_record.user_id, v_day, p_record.service, p_record.operation,
-          1, p_record.credits, coalesce(p_record.provider_cost_usd, 0),
-          (p_record.provider_cost_usd IS NOT NULL)::integer,
-          CASE WHEN p_record.provider_cost_usd IS NULL THEN 0 ELSE p_record.credits END,
-          (p_record.pricing_source IS NOT DISTINCT FROM 'fallback')::integer,
-          CASE WHEN p_record.billing_status = 'recorded' THEN 0 ELSE p_record.credits - p_record.uncollected_credits END)
-  ON CONFLICT (user_id, day, service, operation) DO UPDATE
-    SET records = d.records + 1,
-        credits = d.credits + excluded.credits,
-        provider_cost_usd = d.provider_cost_usd + excluded.provider_cost_usd,
-        costed_records = d.costed_records + excluded.costed_records,
-        costed_credits = d.costed_credits + excluded.costed_credits,
-        unpriced_records = d.unpriced_records + excluded.unpriced_records,
-        -- Stays NULL where it is: such a row does not know what came before.
-        charged_credits = d.charged_credits + excluded.charged_credits;
-  PERFORM correct_totals(p_record, 1);
-  RETURN p_record.counted_as_other;
+  IF v_day < (now() AT TIME ZONE 'UTC')::date - 1 THEN
+    INSERT INTO usage_corrections
+      (account_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
+       unpriced_records)
+    VALUES (p_account, v_day, p_service, p_operation, p_sums.records, p_sums.credits, p_sums.provider_cost_usd,
+            p_sums.costed_records, p_sums.costed_credits, p_sums.unpriced_records);
+  END IF;
+  RETURN FALSE;
 END
 $$;

@@ -9,7 +9,7 @@ DECLARE
   v_changed varchar[];
 BEGIN
   FOR v_board IN SELECT * FROM usage_boards LOOP
-    v_changed := ARRAY(SELECT DISTINCT user_id FROM unnest(p_days, p_users) AS c (day, user_id)
+    v_changed := ARRAY(SELECT DISTINCT account_id FROM unnest(p_days, p_users) AS c (day, account_id)
                         WHERE day >= v_board.from_day AND day < v_board.end_day);
     CONTINUE WHEN v_changed = '{}';
     IF cardinality(v_changed) > c_changes OR array_position(v_changed, NULL) IS NOT NULL THEN
@@ -17,15 +17,15 @@ BEGIN
       CONTINUE;
     END IF;
     UPDATE usage_boards SET (users, credits) = (
-        SELECT coalesce(array_agg(user_id), '{}'), coalesce(array_agg(l.credits), '{}') FROM (
-          SELECT user_id, l.credits FROM unnest(v_board.users, v_board.credits) AS l (user_id, credits)
-           WHERE user_id <> ALL (v_changed)
+        SELECT coalesce(array_agg(account_id), '{}'), coalesce(array_agg(l.credits), '{}') FROM (
+          SELECT account_id, l.credits FROM unnest(v_board.users, v_board.credits) AS l (account_id, credits)
+           WHERE account_id <> ALL (v_changed)
           UNION ALL
-          SELECT c.user_id, d.credits
-            FROM unnest(v_changed) AS c (user_id)
+          SELECT c.account_id, d.credits
+            FROM unnest(v_changed) AS c (account_id)
            CROSS JOIN LATERAL (SELECT sum(u.credits) AS credits FROM usage_daily u
-                                WHERE u.user_id = c.user_id AND u.day >= v_board.from_day AND u.day < v_board.end_day) d
-           WHERE coalesce((-d.credits, c.user_id) <= (-v_board.floor_credits, v_board.floor_user), TRUE)) l)
+                                WHERE u.account_id = c.account_id AND u.day >= v_board.from_day AND u.day < v_board.end_day) d
+           WHERE coalesce((-d.credits, c.account_id) <= (-v_board.floor_credits, v_board.floor_user), TRUE)) l)
      WHERE from_day = v_board.from_day AND end_day = v_board.end_day;
   END LOOP;
 END

@@ -33,9 +33,9 @@ BEGIN
   INSERT INTO usage_boards (from_day, end_day, users, credits, floor_credits, floor_user, asked_on)
   SELECT p_first_day, v_end, users, credits,
          CASE WHEN cardinality(users) = v_size THEN credits[v_size] ELSE 0 END, users[v_size], v_today
-    FROM (SELECT coalesce(array_agg(user_id ORDER BY credits DESC, user_id), '{}') AS users,
-                 coalesce(array_agg(credits ORDER BY credits DESC, user_id), '{}') AS credits
-            FROM (SELECT user_id, sum(credits) AS credits FROM usage_daily
+    FROM (SELECT coalesce(array_agg(account_id ORDER BY credits DESC, account_id), '{}') AS users,
+                 coalesce(array_agg(credits ORDER BY credits DESC, account_id), '{}') AS credits
+            FROM (SELECT account_id, sum(credits) AS credits FROM usage_daily
                    WHERE day >= p_first_day AND day < v_end AND records > 0
                    GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT v_size) most) board;
   RETURN usage_leaders(p_from, p_to, p_first_day, p_end_day, p_top);

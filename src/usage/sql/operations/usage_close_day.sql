@@ -47,7 +47,7 @@ BEGIN
           costed_credits = t.costed_credits + excluded.costed_credits,
           unpriced_records = t.unpriced_records + excluded.unpriced_records
   )
-  SELECT array_agg(day), array_agg(user_id) INTO v_days, v_users FROM gone;
+  SELECT array_agg(day), array_agg(account_id) INTO v_days, v_users FROM gone;
   IF v_days IS NULL THEN RETURN FALSE; END IF;
   PERFORM keep_boards(v_days, v_users);
   RETURN TRUE;

@@ -21,36 +21,36 @@ BEGIN
   IF v_board.asked_on < (now() AT TIME ZONE 'UTC')::date AND NOT current_setting('transaction_read_only')::boolean THEN
     RETURN NULL;
   END IF;
-  IF EXISTS (SELECT FROM usage_corrections WHERE user_id IS NULL AND day >= p_first_day AND day < v_end) THEN
+  IF EXISTS (SELECT FROM usage_corrections WHERE account_id IS NULL AND day >= p_first_day AND day < v_end) THEN
     RETURN NULL;
   END IF;
 
   -- Who may be a leader, with what is known of their credits; v_unknown of them lack those of the closed days.
   WITH part AS (
-    SELECT user_id, credits AS listed, NULL::numeric AS changed, NULL::numeric AS open
-      FROM unnest(v_board.users, v_board.credits) AS l (user_id, credits)
+    SELECT account_id, credits AS listed, NULL::numeric AS changed, NULL::numeric AS open
+      FROM unnest(v_board.users, v_board.credits) AS l (account_id, credits)
     UNION ALL
-    SELECT user_id, NULL, greatest(credits, 0), NULL
+    SELECT account_id, NULL, greatest(credits, 0), NULL
       FROM usage_corrections WHERE day >= p_first_day AND day < v_end
     UNION ALL
-    SELECT user_id, NULL, NULL, credits
+    SELECT account_id, NULL, NULL, credits
       FROM usage_daily WHERE day >= greatest(p_first_day, v_end) AND day < p_end_day AND records > 0
     UNION ALL
-    SELECT user_id, NULL, NULL, credits
+    SELECT account_id, NULL, NULL, credits
       FROM usage_records
      WHERE timestamp >= p_from AND timestamp < least(p_first_day::timestamp AT TIME ZONE 'UTC', p_to)
     UNION ALL
-    SELECT user_id, NULL, NULL, credits
+    SELECT account_id, NULL, NULL, credits
       FROM usage_records
      WHERE timestamp < p_to AND timestamp >= p_end_day::timestamp AT TIME ZONE 'UTC' AND p_end_day >= p_first_day
   ), candidate AS MATERIALIZED (
     -- most: no more than this, and exactly this if is_known. No leader has less than the last of p_top who are known.
-    SELECT user_id, coalesce(sum(open), 0) AS open, count(listed) > 0 AND count(changed) = 0 AS is_known,
+    SELECT account_id, coalesce(sum(open), 0) AS open, count(listed) > 0 AND count(changed) = 0 AS is_known,
            coalesce(sum(listed), v_board.floor_credits) + coalesce(sum(changed), 0) + coalesce(sum(open), 0) AS most
-      FROM part GROUP BY user_id
+      FROM part GROUP BY account_id
   )
-  SELECT array_agg(user_id), array_agg(CASE WHEN is_known THEN most ELSE open END),
-         array_agg(user_id) FILTER (WHERE NOT is_known)
+  SELECT array_agg(account_id), array_agg(CASE WHEN is_known THEN most ELSE open END),
+         array_agg(account_id) FILTER (WHERE NOT is_known)
     INTO v_users, v_credits, v_unknown
     FROM candidate
    WHERE most >= coalesce(
@@ -58,18 +58,18 @@ BEGIN
 
   RETURN (
     WITH leader AS (
-      SELECT user_id, sum(credits) AS credits FROM (
-        SELECT user_id, credits FROM unnest(v_users, v_credits) AS u (user_id, credits)
+      SELECT account_id, sum(credits) AS credits FROM (
+        SELECT account_id, credits FROM unnest(v_users, v_credits) AS u (account_id, credits)
         UNION ALL
-        SELECT user_id, credits FROM usage_daily
-         WHERE user_id = ANY (v_unknown) AND day >= p_first_day AND day < v_end) part
+        SELECT account_id, credits FROM usage_daily
+         WHERE account_id = ANY (v_unknown) AND day >= p_first_day AND day < v_end) part
        GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT p_top
     )
     -- Everyone else comes after the floor: the last leader must not.
     SELECT CASE WHEN v_board.floor_user IS NULL
                   OR count(*) = p_top
-                 AND bool_and((-credits, user_id) <= (-v_board.floor_credits, v_board.floor_user))
-                THEN jsonb_agg(jsonb_build_array(user_id, credits) ORDER BY credits DESC, user_id) END
+                 AND bool_and((-credits, account_id) <= (-v_board.floor_credits, v_board.floor_user))
+                THEN jsonb_agg(jsonb_build_array(account_id, credits) ORDER BY credits DESC, account_id) END
       FROM leader);
 END
 $$;

@@ -1,0 +1,99 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { APP_CONFIG } from '../../config/config.module.js';
+import type { AppConfig } from '../../config/env.js';
+import { mayBeOfOneRequest } from '../errors/database-errors.js';
+import { ServiceUnavailable } from '../errors/service-error.js';
+import { Combiner, type Keyed, NOT_CARRIED_OUT } from './combiner.js';
+import { Database, type Operation } from './database.js';
+
+/**
+ * Statements under way at once. While all are, movements wait, and those that have gathered go together in the next one:
+ * the busier the database, the more of them share one call and one commit.
+ */
+const LANES = 4;
+/** The most movements of one statement: a few tens of milliseconds for which their accounts are locked. */
+const MAXIMUM_TOGETHER = 64;
+/** The most that wait, for one account and in all; the next is refused at once. */
+const MAXIMUM_WAITING_PER_ACCOUNT = 1000;
+const MAXIMUM_WAITING = 10_000;
+/** How long accounts of one statement wait for a lock that one of them cannot get. */
+const LOCK_MILLISECONDS = 250;
+
+/** The one function that carries out several operations: it is given the name of each. */
+const MOVEMENTS = { name: 'movements', text: 'SELECT place, answer FROM movements($1, $2)' };
+
+/** What every movement names: the account that pays. */
+export interface AccountRequest {
+  readonly accountId: string;
+}
+
+interface Movement {
+  readonly operation: Operation<AccountRequest, unknown>;
+  readonly request: AccountRequest;
+}
+
+/**
+ * Movements of credits on their way to the database. One account has one statement under way at a time, so what would
+ * wait there for the account's lock waits here instead, and then goes together. Rules in the README of the credits module.
+ */
+@Injectable()
+export class Movements {
+  private readonly combiner: Combiner<Movement, unknown>;
+
+  constructor(
+    private readonly database: Database,
+    @Inject(APP_CONFIG) config: AppConfig,
+  ) {
+    this.combiner = new Combiner<Movement, unknown>({
+      isCombining: config.combinesMovements,
+      lanes: LANES,
+      maximumTogether: MAXIMUM_TOGETHER,
+      maximumWaitingPerKey: MAXIMUM_WAITING_PER_ACCOUNT,
+      maximumWaiting: MAXIMUM_WAITING,
+      patienceMilliseconds: config.database.connectTimeoutMilliseconds,
+      isOneByOnePerKey: true,
+      together: (movements) => this.together(movements),
+      alone: ({ work: { operation, request } }) => this.database.call(operation, request, 'movements'),
+      mayBeOfOne: mayBeOfOneRequest,
+    });
+  }
+
+  /** Movements that wait for their turn. */
+  get size(): number {
+    return this.combiner.size;
+  }
+
+  /**
+   * What one operation on one account returns.
+   *
+   * @throws ServiceUnavailable when too many wait, or when this one has waited too long
+   */
+  run<Request extends AccountRequest, Answer>(
+    operation: Operation<Request, Answer>,
+    request: Request,
+  ): Promise<Answer> {
+    const movement = { operation, request } as unknown as Movement;
+    return this.combiner.ask(request.accountId, movement) as Promise<Answer>;
+  }
+
+  /** What the statement has not come to in a fifth of a second goes again, so that no movement waits long for others. */
+  private async together(movements: readonly Keyed<Movement>[]): Promise<unknown[]> {
+    const calls = movements.map(({ work: { operation, request } }) => ({
+      ...request,
+      operation: operation.name,
+    }));
+    const hasSeveralAccounts = movements.some(({ key }) => key !== movements[0]?.key);
+    const rows = await this.database.rows<{ place: string; answer: { outcome: string } | null }>(
+      MOVEMENTS,
+      [JSON.stringify(calls), hasSeveralAccounts ? LOCK_MILLISECONDS : 0],
+      'movements',
+    );
+    const answers = new Map(rows.map(({ place, answer }) => [Number(place), answer]));
+    return movements.map((_, index) => {
+      const answer = answers.get(index + 1);
+      // Whether it was carried out is unknown.
+      if (typeof answer !== 'object' || answer === null) throw new ServiceUnavailable();
+      return answer.outcome === 'not_carried_out' ? NOT_CARRIED_OUT : answer;
+    });
+  }
+}

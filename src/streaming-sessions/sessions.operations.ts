@@ -1,0 +1,97 @@
+import { type Ok, operation, type Refused } from '../common/database/database.js';
+import type { AccountRequest } from '../common/database/movements.js';
+import type { Shortage } from '../credits/credits.operations.js';
+import type { PricingSource, TokenCounts } from '../pricing/price.js';
+
+/** The operations of this module, in `sql/operations`. */
+
+interface SessionRequest extends AccountRequest {
+  userId: string;
+  sessionId: string;
+  actor: string;
+}
+
+export interface SessionStartedAnswer {
+  id: number;
+  sessionId: string;
+  accountId: string;
+  userId: string;
+  modelId: string;
+  estimatedCredits: number;
+  allocatedCredits: number;
+  usedCredits: number;
+  status: 'active' | 'completed' | 'failed';
+  startedAt: string;
+  expiresAt: string;
+  completedAt: string | null;
+  remainingCredits: number;
+  pricingSource: PricingSource;
+}
+
+/** Starts a session: holds the estimate plus the buffer and pins the price. */
+export const HOLD = operation<
+  SessionRequest & {
+    modelId: string;
+    estimatedTokens: number | undefined;
+    estimatedInputTokens: number | undefined;
+    estimatedOutputTokens: number | undefined;
+    bufferPercent: number;
+    leaseSeconds: number;
+    rejectUnpriced: boolean;
+    apiKeyId: number | null;
+  },
+  | ({ outcome: 'created' | 'repeated' } & SessionStartedAnswer)
+  | Shortage
+  | Refused<'conflict' | 'already_ended' | 'user_not_found' | 'unpriced'>
+>('session_hold');
+
+export interface ProgressAnswer {
+  sessionId: string;
+  status: 'active';
+  tokensGenerated: number;
+  usedCredits: number;
+  allocatedCredits: number;
+  shouldStop: boolean;
+  maxAffordableTokens: number;
+  expiresAt: string;
+}
+
+/** Reports tokens generated so far, renews the lease and grows the hold when it gets short. At its maximum age it has ended. */
+export const PROGRESS = operation<
+  SessionRequest & {
+    tokensGenerated: number;
+    bufferPercent: number;
+    leaseSeconds: number;
+    maximumAgeSeconds: number;
+  },
+  Ok<ProgressAnswer> | Refused<'session_not_found' | 'already_ended'>
+>('session_progress');
+
+export interface SettlementAnswer {
+  id: number;
+  sessionId: string;
+  accountId: string;
+  userId: string;
+  status: 'completed' | 'failed';
+  endReason: 'finalized' | 'aborted' | 'timeout';
+  estimatedCredits: number;
+  actualCredits: number;
+  refund: number;
+  overage: number;
+  uncollected: number;
+  late: boolean;
+  completedAt: string;
+}
+
+/** Ends a session by its client: charges what was used and gives the rest back to the lots it came from. */
+export const SETTLE = operation<
+  SessionRequest &
+    TokenCounts & { reason: 'finalized' | 'aborted'; success: boolean; providerCostUsd: string | null },
+  Ok<SettlementAnswer> | Refused<'session_not_found' | 'already_ended' | 'balance_limit'>
+>('session_settle');
+
+/** Ends a session whose lease ran out, by its last progress. */
+export const TIME_OUT = operation<
+  Omit<SessionRequest, 'actor'> & { wait: boolean },
+  Ok<SettlementAnswer> | Refused<'busy' | 'not_stale'>
+>('session_timeout');

@@ -1,0 +1,62 @@
+-- Settles a session once more that a time-out has ended, as p_end says. What the time-out charged is compared with the
+-- actual cost; the difference is returned or taken. What reviews have waived is not asked for again, and what they have
+-- billed above the cost stays billed. The caller holds the account's lock. Returns the session, or NULL when the account
+-- would have more than it may (2^53 - 1 credits, the largest integer that JSON clients read exactly).
+CREATE OR REPLACE FUNCTION session_correct(s streaming_sessions, p_lock account_lock, p_end session_end)
+RETURNS streaming_sessions
+LANGUAGE plpgsql AS $$
+DECLARE
+  r usage_records;
+  v_before bigint;
+  v_waived bigint;
+  v_charge bigint;
+  v_uncollected bigint;
+  v_return bigint;
+  v_paid bigint;
+  v_moved record;
+BEGIN
+  SELECT * INTO STRICT r FROM usage_records WHERE account_id = s.account_id AND id = s.usage_id;
+  v_before := r.credits - r.uncollected_credits;
+  IF p_lock.available + p_lock.held + v_before - p_end.credits > 9007199254740991 THEN RETURN NULL; END IF;
+  SELECT coalesce(sum(uncollected_credits - billed_credits), 0) INTO v_waived
+    FROM usage_reviews WHERE account_id = s.account_id AND usage_id = s.usage_id;
+  v_charge := greatest(p_end.credits - v_waived - v_before, 0);
+  v_uncollected := greatest(v_charge - p_lock.available, 0);
+  v_charge := v_charge - v_uncollected;
+  v_return := greatest(v_before - p_end.credits - greatest(-v_waived, 0), 0);
+  v_paid := v_before + v_charge - v_return;
+  r.uncollected_credits := CASE WHEN v_uncollected = 0 AND r.billing_status = 'waived'
+                                THEN greatest(p_end.credits - v_paid, 0) ELSE v_uncollected END;
+  r.billing_status := CASE WHEN v_uncollected > 0 THEN 'needs_review'
+                           WHEN r.uncollected_credits > 0 THEN 'waived' ELSE 'billed' END;
+  r.service := p_end.service;
+  r.credits := v_paid + r.uncollected_credits;
+  r.metadata := p_end.metadata;
+  r.provider_cost_usd := p_end.provider_cost_usd;
+  r.provider_cost_source := cost_source(p_end.reported_cost_usd, p_end.provider_cost_usd);
+  r := replace_usage(r);
+  IF v_return > 0 THEN
+    v_moved := return_credits(
+      (s.account_id, s.user_id, 'refund', s.session_id, r.id, p_end.actor, NULL, p_lock.locked_at),
+      v_return, p_lock.available, p_lock.next_expiry, s.held_lots, s.held_credits);
+    PERFORM apply_balance(p_lock, v_moved.available, p_lock.held, v_moved.next_expiry);
+  ELSIF v_charge > 0 THEN
+    v_moved := take_credits(
+      (s.account_id, s.user_id, 'charge', s.session_id, r.id, p_end.actor, NULL, p_lock.locked_at),
+      v_charge, p_lock.available, s.held_lots, s.held_credits);
+    PERFORM apply_balance(p_lock, v_moved.available, p_lock.held, p_lock.next_expiry);
+  ELSE
+    SELECT s.held_lots AS lots, s.held_credits AS credits INTO v_moved;
+  END IF;
+  IF s.api_key_id IS NOT NULL THEN PERFORM api_key_count(s.account_id, s.api_key_id, 0, v_paid - v_before); END IF;
+  UPDATE streaming_sessions
+     SET status = p_end.status, end_reason = p_end.reason, is_late = TRUE,
+         used_credits = p_end.credits, uncollected_credits = v_uncollected, final_tokens = p_end.tokens,
+         final_input_tokens = p_end.input, final_output_tokens = p_end.output, final_cached_tokens = p_end.cached,
+         provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
+         completed_at = p_lock.locked_at
+   WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
+  RETURNING * INTO s;
+  RETURN s;
+END
+$$;

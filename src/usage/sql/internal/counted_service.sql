@@ -1,0 +1,5 @@
+-- The service that a record is counted under when its operation is counted under `other`.
+CREATE OR REPLACE FUNCTION counted_service(p_service varchar) RETURNS varchar
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT CASE WHEN p_service IN ('chat', 'chat-streaming') THEN p_service ELSE 'other' END
+$$;
