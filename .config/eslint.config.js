@@ -6,7 +6,7 @@ import tseslint from 'typescript-eslint';
 /** Which domain modules each of them may import: the imports run one way. */
 const MAY_IMPORT = {
   accounts: [],
-  credits: ['accounts'],
+  credits: ['accounts', 'pricing'],
   pricing: ['accounts'],
   'api-keys': ['accounts'],
   usage: ['accounts', 'credits', 'pricing'],

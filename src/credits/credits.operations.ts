@@ -85,12 +85,6 @@ export const REPAIR = operation<
   Ok<RepairAnswer> | Refused<'user_not_found'>
 >('credit_repair');
 
-/** Sets when an account is low; null: as the service is configured. */
-export const SET_LOW_THRESHOLD = operation<
-  AccountRequest & { threshold: number | null },
-  Refused<'ok' | 'user_not_found'>
->('credit_set_low_threshold');
-
 /** Deletes up to `$1` idempotency keys that are past their 24 hours; returns how many. */
 export const FORGET_KEYS = {
   name: 'forget_idempotency_keys',

@@ -1,19 +1,25 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectThrottlerStorage, type ThrottlerStorage } from '@nestjs/throttler';
 import { Changes } from '../common/database/changes.js';
-import { Database } from '../common/database/database.js';
+import { Database, operation, type Refused } from '../common/database/database.js';
+import type { AccountRequest } from '../common/database/movements.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { RateLimited } from '../common/http/rate-limit.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { SET_LOW_THRESHOLD } from '../credits/credits.operations.js';
 import type { LowThresholdDto } from './dto/events.responses.js';
 
 const READ = {
   name: 'credit_low_threshold',
   text: 'SELECT low_threshold AS threshold FROM credit_balances WHERE account_id = $1',
 };
+
+/** Sets when an account is low; null: as the service is configured. */
+const SET_LOW_THRESHOLD = operation<
+  AccountRequest & { threshold: number | null },
+  Refused<'ok' | 'user_not_found'>
+>('credit_set_low_threshold');
 
 /** Changes of one user's threshold: each takes the balance's lock, and may be told to every endpoint. */
 const MAXIMUM_CHANGES = 10;
