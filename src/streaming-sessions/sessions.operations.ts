@@ -28,6 +28,12 @@ export interface SessionStartedAnswer {
   pricingSource: PricingSource;
 }
 
+/** What is done to a session that is there. */
+interface LaterRequest extends SessionRequest {
+  /** The caller's key, which sees only the sessions of its own line; null: a token or a trusted service, which sees all. */
+  apiKeyId: number | null;
+}
+
 /** Starts a session: holds the estimate plus the buffer and pins the price. */
 export const HOLD = operation<
   SessionRequest & {
@@ -58,7 +64,7 @@ export interface ProgressAnswer {
 
 /** Reports tokens generated so far, renews the lease and grows the hold when it gets short. At its maximum age it has ended. */
 export const PROGRESS = operation<
-  SessionRequest & {
+  LaterRequest & {
     tokensGenerated: number;
     bufferPercent: number;
     leaseSeconds: number;
@@ -85,7 +91,7 @@ export interface SettlementAnswer {
 
 /** Ends a session by its client: charges what was used and gives the rest back to the lots it came from. */
 export const SETTLE = operation<
-  SessionRequest &
+  LaterRequest &
     TokenCounts & { reason: 'finalized' | 'aborted'; success: boolean; providerCostUsd: string | null },
   Ok<SettlementAnswer> | Refused<'session_not_found' | 'already_ended' | 'balance_limit'>
 >('session_settle');

@@ -94,7 +94,7 @@ export class StreamingSessionsController {
     @CurrentCaller() caller: Caller,
     @Query() query: ActiveSessionsQueryDto,
   ): Promise<ActiveSessionDto[]> {
-    return this.sessions.active(caller.userId, query.limit);
+    return this.sessions.own(caller, query.limit);
   }
 
   @Get('active/all')

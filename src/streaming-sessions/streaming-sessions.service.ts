@@ -27,6 +27,11 @@ import {
 } from './sessions.operations.js';
 import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streaming-sessions.errors.js';
 
+const OF_LINE = `session.apiKeyId IN (
+  SELECT of_line.id FROM api_keys of_line JOIN api_keys own ON own.account_id = of_line.account_id
+   WHERE own.account_id = session.accountId AND own.id = :apiKeyId
+     AND coalesce(of_line.budget_key_id, of_line.id) = coalesce(own.budget_key_id, own.id))`;
+
 /** Streams and the credits they hold. Rules in README.md beside this file. */
 @Injectable()
 export class StreamingSessionsService {
@@ -90,6 +95,7 @@ export class StreamingSessionsService {
       leaseSeconds: this.config.sessions.leaseSeconds,
       maximumAgeSeconds: this.config.sessions.maximumAgeSeconds,
       actor: caller.actor,
+      apiKeyId: seeingKeyOf(caller),
     });
     return settled(answer);
   }
@@ -112,6 +118,7 @@ export class StreamingSessionsService {
       cachedInputTokens: request.cachedInputTokens,
       providerCostUsd: request.providerCostUsd ?? null,
       actor: caller.actor,
+      apiKeyId: seeingKeyOf(caller),
     });
     return settled(answer, request.actualTokens === undefined ? 'inputTokens' : 'actualTokens');
   }
@@ -127,20 +134,40 @@ export class StreamingSessionsService {
       tokens: request.tokensGenerated,
       providerCostUsd: null,
       actor: caller.actor,
+      apiKeyId: seeingKeyOf(caller),
     });
     return settled(answer);
   }
 
-  /** Active sessions, newest first: of one user, or of everyone. */
-  async active(userId: string | undefined, limit: number): Promise<ActiveSessionDto[]> {
-    const sessions = await this.sessions.find({
-      where: { status: 'active', ...(userId !== undefined && { accountId: userId }) },
-      order: { startedAt: 'DESC', sessionId: 'ASC' },
-      take: limit,
-    });
-    return sessions.map((session) => ActiveSessionDto.from(session));
+  /** A caller's own active sessions, newest first. */
+  async own(caller: Caller, limit: number): Promise<ActiveSessionDto[]> {
+    return this.active(caller.userId, limit, seeingKeyOf(caller));
+  }
+
+  /**
+   * Active sessions, newest first: of one user, or of everyone.
+   *
+   * @param apiKeyId only those that were started with a key of its line
+   */
+  async active(
+    userId: string | undefined,
+    limit: number,
+    apiKeyId: number | null = null,
+  ): Promise<ActiveSessionDto[]> {
+    const sessions = this.sessions
+      .createQueryBuilder('session')
+      .where(`session.status = 'active'`)
+      .orderBy('session.startedAt', 'DESC')
+      .addOrderBy('session.sessionId')
+      .take(limit);
+    if (userId !== undefined) sessions.andWhere('session.accountId = :userId', { userId });
+    if (apiKeyId !== null) sessions.andWhere(OF_LINE, { apiKeyId });
+    return (await sessions.getMany()).map((session) => ActiveSessionDto.from(session));
   }
 }
+
+/** With an API key a caller sees the sessions of its line only; a trusted service that shows one sees all. */
+const seeingKeyOf = ({ apiKeyId, isTrustedService }: Caller) => (isTrustedService ? null : apiKeyId);
 
 function settled<Answer>(
   answer: ({ outcome: 'ok' } & Answer) | { outcome: 'session_not_found' | 'already_ended' | 'balance_limit' },

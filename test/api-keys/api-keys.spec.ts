@@ -14,7 +14,8 @@ import {
   userWithCredits,
 } from '../support/money.js';
 import { startDatabaseProxy } from '../support/database-proxy.js';
-import { freshUser, startService, type TestService } from '../support/service.js';
+import { expectProblem } from '../support/problems.js';
+import { freshUser, INTERNAL_KEY, startService, type TestService } from '../support/service.js';
 
 const KEYS = '/api/api-keys';
 const ALL = ['credits:read', 'usage:read', 'usage:write', 'sessions:write', 'pricing:read'];
@@ -395,6 +396,52 @@ describe('POST /api-keys/:id/rotate', () => {
     for (const { key } of [old, rotated.body]) {
       expect((await initialize(withKey(key), 'more')).body.code).toBe('api_key.over_limit');
     }
+  });
+});
+
+describe('the sessions of an owner', () => {
+  const SESSIONS = '/api/streaming-sessions';
+  const idsOf = async (client: HttpClient) =>
+    (await client.get<{ sessionId: string }[]>(`${SESSIONS}/active`)).body.map(({ sessionId }) => sessionId);
+
+  it('404 for a key that they were not started with, which does not see them; the owner sees all', async () => {
+    const user = await userWithCredits(service, 1000);
+    const [one, other] = [await makeKey(user), await makeKey(user)];
+    await initialize(user, 'of-the-owner');
+    await initialize(withKey(one.key), 'of-one');
+    await initialize(withKey(other.key), 'of-the-other');
+    expect(await idsOf(withKey(one.key))).toEqual(['of-one']);
+    expect((await idsOf(user)).sort()).toEqual(['of-one', 'of-the-other', 'of-the-owner']);
+    const before = await balanceOf(user);
+    for (const sessionId of ['of-the-owner', 'of-the-other', 'of-nobody']) {
+      for (const [step, body] of [
+        ['progress', { tokensGenerated: 90_000 }],
+        ['finalize', { actualTokens: 90_000 }],
+        ['abort', { tokensGenerated: 90_000 }],
+      ] as const) {
+        const answer = await withKey(one.key).post(`${SESSIONS}/${step}`, { sessionId, ...body });
+        expectProblem(answer, 404, { code: 'session.not_found' });
+      }
+    }
+    expectProblem(await initialize(withKey(one.key), 'of-the-owner'), 409, { code: 'session.conflict' });
+    expect(await balanceOf(user)).toEqual(before);
+    expect((await settleAll(user, 'of-the-other', 1000)).status).toBe(200);
+    expect((await settleAll(withKey(one.key), 'of-the-other', 1000)).status).toBe(404);
+    const trusted = service.withHeaders({ 'x-api-key': one.key, 'x-internal-api-key': INTERNAL_KEY });
+    expect((await settleAll(trusted, 'of-the-owner', 1000)).status).toBe(200);
+  });
+
+  it('200 for the successor of the key that they were started with', async () => {
+    const user = await userWithCredits(service, 1000);
+    const first = await makeKey(user);
+    await initialize(withKey(first.key), 'of-the-line');
+    const rotated = await user.post<Key>(`${KEYS}/${first.id}/rotate`, { overlapSeconds: 60 });
+    const next = await user.post<Key>(`${KEYS}/${rotated.body.id}/rotate`, { overlapSeconds: 60 });
+    for (const { key } of [first, rotated.body, next.body])
+      expect(await idsOf(withKey(key))).toEqual(['of-the-line']);
+    const progress = { sessionId: 'of-the-line', tokensGenerated: 10 };
+    expect((await withKey(next.body.key).post(`${SESSIONS}/progress`, progress)).status).toBe(200);
+    expect((await settleAll(withKey(rotated.body.key), 'of-the-line', 1000)).status).toBe(200);
   });
 });
 

@@ -84,6 +84,8 @@ const PARAMETERS: Record<string, Parameter> = {
   maximumAgeSeconds: { good: 86_400, bad: [null, 0] },
   apiKeyId: { good: null, bad: [999_999] },
   'usage_record.apiKeyId': any(null),
+  'session_progress.apiKeyId': any(null),
+  'session_settle.apiKeyId': any(null),
   reason: { good: 'finalized', bad: [null, '', 'timeout'] },
   success: { good: true, bad: [null] },
   providerCostUsd: { good: null, bad: ['-0.1', 'NaN', '10000000000000'] },

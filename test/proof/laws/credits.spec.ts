@@ -187,6 +187,7 @@ class Subject {
           sessionId: command.session,
           tokensGenerated: command.tokens,
           maximumAgeSeconds: MAXIMUM_AGE_SECONDS,
+          apiKeyId: null,
         });
       case 'finalize':
       case 'abort':
@@ -197,6 +198,7 @@ class Subject {
           reason: command.do === 'abort' ? 'aborted' : 'finalized',
           success: command.do === 'finalize' && command.success,
           tokens: command.tokens ?? undefined,
+          apiKeyId: null,
         });
       case 'timeOut':
         return this.database.call(TIME_OUT, { ...named, sessionId: command.session, wait: true });

@@ -45,7 +45,8 @@ BEGIN
   IF FOUND THEN
     RETURN CASE
       WHEN (s.model_id, s.estimated_tokens, s.estimated_input_tokens, s.estimated_output_tokens)
-           IS DISTINCT FROM (p_model, p_tokens, p_input, p_output) THEN '{"outcome": "conflict"}'
+           IS DISTINCT FROM (p_model, p_tokens, p_input, p_output)
+           OR (p_api_key IS NOT NULL AND NOT api_key_sees(p_account, p_api_key, s.api_key_id)) THEN '{"outcome": "conflict"}'
       WHEN s.status <> 'active' THEN '{"outcome": "already_ended"}'
       ELSE session_started_answer(s, 'repeated') END;
   END IF;

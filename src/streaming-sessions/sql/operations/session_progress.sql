@@ -15,6 +15,7 @@ DECLARE
   p_lease_seconds integer := p ->> 'leaseSeconds';
   p_maximum_age_seconds integer := p ->> 'maximumAgeSeconds';
   p_actor varchar := p ->> 'actor';
+  p_api_key bigint := p ->> 'apiKeyId';
   v_lock account_lock := lock_account(p_account);
   v_price price;
   v_generated bigint;
@@ -39,7 +40,9 @@ BEGIN
     PERFORM refuse('{accountId,userId,sessionId,tokensGenerated,bufferPercent,leaseSeconds,maximumAgeSeconds,actor}', v_checks);
   END IF;
   SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;
-  IF NOT FOUND THEN RETURN '{"outcome": "session_not_found"}'; END IF;
+  IF NOT FOUND OR (p_api_key IS NOT NULL AND NOT api_key_sees(p_account, p_api_key, s.api_key_id)) THEN
+    RETURN '{"outcome": "session_not_found"}';
+  END IF;
   v_end := s.started_at + make_interval(secs => p_maximum_age_seconds);
   IF s.status <> 'active' OR v_end <= v_lock.locked_at THEN RETURN '{"outcome": "already_ended"}'; END IF;
   v_price := pinned_price(s.pricing_rule_id, s.model_id, s.started_at);

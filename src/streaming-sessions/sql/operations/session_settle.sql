@@ -16,6 +16,7 @@ DECLARE
   p_cached bigint := p ->> 'cachedInputTokens';
   p_cost numeric := p ->> 'providerCostUsd';
   p_actor varchar := p ->> 'actor';
+  p_api_key bigint := p ->> 'apiKeyId';
   v_lock account_lock := lock_account(p_account);
   v_status varchar := CASE WHEN p_reason = 'finalized' AND p_success THEN 'completed' ELSE 'failed' END;
   v_price price;
@@ -39,7 +40,9 @@ BEGIN
     PERFORM refuse('{accountId,userId,sessionId,reason,success,actualTokens,inputTokens,outputTokens,cachedInputTokens,providerCostUsd,actor}', v_checks);
   END IF;
   SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;
-  IF NOT FOUND THEN RETURN '{"outcome": "session_not_found"}'; END IF;
+  IF NOT FOUND OR (p_api_key IS NOT NULL AND NOT api_key_sees(p_account, p_api_key, s.api_key_id)) THEN
+    RETURN '{"outcome": "session_not_found"}';
+  END IF;
   IF p_reason = 'aborted' THEN p_tokens := coalesce(p_tokens, s.tokens_generated); END IF;
   IF s.status <> 'active' THEN
     IF (s.end_reason, s.status, s.final_tokens, s.final_input_tokens, s.final_output_tokens, s.final_cached_tokens,
