@@ -58,7 +58,7 @@ export class ApiKeysController {
 
   @Post()
   @ApiOperation({
-    summary: 'Make a key',
+    summary: 'Create an API key',
     description:
       'The key itself is in this answer and nowhere afterwards: only its SHA-256 is kept. With `gateway: "litellm"` it ' +
       'is made in the LiteLLM proxy too; when that fails, it works on neither side.',
@@ -81,7 +81,7 @@ export class ApiKeysController {
   }
 
   @Get()
-  @ApiOperation({ summary: 'Own keys, newest first', operationId: 'listApiKeys' })
+  @ApiOperation({ summary: 'List your API keys, newest first', operationId: 'listApiKeys' })
   @ApiOkResponse({ type: ApiKeyPageDto })
   @OwnerAccess()
   list(@CurrentCaller() caller: Caller, @Query() page: PageQueryDto): Promise<ApiKeyPageDto> {
@@ -90,7 +90,7 @@ export class ApiKeysController {
 
   @Post('verify')
   @HttpCode(200)
-  @ApiOperation({ summary: 'What is this key good for?', operationId: 'verifyApiKey' })
+  @ApiOperation({ summary: 'Verify an API key', operationId: 'verifyApiKey' })
   @ApiOkResponse({ type: VerificationDto })
   @RoleAccess('supervisor', { orService: true })
   verify(@Body() body: VerifyApiKeyDto): Promise<VerificationDto> {
@@ -98,7 +98,7 @@ export class ApiKeysController {
   }
 
   @Get('user/:userId')
-  @ApiOperation({ summary: 'Keys of a user, newest first', operationId: 'listUserApiKeys' })
+  @ApiOperation({ summary: 'List a user’s API keys, newest first', operationId: 'listUserApiKeys' })
   @ApiOkResponse({ type: ApiKeyPageDto })
   @ApiProblems(404)
   @RoleAccess('supervisor')
@@ -107,7 +107,7 @@ export class ApiKeysController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'One own key', operationId: 'getApiKey' })
+  @ApiOperation({ summary: 'Get one of your API keys', operationId: 'getApiKey' })
   @ApiOkResponse({ type: ApiKeyDto })
   @ApiProblems(404)
   @OwnerAccess()
@@ -116,7 +116,7 @@ export class ApiKeysController {
   }
 
   @Patch(':id')
-  @ApiOperation({ summary: 'Change a key', operationId: 'updateApiKey' })
+  @ApiOperation({ summary: 'Change an API key', operationId: 'updateApiKey' })
   @ApiOkResponse({ type: ApiKeyDto })
   @ApiProblems(404, 409)
   @OwnerAccess()
@@ -130,7 +130,7 @@ export class ApiKeysController {
 
   @Post(':id/rotate')
   @ApiOperation({
-    summary: 'Make a successor; the old key stops after the overlap',
+    summary: 'Rotate an API key: create its successor; the old key stops after the overlap',
     operationId: 'rotateApiKey',
   })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
@@ -151,8 +151,8 @@ export class ApiKeysController {
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'End a key at once', operationId: 'revokeApiKey' })
-  @ApiNoContentResponse({ description: 'It works no more, on any instance' })
+  @ApiOperation({ summary: 'Revoke an API key at once', operationId: 'revokeApiKey' })
+  @ApiNoContentResponse({ description: 'The key no longer works, on any instance' })
   @ApiProblems(404)
   @OwnerAccess()
   revoke(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<void> {

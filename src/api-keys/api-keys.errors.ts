@@ -10,7 +10,7 @@ export class ApiKeyNotFound extends ServiceError {
 /** 409: the key is revoked or has expired, so that nothing can be made of it. */
 export class ApiKeyEnded extends ServiceError {
   constructor() {
-    super(409, 'api_key.ended', 'This API key is revoked or has expired');
+    super(409, 'api_key.ended', 'This API key is revoked or expired');
   }
 }
 

@@ -13,7 +13,7 @@ import type { CreatedApiKeyDto } from './dto/api-keys.responses.js';
 import type { GatewayState } from './entities/api-key.entity.js';
 import { describe, isRefusedRequest, LitellmGateway, type Outcome } from './litellm-gateway.js';
 
-/** How long after its creation a key may still appear at the gateway, from a request that nobody waits for any more. */
+/** How long after its creation a key may still appear at the gateway, from a request that has timed out here. */
 const LATE_SECONDS = 300;
 /** The most keys that one pass looks at. */
 const MAXIMUM_PER_PASS = 100;
@@ -27,7 +27,7 @@ export const REVOKED = {
   gatewayAttempts: 0,
 };
 
-/** The gateway is told how long a key is to work, by the clock that ends it here. */
+/** How long a key may still work, sent to the gateway; by the clock that ends it here. */
 const SECONDS_LEFT = {
   name: 'gateway_key_seconds_left',
   text: `SELECT extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds FROM api_keys
@@ -38,7 +38,7 @@ const OPENING = {
   text: `UPDATE api_keys SET gateway_state = 'opening'
           WHERE account_id = $1 AND id = $2 AND gateway_state = 'pending' RETURNING id`,
 };
-/** Nobody has been shown the key, so that it may end from whatever it has reached. */
+/** The key has not been shown to anyone, so it may end from any state. */
 const GIVE_UP = {
   name: 'gateway_key_give_up',
   text: `UPDATE api_keys
@@ -46,9 +46,9 @@ const GIVE_UP = {
                 is_active = FALSE, revoked_at = clock_timestamp()
           WHERE account_id = $1 AND id = $2 AND gateway_state IN ('pending', 'opening', 'live') RETURNING id`,
 };
-/** It was given up by somebody else, as far as that knew before it was there. */
-const THERE_AFTER_ALL = {
-  name: 'gateway_key_there_after_all',
+/** The gateway created the key after another request or the sweeper had given it up: end it there too. */
+const CREATED_LATE = {
+  name: 'gateway_key_created_late',
   text: `UPDATE api_keys SET gateway_state = 'ending', gateway_due_at = clock_timestamp()
           WHERE account_id = $1 AND id = $2 AND gateway_state IN ('failed', 'ended')`,
 };
@@ -57,9 +57,9 @@ const ENDED = {
   text: `UPDATE api_keys SET gateway_state = 'ended', gateway_due_at = NULL
           WHERE account_id = $1 AND id = $2 AND gateway_state IN ('ending', 'failed')`,
 };
-/** When the expiry was changed again meanwhile, the proxy is told again. */
-const TOLD = {
-  name: 'gateway_key_told',
+/** When the expiry was changed again meanwhile, it is sent to the proxy again. */
+const EXPIRY_SENT = {
+  name: 'gateway_key_expiry_sent',
   text: `UPDATE api_keys
             SET gateway_due_at = CASE WHEN expires_at IS NOT DISTINCT FROM $3::timestamptz THEN expires_at
                                       ELSE clock_timestamp() END,
@@ -68,7 +68,7 @@ const TOLD = {
 };
 
 /**
- * Takes one key in hand: its state says what is to be done at the gateway, and nobody else is due to do it before that
+ * Takes one key in hand: its state says what is to be done at the gateway. No other instance is due to do it before that
  * can have failed. The pauses grow from 15 seconds to 5 minutes.
  */
 function claim(name: string, which: string): Statement {
@@ -150,7 +150,7 @@ export class GatewayKeysService {
       throw isRefusedRequest(made) ? new GatewayRefused() : errorOf(made);
     }
     if ((await this.database.row(OPENING, [userId, id])) === undefined) {
-      await this.database.row(THERE_AFTER_ALL, [userId, id]);
+      await this.database.row(CREATED_LATE, [userId, id]);
       await this.follow(id);
       throw new ApiKeyEnded();
     }
@@ -207,7 +207,7 @@ export class GatewayKeysService {
     });
   }
 
-  /** Ends a key that nobody has been shown. If that fails too, it stays as it is until the sweeper finds it. */
+  /** Ends a key that has not been shown to anyone. If that fails too, it stays as it is until the sweeper finds it. */
   private async giveUp(userId: string, id: number, state: GatewayState): Promise<void> {
     try {
       const isOurs = (await this.database.row(GIVE_UP, [userId, id, state])) !== undefined;
@@ -227,7 +227,7 @@ export class GatewayKeysService {
       this.logger.warn(`API key ${key.id} (${key.gateway_state}) is not settled: ${describe(outcome)}`);
     } else if (isLive) {
       if (kind === 'absent') this.logger.warn(`The gateway has no key for the live API key ${key.id}`);
-      await this.database.row(TOLD, [key.account_id, key.id, key.expires_at]);
+      await this.database.row(EXPIRY_SENT, [key.account_id, key.id, key.expires_at]);
     } else if (kind === 'done' || key.gateway_state === 'ending' || !key.may_come_late) {
       await this.database.row(ENDED, [key.account_id, key.id]);
     }

@@ -17,7 +17,7 @@ export interface Access {
   readonly tokenOnly?: boolean;
   /** Besides the role, a trusted service may. */
   readonly orService?: boolean;
-  /** Marked ⚙ in the contract: with METERING_CALLERS=service only a trusted service may call. */
+  /** A metering route: with METERING_CALLERS=service only a trusted service may call it. */
   readonly metering?: boolean;
 }
 

@@ -31,7 +31,7 @@ export class AccessGuard implements CanActivate {
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
     const caller = request.user;
     if (!caller) throw request.authenticationError ?? new TokenRequired();
-    if (access === undefined) throw new ServiceError(403, 'auth.closed', 'This operation is open to nobody');
+    if (access === undefined) throw new ServiceError(403, 'auth.closed', 'This operation is not available');
     if (access.kind === 'supervisor' || access.kind === 'admin') {
       const served = access.orService && caller.isTrustedService;
       if (!served && !hasRole(caller.role, access.kind)) throw new RoleRequired(access.kind);

@@ -36,7 +36,7 @@ export class ThisMachineGuard implements CanActivate {
   /** @throws ServiceError 404 */
   canActivate(context: ExecutionContext): boolean {
     if (isFromThisMachine(context.switchToHttp().getRequest<Request>())) return true;
-    throw new ServiceError(404, 'route.not_found', 'There is nothing here');
+    throw new ServiceError(404, 'route.not_found', 'Not found');
   }
 }
 

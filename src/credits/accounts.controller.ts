@@ -15,7 +15,7 @@ export class AccountsController {
 
   @Get()
   @ApiOperation({
-    summary: 'Accounts whose id, name or e-mail begins so',
+    summary: 'Search accounts by a prefix of their id, name or e-mail',
     description:
       'First those found by their id, then by name, then by e-mail, each in the order of the alphabet. A page may be ' +
       'short, and even empty, before `nextCursor` is null: one request looks at 10,000 accounts of each at most.',
@@ -30,7 +30,7 @@ export class AccountsController {
   }
 
   @Get(':userId')
-  @ApiOperation({ summary: 'One account', operationId: 'getAccount' })
+  @ApiOperation({ summary: 'Get one account', operationId: 'getAccount' })
   @ApiOkResponse({ type: AccountDto })
   @ApiProblems(400, 404)
   @RoleAccess('supervisor')

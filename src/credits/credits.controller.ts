@@ -48,7 +48,7 @@ export class CreditsController {
   ) {}
 
   @Get('balance')
-  @ApiOperation({ summary: 'Own balance with its lots', operationId: 'getBalance' })
+  @ApiOperation({ summary: 'Get your balance with its lots', operationId: 'getBalance' })
   @ApiOkResponse({ type: BalanceDto })
   @ApiProblems(404)
   @SelfAccess('credits:read')
@@ -57,7 +57,7 @@ export class CreditsController {
   }
 
   @Get('balance/:userId')
-  @ApiOperation({ summary: 'Balance of a user', operationId: 'getUserBalance' })
+  @ApiOperation({ summary: 'Get a user’s balance with its lots', operationId: 'getUserBalance' })
   @ApiOkResponse({ type: BalanceDto })
   @ApiProblems(400, 404)
   @RoleAccess('supervisor')
@@ -67,7 +67,7 @@ export class CreditsController {
 
   @Post('check')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Are this many credits there?', operationId: 'checkCredits' })
+  @ApiOperation({ summary: 'Check available credits', operationId: 'checkCredits' })
   @ApiOkResponse({ type: CheckCreditsAnswerDto })
   @ApiProblems(404)
   @SelfAccess('credits:read')
@@ -77,7 +77,7 @@ export class CreditsController {
 
   @Post('calculate')
   @HttpCode(200)
-  @ApiOperation({ summary: 'What would this call cost?', operationId: 'calculateCredits' })
+  @ApiOperation({ summary: 'Calculate what a call would cost', operationId: 'calculateCredits' })
   @ApiOkResponse({ type: QuoteDto })
   @ApiProblems(400)
   @CallerAccess('pricing:read')
@@ -86,7 +86,7 @@ export class CreditsController {
   }
 
   @Post('allocate')
-  @ApiOperation({ summary: 'Give a user credits', operationId: 'allocateCredits' })
+  @ApiOperation({ summary: 'Allocate credits to a user', operationId: 'allocateCredits' })
   @ApiCreatedResponse({ type: AllocationDto })
   @ApiProblems(400, 404, 409, 422)
   @ApiIdempotent()
@@ -105,7 +105,7 @@ export class CreditsController {
   @Post('deduct')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Take credits away from a user, soonest expiry first',
+    summary: 'Deduct credits from a user, soonest expiry first',
     operationId: 'deductCredits',
   })
   @ApiOkResponse({ type: DeductionDto })
@@ -125,7 +125,7 @@ export class CreditsController {
 
   @Post('allocations/:id/revoke')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Empty one lot for good', operationId: 'revokeAllocation' })
+  @ApiOperation({ summary: 'Revoke what is left of one allocation', operationId: 'revokeAllocation' })
   @ApiOkResponse({ type: AllocationDto })
   @ApiProblems(400, 404)
   @ApiIdempotent()
@@ -143,7 +143,7 @@ export class CreditsController {
   }
 
   @Get('ledger')
-  @ApiOperation({ summary: 'Own ledger, newest first', operationId: 'getLedger' })
+  @ApiOperation({ summary: 'List your ledger, newest first', operationId: 'getLedger' })
   @ApiOkResponse({ type: LedgerPageDto })
   @ApiProblems(404)
   @SelfAccess('credits:read', { userIdIn: 'body' })
@@ -152,7 +152,7 @@ export class CreditsController {
   }
 
   @Get('ledger/:userId')
-  @ApiOperation({ summary: 'Ledger of a user, newest first', operationId: 'getUserLedger' })
+  @ApiOperation({ summary: 'List a user’s ledger, newest first', operationId: 'getUserLedger' })
   @ApiOkResponse({ type: LedgerPageDto })
   @ApiProblems(400, 404)
   @RoleAccess('supervisor')
@@ -162,7 +162,7 @@ export class CreditsController {
 
   @Get('forecast')
   @ApiOperation({
-    summary: 'When do the own credits run out at the present rate, and how many expire unused?',
+    summary: 'Forecast when your credits run out and how many expire unused',
     description: FORECAST,
     operationId: 'getForecast',
   })
@@ -176,7 +176,7 @@ export class CreditsController {
 
   @Get('forecast/:userId')
   @ApiOperation({
-    summary: 'When do the credits of a user run out at the present rate, and how many expire unused?',
+    summary: 'Forecast when a user’s credits run out and how many expire unused',
     description: FORECAST,
     operationId: 'getUserForecast',
   })
@@ -189,7 +189,7 @@ export class CreditsController {
   }
 
   @Get('totals')
-  @ApiOperation({ summary: 'What all accounts own together', operationId: 'getCreditTotals' })
+  @ApiOperation({ summary: 'Sum up the credits of all accounts', operationId: 'getCreditTotals' })
   @ApiOkResponse({ type: CreditTotalsDto })
   @ApiProblems(422)
   @RoleAccess('admin')
@@ -200,7 +200,7 @@ export class CreditsController {
 
   @Get('audit')
   @ApiOperation({
-    summary: 'Do balances, lots, ledger and holds of every user agree?',
+    summary: 'Audit balances, lots, ledger and holds of every account',
     operationId: 'auditCredits',
   })
   @ApiOkResponse({ type: AuditDto })

@@ -108,7 +108,7 @@ async function roleOf(config: DatabaseConfig, connection: string, settings: stri
     // A name with several addresses fails once for each, and says nothing itself.
     const reason = message || (errors as Error[] | undefined)?.map((each) => each.message).join(', ');
     throw new Error(
-      `${describeConnection(connection)} does not let the service in: ${reason}. Check ${settings}, and that the server runs and can be reached from here.`,
+      `Cannot connect to ${describeConnection(connection)}: ${reason}. Check ${settings}, and that the server runs and is reachable from here.`,
     );
   } finally {
     await client.end().catch(() => undefined);

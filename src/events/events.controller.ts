@@ -26,7 +26,7 @@ export class EventsController {
 
   @Get()
   @ApiOperation({
-    summary: 'What has happened, newest first',
+    summary: 'List events, newest first',
     description:
       'Users see their own, supervisors and admins everyone’s. Kept for EVENT_RETENTION_DAYS. One request looks through ' +
       '10,000 events at most, so a page of rare types may be short, and even empty, before `nextCursor` is null.',
@@ -42,10 +42,10 @@ export class EventsController {
 
   @Get('stream')
   @ApiOperation({
-    summary: 'What happens, as it happens (server-sent events)',
+    summary: 'Follow events live (server-sent events)',
     description:
       'Users see their own, supervisors and admins everyone’s. `id` is the event’s, `event` its type, `data` the event in ' +
-      'JSON. With `Last-Event-ID` it goes on after that one; an id that no event has had is refused with 409. It ends with ' +
+      'JSON. With `Last-Event-ID` the stream continues after that event; an id that no event has had is refused with 409. It ends with ' +
       'the token, and when the caller loses the role it needs; comments keep it alive.',
     operationId: 'streamEvents',
   })

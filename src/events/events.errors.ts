@@ -42,7 +42,7 @@ export class TargetRefused extends ServiceError {
 /** 409: no event has ever had this id; the client knows of another database, or of one that was restored since. */
 export class PositionUnknown extends ServiceError {
   constructor() {
-    super(409, 'events.position_unknown', 'No event has had this id yet: begin anew without Last-Event-ID');
+    super(409, 'events.position_unknown', 'No event has this id yet: reconnect without Last-Event-ID');
   }
 }
 
@@ -58,7 +58,7 @@ export class TooManyOwnStreams extends ServiceError {
 /** 503: this instance has as many streams open as it may have, or it is being stopped. */
 export class NoStreamLeft extends ServiceError {
   constructor() {
-    super(503, 'events.no_stream_left', 'No more streams can be opened here right now; try again', {
+    super(503, 'events.no_stream_left', 'No more streams can be opened right now; try again', {
       retryAfterSeconds: WAIT_SECONDS,
     });
   }

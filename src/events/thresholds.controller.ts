@@ -14,7 +14,7 @@ export class ThresholdsController {
   constructor(private readonly thresholds: ThresholdsService) {}
 
   @Get()
-  @ApiOperation({ summary: 'When own credits are low', operationId: 'getLowThreshold' })
+  @ApiOperation({ summary: 'Get your low-credit threshold', operationId: 'getLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(404)
   @SelfAccess('credits:read')
@@ -24,8 +24,8 @@ export class ThresholdsController {
 
   @Put()
   @ApiOperation({
-    summary: 'Set when own credits are low',
-    description: '`credits.low` is told when they come down to it, once each time.',
+    summary: 'Set your low-credit threshold',
+    description: '`credits.low` is emitted when the credits come down to it, once each time.',
     operationId: 'setLowThreshold',
   })
   @ApiOkResponse({ type: LowThresholdDto })
@@ -36,7 +36,7 @@ export class ThresholdsController {
   }
 
   @Get(':userId')
-  @ApiOperation({ summary: 'When a user’s credits are low', operationId: 'getUserLowThreshold' })
+  @ApiOperation({ summary: 'Get a user’s low-credit threshold', operationId: 'getUserLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(400, 404)
   @RoleAccess('supervisor')
@@ -45,7 +45,7 @@ export class ThresholdsController {
   }
 
   @Put(':userId')
-  @ApiOperation({ summary: 'Set when a user’s credits are low', operationId: 'setUserLowThreshold' })
+  @ApiOperation({ summary: 'Set a user’s low-credit threshold', operationId: 'setUserLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(400, 404)
   @RoleAccess('supervisor')

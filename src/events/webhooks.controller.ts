@@ -44,7 +44,7 @@ export class WebhooksController {
 
   @Post()
   @ApiOperation({
-    summary: 'Make an endpoint',
+    summary: 'Create a webhook endpoint',
     description:
       'Events are posted to it by the Standard Webhooks specification: signed (`webhook-id`, `webhook-timestamp`, ' +
       '`webhook-signature`), at least once, in order per user, again with growing pauses for more than a day until it ' +
@@ -77,7 +77,7 @@ export class WebhooksController {
   }
 
   @Get()
-  @ApiOperation({ summary: 'Endpoints, newest first', operationId: 'listWebhooks' })
+  @ApiOperation({ summary: 'List webhook endpoints, newest first', operationId: 'listWebhooks' })
   @ApiOkResponse({ type: WebhookPageDto })
   @RoleAccess('admin')
   list(@Query() page: PageQueryDto): Promise<WebhookPageDto> {
@@ -85,7 +85,7 @@ export class WebhooksController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'One endpoint', operationId: 'getWebhook' })
+  @ApiOperation({ summary: 'Get one webhook endpoint', operationId: 'getWebhook' })
   @ApiOkResponse({ type: WebhookDto })
   @ApiProblems(404)
   @RoleAccess('admin')
@@ -94,7 +94,10 @@ export class WebhooksController {
   }
 
   @Patch(':id')
-  @ApiOperation({ summary: 'Change an endpoint, or switch it off or on', operationId: 'updateWebhook' })
+  @ApiOperation({
+    summary: 'Change a webhook endpoint, or switch it off or on',
+    operationId: 'updateWebhook',
+  })
   @ApiOkResponse({ type: WebhookDto })
   @ApiProblems(404, 422)
   @RoleAccess('admin')
@@ -104,8 +107,8 @@ export class WebhooksController {
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'Delete an endpoint with its deliveries', operationId: 'deleteWebhook' })
-  @ApiNoContentResponse({ description: 'Nothing is delivered to it any more' })
+  @ApiOperation({ summary: 'Delete a webhook endpoint with its deliveries', operationId: 'deleteWebhook' })
+  @ApiNoContentResponse({ description: 'Nothing more is delivered to it' })
   @ApiProblems(404)
   @RoleAccess('admin')
   delete(@IdParam() id: number): Promise<void> {
@@ -115,7 +118,7 @@ export class WebhooksController {
   @Post(':id/rotate-secret')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'A new secret; messages bear both signatures during the overlap',
+    summary: 'Rotate the secret: messages carry both signatures during the overlap',
     operationId: 'rotateWebhookSecret',
   })
   @ApiOkResponse({ type: CreatedWebhookDto })
@@ -137,8 +140,8 @@ export class WebhooksController {
   @Post(':id/test')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Send a message of type webhook.test at once',
-    description: 'What came of it is the answer; nothing is kept or tried again.',
+    summary: 'Send a test message (webhook.test) at once',
+    description: 'The answer is the outcome; nothing is stored or retried.',
     operationId: 'testWebhook',
   })
   @ApiOkResponse({ type: TestResultDto })
@@ -149,7 +152,7 @@ export class WebhooksController {
   }
 
   @Get(':id/deliveries')
-  @ApiOperation({ summary: 'Deliveries, newest first', operationId: 'listWebhookDeliveries' })
+  @ApiOperation({ summary: 'List deliveries, newest first', operationId: 'listWebhookDeliveries' })
   @ApiOkResponse({ type: DeliveryPageDto })
   @ApiProblems(404)
   @RoleAccess('admin')
@@ -160,7 +163,7 @@ export class WebhooksController {
   @Post(':id/deliveries/:deliveryId/replay')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Deliver once more, whatever became of it',
+    summary: 'Repeat a delivery, whatever its state',
     operationId: 'replayWebhookDelivery',
   })
   @ApiOkResponse({ type: DeliveryDto })
@@ -173,7 +176,7 @@ export class WebhooksController {
   @Post(':id/replay')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Deliver what was given up or missed since a time',
+    summary: 'Replay deliveries that failed or were missed since a time',
     operationId: 'replayWebhook',
   })
   @ApiOkResponse({ type: ReplayDto })

@@ -26,21 +26,27 @@ export class HealthController {
   ) {}
 
   @Get('health')
-  @ApiOperation({ summary: 'Is the process alive?', operationId: 'getHealth' })
+  @ApiOperation({ summary: 'Liveness: is the process alive?', operationId: 'getHealth' })
   @ApiOkResponse({ type: HealthDto })
   health(): HealthDto {
     return this.answer();
   }
 
   @Get('api/health')
-  @ApiOperation({ summary: 'Is the process alive? (the same under /api)', operationId: 'getApiHealth' })
+  @ApiOperation({
+    summary: 'Liveness: is the process alive? (the same under /api)',
+    operationId: 'getApiHealth',
+  })
   @ApiOkResponse({ type: HealthDto })
   apiHealth(): HealthDto {
     return this.answer();
   }
 
   @Get('health/ready')
-  @ApiOperation({ summary: 'Does the database answer, and is it migrated?', operationId: 'getReadiness' })
+  @ApiOperation({
+    summary: 'Readiness: does the database answer, and is it migrated?',
+    operationId: 'getReadiness',
+  })
   @ApiOkResponse({ type: HealthDto })
   @ApiProblems(503)
   async ready(): Promise<HealthDto> {

@@ -37,8 +37,7 @@ export class MetricsController {
   })
   @ApiProblems(401, 404)
   async read(@Headers('authorization') authorization: string | undefined): Promise<string> {
-    if (this.config.metricsAccess === 'off')
-      throw new ServiceError(404, 'route.not_found', 'There is nothing here');
+    if (this.config.metricsAccess === 'off') throw new ServiceError(404, 'route.not_found', 'Not found');
     this.requireToken(authorization);
     await this.gauges.refresh();
     return this.metrics.registry.metrics();

@@ -19,7 +19,7 @@ export class LitellmController {
   @Post('logs')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Take what LiteLLM’s proxy tells of finished calls',
+    summary: 'Ingest LiteLLM usage logs',
     description:
       'For the proxy’s `generic_api` callback: a JSON array of standard logging payloads, newline-delimited JSON, or ' +
       'one payload; at most 10 MB. Each call is charged once, however often it is sent. What cannot be attributed or ' +
@@ -34,7 +34,7 @@ export class LitellmController {
   }
 
   @Get('quarantine')
-  @ApiOperation({ summary: 'Events that wait to be charged, oldest first', operationId: 'listQuarantine' })
+  @ApiOperation({ summary: 'List quarantined calls, oldest first', operationId: 'listQuarantine' })
   @ApiOkResponse({ type: QuarantinePageDto })
   @RoleAccess('admin')
   waiting(@Query() page: PageQueryDto): Promise<QuarantinePageDto> {
@@ -44,10 +44,10 @@ export class LitellmController {
   @Post('quarantine/replay')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Try the events that wait once more',
+    summary: 'Retry quarantined calls',
     description:
-      'At most 2000, those first that were not tried for longest; `quarantined` counts those that go on waiting. Events ' +
-      'of users who have appeared are tried without being asked, too.',
+      'At most 2000, those that were not tried for longest first; `quarantined` counts those that go on waiting. Events ' +
+      'of users who have appeared are also retried automatically.',
     operationId: 'replayQuarantine',
   })
   @ApiOkResponse({ type: EventCountsDto })

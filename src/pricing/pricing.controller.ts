@@ -34,7 +34,7 @@ export class PricingController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'Rules in force now', operationId: 'listPricing' })
+  @ApiOperation({ summary: 'List the pricing rules in force', operationId: 'listPricing' })
   @ApiOkResponse({ type: PricingPageDto })
   @ApiProblems(400)
   @CallerAccess('pricing:read')
@@ -43,7 +43,10 @@ export class PricingController {
   }
 
   @Get('*id')
-  @ApiOperation({ summary: 'Present, coming and past prices of a model', operationId: 'getModelPricing' })
+  @ApiOperation({
+    summary: 'Get the present, coming and past prices of a model',
+    operationId: 'getModelPricing',
+  })
   @ApiParam({
     name: 'id',
     description: 'The model’s id; may contain `.`, `:` and `/`, encoded or not',
@@ -108,7 +111,7 @@ export class PricingController {
   @Delete(':id')
   @HttpCode(204)
   @ApiOperation({
-    summary: 'Take a rule out of force',
+    summary: 'End or remove a pricing rule',
     description: 'A rule that has not begun disappears, the current one ends now, a past one stays (409).',
     operationId: 'deletePricingRule',
   })

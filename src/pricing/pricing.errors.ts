@@ -19,7 +19,7 @@ export class PricingOverlap extends ServiceError {
 /** 409: the rule's period is over; history does not change. */
 export class PricingRuleEnded extends ServiceError {
   constructor() {
-    super(409, 'pricing.rule_ended', 'The rule has ended already');
+    super(409, 'pricing.rule_ended', 'The rule has already ended');
   }
 }
 

@@ -30,7 +30,7 @@ export class StreamingSessionsController {
 
   @Post('initialize')
   @ApiOperation({
-    summary: 'Start a stream: hold its estimate plus the buffer',
+    summary: 'Start a session: hold its estimate plus the buffer',
     operationId: 'initializeSession',
   })
   @ApiCreatedResponse({ type: SessionStartedDto, description: 'Credits are held' })
@@ -50,7 +50,7 @@ export class StreamingSessionsController {
   @Post('progress')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Report tokens so far; renews the lease, grows the hold',
+    summary: 'Report tokens so far: renew the lease and grow the hold',
     operationId: 'reportProgress',
   })
   @ApiOkResponse({ type: SessionProgressDto })
@@ -63,7 +63,7 @@ export class StreamingSessionsController {
   @Post('finalize')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'End a stream: charge what was used, give the rest back',
+    summary: 'End a session: charge what was used, return the rest',
     operationId: 'finalizeSession',
   })
   @ApiOkResponse({ type: SessionSettledDto })
@@ -78,7 +78,10 @@ export class StreamingSessionsController {
 
   @Post('abort')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Break a stream off: charge what was generated', operationId: 'abortSession' })
+  @ApiOperation({
+    summary: 'Abort a session: charge what was generated, return the rest',
+    operationId: 'abortSession',
+  })
   @ApiOkResponse({ type: SessionAbortedDto })
   @ApiProblems(404, 409)
   @SelfAccess('sessions:write', METERING)
@@ -87,7 +90,7 @@ export class StreamingSessionsController {
   }
 
   @Get('active')
-  @ApiOperation({ summary: 'Own active sessions, newest first', operationId: 'listActiveSessions' })
+  @ApiOperation({ summary: 'List your active sessions, newest first', operationId: 'listActiveSessions' })
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @SelfAccess('sessions:write', { userIdIn: 'body' })
   active(
@@ -99,7 +102,7 @@ export class StreamingSessionsController {
 
   @Get('active/all')
   @ApiOperation({
-    summary: 'Active sessions of everyone, newest first',
+    summary: 'List the active sessions of all users, newest first',
     operationId: 'listAllActiveSessions',
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })
@@ -110,7 +113,10 @@ export class StreamingSessionsController {
   }
 
   @Get('active/:userId')
-  @ApiOperation({ summary: 'Active sessions of a user, newest first', operationId: 'listUserActiveSessions' })
+  @ApiOperation({
+    summary: 'List a user’s active sessions, newest first',
+    operationId: 'listUserActiveSessions',
+  })
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @ApiProblems(400)
   @RoleAccess('supervisor')

@@ -17,7 +17,7 @@ export class SessionAlreadyEnded extends ServiceError {
 /** 409: the id is in use with another model or estimate. */
 export class SessionConflict extends ServiceError {
   constructor() {
-    super(409, 'session.conflict', 'This session id is in use with other content', {
+    super(409, 'session.conflict', 'This session id is already in use with different content', {
       errors: [{ field: 'sessionId', message: 'is in use with another model or estimate' }],
     });
   }

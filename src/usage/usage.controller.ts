@@ -68,7 +68,7 @@ export class UsageController {
 
   @Post('record')
   @ApiOperation({
-    summary: 'Keep a usage event that was settled elsewhere',
+    summary: 'Record usage that was settled elsewhere',
     description:
       'An account has 10^12 credits of usage in a UTC day at most: what would pass them is 422 `usage.day_limit`, unless it ' +
       'is at most 10^6 credits itself.',
@@ -91,8 +91,8 @@ export class UsageController {
 
   @Post('charge')
   @ApiOperation({
-    summary: 'Charge a finished call: price, debit and record it',
-    description: 'Idempotent by `requestId`: the same request again answers 200 with the same record.',
+    summary: 'Price, debit and record a finished call',
+    description: 'Idempotent by `requestId`: the same request again returns 200 with the same record.',
     operationId: 'chargeUsage',
   })
   @ApiCreatedResponse({ type: ChargeDto, description: 'Charged, or kept for review' })
@@ -113,7 +113,10 @@ export class UsageController {
   }
 
   @Get('needs-review')
-  @ApiOperation({ summary: 'Records that wait for a review, oldest first', operationId: 'listNeedsReview' })
+  @ApiOperation({
+    summary: 'List usage records that wait for a review, oldest first',
+    operationId: 'listNeedsReview',
+  })
   @ApiOkResponse({ type: UsagePageDto })
   @RoleAccess('admin')
   needsReview(@Query() page: PageQueryDto): Promise<UsagePageDto> {
@@ -123,10 +126,10 @@ export class UsageController {
   @Post('records/:id/review')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Bill or waive what a record has open, once',
+    summary: 'Bill or waive the open amount of a usage record, once',
     description:
-      'The decision names the `version` it is about. 409 `usage.changed`: the record is another by now; 409 ' +
-      '`usage.already_reviewed`: nothing of it is open any more.',
+      'The decision names the `version` it is about. 409 `usage.changed`: the record has changed since; 409 ' +
+      '`usage.already_reviewed`: nothing of it is open.',
     operationId: 'reviewUsage',
   })
   @ApiOkResponse({ type: UsageRecordDto })
@@ -146,7 +149,7 @@ export class UsageController {
   }
 
   @Get('stats')
-  @ApiOperation({ summary: 'Own usage statistics', operationId: 'getUsageStats' })
+  @ApiOperation({ summary: 'Get your usage statistics', operationId: 'getUsageStats' })
   @ApiOkResponse({ type: UsageStatsDto })
   @ApiProblems(404)
   @SelfAccess('usage:read', { userIdIn: 'body' })
@@ -156,7 +159,7 @@ export class UsageController {
   }
 
   @Get('stats/:userId')
-  @ApiOperation({ summary: 'Usage statistics of a user', operationId: 'getUserUsageStats' })
+  @ApiOperation({ summary: 'Get a user’s usage statistics', operationId: 'getUserUsageStats' })
   @ApiOkResponse({ type: UsageStatsDto })
   @ApiProblems(400, 404)
   @RoleAccess('supervisor')
@@ -166,7 +169,7 @@ export class UsageController {
   }
 
   @Get('system-stats')
-  @ApiOperation({ summary: 'Usage statistics of everyone', operationId: 'getSystemStats' })
+  @ApiOperation({ summary: 'Get the usage statistics of all users', operationId: 'getSystemStats' })
   @ApiOkResponse({ type: SystemStatsDto })
   @ApiProblems(400)
   @RoleAccess('admin')
@@ -177,7 +180,7 @@ export class UsageController {
 
   @Get('records')
   @ApiOperation({
-    summary: 'Own usage records, newest first',
+    summary: 'List your usage records, newest first',
     description: SEARCHED,
     operationId: 'listUsageRecords',
   })
@@ -196,7 +199,7 @@ export class UsageController {
 
   @Get('records/all')
   @ApiOperation({
-    summary: 'Usage records of everyone, newest first',
+    summary: 'List the usage records of all users, newest first',
     description: `A literal route: no user may be called "all". ${SEARCHED}`,
     operationId: 'listAllUsageRecords',
   })
@@ -215,7 +218,7 @@ export class UsageController {
 
   @Get('records/:userId')
   @ApiOperation({
-    summary: 'Usage records of a user, newest first',
+    summary: 'List a user’s usage records, newest first',
     description: SEARCHED,
     operationId: 'listUserUsageRecords',
   })

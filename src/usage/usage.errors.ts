@@ -10,8 +10,8 @@ export class UsageNotFound extends ServiceError {
 /** 422: the request id was used for another charge. */
 export class RequestMismatch extends ServiceError {
   constructor() {
-    super(422, 'idempotency.mismatch', 'This requestId was used with another request', {
-      errors: [{ field: 'requestId', message: 'was used with another request' }],
+    super(422, 'idempotency.mismatch', 'This requestId was used for a different request', {
+      errors: [{ field: 'requestId', message: 'was used for a different request' }],
     });
   }
 }
@@ -33,14 +33,14 @@ export class DayLimit extends ServiceError {
 /** 409: the record does not wait for a review. */
 export class NotInReview extends ServiceError {
   constructor() {
-    super(409, 'usage.not_in_review', 'This usage record does not wait for a review');
+    super(409, 'usage.not_in_review', 'This usage record is not waiting for a review');
   }
 }
 
 /** 409: a decision has settled the record before. */
 export class AlreadyReviewed extends ServiceError {
   constructor() {
-    super(409, 'usage.already_reviewed', 'This usage record has been reviewed, and nothing of it is open');
+    super(409, 'usage.already_reviewed', 'This usage record is already reviewed, and nothing of it is open');
   }
 }
 

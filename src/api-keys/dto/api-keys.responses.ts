@@ -81,8 +81,8 @@ export class ApiKeyDto {
     enum: [...SHOWN_GATEWAY_STATES, null],
     nullable: true,
     description:
-      'How it stands at the gateway. `pending`: being made; `live`: works; `ending`: ended here, the gateway is still ' +
-      'to be told; `failed`: was never made, and is made sure of; `ended`: the gateway has it no more',
+      'How it stands at the gateway. `pending`: being created; `live`: works; `ending`: ended here, not yet at the ' +
+      'gateway; `failed`: creation failed, cleanup pending; `ended`: no longer at the gateway',
     example: null,
   })
   gatewayState: ShownGatewayState | null;

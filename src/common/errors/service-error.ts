@@ -42,7 +42,7 @@ export class ValidationError extends ServiceError {
 /** 422: an idempotency key came again with another request. */
 export class IdempotencyMismatch extends ServiceError {
   constructor() {
-    super(422, 'idempotency.mismatch', 'This Idempotency-Key was used with another request', {
+    super(422, 'idempotency.mismatch', 'This Idempotency-Key was used for a different request', {
       errors: [{ field: 'Idempotency-Key', message: 'was used with another request in the last 24 hours' }],
     });
   }
@@ -51,7 +51,7 @@ export class IdempotencyMismatch extends ServiceError {
 /** 409: the secret of a remembered answer was sealed by another WEBHOOK_SECRETS_KEY. What was made is there. */
 export class SecretGone extends ServiceError {
   constructor() {
-    super(409, 'idempotency.secret_gone', 'This was done before, and its secret can no longer be read');
+    super(409, 'idempotency.secret_gone', 'This was already done, and its secret can no longer be read');
   }
 }
 
@@ -85,7 +85,7 @@ export class ServiceUnavailable extends ServiceError {
 /** 503: a report took longer than DB_REPORT_TIMEOUT_MS. */
 export class ReportTooLong extends ServiceError {
   constructor() {
-    super(503, 'service.busy', 'This report took longer than a report may; ask for less of it, or later', {
+    super(503, 'service.busy', 'The report exceeded its time limit; narrow it, or try again later', {
       retryAfterSeconds: 10,
     });
   }

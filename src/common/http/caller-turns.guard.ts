@@ -8,7 +8,7 @@ import { NoTurn, Turns } from '../turns.js';
 /** 429: more requests of one caller under way and waiting than one caller may have. */
 export class TooManyAtOnce extends ServiceError {
   constructor() {
-    super(429, 'rate_limit.at_once', 'Too many requests of yours are under way at once', {
+    super(429, 'rate_limit.at_once', 'You have too many requests in progress at once', {
       retryAfterSeconds: 1,
     });
   }

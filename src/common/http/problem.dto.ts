@@ -67,12 +67,12 @@ export class InsufficientCreditsDto extends ProblemDto {
   @ApiProperty({ type: 'integer', description: 'Credits needed', example: 4 })
   requiredCredits: number;
 
-  @ApiProperty({ type: 'integer', description: 'Credits there', example: 3 })
+  @ApiProperty({ type: 'integer', description: 'Credits available', example: 3 })
   availableCredits: number;
 
   @ApiPropertyOptional({
     type: 'integer',
-    description: 'The largest estimate that the credits there could hold (starting a session only)',
+    description: 'The largest estimate that the available credits could hold (starting a session only)',
     example: 666,
   })
   maxAffordableTokens?: number;
@@ -96,7 +96,7 @@ const EXAMPLES: Record<number, Example> = {
     title: 'Unauthorized',
     code: 'auth.token_required',
     detail: 'Authentication token required',
-    description: 'No token, or one that is not acceptable',
+    description: 'Credentials are missing or invalid',
   },
   402: {
     title: 'Payment Required',
@@ -108,19 +108,19 @@ const EXAMPLES: Record<number, Example> = {
     title: 'Forbidden',
     code: 'auth.role_required',
     detail: 'Supervisor access required',
-    description: 'The caller may not do this',
+    description: 'The caller is not allowed to do this',
   },
   404: {
     title: 'Not Found',
     code: 'account.not_found',
     detail: 'User account not found',
-    description: 'There is none, or none that the caller may know of',
+    description: 'Not found, or not visible to the caller',
   },
   409: {
     title: 'Conflict',
     code: 'session.conflict',
-    detail: 'This session id is in use with other content',
-    description: 'It does not fit the present state; nothing was changed',
+    detail: 'This session id is already in use with different content',
+    description: 'It conflicts with the present state; nothing was changed',
   },
   413: {
     title: 'Payload Too Large',
@@ -137,14 +137,14 @@ const EXAMPLES: Record<number, Example> = {
   422: {
     title: 'Unprocessable Entity',
     code: 'idempotency.mismatch',
-    detail: 'This Idempotency-Key was used with another request',
+    detail: 'This Idempotency-Key was used for a different request',
     description: 'Well-formed, but refused by a rule',
   },
   429: {
     title: 'Too Many Requests',
     code: 'rate_limit.exceeded',
     detail: 'Too many requests',
-    description: 'The rate limit is used up; come back after `Retry-After` seconds',
+    description: 'The rate limit is used up; retry after `Retry-After` seconds',
   },
   500: {
     title: 'Internal Server Error',
@@ -162,7 +162,7 @@ const EXAMPLES: Record<number, Example> = {
     title: 'Service Unavailable',
     code: 'service.unavailable',
     detail: 'The database does not answer right now; try again',
-    description: 'The database cannot be reached; nothing half-done; come back after `Retry-After` seconds',
+    description: 'The database cannot be reached; nothing half-done; retry after `Retry-After` seconds',
   },
 };
 

@@ -35,7 +35,7 @@ export class ProblemFilter implements ExceptionFilter {
 export function answerOtherPaths(app: INestApplication): void {
   const express = app.getHttpAdapter().getInstance() as Express;
   express.use((request: Request, response: Response) =>
-    sendProblem(new ServiceError(404, 'route.not_found', 'There is nothing here'), request, response),
+    sendProblem(new ServiceError(404, 'route.not_found', 'Not found'), request, response),
   );
   // Express knows an error handler by its four parameters.
   express.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>

@@ -21,14 +21,14 @@ import { ApiProblems } from './problem.dto.js';
 /** 429: the caller has as many reports or downloads under way as one caller may have. */
 export class TooManyReports extends ServiceError {
   constructor(kind: Kind) {
-    super(429, 'rate_limit.reports', `Too many ${kind} of yours are under way`, { retryAfterSeconds: 1 });
+    super(429, 'rate_limit.reports', `You have too many ${kind} in progress`, { retryAfterSeconds: 1 });
   }
 }
 
 /** 503: too many reports of others are under way. */
 export class ReportsBusy extends ServiceError {
   constructor(kind: Kind) {
-    super(503, 'service.busy', `Too many ${kind} are under way; try again`, { retryAfterSeconds: 1 });
+    super(503, 'service.busy', `Too many ${kind} are in progress; try again`, { retryAfterSeconds: 1 });
   }
 }
 

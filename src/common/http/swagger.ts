@@ -7,16 +7,16 @@ import { USER_ID_LENGTH } from './text.js';
 type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 const TAGS: Record<string, string> = {
-  Accounts: 'Who there is, with their credits.',
+  Accounts: 'Accounts and their credits.',
   Credits: 'Balances, allocations, and the ledger of every change.',
   'Streaming sessions': 'Hold credits when a stream starts, settle when it ends.',
   Usage: 'What was used, and statistics over it.',
   'API keys': 'Keys of users for their programs, with permissions, expiry and a limit of their own.',
   Pricing: 'What a model costs, and from when.',
-  Integrations: 'What gateways tell of finished calls.',
-  Events: 'What has happened: pages, a live stream, and webhooks.',
+  Integrations: 'Usage reported by gateways.',
+  Events: 'Events as pages, a live stream, and webhooks.',
   Webhooks: 'Endpoints that events are delivered to, signed by the Standard Webhooks specification.',
-  Health: 'For load balancers and people.',
+  Health: 'Liveness, readiness and metrics.',
 };
 
 /** The OpenAPI document, made from the decorators. */

@@ -15,7 +15,7 @@ const CURSOR_LENGTH = 300;
 
 export class AccountsQueryDto extends LimitQueryDto {
   @TextField(SEARCH_LENGTH, {
-    description: 'How the user’s id, name or e-mail begins, in any case; everybody when left out or empty',
+    description: 'How the user’s id, name or e-mail begins, in any case; everyone when left out or empty',
     example: 'ali',
     required: false,
   })
@@ -79,7 +79,7 @@ export class AccountPageDto {
 }
 
 export class CreditTotalsDto {
-  @ApiProperty({ ...CREDITS, description: 'Accounts there are', example: 420 }) users: number;
+  @ApiProperty({ ...CREDITS, description: 'Number of accounts', example: 420 }) users: number;
   @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now, of everyone', example: 1250000 })
   availableCredits: number;
   @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 840 })

@@ -14,7 +14,7 @@ const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const NOTES_LENGTH = 1000;
 
 export class CheckCreditsDto {
-  @IntegerField(0, MAXIMUM_CREDITS, { description: 'Credits that are wanted', example: 100 })
+  @IntegerField(0, MAXIMUM_CREDITS, { description: 'Credits required', example: 100 })
   requiredCredits: number;
 }
 

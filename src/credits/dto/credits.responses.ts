@@ -12,7 +12,8 @@ const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const
 export class ActiveAllocationDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({ ...CREDITS, description: 'Credits left in this lot', example: 996 }) credits: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits it was given with', example: 1000 }) totalCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits it was allocated with', example: 1000 })
+  totalCredits: number;
   @ApiProperty(TIME) expiresAt: string;
   @ApiProperty(TIME) allocatedAt: string;
 }
@@ -55,7 +56,7 @@ export class QuoteDto {
   pricePerThousandCachedInputTokens: string | null;
   @ApiProperty({
     enum: ['rule', 'default', 'fallback'],
-    description: 'rule: a pricing rule; default: built in; fallback: nobody knows this model, 1 per 1,000',
+    description: 'rule: a pricing rule; default: built in; fallback: no price is set, 1 per 1,000 tokens',
     example: 'default',
   })
   pricingSource: PricingSource;
@@ -81,7 +82,7 @@ export class AllocationDto {
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 1000 }) totalCredits: number;
   @ApiProperty({ ...CREDITS, example: 1000 }) remainingCredits: number;
-  @ApiProperty({ description: 'Who gave it', example: 'boss' }) allocatedBy: string;
+  @ApiProperty({ description: 'Who allocated it', example: 'boss' }) allocatedBy: string;
   @ApiProperty(TIME) allocatedAt: string;
   @ApiProperty(TIME) expiresAt: string;
   @ApiProperty({ type: 'string', nullable: true, example: 'Monthly budget' }) notes: string | null;
@@ -126,7 +127,7 @@ export class LedgerEntryDto {
   @ApiProperty({
     type: 'integer',
     format: 'int64',
-    description: 'Into the lot (+) or out of it (−); 0 tells of a correction of the balance alone',
+    description: 'Into the lot (+) or out of it (−); 0: a correction of the balance alone',
     example: -4,
   })
   credits: number;

@@ -33,7 +33,7 @@ export class CreditsRecoveredData {
 /** `credits.expiring`: a lot will expire soon. */
 export class CreditsExpiringData {
   @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
-  @ApiProperty({ ...CREDITS, description: 'What the lot still had when this was told', example: 250 })
+  @ApiProperty({ ...CREDITS, description: 'What the lot still had when the event was emitted', example: 250 })
   credits: number;
   @ApiProperty({ ...CREDITS, description: 'What it was given with', example: 1000 }) totalCredits: number;
   @ApiProperty(TIME) expiresAt: string;
@@ -56,7 +56,7 @@ export class SessionTimedOutData {
   @ApiProperty({ ...CREDITS, description: 'Of the last progress', example: 400 }) tokensGenerated: number;
   @ApiProperty({ ...CREDITS, description: 'Held until then', example: 4 }) heldCredits: number;
   @ApiProperty({ ...CREDITS, description: 'Charged', example: 2 }) usedCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'Of these, what nobody could pay', example: 0 })
+  @ApiProperty({ ...CREDITS, description: 'The part of these that could not be paid', example: 0 })
   uncollectedCredits: number;
 }
 
@@ -78,7 +78,7 @@ export const SETTLED_STATUSES = ['billed', 'waived'] as const;
 export class UsageSettledData extends UsageNeedsReviewData {
   @ApiProperty({
     enum: SETTLED_STATUSES,
-    description: '`billed`: paid, by a review or a late finalize; `waived`: what nobody paid is let go',
+    description: '`billed`: paid, by a review or a late finalize; `waived`: the unpaid part is let go',
     example: 'billed',
   })
   billingStatus: (typeof SETTLED_STATUSES)[number];
@@ -123,7 +123,7 @@ export class EventDto {
   @ApiProperty({ ...ID, description: 'Ids grow in the order in which events are published' }) id: number;
   @ApiProperty({ enum: EVENT_TYPES, example: 'credits.low' }) type: EventType;
   @ApiProperty({ description: 'The account it is about', example: 'alice' }) accountId: string;
-  @ApiProperty({ description: 'Whom it concerns', example: 'alice' }) userId: string;
+  @ApiProperty({ description: 'The user it concerns', example: 'alice' }) userId: string;
   @ApiProperty({ ...TIME, description: 'When it happened' }) occurredAt: string;
   @ApiProperty({
     anyOf: DATA.map((model) => ({ $ref: getSchemaPath(model) })),

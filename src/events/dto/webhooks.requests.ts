@@ -23,13 +23,13 @@ const TARGET = {
   example: 'https://hooks.example/accounting',
 };
 const TYPES = {
-  description: 'What it gets; null or left out: everything, also types that are yet to come',
+  description: 'Event types delivered to it; null or left out: all, including types added later',
   example: ['credits.low', 'credits.exhausted'],
   required: false,
   nullable: true,
 };
 const DESCRIPTION = {
-  description: 'For people',
+  description: 'A note for admins',
   example: 'top-up reminders',
   required: false,
   nullable: true,

@@ -56,7 +56,7 @@ export class WebhookDto {
     type: 'array',
     items: { type: 'string', enum: [...EVENT_TYPES] },
     nullable: true,
-    description: 'null: everything',
+    description: 'null: all types',
     example: ['credits.low', 'credits.exhausted'],
   })
   eventTypes: EventType[] | null;

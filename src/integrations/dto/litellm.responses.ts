@@ -27,7 +27,7 @@ export class QuarantinedEventDto {
   @ApiProperty({ example: 'litellm' }) source: string;
   @ApiProperty({ example: 'b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c' })
   fingerprint: string;
-  @ApiProperty({ type: 'string', nullable: true, description: 'Whom it names', example: 'carol' })
+  @ApiProperty({ type: 'string', nullable: true, description: 'The user it names', example: 'carol' })
   claimedUser: string | null;
   @ApiProperty({ enum: QUARANTINE_REASONS, example: 'unknown_user' }) reason: QuarantineReason;
   @ApiProperty({ type: 'string', nullable: true, example: null }) detail: string | null;

@@ -40,12 +40,16 @@ export class PriceImportQueryDto {
   @Together('models', ({ models }: PriceImportQueryDto) => modelsProblem(models))
   models?: string;
 
-  @BooleanQuery({ description: 'Says what would be done and does nothing', example: true, default: false })
+  @BooleanQuery({
+    description: 'Reports what would change and changes nothing',
+    example: true,
+    default: false,
+  })
   dryRun: boolean = false;
 
   @BooleanQuery({
     description:
-      'Takes prices of 0 for what they say. Without it they are skipped: the map has 0 for free and for unknown alike',
+      'Treats a price of 0 as free. Without it such prices are skipped: the map has 0 for free and for unknown alike',
     example: false,
     default: false,
   })

@@ -101,7 +101,7 @@ export class SessionSettledDto {
   @ApiProperty({ ...CREDITS, description: 'Cost beyond the hold', example: 0 }) overage: number;
   @ApiProperty({
     ...CREDITS,
-    description: 'The part of it that nobody could pay, kept for review',
+    description: 'The part of it that could not be paid, kept for review',
     example: 0,
   })
   uncollected: number;

@@ -278,7 +278,7 @@ export class SystemStatsDto {
   marginByDay: Record<string, MarginDto>;
   @ApiProperty({
     ...CREDITS,
-    description: 'Records priced with the fallback: nobody knows their model',
+    description: 'Records priced with the fallback: no price was set for their model',
     example: 0,
   })
   unpricedRecords: number;
