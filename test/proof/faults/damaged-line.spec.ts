@@ -165,7 +165,7 @@ describe.each([
   async function spoil(faults: (Fault | undefined)[], requests: Sent[]): Promise<number> {
     const SLEEP = { name: 'sleep', text: 'SELECT pg_sleep(0.01)::text' };
     // So many connections are open, and what is spoilt is no handshake.
-    await times(CONNECTIONS, () => service.get(Database).rows(SLEEP));
+    await times(CONNECTIONS, () => service.get(Database).rows(SLEEP, [], 'movements'));
     const unused = proxy.spoil(faults);
     const answers = await Promise.all(requests.map(send));
     expect(unused()).toBe(0);

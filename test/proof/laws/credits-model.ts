@@ -205,8 +205,8 @@ export class CreditsModel {
     if (!session) return { outcome: 'session_not_found' };
     const generated = tokens ?? session.tokensGenerated;
     if (session.endReason === 'aborted' && session.finalTokens === generated) return settled(session);
-    if (session.status !== 'active') return { outcome: 'already_ended' };
-    session.isLate = session.leaseEndsAt <= this.now;
+    if (session.status !== 'active' && session.endReason !== 'timeout') return { outcome: 'already_ended' };
+    session.isLate = session.status !== 'active' || session.leaseEndsAt <= this.now;
     return this.end(session, 'failed', 'aborted', generated, 'chat-streaming-aborted');
   }
 

@@ -65,8 +65,20 @@ describe('an endpoint that is deleted', () => {
       // The delete holds its first row: the settlement comes to it before it has a lane that the delete will want.
       const goOn = await halfway(['SELECT FROM webhook_endpoints WHERE id = $1 FOR UPDATE'], [id]);
       const settling = service.owner.query<{ answer: { outcome: string } }>(
-        'SELECT webhook_settle($1, $2, $3, $4, $5, 500, NULL, ARRAY[5], 0, 9999) AS answer',
-        [id, user, lease, deliveryId, came === 'delivered'],
+        'SELECT webhook_settle($1) AS answer',
+        [
+          {
+            ...{
+              endpointId: id,
+              accountId: user,
+              lease,
+              deliveryId,
+              isDelivered: came === 'delivered',
+              status: 500,
+            },
+            ...{ pauses: [5], atLeastSeconds: 0, patienceSeconds: 9999 },
+          },
+        ],
       );
       const deleting = root.delete(`/api/webhooks/${id}`);
       await expect.poll(() => waitingForLocks(service)).toBeGreaterThan(0);
