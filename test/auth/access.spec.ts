@@ -560,7 +560,7 @@ describe('a route that says nothing of access', () => {
     }
   }
 
-  it('is open to nobody', async () => {
+  it('is not available to anyone', async () => {
     @Module({
       imports: [AppModule.forRoot(service.config, service.databaseUrl)],
       controllers: [ForgottenController],

@@ -75,7 +75,7 @@ describe('the live stream', () => {
       expect([id, event]).toEqual([String(data.id), data.type]);
   });
 
-  it('tells users their own only, supervisors and admins everyone’s, or what they ask for', async () => {
+  it('sends users their own only, supervisors and admins everyone’s, or what they ask for', async () => {
     const [alice, bob] = [freshUser('alice'), freshUser('bob')];
     const streams = {
       alice: await open(alice),

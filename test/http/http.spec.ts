@@ -44,7 +44,7 @@ describe('rate limit', () => {
   afterAll(() => limited.close());
   const ask = (client: HttpClient) => client.get('/api/credits/balance');
 
-  it('429 with Retry-After for the caller who is over it, and for nobody else', async () => {
+  it('429 with Retry-After for the caller who is over it, and for no one else', async () => {
     const [busy, calm] = [limited.as(), limited.as()];
     expect(countByStatus(await times(8, () => ask(busy)))).toEqual({ 200: 5, 429: 3 });
     const refused = await ask(busy);
@@ -94,7 +94,7 @@ describe('logs', () => {
   });
   afterAll(() => logging.close());
 
-  it('tell id, path, status and caller of each request, and nothing secret', async () => {
+  it('contain id, path, status and caller of each request, and nothing secret', async () => {
     const user = await userWithCredits(logging, 100);
     const token = accessToken({ sub: user.userId });
     logging.logs.length = 0;
@@ -140,7 +140,7 @@ describe('logs', () => {
     }
   });
 
-  it('tell the cause of a fault under the id that the caller got, and the caller nothing of it', async () => {
+  it('name the cause of a fault under the id that the caller got, and the caller sees nothing of it', async () => {
     const user = await userWithCredits(logging, 100);
     await logging.owner.query('ALTER FUNCTION session_hold RENAME TO session_hold_gone');
     const answer = await initialize(user, 's');

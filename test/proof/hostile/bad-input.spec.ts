@@ -399,7 +399,7 @@ describe.each(POSTS)('the body of %s', (name) => {
     });
   });
 
-  it('is refused with a field that nobody knows, by its name', async () => {
+  it('is refused with an unknown field, by its name', async () => {
     const unknown = [
       'surprise',
       '__proto__',
