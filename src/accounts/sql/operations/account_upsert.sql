@@ -1,5 +1,5 @@
 -- Creates or updates the account of a valid token's claims. The token is the truth: when another user's row still
--- holds the e-mail, that row is stale and gives it up, so it locks nobody out.
+-- holds the e-mail, that row is stale and loses the e-mail, so it locks no one out.
 CREATE OR REPLACE FUNCTION account_upsert(p_user varchar, p_email varchar, p_username varchar, p_role varchar)
 RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$

@@ -1,4 +1,4 @@
--- An API key as the service answers it, with what is counted for its line. Never the key.
+-- An API key as the service returns it, with what is counted for its line. Never the key.
 CREATE OR REPLACE FUNCTION api_key_answer(p_account varchar, p_id bigint) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(

@@ -1,5 +1,5 @@
--- Tells that an API key was made or has ended. A key for a gateway is made when it is live there; one that never was is
--- nobody's business. A rotation without overlap ends the old key at once.
+-- Emits that an API key was created or has ended. A key for a gateway is made when it is live there; one that never
+-- was emits nothing. A rotation without overlap ends the old key at once.
 CREATE OR REPLACE FUNCTION api_key_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -19,7 +19,7 @@ BEGIN
   ELSIF NEW.is_active AND v_was_live AND NEW.expires_at <= clock_timestamp()
         AND (OLD.expires_at IS NULL OR OLD.expires_at > clock_timestamp()) THEN
     PERFORM write_event(NEW.account_id, 'api_key.revoked', v_data || '{"reason": "rotated"}');
-    -- Told with its reason: that its expiry has passed need not be told as well.
+    -- The event has its reason, so none is emitted for the expiry as well.
     UPDATE api_keys SET end_announced = NEW.expires_at WHERE account_id = NEW.account_id AND id = NEW.id;
   END IF;
   RETURN NULL;

@@ -1,4 +1,4 @@
--- Lets an API key stop after so many seconds, or by its own expiry if that is sooner; its gateway is due to hear of it.
+-- Lets an API key stop after so many seconds, or by its own expiry if that is sooner; its gateway is due to be updated.
 CREATE OR REPLACE FUNCTION api_key_end_after(p_account varchar, p_id bigint, p_seconds integer) RETURNS void
 LANGUAGE sql AS $$
   UPDATE api_keys

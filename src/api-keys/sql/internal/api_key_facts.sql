@@ -1,4 +1,4 @@
--- What events tell of an API key; never the key.
+-- What events contain of an API key; never the key.
 CREATE OR REPLACE FUNCTION api_key_facts(p_id bigint, p_name varchar, p_hint varchar, p_expires_at timestamptz)
 RETURNS jsonb
 LANGUAGE sql STABLE AS $$

@@ -1,4 +1,4 @@
--- Whether an API key works now, by the database's clock; NULL for none of that id.
+-- Whether an API key works now, by the database's clock; NULL for an unknown id.
 CREATE OR REPLACE FUNCTION api_key_is_live(p_account varchar, p_id bigint) RETURNS boolean
 LANGUAGE sql AS $$
   SELECT is_active AND coalesce(expires_at > clock_timestamp(), TRUE) AND coalesce(gateway_state, 'live') = 'live'

@@ -1,5 +1,5 @@
--- Changes of an API key what changes has: name, permissions, expiresAt, creditLimit (of its line); null takes the last
--- two away. Outcomes: ok (the key), not_found, ended, past_expiry.
+-- Changes of an API key what changes has: name, permissions, expiresAt, creditLimit (of its line); null clears the last
+-- two. Outcomes: ok (the key), not_found, ended, past_expiry.
 CREATE OR REPLACE FUNCTION api_key_update(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE

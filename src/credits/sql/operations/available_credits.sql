@@ -1,4 +1,4 @@
--- What a user can spend now: the cache less the lots that have expired by now, whether or not anyone has written them
+-- What a user can spend now: the cache less the lots that have expired by now, whether or not they have been written
 -- off. No lot is looked at before next_expiry, so a user with thousands of spent lots costs no more than any other.
 -- NULL for a user never seen.
 CREATE OR REPLACE FUNCTION available_credits(p_account varchar) RETURNS bigint

@@ -1,4 +1,4 @@
--- Writes down what has expired of an account's credits; the sweeper calls it. Without wait a busy account is left for
+-- Writes off an account's expired lots; the sweeper calls it. Without wait a busy account is left for
 -- later (outcome busy): the movement that holds the lock expires the lots itself. Outcomes: ok, busy.
 CREATE OR REPLACE FUNCTION credit_expire(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$

@@ -1,4 +1,4 @@
--- Puts an event into the outbox, in the transaction of what it tells: both are committed, or neither. The notification
+-- Puts an event into the outbox, in the transaction of its movement: both are committed, or neither. The notification
 -- goes out with the commit; a lost one costs the publisher a moment.
 CREATE OR REPLACE FUNCTION write_event(p_account varchar, p_type varchar, p_data jsonb) RETURNS void
 LANGUAGE plpgsql AS $$

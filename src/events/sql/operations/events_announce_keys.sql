@@ -1,9 +1,10 @@
--- Tells of up to p_limit API keys that expire within p_days, once for each expiry that a key is given. Answers how many.
+-- Emits api_key.expiring for up to p_limit API keys that expire within p_days, once for each expiry of a key.
+-- Returns how many.
 CREATE OR REPLACE FUNCTION events_announce_keys(p_days integer, p_limit integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   v_key record;
-  v_told integer := 0;
+  v_emitted integer := 0;
 BEGIN
   PERFORM refuse('{days,limit}', ARRAY[
     p_days BETWEEN 0 AND 36500,
@@ -19,8 +20,8 @@ BEGIN
   LOOP
     PERFORM write_event(v_key.account_id, 'api_key.expiring',
                         api_key_facts(v_key.id, v_key.name, v_key.key_hint, v_key.expires_at));
-    v_told := v_told + 1;
+    v_emitted := v_emitted + 1;
   END LOOP;
-  RETURN v_told;
+  RETURN v_emitted;
 END
 $$;

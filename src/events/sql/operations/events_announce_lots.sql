@@ -1,10 +1,10 @@
--- Tells of up to p_limit lots that expire within p_days, once each, soonest first. Lots that somebody is spending from
--- are left for the next time. Answers how many it told of.
+-- Emits credits.expiring for up to p_limit lots that expire within p_days, once each, soonest first. Locked lots
+-- are left for the next time. Returns how many it emitted.
 CREATE OR REPLACE FUNCTION events_announce_lots(p_days integer, p_limit integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   v_lot record;
-  v_told integer := 0;
+  v_emitted integer := 0;
 BEGIN
   PERFORM refuse('{days,limit}', ARRAY[
     p_days BETWEEN 0 AND 36500,
@@ -20,8 +20,8 @@ BEGIN
     PERFORM write_event(v_lot.account_id, 'credits.expiring', jsonb_build_object(
       'allocationId', v_lot.id, 'credits', v_lot.remaining_credits, 'totalCredits', v_lot.total_credits,
       'expiresAt', iso_time(v_lot.expires_at)));
-    v_told := v_told + 1;
+    v_emitted := v_emitted + 1;
   END LOOP;
-  RETURN v_told;
+  RETURN v_emitted;
 END
 $$;

@@ -1,5 +1,5 @@
 -- Deletes up to p_limit events published more than p_days ago, and their deliveries. What an active endpoint still waits
--- for stays. Answers how many.
+-- for stays. Returns how many.
 CREATE OR REPLACE FUNCTION events_forget(p_days integer, p_limit integer) RETURNS integer
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT refuse('{days,limit}', ARRAY[

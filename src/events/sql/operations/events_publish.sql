@@ -1,6 +1,6 @@
 -- Gives up to p_limit events of the outbox their ids, in the order in which they were written, and a delivery for each
--- webhook endpoint that wants them. One publisher at a time: so ids become visible in their order, and whoever has read
--- up to one of them has missed none. Answers how many it published.
+-- webhook endpoint that wants them. One publisher at a time: so ids become visible in their order, and a reader who has
+-- read up to one of them has missed none. Returns how many it published.
 CREATE OR REPLACE FUNCTION events_publish(p_limit integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -25,7 +25,7 @@ BEGIN
       JOIN webhook_endpoints e ON e.id = ANY (v_endpoints) AND e.is_active AND (e.event_types IS NULL OR p.type = ANY (e.event_types))
     RETURNING endpoint_id, account_id
   ), lanes AS (
-    -- The lane is locked also when it is there already: whoever closes it looks again for deliveries afterwards.
+    -- The lane is locked also when it is there already: what closes it looks again for deliveries afterwards.
     INSERT INTO webhook_lanes AS l (endpoint_id, account_id)
     SELECT DISTINCT endpoint_id, account_id FROM deliveries ORDER BY 1, 2
     ON CONFLICT (endpoint_id, account_id) DO UPDATE SET next_attempt_at = l.next_attempt_at

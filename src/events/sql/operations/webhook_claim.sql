@@ -1,9 +1,9 @@
 -- Takes up to p_limit lanes in hand that are due, for p_lease_seconds: when the process that has them dies, others take
--- them after that. p_busy are endpoints that get no more at once. Answers each lane with where it goes and the first of
+-- them after that. p_busy are endpoints that get no more at once. Returns each lane with where it goes and the first of
 -- its deliveries, which is NULL when there is none left.
 CREATE OR REPLACE FUNCTION webhook_claim(p_limit integer, p_lease_seconds integer, p_busy bigint[]) RETURNS SETOF jsonb
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-  -- What a crash of the database takes away is delivered again: once is promised to nobody, and waiting for the disk
+  -- What a crash of the database takes away is delivered again: exactly once is not promised, and waiting for the disk
   -- would cost each delivery more than all the rest.
   SELECT set_config('synchronous_commit', 'off', TRUE);
   WITH due AS MATERIALIZED (

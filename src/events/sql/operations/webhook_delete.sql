@@ -1,6 +1,6 @@
 -- Deletes an endpoint with what it still had to get, up to p_limit of its deliveries at a time, so that no publisher waits
 -- long for the endpoint's row. From the first call on nothing more goes there, and what is under way finds its lane gone.
--- Answers whether all is deleted; NULL for an endpoint that is not there.
+-- Returns whether all is deleted; NULL for an endpoint that is not there.
 CREATE OR REPLACE FUNCTION webhook_delete(p_endpoint bigint, p_limit integer) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

@@ -1,6 +1,6 @@
--- Lets deliveries of an endpoint be made again: one of them whatever became of it (p_delivery), or all that are dead,
+-- Repeats deliveries of an endpoint: one of them, whatever its state (p_delivery), or all that are dead,
 -- and all events of its types that it was never to get because it was switched off, since a time (p_since), p_limit at
--- most. Answers how many will be delivered; NULL for a delivery that is not there, and for an endpoint that is not there
+-- most. Returns how many will be delivered; NULL for a delivery that is not there, and for an endpoint that is not there
 -- or is switched off.
 CREATE OR REPLACE FUNCTION webhook_replay(p_endpoint bigint, p_delivery bigint, p_since timestamptz, p_limit integer)
 RETURNS integer

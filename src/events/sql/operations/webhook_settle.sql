@@ -1,4 +1,4 @@
--- Writes down what came of an attempt, and when the lane is due again. pauses are the seconds before each retry; when
+-- Records the outcome of an attempt, and when the lane is due again. pauses are the seconds before each retry; when
 -- they are used up the delivery is dead and the lane goes on with the next. An endpoint that has failed for
 -- patienceSeconds without a success between, or that says it is gone (410), is switched off.
 -- Outcomes: delivered, failed (it will be tried again), dead, stale (the lease was lost meanwhile, or the endpoint was

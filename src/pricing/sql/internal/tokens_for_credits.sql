@@ -1,6 +1,6 @@
 -- The most tokens that p_credits pay for at one price, when p_fixed (the part of the cost already incurred, in
 -- thousandths of credits: tokens times price) comes first. 0 when that part alone costs more. A free price is
--- answered with the largest count a request may name (10^9).
+-- returned as the largest count a request may name (10^9).
 CREATE OR REPLACE FUNCTION tokens_for_credits(p_credits bigint, p_fixed numeric, p_price numeric) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT CASE

@@ -2,7 +2,7 @@
 -- `other`: a user's day has at most 1,000 names, so that no user slows everyone's statistics down. Chats stay chats:
 -- statistics of models add up their operations. The caller holds the account's lock.
 --
--- What changes a day that is over is noted as a correction of the totals. Days are closed a whole day later than they are
+-- A change of a day that is over is noted as a correction of the totals. Days are closed a whole day later than they are
 -- over by this rule: no call is under way that long, so none is missing in both or counted in both.
 CREATE OR REPLACE FUNCTION count_usage(
   p_account varchar, p_user varchar, p_time timestamptz, p_service varchar, p_operation varchar, p_sums usage_sums

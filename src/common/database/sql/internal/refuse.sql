@@ -1,5 +1,5 @@
 -- Refuses a call whose arguments are not what the service would send: SQLSTATE 22023, with the name of the first of
--- p_fields whose check is not true as the error's column. A caller in a hurry asks first whether all are true.
+-- p_fields whose check is not true as the error's column. Hot operations test first whether all are true.
 CREATE OR REPLACE FUNCTION refuse(p_fields text[], p_checks boolean[]) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
