@@ -90,7 +90,7 @@ const WITH_BODY = new Set(['POST', 'PUT', 'PATCH']);
 
 /** Pages that a browser shows; everything else is for programs. */
 const PAGES = /^\/api\/docs/;
-/** What OWASP's REST security cheat sheet asks of an API. Balances, usage and keys belong to one caller: nobody keeps them. */
+/** What OWASP's REST security cheat sheet asks of an API. Answers belong to one caller: no cache keeps them. */
 const API_HEADERS: [name: string, value: string][] = [
   ['Cache-Control', 'no-store'],
   ['Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'"],
@@ -122,7 +122,7 @@ function requireJson(request: Request, _response: Response, next: NextFunction):
   const takesLines = TAKES_LINES.test(request.path) && request.is('application/x-ndjson');
   if (!request.is('json') && !takesLines) return next(unsupported('must be application/json'));
   const charset = /charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers['content-type'] ?? '')?.[1];
-  // JSON is UTF-8 (RFC 8259, 8.1); in UTF-7 or UTF-16 it would say something else to whoever looked at it before.
+  // JSON is UTF-8 (RFC 8259, 8.1); in UTF-7 or UTF-16 it would mean something else to a filter that read it before.
   const isUtf8 = charset === undefined || /^utf-?8$/i.test(charset);
   next(isUtf8 ? undefined : unsupported('must have no charset or utf-8'));
 }

@@ -33,7 +33,7 @@ interface Row {
   room: string | null;
 }
 
-/** Tells a trusted service what a key is good for. */
+/** Verifies a key for a trusted service. */
 @Injectable()
 export class ApiKeysVerificationService {
   private readonly keys: CombinedReads<Row>;

@@ -4,7 +4,7 @@ import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { GatewayKeysService } from './gateway-keys.service.js';
 
-/** Retries what the gateway has not been told, and takes expired keys away there. Every instance runs it. */
+/** Repeats what has not reached the gateway, and deletes expired keys there. Every instance runs it. */
 @Injectable()
 export class GatewayKeysSweeper extends Sweeper {
   constructor(

@@ -64,7 +64,7 @@ export class LitellmGateway {
       ...(tpmLimit === null ? {} : { tpm_limit: tpmLimit }),
       ...(request.secondsLeft === null ? {} : { duration: durationOf(request.secondsLeft) }),
     });
-    // Whoever answers without the key that was chosen has made none of it.
+    // A proxy that answers without the key that was chosen has not made it.
     return outcome.kind === 'done' && body?.key !== request.key ? { kind: 'unknown' } : outcome;
   }
 

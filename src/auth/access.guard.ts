@@ -15,7 +15,7 @@ import {
 } from './auth.errors.js';
 import { type AuthenticatedRequest, type Caller, hasRole } from './caller.js';
 
-/** Lets a caller through to what its route allows. Closed by default: a route that says nothing lets nobody in. */
+/** Lets a caller through to what its route allows. A route without an access decorator is closed. */
 @Injectable()
 export class AccessGuard implements CanActivate {
   private readonly known = new WeakMap<object, Access>();

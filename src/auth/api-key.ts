@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 export const API_KEY_PREFIX = 'ak_';
 /** Of keys that also work at a LiteLLM proxy, which takes no key of another's choosing that begins otherwise. */
 export const GATEWAY_KEY_PREFIX = 'sk-ak_';
-/** 256 bits, which nobody guesses: so a plain SHA-256 protects a stored key, without salt or stretching. */
+/** 256 bits, which cannot be guessed: so a plain SHA-256 protects a stored key, without salt or stretching. */
 const SECRET_BYTES = 32;
 const FORM = /^(?:sk-)?ak_[A-Za-z0-9_-]{43}$/;
 
@@ -27,7 +27,7 @@ export function digestOf(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** What tells a person which key it is, and gives nothing of it away: 24 of its 256 bits. */
+/** By what a person recognises a key, and which gives nothing of it away: 24 of its 256 bits. */
 export function hintOf(key: string): string {
   const prefix = key.startsWith(GATEWAY_KEY_PREFIX) ? GATEWAY_KEY_PREFIX : API_KEY_PREFIX;
   return `${prefix}…${key.slice(-4)}`;

@@ -35,7 +35,7 @@ export class TokenExpired extends ServiceError {
   }
 }
 
-/** 401: no such API key, or one that is revoked or has expired: which of these is nobody's business. */
+/** 401: no such API key, or one that is revoked or has expired: the caller does not learn which. */
 export class InvalidApiKey extends ServiceError {
   constructor() {
     super(401, 'auth.invalid_api_key', 'Invalid API key');

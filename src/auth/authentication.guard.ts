@@ -20,7 +20,7 @@ import { KnownTokens } from './known-tokens.js';
 import { JwtStrategy } from './jwt.strategy.js';
 
 /**
- * Finds out who is calling. It refuses nobody: the rate limit comes next and counts by caller (or by address when there
+ * Finds out who is calling. It refuses no one: the rate limit comes next and counts by caller (or by address when there
  * is none), and the access guard then refuses with what is kept in `authenticationError`.
  */
 @Injectable()
@@ -98,7 +98,7 @@ export class AuthenticationGuard extends AuthGuard() {
     if (user) return user;
     // `info` says why the token was refused; an `error` beside it is a fault of ours and must not look like a bad token.
     request.authenticationError = (error as Error | null) ?? refusal(info, request.headers.authorization);
-    // Passport's guard writes what this returns to request.user: nobody.
+    // Passport's guard writes what this returns to request.user: no caller.
     return undefined as User;
   }
 

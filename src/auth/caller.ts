@@ -23,7 +23,7 @@ export interface Caller {
    * nothing of a user.
    */
   readonly kind: 'user' | 'api_key' | 'internal';
-  /** Whose credits, sessions and usage the request is about; empty for an internal caller that names nobody. */
+  /** Whose credits, sessions and usage the request is about; empty for an internal caller that names no user. */
   readonly userId: string;
   readonly role: Role;
   /** Who did it, for the ledger: the user's id, `service:api-key-<id>`, or `service:internal`. */
@@ -32,7 +32,7 @@ export interface Caller {
   readonly isTrustedService: boolean;
   /** The key the request was made with; its limit counts. */
   readonly apiKeyId: number | null;
-  /** What the key may do; null for whoever is not limited to a key's permissions. */
+  /** What the key may do; null for a caller that is not limited to a key's permissions. */
   readonly permissions: readonly Permission[] | null;
 }
 

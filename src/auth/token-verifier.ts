@@ -52,7 +52,7 @@ function jwksKeyProvider(jwksUri: string): KeyProvider {
     published
       .find(kid, alg)
       .then((key) => done(null, key))
-      // Also what fails in the verification itself: nobody else would hear of it here.
+      // Also what fails in the verification itself: it would be reported nowhere else.
       .catch((error: unknown) => done(error));
   };
 }
@@ -63,7 +63,7 @@ export function expiryOf(authorization: string): number {
   return exp * 1000;
 }
 
-/** The header (0) or the claims (1) of a token that nobody has verified yet; undefined when they are no JSON. */
+/** The header (0) or the claims (1) of a token that is not verified yet; undefined when they are no JSON. */
 function partOf(token: string, index: 0 | 1): unknown {
   try {
     return JSON.parse(Buffer.from(token.split('.')[index] ?? '', 'base64url').toString('utf8'));

@@ -43,7 +43,7 @@ async function run(options: DemoOptions & { opens: boolean }): Promise<void> {
   const asked = new AbortController();
   const whenAsked = new Promise<void>((stop) => asked.signal.addEventListener('abort', () => stop()));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => asked.abort());
-  // Whoever read what is said here has gone.
+  // The reader of this output has gone.
   process.stdout.on('error', () => asked.abort());
   const demo = await startDemo(options, (line) => process.stdout.write(`${line}\n`), asked.signal).catch(
     (error) => {

@@ -50,7 +50,7 @@ interface ImportAnswer {
 }
 
 /**
- * Sends the file to the service and tells what became of it.
+ * Sends the file to the service and prints the outcome.
  *
  * @throws Error whose message says what to do
  */

@@ -73,7 +73,7 @@ describe('the configuration', () => {
     ['WEBHOOK_SECRETS_KEY', 'short'],
     ['CREDITS_PER_USD', '0.5'],
     ['UNPRICED_MODEL_POLICY', 'guess'],
-    ['METERING_CALLERS', 'nobody'],
+    ['METERING_CALLERS', 'none'],
     ['REQUEST_TIMEOUT_SECONDS', '0'],
     ['JWT_CLOCK_TOLERANCE_SECONDS', '61'],
     ['JWT_JWKS_URI', 'ftp://keys'],
@@ -81,7 +81,7 @@ describe('the configuration', () => {
     expect(problemsOf({ ...BASE, [name]: value })).toMatch(new RegExp(`\\b${name}\\b`));
   });
 
-  it('tells all that is wrong at once', () => {
+  it('reports all that is wrong at once', () => {
     const message = problemsOf({ ...BASE, PORT: 'x', LOG_LEVEL: 'x', DB_POOL_SIZE: 'x' });
     for (const name of ['PORT', 'LOG_LEVEL', 'DB_POOL_SIZE']) expect(message).toContain(name);
   });
@@ -389,6 +389,6 @@ describe('the configuration', () => {
   });
 });
 
-it('tells the version that package.json has', () => {
+it('reports the version that package.json has', () => {
   expect(VERSION).toBe((JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version);
 });

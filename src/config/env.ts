@@ -7,7 +7,7 @@ import { databaseHints, unknownVariables } from './unknown-variables.js';
 import { VERSION } from './version.js';
 import { weakness } from './weak-secrets.js';
 
-/** Everything the service can be told from outside, read once at start. */
+/** The whole configuration, read once at start. */
 export interface AppConfig {
   readonly port: number;
   /** What `/health` and the OpenAPI document answer; the release itself unless VERSION names a build. */
@@ -46,7 +46,7 @@ export interface AppConfig {
   readonly unpricedModelPolicy: 'fallback' | 'reject';
   readonly meteringCallers: 'any' | 'service';
   readonly requestTimeoutSeconds: number;
-  /** How long requests under way may take to finish when the service is told to stop. */
+  /** How long requests under way may take to finish after the signal to stop. */
   readonly shutdownSeconds: number;
   /** Where traces go; undefined: there are none. */
   readonly tracing: TracingConfig | undefined;
@@ -67,7 +67,7 @@ export interface DevelopmentPerson {
 export interface EventsConfig {
   /** Credits at which a user's are low who has set nothing else; 0: never. */
   readonly lowThreshold: number;
-  /** How long ahead expiring lots and keys are told of; 0: not at all. */
+  /** How long ahead events of expiring lots and keys are emitted; 0: not at all. */
   readonly creditsExpiringDays: number;
   readonly keysExpiringDays: number;
   readonly retentionDays: number;
@@ -118,7 +118,7 @@ export interface TracingConfig {
 
 export interface JwtConfig {
   readonly accessSecret: string | undefined;
-  /** Whether the secret was made here for development, and nobody but this machine's user knows it. */
+  /** Whether the secret was made here for development, and only this machine's user knows it. */
   readonly isDevelopmentSecret: boolean;
   readonly publicKey: string | undefined;
   readonly jwksUri: string | undefined;

@@ -45,7 +45,7 @@ export const AUDIT_CHECKS: AuditCheck[] = [
   },
   {
     name: 'available = last balanceAfter',
-    explanation: 'The last ledger entry tells another balance than the cache.',
+    explanation: 'The last ledger entry has another balance than the cache.',
     query: `
       SELECT u.account_id, ${subject({ entry_id: 'e.id' })}, coalesce(e.balance_after, 0) AS expected, u.available AS actual
         FROM users u LEFT JOIN LATERAL (
@@ -54,7 +54,7 @@ export const AUDIT_CHECKS: AuditCheck[] = [
   {
     name: 'balanceAfter is a gapless chain',
     explanation:
-      'An entry tells a balance that does not follow from the entry before: one is missing, or was changed.',
+      'An entry has a balance that does not follow from the entry before: one is missing, or was changed.',
     query: `
       SELECT account_id, ${subject({ entry_id: 'id' })}, before + credits AS expected, balance_after AS actual FROM (
         SELECT e.account_id, e.id, e.credits, e.balance_after,
@@ -163,7 +163,7 @@ export const AUDIT_CHECKS: AuditCheck[] = [
   },
   {
     name: 'session has its usage record',
-    explanation: 'A session has ended without the one usage record that tells of it.',
+    explanation: 'A session has ended without its usage record.',
     query: `
       SELECT x.account_id, ${subject({ session_id: 'x.session_id' })}, 1 AS expected, sum(x.records) AS actual
         FROM (SELECT s.account_id, s.session_id, 1 AS ended, 0 AS records
@@ -200,7 +200,7 @@ export const AUDIT_CHECKS: AuditCheck[] = [
   {
     name: 'roll-up = records',
     explanation:
-      'The daily roll-up of a service and operation does not add up to its usage records; statistics tell the roll-up.',
+      'The daily roll-up of a service and operation does not add up to its usage records; statistics report the roll-up.',
     query: `
       SELECT x.account_id, ${NOTHING}, sum(x.expected) AS expected, sum(x.actual) AS actual FROM (
         SELECT r.account_id,

@@ -49,7 +49,7 @@ export class CreditsAuditService {
    * Reads all users in batches, so memory stays bounded however many there are and however much they have.
    *
    * @param userId this user only
-   * @param onProgress is told how many users have been checked
+   * @param onProgress is called with the number of users checked
    */
   async audit(userId: string | null = null, onProgress?: (usersChecked: number) => void): Promise<AuditDto> {
     const differences: AuditDifferenceDto[] = [];

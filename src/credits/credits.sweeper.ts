@@ -29,7 +29,7 @@ interface ExpiredLot {
 
 /**
  * Writes off expired lots and forgets old idempotency keys. Every instance runs it; two at once do no harm, and nothing
- * is wrong when none does: whoever touches a user's money writes off what has expired first.
+ * is wrong when none does: a movement writes off what has expired first.
  */
 @Injectable()
 export class CreditsSweeper extends Sweeper {
@@ -46,7 +46,7 @@ export class CreditsSweeper extends Sweeper {
     let expiredCredits = 0;
     for await (const users of this.usersWithExpiredLots()) {
       for (const userId of users) {
-        // A busy user is left to whoever holds the lock, and to the next pass.
+        // A busy user is left to the movement that holds the lock, and to the next pass.
         try {
           const answer = await this.database.call(EXPIRE, { accountId: userId, wait: false });
           if (answer.outcome === 'ok') expiredCredits += answer.expiredCredits;

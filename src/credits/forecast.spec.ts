@@ -32,7 +32,7 @@ describe('forecast', () => {
     expect(found.expirations.map(({ id }) => id)).toEqual(open.map(({ id }) => id));
   });
 
-  it('tells the rate with three decimals', () => {
+  it('reports the rate with three decimals', () => {
     expect(forecast([], perDay(10, 3), NOW).creditsPerDay).toBe(3.333);
     expect(forecast([], perDay(0), NOW).creditsPerDay).toBe(0);
   });

@@ -32,7 +32,7 @@ export interface EmbeddedPostgres {
   readonly pid: number;
   /** Ends connections and stops the server; resolves when it has gone. May be called again. */
   stop(): Promise<void>;
-  /** Tells when the server ends without having been asked to. */
+  /** Resolves when the server ends without having been asked to. */
   onUnexpectedExit(listener: (why: string) => void): void;
 }
 
@@ -116,7 +116,7 @@ function launch(
     timezone: 'UTC',
     log_timezone: 'UTC',
     log_min_messages: 'warning',
-    // Errors that the service handles and tells its callers of would fill the log twice.
+    // Errors that the service handles and reports to its callers would fill the log twice.
     log_min_error_statement: 'fatal',
     ...settings,
   };

@@ -15,7 +15,7 @@ interface Owner {
 /** A living process has claimed the directory. */
 export class DirectoryInUse extends Error {}
 
-const NOBODY: Owner = { pid: -1, startedAt: '' };
+const NO_OWNER: Owner = { pid: -1, startedAt: '' };
 const STOP_SECONDS = 10;
 const CLAIM_ATTEMPTS = 40;
 const CLAIM_PAUSE_MILLISECONDS = 25;
@@ -51,7 +51,7 @@ export async function claimDirectory(dataDir: string): Promise<() => Promise<voi
   throw new Error(`${file} cannot be claimed: other processes are starting on this directory`);
 }
 
-/** Of two starts at one moment one makes the link, and nobody ever sees a claim that is half written. */
+/** Of two starts at one moment one makes the link, and no process ever sees a claim that is half written. */
 function linked(mine: string, file: string): boolean {
   try {
     linkSync(mine, file);
@@ -63,7 +63,7 @@ function linked(mine: string, file: string): boolean {
 }
 
 /**
- * Removes the claim of a dead process. By turns, and looking again in one's turn: whoever came first may have removed
+ * Removes the claim of a dead process. By turns, and looking again in one's turn: another process may have removed
  * it and have claimed the directory anew, and that claim must stay.
  */
 function removeDeadClaim(file: string): void {
@@ -90,7 +90,7 @@ function readOwner(file: string): Owner | undefined {
     return JSON.parse(readFileSync(file, 'utf8')) as Owner;
   } catch (error) {
     // The machine lost power before the text was on the disk.
-    if (error instanceof SyntaxError) return NOBODY;
+    if (error instanceof SyntaxError) return NO_OWNER;
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
@@ -182,7 +182,7 @@ function commandOf(pid: number): string | undefined {
   }
 }
 
-/** When a process began, in whatever unit the system tells; undefined when there is no such process. */
+/** When a process began, in whatever unit the system reports; undefined when there is no such process. */
 function startOf(pid: number): string | undefined {
   try {
     if (process.platform === 'linux') {

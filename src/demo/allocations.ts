@@ -12,7 +12,7 @@ export interface PastCall {
 const SECOND = 1000;
 const HOUR = 60 * MINUTE;
 const LOT_DAYS = 30;
-/** Enough for two days of somebody who calls often. */
+/** Enough for two days of a user who calls often. */
 const SMALL_BUDGET = 250;
 const WORKING_DAYS = 22;
 /** What a call of the month needs on average, in credits. */
@@ -22,7 +22,7 @@ export function joinedAt({ joinedDaysAgo, joinedMinute }: Person, now: number): 
   return now - joinedDaysAgo * DAY - 2 * HOUR + joinedMinute * MINUTE;
 }
 
-/** The first lot comes with the user, a further one when its time is over, some between: each by somebody, for something. */
+/** The first lot comes with the user, a further one at its end, some between: each with an actor and a reason. */
 export function makeAllocations(random: SeededRandom, person: Person, now: number): PastCall[] {
   const calls: PastCall[] = [];
   const accountId = person.userId;

@@ -23,7 +23,7 @@ const REASONS = [
   'The provider billed more tokens than the gateway counted',
   'The answer was cut off, and the user asks for the credits back',
   'Charged twice, says the team; the provider has one call',
-  'Usage was told a day late',
+  'Usage was reported a day late',
 ];
 
 /** What the users did, and what others did for them, in the order of time. */
@@ -66,7 +66,7 @@ class Author {
     for (let ago = Math.min(person.joinedDaysAgo, HISTORY_DAYS); ago >= 0; ago--) {
       const day = today - ago * DAY;
       const mean = person.callsPerDay * (WEEKDAYS[new Date(day).getUTCDay()] as number);
-      // Whoever is in such a state stopped to come some days ago.
+      // A user in such a state stopped coming some days ago.
       if (person.story === 'expired' && ago < 8) continue;
       for (let count = this.random.count(mean); count > 0; count--) {
         const at = day + this.random.weighted(HOURS) * HOUR + this.random.integer(0, HOUR);

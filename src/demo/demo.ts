@@ -31,7 +31,7 @@ export interface Demo {
 }
 
 const TOKEN_HOURS = 24;
-/** So that lost clients are seen to time out while somebody looks. */
+/** So that lost clients are seen to time out during a demo. */
 const LEASE_SECONDS = 120;
 
 /**
@@ -59,7 +59,7 @@ export async function startDemo(
   }
 }
 
-/** Nobody waits for a month to hear that. @throws EADDRINUSE */
+/** Checked before the month is made, which takes a while. @throws EADDRINUSE */
 function requireFreePort(port: number): Promise<void> {
   return new Promise((done, fail) => {
     const probe = createServer().once('error', fail);
@@ -83,7 +83,7 @@ async function start(
       EMBEDDED_POSTGRES_DIR: join(directory, 'postgres'),
       SESSION_LEASE_SECONDS: String(LEASE_SECONDS),
       INTERNAL_API_KEY: internalKey,
-      // The program that is told by webhooks is in this process.
+      // The program that receives webhooks is in this process.
       WEBHOOK_ALLOW_HTTP: 'on',
       WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on',
     }),

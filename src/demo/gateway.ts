@@ -1,13 +1,13 @@
 import { CAST } from './people.js';
 import { request } from './requests.js';
 
-/** Somebody who has a key of the gateway and has never come to the service. */
+/** A user who has a key of the gateway and has never come to the service. */
 const STRANGER = 'yuki.mori';
 const [, , UNPAID] = CAST.others;
 
 /**
- * What a LiteLLM proxy tells of finished calls: one is charged, one cannot be paid and is kept for a review, and the
- * others wait in quarantine, for nobody knows their user or nobody understands them.
+ * What a LiteLLM proxy reports of finished calls: one is charged, one cannot be paid and is kept for a review, and the
+ * others wait in quarantine, because their user is unknown or they are invalid.
  *
  * @param api of the service, without a slash at its end
  * @param internalKey that the proxy is let in with

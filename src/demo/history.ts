@@ -6,15 +6,15 @@ import { type Month, ruleRow } from './month.js';
 import { DAY, HISTORY_DAYS } from './people.js';
 
 const CALLS_PER_STATEMENT = 500;
-/** What tells the functions the time. */
+/** What gives the functions the time. */
 const CLOCK = /\b(?:clock_timestamp|now)\(\)/g;
 
 /**
- * Lets the month happen on an empty database, by the very functions that the service calls, told another time: so every
- * balance, lot, ledger entry and record is what it would be. Meanwhile nobody else may use the database.
+ * Lets the month happen on an empty database, by the very functions that the service calls, at another time: so every
+ * balance, lot, ledger entry and record is what it would be. Meanwhile no other program may use the database.
  *
  * @param ownerUrl of the schema's owner
- * @param events as the service would have told of them meanwhile
+ * @param events as the service would have emitted them meanwhile
  * @param signal breaks it off
  */
 export async function playMonth(

@@ -4,7 +4,7 @@ import { joinedAt } from './allocations.js';
 import { DAY, HISTORY_DAYS, MINUTE, type Person } from './people.js';
 import type { SeededRandom } from './seeded-random.js';
 
-/** An API key as the row of the table. Nobody has the key itself: in a demo people make their own. */
+/** An API key as the row of the table. The key itself does not exist: in a demo people create their own. */
 export interface DemoKey {
   readonly id: number;
   readonly userId: string;

@@ -10,7 +10,7 @@ const PROGRESS_MILLISECONDS = 1500;
 /** Tokens between two reports: a chat takes a minute, so that a day of it is not more than a day of the month was. */
 const LEAST_TOKENS = 12;
 const MOST_TOKENS = 48;
-/** How often somebody without credits tries again. */
+/** How often a user without credits tries again. */
 const RETRY_MILLISECONDS = 5000;
 const CHATS = MODELS.filter(({ isEmbedding }) => !isEmbedding).map(({ id, weight }) => [id, weight] as const);
 

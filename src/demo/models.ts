@@ -12,7 +12,7 @@ export interface DemoModel {
   readonly price: ProviderPrice;
   /** What the provider asks since the middle of the month, where that is another price. */
   readonly newPrice?: ProviderPrice;
-  /** Nobody has told the users of it: they pay by the price of before. */
+  /** Users do not know of it yet: they pay by the price of before. */
   readonly isMissed?: true;
   readonly isEmbedding?: true;
 }
@@ -48,7 +48,7 @@ export const MODELS: readonly DemoModel[] = [
 /** What those use who cannot pay for it. */
 export const DEAR_MODEL = 'claude-sonnet-4';
 
-/** Somebody began to use it before anybody had given it a price. */
+/** It was used before it had a price. */
 export const UNPRICED_MODEL = 'qwen3-235b-a22b';
 
 /** What users pay for what the provider asks. */
@@ -60,7 +60,7 @@ export function userPrice(usd: number): number {
   return usd * MARKUP * CREDITS_PER_USD;
 }
 
-/** The price of tokens whose kind is not told: the dearest, as an import of prices takes it. */
+/** The price of tokens whose class is unknown: the dearest, as an import of prices takes it. */
 export function blended({ input, output }: ProviderPrice): number {
   return Math.max(input, output);
 }

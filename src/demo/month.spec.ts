@@ -23,7 +23,7 @@ describe('a month of the demo', () => {
     expect(times[0]).toBeGreaterThan(NOW - 40 * DAY);
   });
 
-  it('names nobody who has not come yet', () => {
+  it('names no user who has not come yet', () => {
     const came = new Map(
       month.people.map(({ userId, joinedDaysAgo }) => [userId, NOW - joinedDaysAgo * DAY - DAY / 12]),
     );

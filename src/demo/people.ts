@@ -89,7 +89,7 @@ function claimsOf({ userId, username, role }: Person) {
   return { sub: userId, username, role };
 }
 
-/** Everybody: the cast, and users who come over the month, few heavy and many light. */
+/** All users: the cast, and users who come over the month, few heavy and many light. */
 export function makePeople(random: SeededRandom, users: number): Person[] {
   const { others, ...named } = CAST;
   const people = [...Object.values(named), ...others];

@@ -37,7 +37,7 @@ export interface Receiver {
 }
 
 /**
- * Another program of the platform, which is told by webhooks what happens: it takes a message when its signature is
+ * Another program of the platform, which receives events by webhook: it takes a message when its signature is
  * that of the endpoint's secret, as the specification asks.
  *
  * @param api of the service, without a slash at its end

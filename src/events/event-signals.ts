@@ -11,8 +11,8 @@ const RECONNECT_MILLISECONDS = 2000;
 const ANSWER_MILLISECONDS = 2000;
 
 /**
- * Tells this process at once what the database notifies of, over one connection however many listen. It is for speed
- * only: whoever listens also looks by itself every few seconds, so that a lost notification, or a pooler that passes
+ * Passes on in this process what the database notifies of, over one connection however many listen. It is for speed
+ * only: each listener also looks by itself every few seconds, so that a lost notification, or a pooler that passes
  * none on, costs no event.
  */
 @Injectable()
@@ -53,15 +53,15 @@ export class EventSignals implements OnModuleDestroy {
       answer_timeout: ANSWER_MILLISECONDS,
     });
     client.on('notification', ({ payload = '' }) => {
-      if (SIGNALS.includes(payload)) this.tell(payload as Signal);
+      if (SIGNALS.includes(payload)) this.signal(payload as Signal);
     });
     client.once('end', () => this.reconnect(client));
     this.client = client;
     try {
       await client.connect();
       await client.query(`LISTEN ${CHANNEL}`);
-      // What was told while nobody listened.
-      for (const signal of this.listeners.keys()) this.tell(signal);
+      // What was notified while no connection listened.
+      for (const signal of this.listeners.keys()) this.signal(signal);
     } catch (error) {
       this.logger.debug(`not listening: ${(error as Error).message}`);
       await client.end().catch(() => undefined);
@@ -76,7 +76,7 @@ export class EventSignals implements OnModuleDestroy {
     this.timer.unref();
   }
 
-  private tell(signal: Signal): void {
+  private signal(signal: Signal): void {
     for (const listener of this.listeners.get(signal) ?? []) listener();
   }
 }

@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A stream that somebody reads over HTTP, and whose clock a test moves. */
+/** A stream that is read over HTTP, and whose clock a test moves. */
 async function read(lifetimeMilliseconds: number) {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] });
   let stream: EventStream | undefined;

@@ -117,7 +117,7 @@ export class EventStreams implements OnModuleDestroy {
     await this.reading.stop();
   }
 
-  /** Clients come again with the last event that they have, and are told if it is not known. */
+  /** Clients come again with the last event that they have, and get an error when it is unknown. */
   private closeAll(): void {
     for (const stream of this.streams) stream.close();
   }
@@ -149,7 +149,7 @@ export class EventStreams implements OnModuleDestroy {
       const left = (this.byCaller.get(userId) ?? 1) - 1;
       if (left === 0) this.byCaller.delete(userId);
       else this.byCaller.set(userId, left);
-      // With nobody to tell, nobody looks; whoever comes next begins from then.
+      // Without a stream nothing is read; the next stream begins from then.
       if (this.streams.size === 0) this.position = undefined;
     });
     if (this.stopListening !== undefined) return;

@@ -17,7 +17,7 @@ export type EventType = (typeof EVENT_TYPES)[number];
 /** What a test call delivers; it is no event of the outbox. */
 export const TEST_TYPE = 'webhook.test';
 
-/** An event as it is told: in pages, in the stream and in a webhook's body. */
+/** An event as it is published: in pages, in the stream and in a webhook's body. */
 export interface AccountingEvent {
   /** Ids grow in the order in which events become visible. */
   readonly id: number;
@@ -36,7 +36,7 @@ export function webhookId(id: number, occurredAt: string | Date): string {
   return `evt_${id}_${new Date(occurredAt).getTime().toString(36)}`;
 }
 
-/** Which events somebody sees. */
+/** Which events a reader sees. */
 export interface EventFilter {
   /** Undefined: everyone's. */
   readonly userId: string | undefined;

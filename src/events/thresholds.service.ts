@@ -21,7 +21,7 @@ const SET_LOW_THRESHOLD = operation<
   Refused<'ok' | 'user_not_found'>
 >('credit_set_low_threshold');
 
-/** Changes of one user's threshold: each takes the balance's lock, and may be told to every endpoint. */
+/** Changes of one user's threshold: each takes the balance's lock, and may emit an event to every endpoint. */
 const MAXIMUM_CHANGES = 10;
 const WINDOW_MILLISECONDS = 60_000;
 

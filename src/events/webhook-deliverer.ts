@@ -117,7 +117,7 @@ export class WebhookDeliverer implements OnModuleDestroy {
   private begin(lane: Lane): void {
     const delivery = this.work(lane)
       .catch((error: Error) =>
-        // Its lease ends, and then somebody delivers it again.
+        // Its lease ends, and then another process delivers it again.
         this.logger.warn(`A delivery to webhook ${lane.endpointId} is not settled: ${error.message}`),
       )
       .finally(() => {

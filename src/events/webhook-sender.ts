@@ -19,7 +19,7 @@ const MAXIMUM_ANSWER_BYTES = 65_536;
 const MAXIMUM_WAIT_SECONDS = 3600;
 
 export interface Message {
-  /** The same each time that the same thing is told: receivers know repeats by it. */
+  /** The same each time that the same message is sent: receivers recognise repeats by it. */
   readonly id: string;
   readonly body: string;
 }
@@ -111,7 +111,7 @@ function headersOf({ id, body }: Message, secrets: readonly string[]): Record<st
   };
 }
 
-/** Nobody reads what a receiver says; what it says beyond a little is not even waited for. */
+/** A receiver's answer is not kept; beyond a little of it is not even waited for. */
 function readLittle(response: IncomingMessage): Promise<void> {
   return new Promise((done, failed) => {
     let bytes = 0;

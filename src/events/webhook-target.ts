@@ -70,7 +70,7 @@ export function isPublic(address: string): boolean {
   return parsed.kind() === 'ipv4' || (parsed as ipaddr.IPv6).match(GLOBAL_UNICAST);
 }
 
-/** An error whose message tells the admin, and the log, why a delivery was not even sent. */
+/** An error whose message explains to the admin, and in the log, why a delivery was not even sent. */
 export class PrivateAddress extends Error {
   constructor() {
     super('resolves to a private address');

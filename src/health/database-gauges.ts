@@ -61,7 +61,7 @@ const GAUGES: [column: keyof State, name: string, help: string][] = [
   [
     'webhook_lag',
     'accounting_webhook_sweep_lag_seconds',
-    'How long the oldest delivery has been due that nobody has in hand',
+    'How long the oldest delivery has been due without a process delivering it',
   ],
   [
     'delivery_age',
@@ -130,7 +130,7 @@ export class DatabaseGauges {
     });
   }
 
-  /** What the database does not tell is absent, rather than old: an alert must not be fed with yesterday's values. */
+  /** What the database does not report is absent, rather than old: an alert must not be fed with yesterday's values. */
   async refresh(): Promise<void> {
     const state = await this.stateInTime();
     this.up.set(state === undefined ? 0 : 1);

@@ -117,7 +117,7 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** What tells apart elements that are not understood: SHA-256 of all of one, in hexadecimal. */
+/** What distinguishes elements that are not understood: SHA-256 of all of one, in hexadecimal. */
 export function digestOf(element: unknown): string {
   return createHash('sha256').update(textOf(element)).digest('hex');
 }

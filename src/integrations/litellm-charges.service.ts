@@ -132,7 +132,7 @@ export class LitellmChargesService {
       case 'user_not_found':
         return { kind: 'unknown_user' };
       case 'unpriced':
-        // It has been made, whatever the policy says: kept, and not debited at a price that nobody has set.
+        // It has been made, whatever the policy says: kept, and not debited at a price that was never set.
         return this.attempt(charge, requestId, 'needs_review', false);
       default:
         return { kind: 'refused', detail: answer.outcome };

@@ -50,7 +50,7 @@ export class LitellmDirectory {
     const known = await this.known(calls);
     const charged = await this.chargedBefore(calls, known);
     return {
-      /** undefined: nobody whom we know. */
+      /** undefined: no known user. */
       ownerOf: (call: Call): Owner | undefined => {
         const userId = charged.get(call.fingerprint) ?? this.candidates(call, known)[0];
         if (userId === undefined) return undefined;

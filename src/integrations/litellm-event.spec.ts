@@ -242,8 +242,8 @@ describe('whose call it is', () => {
       'bob',
       [null, 'bob', 'bob'],
     ],
-    ['nobody, with an empty end user', { user_api_key_user_id: '' }, '', [null, null, null]],
-    ['nobody here, with an end user of another form', {}, 'x'.repeat(51), [null, null, 'x'.repeat(51)]],
+    ['no user, with an empty end user', { user_api_key_user_id: '' }, '', [null, null, null]],
+    ['no user here, with an end user of another form', {}, 'x'.repeat(51), [null, null, 'x'.repeat(51)]],
     [
       'no end user in place of a key’s user of another form',
       { user_api_key_user_id: 'all' },
@@ -258,7 +258,7 @@ describe('whose call it is', () => {
     expect(claimedUser(event, false)).toBe(claimed === endUser ? null : claimed);
   });
 
-  it('may be told by the hash of one of our keys', () => {
+  it('may be known by the hash of one of our keys', () => {
     expect(callWith({}, { user_api_key_hash: KEY_HASH }).keyHash).toBe(KEY_HASH);
     expect(callWith({}, { user_api_key_hash: 'sk-not-a-hash' }).keyHash).toBeNull();
   });
@@ -283,7 +283,7 @@ describe('the model', () => {
       ['azure/my-deployment', 'azure/gpt-4o', 'my-deployment', 'mock'],
     ],
     [
-      'as it came, of a provider nobody names',
+      'as it came, of an unnamed provider',
       {
         model: '"local/llama"',
         custom_llm_provider: undefined,

@@ -18,7 +18,7 @@ const MAXIMUM_COST_USD = Decimal.of(1_000_000);
 const IS_DIGEST = /^[0-9a-f]{64}$/;
 /** Stands for what cannot be stored: the character that Unicode has for it. */
 const UNSTORABLE = '\ufffd';
-/** What the proxy calls whoever uses its master key: nobody. */
+/** What the proxy calls a caller that uses its master key: no user of ours. */
 const PROXY_ADMIN = 'default_user_id';
 /** The client hung up before the end of a stream. */
 const CLIENT_CLOSED = '499';
@@ -52,7 +52,7 @@ const FIELDS = {
 /** Identifies a call. Two calls that differ anywhere, even at the end of a long id, have different identities. */
 const IDS: ReadonlySet<string> = new Set(['id', 'litellmCallId'] satisfies (keyof typeof FIELDS)[]);
 
-/** Cached input as OpenAI's and as Anthropic's form of usage tell it, as the proxy sums it up or in the answer itself. */
+/** Cached input as OpenAI's and Anthropic's usage reports it, as the proxy sums it up or in the answer itself. */
 const CACHED_TOKENS = [
   ['metadata', 'usage_object', 'prompt_tokens_details', 'cached_tokens'],
   ['metadata', 'usage_object', 'cache_read_input_tokens'],

@@ -9,7 +9,7 @@ import { LitellmChargesService } from './litellm-charges.service.js';
 import { type Call, claimedUser, readEvent, type ReducedEvent, reduceEvent } from './litellm-event.js';
 import { type Quarantined, QuarantineService } from './quarantine.service.js';
 
-/** The proxy sends 512 at most, unless it is told otherwise. */
+/** The proxy sends 512 at most, unless configured otherwise. */
 const MAXIMUM_EVENTS = 10_000;
 
 /** One body of this size is read at a time: read, it takes several times as much memory. */
@@ -27,7 +27,7 @@ interface PendingCall {
   event: ReducedEvent;
 }
 
-/** Takes what LiteLLM's proxy tells of finished calls. Rules in README.md beside this file. */
+/** Ingests finished calls that LiteLLM's proxy reports. Rules in README.md beside this file. */
 @Injectable()
 export class LitellmIntakeService {
   private readonly logger = new Logger(LitellmIntakeService.name);

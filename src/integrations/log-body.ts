@@ -18,7 +18,7 @@ class LogBodyPipe implements PipeTransform<Exchange, Promise<string>> {
       readText(request, response, (error?: unknown) => (error ? fail(readProblem(error)) : done()));
     });
     const body: unknown = request.body;
-    // Nobody needs it any more, and nothing can log the prompts in it.
+    // It is no longer needed, and now nothing can log the prompts in it.
     request.body = undefined;
     return typeof body === 'string' ? body : '';
   }

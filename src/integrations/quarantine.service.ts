@@ -12,7 +12,7 @@ import { type Call, readEvent, type ReducedEvent, SOURCE } from './litellm-event
 const BATCH = 200;
 /** Most events that one replay tries; the next goes on with those not tried for longest. */
 const MAXIMUM_PER_REPLAY = 2000;
-/** How long others leave an event alone that somebody has begun to replay. */
+/** How long others leave an event alone whose replay has begun. */
 const LEASE_SECONDS = 60;
 
 const KEEP = {
@@ -105,7 +105,7 @@ export class QuarantineService {
     return this.replayAll(TAKE_ANY, 0);
   }
 
-  /** The same for events of users who have appeared, unless somebody is at it already. */
+  /** The same for events of users who have appeared, unless a replay is in progress. */
   replayOfKnownUsers(): Promise<EventCountsDto> {
     return this.replayAll(TAKE_OF_KNOWN_USERS, LEASE_SECONDS);
   }

@@ -26,7 +26,7 @@ class PriceMapPipe implements PipeTransform<Exchange, Promise<PriceMap>> {
       readBytes(request, response, (error?: unknown) => (error ? fail(readProblem(error)) : done()));
     });
     const map = Buffer.isBuffer(request.body) ? parseExactly(request.body) : undefined;
-    // Nobody needs it any more, and nothing can log it.
+    // It is no longer needed, and now nothing can log it.
     request.body = undefined;
     if (typeof map !== 'object' || map === null || Array.isArray(map) || isLosslessNumber(map)) {
       throw bodyProblem('must be a JSON object of models');

@@ -13,14 +13,14 @@ export async function lockModel(manager: EntityManager, modelId: string): Promis
 }
 
 /**
- * Nobody changes any rule until this transaction ends; reading goes on. It takes no lock of a model, so it and a change of
+ * No rule can be changed until this transaction ends; reading goes on. It takes no lock of a model, so it and a change of
  * one model never wait for each other in a circle.
  */
 export async function lockAllModels(manager: EntityManager): Promise<void> {
   await manager.query('LOCK TABLE pricing_rules IN SHARE ROW EXCLUSIVE MODE');
 }
 
-/** The database's time at this moment, in whole milliseconds so that answers tell it exactly. */
+/** The database's time at this moment, in whole milliseconds so that answers have it exactly. */
 export async function databaseTime(manager: EntityManager): Promise<Date> {
   const rows = await manager.query<{ now: Date }[]>(
     `SELECT date_trunc('milliseconds', clock_timestamp()) AS now`,

@@ -33,7 +33,7 @@ interface Row {
   orService?: true;
   /** Where a trusted service names the user. */
   userIdIn?: 'body' | 'query';
-  /** ⚙ in the contract. */
+  /** Metering routes. */
   metering?: true;
   /** Makes what the call is about, so that the call succeeds for those who may make it. */
   needs?: () => Needs | Promise<Needs>;

@@ -33,7 +33,7 @@ afterAll(async () => {
 const SESSIONS = '/api/streaming-sessions';
 const start = (sessionId: string) => ({ sessionId, modelId: SONNET, estimatedTokens: 1000 });
 
-describe('round trips to the database for a known user (law 7)', () => {
+describe('round trips to the database for a known user', () => {
   it.each<[string, string, () => Promise<{ status: number }>]>([
     ['initialize', 'session_hold', () => user.post(`${SESSIONS}/initialize`, start('a'))],
     ['initialize, repeated', 'session_hold', () => user.post(`${SESSIONS}/initialize`, start('a'))],

@@ -367,7 +367,7 @@ describe('POST /streaming-sessions/abort', () => {
   });
 });
 
-describe('refunds (law 3)', () => {
+describe('refunds', () => {
   it('go back to the lots they came from, last taken first', async () => {
     const user = await userWithCredits(service, 2, 2, 100);
     const before = (await balanceOf(user)).activeAllocations;

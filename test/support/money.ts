@@ -28,7 +28,7 @@ export async function balanceOf(user: HttpClient): Promise<Balance> {
   return answer.body;
 }
 
-/** Balance cache, lots, ledger and holds of every user agree (law 6). */
+/** Balance cache, lots, ledger and holds of every user agree. */
 export async function expectSoundBooks(service: TestService): Promise<void> {
   const answer = await service.as('auditor', { role: 'admin' }).get('/api/credits/audit');
   expect(answer.status).toBe(200);

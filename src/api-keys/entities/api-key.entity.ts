@@ -10,7 +10,7 @@ export type Gateway = (typeof GATEWAYS)[number];
 
 /**
  * `pending`: asked of the gateway, which may have it by now, blocked. `opening`: there, and being unblocked. `live`:
- * works on both sides. `ending`: ended here, and the gateway is still to be told. `failed`: never worked; it may yet
+ * works on both sides. `ending`: ended here, and not yet at the gateway. `failed`: never worked; it may yet
  * appear at the gateway, blocked, and is looked for. `ended`: the gateway has it no more. In every state but `live`
  * it does not work here.
  */
@@ -64,7 +64,7 @@ export class ApiKey {
   @Column({ type: 'varchar', length: 64, unique: true, select: false })
   key: string;
 
-  /** What tells a person which key it is. */
+  /** By what a person recognises the key. */
   @Column({ name: 'key_hint', type: 'varchar', length: 20 })
   keyHint: string;
 
@@ -132,11 +132,11 @@ export class ApiKey {
   @Column({ name: 'gateway_attempts', type: 'integer', default: 0, select: false })
   gatewayAttempts: number;
 
-  /** The expiry that an event has told of. */
+  /** The expiry for which api_key.expiring was emitted. */
   @Column({ name: 'expiry_announced', type: 'timestamptz', nullable: true, select: false })
   expiryAnnounced: Date | null;
 
-  /** Up to when an event has told that an expiry has passed; null: of none. */
+  /** api_key.expired was emitted for expiries up to this one; null: for none. */
   @Column({ name: 'end_announced', type: 'timestamptz', nullable: true, select: false })
   endAnnounced: Date | null;
 }

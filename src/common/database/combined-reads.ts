@@ -8,7 +8,7 @@ const MAXIMUM_WAITING = 10_000;
 
 /**
  * Reads of one kind, each of one row by its key, combined while the database is busy. A read is sent after it was asked
- * for, never answered from what was read before, so it sees everything that its caller was told.
+ * for, never answered from what was read before, so it sees everything that its caller has been answered before.
  */
 export class CombinedReads<Row extends { key: string }> {
   private readonly combiner: Combiner<null, Row | undefined>;

@@ -37,7 +37,7 @@ export interface Refused<Outcome extends string> {
 /** Movements and combined reads; all other statements, also those of TypeORM; reports over many rows. */
 export type PoolName = 'movements' | 'other' | 'reports';
 
-/** A lost race (40001, 40P01) is rolled back whole and tried again, at most this often (law 7). */
+/** A lost race (40001, 40P01) is rolled back whole and tried again, at most this often. */
 const MAXIMUM_ATTEMPTS = 4;
 
 /**

@@ -13,7 +13,7 @@ export const decimalTransformer: ValueTransformer = {
   from: (value: string | null) => (value === null ? null : trimDecimal(value)),
 };
 
-/** @throws RangeError when the value cannot be told exactly as a JSON number */
+/** @throws RangeError when the value is not exact as a JSON number */
 export function toSafeInteger(value: string | number): number {
   const number = Number(value);
   if (!Number.isSafeInteger(number)) throw new RangeError(`${value} is not a safe integer`);

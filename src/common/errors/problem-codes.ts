@@ -1,4 +1,4 @@
-/** Codes of 402 answers, which tell what is needed and what is there. */
+/** Codes of 402 answers, which say what is needed and what is available. */
 export const SHORTAGE_CODES = ['api_key.over_limit', 'credits.insufficient'] as const;
 
 /** The codes of all other error answers; the document names them, and a code stays what it means. */

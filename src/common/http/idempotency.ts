@@ -46,7 +46,7 @@ export const ApiIdempotent = ({ answersSecret = false } = {}) =>
   );
 
 /**
- * The identity of a request: who, which operation, and what. Scoped to the caller, so that nobody meets another's keys.
+ * The identity of a request: who, which operation, and what. Scoped to the caller: no caller meets another's keys.
  *
  * @param content everything that makes the request what it is; key order does not matter
  */

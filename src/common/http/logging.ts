@@ -12,7 +12,7 @@ const LOG_BUFFER_BYTES = 4096;
 const LOG_FLUSH_MILLISECONDS = 200;
 
 /**
- * JSON lines on standard output. They do not wait for whoever reads them: written at once, a request would wait for each
+ * JSON lines on standard output. They do not wait for their reader: written at once, a request would wait for each
  * line, and 100 ms and more for a pipe that is full. At the end of the process nothing is left in the buffer; what a
  * SIGKILL takes with it are the lines of the last moment.
  */
@@ -22,7 +22,7 @@ export function createLogger(level: string): Logger {
   return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
 }
 
-/** Parts of Nest that tell at every start what the code says already. */
+/** Parts of Nest that log at every start what the code says already. */
 const CHATTY = new Set<unknown>([
   'InstanceLoader',
   'RoutesResolver',
@@ -89,7 +89,7 @@ function isRequestId(given: unknown): given is string {
   return typeof given === 'string' && REQUEST_ID.test(given) && withoutKeys(given) === given;
 }
 
-/** Those two alone, for whoever looks from a log line for its trace. */
+/** Those two alone, to find the trace of a log line. */
 function traceIds(ids: TraceIds | undefined): Partial<TraceIds> {
   return ids === undefined ? {} : { trace_id: ids.trace_id, span_id: ids.span_id };
 }

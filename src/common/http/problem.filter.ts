@@ -47,7 +47,7 @@ function sendProblem(thrown: unknown, request: Request, response: Response): voi
   const error = toServiceError(thrown);
   if (error.status >= 500) logFault(error, thrown, request);
   if (response.headersSent) {
-    // Half an answer is out: only cutting the connection tells the client that it is not whole.
+    // Half an answer is out: only cutting the connection shows the client that it is not whole.
     response.destroy();
     return;
   }

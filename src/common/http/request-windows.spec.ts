@@ -23,7 +23,7 @@ describe('windows', () => {
     expect(await count(windows)).toMatchObject({ totalHits: 1, timeToExpire: 5 });
   });
 
-  it('block what is over the limit until their end, and nobody else', async () => {
+  it('block what is over the limit until their end, and no other caller', async () => {
     const windows = new RequestWindows();
     const isBlocked = async (caller?: string) => (await count(windows, caller)).isBlocked;
     expect([await isBlocked(), await isBlocked(), await isBlocked()]).toEqual([false, false, true]);

@@ -89,10 +89,10 @@ function sizeProblem(value: object, room: { left: number }): string | undefined 
 
 /** Deepest nesting of DTOs here is 2; a limit keeps a hostile request's errors short. */
 const MAXIMUM_ERRORS = 20;
-/** A field nobody knows is named as the caller wrote it, but not at any length. */
+/** An unknown field is named as the caller wrote it, but not at any length. */
 const MAXIMUM_FIELD_LENGTH = 100;
 
-/** A name of blanks alone is quoted: nobody would see it. */
+/** A name of blanks alone is quoted: it would be invisible. */
 function nameOf(field: string): string {
   return field.trim() === '' ? JSON.stringify(field.slice(0, 10)) : field.slice(0, MAXIMUM_FIELD_LENGTH);
 }

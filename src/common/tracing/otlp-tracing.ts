@@ -87,7 +87,7 @@ export class OtlpTracing implements Tracing, OnApplicationShutdown {
     try {
       return await work(() => span.setAttribute('accounting.pool_wait_ms', performance.now() - begun));
     } catch (error) {
-      // The code alone: a message may hold what somebody sent.
+      // The code alone: a message may contain what a client sent.
       span.setAttribute('error.type', (error as { code?: string }).code ?? (error as Error).name);
       span.setStatus({ code: SpanStatusCode.ERROR });
       throw error;

@@ -39,7 +39,7 @@ export class CreditsExpiringData {
   @ApiProperty(TIME) expiresAt: string;
 }
 
-/** `credits.expired`: credits of a lot have expired before anybody spent them. */
+/** `credits.expired`: credits of a lot have expired unspent. */
 export class CreditsExpiredData {
   @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
   @ApiProperty({ ...CREDITS, minimum: 1, description: 'What is lost', example: 250 }) credits: number;
@@ -117,7 +117,7 @@ const DATA = [
   ApiKeyRevokedData,
 ];
 
-/** An event, as pages, the stream and webhooks tell it. */
+/** An event, as pages, the stream and webhooks show it. */
 @ApiExtraModels(...DATA)
 export class EventDto {
   @ApiProperty({ ...ID, description: 'Ids grow in the order in which events are published' }) id: number;

@@ -45,7 +45,7 @@ export interface WebhookActivity {
   readonly deadDeliveries: number;
 }
 
-/** Counting further would cost more than anybody gains. */
+/** Counting further would cost more than it is worth. */
 export const MOST_COUNTED = 1000;
 const COUNT: ApiPropertyOptions = { type: 'integer', minimum: 0, maximum: MOST_COUNTED, example: 0 };
 

@@ -30,7 +30,7 @@ export class UsageQuarantine {
   @Column({ type: 'varchar', length: 64 })
   fingerprint: string;
 
-  /** Whom it names; null: nobody. */
+  /** The user it names; null: none. */
   @Column({ name: 'claimed_user', type: 'varchar', length: 255, nullable: true })
   claimedUser: string | null;
 

@@ -34,7 +34,7 @@ export class PricingRule {
   @Column({ name: 'model_id', type: 'varchar', length: 100 })
   modelId: string;
 
-  /** The blended price, for tokens that are not told apart and for classes without a price of their own. */
+  /** The blended price, for tokens whose class is unknown and for classes without a price of their own. */
   @Column({ name: 'price_per_1k_tokens', ...PRICE })
   price: string;
 

@@ -89,7 +89,7 @@ export class StreamingSession {
   @Column({ name: 'estimated_output_tokens', ...CREDITS, nullable: true })
   estimatedOutputTokens: number | null;
 
-  /** What it was settled with, so that a repeated call can be told from another. */
+  /** What it was settled with, so that a repeated call can be recognised. */
   @Column({ name: 'final_tokens', ...CREDITS, nullable: true })
   finalTokens: number | null;
 

@@ -70,7 +70,7 @@ export class UsageRecord {
   })
   providerCostUsd: string | null;
 
-  /** reported: by whoever recorded the call. computed: from the rule it was priced with. */
+  /** reported: by the caller that recorded it. computed: from the rule it was priced with. */
   @Column({ name: 'provider_cost_source', type: 'varchar', length: 10, nullable: true })
   providerCostSource: 'reported' | 'computed' | null;
 

@@ -297,7 +297,7 @@ export class CreditsModel {
       .sort((a, b) => a.expiresAt - b.expiresAt || a.id - b.id);
   }
 
-  /** First to expire, then oldest (law 2). */
+  /** First to expire, then oldest. */
   private take(credits: number): Taken[] {
     const taken: Taken[] = [];
     let left = credits;
@@ -311,7 +311,7 @@ export class CreditsModel {
     return taken;
   }
 
-  /** Last taken first, to the lots they came from; what returns to a lot that has expired or was revoked is gone (law 3). */
+  /** Last taken first, to the lots they came from; what returns to a lot that has expired or was revoked is gone. */
   private giveBack(session: Session, credits: number): void {
     let left = credits;
     while (left > 0) {
@@ -325,7 +325,7 @@ export class CreditsModel {
   }
 
   /**
-   * What was paid before is compared with what it cost; what cannot be collected is kept on the record (law 4). What
+   * What was paid before is compared with what it cost; what cannot be collected is kept on the record. What
    * reviews have decided stays: what they let go is not asked for again, what they took on top is not given back.
    */
   private end(
