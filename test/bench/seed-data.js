@@ -39,6 +39,10 @@ const USER_ID = (index) => `'seed-' || lpad((${index})::text, 8, '0')`;
 const CHARGE = (user) => `(1 + (${user}) % 50)`;
 const HAS_SESSION = (user) => `(${user}) % ${USERS_PER_SESSION} = 0`;
 
+/** What is left of the lot of user u, and when it expires. */
+const REMAINING = `${LOT} - ${CHARGES_PER_USER} * ${CHARGE('u')} - CASE WHEN ${HAS_SESSION('u')} THEN ${HOLD} ELSE 0 END`;
+const EXPIRY = `at + interval '1000 days' + u % 365 * interval '1 day'`;
+
 /**
  * The steps in their order. $1 is the number of users, and begun.at the instant everything is counted back from.
  *
@@ -52,29 +56,27 @@ const PLAIN = [
        FROM generate_series(1, $1::bigint) u, begun`,
   ],
   [
+    'balances',
+    `INSERT INTO credit_balances (account_id, available, held, next_expiry)
+     SELECT ${USER_ID('u')}, ${REMAINING}, CASE WHEN ${HAS_SESSION('u')} THEN ${HOLD} ELSE 0 END, ${EXPIRY}
+       FROM generate_series(1, $1::bigint) u, begun`,
+  ],
+  [
     'lots',
     `INSERT INTO credit_allocations
        (id, account_id, total_credits, remaining_credits, allocated_by, allocated_at, expires_at)
      OVERRIDING SYSTEM VALUE
-     SELECT u, ${USER_ID('u')}, ${LOT},
-            ${LOT} - ${CHARGES_PER_USER} * ${CHARGE('u')} - CASE WHEN ${HAS_SESSION('u')} THEN ${HOLD} ELSE 0 END,
-            'service:seed', at - interval '${YEAR}', at + interval '1000 days' + u % 365 * interval '1 day'
+     SELECT u, ${USER_ID('u')}, ${LOT}, ${REMAINING}, 'service:seed', at - interval '${YEAR}', ${EXPIRY}
        FROM generate_series(1, $1::bigint) u, begun`,
-  ],
-  [
-    'balances',
-    `INSERT INTO credit_balances (account_id, available, held, next_expiry)
-     SELECT account_id, remaining_credits, CASE WHEN ${HAS_SESSION('id')} THEN ${HOLD} ELSE 0 END, expires_at
-       FROM credit_allocations ORDER BY id`,
   ],
   [
     'usage records',
     // Number n is of user n % $1, and as far through the year as through the numbers.
     `INSERT INTO usage_records
-       (id, account_id, timestamp, service, operation, credits, metadata, billing_status, provider_cost_usd,
+       (id, account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, provider_cost_usd,
         provider_cost_source, pricing_source, request_id, request_hash, balance_after)
      OVERRIDING SYSTEM VALUE
-     SELECT k * $1 + u, ${USER_ID('u')},
+     SELECT k * $1 + u, ${USER_ID('u')}, ${USER_ID('u')},
             at - interval '${YEAR}' + interval '${YEAR}' * ((k * $1 + u)::float / ($1 * ${RECORDS_PER_USER} + 1)),
             CASE WHEN is_charge THEN 'chat' ELSE (ARRAY['images', 'embeddings', 'speech'])[1 + u % 3] END,
             CASE WHEN is_charge THEN (ARRAY['${MODEL}', 'gpt-4o-mini', 'gpt-4o'])[1 + u % 3] ELSE 'render' END,
@@ -96,17 +98,17 @@ const PLAIN = [
   ],
   [
     'ledger: charges',
-    `INSERT INTO credit_ledger (id, account_id, kind, credits, balance_after, allocation_id, usage_id, actor, created_at)
+    `INSERT INTO credit_ledger (id, account_id, user_id, kind, credits, balance_after, allocation_id, usage_id, actor, created_at)
      OVERRIDING SYSTEM VALUE
-     SELECT $1 + id, account_id, 'charge', -credits, balance_after, 1 + (id - 1) % $1, id, account_id, timestamp
+     SELECT $1 + id, account_id, user_id, 'charge', -credits, balance_after, 1 + (id - 1) % $1, id, account_id, timestamp
        FROM usage_records WHERE billing_status = 'billed' ORDER BY id`,
   ],
   [
     'open sessions',
     `INSERT INTO streaming_sessions
-       (session_id, account_id, model_id, estimated_credits, allocated_credits, estimated_tokens, pricing_source,
-        price_per_1k, held_lots, held_credits, first_hold, remaining_after_hold, started_at, expires_at)
-     SELECT 'seed', ${USER_ID('u')}, '${MODEL}', ${ESTIMATE}, ${HOLD}, 3333, 'default', 3, ARRAY[u], ARRAY[${HOLD}],
+       (session_id, account_id, user_id, model_id, estimated_credits, allocated_credits, estimated_tokens, pricing_source,
+        held_lots, held_credits, first_hold, remaining_after_hold, started_at, expires_at)
+     SELECT 'seed', ${USER_ID('u')}, ${USER_ID('u')}, '${MODEL}', ${ESTIMATE}, ${HOLD}, 3333, 'default', ARRAY[u], ARRAY[${HOLD}],
             ${HOLD}, ${LOT} - ${CHARGES_PER_USER} * ${CHARGE('u')} - ${HOLD}, at - u % 3600 * interval '1 second',
             at + interval '1000 days'
        FROM generate_series(1, $1::bigint) u, begun WHERE ${HAS_SESSION('u')}`,
@@ -114,9 +116,9 @@ const PLAIN = [
   [
     'ledger: holds',
     `INSERT INTO credit_ledger
-       (id, account_id, kind, credits, balance_after, allocation_id, session_id, actor, created_at)
+       (id, account_id, user_id, kind, credits, balance_after, allocation_id, session_id, actor, created_at)
      OVERRIDING SYSTEM VALUE
-     SELECT $1 * ${RECORDS_PER_USER + 1} + held_lots[1], account_id, 'hold', -${HOLD}, remaining_after_hold, held_lots[1],
+     SELECT $1 * ${RECORDS_PER_USER + 1} + held_lots[1], account_id, user_id, 'hold', -${HOLD}, remaining_after_hold, held_lots[1],
             session_id, account_id, started_at
        FROM streaming_sessions ORDER BY started_at`,
   ],
@@ -126,9 +128,13 @@ const PLAIN = [
 const HEAVY_STEPS = [
   [
     'heavy accounts',
-    `INSERT INTO user_accounts (user_id, email, username, created_at)
-     SELECT u, u || '@example.com', u, at - interval '${YEAR}'
-       FROM unnest(ARRAY['${HEAVY.lots}', '${HEAVY.sessions}', '${HEAVY.records}']) u, begun WHERE $1 > 0`,
+    `WITH heavy AS (
+       INSERT INTO user_accounts (user_id, email, username, created_at)
+       SELECT u, u || '@example.com', u, at - interval '${YEAR}'
+         FROM unnest(ARRAY['${HEAVY.lots}', '${HEAVY.sessions}', '${HEAVY.records}']) u, begun WHERE $1 > 0
+       RETURNING user_id
+     )
+     INSERT INTO credit_balances (account_id) SELECT user_id FROM heavy`,
   ],
   [
     // Each lot but the last is spent before the next one comes; the last ones are open.
@@ -166,19 +172,19 @@ const HEAVY_STEPS = [
   [
     'records of the sessions of one user',
     `INSERT INTO usage_records
-       (account_id, timestamp, service, operation, credits, metadata, billing_status, session_id, pricing_source)
-     SELECT '${HEAVY.sessions}', at - interval '${YEAR}' + s * interval '5 minutes', 'chat-streaming', '${MODEL}',
+       (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, session_id, pricing_source)
+     SELECT '${HEAVY.sessions}', '${HEAVY.sessions}', at - interval '${YEAR}' + s * interval '5 minutes', 'chat-streaming', '${MODEL}',
             ${ESTIMATE}, jsonb_build_object('sessionId', 'seed-' || s, 'tokens', 3333), 'billed', 'seed-' || s, 'default'
        FROM generate_series(1, ${HEAVY_SESSIONS}) s, begun WHERE $1 > 0 ORDER BY s`,
   ],
   [
     'ended sessions of one user',
     `INSERT INTO streaming_sessions
-       (session_id, account_id, model_id, estimated_credits, allocated_credits, used_credits, status, end_reason,
-        estimated_tokens, final_tokens, pricing_source, price_per_1k, held_lots, held_credits, first_hold,
+       (session_id, account_id, user_id, model_id, estimated_credits, allocated_credits, used_credits, status, end_reason,
+        estimated_tokens, final_tokens, pricing_source, held_lots, held_credits, first_hold,
         remaining_after_hold, usage_id, started_at, expires_at, completed_at)
-     SELECT r.session_id, r.account_id, r.operation, ${ESTIMATE}, ${HOLD}, ${ESTIMATE}, 'completed', 'finalized', 3333, 3333,
-            'default', 3, ARRAY[l.id], ARRAY[${ESTIMATE}], ${HOLD},
+     SELECT r.session_id, r.account_id, r.account_id, r.operation, ${ESTIMATE}, ${HOLD}, ${ESTIMATE}, 'completed', 'finalized', 3333, 3333,
+            'default', ARRAY[l.id], ARRAY[${ESTIMATE}], ${HOLD},
             l.total_credits - ${ESTIMATE} * (row_number() OVER (ORDER BY r.id) - 1) - ${HOLD}, r.id,
             r.timestamp - interval '1 minute', r.timestamp + interval '14 minutes', r.timestamp
        FROM usage_records r JOIN credit_allocations l ON l.account_id = r.account_id
@@ -187,8 +193,8 @@ const HEAVY_STEPS = [
   [
     'ledger of the sessions of one user',
     `INSERT INTO credit_ledger
-       (account_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
-     SELECT s.account_id, e.kind, e.credits, e.balance_after, s.held_lots[1], s.session_id, e.usage_id, s.account_id, e.at
+       (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
+     SELECT s.account_id, s.user_id, e.kind, e.credits, e.balance_after, s.held_lots[1], s.session_id, e.usage_id, s.account_id, e.at
        FROM streaming_sessions s CROSS JOIN LATERAL (VALUES
               (1, 'hold', -s.allocated_credits, s.remaining_after_hold, NULL::bigint, s.started_at),
               (2, 'refund', s.allocated_credits - s.used_credits,
@@ -198,15 +204,15 @@ const HEAVY_STEPS = [
   ],
   [
     'heavy balances',
-    `INSERT INTO credit_balances (account_id, available, next_expiry)
-     SELECT a.account_id, coalesce(sum(l.remaining_credits), 0), min(l.expires_at) FILTER (WHERE l.is_open)
-       FROM user_accounts a LEFT JOIN credit_allocations l ON l.user_id = a.user_id
-      WHERE a.account_id LIKE 'heavy-%' AND $1 > 0 GROUP BY a.account_id`,
+    `UPDATE credit_balances b SET available = l.available, next_expiry = l.next_expiry
+       FROM (SELECT account_id, sum(remaining_credits) AS available, min(expires_at) FILTER (WHERE is_open) AS next_expiry
+               FROM credit_allocations WHERE account_id LIKE 'heavy-%' AND $1 > 0 GROUP BY 1) l
+      WHERE b.account_id = l.account_id`,
   ],
   [
     'records of one user',
-    `INSERT INTO usage_records (account_id, timestamp, service, operation, credits, metadata, billing_status)
-     SELECT '${HEAVY.records}', at - interval '${YEAR}' + interval '${YEAR}' * (r::float / ($1 + 1)), 'images', 'render', 5,
+    `INSERT INTO usage_records (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status)
+     SELECT '${HEAVY.records}', '${HEAVY.records}', at - interval '${YEAR}' + interval '${YEAR}' * (r::float / ($1 + 1)), 'images', 'render', 5,
             jsonb_build_object('job', md5(r::text)), 'recorded'
        FROM generate_series(1, $1::bigint) r, begun ORDER BY r`,
   ],
@@ -216,14 +222,14 @@ const LAST = [
   [
     'daily roll-up',
     `INSERT INTO usage_daily
-       (account_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
+       (account_id, user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
         unpriced_records, charged_credits)
-     SELECT account_id, (timestamp AT TIME ZONE 'UTC')::date AS day, service, operation, count(*), sum(credits),
+     SELECT account_id, user_id, (timestamp AT TIME ZONE 'UTC')::date AS day, service, operation, count(*), sum(credits),
             coalesce(sum(provider_cost_usd), 0), count(provider_cost_usd),
             coalesce(sum(credits) FILTER (WHERE provider_cost_usd IS NOT NULL), 0),
             count(*) FILTER (WHERE pricing_source = 'fallback'),
             coalesce(sum(credits - uncollected_credits) FILTER (WHERE billing_status <> 'recorded'), 0)
-       FROM usage_records GROUP BY 1, 2, 3, 4 ORDER BY day, account_id`,
+       FROM usage_records GROUP BY 1, 2, 3, 4, 5 ORDER BY day, account_id`,
   ],
 ];
 

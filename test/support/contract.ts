@@ -31,10 +31,12 @@ const routes = Object.keys(document.paths)
 /** Whether a method and path are in the document at all. */
 export function operationOf(method: string, url: string): { path: string; operation: Operation } | undefined {
   // A service sees neither the query nor a fragment in the path.
-  const pathname = url.split(/[?#]/)[0] as string;
-  for (const { path, pattern } of routes) {
-    const operation = document.paths[path]?.[method.toLowerCase()];
-    if (pattern.test(pathname) && operation) return { path, operation };
+  // Beside a fragment a backslash counts as a slash.
+  const path = url.split(/[?#]/)[0] as string;
+  const pathname = url.includes('#') ? path.replaceAll('\\', '/') : path;
+  for (const route of routes) {
+    const operation = document.paths[route.path]?.[method.toLowerCase()];
+    if (route.pattern.test(pathname) && operation) return { path: route.path, operation };
   }
   return undefined;
 }

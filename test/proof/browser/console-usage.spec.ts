@@ -195,8 +195,8 @@ describe('usage of everyone', () => {
     const userId = freshUser();
     await service.direct.as(userId).get('/api/credits/balance');
     await service.direct.owner.query(
-      `INSERT INTO usage_records (account_id, timestamp, service, operation, credits, metadata, billing_status, request_id)
-       SELECT $1, now() - n * interval '10 seconds', CASE WHEN n = 99990 THEN 'rare' ELSE 'chat' END, 'model-' || n, 1,
+      `INSERT INTO usage_records (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, request_id)
+       SELECT $1::varchar, $1::varchar, now() - n * interval '10 seconds', CASE WHEN n = 99990 THEN 'rare' ELSE 'chat' END, 'model-' || n, 1,
               '{"inputTokens": 700, "outputTokens": 300}', 'recorded', 'request-' || n
          FROM generate_series(1, 100000) n`,
       [userId],

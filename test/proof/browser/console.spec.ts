@@ -446,8 +446,8 @@ describe('usage', () => {
     const userId = freshUser();
     await service.direct.as(userId).get('/api/credits/balance');
     await service.direct.owner.query(
-      `INSERT INTO usage_records (account_id, timestamp, service, operation, credits, metadata, billing_status)
-       SELECT $1, now() - n * interval '1 second', 'chat', 'model-' || n, 1, '{}', 'recorded' FROM generate_series(1, 3000) n`,
+      `INSERT INTO usage_records (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status)
+       SELECT $1::varchar, $1::varchar, now() - n * interval '1 second', 'chat', 'model-' || n, 1, '{}', 'recorded' FROM generate_series(1, 3000) n`,
       [userId],
     );
     const page = await as(userId, 'user', '/usage');

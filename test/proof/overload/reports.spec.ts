@@ -137,8 +137,8 @@ describe('downloads', () => {
     await reader.get('/api/credits/balance');
     // 24 MB: more than a connection takes without a reader.
     await service.owner.query(
-      `INSERT INTO usage_records (account_id, timestamp, service, operation, credits, metadata, billing_status)
-       SELECT $1, now(), 's', 'o', 0, jsonb_build_object('text', repeat('x', 8000)), 'recorded'
+      `INSERT INTO usage_records (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status)
+       SELECT $1::varchar, $1::varchar, now(), 's', 'o', 0, jsonb_build_object('text', repeat('x', 8000)), 'recorded'
          FROM generate_series(1, 3000)`,
       [reader.userId],
     );
