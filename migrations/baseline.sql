@@ -310,26 +310,20 @@ CREATE TABLE usage_corrections (
 CREATE TABLE usage_closing (
   is_only       BOOLEAN NOT NULL DEFAULT TRUE CONSTRAINT pk_usage_closing PRIMARY KEY
                 CONSTRAINT ck_usage_closing_only CHECK (is_only),
-  closed_until  DATE NOT NULL DEFAULT '-infinity',
-  begins_at     TIMESTAMPTZ NOT NULL DEFAULT now() + interval '10 minutes',
-  board_records BIGINT NOT NULL DEFAULT 20000,
-  board_users   INTEGER NOT NULL DEFAULT 1200
+  closed_until  DATE NOT NULL DEFAULT '-infinity'
 );
 INSERT INTO usage_closing DEFAULT VALUES;
 
--- The users with the most credits in a range of closed days. users and credits belong together. A user who is not
--- listed comes after floor_user with floor_credits, by credits and then by id; without a floor everyone is listed.
-CREATE TABLE usage_boards (
-  from_day      DATE NOT NULL,
-  end_day       DATE NOT NULL,
-  users         VARCHAR(50)[] NOT NULL,
-  credits       NUMERIC(38, 0)[] NOT NULL,
-  floor_credits NUMERIC(38, 0) NOT NULL,
-  floor_user    VARCHAR(50),
-  asked_on      DATE NOT NULL,
-  CONSTRAINT pk_usage_boards PRIMARY KEY (from_day, end_day),
-  CONSTRAINT ck_usage_boards_days CHECK (from_day < end_day),
-  CONSTRAINT ck_usage_boards_users CHECK (cardinality(users) = cardinality(credits))
+-- Lists of the 1,000 accounts with the most credits in whole UTC days, for ranges with too many records to add up while
+-- a request waits. asked_at is the first question since the list was made.
+CREATE TABLE usage_leaders (
+  first_day DATE NOT NULL,
+  end_day   DATE NOT NULL,
+  users     JSONB,
+  made_at   TIMESTAMPTZ,
+  asked_at  TIMESTAMPTZ NOT NULL DEFAULT now(),
+  CONSTRAINT pk_usage_leaders PRIMARY KEY (first_day, end_day),
+  CONSTRAINT ck_usage_leaders_whole CHECK (first_day < end_day AND (users IS NULL) = (made_at IS NULL))
 );
 
 -- Usage events of gateways that cannot be charged yet: the user is unknown, or the event is not valid.

@@ -14,7 +14,7 @@ const READ_ONLY_TABLES = [
   'usage_corrections',
   'usage_reviews',
   'usage_closing',
-  'usage_boards',
+  'usage_leaders',
   'api_keys',
   'event_outbox',
   'events',

@@ -125,26 +125,28 @@ const MARGIN = `json_build_object(
                       THEN trim_scale(${usd('sum(costed_credits)')} - sum(provider_cost_usd))::text END,
     'records', sum(records), 'costedRecords', sum(costed_records))`;
 
-const HAS_BOARD = `EXISTS (SELECT FROM usage_boards
-                           WHERE from_day = ${FIRST_DAY} AND end_day = least(${END_DAY}, ${CLOSED_UNTIL}))`;
-const LEADERS_OF = `$1, $2, ${FIRST_DAY}, ${END_DAY}, $3::integer`;
+/** Records of which a request adds up the largest users itself. */
+const ADDED_UP_AT_ONCE = 100_000;
 /**
- * So many records more in closed days than in others; fewer are added up quickly. Asked of what has been added up
- * already: small systems pay nothing for it.
+ * The users with the most credits: added up, or of a range with many records out of a list that says when it was made.
+ * The list counts every UTC day that the range touches as a whole.
  */
-const IS_WORTH_A_BOARD = `(SELECT sum(CASE WHEN day < ${CLOSED_UNTIL} THEN records ELSE -records END) FROM sums)
-                          >= (SELECT board_records FROM usage_closing)`;
+const BY_USER = `CASE
+    WHEN $3::integer = 0 THEN jsonb_build_object('users', '[]'::jsonb, 'asOf', now())
+    WHEN (SELECT coalesce(sum(records), 0) FROM sums) <= ${ADDED_UP_AT_ONCE} THEN (
+      SELECT jsonb_build_object('asOf', now(), 'users', coalesce(
+               jsonb_agg(jsonb_build_array(account_id, c) ORDER BY c DESC, account_id), '[]')) FROM (
+        SELECT account_id, sum(credits) AS c FROM ${facts('')} f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t)
+    ELSE usage_leaders(
+      coalesce(($1::timestamptz AT TIME ZONE 'UTC')::date, '-infinity'),
+      coalesce(($2::timestamptz AT TIME ZONE 'UTC' + interval '1 day' - interval '1 microsecond')::date, 'infinity'))
+    END`;
 
 const SYSTEM_STATS = {
   name: 'usage_system_stats',
   text: `WITH ${BOUNDS}, ${sums(FACTS_OF_ALL)}
   SELECT ${TOTALS},
-    CASE WHEN $3::integer > 0 THEN coalesce(
-      CASE WHEN ${HAS_BOARD} THEN usage_leaders(${LEADERS_OF}) END,
-      CASE WHEN ${IS_WORTH_A_BOARD} THEN usage_board(${LEADERS_OF}) END, (
-      SELECT jsonb_agg(jsonb_build_array(account_id, c) ORDER BY c DESC, account_id) FROM (
-        SELECT account_id, sum(credits) AS c FROM ${facts('')} f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t), '[]')
-    ELSE '[]' END AS by_user,
+    ${BY_USER} AS by_user,
     (SELECT ${MARGIN} FROM sums HAVING count(*) > 0) AS margin,
     ${mapOf(byNames('operation'), MARGIN)} AS margin_by_model,
     ${mapOf(byDays, MARGIN)} AS margin_by_day,
@@ -167,7 +169,7 @@ interface Totals {
 }
 
 interface SystemTotals extends Totals {
-  by_user: [string, number][];
+  by_user: { users: [string, number][]; asOf: string | null };
   margin: MarginDto | null;
   margin_by_model: Record<string, MarginDto>;
   margin_by_day: Record<string, MarginDto>;
@@ -222,13 +224,15 @@ export class UsageStatisticsService {
     if (row === undefined) throw new Error('system statistics answered nothing');
     const margin = row.margin ?? NOTHING;
     const added = totals(row);
+    const { users, asOf } = row.by_user;
     return within({
       ...added,
       truncated: [
         ...added.truncated,
         ...namesOfTruncated({ marginByModel: row.margin_by_model, marginByDay: row.margin_by_day }),
       ],
-      byUser: fromPairs(row.by_user),
+      byUser: fromPairs(users.slice(0, top)),
+      byUserAsOf: asOf === null ? null : new Date(asOf).toISOString(),
       creditsUsd: margin.creditsUsd,
       providerCostUsd: margin.providerCostUsd,
       marginUsd: margin.marginUsd,

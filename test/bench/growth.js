@@ -97,14 +97,13 @@ async function startSide(directory, fill) {
     hasHeavy: rows[0].has_heavy,
     adminToken,
     timed: clientOf(service.port),
-    sweep: await sweeperOf(database.url),
+    ...(await sweepersOf(database.url)),
   };
 }
 
 /** What the sweeper of a service that has run all the time has done long ago. */
 async function closeDays(owner) {
   const begun = Date.now();
-  await owner.query('UPDATE usage_closing SET begins_at = now()');
   let days = -1;
   for (let isMore = true; isMore; days++) {
     isMore = (await owner.query('SELECT usage_close_day() AS done')).rows[0].done;
@@ -113,12 +112,13 @@ async function closeDays(owner) {
 `);
 }
 
-/** The service's own sweeper, on a pool of its own. */
-async function sweeperOf(url) {
+/** The service's own sweepers, on a pool of their own. */
+async function sweepersOf(url) {
   const load = (file) => import(pathToFileURL(join(values.dist, file)).href);
   const { createApp } = await load('src/app.setup.js');
   const { loadConfig } = await load('src/config/env.js');
   const { StreamingSessionsSweeper } = await load('src/streaming-sessions/streaming-sessions.sweeper.js');
+  const { UsageTotalsSweeper } = await load('src/usage/usage-totals.sweeper.js');
   const env = {
     NODE_ENV: 'test',
     DATABASE_URL: url,
@@ -129,8 +129,10 @@ async function sweeperOf(url) {
   };
   const app = await createApp(loadConfig(env), url);
   onEnd(() => app.close());
-  const sweeper = app.get(StreamingSessionsSweeper, { strict: false });
-  return () => sweeper.sweep();
+  const [sessions, totals] = [StreamingSessionsSweeper, UsageTotalsSweeper].map((sweeper) =>
+    app.get(sweeper, { strict: false }),
+  );
+  return { sweep: () => sessions.sweep(), sweepTotals: () => totals.sweep() };
 }
 
 /** Spread over the whole table, as many as asked for or as there are. */

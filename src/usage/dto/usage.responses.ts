@@ -241,8 +241,19 @@ const MARGIN_MAP = (key: string) =>
 export class SystemStatsDto {
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
   @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
-  @ApiProperty({ ...creditsBy({ alice: 3 }), description: 'The users with the most credits' })
+  @ApiProperty({
+    ...creditsBy({ alice: 3 }),
+    description:
+      'The users with the most credits. In a range with more than 100,000 records: out of a list that is made in the ' +
+      'background, at most once an hour, and counts every UTC day that the range touches as a whole',
+  })
   byUser: Record<string, number>;
+  @ApiProperty({
+    ...TIME,
+    nullable: true,
+    description: 'Up to when byUser has everything. null: its list is being made; ask again in a few seconds',
+  })
+  byUserAsOf: string | null;
   @ApiProperty(creditsBy({ 'chat-streaming': 3 })) byService: Record<string, number>;
   @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'By UTC day' }) byDay: Record<
     string,

@@ -173,7 +173,9 @@ function SystemCharts({
                 <Credits value={credits} />
               </li>
             ))}
-            {users.length === 0 && <li class="hint">No credits used.</li>}
+            {users.length === 0 && (
+              <li class="hint">{stats.byUserAsOf === null ? 'Being added up.' : 'No credits used.'}</li>
+            )}
           </ol>
         </Card>
       </div>

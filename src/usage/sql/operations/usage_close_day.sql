@@ -1,16 +1,13 @@
 -- Closes the oldest UTC day with usage that is over by two days and not closed: its rows of usage_daily are added up to
 -- usage_totals. When there is none, what has changed in closed days since is added to them, a bounded number of changes at
--- a time, and boards are kept right. Answers whether anything was done; one caller at a time, the others are answered no.
+-- a time. Answers whether anything was done; one caller at a time, the others are answered no.
 CREATE OR REPLACE FUNCTION usage_close_day() RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   v_from date;
   v_end date := (now() AT TIME ZONE 'UTC')::date - 2;
-  v_board_users integer;
-  v_days date[];
-  v_users varchar[];
 BEGIN
-  SELECT closed_until, board_users INTO v_from, v_board_users FROM usage_closing WHERE begins_at <= now() FOR UPDATE SKIP LOCKED;
+  SELECT closed_until INTO v_from FROM usage_closing FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN RETURN FALSE; END IF;
   IF v_from < v_end THEN
     v_end := least(v_end, (SELECT min(day) + 1 FROM usage_daily WHERE day >= v_from));
@@ -28,28 +25,22 @@ BEGIN
      GROUP BY 1, 2, 3;
     RETURN TRUE;
   END IF;
-  -- Boards that nobody asks for, and those that so many users have come onto that making them anew is better.
-  DELETE FROM usage_boards WHERE asked_on < v_end - 1 OR cardinality(users) > 2 * v_board_users;
   WITH gone AS (
     DELETE FROM usage_corrections
      WHERE id IN (SELECT id FROM usage_corrections WHERE day < v_from ORDER BY id LIMIT 10000) RETURNING *
-  ), added AS (
-    INSERT INTO usage_totals AS t
-      (day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits, unpriced_records)
-    SELECT day, service, operation, sum(records), sum(credits), sum(provider_cost_usd), sum(costed_records),
-           sum(costed_credits), sum(unpriced_records)
-      FROM gone GROUP BY 1, 2, 3
-    ON CONFLICT (day, service, operation) DO UPDATE
-      SET records = t.records + excluded.records,
-          credits = t.credits + excluded.credits,
-          provider_cost_usd = t.provider_cost_usd + excluded.provider_cost_usd,
-          costed_records = t.costed_records + excluded.costed_records,
-          costed_credits = t.costed_credits + excluded.costed_credits,
-          unpriced_records = t.unpriced_records + excluded.unpriced_records
   )
-  SELECT array_agg(day), array_agg(account_id) INTO v_days, v_users FROM gone;
-  IF v_days IS NULL THEN RETURN FALSE; END IF;
-  PERFORM keep_boards(v_days, v_users);
-  RETURN TRUE;
+  INSERT INTO usage_totals AS t
+    (day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits, unpriced_records)
+  SELECT day, service, operation, sum(records), sum(credits), sum(provider_cost_usd), sum(costed_records),
+         sum(costed_credits), sum(unpriced_records)
+    FROM gone GROUP BY 1, 2, 3
+  ON CONFLICT (day, service, operation) DO UPDATE
+    SET records = t.records + excluded.records,
+        credits = t.credits + excluded.credits,
+        provider_cost_usd = t.provider_cost_usd + excluded.provider_cost_usd,
+        costed_records = t.costed_records + excluded.costed_records,
+        costed_credits = t.costed_credits + excluded.costed_credits,
+        unpriced_records = t.unpriced_records + excluded.unpriced_records;
+  RETURN FOUND;
 END
 $$;
