@@ -60,8 +60,8 @@ export class ApiKeysController {
   @ApiOperation({
     summary: 'Create an API key',
     description:
-      'The key itself is in this answer and nowhere afterwards: only its SHA-256 is kept. With `gateway: "litellm"` it ' +
-      'is made in the LiteLLM proxy too; when that fails, it works on neither side.',
+      'The key itself is shown only in this answer: only its SHA-256 is stored. With `gateway: "litellm"` it ' +
+      'is made in the LiteLLM proxy too; if that fails, it works on neither side.',
     operationId: 'createApiKey',
   })
   @ApiBody({ type: CreateApiKeyDto, examples: CREATE_EXAMPLES })

@@ -27,7 +27,7 @@ export function algorithmOf(key: KeyObject): PublicKeyAlgorithm | undefined {
 export function readPublicKey(pem: string): KeyObject {
   if (pem.includes('PRIVATE KEY')) {
     throw new Error(
-      'JWT_PUBLIC_KEY holds a private key, which only the authentication service may have: give its public key',
+      'JWT_PUBLIC_KEY contains a private key, which only the authentication service may have: set its public key instead',
     );
   }
   try {

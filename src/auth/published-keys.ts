@@ -119,7 +119,7 @@ async function fetchKeys(uri: string): Promise<PublishedKey[]> {
   });
   if (status !== 200) throw new Error(`the answer has status ${status}`);
   const { keys } = (JSON.parse(text) ?? {}) as { keys?: unknown };
-  if (!Array.isArray(keys)) throw new Error('the answer is no key set');
+  if (!Array.isArray(keys)) throw new Error('the answer is not a key set');
   if (keys.length > MAXIMUM_KEYS) throw new Error(`the answer has more than ${MAXIMUM_KEYS} keys`);
   const usable = keys.map(readJwk).filter((key) => key !== undefined);
   // More likely a key server in trouble than one that wants every token refused.

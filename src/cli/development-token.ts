@@ -15,7 +15,8 @@ export interface TokenClaims {
  * @throws when tokens are verified by a public key, whose other half is not here
  */
 export function developmentToken(config: JwtConfig, claims: TokenClaims, hours: number): string {
-  if (config.accessSecret === undefined) throw new Error('only tokens by JWT_ACCESS_SECRET can be made here');
+  if (config.accessSecret === undefined)
+    throw new Error('tokens can be created here only with JWT_ACCESS_SECRET');
   const payload = {
     username: claims.username ?? claims.sub,
     email: claims.email ?? `${claims.sub}@example.com`,

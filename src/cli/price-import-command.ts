@@ -88,7 +88,7 @@ async function readPriceFile(file: string, output: Output): Promise<Buffer> {
     throw new Error(`${file} is not JSON: ${(error as Error).message}`);
   }
   if (typeof map !== 'object' || map === null || Array.isArray(map)) {
-    throw new Error(`${file} is no price map: it must be a JSON object of models.`);
+    throw new Error(`${file} is not a price map: it must be a JSON object of models.`);
   }
   output.progress(`Read ${file}: ${Object.keys(map).length} entries, ${(body.length / 1e6).toFixed(1)} MB.`);
   return body;
@@ -109,11 +109,11 @@ function importAddress(url: string, query: Record<string, string | undefined>): 
 function ownToken(): string {
   try {
     const config = loadConfig();
-    if (config.environment === 'production') throw new Error('in production no token is made here');
+    if (config.environment === 'production') throw new Error('no token is created here in production');
     return developmentToken(config.jwt, { sub: 'pricing-import', role: 'admin' }, 1);
   } catch (error) {
     throw new Error(
-      `Give an admin’s access token by --token or ACCOUNTING_TOKEN; none can be made here: ${(error as Error).message}`,
+      `Give an admin’s access token by --token or ACCOUNTING_TOKEN; none can be created here: ${(error as Error).message}`,
     );
   }
 }
@@ -127,7 +127,7 @@ async function send(address: URL, token: string, body: Buffer): Promise<ImportAn
     maximumBytes: MAXIMUM_ANSWER_BYTES,
   }).catch(({ code, message }: NodeJS.ErrnoException) => {
     throw new Error(
-      `The service does not answer at ${address.origin} (${code ?? message}). Does it run? Check --url.`,
+      `The service does not answer at ${address.origin} (${code ?? message}). Is it running? Check --url.`,
     );
   });
   if (status === 200) return JSON.parse(text) as ImportAnswer;

@@ -469,7 +469,7 @@ function readJwt(read: Reader, environment: AppConfig['environment'], embeddedDi
   };
 }
 
-/** Who can change the answer of a key server can sign in as anyone, so it must come by TLS or from this machine. */
+/** An attacker who can change a key server's answer can sign in as anyone, so it must come by TLS or from this machine. */
 function readJwksUri(read: Reader): string | undefined {
   const uri = read.url('JWT_JWKS_URI', ['https:', 'http:']);
   const allowsHttp = read.isOn('JWT_JWKS_ALLOW_HTTP');

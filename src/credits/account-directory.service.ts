@@ -123,7 +123,7 @@ export class AccountDirectoryService {
   async totals(): Promise<CreditTotalsDto> {
     const [row] =
       await this.database.report<Record<'users' | 'available' | 'held' | 'sessions', string>>(TOTALS);
-    if (row === undefined) throw new Error('the totals answered nothing');
+    if (row === undefined) throw new Error('the totals returned nothing');
     return {
       users: exactSum(row.users),
       availableCredits: exactSum(row.available),

@@ -17,8 +17,8 @@ export class AccountsController {
   @ApiOperation({
     summary: 'Search accounts by a prefix of their id, name or e-mail',
     description:
-      'First those found by their id, then by name, then by e-mail, each in the order of the alphabet. A page may be ' +
-      'short, and even empty, before `nextCursor` is null: one request looks at 10,000 accounts of each at most.',
+      'First those found by their id, then by name, then by e-mail, each alphabetically. A page may be ' +
+      'short, and even empty, before `nextCursor` is null: one request reads at most 10,000 accounts of each.',
     operationId: 'listAccounts',
   })
   @ApiOkResponse({ type: AccountPageDto })

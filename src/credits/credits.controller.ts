@@ -34,7 +34,7 @@ import {
 
 const FORECAST =
   'The rate is what the last `windowDays` whole days (UTC) and today have cost, or what the time since the first use has ' +
-  'when that is shorter. Credits that active sessions hold are taken for spent: they count neither in the rate nor as available.';
+  'when that is shorter. Credits held by active sessions count as spent: they count neither in the rate nor as available.';
 
 @ApiTags('Credits')
 @Controller('credits')

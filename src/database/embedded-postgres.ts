@@ -195,7 +195,7 @@ function handle(
     stop: () => (stopped ??= stopServer(child).then(release)),
     onUnexpectedExit: (listener) => {
       listeners.push(listener);
-      // Who asks late hears it too.
+      // A caller that asks late learns it too.
       if (stopped === undefined && hasExited(child)) listener(whyEnded(server));
     },
   };

@@ -48,7 +48,7 @@ export class WebhooksController {
     description:
       'Events are posted to it by the Standard Webhooks specification: signed (`webhook-id`, `webhook-timestamp`, ' +
       '`webhook-signature`), at least once, in order per user, again with growing pauses for more than a day until it ' +
-      'answers 2xx. Drop repeats by `webhook-id`. The secret is in this answer and nowhere afterwards.',
+      'answers 2xx. Drop repeats by `webhook-id`. The secret is shown only in this answer.',
     operationId: 'createWebhook',
   })
   @ApiCallbacks({

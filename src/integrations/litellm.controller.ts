@@ -46,7 +46,7 @@ export class LitellmController {
   @ApiOperation({
     summary: 'Retry quarantined calls',
     description:
-      'At most 2000, those that were not tried for longest first; `quarantined` counts those that go on waiting. Events ' +
+      'At most 2000, those that were not tried for longest first; `quarantined` counts those that stay in quarantine. Events ' +
       'of users who have appeared are also retried automatically.',
     operationId: 'replayQuarantine',
   })

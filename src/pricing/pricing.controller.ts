@@ -63,7 +63,7 @@ export class PricingController {
   @Post()
   @ApiOperation({
     summary: 'Set the price of a model',
-    description: 'Ends the open rule where the new one begins.',
+    description: 'The open rule ends where the new one begins.',
     operationId: 'createPricingRule',
   })
   @ApiCreatedResponse({ type: PricingRuleDto })
@@ -112,7 +112,8 @@ export class PricingController {
   @HttpCode(204)
   @ApiOperation({
     summary: 'End or remove a pricing rule',
-    description: 'A rule that has not begun disappears, the current one ends now, a past one stays (409).',
+    description:
+      'A rule that has not begun disappears, the current one ends now, a past one cannot be changed (409).',
     operationId: 'deletePricingRule',
   })
   @ApiNoContentResponse({ description: 'Done' })

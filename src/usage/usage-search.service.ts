@@ -101,7 +101,7 @@ export class UsageSearchService {
       { name: 'usage_search', text, isPlannedAnew: true },
       values,
     );
-    if (found === undefined) throw new Error('a search answered nothing');
+    if (found === undefined) throw new Error('a search returned nothing');
     return found;
   }
 }

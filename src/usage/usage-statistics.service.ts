@@ -221,7 +221,7 @@ export class UsageStatisticsService {
       top,
       creditsPerUsd,
     ]);
-    if (row === undefined) throw new Error('system statistics answered nothing');
+    if (row === undefined) throw new Error('system statistics returned nothing');
     const margin = row.margin ?? NOTHING;
     const added = totals(row);
     const { users, asOf } = row.by_user;

@@ -70,7 +70,7 @@ export class UsageController {
   @ApiOperation({
     summary: 'Record usage that was settled elsewhere',
     description:
-      'An account has 10^12 credits of usage in a UTC day at most: what would pass them is 422 `usage.day_limit`, unless it ' +
+      'An account has 10^12 credits of usage in a UTC day at most: more is refused with 422 `usage.day_limit`, unless it ' +
       'is at most 10^6 credits itself.',
     operationId: 'recordUsage',
   })

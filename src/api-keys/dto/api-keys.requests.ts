@@ -22,10 +22,10 @@ const MAXIMUM_MODELS = 100;
 const MAXIMUM_BUDGET_USD = '1000000000';
 const MAXIMUM_PER_MINUTE = 1_000_000_000;
 
-const NAME = { description: 'What it is for', example: 'nightly report' };
+const NAME = { description: 'A name that says what the key is for', example: 'nightly report' };
 const PERMISSIONS_FIELD = { description: 'What it may do', example: ['credits:read'] };
 const EXPIRES_AT = {
-  description: 'When it stops; null or left out: never',
+  description: 'When it expires; null or left out: never',
   example: '2030-01-01T00:00:00Z',
   required: false,
   nullable: true,
@@ -58,7 +58,7 @@ export class CreateApiKeyDto {
   creditLimit?: number | null;
 
   @EnumField(GATEWAYS, {
-    description: 'Where else it is to work: as a virtual key in the LiteLLM proxy, where one is configured',
+    description: 'Where else it works: as a virtual key in the LiteLLM proxy, if one is configured',
     example: 'litellm',
     required: false,
   })
@@ -134,6 +134,10 @@ export class VerifyApiKeyDto {
   })
   key: string;
 
-  @EnumField(PERMISSIONS, { description: 'What it is to do', example: 'sessions:write', required: false })
+  @EnumField(PERMISSIONS, {
+    description: 'The permission to check',
+    example: 'sessions:write',
+    required: false,
+  })
   permission?: Permission;
 }

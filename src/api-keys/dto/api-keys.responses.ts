@@ -54,7 +54,7 @@ export class ApiKeyDto {
   keyHint: string;
   @ApiProperty({ ...PERMISSION_LIST, description: 'What it may do' }) permissions: Permission[];
   @ApiProperty(TIME) createdAt: string;
-  @ApiProperty({ ...TIME, nullable: true, description: 'When it stops; null: never' }) expiresAt:
+  @ApiProperty({ ...TIME, nullable: true, description: 'When it expires; null: never' }) expiresAt:
     string | null;
   @ApiProperty({ ...TIME, nullable: true, description: 'To the minute', example: null }) lastUsed:
     string | null;

@@ -138,7 +138,7 @@ const EXAMPLES: Record<number, Example> = {
     title: 'Unprocessable Entity',
     code: 'idempotency.mismatch',
     detail: 'This Idempotency-Key was used for a different request',
-    description: 'Well-formed, but refused by a rule',
+    description: 'The request is valid, but a rule forbids it',
   },
   429: {
     title: 'Too Many Requests',
@@ -150,19 +150,19 @@ const EXAMPLES: Record<number, Example> = {
     title: 'Internal Server Error',
     code: 'internal',
     detail: 'Internal server error',
-    description: 'A fault of the service; the log has it under `requestId`',
+    description: 'An internal error; the log has it under `requestId`',
   },
   502: {
     title: 'Bad Gateway',
     code: 'gateway.failed',
     detail: 'The gateway does not accept requests of this service',
-    description: 'The gateway could not be used; nothing was made',
+    description: 'The gateway could not be used; no key was created',
   },
   503: {
     title: 'Service Unavailable',
     code: 'service.unavailable',
     detail: 'The database does not answer right now; try again',
-    description: 'The database cannot be reached; nothing half-done; retry after `Retry-After` seconds',
+    description: 'The database cannot be reached; nothing was partly done; retry after `Retry-After` seconds',
   },
 };
 

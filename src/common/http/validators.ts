@@ -260,7 +260,7 @@ export function IdListField(maximumItems: number, maximumLength: number, options
       if (!Array.isArray(value) || value.length === 0 || value.length > maximumItems) {
         return `must be a list of 1 to ${maximumItems} ids`;
       }
-      if (new Set(value).size !== value.length) return 'must not name the same twice';
+      if (new Set(value).size !== value.length) return 'must not contain duplicates';
       return value.map((item) => idProblem(item, maximumLength)).find((problem) => problem !== undefined);
     }),
   );

@@ -51,10 +51,10 @@ export function tokensProblem(request: {
 }
 
 export class AllocateCreditsDto {
-  @UserIdField({ description: 'Who gets the credits' })
+  @UserIdField({ description: 'The user to allocate to' })
   userId: string;
 
-  @IntegerField(1, MAXIMUM_CREDITS, { description: 'How many', example: 1000 })
+  @IntegerField(1, MAXIMUM_CREDITS, { description: 'Credits to move', example: 1000 })
   credits: number;
 
   @IntegerField(1, 3650, {
@@ -76,10 +76,10 @@ export class AllocateCreditsDto {
 }
 
 export class DeductCreditsDto {
-  @UserIdField({ description: 'Who loses the credits' })
+  @UserIdField({ description: 'The user to deduct from' })
   userId: string;
 
-  @IntegerField(1, MAXIMUM_CREDITS, { description: 'How many', example: 5 })
+  @IntegerField(1, MAXIMUM_CREDITS, { description: 'Credits to move', example: 5 })
   credits: number;
 
   @TextField(NOTES_LENGTH, {

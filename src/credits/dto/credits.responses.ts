@@ -167,7 +167,7 @@ export class LedgerPageDto {
 export class AuditDifferenceDto {
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
-  @ApiProperty({ description: 'What was compared', example: 'available = lots' }) check: string;
+  @ApiProperty({ description: 'The check that found it', example: 'available = lots' }) check: string;
   @ApiProperty({
     description: 'What the difference means',
     example: 'The cached balance is not what the lots hold. A repair sets it to that.',

@@ -8,7 +8,7 @@ const MAXIMUM_WINDOW_DAYS = 90;
 
 export class ForecastQueryDto {
   @IntegerQuery(1, MAXIMUM_WINDOW_DAYS, {
-    description: 'Whole days, beside today, that the rate is taken from',
+    description: 'Whole days, besides today, that the rate is based on',
     example: DEFAULT_WINDOW_DAYS,
     default: DEFAULT_WINDOW_DAYS,
   })

@@ -46,7 +46,7 @@ export class CreateWebhookDto {
   description?: string | null;
 
   @BooleanField({
-    description: 'Whether anything is delivered',
+    description: 'Whether events are delivered to it',
     example: true,
     required: false,
     default: true,
@@ -65,7 +65,8 @@ export class UpdateWebhookDto {
   description?: string | null;
 
   @BooleanField({
-    description: 'Off: what waits stays, what comes is not meant for it. On: what waits is delivered',
+    description:
+      'Off: pending deliveries stay, new events are not queued for it. On: pending deliveries are sent',
     example: true,
     required: false,
   })
@@ -84,13 +85,13 @@ export class RotateWebhookSecretDto {
 
 export class ReplayWebhookDto {
   @TimeField({
-    description: 'Everything that was given up, or missed while it was switched off, since then',
+    description: 'Everything that failed permanently, or was missed while it was switched off, since then',
     example: '2026-11-21T00:00:00Z',
   })
   since: string;
 }
 
 export class DeliveriesQueryDto extends PageQueryDto {
-  @EnumField(DELIVERY_STATUSES, { description: 'Only these', example: 'dead', required: false })
+  @EnumField(DELIVERY_STATUSES, { description: 'Only with this status', example: 'dead', required: false })
   status?: DeliveryStatus;
 }

@@ -22,7 +22,7 @@ const STATUS: ApiPropertyOptions = {
   nullable: true,
   minimum: 100,
   maximum: 599,
-  description: 'What the receiver answered; null: nothing',
+  description: 'The status that the receiver returned; null: none',
   example: 200,
 };
 const ERROR: ApiPropertyOptions = {
@@ -61,8 +61,8 @@ export class WebhookDto {
   })
   eventTypes: EventType[] | null;
   @ApiProperty({ type: 'string', nullable: true, example: 'top-up reminders' }) description: string | null;
-  @ApiProperty({ description: 'Whether anything is delivered', example: true }) isActive: boolean;
-  @ApiProperty({ ...NO_TIME, description: 'When it was switched off because of what it answered' })
+  @ApiProperty({ description: 'Whether events are delivered to it', example: true }) isActive: boolean;
+  @ApiProperty({ ...NO_TIME, description: 'When it was switched off automatically' })
   disabledAt: string | null;
   @ApiProperty({
     type: 'string',
@@ -72,15 +72,16 @@ export class WebhookDto {
     example: null,
   })
   disabledReason: DisabledReason | null;
-  @ApiProperty({ ...NO_TIME, description: 'It has failed since then without a success' })
+  @ApiProperty({ ...NO_TIME, description: 'Failing since then, without a success' })
   failingSince: string | null;
   @ApiProperty({ ...NO_TIME, description: 'When something was last sent to it, tests not counted' })
   lastAttemptAt: string | null;
-  @ApiProperty({ ...STATUS, description: 'What it answered then; null: nothing' }) lastStatus: number | null;
-  @ApiProperty({ ...ERROR, description: 'Why that failed; null: it did not' }) lastError: string | null;
+  @ApiProperty({ ...STATUS, description: 'The status it returned then; null: none' }) lastStatus:
+    number | null;
+  @ApiProperty({ ...ERROR, description: 'Why that failed; null: it succeeded' }) lastError: string | null;
   @ApiProperty({ ...COUNT, description: 'Deliveries that wait; 1000: that many or more' })
   waitingDeliveries: number;
-  @ApiProperty({ ...COUNT, description: 'Deliveries that were given up; 1000: that many or more' })
+  @ApiProperty({ ...COUNT, description: 'Deliveries that failed permanently; 1000: that many or more' })
   deadDeliveries: number;
   @ApiProperty({ ...NO_TIME, description: 'Until then messages are signed with the old secret as well' })
   previousSecretUntil: string | null;
@@ -141,7 +142,7 @@ export class DeliveryDto {
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({
     enum: DELIVERY_STATUSES,
-    description: '`pending`: waits or is tried again; `dead`: given up, can be replayed',
+    description: '`pending`: waiting or retrying; `dead`: failed permanently, can be replayed',
     example: 'delivered',
   })
   status: DeliveryStatus;
@@ -167,7 +168,7 @@ export class ReplayDto {
   @ApiProperty({
     type: 'integer',
     minimum: 0,
-    description: 'Deliveries that will be made; 10,000 at most, then call again',
+    description: 'Deliveries that will be sent; 10,000 at most, then call again',
     example: 3,
   })
   replayed: number;

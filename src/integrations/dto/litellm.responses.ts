@@ -14,11 +14,12 @@ const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:0
 /** What has become of each of some events; the numbers add up to how many there were. */
 export class EventCountsDto {
   @ApiProperty({ ...COUNT, description: 'Charged', example: 1 }) accepted: number;
-  @ApiProperty({ ...COUNT, description: 'Had been taken before', example: 0 }) duplicates: number;
-  @ApiProperty({ ...COUNT, description: 'Recorded without debiting, for a person to decide', example: 0 })
+  @ApiProperty({ ...COUNT, description: 'Already charged or recorded before', example: 0 })
+  duplicates: number;
+  @ApiProperty({ ...COUNT, description: 'Recorded without debiting, for a review', example: 0 })
   review: number;
   @ApiProperty({ ...COUNT, description: 'Kept until they can be charged', example: 0 }) quarantined: number;
-  @ApiProperty({ ...COUNT, description: 'Nothing to charge: failures, and empty elements', example: 0 })
+  @ApiProperty({ ...COUNT, description: 'Nothing to charge: failed calls and empty elements', example: 0 })
   ignored: number;
 }
 

@@ -33,7 +33,7 @@ export class PricingRuleDto {
     description: 'Applies until before this instant; null: for ever',
   })
   effectiveTo: string | null;
-  @ApiProperty({ description: 'Who made it', example: 'root' }) createdBy: string;
+  @ApiProperty({ description: 'Who created it', example: 'root' }) createdBy: string;
 
   static from(rule: PricingRule): PricingRuleDto {
     return {
@@ -55,7 +55,7 @@ export class PricingRuleDto {
 }
 
 export class PricingPageDto {
-  @ApiProperty({ type: () => [PricingRuleDto], description: 'In the order they were made' })
+  @ApiProperty({ type: () => [PricingRuleDto], description: 'In the order of creation' })
   items: PricingRuleDto[];
   @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
   nextCursor: string | null;

@@ -62,7 +62,7 @@ export class SessionProgressDto {
   @ApiProperty({ ...CREDITS, description: 'What they cost', example: 2 }) usedCredits: number;
   @ApiProperty({ ...CREDITS, description: 'What is held', example: 4 }) allocatedCredits: number;
   @ApiProperty({
-    description: 'The user cannot hold what the stream will soon need: stop it',
+    description: 'The account cannot hold what the stream will need next: stop the stream',
     example: false,
   })
   shouldStop: boolean;
@@ -97,7 +97,8 @@ export class SessionSettledDto {
   @ApiProperty({ enum: ['completed', 'failed'], example: 'completed' }) status: 'completed' | 'failed';
   @ApiProperty({ ...CREDITS, example: 3 }) estimatedCredits: number;
   @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 3 }) actualCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'Given back out of the hold', example: 1 }) refund: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits of the hold that were returned', example: 1 })
+  refund: number;
   @ApiProperty({ ...CREDITS, description: 'Cost beyond the hold', example: 0 }) overage: number;
   @ApiProperty({
     ...CREDITS,
@@ -105,7 +106,7 @@ export class SessionSettledDto {
     example: 0,
   })
   uncollected: number;
-  @ApiProperty({ description: 'It came after the lease had ended', example: false }) late: boolean;
+  @ApiProperty({ description: 'Whether it came after the lease had ended', example: false }) late: boolean;
   @ApiProperty(TIME) completedAt: string;
 
   static from(answer: SettlementAnswer): SessionSettledDto {
@@ -132,7 +133,7 @@ export class SessionAbortedDto {
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ enum: ['aborted'], example: 'aborted' }) status: 'aborted';
-  @ApiProperty({ ...CREDITS, description: 'What was generated until then cost', example: 1 })
+  @ApiProperty({ ...CREDITS, description: 'The cost of what was generated', example: 1 })
   partialCredits: number;
   @ApiProperty({ ...CREDITS, example: 3 }) refund: number;
   @ApiProperty({ ...CREDITS, example: 0 }) overage: number;

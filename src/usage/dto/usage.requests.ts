@@ -33,11 +33,11 @@ const DAY_MILLISECONDS = 86_400_000;
 const FUTURE_TOLERANCE_MILLISECONDS = DAY_MILLISECONDS;
 
 export class RecordUsageDto {
-  @IdField(SERVICE_LENGTH, { description: 'What was used', example: 'embeddings' })
+  @IdField(SERVICE_LENGTH, { description: 'The service that was used', example: 'embeddings' })
   service: string;
 
   @IdField(ID_LENGTH, {
-    description: 'What was done with it, or the model',
+    description: 'The operation, or the model of a chat',
     example: 'text-embedding-3-small',
   })
   operation: string;
@@ -46,7 +46,7 @@ export class RecordUsageDto {
   credits: number;
 
   @MetadataField({
-    description: 'Anything worth keeping, at most 16 kB and 256 values',
+    description: 'Any JSON object, at most 16 kB and 256 values',
     example: { documents: 3 },
     required: false,
   })
@@ -101,14 +101,14 @@ export class ChargeUsageDto {
   cachedInputTokens?: number;
 
   @IdField(SERVICE_LENGTH, {
-    description: 'What was used',
+    description: 'The service that was used',
     example: 'chat',
     required: false,
     default: 'chat',
   })
   service: string = 'chat';
 
-  @MetadataField({ description: 'Anything worth keeping, at most 16 kB and 256 values', required: false })
+  @MetadataField({ description: 'Any JSON object, at most 16 kB and 256 values', required: false })
   metadata?: Record<string, unknown>;
 
   @DecimalField({
@@ -143,7 +143,10 @@ export class ChargeUsageDto {
 }
 
 export class ReviewUsageDto {
-  @EnumField(REVIEW_ACTIONS, { description: 'bill: take what is missing. waive: let it go', example: 'bill' })
+  @EnumField(REVIEW_ACTIONS, {
+    description: 'bill: take the uncollected credits. waive: do not collect them',
+    example: 'bill',
+  })
   action: ReviewAction;
 
   @IntegerField(1, MAXIMUM_VERSION, {

@@ -195,7 +195,7 @@ export class UsageStatsDto {
 const USD = { type: 'string', description: 'USD', example: '0.003' } as const;
 
 export class MarginDto {
-  @ApiProperty({ ...CREDITS, description: 'What users paid, or owe', example: 3 }) credits: number;
+  @ApiProperty({ ...CREDITS, description: 'What users paid or owe', example: 3 }) credits: number;
   @ApiProperty({ ...USD, description: 'The same in USD (CREDITS_PER_USD)' }) creditsUsd: string;
   @ApiProperty({
     ...USD,
