@@ -106,7 +106,7 @@ describe('npm run pricing:import', () => {
     await new Promise((closed) => unused.close(closed));
     const address = ['--url', `http://127.0.0.1:${port}`, '--token', ADMIN];
     await expect(run(PRICE_MAP, ...address)).rejects.toThrow(
-      /does not answer at http.*ECONNREFUSED.*Does it run/,
+      /does not answer at http.*ECONNREFUSED.*Is it running/,
     );
   });
 
