@@ -8,10 +8,10 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { CurrentCaller, OwnerAccess, RoleAccess } from '../auth/access.decorator.js';
+import { CurrentCaller, OwnerOrServiceAccess, RoleAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
-import { PageQueryDto } from '../common/http/page.js';
+import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { ApiKeysVerificationService } from './api-keys-verification.service.js';
@@ -66,9 +66,9 @@ export class ApiKeysController {
   })
   @ApiBody({ type: CreateApiKeyDto, examples: CREATE_EXAMPLES })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
-  @ApiProblems(409, 422, 502)
+  @ApiProblems(404, 409, 422, 502)
   @ApiIdempotent({ answersSecret: true })
-  @OwnerAccess()
+  @OwnerOrServiceAccess({ userIdIn: 'body' })
   async create(
     @CurrentCaller() caller: Caller,
     @Body() body: CreateApiKeyDto,
@@ -83,8 +83,9 @@ export class ApiKeysController {
   @Get()
   @ApiOperation({ summary: 'List your API keys, newest first', operationId: 'listApiKeys' })
   @ApiOkResponse({ type: ApiKeyPageDto })
-  @OwnerAccess()
-  list(@CurrentCaller() caller: Caller, @Query() page: PageQueryDto): Promise<ApiKeyPageDto> {
+  @ApiProblems(404)
+  @OwnerOrServiceAccess({ userIdIn: 'body' })
+  list(@CurrentCaller() caller: Caller, @Query() page: OwnPageQueryDto): Promise<ApiKeyPageDto> {
     return this.keys.page(caller.userId, page);
   }
 
@@ -110,7 +111,7 @@ export class ApiKeysController {
   @ApiOperation({ summary: 'Get one of your API keys', operationId: 'getApiKey' })
   @ApiOkResponse({ type: ApiKeyDto })
   @ApiProblems(404)
-  @OwnerAccess()
+  @OwnerOrServiceAccess()
   one(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<ApiKeyDto> {
     return this.keys.one(caller, id);
   }
@@ -119,7 +120,7 @@ export class ApiKeysController {
   @ApiOperation({ summary: 'Change an API key', operationId: 'updateApiKey' })
   @ApiOkResponse({ type: ApiKeyDto })
   @ApiProblems(404, 409)
-  @OwnerAccess()
+  @OwnerOrServiceAccess()
   update(
     @CurrentCaller() caller: Caller,
     @IdParam() id: number,
@@ -136,7 +137,7 @@ export class ApiKeysController {
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
   @ApiProblems(404, 409, 422, 502)
   @ApiIdempotent({ answersSecret: true })
-  @OwnerAccess()
+  @OwnerOrServiceAccess()
   async rotate(
     @CurrentCaller() caller: Caller,
     @IdParam() id: number,
@@ -154,7 +155,7 @@ export class ApiKeysController {
   @ApiOperation({ summary: 'Revoke an API key at once', operationId: 'revokeApiKey' })
   @ApiNoContentResponse({ description: 'The key no longer works, on any instance' })
   @ApiProblems(404)
-  @OwnerAccess()
+  @OwnerOrServiceAccess()
   revoke(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<void> {
     return this.keys.revoke(caller, id);
   }

@@ -72,7 +72,7 @@ export class ApiKeysService {
   /**
    * Makes a key; its text is in this answer and nowhere afterwards.
    *
-   * @throws TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws, when the key is to work at
+   * @throws AccountNotFound, TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws, when the key is to work at
    *   the gateway
    */
   async create(
@@ -82,6 +82,8 @@ export class ApiKeysService {
   ): Promise<Once<CreatedApiKeyDto>> {
     const { gateway = null } = request;
     if (gateway !== null) this.gateway.requireConfigured();
+    if (caller.kind === 'internal' && !(await this.accounts.exists(caller.userId)))
+      throw new AccountNotFound();
     const once = this.secrets.idempotency(idempotencyScope(caller), 'api-key', idempotencyKey, request);
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
     const created = await this.change(CREATE, {

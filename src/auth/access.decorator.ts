@@ -15,7 +15,7 @@ export interface Access {
   readonly permission?: Permission;
   /** Only by an access token of the user's own: neither an API key nor a service alone. */
   readonly tokenOnly?: boolean;
-  /** Besides the role, a trusted service may. */
+  /** A trusted service may too. */
   readonly orService?: boolean;
   /** A metering route: with METERING_CALLERS=service only a trusted service may call it. */
   readonly metering?: boolean;
@@ -34,6 +34,13 @@ export const CallerAccess = (permission: Permission) =>
     ApiProblems(401, 403, 429, 503),
   );
 
+const NAMED_IN_QUERY = ApiQuery({
+  name: 'userId',
+  required: false,
+  description: 'The user, named by a trusted service that forwards no token',
+  schema: { type: 'string', minLength: 1, maxLength: 50 },
+});
+
 /**
  * A user on their own account. A trusted service names the user in `userId` (query, or body where the body has it) or
  * forwards the user's token.
@@ -44,16 +51,7 @@ export const SelfAccess = (permission: Permission, options: { metering?: boolean
     ApiBearerAuth(),
     ApiSecurity('api-key'),
     ApiSecurity('internal'),
-    ...(options.userIdIn === 'body'
-      ? []
-      : [
-          ApiQuery({
-            name: 'userId',
-            required: false,
-            description: 'The user, named by a trusted service that forwards no token',
-            schema: { type: 'string', minLength: 1, maxLength: 50 },
-          }),
-        ]),
+    ...(options.userIdIn === 'body' ? [] : [NAMED_IN_QUERY]),
     ApiProblems(400, 401, 403, 429, 503),
   );
 
@@ -63,6 +61,16 @@ export const OwnerAccess = () =>
     SetMetadata(ACCESS, { kind: 'self', tokenOnly: true } satisfies Access),
     ApiBearerAuth(),
     ApiProblems(401, 403, 429, 503),
+  );
+
+/** A user on their own account by their own token, or a trusted service that names the user; no API key. */
+export const OwnerOrServiceAccess = (options: { userIdIn?: 'body' } = {}) =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: 'self', tokenOnly: true, orService: true } satisfies Access),
+    ApiBearerAuth(),
+    ApiSecurity('internal'),
+    ...(options.userIdIn === 'body' ? [] : [NAMED_IN_QUERY]),
+    ApiProblems(400, 401, 403, 429, 503),
   );
 
 /** Any user, by their own token; what they get to see is the operation's to decide. */

@@ -36,7 +36,8 @@ export class AccessGuard implements CanActivate {
       const served = access.orService && caller.isTrustedService;
       if (!served && !hasRole(caller.role, access.kind)) throw new RoleRequired(access.kind);
     }
-    if (access.tokenOnly && caller.kind !== 'user') throw new UserTokenRequired();
+    const isServed = access.orService && caller.kind === 'internal';
+    if (access.tokenOnly && caller.kind !== 'user' && !isServed) throw new UserTokenRequired();
     requirePermission(caller, access);
     requireOneUser(request);
     const isForServices =
@@ -70,7 +71,7 @@ function requirePermission(caller: Caller, access: Access): void {
 /** Two users named in one request: which of them is meant must not depend on who reads it. */
 function requireOneUser({ params, query, body }: AuthenticatedRequest): void {
   const inBody = (body as { userId?: unknown } | null | undefined)?.userId;
-  const named = [params.userId, query.userId, inBody].filter((userId) => userId !== undefined);
+  const named = [params.userId, query.userId, inBody].filter((userId) => (userId ?? undefined) !== undefined);
   if (named.some((userId) => userId !== named[0])) {
     throw new ValidationError([{ field: 'userId', message: 'must be the same in path, query and body' }]);
   }
@@ -80,7 +81,7 @@ function requireOneUser({ params, query, body }: AuthenticatedRequest): void {
 function onWhoseAccount(request: AuthenticatedRequest, caller: Caller): Caller {
   const body = request.body as { userId?: unknown } | undefined;
   for (const named of [body?.userId, request.query.userId]) {
-    if (named === undefined) continue;
+    if (named === undefined || named === null) continue;
     const problem = userIdProblem(named);
     if (problem !== undefined) throw new ValidationError([{ field: 'userId', message: problem }]);
     if (caller.kind === 'internal') return { ...caller, userId: named as string };

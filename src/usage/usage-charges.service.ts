@@ -5,7 +5,7 @@ import { Repository } from 'typeorm';
 import { type Caller, idempotencyScope } from '../auth/caller.js';
 import { Database } from '../common/database/database.js';
 import { Movements } from '../common/database/movements.js';
-import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
+import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
 import { canonicalJson, idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -43,9 +43,13 @@ export class UsageChargesService {
   /**
    * Prices, debits and records one finished call. Repeated with the same request id it answers with the same record.
    *
-   * @throws AccountNotFound, InsufficientCredits, KeyLimitReached, RequestMismatch, IdempotencyMismatch, UnpricedModel
+   * @throws AccountNotFound, InsufficientCredits, KeyLimitReached, RequestMismatch, IdempotencyMismatch, UnpricedModel;
+   *   ValidationError for credits that a user names
    */
   async charge(caller: Caller, request: ChargeUsageDto, key: string | null): Promise<ChargeAnswer> {
+    if (request.credits !== undefined && !caller.isTrustedService) {
+      throw new ValidationError([{ field: 'credits', message: 'may be given by a trusted service only' }]);
+    }
     const content = { ...request, userId: caller.userId };
     const answer = await this.movements.run(CHARGE, {
       accountId: caller.userId,
@@ -53,6 +57,7 @@ export class UsageChargesService {
       requestId: request.requestId,
       contentHash: createHash('sha256').update(canonicalJson(content)).digest('hex'),
       modelId: request.modelId,
+      credits: request.credits,
       tokens: request.tokens,
       inputTokens: request.inputTokens,
       outputTokens: request.outputTokens,

@@ -230,6 +230,7 @@ export class UsageStatisticsService {
       truncated: [
         ...added.truncated,
         ...namesOfTruncated({ marginByModel: row.margin_by_model, marginByDay: row.margin_by_day }),
+        ...(isCut(row.by_user, top, added.totalCredits) ? (['byUser'] as const) : []),
       ],
       byUser: fromPairs(users.slice(0, top)),
       byUserAsOf: asOf === null ? null : new Date(asOf).toISOString(),
@@ -291,6 +292,11 @@ function namesOfTruncated<Name extends TruncatedField>(maps: Record<Name, object
   return (Object.keys(maps) as Name[]).filter(
     (name) => hasRest(maps[name]) || (name === 'byDayAndModel' && Object.values(maps[name]).some(hasRest)),
   );
+}
+
+/** Whether users are left out: as many as were asked for are named, and they have not used all the credits. */
+function isCut(users: [string, number][], top: number, totalCredits: number): boolean {
+  return users.length >= top && users.reduce((sum, [, credits]) => sum + credits, 0) < totalCredits;
 }
 
 /** Keys come from users: defined, not assigned, so that `__proto__` is a key like any other. */

@@ -216,11 +216,11 @@ describe('POST /api-keys with gateway litellm', () => {
       expectProblem(await user.post(KEYS, { name: 'x', [field]: value }), 400, { field });
     }
     for (const [field, values] of Object.entries({
-      gateway: ['LiteLLM', '', null, 'other', ['litellm']],
-      models: [[], null, 'gpt-4', [''], ['a', 'a'], [1], Array.from({ length: 101 }, (_, n) => `m${n}`)],
-      maxBudgetUsd: ['0', '0.00', '-1', 5, null, '1e3', '10000000000'],
-      rpmLimit: [0, -1, 1.5, '60', null, 1e10],
-      tpmLimit: [0, -1, 1.5, '60', null, 1e10],
+      gateway: ['LiteLLM', '', 'other', ['litellm']],
+      models: [[], 'gpt-4', [''], ['a', 'a'], [1], Array.from({ length: 101 }, (_, n) => `m${n}`)],
+      maxBudgetUsd: ['0', '0.00', '-1', 0, -1, '1e3', '10000000000'],
+      rpmLimit: [0, -1, 1.5, '60', 1e10],
+      tpmLimit: [0, -1, 1.5, '60', 1e10],
     })) {
       for (const value of values) expectProblem(await create(user, { [field]: value }), 400, { field });
     }

@@ -125,7 +125,7 @@ const OPERATIONS: Record<string, Row> = {
 
   getBalance: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
   getUserBalance: { access: 'supervisor', needs: ofAlice },
-  checkCredits: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
+  checkCredits: { access: 'self', userIdIn: 'body', permission: 'credits:read' },
   calculateCredits: {
     access: 'caller',
     permission: 'pricing:read',
@@ -166,12 +166,12 @@ const OPERATIONS: Record<string, Row> = {
   listUsageRecords: { access: 'self', userIdIn: 'query', permission: 'usage:read' },
   listUserUsageRecords: { access: 'supervisor', needs: ofAlice },
 
-  createApiKey: { access: 'owner' },
-  listApiKeys: { access: 'owner' },
-  getApiKey: { access: 'owner', needs: apiKey },
-  updateApiKey: { access: 'owner', needs: apiKey },
-  rotateApiKey: { access: 'owner', needs: apiKey },
-  revokeApiKey: { access: 'owner', needs: apiKey },
+  createApiKey: { access: 'owner', orService: true, userIdIn: 'body' },
+  listApiKeys: { access: 'owner', orService: true, userIdIn: 'query' },
+  getApiKey: { access: 'owner', orService: true, userIdIn: 'query', needs: apiKey },
+  updateApiKey: { access: 'owner', orService: true, userIdIn: 'query', needs: apiKey },
+  rotateApiKey: { access: 'owner', orService: true, userIdIn: 'query', needs: apiKey },
+  revokeApiKey: { access: 'owner', orService: true, userIdIn: 'query', needs: apiKey },
   listUserApiKeys: { access: 'supervisor', needs: ofAlice },
   verifyApiKey: { access: 'supervisor', orService: true },
 
@@ -297,12 +297,12 @@ describe('the table above', () => {
 
   it('agrees with what the document says of credentials', () => {
     for (const [id, { security }] of operations) {
-      const { access } = OPERATIONS[id] as Row;
+      const { access, orService } = OPERATIONS[id] as Row;
       const schemes = security.flatMap((scheme) => Object.keys(scheme));
       expect(schemes.length > 0, id).toBe(access !== 'public');
       if (access === 'self' || access === 'caller')
         expect(schemes, id).toEqual(expect.arrayContaining(['bearer', 'api-key', 'internal']));
-      if (access === 'owner') expect(schemes, id).toEqual(['bearer']);
+      if (access === 'owner') expect(schemes, id).toEqual(orService ? ['bearer', 'internal'] : ['bearer']);
       if (access === 'service') expect(schemes, id).toEqual(['internal']);
     }
   });
@@ -421,10 +421,22 @@ describe('an operation on the own account', () => {
 });
 
 describe('an operation by the own token only', () => {
-  it.each(where(({ access }) => access === 'owner'))('%s refuses a service without one', async (id) => {
+  const owned = (orService: boolean) =>
+    where((row) => row.access === 'owner' && (row.orService ?? false) === orService);
+
+  it.each(owned(false))('%s refuses a service without one', async (id) => {
     await expectRefused(id, internalHeader, [403, { code: 'auth.user_token_required' }]);
     await expectDone(id, tokenHeader(ALICE));
     await expectDone(id, { ...internalHeader, ...tokenHeader(ALICE) });
+  });
+
+  it.each(owned(true))('%s is open to a service that names the user, and to no other', async (id) => {
+    await expectDone(id, tokenHeader(ALICE));
+    await expectDone(id, internalHeader, { naming: ALICE });
+    await expectDone(id, { ...internalHeader, ...tokenHeader(ALICE) }, { naming: ALICE });
+    await expectRefused(id, internalHeader, NAMES_NOBODY);
+    for (const other of [tokenHeader(BOB), tokenHeader(ROOT), { ...internalHeader, ...tokenHeader(BOB) }])
+      await expectRefused(id, other, FOREIGN, { naming: ALICE });
   });
 });
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { holdUp } from '../support/hold-up.js';
 import { countByStatus, initialize, userWithCredits } from '../support/money.js';
+import { expectProblem } from '../support/problems.js';
 import { freshUser, startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -123,6 +124,20 @@ describe('POST /pricing', () => {
     expect((await created(freshModel(), sent)).pricePerThousandTokens).toBe(said);
   });
 
+  it('takes JSON numbers of up to 15 digits as what they say, and refuses those that may have been rounded', async () => {
+    const rule = (price: string) =>
+      root.post('/api/pricing', `{"modelId":"${freshUser('number')}","pricePerThousandTokens":${price}}`);
+    for (const [sent, kept] of [
+      ['2.5', '2.5'],
+      ['3', '3'],
+      ['1e-7', '0.0000001'],
+      ['0.123456789012345', '0.123456789012345'],
+    ] as const)
+      expect((await rule(sent)).body, sent).toMatchObject({ pricePerThousandTokens: kept });
+    for (const sent of ['0.1234567890123456', '-1', '1e7', '1e400', 'true'])
+      expectProblem(await rule(sent), 400, { field: 'pricePerThousandTokens' });
+  });
+
   it('leaves prices that were not given as null', async () => {
     expect(await created(freshModel(), '1')).toMatchObject({
       pricePerThousandInputTokens: null,
@@ -234,9 +249,8 @@ describe('POST /pricing', () => {
       '1000000.000000000000000001',
       '1000001',
       '10000000',
-      3,
-      0.25,
-      null,
+      -3,
+      0.1234567890123456,
       true,
       ['1'],
     ],

@@ -14,6 +14,7 @@ import {
   times,
   userWithCredits,
 } from '../support/money.js';
+import { expectProblem } from '../support/problems.js';
 import { startService, type TestService } from '../support/service.js';
 import { snapshot } from '../support/snapshot.js';
 
@@ -201,6 +202,38 @@ describe('POST /usage/charge', () => {
       'pricing.unpriced_model',
     ]);
     await strict.close();
+  });
+});
+
+describe('POST /usage/charge with credits', () => {
+  it('201: a trusted service names the price, which is debited and recorded as it is', async () => {
+    const user = await userWithCredits(service, 10);
+    const call = { userId: user.userId, requestId: 'priced', modelId: 'priced-elsewhere', credits: 7 };
+    const answer = await service.internal().post<ChargeBody>(CHARGE, { ...call, providerCostUsd: 0.0021 });
+    expect(answer.status, answer.text).toBe(201);
+    expect(answer.body).toMatchObject({
+      totalCredits: 3,
+      record: { credits: 7, billingStatus: 'billed', pricingSource: null, pricingRuleId: null },
+    });
+    expect(answer.body.record.providerCostUsd).toBe('0.0021');
+    const again = await service.internal().post<ChargeBody>(CHARGE, { ...call, providerCostUsd: '0.0021' });
+    expect([again.status, again.body.record.id]).toEqual([200, answer.body.record.id]);
+    const other = await service.internal().post(CHARGE, { ...call, credits: 6 });
+    expect(refusal(other)).toEqual([422, 'idempotency.mismatch']);
+    const short = await service.internal().post(CHARGE, { ...call, requestId: 'more', credits: 4 });
+    expect(refusal(short)).toEqual([402, 'credits.insufficient']);
+  });
+
+  it('400 naming the field, of a user, and beside tokens or classes', async () => {
+    const user = await userWithCredits(service, 10);
+    const call = { requestId: 'own-price', modelId: SONNET, credits: 1 };
+    const forged = await user.post(CHARGE, call);
+    expectProblem(forged, 400, { code: 'validation.failed', field: 'credits' });
+    for (const counts of [{ tokens: 1 }, { inputTokens: 1, outputTokens: 1 }, { cachedInputTokens: 0 }]) {
+      const both = await service.internal().post(CHARGE, { ...call, ...counts, userId: user.userId });
+      expectProblem(both, 400, { code: 'validation.failed', field: 'credits' });
+    }
+    expect((await balanceOf(user)).totalCredits).toBe(10);
   });
 });
 

@@ -261,6 +261,7 @@ const RANGE_KINDS: (() => Range)[] = [
 
 function expectSystem(actual: SystemStats, range: Fact[], top: number, message: string): void {
   const { byUser, recent: _, ...expected } = statisticsOf(range);
+  const largest = byUser.map(([, credits]) => credits).sort((a, b) => b - a);
   const { byUser: actualTop, byService, byDay, byModel, marginByModel, marginByDay, ...others } = actual;
   const { byDayAndModel, ...rest } = others;
   // Tested with charges, which make them.
@@ -278,18 +279,19 @@ function expectSystem(actual: SystemStats, range: Fact[], top: number, message: 
       marginByDay: byName(Object.entries(marginByDay)),
     },
     message,
-  ).toEqual(expected);
+  ).toEqual({
+    ...expected,
+    truncated: [
+      ...expected.truncated,
+      ...(largest.slice(top).some((credits) => credits > 0) ? ['byUser'] : []),
+    ],
+  });
   const named = Object.entries(actualTop);
   // Of users with equal credits it does not matter who is named.
   expect(
     named.map(([, credits]) => credits).sort((a, b) => b - a),
     message,
-  ).toEqual(
-    byUser
-      .map(([, credits]) => credits)
-      .sort((a, b) => b - a)
-      .slice(0, top),
-  );
+  ).toEqual(largest.slice(0, top));
   for (const user of named) expect(byUser, message).toContainEqual(user);
 }
 
@@ -509,7 +511,7 @@ describe('the ends of a range', () => {
     }
   });
 
-  it.each(['2025-02-30', 'yesterday', '2025-05-05T12:00:00', '12-05-2025', '', '10000-01-01', '1969-12-31'])(
+  it.each(['2025-02-30', 'yesterday', '2025-05-05T25:00:00', '12-05-2025', ' ', '10000-01-01', '1969-12-31'])(
     '400 for %j, which is no time of the contract',
     async (time) => {
       for (const field of ['startDate', 'endDate']) {
@@ -588,12 +590,20 @@ describe('the answer', () => {
       await service.internal().post('/api/usage/record', { userId: user.userId, ...record });
     }
     const day = { startDate: '2025-07-01', endDate: '2025-07-01' };
-    const top = async (count: string) =>
-      (await root.get<SystemStats>(`/api/usage/system-stats${queryOf(day, { top: count })}`)).body.byUser;
+    const stats = async (count: string) =>
+      (await root.get<SystemStats>(`/api/usage/system-stats${queryOf(day, { top: count })}`)).body;
+    const top = async (count: string) => (await stats(count)).byUser;
     const idOf = (index: number) => (users[index] as HttpClient).userId;
     expect(await top('2')).toEqual({ [idOf(4)]: 4, [idOf(3)]: 3 });
     expect(Object.keys(await top('1000'))).toHaveLength(5);
     expect(await top('0')).toEqual({});
+    for (const [count, truncated] of [
+      ['0', ['byUser']],
+      ['3', ['byUser']],
+      ['5', []],
+      ['100', []],
+    ] as const)
+      expect((await stats(count)).truncated, count).toEqual(truncated);
     for (const bad of ['1001', '-1', '1.5', 'all']) {
       expect((await root.get(`/api/usage/system-stats?top=${bad}`)).status, bad).toBe(400);
     }

@@ -8,6 +8,7 @@ import {
   IntegerField,
   MAXIMUM_CREDITS,
   MODEL_ID_LENGTH,
+  OnBehalfField,
   TextField,
   TimeField,
   Together,
@@ -100,6 +101,9 @@ export class CreateApiKeyDto {
   })
   @NeedsGateway()
   tpmLimit?: number;
+
+  @OnBehalfField()
+  userId?: string;
 }
 
 export class UpdateApiKeyDto {

@@ -26,7 +26,8 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
     .setVersion(version)
     .setDescription(
       'Prepaid credits, holds of streaming sessions, usage and prices for an LLM platform. Credits are integers; ' +
-        'prices and USD are decimal strings; times are ISO 8601 in UTC. Errors are problem+json with a stable `code`.',
+        'prices and USD are decimal strings in answers; times are ISO 8601 in UTC, and in requests one without a zone is UTC. ' +
+        'In an optional field null is the same as leaving it out. Errors are problem+json with a stable `code`.',
     )
     .addServer('/')
     .addBearerAuth({

@@ -5,6 +5,7 @@ import {
   ValidationPipe,
 } from '@nestjs/common';
 import { type FieldError, ValidationError } from '../errors/service-error.js';
+import { withoutNulls } from './validators.js';
 
 /** Checks every body and query against its DTO; unknown fields are refused; errors name the field. */
 @Injectable()
@@ -34,7 +35,7 @@ export class RequestValidationPipe extends ValidationPipe {
       throw new ValidationError([{ field: 'body', message: 'must be a JSON object' }]);
     }
     refuseWhatWouldBeDropped(body, 'body');
-    return super.transform(body, metadata) as Promise<unknown>;
+    return super.transform(withoutNulls(body, metadata.metatype as never), metadata) as Promise<unknown>;
   }
 }
 

@@ -2,6 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
 import { Transform, Type } from 'class-transformer';
 import { ValidateBy, ValidateIf } from 'class-validator';
+import { Decimal } from '../money/decimal.js';
 import { idProblem, isStorable, USER_ID_LENGTH, userIdProblem } from './text.js';
 
 /** Largest number of tokens in one call. */
@@ -40,7 +41,23 @@ function Rule(name: string, problem: (value: unknown, owner: object) => Problem)
   });
 }
 
-/** Optional means: may be left out. null is a value, and none of ours unless a field says so. */
+/** Fields of a DTO that may be left out and have no meaning for null. */
+const leftOutByNull = new WeakMap<object, Set<string>>();
+
+function LeftOutByNull(owner: object, name: string | symbol): void {
+  leftOutByNull.set(owner, (leftOutByNull.get(owner) ?? new Set()).add(String(name)));
+}
+
+/** The body without the nulls that mean the same as leaving the field out. */
+export function withoutNulls(body: object, type: (new () => object) | undefined): object {
+  const names = type && leftOutByNull.get(type.prototype as object);
+  if (!names) return body;
+  return Object.fromEntries(
+    Object.entries(body).filter(([name, value]) => value !== null || !names.has(name)),
+  );
+}
+
+/** Optional means: may be left out, or null. Where null is a value of its own, the field says so (`nullable`). */
 function Field(
   options: FieldOptions,
   schema: ApiPropertyOptions,
@@ -56,6 +73,7 @@ function Field(
       ...(options.nullable ? { nullable: true } : {}),
     } as ApiPropertyOptions),
     ...(required && !options.nullable ? [] : [ValidateIf((_, value) => isPresent(value, options))]),
+    ...(required || options.nullable ? [] : [LeftOutByNull]),
     ...rules,
   );
 }
@@ -116,6 +134,7 @@ export function WholeTokensField(
       description: options.description,
       example: options.example,
     }),
+    LeftOutByNull,
     Rule(
       'wholeTokens',
       (value, owner) =>
@@ -266,19 +285,31 @@ export function IdListField(maximumItems: number, maximumLength: number, options
   );
 }
 
-/** An exact decimal as text: a JSON number would already have been rounded to a double. */
-export function DecimalField(options: FieldOptions & { maximum: string; integerDigits: number }) {
+/** Digits that every JSON number keeps; with more of them it may have been rounded to a double. */
+const EXACT_DIGITS = 15;
+
+/** A JSON number as the text that it was sent as, if it is one that cannot have been rounded. */
+function decimalText(value: unknown): unknown {
+  if (typeof value !== 'number' || !Number.isFinite(value)) return value;
+  const digits = value.toExponential().replace(/e.*|\D/g, '');
+  return digits.length <= EXACT_DIGITS ? (Decimal.parse(String(value))?.toString() ?? value) : value;
+}
+
+/** An exact decimal: as text, or as a JSON number of so few digits that it is exact too. */
+export function DecimalField(
+  options: FieldOptions & { maximum: string; integerDigits: number; inQuery?: boolean },
+) {
   const pattern = new RegExp(`^\\d{1,${options.integerDigits}}(\\.\\d{1,18})?$`);
+  const text = { type: 'string', pattern: pattern.source, maxLength: options.integerDigits + 19 } as const;
   return Field(
     options,
-    {
-      type: 'string',
-      pattern: pattern.source,
-      maxLength: options.integerDigits + 19,
-    },
+    options.inQuery
+      ? text
+      : { oneOf: [text, { type: 'number', minimum: 0, maximum: Number(options.maximum) }] },
+    Transform(({ value }: { value: unknown }) => decimalText(value)),
     Rule('decimal', (value) => {
       if (typeof value !== 'string' || !pattern.test(value)) {
-        return 'must be a decimal number as a string, for example "0.25", with at most 18 decimals and no sign';
+        return `must be a decimal number, for example "0.25", with at most 18 decimals and no sign; as a JSON number with at most ${EXACT_DIGITS} digits`;
       }
       return isAtMost(value, options.maximum) ? undefined : `must be at most ${options.maximum}`;
     }),
@@ -294,10 +325,11 @@ function isAtMost(value: string, maximum: string): boolean {
 
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
+const WITHOUT_ZONE = /^\d{4}-\d{2}-\d{2}T[\d:.]+$/;
 
 /** Why a value is no point in time (ISO 8601 with a zone, years 1970 to 9999), or undefined when it is. */
 export function timeProblem(value: unknown, allowDate: boolean): Problem {
-  const form = allowDate ? 'a date (2026-11-21) or a time with zone' : 'a time with zone';
+  const form = allowDate ? 'a date (2026-11-21) or a time' : 'a time';
   const problem = `must be ${form}, for example 2026-11-21T12:00:00Z`;
   if (typeof value !== 'string') return problem;
   const isDate = DATE.test(value);
@@ -314,12 +346,19 @@ function isRealDay(day: string): boolean {
   return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day);
 }
 
+/** A time without a zone is UTC, and an empty one is none. */
+function timeText(value: unknown): unknown {
+  if (value === '') return undefined;
+  return typeof value === 'string' && WITHOUT_ZONE.test(value) ? `${value}Z` : value;
+}
+
 export function TimeField(
   options: FieldOptions & { allowDate?: boolean; problem?: (time: string) => Problem },
 ) {
   return Field(
     options,
     { type: 'string', ...(options.allowDate ? {} : { format: 'date-time' }), maxLength: 40 },
+    Transform(({ value }: { value: unknown }) => timeText(value)),
     Rule(
       'time',
       (value) => timeProblem(value, options.allowDate ?? false) ?? options.problem?.(value as string),

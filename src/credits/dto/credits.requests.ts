@@ -4,6 +4,7 @@ import {
   IntegerField,
   MAXIMUM_CREDITS,
   MODEL_ID_LENGTH,
+  OnBehalfField,
   TextField,
   TokensField,
   UserIdField,
@@ -16,13 +17,19 @@ const NOTES_LENGTH = 1000;
 export class CheckCreditsDto {
   @IntegerField(0, MAXIMUM_CREDITS, { description: 'Credits required', example: 100 })
   requiredCredits: number;
+
+  @OnBehalfField()
+  userId?: string;
 }
 
 export class CalculateCreditsDto {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })
   modelId: string;
 
-  @WholeTokensField({ description: 'Tokens of the call, at the blended price', example: 1000 }, tokensProblem)
+  @WholeTokensField(
+    { description: 'Tokens of the call, at the blended price', example: 1000 },
+    (request: CalculateCreditsDto) => tokensProblem(request),
+  )
   tokens?: number;
 
   @TokensField({ description: 'Input tokens without the cached ones', required: false })
@@ -35,19 +42,19 @@ export class CalculateCreditsDto {
   cachedInputTokens?: number;
 }
 
-/** Either `tokens`, or `inputTokens` with `outputTokens` (and perhaps `cachedInputTokens`). */
-export function tokensProblem(request: {
-  tokens?: number;
-  inputTokens?: number;
-  outputTokens?: number;
-  cachedInputTokens?: number;
-}): string | undefined {
+/**
+ * Either `tokens`, or `inputTokens` with `outputTokens` (and perhaps `cachedInputTokens`).
+ *
+ * @param classes the two needed classes, as the request calls them
+ */
+export function tokensProblem(
+  request: { tokens?: number; inputTokens?: number; outputTokens?: number; cachedInputTokens?: number },
+  classes = 'inputTokens and outputTokens',
+): string | undefined {
   const { tokens, inputTokens, outputTokens, cachedInputTokens } = request;
   const byClass = inputTokens !== undefined || outputTokens !== undefined || cachedInputTokens !== undefined;
   if (tokens !== undefined) return byClass ? 'cannot be given together with token classes' : undefined;
-  return inputTokens !== undefined && outputTokens !== undefined
-    ? undefined
-    : 'is required, or inputTokens and outputTokens';
+  return inputTokens !== undefined && outputTokens !== undefined ? undefined : `is required, or ${classes}`;
 }
 
 export class AllocateCreditsDto {

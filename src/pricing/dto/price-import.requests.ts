@@ -17,6 +17,7 @@ export class PriceImportQueryDto {
     example: '1.2',
     required: false,
     integerDigits: 3,
+    inQuery: true,
     maximum: MAXIMUM_MARKUP,
   })
   @Together('markup', ({ markup }: PriceImportQueryDto) =>

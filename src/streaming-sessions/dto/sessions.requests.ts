@@ -18,7 +18,7 @@ export class InitializeSessionDto {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: 'anthropic.claude-3-sonnet-20240229-v1:0' })
   modelId: string;
 
-  @WholeTokensField({ minimum: 1, description: 'Tokens expected in all', example: 1000 }, estimateProblem)
+  @WholeTokensField({ description: 'Tokens expected in all', example: 1000 }, estimateProblem)
   estimatedTokens?: number;
 
   @TokensField({ description: 'Input tokens expected', required: false })
@@ -32,11 +32,14 @@ export class InitializeSessionDto {
 }
 
 function estimateProblem(request: InitializeSessionDto): string | undefined {
-  return tokensProblem({
-    ...(request.estimatedTokens === undefined ? {} : { tokens: request.estimatedTokens }),
-    ...(request.estimatedInputTokens === undefined ? {} : { inputTokens: request.estimatedInputTokens }),
-    ...(request.estimatedOutputTokens === undefined ? {} : { outputTokens: request.estimatedOutputTokens }),
-  });
+  return tokensProblem(
+    {
+      ...(request.estimatedTokens === undefined ? {} : { tokens: request.estimatedTokens }),
+      ...(request.estimatedInputTokens === undefined ? {} : { inputTokens: request.estimatedInputTokens }),
+      ...(request.estimatedOutputTokens === undefined ? {} : { outputTokens: request.estimatedOutputTokens }),
+    },
+    'estimatedInputTokens and estimatedOutputTokens',
+  );
 }
 
 export class ProgressDto {

@@ -88,8 +88,19 @@ export class ChargeUsageDto {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })
   modelId: string;
 
-  @WholeTokensField({ description: 'Tokens of the call, at the blended price', example: 1000 }, tokensProblem)
+  @WholeTokensField({ description: 'Tokens of the call, at the blended price', example: 1000 }, chargeProblem)
   tokens?: number;
+
+  @IntegerField(0, MAXIMUM_CREDITS, {
+    description: 'Of trusted services only: the price, calculated elsewhere, instead of tokens',
+    required: false,
+  })
+  @Together('creditsAlone', ({ tokens, inputTokens, outputTokens, cachedInputTokens }: ChargeUsageDto) =>
+    [tokens, inputTokens, outputTokens, cachedInputTokens].every((count) => count === undefined)
+      ? undefined
+      : 'cannot be given together with tokens or token classes',
+  )
+  credits?: number;
 
   @TokensField({ description: 'Input tokens without the cached ones', required: false })
   inputTokens?: number;
@@ -140,6 +151,10 @@ export class ChargeUsageDto {
 
   @OnBehalfField()
   userId?: string;
+}
+
+function chargeProblem({ credits, ...request }: ChargeUsageDto): string | undefined {
+  return credits === undefined ? tokensProblem(request) : undefined;
 }
 
 export class ReviewUsageDto {

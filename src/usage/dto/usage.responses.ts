@@ -32,7 +32,8 @@ const TRUNCATED: ApiPropertyOptions = {
   items: { type: 'string', enum: [...TRUNCATED_FIELDS] },
   description:
     'The maps that have an entry `other`: what is beyond the 200 names with the most credits, the newest 366 days, or the ' +
-    '1,000 names of a user and day, added up. A service or model really called `other` is part of it. Also the fields with ' +
+    '1,000 names of a user and day, added up. A service or model really called `other` is part of it. `byUser`, when other ' +
+    'users have credits too. Also the fields with ' +
     'a sum above 9007199254740991: they say that number, which is the least it can be. Empty: all are whole',
   example: [],
 };
