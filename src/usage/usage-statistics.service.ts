@@ -230,7 +230,7 @@ export class UsageStatisticsService {
       truncated: [
         ...added.truncated,
         ...namesOfTruncated({ marginByModel: row.margin_by_model, marginByDay: row.margin_by_day }),
-        ...(isCut(row.by_user, top, added.totalCredits) ? (['byUser'] as const) : []),
+        ...(isCut(users.slice(0, top), top, added.totalCredits) ? (['byUser'] as const) : []),
       ],
       byUser: fromPairs(users.slice(0, top)),
       byUserAsOf: asOf === null ? null : new Date(asOf).toISOString(),
