@@ -126,7 +126,7 @@ const MARGIN = `json_build_object(
     'records', sum(records), 'costedRecords', sum(costed_records))`;
 
 /** Records of which a request adds up the largest users itself. */
-const ADDED_UP_AT_ONCE = 100_000;
+const ADDED_UP_AT_ONCE = 20_000;
 /**
  * The users with the most credits: added up, or of a range with many records out of a list that says when it was made.
  * The list counts every UTC day that the range touches as a whole.

@@ -245,7 +245,7 @@ export class SystemStatsDto {
   @ApiProperty({
     ...creditsBy({ alice: 3 }),
     description:
-      'The users with the most credits. In a range with more than 100,000 records: out of a list that is made in the ' +
+      'The users with the most credits. In a range with more than 20,000 records: out of a list that is made in the ' +
       'background, at most once an hour, and counts every UTC day that the range touches as a whole',
   })
   byUser: Record<string, number>;
