@@ -26,7 +26,7 @@ import { GatewayKeysService, REVOKED } from './gateway-keys.service.js';
 /** As api_key_insert has it. */
 const MAXIMUM_ACTIVE_KEYS = 1000;
 
-/** What the operations return. `sealed`: the key, for a request that comes again. */
+/** What the operations return. `sealed`: the key, for a repeated request. */
 type Answer =
   | ({ outcome: 'ok'; replayed?: true; sealed?: string | null } & ApiKeyAnswer)
   | { outcome: 'not_found' | 'ended' | 'past_expiry' | 'too_many' | 'idempotency_mismatch' };

@@ -68,7 +68,7 @@ function requirePermission(caller: Caller, access: Access): void {
   if (!caller.permissions.includes(access.permission)) throw new PermissionRequired(access.permission);
 }
 
-/** Two users named in one request: which of them is meant must not depend on who reads it. */
+/** Refuses two different users in one request: which of them counts must not depend on the reader. */
 function requireOneUser({ params, query, body }: AuthenticatedRequest): void {
   const inBody = (body as { userId?: unknown } | null | undefined)?.userId;
   const named = [params.userId, query.userId, inBody].filter((userId) => (userId ?? undefined) !== undefined);

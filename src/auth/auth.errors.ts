@@ -42,7 +42,7 @@ export class InvalidApiKey extends ServiceError {
   }
 }
 
-/** 401: a token and an API key at once, or two tokens; whose request it is must not be a matter of order. */
+/** 401: a token and an API key at once, or two tokens; the caller must not depend on which is read first. */
 export class AmbiguousCredentials extends ServiceError {
   constructor() {
     super(401, 'auth.ambiguous_credentials', 'Send one access token or one API key');
@@ -70,10 +70,10 @@ export class InvalidInternalKey extends ServiceError {
   }
 }
 
-/** When a caller may ask again whose token's key could not be looked up. */
+/** When a caller should retry after the key of their token could not be looked up. */
 export const KEYS_RETRY_SECONDS = 5;
 
-/** 503: the authentication service's keys could not be fetched; the token may be good, so the caller should come again. */
+/** 503: the authentication service's keys could not be fetched; the token may be valid, so the caller should retry. */
 export class KeysUnavailable extends ServiceError {
   constructor() {
     super(503, 'auth.keys_unavailable', 'The signing keys cannot be fetched right now', {

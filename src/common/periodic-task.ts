@@ -26,7 +26,7 @@ export class PeriodicTask {
     this.timer.unref();
   }
 
-  /** Waits for a run under way, then starts no more. */
+  /** Waits for a run in progress, then starts no further one. */
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);

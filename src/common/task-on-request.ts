@@ -24,7 +24,7 @@ export class TaskOnRequest {
     await this.running;
   }
 
-  /** Waits for a run under way, then starts no more. */
+  /** Waits for a run in progress, then starts no further one. */
   async stop(): Promise<void> {
     this.isStopped = true;
     this.isRequested = false;

@@ -263,7 +263,7 @@ describe('the configuration', () => {
     ['EMBEDDED_POSTGRES_DIRECTORY', 'EMBEDDED_POSTGRES_DIR'],
     ['MIGRATION_DATABASE_URI', 'MIGRATION_DATABASE_URL'],
   ])('in production does not start with %s, and names %s', (name, nearest) => {
-    const said = `${name} is no variable of this service; the nearest is ${nearest}`;
+    const said = `${name} is not a variable of this service; the nearest is ${nearest}`;
     expect(problemsOf({ ...PRODUCTION, [name]: 'hidden-3' })).toContain(said);
     expect(problemsOf({ ...PRODUCTION, [name]: 'hidden-3' })).not.toContain('hidden-3');
     expect(loadConfig({ ...BASE, [name]: 'hidden-3' }).warnings).toEqual([said]);
@@ -283,7 +283,7 @@ describe('the configuration', () => {
     ['JWKS_URI', 'JWT_JWKS_URI'],
     ['JWKS_URL', 'JWT_JWKS_URI'],
   ])('starts with %s and a warning that names %s', (name, nearest) => {
-    const said = `${name} is no variable of this service; the nearest is ${nearest}`;
+    const said = `${name} is not a variable of this service; the nearest is ${nearest}`;
     expect(loadConfig({ ...PRODUCTION, [name]: 'x' }).warnings).toEqual([said]);
   });
 

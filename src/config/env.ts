@@ -65,7 +65,7 @@ export interface DevelopmentPerson {
 }
 
 export interface EventsConfig {
-  /** Credits at which a user's are low who has set nothing else; 0: never. */
+  /** The threshold at which a user's credits are low, unless they set another; 0: never. */
   readonly lowThreshold: number;
   /** How long ahead events of expiring lots and keys are emitted; 0: not at all. */
   readonly creditsExpiringDays: number;
@@ -73,7 +73,7 @@ export interface EventsConfig {
   readonly retentionDays: number;
   /** Open streams of this process. */
   readonly maximumStreams: number;
-  /** A stream ends after this, and its client comes again. */
+  /** A stream ends after this, and its client reconnects. */
   readonly streamSeconds: number;
 }
 
@@ -306,12 +306,12 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
   }
   if ((config.metricsAccess === 'token') !== (metricsToken !== undefined) && config.metricsAccess !== 'off') {
     read.problems.push(
-      'METRICS_TOKEN is required when METRICS_ACCESS is "token", and closes what "open" opens',
+      'METRICS_TOKEN is required when METRICS_ACCESS is "token", and must be unset when it is "open"',
     );
   }
   if (isProduction && database.url === undefined) requireChosenDatabase(read, env);
   for (const { name, nearest, isOfDatabase } of unknownVariables(env, read.names)) {
-    const said = `${name} is no variable of this service; the nearest is ${nearest}`;
+    const said = `${name} is not a variable of this service; the nearest is ${nearest}`;
     if (isProduction && isOfDatabase) read.problems.push(said);
     else warnings.push(said);
   }
@@ -365,7 +365,7 @@ function readDatabase(read: Reader): DatabaseConfig {
     location.hostname = isIPv6(host) ? `[${host}]` : host;
     // A URL keeps the host it has when it is given what is none, and that would be another server than was meant.
     if (/[/?#\\]/.test(host) || ['', 'unset.invalid'].includes(location.hostname)) {
-      // The value is not repeated: who puts a connection string here puts its password here.
+      // The value is not repeated: a connection string put here by mistake has a password.
       read.problems.push('DB_HOST must be the name or the address of a host, without a port or a login');
     }
     location.port = String(port);

@@ -36,7 +36,7 @@ export function lifeOf({ createdAt, expiresAt, revokedAt }: DemoKey): [from: num
   return [createdAt, Math.min(expiresAt ?? Infinity, revokedAt ?? Infinity)];
 }
 
-/** Keys of those who call often, in every state that a key can be in. */
+/** Keys of frequent callers, in every state that a key can be in. */
 export function makeKeys(random: SeededRandom, people: readonly Person[], now: number): DemoKey[] {
   const keys: DemoKey[] = [];
   const add = (key: Omit<DemoKey, 'id' | 'digest' | 'hint'>): DemoKey => {

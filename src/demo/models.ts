@@ -45,7 +45,7 @@ export const MODELS: readonly DemoModel[] = [
   { id: 'text-embedding-3-large', weight: 0, price: price(0.00013, 0), isEmbedding: true },
 ];
 
-/** What those use who cannot pay for it. */
+/** What users without enough credits use. */
 export const DEAR_MODEL = 'claude-sonnet-4';
 
 /** It was used before it had a price. */

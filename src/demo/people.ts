@@ -22,7 +22,7 @@ export interface Person {
 /** Those whom a newcomer should find, and what is the matter with them. */
 export type Story = 'out of credits' | 'expiring unused' | 'unpaid calls' | 'expired' | 'healthy';
 
-/** Stories of those who spend more than they have. */
+/** Stories of users who spend more than they have. */
 export const SPENDS_MUCH: ReadonlySet<Story | undefined> = new Set(['out of credits', 'unpaid calls']);
 
 const FIRST = (

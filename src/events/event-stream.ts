@@ -4,13 +4,13 @@ import type { Response } from 'express';
 import { type AccountingEvent, type EventFilter, isWanted } from './event-types.js';
 
 const HEARTBEAT_MILLISECONDS = 15_000;
-/** How soon a client comes again, in milliseconds. */
+/** How soon a client reconnects, in milliseconds. */
 const RETRY_MILLISECONDS = 3000;
 /** The longest that a timer can count. */
 const MAXIMUM_TIMER = 2_147_483_647;
 /** How long a stream that has ended waits for its client to take the rest. */
 const LINGER_MILLISECONDS = 5000;
-/** What may wait for a client that does not read; beyond it, it is cut off and comes again for the rest. */
+/** What may wait for a client that does not read; beyond it, it is cut off and reconnects for the rest. */
 const MAXIMUM_WAITING_BYTES = 262_144;
 
 /** One client that reads server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html */

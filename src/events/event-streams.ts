@@ -22,7 +22,7 @@ const MAXIMUM_REST_MILLISECONDS = 250;
 /** What a lost notification costs, and how long a role that was lost is still good. */
 const LOOK_SECONDS = 2;
 
-/** The open streams of this process. However many there are, new events are read once, and given to those who may see them. */
+/** The open streams of this process. However many there are, new events are read once for all of them. */
 @Injectable()
 export class EventStreams implements OnModuleDestroy {
   private readonly logger = new Logger(EventStreams.name);
@@ -117,7 +117,7 @@ export class EventStreams implements OnModuleDestroy {
     await this.reading.stop();
   }
 
-  /** Clients come again with the last event that they have, and get an error when it is unknown. */
+  /** Clients reconnect with the last event that they have, and get an error when it is unknown. */
   private closeAll(): void {
     for (const stream of this.streams) stream.close();
   }

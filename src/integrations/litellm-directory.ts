@@ -18,7 +18,7 @@ const LOOK_UP = {
             AND (effective_to IS NULL OR effective_to > now())`,
 };
 
-/** To which of the users who come into question a call was charged when it came before. */
+/** To which of the possible users a call was charged before. */
 const CHARGED = {
   name: 'litellm_charged',
   text: `SELECT c.user_id, encode(r.request_hash, 'hex') AS fingerprint
@@ -26,7 +26,7 @@ const CHARGED = {
            JOIN usage_records r ON r.account_id = c.user_id AND r.request_id = c.request_id`,
 };
 
-/** Whom a call is charged to, and the key of theirs whose limit it counts for. */
+/** The user a call is charged to, and their key whose limit it counts for. */
 export interface Owner {
   userId: string;
   apiKeyId: number | null;
@@ -38,7 +38,7 @@ interface Known {
   models: Set<string>;
 }
 
-/** Finds out who and what events speak of. */
+/** Finds the users and models of events. */
 @Injectable()
 export class LitellmDirectory {
   constructor(
@@ -101,7 +101,7 @@ export class LitellmDirectory {
   }
 
   /**
-   * The known users who come into question, the first of whom pays: the owner of a key of ours, whom the proxy names, and,
+   * The known users of a call, the first of whom pays: the owner of a key of ours, the user that the proxy names, and,
    * where the operator trusts its word, whom the client names.
    */
   private candidates({ userId, endUser, keyHash }: Call, { users, keys }: Known): string[] {

@@ -44,7 +44,7 @@ export class LitellmIntakeService {
    * Charges every call of a batch that can be charged and keeps every other one. The same batch again changes nothing.
    *
    * @param body a JSON array, newline-delimited JSON, or one object
-   * @throws ServiceError when the body is no JSON at all (400) or has more than 10,000 elements (413)
+   * @throws ServiceError when the body is not JSON at all (400) or has more than 10,000 elements (413)
    */
   async take(body: string): Promise<EventCountsDto> {
     const read = async () => sortOut(await readElements(body), this.config.trustsLitellmEndUser);

@@ -11,7 +11,7 @@ interface Exchange {
   response: Response;
 }
 
-/** Reads a large body as text. As a pipe it runs after the guards: only who may send events can send so much. */
+/** Reads a large body as text. As a pipe it runs after the guards: only an authorised sender can send so much. */
 class LogBodyPipe implements PipeTransform<Exchange, Promise<string>> {
   async transform({ request, response }: Exchange): Promise<string> {
     await new Promise<void>((done, fail) => {

@@ -11,7 +11,7 @@ export type Gateway = (typeof GATEWAYS)[number];
 /**
  * `pending`: asked of the gateway, which may have it by now, blocked. `opening`: there, and being unblocked. `live`:
  * works on both sides. `ending`: ended here, and not yet at the gateway. `failed`: never worked; it may yet
- * appear at the gateway, blocked, and is looked for. `ended`: the gateway has it no more. In every state but `live`
+ * appear at the gateway, blocked, and is looked for. `ended`: no longer at the gateway. In every state but `live`
  * it does not work here.
  */
 export type GatewayState = 'pending' | 'opening' | 'live' | 'ending' | 'failed' | 'ended';

@@ -22,7 +22,7 @@ const STARTUP = 'RSKvNEZ';
 const ASYNCHRONOUS = 'NSA';
 type Order = Partial<Record<string, string>>;
 
-/** Messages of other types are short: more is a damaged length, for whose end one would wait in vain. */
+/** Messages of other types are short: more is a damaged length, whose end would never come. */
 const LONG = 'TDENA';
 const SHORT_BYTES = 30_000;
 const LONG_BYTES = 0x3fff_ffff;

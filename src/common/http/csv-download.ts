@@ -24,7 +24,7 @@ export async function sendCsv(
     response.end();
   } catch (error) {
     response.destroy();
-    // A reader who is gone, or takes nothing: they cannot be answered, and nothing has gone wrong here.
+    // The reader has gone or reads nothing: no answer is possible, and this is no fault.
     if (!(error instanceof ReaderGone)) throw error;
   } finally {
     await lines.return(undefined);

@@ -41,7 +41,7 @@ export class RequestValidationPipe extends ValidationPipe {
 
 /** Keys that mean something to JavaScript; the framework deletes them wherever they stand. */
 const DELETED_KEYS = ['__proto__', 'prototype', 'constructor'];
-/** Far deeper than anything documented, and far from what would exhaust the stack of those who walk it later. */
+/** Far deeper than anything documented, and far from what would exhaust the stack of later recursion. */
 const MAXIMUM_DEPTH = 32;
 /**
  * Far more than the largest request that is documented: metadata of 256 values. What comes after this check takes

@@ -11,7 +11,7 @@ import { type Tracing, TRACING } from './tracing.js';
       inject: [APP_CONFIG],
       useFactory: async ({ tracing }: AppConfig): Promise<Tracing | null> => {
         if (tracing === undefined) return null;
-        // Here and nowhere else: who does not want it does not wait for its modules.
+        // Loaded only here, so that a service without tracing does not load its modules.
         const { OtlpTracing } = await import('./otlp-tracing.js');
         return new OtlpTracing(tracing);
       },

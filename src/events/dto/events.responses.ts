@@ -20,7 +20,7 @@ export class CreditsLowData {
   @ApiProperty({ ...CREDITS, minimum: 1, example: 100 }) threshold: number;
 }
 
-/** `credits.recovered`: what was low or exhausted is not any more, or is no more than low. */
+/** `credits.recovered`: credits that were low or exhausted no longer are, or are only low. */
 export class CreditsRecoveredData {
   @ApiProperty({ ...CREDITS, description: 'Available and held together', example: 597 }) credits: number;
   @ApiProperty({ ...CREDITS, example: 593 }) availableCredits: number;
@@ -74,7 +74,7 @@ export class UsageNeedsReviewData {
 
 export const SETTLED_STATUSES = ['billed', 'waived'] as const;
 
-/** `usage.settled`: a call waits for a review no more. */
+/** `usage.settled`: a call no longer waits for a review. */
 export class UsageSettledData extends UsageNeedsReviewData {
   @ApiProperty({
     enum: SETTLED_STATUSES,
@@ -94,7 +94,7 @@ export class ApiKeyData {
 
 export const REVOCATION_REASONS = ['revoked', 'rotated'] as const;
 
-/** `api_key.revoked`: it works no more. */
+/** `api_key.revoked`: the key no longer works. */
 export class ApiKeyRevokedData extends ApiKeyData {
   @ApiProperty({
     enum: REVOCATION_REASONS,
