@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import pg from 'pg';
 import type { QueryRunner } from 'typeorm';
+import { Baseline1796688000000, baselineTables } from '../../migrations/1796688000000-baseline.js';
 import { grantRuntimeRole } from '../../migrations/rights.js';
 import { AccountingDataSource, dataSourceOptions } from '../../ormconfig.js';
 import type { DatabaseConfig } from '../config/env.js';
@@ -198,6 +199,7 @@ export async function migrate(
     // Nor the locks of a migration, when it is stopped amid one.
     await runner.query(`SET idle_in_transaction_session_timeout = '30s'`);
     await takeMigrationLock(runner, warn);
+    await refuseForeignTables(runner);
     await dataSource.runMigrations({ transaction: 'each' });
     if (runtimeRole !== undefined) {
       // All at one instant: other instances work as this role meanwhile, and would be refused between two grants.
@@ -210,6 +212,34 @@ export async function migrate(
     await runner.release();
     await dataSource.destroy();
   }
+}
+
+/**
+ * A database with tables of our names that no release of this service has made stays as it is.
+ *
+ * @throws Error that names them
+ */
+async function refuseForeignTables(runner: QueryRunner): Promise<void> {
+  const found = (await runner.query(
+    `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+      WHERE nspname = current_schema() AND relname = ANY ($1) ORDER BY 1`,
+    [['migrations', ...baselineTables()]],
+  )) as { name: string }[];
+  const tables = found.map(({ name }) => name).filter((name) => name !== 'migrations');
+  if (tables.length === 0) return;
+  // Read as JSON: another program's table of migrations may have other columns.
+  const isMigrated =
+    tables.length < found.length &&
+    (
+      (await runner.query(`SELECT FROM migrations m WHERE to_jsonb(m) ->> 'name' = $1`, [
+        Baseline1796688000000.name,
+      ])) as unknown[]
+    ).length > 0;
+  if (isMigrated) return;
+  throw new Error(
+    `The database has tables that this service did not create: ${tables.join(', ')}. Nothing was changed. ` +
+      'Give the service an empty database of its own; balances of another system are brought over with POST /api/credits/allocate',
+  );
 }
 
 /**

@@ -36,6 +36,30 @@ describe('migrations', () => {
     expect(rows.map((row) => row.name)).toEqual(migrations.map((migration) => migration.name));
   });
 
+  it('leave a database with tables of another program as it is, and name them', async () => {
+    const foreign = await createEmbeddedDatabase(
+      inject('server'),
+      `foreign_${randomUUID().replaceAll('-', '')}`,
+    );
+    const client = new pg.Client({ connectionString: foreign.ownerUrl });
+    await client.connect();
+    try {
+      await client.query(`CREATE TABLE user_accounts (id serial PRIMARY KEY, email text);
+                          CREATE TABLE api_keys (id serial); CREATE TABLE migrations (step text);
+                          INSERT INTO migrations VALUES ('first')`);
+      const relations = async () =>
+        (await client.query<{ name: string }>(`SELECT relname AS name FROM pg_class ORDER BY oid`)).rows;
+      const before = await relations();
+      await expect(migrate(CONFIG, foreign.ownerUrl, 'accounting_app')).rejects.toThrow(
+        'The database has tables that this service did not create: api_keys, user_accounts. Nothing was changed.',
+      );
+      expect(await relations()).toEqual(before);
+    } finally {
+      await client.end();
+      await admin.query(`DROP DATABASE ${new URL(foreign.ownerUrl).pathname.slice(1)} WITH (FORCE)`);
+    }
+  });
+
   it('wait for another process that has the lock, and say so once', async () => {
     const other = new pg.Client({ connectionString: ownerUrl });
     await other.connect();
