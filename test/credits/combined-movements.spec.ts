@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type SqlFunction, sqlFunctions } from '../../migrations/functions.js';
 import { Movements } from '../../src/common/database/movements.js';
+import { HOLD } from '../../src/streaming-sessions/sessions.operations.js';
 import { type DatabaseProxy, startDatabaseProxy } from '../support/database-proxy.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import {
@@ -9,6 +11,7 @@ import {
   initialize,
   times,
   userWithCredits,
+  SONNET,
 } from '../support/money.js';
 import { expectProblem } from '../support/problems.js';
 import { startService, type TestService } from '../support/service.js';
@@ -148,6 +151,55 @@ describe('movements of one account that wait', () => {
     expect(countByStatus(answers)).toEqual({ 200: 5, 201: 5 });
     expect(proxy.taken().filter((statement) => statement === 'movements').length).toBeGreaterThan(1);
     expect(await balanceOf(user)).toMatchObject({ totalCredits: 1995, heldCredits: 4 });
+  });
+
+  it('carry every field of their requests, also one that was only just added', async () => {
+    const user = await knownUser(1000);
+    const { text } = sqlFunctions().find(({ name }) => name === 'session_hold') as SqlFunction;
+    const withLabel = text
+      .replace('(account_id, user_id, session_id,', '(label, account_id, user_id, session_id,')
+      .replace(
+        '(p_account, p_user, p_session, p_model,',
+        `(p ->> 'label', p_account, p_user, p_session, p_model,`,
+      );
+    await direct.owner.query('ALTER TABLE streaming_sessions ADD COLUMN label TEXT');
+    await direct.owner.query(withLabel);
+    try {
+      const hold = (sessionId: string) =>
+        service.get(Movements).run(HOLD, {
+          ...{ accountId: user.userId, userId: user.userId, sessionId, actor: user.userId, apiKeyId: null },
+          ...{
+            modelId: SONNET,
+            estimatedTokens: 10,
+            estimatedInputTokens: undefined,
+            estimatedOutputTokens: undefined,
+          },
+          ...{ bufferPercent: 20, leaseSeconds: 900, rejectUnpriced: false },
+          ...{ label: `of ${sessionId}` },
+        });
+      const answers = await whileLocked([user], async () => {
+        proxy.taken();
+        const head = hold('alone');
+        await expect.poll(() => proxy.taken().length, { interval: 5 }).toBeGreaterThan(0);
+        const rest = [hold('with others'), hold('with another')];
+        await arrived(2);
+        return [head, ...rest];
+      });
+      for (const { outcome } of await Promise.all(answers)) expect(outcome).toBe('created');
+      expect(proxy.taken()).toEqual(['movements']);
+      const { rows } = await direct.owner.query<{ session_id: string; label: string }>(
+        'SELECT session_id, label FROM streaming_sessions WHERE account_id = $1 ORDER BY id',
+        [user.userId],
+      );
+      expect(rows.map(({ session_id, label }) => [session_id, label])).toEqual([
+        ['alone', 'of alone'],
+        ['with others', 'of with others'],
+        ['with another', 'of with another'],
+      ]);
+    } finally {
+      await direct.owner.query('ALTER TABLE streaming_sessions DROP COLUMN label');
+      await direct.owner.query(text);
+    }
   });
 
   it('end at the maximum age of a session like those that go alone', async () => {

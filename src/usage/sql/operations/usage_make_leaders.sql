@@ -1,6 +1,6 @@
 -- Makes one list of usage_leaders that was asked for: one that has not been made yet, or one that was made more than an
--- hour ago and asked for since. Drops lists that nobody asked for in a week, and all but the 50 asked for last. Answers
--- whether it made one; one caller at a time, the others are answered no.
+-- hour ago and asked for since. Drops lists that were not asked for in a week, and all but the 50 asked for last. Returns
+-- whether it made one; one caller at a time, FALSE to the others.
 CREATE OR REPLACE FUNCTION usage_make_leaders() RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 -- One at a time, so there may be memory to add a million accounts up.
