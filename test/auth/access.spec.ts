@@ -36,7 +36,7 @@ interface Row {
   /** Metering routes. */
   metering?: true;
   /** Makes what the call is about, so that the call succeeds for those who may make it. */
-  needs?: () => Needs | Promise<Needs>;
+  needs?: (headers?: Record<string, string>) => Needs | Promise<Needs>;
 }
 
 /** The users of every case: a plain user with credits, another one, and the two higher roles. */
@@ -61,10 +61,15 @@ const as = (role: Role, on = service) => on.as(HAS_ROLE[role], { role });
 const ofAlice = () => ({ path: { userId: ALICE } });
 const aliceInBody = () => ({ body: { userId: ALICE } });
 const newSession = () => ({ body: { sessionId: freshUser('session'), estimatedTokens: 1000 } });
-async function session(more: object = {}): Promise<Needs> {
-  const sessionId = freshUser('session');
-  expect((await initialize(service.as(ALICE), sessionId)).status).toBe(201);
-  return { body: { sessionId, ...more } };
+/** A session of Alice; started with the caller's own key where a key alone is to see it. */
+async function session(headers: Record<string, string> = {}, more: object = {}): Promise<Needs> {
+  const body = { sessionId: freshUser('session'), modelId: SONNET, estimatedTokens: 1000 };
+  const key = headers['x-api-key'];
+  const caller = key === undefined ? tokenHeader(ALICE) : { 'x-api-key': key };
+  const started = await service.anonymous().post('/api/streaming-sessions/initialize', body, caller);
+  // A key without the permission starts none: then it is Alice who does.
+  if (started.status !== 201) await initialize(service.as(ALICE), body.sessionId);
+  return { body: { sessionId: body.sessionId, ...more } };
 }
 async function lot(): Promise<Needs> {
   const answer = await as('supervisor').post('/api/credits/allocate', { userId: ALICE, credits: 5 });
@@ -143,7 +148,7 @@ const OPERATIONS: Record<string, Row> = {
 
   initializeSession: { ...METERED_SESSION, needs: newSession },
   reportProgress: { ...METERED_SESSION, needs: session },
-  finalizeSession: { ...METERED_SESSION, needs: () => session({ actualTokens: 700 }) },
+  finalizeSession: { ...METERED_SESSION, needs: (headers) => session(headers, { actualTokens: 700 }) },
   abortSession: { ...METERED_SESSION, needs: session },
   listActiveSessions: { access: 'self', userIdIn: 'query', permission: 'sessions:write' },
   listAllActiveSessions: { access: 'admin' },
@@ -234,10 +239,10 @@ interface CallOptions {
 }
 
 /** Makes the call of that name with these headers: valid in everything but perhaps who makes it. */
-async function prepare(id: string, { naming, namedIn }: CallOptions) {
+async function prepare(id: string, { naming, namedIn }: CallOptions, headers?: Record<string, string>) {
   const operation = operations.get(id) as DocumentedOperation;
   const row = OPERATIONS[id] as Row;
-  const needs = (await row.needs?.()) ?? {};
+  const needs = (await row.needs?.(headers)) ?? {};
   const where = namedIn ?? row.userIdIn;
   const query: Record<string, string> = naming !== undefined && where === 'query' ? { userId: naming } : {};
   const body = (operation.body ?? needs.body) && {
@@ -253,7 +258,7 @@ async function call(
   headers: Record<string, string>,
   options: CallOptions = {},
 ): Promise<Answer<object>> {
-  const { method, path, body } = await prepare(id, options);
+  const { method, path, body } = await prepare(id, options, headers);
   return (options.on ?? service).anonymous().send<object>(method, path, body, headers);
 }
 

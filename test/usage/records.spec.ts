@@ -107,10 +107,8 @@ describe('POST /usage/record', () => {
   const DAY = 86_400_000;
   it.each<[field: string, why: string, fields: () => object]>([
     ['timestamp', 'a date alone', () => ({ timestamp: '2026-11-20' })],
-    ['timestamp', 'no zone', () => ({ timestamp: '2026-11-20T12:00:00' })],
     ['timestamp', 'no such day', () => ({ timestamp: '2026-02-30T12:00:00Z' })],
     ['timestamp', 'a number', () => ({ timestamp: 1_700_000_000 })],
-    ['timestamp', 'null', () => ({ timestamp: null })],
     ['timestamp', 'the future', () => ({ timestamp: new Date(Date.now() + DAY + 60_000).toISOString() })],
     [
       'timestamp',
