@@ -81,11 +81,10 @@ export class FinalizeSessionDto {
     description: 'What the provider charged, in USD; left out or null: unknown',
     example: '0.0021',
     required: false,
-    nullable: true,
     integerDigits: 7,
     maximum: '1000000',
   })
-  providerCostUsd?: string | null;
+  providerCostUsd?: string;
 
   @OnBehalfField()
   userId?: string;

@@ -127,11 +127,10 @@ export class ChargeUsageDto {
       'What the provider charged, in USD; left out or null: unknown, then computed from the rule if it can be',
     example: '0.0021',
     required: false,
-    nullable: true,
     integerDigits: 7,
     maximum: '1000000',
   })
-  providerCostUsd?: string | null;
+  providerCostUsd?: string;
 
   @EnumField(['billed', 'needs_review'], {
     description: 'needs_review: keep it without debiting',
