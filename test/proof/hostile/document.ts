@@ -99,8 +99,20 @@ function bodyOf(media: Media): Operation['body'] {
   if (name === undefined) return { properties: {}, required: [], examples, allows: () => true };
   const { properties = {}, required = [] } = document.components.schemas[name] as Schema;
   const validate: ValidateFunction = ajv.compile({ $ref: `openapi#/components/schemas/${name}` });
-  return { properties, required, examples, allows: (value) => validate(value) };
+  // As the document's text says: null in an optional field counts as left out.
+  const isLeftOut = (name: string, value: unknown) =>
+    value === null && !required.includes(name) && name in properties;
+  const allows = (value: unknown) =>
+    validate(
+      isObject(value)
+        ? Object.fromEntries(Object.entries(value).filter(([name, member]) => !isLeftOut(name, member)))
+        : value,
+    );
+  return { properties, required, examples, allows };
 }
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** Whether the document allows a query parameter with these values. */
 export function allowsQuery({ schema }: Parameter, values: readonly string[]): boolean {
