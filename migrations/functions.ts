@@ -15,6 +15,8 @@ export interface SqlFunction {
 
 const SOURCES = fileURLToPath(new URL('../src', import.meta.url));
 const FILE = /[/\\]sql[/\\](operations|internal)[/\\][^/\\]+\.sql$/;
+/** The release and the hash of a text; after any other comment the function is put in place again. */
+const COMMENT = /^(\d+\.\d+\.\d+) ([0-9a-f]{64})$/;
 /** PostgreSQL's code for a replacement that changes the result, or names or defaults of parameters. */
 const CANNOT_REPLACE = '42P13';
 
@@ -116,7 +118,7 @@ async function installedFunctions(
   )) as { name: string; signatures: string[]; comment: string | null }[];
   return new Map(
     rows.map(({ name, signatures, comment }) => {
-      const [release = '', hash] = comment?.split(' ') ?? [];
+      const [, release = '', hash] = COMMENT.exec(comment ?? '') ?? [];
       return [name, { signatures, release, hash }];
     }),
   );

@@ -3,6 +3,7 @@ import { type SqlFunction, sqlFunctions } from '../../migrations/functions.js';
 import { Movements } from '../../src/common/database/movements.js';
 import { HOLD } from '../../src/streaming-sessions/sessions.operations.js';
 import { type DatabaseProxy, startDatabaseProxy } from '../support/database-proxy.js';
+import { waitingForLocks } from '../support/hold-up.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import {
   balanceOf,
@@ -14,7 +15,7 @@ import {
   SONNET,
 } from '../support/money.js';
 import { expectProblem } from '../support/problems.js';
-import { startService, type TestService } from '../support/service.js';
+import { freshUser, startService, type TestService } from '../support/service.js';
 
 const SESSIONS = '/api/streaming-sessions';
 
@@ -304,6 +305,26 @@ describe('movements of several accounts that go together', () => {
     const answers = await behindFullLanes(users.map((user) => () => initialize(user, 's')));
     expect(countByStatus(answers)).toEqual({ 201: 12 });
     expect(proxy.taken()).toEqual(['movements']);
+  });
+
+  it('lock their accounts in the order of their bytes, however they are sent', async () => {
+    const [upper, lower] = ['Z', 'a'].map((first) => direct.as(freshUser(first))) as [HttpClient, HttpClient];
+    const boss = direct.as('boss', { role: 'supervisor' });
+    for (const { userId } of [upper, lower])
+      await boss.post('/api/credits/allocate', { userId, credits: 100 });
+    const deductions = [lower, upper].map(({ userId }) => ({
+      ...{ operation: 'credit_deduct', accountId: userId, credits: 1, notes: 'x', actor: 'root' },
+    }));
+    const { together } = await whileLocked([upper], async () => {
+      const together = direct.owner.query('SELECT movements($1, 0)', [JSON.stringify(deductions)]);
+      await expect.poll(() => waitingForLocks(direct)).toBe(1);
+      // Capital letters come first: what waits for them has not locked the other one yet.
+      await direct.owner.query('SELECT FROM credit_balances WHERE account_id = $1 FOR UPDATE NOWAIT', [
+        lower.userId,
+      ]);
+      return { together };
+    });
+    await together;
   });
 
   it('an account whose books are broken fails alone', async () => {

@@ -97,6 +97,7 @@ describe('migrations', () => {
 
   describe('install the SQL functions', () => {
     const NAME = 'credit_expire';
+    const ANOTHER_TEXT = '0'.repeat(64);
     let owner: DataSource;
     beforeAll(async () => {
       owner = new AccountingDataSource(dataSourceOptions({ ...LIMITS, url: ownerUrl }));
@@ -120,7 +121,7 @@ describe('migrations', () => {
       await owner.query(
         `CREATE OR REPLACE FUNCTION ${NAME}(p jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT NULL::jsonb $$`,
       );
-      await owner.query(`COMMENT ON FUNCTION ${NAME} IS '1.0.0 of-another-text'`);
+      await owner.query(`COMMENT ON FUNCTION ${NAME} IS '1.0.0 ${ANOTHER_TEXT}'`);
       await owner.runMigrations();
       const [after] = await formsOf(NAME);
       expect(after?.source).toBe(before?.source);
@@ -150,9 +151,17 @@ describe('migrations', () => {
       }
     });
 
+    it('anew where the comment is not one of a release', async () => {
+      await owner.query(`COMMENT ON FUNCTION ${NAME} IS 'see the runbook'`);
+      await owner.query(`COMMENT ON FUNCTION credit_revoke IS '1.0.0 ${ANOTHER_TEXT}'`);
+      const before = await formsOf('credit_revoke');
+      await owner.runMigrations();
+      expect(await formsOf('credit_revoke')).not.toEqual(before);
+    });
+
     it('of a newer release never over again', async () => {
-      await owner.query(`COMMENT ON FUNCTION ${NAME} IS '10.0.0 of-a-newer-release'`);
-      await owner.query(`COMMENT ON FUNCTION credit_revoke IS '1.0.0 of-another-text'`);
+      await owner.query(`COMMENT ON FUNCTION ${NAME} IS '10.0.0 ${ANOTHER_TEXT}'`);
+      await owner.query(`COMMENT ON FUNCTION credit_revoke IS '1.0.0 ${ANOTHER_TEXT}'`);
       const before = await formsOf('credit_revoke');
       await owner.runMigrations();
       expect(await formsOf('credit_revoke')).toEqual(before);

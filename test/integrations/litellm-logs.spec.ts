@@ -88,6 +88,7 @@ async function expectCounts(body: unknown, counts: Partial<Counts>, on = service
 
 interface Recorded {
   operation: string;
+  pricingRuleId: number | null;
   service: string;
   credits: number;
   billingStatus: string;
@@ -524,6 +525,33 @@ describe('ids that a client chooses', () => {
     }
     expect(await recordsOf(user)).toHaveLength(0);
   });
+});
+
+it('a call that is reported late costs what it cost when it was made', async () => {
+  const user = await userWithCredits(service, 1000);
+  const { rows } = await service.owner.query<{ id: string }>(
+    `INSERT INTO pricing_rules (model_id, price_per_1k_tokens, effective_from, effective_to, created_by)
+     VALUES ('late-model', 3, now() - interval '1 day', now() - interval '1 hour', $1),
+            ('late-model', 300, now() - interval '1 hour', NULL, $1) RETURNING id`,
+    [user.userId],
+  );
+  const twoHoursAgo = Date.now() / 1000 - 7200;
+  const late = { startTime: twoHoursAgo, endTime: twoHoursAgo };
+  const calls = [late, {}].map((times) =>
+    event({
+      user: user.userId,
+      model: 'late-model',
+      model_group: 'late-model',
+      custom_llm_provider: '',
+      ...times,
+    }),
+  );
+  await expectCounts(calls, { accepted: 2 });
+  const charged = (await recordsOf(user)).map(({ credits, pricingRuleId }) => [credits, pricingRuleId]);
+  expect(charged).toEqual([
+    [300, Number(rows[1]?.id)],
+    [3, Number(rows[0]?.id)],
+  ]);
 });
 
 describe('the quarantine', () => {
