@@ -226,6 +226,16 @@ describe('the identity of a request', () => {
     expect(answers[3]?.body).toEqual(answers[0]?.body);
   });
 
+  it('is of the account that it is about: one key for two accounts is two requests', async () => {
+    const users = await times(2, () => userWithCredits(service, 100));
+    const key = { 'idempotency-key': 'top-up' };
+    const allocate = ({ userId }: HttpClient) =>
+      root.post('/api/credits/allocate', { userId, credits: 7 }, key);
+    for (const user of users) expect((await allocate(user)).headers.get('idempotency-replayed')).toBeNull();
+    for (const user of users) expect((await allocate(user)).headers.get('idempotency-replayed')).toBe('true');
+    for (const user of users) expect(await balanceOf(user)).toMatchObject({ totalCredits: 107 });
+  });
+
   it('a repeated requestId keeps its Idempotency-Key as well', async () => {
     const user = await userWithCredits(service, 100);
     const charge = (more: object, headers = {}) =>

@@ -36,7 +36,7 @@ export const ApiIdempotent = ({ answersSecret = false } = {}) =>
       name: 'Idempotency-Key',
       required: false,
       description:
-        'Makes a retry safe: the same key with the same body gets the first answer again, with `Idempotency-Replayed: true`. Kept 24 hours, per caller.' +
+        'Makes a retry safe: the same key with the same body gets the first answer again, with `Idempotency-Replayed: true`. Kept 24 hours, per caller and account.' +
         (answersSecret
           ? ' Use a random key, such as a UUID: the secret of this answer is kept sealed by it.'
           : ''),
