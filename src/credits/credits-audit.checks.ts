@@ -226,6 +226,16 @@ export const AUDIT_CHECKS: AuditCheck[] = [
         FROM users u JOIN credit_ledger e ON e.account_id = u.account_id`,
   },
   {
+    name: 'lot is whole',
+    explanation: 'A lot has more left than it had, is revoked and not empty, or is open without credits.',
+    query: `
+      SELECT l.account_id, ${subject({ allocation_id: 'l.id' })}, 1 AS expected,
+             (l.remaining_credits <= l.total_credits
+              AND l.is_open = (l.remaining_credits > 0)
+              AND (l.revoked_at IS NULL OR l.remaining_credits = 0))::integer AS actual
+        FROM users u JOIN credit_allocations l ON l.account_id = u.account_id`,
+  },
+  {
     name: 'session is whole',
     explanation: 'A session has ended without a reason or a time, or lacks more than it cost.',
     query: `

@@ -195,6 +195,12 @@ describe('GET /credits/audit', () => {
       ({ ledgerEntryId }) => ledgerEntryId,
     ],
     [
+      'lot is whole',
+      'UPDATE credit_allocations SET is_open = NOT is_open WHERE account_id = $1',
+      'UPDATE credit_allocations SET is_open = NOT is_open WHERE account_id = $1',
+      ({ allocationId }) => allocationId,
+    ],
+    [
       'session is whole',
       `UPDATE streaming_sessions SET end_reason = NULL WHERE account_id = $1 AND session_id = 'ended'`,
       `UPDATE streaming_sessions SET end_reason = 'finalized' WHERE account_id = $1 AND session_id = 'ended'`,

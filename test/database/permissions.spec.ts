@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { embeddedUrls, migrate } from '../../src/database/open-database.js';
-import { expectSoundBooks, initialize, userWithCredits } from '../support/money.js';
+import { expectSoundBooks, initialize, SONNET, userWithCredits } from '../support/money.js';
 import { startService, type TestService } from '../support/service.js';
 import { snapshot } from '../support/snapshot.js';
 
@@ -303,15 +303,45 @@ describe('the CHECKs, should a function ever be wrong', () => {
     ['a balance that JSON cannot tell exactly', 'UPDATE credit_balances SET available = 9007199254740992'],
     ['a negative lot', 'UPDATE credit_allocations SET remaining_credits = -1'],
     [
-      'a lot with more than it was given',
-      'UPDATE credit_allocations SET remaining_credits = total_credits + 1',
-    ],
-    [
       'an entry of no known kind',
       `INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, created_at)
        SELECT account_id, 'gift', 5, 5, id, 'x', now() FROM credit_allocations`,
     ],
   ])('refuse %s', async (_, statement) => {
     await expect(service.owner.query(statement)).rejects.toMatchObject({ code: '23514' });
+  });
+});
+
+describe('a movement over books that are broken', () => {
+  it.each([
+    [
+      'takes no more than the lots have',
+      'UPDATE credit_balances SET available = available + 1000 WHERE account_id = $1',
+      'UPDATE credit_balances SET available = available - 1000 WHERE account_id = $1',
+      'credits short of the cached balance',
+    ],
+    [
+      'gives a lot no more than it was given',
+      `UPDATE streaming_sessions SET allocated_credits = allocated_credits + 1000, held_credits = '{1004}' WHERE account_id = $1`,
+      `UPDATE streaming_sessions SET allocated_credits = allocated_credits - 1000, held_credits = '{4}' WHERE account_id = $1`,
+      'would have more than it was given',
+    ],
+  ])('%s: it is refused, and moves nothing', async (_, broken, mended, message) => {
+    const user = await userWithCredits(service, 100);
+    await initialize(user, 'open');
+    await service.owner.query(broken, [user.userId]);
+    const before = await snapshot(service.owner);
+    const ids = { accountId: user.userId, userId: user.userId, actor: user.userId };
+    const movements = {
+      hold: `SELECT session_hold('${JSON.stringify({ ...ids, sessionId: 'x', modelId: SONNET, estimatedTokens: 40_000, bufferPercent: 0, leaseSeconds: 60, rejectUnpriced: false })}')`,
+      settle: `SELECT session_settle('${JSON.stringify({ ...ids, sessionId: 'open', reason: 'finalized', success: true, tokens: 0 })}')`,
+    };
+    const movement = message.startsWith('would') ? movements.settle : movements.hold;
+    await expect(runtime.query(movement)).rejects.toMatchObject({
+      code: 'XX001',
+      message: expect.stringContaining(message) as string,
+    });
+    expect(await snapshot(service.owner)).toEqual(before);
+    await service.owner.query(mended, [user.userId]);
   });
 });

@@ -1,4 +1,4 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
 import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer } from '../../common/database/transformers.js';
 import { CreditBalance } from './credit-balance.entity.js';
@@ -10,12 +10,6 @@ import { CreditBalance } from './credit-balance.entity.js';
 @Index('idx_credit_open_expiry', { synchronize: false })
 @Index('idx_credit_allocation_id', { synchronize: false })
 @Index('idx_credit_unannounced', { synchronize: false })
-@Check(
-  'ck_credit_allocations_remaining',
-  `remaining_credits <= total_credits
-   AND is_open = (remaining_credits > 0)
-   AND (revoked_at IS NULL OR remaining_credits = 0)`,
-)
 export class CreditAllocation {
   @PrimaryColumn({
     name: 'account_id',

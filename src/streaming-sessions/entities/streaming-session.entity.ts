@@ -1,4 +1,4 @@
-import { Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
 
 const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
@@ -15,7 +15,6 @@ export class StreamingSession {
     length: 50,
     primaryKeyConstraintName: 'pk_streaming_sessions',
   })
-  @ForeignKey('CreditBalance', { name: 'fk_streaming_sessions_account' })
   accountId: string;
 
   @PrimaryColumn({

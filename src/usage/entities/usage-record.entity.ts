@@ -1,4 +1,4 @@
-import { Column, Entity, ForeignKey, Index, PrimaryColumn } from 'typeorm';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { IdentityColumn } from '../../common/database/identity-column.js';
 import { bigintTransformer, decimalTransformer } from '../../common/database/transformers.js';
 
@@ -24,7 +24,6 @@ export class UsageRecord {
     length: 50,
     primaryKeyConstraintName: 'pk_usage_records',
   })
-  @ForeignKey('CreditBalance', { name: 'fk_usage_records_account' })
   accountId: string;
 
   @Column({ name: 'user_id', type: 'varchar', length: 50 })

@@ -14,6 +14,7 @@ DECLARE
   v_expires_at timestamptz;
   v_revoked_at timestamptz;
   v_total bigint;
+  v_remaining bigint;
 BEGIN
   WHILE v_left > 0 LOOP
     v_give := least(credits[v_last], v_left);
@@ -23,7 +24,12 @@ BEGIN
              + CASE WHEN expires_at > p_cause.at AND revoked_at IS NULL THEN v_give ELSE 0 END,
            is_open = is_open OR (expires_at > p_cause.at AND revoked_at IS NULL)
      WHERE account_id = p_cause.account_id AND id = lots[v_last]
-    RETURNING expires_at, revoked_at, total_credits INTO STRICT v_expires_at, v_revoked_at, v_total;
+    RETURNING expires_at, revoked_at, total_credits, remaining_credits
+      INTO STRICT v_expires_at, v_revoked_at, v_total, v_remaining;
+    IF v_remaining > v_total THEN
+      RAISE EXCEPTION 'lot % of account % would have more than it was given', lots[v_last], p_cause.account_id
+        USING ERRCODE = 'data_corrupted';
+    END IF;
     INSERT INTO credit_ledger
       (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
     VALUES (p_cause.account_id, p_cause.user_id, 'refund', v_give, available + v_give, lots[v_last],

@@ -8,15 +8,19 @@ LANGUAGE plpgsql AS $$
 DECLARE
   v_left bigint := p_amount;
   v_take bigint;
-  v_lot bigint;
+  -- The last lot that gave: the next one comes after it. At first, the end of those that expire now.
+  v_expires_at timestamptz := p_cause.at;
+  v_lot bigint := 9223372036854775807;
   v_remaining bigint;
 BEGIN
-  IF p_amount = 0 THEN RETURN; END IF;
-  FOR v_lot, v_remaining IN
-    SELECT id, remaining_credits FROM credit_allocations
-     WHERE account_id = p_cause.account_id AND is_open AND expires_at > p_cause.at
-     ORDER BY expires_at, id
-  LOOP
+  WHILE v_left > 0 LOOP
+    SELECT id, expires_at, remaining_credits INTO v_lot, v_expires_at, v_remaining FROM credit_allocations
+     WHERE account_id = p_cause.account_id AND is_open AND (expires_at, id) > (v_expires_at, v_lot)
+     ORDER BY expires_at, id LIMIT 1;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'lots of account % are % credits short of the cached balance', p_cause.account_id, v_left
+        USING ERRCODE = 'data_corrupted';
+    END IF;
     v_take := least(v_remaining, v_left);
     v_left := v_left - v_take;
     available := available - v_take;
@@ -34,11 +38,6 @@ BEGIN
       lots := lots || v_lot;
       credits := credits || v_take;
     END IF;
-    EXIT WHEN v_left = 0;
   END LOOP;
-  IF v_left > 0 THEN
-    RAISE EXCEPTION 'lots of account % are % credits short of the cached balance', p_cause.account_id, v_left
-      USING ERRCODE = 'data_corrupted';
-  END IF;
 END
 $$;

@@ -1,8 +1,7 @@
 -- Ends an active session as p_end says. What it held above its cost goes back to the lots it came from; what it cost above
 -- its hold is taken from the account's other lots, and what they cannot cover stays on the usage record for review. The
--- caller holds the account's lock. Returns the ended session.
-CREATE OR REPLACE FUNCTION session_close(s streaming_sessions, p_lock account_lock, p_end session_end)
-RETURNS streaming_sessions
+-- caller holds the account's lock. Returns session_settled_answer.
+CREATE OR REPLACE FUNCTION session_close(s streaming_sessions, p_lock account_lock, p_end session_end) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
   v_overage bigint := greatest(p_end.credits - s.allocated_credits, 0);
@@ -10,6 +9,7 @@ DECLARE
   v_status varchar := CASE WHEN v_uncollected > 0 THEN 'needs_review' ELSE 'billed' END;
   v_usage bigint;
   v_moved record;
+  v_answer jsonb;
 BEGIN
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
@@ -44,7 +44,7 @@ BEGIN
          provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
          usage_id = v_usage, completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
-  RETURNING * INTO s;
-  RETURN s;
+  RETURNING session_settled_answer(streaming_sessions) INTO v_answer;
+  RETURN v_answer;
 END
 $$;

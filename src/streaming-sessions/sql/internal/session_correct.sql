@@ -1,9 +1,9 @@
 -- Settles a session once more that a time-out has ended, as p_end says. What the time-out charged is compared with the
 -- actual cost; the difference is returned or taken. What reviews have waived is not asked for again, and what they have
--- billed above the cost stays billed. The caller holds the account's lock. Returns the session, or NULL when the account
--- would have more than it may (2^53 - 1 credits, the largest integer that JSON clients read exactly).
-CREATE OR REPLACE FUNCTION session_correct(s streaming_sessions, p_lock account_lock, p_end session_end)
-RETURNS streaming_sessions
+-- billed above the cost stays billed. The caller holds the account's lock. Returns session_settled_answer, or the outcome
+-- balance_limit when the account would have more than it may (2^53 - 1 credits, the largest integer that JSON clients read
+-- exactly).
+CREATE OR REPLACE FUNCTION session_correct(s streaming_sessions, p_lock account_lock, p_end session_end) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
   r usage_records;
@@ -14,10 +14,13 @@ DECLARE
   v_return bigint;
   v_paid bigint;
   v_moved record;
+  v_answer jsonb;
 BEGIN
   SELECT * INTO STRICT r FROM usage_records WHERE account_id = s.account_id AND id = s.usage_id;
   v_before := r.credits - r.uncollected_credits;
-  IF p_lock.available + p_lock.held + v_before - p_end.credits > 9007199254740991 THEN RETURN NULL; END IF;
+  IF p_lock.available + p_lock.held + v_before - p_end.credits > 9007199254740991 THEN
+    RETURN '{"outcome": "balance_limit"}';
+  END IF;
   SELECT coalesce(sum(uncollected_credits - billed_credits), 0) INTO v_waived
     FROM usage_reviews WHERE account_id = s.account_id AND usage_id = s.usage_id;
   v_charge := greatest(p_end.credits - v_waived - v_before, 0);
@@ -56,7 +59,7 @@ BEGIN
          provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
          completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
-  RETURNING * INTO s;
-  RETURN s;
+  RETURNING session_settled_answer(streaming_sessions) INTO v_answer;
+  RETURN v_answer;
 END
 $$;

@@ -23,10 +23,11 @@ DECLARE
   v_hold bigint;
   v_most bigint;
   v_taken record;
+  v_answer jsonb;
   s streaming_sessions;
   v_checks boolean[] := ARRAY[
-    is_account_id(p_account),
-    is_user_id(p_user),
+    v_lock.account_id IS NOT NULL OR is_account_id(p_account),
+    p_user = v_lock.account_id OR is_user_id(p_user),
     is_id(p_session, 100),
     is_id(p_model, 100),
     coalesce(p_tokens BETWEEN 0 AND 1000000000, p_input IS NOT NULL AND p_output IS NOT NULL),
@@ -74,7 +75,7 @@ BEGIN
     (p_account, p_user, p_session, p_model, v_price.rule_id, v_price.source, p_api_key, p_tokens,
      p_input, p_output, v_estimate, v_hold, v_taken.available,
      v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
-  RETURNING * INTO s;
-  RETURN session_started_answer(s, 'created');
+  RETURNING session_started_answer(streaming_sessions, 'created') INTO v_answer;
+  RETURN v_answer;
 END
 $$;

@@ -27,9 +27,6 @@ DECLARE
   v_end timestamptz;
   s streaming_sessions;
   v_checks boolean[] := ARRAY[
-    is_account_id(p_account),
-    is_user_id(p_user),
-    is_id(p_session, 100),
     p_generated BETWEEN 0 AND 1000000000,
     p_buffer_percent BETWEEN 0 AND 1000,
     p_lease_seconds BETWEEN 1 AND 86400,
@@ -37,10 +34,11 @@ DECLARE
     char_length(p_actor) BETWEEN 1 AND 64];
 BEGIN
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{accountId,userId,sessionId,tokensGenerated,bufferPercent,leaseSeconds,maximumAgeSeconds,actor}', v_checks);
+    PERFORM refuse('{tokensGenerated,bufferPercent,leaseSeconds,maximumAgeSeconds,actor}', v_checks);
   END IF;
   SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;
   IF NOT FOUND OR (p_api_key IS NOT NULL AND NOT api_key_sees(p_account, p_api_key, s.api_key_id)) THEN
+    PERFORM refuse('{accountId,userId,sessionId}', ARRAY[is_account_id(p_account), is_user_id(p_user), is_id(p_session, 100)]);
     RETURN '{"outcome": "session_not_found"}';
   END IF;
   v_end := s.started_at + make_interval(secs => p_maximum_age_seconds);

@@ -23,9 +23,6 @@ DECLARE
   v_end session_end;
   s streaming_sessions;
   v_checks boolean[] := ARRAY[
-    is_account_id(p_account),
-    is_user_id(p_user),
-    is_id(p_session, 100),
     p_reason IN ('finalized', 'aborted'),
     p_success IS NOT NULL,
     coalesce(p_tokens BETWEEN 0 AND 1000000000,
@@ -37,10 +34,11 @@ DECLARE
     char_length(p_actor) BETWEEN 1 AND 64];
 BEGIN
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{accountId,userId,sessionId,reason,success,actualTokens,inputTokens,outputTokens,cachedInputTokens,providerCostUsd,actor}', v_checks);
+    PERFORM refuse('{reason,success,actualTokens,inputTokens,outputTokens,cachedInputTokens,providerCostUsd,actor}', v_checks);
   END IF;
   SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;
   IF NOT FOUND OR (p_api_key IS NOT NULL AND NOT api_key_sees(p_account, p_api_key, s.api_key_id)) THEN
+    PERFORM refuse('{accountId,userId,sessionId}', ARRAY[is_account_id(p_account), is_user_id(p_user), is_id(p_session, 100)]);
     RETURN '{"outcome": "session_not_found"}';
   END IF;
   IF p_reason = 'aborted' THEN p_tokens := coalesce(p_tokens, s.tokens_generated); END IF;
@@ -72,11 +70,8 @@ BEGIN
               p_actor);
   END IF;
   IF s.status = 'active' THEN
-    s := session_close(s, v_lock, v_end);
-  ELSE
-    s := session_correct(s, v_lock, v_end);
-    IF s IS NULL THEN RETURN '{"outcome": "balance_limit"}'; END IF;
+    RETURN session_close(s, v_lock, v_end);
   END IF;
-  RETURN session_settled_answer(s);
+  RETURN session_correct(s, v_lock, v_end);
 END
 $$;

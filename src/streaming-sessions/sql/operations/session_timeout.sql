@@ -10,6 +10,7 @@ DECLARE
   p_wait boolean := p ->> 'wait';
   v_lock account_lock;
   v_price price;
+  v_answer jsonb;
   s streaming_sessions;
 BEGIN
   PERFORM refuse('{accountId,userId,sessionId,wait}', ARRAY[
@@ -27,7 +28,7 @@ BEGIN
      AND expires_at <= v_lock.locked_at;
   IF NOT FOUND THEN RETURN '{"outcome": "not_stale"}'; END IF;
   v_price := pinned_price(s.pricing_rule_id, s.model_id, s.started_at);
-  s := session_close(s, v_lock, (
+  v_answer := session_close(s, v_lock, (
     'timeout', 'failed', s.tokens_generated, NULL, NULL, NULL, NULL, session_cost(s, s.tokens_generated, v_price),
     session_provider_cost(s, s.tokens_generated, v_price), 'chat-streaming-timeout',
     jsonb_build_object('sessionId', p_session, 'partialTokens', s.tokens_generated,
@@ -35,8 +36,8 @@ BEGIN
     'service:accounting'));
   PERFORM write_event(p_account, 'session.timed_out', jsonb_build_object(
     'sessionId', p_session, 'modelId', s.model_id, 'startedAt', iso_time(s.started_at),
-    'tokensGenerated', s.tokens_generated, 'heldCredits', s.allocated_credits, 'usedCredits', s.used_credits,
-    'uncollectedCredits', s.uncollected_credits));
-  RETURN session_settled_answer(s);
+    'tokensGenerated', s.tokens_generated, 'heldCredits', s.allocated_credits, 'usedCredits', v_answer -> 'actualCredits',
+    'uncollectedCredits', v_answer -> 'uncollected'));
+  RETURN v_answer;
 END
 $$;
