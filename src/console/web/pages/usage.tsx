@@ -159,8 +159,8 @@ function adminFiltersOf(userId: string, text: (name: string) => string): AllUsag
   return {
     ...(userId === '' ? {} : { userId }),
     ...(status === '' ? {} : { billingStatus: status as UsageRecord['billingStatus'] }),
-    // As typed: the service refuses what is not an id.
-    ...(key === '' ? {} : { apiKeyId: key.replace(/^#/, '') as unknown as number }),
+    // The service refuses NaN, and anything else that is not an id.
+    ...(key === '' ? {} : { apiKeyId: Number(key.replace(/^#/, '')) }),
     ...(sessionId === '' ? {} : { sessionId }),
     ...(requestId === '' ? {} : { requestId }),
   };
