@@ -22,7 +22,7 @@ it('a start on a database that takes the login and then is silent ends and names
   await expect(openDatabase(config)).rejects.toThrow(/Check DATABASE_URL/);
 });
 
-it('who listens for events leaves a connection whose LISTEN is not answered', async () => {
+it('the listener for events leaves a connection that does not answer LISTEN', async () => {
   const limits = { poolSize: 1, statementTimeoutMilliseconds: 1000, connectTimeoutMilliseconds: 200 };
   const signals = new EventSignals(connectionPool({ ...limits, url: silent.url }));
   signals.on('published', () => undefined);

@@ -173,7 +173,7 @@ async function runSessions(): Promise<void> {
     user.post(`/api/streaming-sessions/${how}`, { sessionId, ...body });
   for (let index = 0; index < 24; index++) {
     const sessionId = `s${index}`;
-    const modelId = index % 3 === 0 ? 'nobody-knows/it' : SONNET;
+    const modelId = index % 3 === 0 ? 'unknown/model' : SONNET;
     expect((await initialize(user, sessionId, { modelId })).status).toBe(201);
     await user.post('/api/streaming-sessions/progress', { sessionId, tokensGenerated: 100 + index });
   }
@@ -609,7 +609,7 @@ describe('the answer', () => {
     }
   });
 
-  it('is all zeros for a user without records, and null for a cost that nobody knows', async () => {
+  it('is all zeros for a user without records, and null for a cost that is unknown', async () => {
     const answer = await service.as().get<UserStats>('/api/usage/stats');
     expect(answer.status).toBe(200);
     expect(answer.body).toMatchObject({ totalRecords: 0, totalCredits: 0, recentActivity: [] });
@@ -624,9 +624,9 @@ describe('the answer', () => {
     });
   });
 
-  it('404 for a user nobody has seen, asked by a supervisor', async () => {
+  it('404 for a user never seen, asked by a supervisor', async () => {
     const boss = service.as('boss', { role: 'supervisor' });
-    const answer = await boss.get(`/api/usage/stats/${freshUser('nobody')}`);
+    const answer = await boss.get(`/api/usage/stats/${freshUser('unknown')}`);
     expect(answer).toMatchObject({ status: 404, body: { code: 'account.not_found' } });
   });
 
