@@ -1,10 +1,11 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { dataSourceOptions } from '../ormconfig.js';
+import { AccountingDataSource } from '../ormconfig.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
+import { connectionPool } from './common/database/driver.js';
 import { MetricsModule } from './common/metrics/metrics.module.js';
 import { TracingModule } from './common/tracing/tracing.module.js';
 import { ProblemFilter } from './common/http/problem.filter.js';
@@ -25,22 +26,23 @@ import { UsageModule } from './usage/usage.module.js';
 export class AppModule {
   /** @param databaseUrl connection string of the service's role, on a database that is migrated */
   static forRoot(config: AppConfig, databaseUrl: string): DynamicModule {
+    const pool = connectionPool({
+      ...config.database,
+      url: databaseUrl,
+      // Beside the pool of movements, which has the full size.
+      poolSize: Math.ceil(config.database.poolSize / 2),
+      lowThreshold: config.events.lowThreshold,
+    });
     return {
       module: AppModule,
       imports: [
         ConfigModule.forRoot(config),
-        TypeOrmModule.forRoot({
-          ...dataSourceOptions({
-            ...config.database,
-            url: databaseUrl,
-            // Beside the pool of movements, which has the full size.
-            poolSize: Math.ceil(config.database.poolSize / 2),
-            lowThreshold: config.events.lowThreshold,
-          }),
-          retryAttempts: 0,
+        TypeOrmModule.forRootAsync({
+          useFactory: () => ({ retryAttempts: 0 }),
+          dataSourceFactory: () => Promise.resolve(new AccountingDataSource(pool)),
         }),
         TracingModule,
-        DatabaseModule,
+        DatabaseModule.forRoot(pool),
         MetricsModule,
         ReportsModule,
         AuthModule,

@@ -113,7 +113,7 @@ function protectAnswers() {
   };
 }
 
-/** A body of another type would be read as no body at all; the caller should hear that instead. */
+/** A body of another type would be read as no body at all; the caller gets an error instead. */
 function requireJson(request: Request, _response: Response, next: NextFunction): void {
   if (!WITH_BODY.has(request.method)) return next();
   const hasBody =

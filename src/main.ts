@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
+import { HttpAdapterHost } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { Logger } from 'pino';
 import { createApp } from './app.setup.js';
@@ -53,7 +54,7 @@ async function serve(config: AppConfig, databaseUrl: string, logger: Logger): Pr
         config.shutdownSeconds * 1000,
       );
       // First of all: what Nest ends before the server may take its time, as a delivery to a receiver that does not answer.
-      await (app.getHttpAdapter() as unknown as LimitedExpressAdapter).stopListening();
+      await app.get<HttpAdapterHost<LimitedExpressAdapter>>(HttpAdapterHost).httpAdapter.stopListening();
       await app.close().finally(() => clearTimeout(deadline));
     },
   };

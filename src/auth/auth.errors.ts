@@ -14,7 +14,7 @@ export class InvalidToken extends ServiceError {
   }
 }
 
-/** 401: an API key where a token belongs, as some other services take it; said, since a bad token is looked for in vain. */
+/** 401: an API key where a token belongs, as some other services take it. The error says so: a caller would look for a fault in its token. */
 export class ApiKeyAsToken extends ServiceError {
   constructor() {
     super(401, 'auth.invalid_token', 'Invalid token: an API key is sent in the X-API-Key header');

@@ -1,8 +1,7 @@
 import 'reflect-metadata';
 import { parseArgs } from 'node:util';
-import { DataSource } from 'typeorm';
-import { dataSourceOptions } from '../../ormconfig.js';
 import { Database } from '../common/database/database.js';
+import { connectionPool } from '../common/database/driver.js';
 import { loadConfig } from '../config/env.js';
 import { CreditsAuditService } from '../credits/credits-audit.service.js';
 import type { AuditDto } from '../credits/dto/credits.responses.js';
@@ -29,14 +28,9 @@ interface Options {
 async function run({ user, repair, json }: Options): Promise<boolean> {
   const config = loadConfig();
   const opened = await reachDatabase(config.database);
-  const dataSource = new DataSource(dataSourceOptions({ ...config.database, url: opened.url, poolSize: 2 }));
-  let database: Database | undefined;
+  const pool = connectionPool({ ...config.database, url: opened.url, poolSize: 2 });
+  const database = new Database(pool, { ...config, reports: { poolSize: 1, timeoutMilliseconds: AN_HOUR } });
   try {
-    await dataSource.initialize();
-    database = new Database(dataSource, {
-      ...config,
-      reports: { poolSize: 1, timeoutMilliseconds: AN_HOUR },
-    });
     const audit = new CreditsAuditService(database);
     let found = await audit.audit(user, showProgress);
     if (repair && !found.ok) {
@@ -49,8 +43,8 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
     process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : report(found));
     return found.ok;
   } finally {
-    await database?.close();
-    if (dataSource.isInitialized) await dataSource.destroy();
+    await database.close();
+    await pool.end();
     await opened.close();
   }
 }

@@ -34,7 +34,7 @@ describe('turns', () => {
     expect(await stateOf(third)).toBe('begun');
   });
 
-  it('are given to the first who may: a key with many waiting keeps no other waiting', async () => {
+  it('are given to the first that may run: a key with many waiting keeps no other waiting', async () => {
     const all = turns();
     const [ann, bob] = [await all.take('ann'), await all.take('bob')];
     const more = [all.take('ann'), all.take('ann')];

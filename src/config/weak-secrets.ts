@@ -11,7 +11,7 @@ const COMMON_WORDS =
 const UNRESOLVED =
   /^(arn:|vault:|ssm:|secretsmanager:|ref\+|@Microsoft\.KeyVault|projects\/|[a-z][a-z0-9+.-]*:\/\/|\$[({]|\$[A-Z][A-Z_]{3}|\{\{|<.*>$|file:|(~|\.{1,2})?\/(run|etc|var|home|opt|mnt|usr|tmp|vault|secrets?|app|data|root)\/)/i;
 /** A word that no random text has; what stands beside it must be a secret in itself. */
-const TELLING_WORDS = new Set(
+const REVEALING_WORDS = new Set(
   'secret password passwd passphrase example sample dummy todo fixme your insert'.split(' '),
 );
 const FILLING_WORDS = new Set(
@@ -20,9 +20,9 @@ const FILLING_WORDS = new Set(
   ),
 );
 /** The same in one word, as in `supersecretpassword`. */
-const TELLING = /secret|passw(or)?d|passphrase/;
+const REVEALING = /secret|passw(or)?d|passphrase/;
 const KNOWN = new RegExp(
-  [...TELLING_WORDS, ...FILLING_WORDS]
+  [...REVEALING_WORDS, ...FILLING_WORDS]
     .filter((word) => word.length > 2)
     .sort((a, b) => b.length - a.length)
     .join('|'),
@@ -52,7 +52,7 @@ export function weakness(secret: string): string | undefined {
 function isSentence(secret: string): boolean {
   const words = secret.toLowerCase().split(/[^a-z0-9]+/);
   const stemOf = (word: string) => word.replace(/\d+$/, '');
-  if (!words.some((word) => TELLING_WORDS.has(stemOf(word)) || TELLING.test(word))) return false;
+  if (!words.some((word) => REVEALING_WORDS.has(stemOf(word)) || REVEALING.test(word))) return false;
   const left = words.map((word) => stemOf(word).replace(KNOWN, '')).filter((rest) => rest.length > 2);
   return left.join('').length < MINIMUM_BESIDE_WORDS;
 }

@@ -204,9 +204,9 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     query: `
       SELECT x.account_id, ${NOTHING}, sum(x.expected) AS expected, sum(x.actual) AS actual FROM (
         SELECT r.account_id,
-               CASE WHEN r.counted_as_other AND r.service NOT IN ('chat', 'chat-streaming') THEN 'other'
+               CASE WHEN r.counted_as_other AND r.service NOT IN ('chat', 'chat-streaming') THEN ''
                     ELSE r.service END AS service,
-               CASE WHEN r.counted_as_other THEN 'other' ELSE r.operation END AS operation,
+               CASE WHEN r.counted_as_other THEN '' ELSE r.operation END AS operation,
                r.credits + 1 AS expected, 0 AS actual
           FROM users u JOIN usage_records r ON r.account_id = u.account_id
         UNION ALL

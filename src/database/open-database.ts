@@ -3,7 +3,8 @@ import pg from 'pg';
 import type { QueryRunner } from 'typeorm';
 import { Baseline1796688000000, baselineTables } from '../../migrations/1796688000000-baseline.js';
 import { grantRuntimeRole } from '../../migrations/rights.js';
-import { AccountingDataSource, dataSourceOptions } from '../../ormconfig.js';
+import { AccountingDataSource } from '../../ormconfig.js';
+import { connectionPool } from '../common/database/driver.js';
 import type { DatabaseConfig } from '../config/env.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.js';
 import { realDirectory, superuserPassword } from './postgres-directory.js';
@@ -188,7 +189,7 @@ export async function migrate(
 ): Promise<void> {
   const dataSource = new AccountingDataSource(
     // A migration of a large table takes its time; only ordinary statements have a short limit.
-    dataSourceOptions({ ...config, url: ownerUrl, poolSize: 2, statementTimeoutMilliseconds: 3_600_000 }),
+    connectionPool({ ...config, url: ownerUrl, poolSize: 2, statementTimeoutMilliseconds: 3_600_000 }),
   );
   await dataSource.initialize();
   const runner = dataSource.createQueryRunner();

@@ -1,13 +1,13 @@
 import pg from 'pg';
-import { sqlFunctions } from '../../migrations/functions.js';
 import type { EventsConfig } from '../config/env.js';
 import { joinedAt, type PastCall } from './allocations.js';
 import { type Month, ruleRow } from './month.js';
 import { DAY, HISTORY_DAYS } from './people.js';
 
 const CALLS_PER_STATEMENT = 500;
-/** What gives the functions the time. */
-const CLOCK = /\b(?:clock_timestamp|now)\(\)/g;
+/** Where the functions find what they call: PostgreSQL's own functions come first, unless the path says otherwise. */
+const PATH = 'public, pg_temp';
+const PATH_OF_THE_PAST = `demo, pg_catalog, ${PATH}`;
 
 /**
  * Lets the month happen on an empty database, by the very functions that the service calls, at another time: so every
@@ -37,9 +37,9 @@ export async function playMonth(
     await insert(client, 'api_keys', month.keys.map(keyRow), 'OVERRIDING SYSTEM VALUE');
     await client.query(`SELECT setval(pg_get_serial_sequence('api_keys', 'id'), ${month.keys.length + 1})`);
     await client.query(
-      `CREATE SCHEMA demo; SET demo.now TO '${new Date(begun).toISOString()}'; ${TIME}; ${PLAY}`,
+      `CREATE SCHEMA demo; SET demo.now TO '${new Date(begun).toISOString()}'; ${CLOCKS}; ${PLAY}`,
     );
-    await replaceClocks(client, 'demo.time()');
+    await client.query(searching(PATH_OF_THE_PAST));
     for (let first = 0; first < month.calls.length; first += CALLS_PER_STATEMENT) {
       signal.throwIfAborted();
       const calls = month.calls.slice(first, first + CALLS_PER_STATEMENT).map(timed);
@@ -49,7 +49,7 @@ export async function playMonth(
         values: [JSON.stringify(calls), events.creditsExpiringDays, events.keysExpiringDays],
       });
     }
-    await replaceClocks(client, null);
+    await client.query(searching(PATH));
     await client.query('DROP SCHEMA demo CASCADE');
     await client.query(LAST_USED);
     await client.query('VACUUM (ANALYZE)');
@@ -58,8 +58,24 @@ export async function playMonth(
   }
 }
 
-const TIME = `CREATE FUNCTION demo.time() RETURNS timestamptz STABLE LANGUAGE sql
-  AS $$ SELECT current_setting('demo.now')::timestamptz $$`;
+/** What gives the functions the time, in place of PostgreSQL's own. */
+const CLOCKS = ['now', 'clock_timestamp']
+  .map(
+    (name) => `CREATE FUNCTION demo.${name}() RETURNS timestamptz STABLE LANGUAGE sql
+      AS $$ SELECT current_setting('demo.now')::timestamptz $$`,
+  )
+  .join(';');
+
+/** Gives the operations, and what these call, a search path. */
+const searching = (path: string) => `DO $$
+DECLARE
+  f regprocedure;
+BEGIN
+  FOR f IN SELECT oid FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace AND proconfig::text LIKE '%search_path=%' LOOP
+    EXECUTE format('ALTER FUNCTION %s SET search_path = ${path}', f);
+  END LOOP;
+END $$`;
 
 /** Carries out requests, each with its time and operation, and what the service does by itself each hour; what a user cannot pay for is refused, as it was then. */
 const PLAY = `CREATE FUNCTION demo.play(p_calls jsonb, p_lot_days integer, p_key_days integer) RETURNS void LANGUAGE plpgsql AS $$
@@ -92,14 +108,6 @@ const SUPERSEDED = `UPDATE pricing_rules ended SET superseded_by = next.id
 
 const LAST_USED = `UPDATE api_keys k SET last_used = (
     SELECT max(r.timestamp) FROM usage_records r WHERE r.account_id = k.account_id AND r.api_key_id = k.id)`;
-
-/** Puts every function in place that asks for the time: with another clock, or, with null, as it stands in its file. */
-async function replaceClocks(client: pg.Client, clock: string | null): Promise<void> {
-  for (const { text } of sqlFunctions()) {
-    if (text.search(CLOCK) < 0) continue;
-    await client.query(clock === null ? text : text.replace(CLOCK, clock));
-  }
-}
 
 /** Rows of JSON, each column by its name. */
 async function insert(client: pg.Client, table: string, rows: object[], overriding = ''): Promise<void> {

@@ -23,7 +23,7 @@ export interface LiveTraffic {
 
 /**
  * Chats that go on while the demo runs: real requests, as a chat service would make them. Sessions start, report their
- * progress, end in every way, and some are never heard of again. A user without credits keeps trying, and continues with new ones.
+ * progress, end in every way, and some never report again. A user without credits keeps trying, and continues with new ones.
  *
  * @param tokenOf an access token of a user
  */

@@ -1,6 +1,5 @@
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
-import { DataSource } from 'typeorm';
-import { DatabaseClient } from '../common/database/driver.js';
+import { DatabaseClient, DatabasePool } from '../common/database/driver.js';
 
 const CHANNEL = 'accounting_events';
 /** `written`: the outbox has something. `published`: there is something to read, or to deliver. */
@@ -24,7 +23,7 @@ export class EventSignals implements OnModuleDestroy {
   private isStarted = false;
   private isStopped = false;
 
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(private readonly pool: DatabasePool) {}
 
   /** The connection is made with the first listener. Answers how to stop listening. */
   on(signal: Signal, listener: () => void): () => void {
@@ -44,9 +43,8 @@ export class EventSignals implements OnModuleDestroy {
   }
 
   private async connect(): Promise<void> {
-    const { url } = this.dataSource.options as { url: string };
     const client = new DatabaseClient({
-      connectionString: url,
+      connectionString: this.pool.options.connectionString,
       keepAlive: true,
       application_name: 'llm-accounting-service-events',
       connectionTimeoutMillis: RECONNECT_MILLISECONDS,

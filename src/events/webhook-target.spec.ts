@@ -104,7 +104,7 @@ const PUBLIC = [
 const RULES = { allowsHttp: true, allowsPrivateAddresses: false };
 const urlOf = (address: string) => `http://${address.includes(':') ? `[${address}]` : address}/hook`;
 
-/** What a connection to a name gets whose addresses are these. */
+/** What a connection to a name with these addresses gets. */
 function connect(...addresses: string[]): Promise<Error | null> {
   const resolve = ((_: string, __: object, answer: (error: null, all: LookupAddress[]) => void) =>
     answer(

@@ -231,7 +231,7 @@ describe('an event that is not understood', () => {
   );
 });
 
-describe('whose call it is', () => {
+describe('the user that a call names', () => {
   it.each<[what: string, metadata: object, endUser: string | null, names: (string | null)[]]>([
     ['the user of the key', { user_api_key_user_id: 'alice' }, null, ['alice', null, 'alice']],
     ['before the end user', { user_api_key_user_id: 'alice' }, 'bob', ['alice', null, 'alice']],

@@ -3,7 +3,6 @@ import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { type Caller, idempotencyScope } from '../auth/caller.js';
-import { Database } from '../common/database/database.js';
 import { Movements } from '../common/database/movements.js';
 import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
 import { canonicalJson, idempotencyOf } from '../common/http/idempotency.js';
@@ -24,18 +23,11 @@ import {
 } from './usage.errors.js';
 import { CHARGE, type ChargeAnswer, REVIEW, type UsageAnswer } from './usage.operations.js';
 
-/** The one look-up by a record's id alone: an admin names the record, and every later statement names its user. */
-const RECORD_OWNER = {
-  name: 'usage_record_owner',
-  text: 'SELECT account_id FROM usage_records WHERE id = $1',
-};
-
 /** Charges of finished calls, and the review of what could not be charged. Rules in README.md beside this file. */
 @Injectable()
 export class UsageChargesService {
   constructor(
     private readonly movements: Movements,
-    private readonly database: Database,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     @InjectRepository(UsageRecord) private readonly records: Repository<UsageRecord>,
   ) {}
@@ -119,10 +111,11 @@ export class UsageChargesService {
     request: ReviewUsageDto,
     key: string | null,
   ): Promise<UsageAnswer> {
-    const owner = await this.database.row<{ account_id: string }>(RECORD_OWNER, [usageId]);
-    if (owner === undefined) throw new UsageNotFound();
+    // The one look-up by a record's id alone: an admin names the record, and every later statement names its account.
+    const record = await this.records.findOne({ select: { accountId: true }, where: { id: usageId } });
+    if (record === null) throw new UsageNotFound();
     const answer = await this.movements.run(REVIEW, {
-      accountId: owner.account_id,
+      accountId: record.accountId,
       usageId,
       version: request.version,
       action: request.action,

@@ -20,10 +20,10 @@ import {
   byDays,
   byNames,
   IS_CHAT,
-  mapOf,
+  type Named,
   NAMED_SINCE,
+  OPERATION,
   recordJson,
-  REST,
 } from './usage.sql.js';
 
 const COUNTED = `service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
@@ -93,9 +93,9 @@ const FACTS_OF_ALL = `(
 const TOTALS = `
   (SELECT coalesce(sum(records), 0) FROM sums) AS records,
   (SELECT coalesce(sum(credits), 0) FROM sums) AS credits,
-  ${mapOf(byNames('service'), 'sum(credits)')} AS by_service,
-  ${mapOf(byDays, 'sum(credits)')} AS by_day,
-  ${mapOf(byNames('operation', IS_CHAT), 'sum(credits)')} AS by_model,
+  ${byNames('service', 'sum(credits)')} AS by_service,
+  ${byDays('sum(credits)')} AS by_day,
+  ${byNames('operation', 'sum(credits)', IS_CHAT)} AS by_model,
   ${BY_DAY_AND_MODEL} AS by_day_and_model`;
 
 export const USER_STATS = {
@@ -148,10 +148,10 @@ const SYSTEM_STATS = {
   SELECT ${TOTALS},
     ${BY_USER} AS by_user,
     (SELECT ${MARGIN} FROM sums HAVING count(*) > 0) AS margin,
-    ${mapOf(byNames('operation'), MARGIN)} AS margin_by_model,
-    ${mapOf(byDays, MARGIN)} AS margin_by_day,
-    coalesce((SELECT json_agg(json_build_object('modelId', operation, 'records', n) ORDER BY n DESC, operation) FROM (
-      SELECT operation, sum(unpriced_records) AS n FROM sums WHERE unpriced_records > 0
+    ${byNames('operation', MARGIN)} AS margin_by_model,
+    ${byDays(MARGIN)} AS margin_by_day,
+    coalesce((SELECT json_agg(json_build_object('modelId', model, 'records', n) ORDER BY n DESC, model) FROM (
+      SELECT ${OPERATION} AS model, sum(unpriced_records) AS n FROM sums WHERE unpriced_records > 0
        GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 100) u), '[]') AS unpriced_models,
     (SELECT coalesce(sum(unpriced_records), 0) FROM sums) AS unpriced,
     (SELECT json_build_array(count(*), coalesce(sum(uncollected_credits), 0))
@@ -162,17 +162,17 @@ const SYSTEM_STATS = {
 interface Totals {
   records: string;
   credits: string;
-  by_service: Record<string, number>;
-  by_day: Record<string, number>;
-  by_model: Record<string, number>;
-  by_day_and_model: Record<string, Record<string, number>>;
+  by_service: Named<number>;
+  by_day: Named<number>;
+  by_model: Named<number>;
+  by_day_and_model: Named<Record<string, number>>;
 }
 
 interface SystemTotals extends Totals {
   by_user: { users: [string, number][]; asOf: string | null };
   margin: MarginDto | null;
-  margin_by_model: Record<string, MarginDto>;
-  margin_by_day: Record<string, MarginDto>;
+  margin_by_model: Named<MarginDto>;
+  margin_by_day: Named<MarginDto>;
   unpriced: string;
   unpriced_models: UnpricedModelDto[];
   review: [number, number];
@@ -229,7 +229,7 @@ export class UsageStatisticsService {
       ...added,
       truncated: [
         ...added.truncated,
-        ...namesOfTruncated({ marginByModel: row.margin_by_model, marginByDay: row.margin_by_day }),
+        ...namesOfCut({ marginByModel: row.margin_by_model, marginByDay: row.margin_by_day }),
         ...(isCut(users.slice(0, top), top, added.totalCredits) ? (['byUser'] as const) : []),
       ],
       byUser: fromPairs(users.slice(0, top)),
@@ -238,8 +238,8 @@ export class UsageStatisticsService {
       providerCostUsd: margin.providerCostUsd,
       marginUsd: margin.marginUsd,
       costedRecords: margin.costedRecords,
-      marginByModel: row.margin_by_model,
-      marginByDay: row.margin_by_day,
+      marginByModel: row.margin_by_model.names,
+      marginByDay: row.margin_by_day.names,
       unpricedRecords: Number(row.unpriced),
       unpricedModels: row.unpriced_models,
       needsReview: row.review[0],
@@ -249,17 +249,15 @@ export class UsageStatisticsService {
 }
 
 function totals(row: Totals) {
-  const maps = {
-    byService: row.by_service,
-    byDay: row.by_day,
-    byModel: row.by_model,
-    byDayAndModel: row.by_day_and_model,
-  };
+  const { by_service: byService, by_day: byDay, by_model: byModel, by_day_and_model: byDayAndModel } = row;
   return within({
     totalRecords: Number(row.records),
     totalCredits: Number(row.credits),
-    ...maps,
-    truncated: namesOfTruncated(maps),
+    byService: byService.names,
+    byDay: byDay.names,
+    byModel: byModel.names,
+    byDayAndModel: byDayAndModel.names,
+    truncated: namesOfCut({ byService, byDay, byModel, byDayAndModel }),
   });
 }
 
@@ -287,11 +285,8 @@ function bound(value: unknown): unknown {
 }
 
 /** The maps in which names are added up as `other`. */
-function namesOfTruncated<Name extends TruncatedField>(maps: Record<Name, object>): Name[] {
-  const hasRest = (map: object) => Object.hasOwn(map, REST);
-  return (Object.keys(maps) as Name[]).filter(
-    (name) => hasRest(maps[name]) || (name === 'byDayAndModel' && Object.values(maps[name]).some(hasRest)),
-  );
+function namesOfCut<Name extends TruncatedField>(maps: Record<Name, Named<unknown>>): Name[] {
+  return (Object.keys(maps) as Name[]).filter((name) => maps[name].isCut);
 }
 
 /** Whether users are left out: as many as were asked for are named, and they have not used all the credits. */

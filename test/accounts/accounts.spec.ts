@@ -61,7 +61,7 @@ describe('GET /api/accounts', () => {
   it('finds by the beginning of id, name or e-mail, in this order and each account once', async () => {
     await appear(`${tag}-by-id`, 'zoe', `${tag}-both@example.com`);
     await appear(`u-${tag}-1`, `${tag} by name`, `${tag}-too@example.com`);
-    await appear(`u-${tag}-2`, 'nobody', `${tag}.by-mail@example.com`);
+    await appear(`u-${tag}-2`, 'unnamed', `${tag}.by-mail@example.com`);
     await appear(`u-${tag}-3`, `not ${tag}`, `not-${tag}@example.com`);
     expect(await idsFor(tag)).toEqual([`${tag}-by-id`, `u-${tag}-1`, `u-${tag}-2`]);
     expect(await idsFor(`u-${tag}`)).toEqual([`u-${tag}-1`, `u-${tag}-2`, `u-${tag}-3`]);
@@ -96,13 +96,13 @@ describe('GET /api/accounts', () => {
       expect(await walk(prefix, limit), `${limit} a page`).toEqual(expected);
   });
 
-  it('without a search tells everybody', async () => {
+  it('without a search lists everyone', async () => {
     const { rows } = await service.owner.query<{ user_id: string }>('SELECT user_id FROM user_accounts');
-    const everybody = rows.map(({ user_id: userId }) => userId).sort();
-    expect((await walk('', 7)).sort()).toEqual(everybody);
+    const everyone = rows.map(({ user_id: userId }) => userId).sort();
+    expect((await walk('', 7)).sort()).toEqual(everyone);
   });
 
-  it('tells what can be spent and what is held, an expired lot not counted', async () => {
+  it('shows what can be spent and what is held, an expired lot not counted', async () => {
     const user = await userWithCredits(service, 1000, 50);
     await expireLots(service, user, [50]);
     expect((await initialize(user, 's')).status).toBe(201);
@@ -207,7 +207,7 @@ describe('GET /api/accounts/:userId', () => {
     expectProblem(await boss.get<object>(`/api/accounts/${freshUser()}`), 404, { code: 'account.not_found' });
   });
 
-  it('tells what the last token said', async () => {
+  it('shows what the last token said', async () => {
     const userId = freshUser();
     await appear(userId, 'Ada', `${userId}@example.com`);
     await appear(userId, 'Ada Lovelace', `${userId}@example.com`, 'supervisor');
@@ -225,11 +225,11 @@ describe('GET /api/accounts/:userId', () => {
 describe('GET /api/credits/totals', () => {
   const totals = async () => (await admin.get<Record<string, number>>('/api/credits/totals')).body;
 
-  it('adds up everybody, without what has expired', async () => {
+  it('adds up everyone, without what has expired', async () => {
     const before = await totals();
     const user = await userWithCredits(service, 1000, 50);
     await initialize(user, 's');
-    // After the last movement: nobody has written it off.
+    // After the last movement: it is not written off.
     await expireLots(service, user, [50]);
     expect(await totals()).toEqual({
       users: (before.users as number) + 1,

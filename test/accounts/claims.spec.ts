@@ -86,7 +86,7 @@ describe('changed claims', () => {
 });
 
 describe('an e-mail that another account holds', () => {
-  it('goes to the user whose token has it now, and the other one is not locked out', async () => {
+  it('goes to the user with the newest token, and the other one is not locked out', async () => {
     const email = `${freshUser('shared')}@example.com`;
     const [old, recent] = [service.as(freshUser('old'), { email }), service.as(freshUser('new'), { email })];
     expect((await old.get(BALANCE)).status).toBe(200);
@@ -99,7 +99,7 @@ describe('an e-mail that another account holds', () => {
     expect(await accountOf(recent.userId)).toMatchObject({ email });
   });
 
-  it('locks nobody out when first requests of two users with it come at once', async () => {
+  it('locks no user out when first requests of two users with it come at once', async () => {
     await times(10, async () => {
       const email = `${freshUser('race')}@example.com`;
       const answers = await times(2, (index) =>
@@ -110,7 +110,7 @@ describe('an e-mail that another account holds', () => {
     });
   });
 
-  it('locks nobody out when ten users claim it at once', async () => {
+  it('locks no user out when ten users claim it at once', async () => {
     const email = `${freshUser('crowd')}@example.com`;
     const answers = await times(10, () => service.as(freshUser(), { email }).get(BALANCE));
     expect(countByStatus(answers)).toEqual({ 200: 10 });

@@ -210,7 +210,7 @@ describe('Idempotency-Key', () => {
 });
 
 describe('changes of keys and the connections of everyone', () => {
-  it('100 at once keep at most one connection waiting, and nobody from a hold', async () => {
+  it('100 at once keep at most one connection waiting, and no user from a hold', async () => {
     const user = await userWithCredits(service, 10);
     const victim = await userWithCredits(service, 1000);
     const lock = await service.owner.connect();
@@ -413,7 +413,7 @@ describe('the sessions of an owner', () => {
     expect(await idsOf(withKey(one.key))).toEqual(['of-one']);
     expect((await idsOf(user)).sort()).toEqual(['of-one', 'of-the-other', 'of-the-owner']);
     const before = await balanceOf(user);
-    for (const sessionId of ['of-the-owner', 'of-the-other', 'of-nobody']) {
+    for (const sessionId of ['of-the-owner', 'of-the-other', 'of-no-key']) {
       for (const [step, body] of [
         ['progress', { tokensGenerated: 90_000 }],
         ['finalize', { actualTokens: 90_000 }],
@@ -471,7 +471,7 @@ describe('creditLimit', () => {
     const used = async () => (await user.get<Key>(`${KEYS}/${id}`)).body.creditsUsed;
     await initialize(client, 'a');
     expect(await used()).toBe(4);
-    // Settled by somebody else: the session's own key counts.
+    // Settled by another caller: the session's own key counts.
     await settleAll(user, 'a', 100);
     expect(await used()).toBe(1);
     await initialize(client, 'b');
@@ -546,7 +546,7 @@ describe('POST /api-keys/verify', () => {
     }
   });
 
-  it('tells the balance where the key has no limit, without what has expired', async () => {
+  it('returns the balance where the key has no limit, without what has expired', async () => {
     const user = await userWithCredits(service, 100);
     const { key } = await makeKey(user);
     expect(await verify(key)).toMatchObject({ availableCredits: 100 });

@@ -39,7 +39,7 @@ async function another(env: Record<string, string> = {}): Promise<TestService> {
 
 beforeAll(async () => {
   proxy = await new LitellmProxy().start();
-  // One connection: whoever kept it while the proxy is asked would keep every other request waiting.
+  // One connection: a request that kept it while the proxy is asked would keep every other waiting.
   const env = { LITELLM_BASE_URL: `${proxy.url}/`, LITELLM_MASTER_KEY: proxy.masterKey };
   service = await startService({ ...env, LITELLM_TIMEOUT_MS: '400', DB_POOL_SIZE: '1' });
   started.push(service);
@@ -115,8 +115,8 @@ async function expectAllEnded(user: HttpClient): Promise<void> {
   expect(new Set((await rowsOf(user)).map(({ state }) => state))).toEqual(new Set(['ended']));
 }
 
-/** Nothing that is the proxy's alone is told to the caller. */
-function expectNothingTold({ text }: Answer<object>): void {
+/** No answer contains what is the proxy's alone. */
+function expectNoneShown({ text }: Answer<object>): void {
   expect(text).not.toContain(proxy.masterKey);
   expect(text).not.toContain(PROXY_DETAIL);
   expect(text).not.toMatch(/sk-ak_[A-Za-z0-9_-]{43}/);
@@ -235,7 +235,7 @@ describe('POST /api-keys with gateway litellm', () => {
     const made = await makeKey(service.as(user.userId));
     expectProblem(await user.post(`${KEYS}/${made.id}/rotate`), 422, { code: 'gateway.not_configured' });
     expect(await worksOnBothSides(made)).toEqual([true, true]);
-    // It ends here at once; the proxy is told by the first instance that knows it again.
+    // It ends here at once; the proxy gets it from the first instance that knows it again.
     expect((await user.delete(`${KEYS}/${made.id}`)).status).toBe(204);
     expect(await worksOnBothSides(made)).toEqual([false, true]);
     await letTimePass(user);
@@ -320,7 +320,7 @@ describe('a creation that goes wrong leaves no key that works, on either side, a
     proxy.fail(step, fault);
     const answer = (await create(user)) as unknown as Answer<Problem>;
     expectProblem(answer, status, { code });
-    expectNothingTold(answer);
+    expectNoneShown(answer);
     await expectNoneLive(user);
     proxy.arrive();
     await expectNoneLive(user);
@@ -392,7 +392,7 @@ describe('a creation that goes wrong leaves no key that works, on either side, a
     },
   );
 
-  it('a key that the proxy makes long after nobody waits for it is blocked, and found', async () => {
+  it('a key that the proxy makes long after the request has ended is blocked, and found', async () => {
     const user = service.as();
     proxy.fail('/key/generate', 'comesLate');
     expectProblem(await create(user), 503);
@@ -430,7 +430,7 @@ describe('a process that dies while it makes a key', () => {
   ])('in %s, with %s at the proxy, leaves what any instance clears away', async (reached, atProxy) => {
     const user = service.as();
     const made = await makeKey(user);
-    // As it is left behind: the row has come this far, and nobody goes on with it.
+    // As it is left behind: the row has come this far, and no request goes on with it.
     await service.owner.query(
       `UPDATE api_keys SET gateway_state = $2, gateway_due_at = now() + interval '2 minutes' WHERE id = $1`,
       [made.id, reached],
@@ -503,7 +503,7 @@ describe('DELETE /api-keys/:id', () => {
     expect(await worksOnBothSides(made)).toEqual([false, false]);
   });
 
-  it('204: also when the proxy is down; the owner sees it, and it is told when it is up again', async () => {
+  it('204: also when the proxy is down; the owner sees it, and it learns of it when it is up again', async () => {
     const user = service.as();
     const made = await makeKey(user);
     await proxy.stop();
@@ -626,7 +626,7 @@ describe('POST /api-keys/:id/rotate', () => {
     expect(await worksOnBothSides(winner.body)).toEqual([true, true]);
   });
 
-  it('201: when the proxy cannot be told of the end of the overlap, it is told later', async () => {
+  it('201: when the proxy cannot take the end of the overlap, it gets it later', async () => {
     const user = service.as();
     const old = await makeKey(user);
     proxy.fail('/key/update', 'isLost');
@@ -661,7 +661,7 @@ describe('an expiry', () => {
     ['sooner', () => '2040-01-01T00:00:00.000Z', soon],
     ['set', () => null, soon],
     ['taken away', soon, () => null],
-  ])('that is made %s holds at the proxy too, at once or when it can be told', async (_, before, after) => {
+  ])('that is made %s holds at the proxy too, at once or when it answers again', async (_, before, after) => {
     for (const isDown of [false, true]) {
       const user = service.as();
       const made = await makeKey(user, { expiresAt: before() });
@@ -676,7 +676,7 @@ describe('an expiry', () => {
       const { expiresAt: atProxy } = proxy.keys.get(digestOf(made.key)) ?? {};
       if (expiresAt === null) expect(atProxy).toBeNull();
       else expect(Math.abs((atProxy as number) - Date.parse(expiresAt))).toBeLessThan(5000);
-      // Told once; the sweeper has nothing more to say before the key expires.
+      // Sent once; the sweeper has nothing more to say before the key expires.
       const calls = proxy.calls('/key/update').length;
       await sweep();
       expect(proxy.calls('/key/update')).toHaveLength(calls);
@@ -745,7 +745,7 @@ describe('the sweeper', () => {
     await expectAllEnded(user);
   });
 
-  it('runs by itself, on an instance that is told to', async () => {
+  it('runs by itself, on an instance that is configured to', async () => {
     const user = service.as();
     const made = await makeKey(user);
     await proxy.stop();
@@ -777,7 +777,7 @@ describe('the configuration', () => {
       expect((failure as Error).message).not.toContain(secret);
   });
 
-  it('a wrong master key makes no keys, and shows itself to nobody', async () => {
+  it('a wrong master key makes no keys, and is shown to no caller', async () => {
     const wrong = 'sk-wrong-master-key-0123456789';
     const other = await another({ LITELLM_MASTER_KEY: wrong });
     const user = other.as(freshUser());

@@ -25,7 +25,7 @@ interface Needs {
 }
 
 interface Row {
-  /** `self`: a user on their own account. `owner`: the same, by their own token only. `caller`: anybody who is somebody. `service`: trusted services. */
+  /** `self`: a user on their own account. `owner`: the same, by their own token only. `caller`: any caller with valid credentials. `service`: trusted services. */
   access: 'public' | 'caller' | 'self' | 'owner' | 'supervisor' | 'admin' | 'service';
   /** What an API key needs for it; without one, no API key may. */
   permission?: Permission;
@@ -84,7 +84,7 @@ async function apiKey(): Promise<Needs> {
   const answer = await service.as(ALICE).post('/api/api-keys', { name: 'of the walk' });
   return { path: { id: String(answer.body.id) } };
 }
-/** Nobody listens there, and nobody is asked for a name. */
+/** No server listens there, and no name server is asked. */
 const webhookTarget = () => ({ body: { url: 'https://127.0.0.1:65530/hook' } });
 async function webhook(): Promise<Needs> {
   // There may be a hundred, and each case makes some.
@@ -331,7 +331,7 @@ describe('a public operation', () => {
 
 describe('an operation that is not public', () => {
   it.each(where(({ access }) => access !== 'public'))(
-    '%s refuses who does not say who they are',
+    '%s refuses a caller without credentials',
     async (id) => {
       await expectRefused(id, {}, TOKEN_REQUIRED);
       await expectRefused(id, { 'x-internal-api-key': 'wrong' }, WRONG_KEY);
@@ -385,7 +385,7 @@ describe('an operation on the own account', () => {
     expect(refused.text).toContain('must be the same in path, query and body');
   }
 
-  it('400 for two users in one request, whoever asks and wherever they are named', async () => {
+  it('400 for two users in one request, for any caller and wherever they are named', async () => {
     const asAlice = { ...internalHeader, ...tokenHeader(ALICE) };
     for (const headers of [internalHeader, asAlice, tokenHeader(ALICE), tokenHeader(ROOT)]) {
       const client = service.withHeaders(headers);
@@ -413,7 +413,7 @@ describe('an operation on the own account', () => {
     },
   );
 
-  it.each(own)('%s refuses a service that names nobody', async (id) => {
+  it.each(own)('%s refuses a service that names no user', async (id) => {
     await expectRefused(id, internalHeader, NAMES_NOBODY);
     for (const naming of ['', 'all', 'service:internal', 'x'.repeat(51), 'a\u0000'])
       await expectRefused(id, internalHeader, NAMES_NOBODY, { naming });

@@ -206,9 +206,9 @@ describe('200 for a good token', () => {
     ['a token expired 2 s ago', () => handmade({ exp: secondsFromNow(-2) })],
     ['a token valid in 2 s', () => handmade({ nbf: secondsFromNow(2) })],
     ['an iat 2 s in the future', () => handmade({ iat: secondsFromNow(2) })],
-    ['claims nobody asked for', () => handmade({ aud: 'elsewhere', iss: 'auth', scope: ['x'] })],
+    ['claims that are not needed', () => handmade({ aud: 'elsewhere', iss: 'auth', scope: ['x'] })],
     ['a fraction of a second in exp', () => handmade({ exp: secondsFromNow(3600) + 0.5 })],
-    ['a key id nobody asked for', () => handmade({}, { header: { kid: '../../../../dev/null' } })],
+    ['a key id that is not needed', () => handmade({}, { header: { kid: '../../../../dev/null' } })],
     ['a token of 10 kB', () => handmade({ groups: 'g'.repeat(7000) })],
   ])('takes %s', async (_name, token) => {
     const answer = await withToken(token());
@@ -364,7 +364,7 @@ describe('JWT_JWKS_URI', () => {
     expect(await statusOf(tokenOf(rsa))).toBe(200);
   });
 
-  it('takes no key that a token brings along, and asks nobody for one', async () => {
+  it('takes no key that a token brings along, and fetches none', async () => {
     const foreign = await new JwksServer().start();
     foreign.publish(jwkOf(next));
     const [jwk, pem] = [jwkOf(next), pemOf(next)];
@@ -418,7 +418,7 @@ describe('JWT_JWKS_URI', () => {
     expectProblem(await withToken(tokenOf(ec), verifier), 503, UNAVAILABLE);
   });
 
-  it('asks again after ten minutes, so that a key which was withdrawn ends', async () => {
+  it('asks again after ten minutes, so that a withdrawn key ends', async () => {
     stopMonotonicClock();
     expect(await statusOf(tokenOf(ec))).toBe(200);
     keys.publish(jwkOf(rsa));
@@ -437,7 +437,7 @@ describe('JWT_JWKS_URI', () => {
     expectProblem(await withToken(tokenOf(ec), verifier), 503, UNAVAILABLE);
   });
 
-  it('lets nobody shut good tokens out by tokens of made-up keys', async () => {
+  it('keeps taking good tokens while tokens of made-up keys arrive', async () => {
     const forged = Array.from({ length: 30 }, (_, index) => tokenOf({ ...next, kid: `made-up-${index}` }));
     for (const token of forged) expect([401, 503]).toContain(await statusOf(token));
     expect(keys.requests).toBeLessThanOrEqual(10);

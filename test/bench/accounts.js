@@ -35,7 +35,7 @@ export async function createAccounts(port, owner) {
   return { separate, shared: [shared] };
 }
 
-/** Lets an instance see every user once, so that no later request is somebody's first. */
+/** Lets an instance see every user once, so that no later request is a user's first. */
 export async function introduce(port, accounts) {
   await inLanes([...accounts.separate, ...accounts.shared], ({ token }) =>
     ask(port, 'GET', '/api/credits/balance', token),

@@ -12,7 +12,7 @@ import { readStatements } from './statements.js';
 
 /**
  * The service against a floor, over HTTP, on one database with default durability. The load generator, the servers and
- * the database share this machine: the ratio is what tells something, the figures beside it are of this machine only.
+ * the database share this machine: the ratio is what means something, the figures beside it are of this machine only.
  */
 const options = readOptions();
 await runToEnd(async () => (await run()) || !options.isStrict);

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 
-/** How often each thing has happened, as the database tells it. */
+/** How often each thing has happened, as the database counts it. */
 const COUNTS = `SELECT
   (SELECT count(*) FROM streaming_sessions) AS holds,
   (SELECT count(*) FROM streaming_sessions WHERE status <> 'active') AS settlements,

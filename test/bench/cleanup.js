@@ -9,7 +9,7 @@ export function onEnd(undo) {
 }
 
 /**
- * Runs a program, and then undoes all that it has started; so do a signal and an error that nobody waited for.
+ * Runs a program, and then undoes all that it has started; so do a signal and an unhandled error.
  *
  * @param {() => Promise<boolean>} program answers whether all is well; the process ends with 0 or 1
  */

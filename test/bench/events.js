@@ -151,7 +151,7 @@ async function startReceiver(answer) {
   };
 }
 
-/** Linux tells it; elsewhere the figure is missing. */
+/** Known on Linux; elsewhere the figure is missing. */
 async function residentMegabytes(pid) {
   const statm = await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => '0 0');
   return (Number(statm.split(' ')[1]) * BYTES_PER_PAGE) / MEGABYTE;

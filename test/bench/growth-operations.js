@@ -124,7 +124,7 @@ const SWEEPER = {
 
 /** For the database's size. */
 export const OPERATIONS = [MONEY, READS, SYSTEM, SWEEPER, OPEN_SESSIONS];
-/** What counts or sorts every open session, and so takes longer the more there are: told, and not held to the limit. */
+/** What counts or sorts every open session, and so takes longer the more there are: shown, and not held to the limit. */
 export const UNLIMITED = new Set(['all active sessions', 'metrics']);
 /** For the size of one account. */
 export const ACCOUNT_OPERATIONS = [MONEY];

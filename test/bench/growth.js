@@ -260,7 +260,7 @@ async function exportRecords({ port, pid, owner }) {
   return isFlat;
 }
 
-/** Linux tells it; elsewhere memory is not watched. */
+/** Known on Linux; elsewhere memory is not watched. */
 function residentBytes(pid) {
   try {
     return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024;

@@ -65,7 +65,7 @@ export async function measureScenario(bench, scenario, onCell) {
     }
   }
   for (const mode of options.modes) {
-    // Reads of one account wait for nobody: --quick leaves them out.
+    // Reads of one account wait for no other: --quick leaves them out.
     if (options.isQuick && mode === 'shared' && !scenario.isMovement) continue;
     for (const clients of options.clients) {
       onCell(await measureCell(bench, { scenario, mode, clients, seconds: options.seconds }, note));

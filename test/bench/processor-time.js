@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 const TICK_MICROSECONDS = 10_000;
 
 /**
- * Processor time of a process and of all below it, in microseconds; undefined where /proc does not tell it. Unlike
+ * Processor time of a process and of all below it, in microseconds; undefined where /proc does not say it. Unlike
  * requests a second it says the same on a busy machine.
  *
  * @param {number} pid

@@ -95,7 +95,7 @@ export async function startService(dist, databaseUrl, env) {
       PORT: String(port),
       DATABASE_URL: databaseUrl,
       JWT_ACCESS_SECRET: SECRET,
-      // Nobody is refused, and no session times out.
+      // No caller is refused, and no session times out.
       RATE_LIMIT_MAX: '1000000000',
       SESSION_LEASE_SECONDS: String(LEASE_SECONDS),
       ...env,

@@ -97,7 +97,7 @@ describe('the files of the console', () => {
     expect(page).not.toMatch(/<style|style=|<script(?![^>]*src=)| on\w+=/);
   });
 
-  it('are kept for ever when their name tells their content, and are sent again only when they changed', async () => {
+  it('are kept for ever when their name contains the hash of their content, and are sent again only when they changed', async () => {
     const assets = await assetsOf();
     expect(assets.length).toBeGreaterThanOrEqual(2);
     for (const path of assets) {
@@ -111,7 +111,7 @@ describe('the files of the console', () => {
     expect((await raw('/console', { 'if-none-match': '"another"' })).status).toBe(200);
   });
 
-  it('are compressed for who takes that, below 150 kB in all, and HEAD tells the same without a body', async () => {
+  it('are compressed for clients that take that, below 150 kB in all, and HEAD answers the same without a body', async () => {
     let bytes = 0;
     for (const path of ['/console', ...(await assetsOf())]) {
       const head = await get(path, { 'accept-encoding': 'gzip' }, 'HEAD');
@@ -197,7 +197,7 @@ describe('development tokens', () => {
     await running.stop();
   });
 
-  it('are not there for who asks from elsewhere: another page, another name of this machine, a proxy', async () => {
+  it('are not there for requests from elsewhere: another page, another name of this machine, a proxy', async () => {
     const running = await startBare();
     const { url } = running;
     const { port } = new URL(url);
@@ -210,7 +210,7 @@ describe('development tokens', () => {
     ];
     for (const headers of elsewhere)
       expect([headers, (await ask(url, headers)).status]).toEqual([headers, 404]);
-    // A name that somebody else owns and that leads here: fetch would not send it.
+    // A name that another owns and that leads here: fetch would not send it.
     const rebound = await new Promise<number>((done, fail) => {
       const options = {
         port,
@@ -231,10 +231,10 @@ describe('development tokens', () => {
     await running.stop();
   });
 
-  it('are not there at all in production, nor with a secret that somebody has set', async () => {
+  it('are not there at all in production, nor with a secret that was set', async () => {
     expect((await ask(service.url)).status).toBe(404);
     expect((await settingsOf(service.url)).developmentTokens).toBe(false);
-    const running = await startBare({ JWT_ACCESS_SECRET: 'a secret that was set by somebody 0123456789' });
+    const running = await startBare({ JWT_ACCESS_SECRET: 'a secret that was set by a person 0123456789' });
     const { url } = running;
     expect((await ask(url)).status).toBe(404);
     expect((await settingsOf(url)).developmentTokens).toBe(false);

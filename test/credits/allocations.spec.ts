@@ -392,12 +392,12 @@ describe('expiry', () => {
     expect(rows.map((row) => [Number(row.credits), Number(row.balance_after)])).toEqual(
       expired.map((credits) => [-credits, (balance -= credits)]),
     );
-    const told = await service.owner.query<{ credits: number }>(
+    const events = await service.owner.query<{ credits: number }>(
       `SELECT (data ->> 'credits')::integer AS credits FROM event_outbox
         WHERE account_id = $1 AND type = 'credits.expired' ORDER BY id`,
       [user.userId],
     );
-    expect(told.rows.map(({ credits }) => credits)).toEqual(expired);
+    expect(events.rows.map(({ credits }) => credits)).toEqual(expired);
     expect(await balanceOf(user)).toMatchObject({ totalCredits: 5 });
     await expectSoundBooks(service);
   });
@@ -429,7 +429,7 @@ describe('expiry', () => {
     expect((await service.get(CreditsSweeper).sweep()).expiredCredits).toBe(250 * 7);
   });
 
-  it('leaves a busy user to whoever holds the lock, and comes back later', async () => {
+  it('leaves a busy user to the transaction that holds the lock, and comes back later', async () => {
     const user = await userWithCredits(service, 10);
     await expireLots(service, user, [10]);
     const holder = await service.owner.connect();
@@ -473,7 +473,7 @@ describe('expiry, when it is awkward', () => {
     await expectSoundBooks(service);
   });
 
-  it("one user whose books are broken does not keep the sweepers from the others'", async () => {
+  it("a user with broken books does not keep the sweepers from the others'", async () => {
     await service.get(CreditsSweeper).sweep();
     const [broken, sound] = [await userWithCredits(service, 10), await userWithCredits(service, 10)];
     await expireLots(service, broken, [10]);
@@ -505,7 +505,7 @@ describe('expiry, when it is awkward', () => {
 });
 
 describe('GET /credits/ledger', () => {
-  it('tells every change newest first, pages without gaps, and proves itself by the balance after each', async () => {
+  it('lists every change newest first, pages without gaps, and proves itself by the balance after each', async () => {
     const user = await userWithCredits(service, 100);
     for (let index = 0; index < 6; index++) {
       await root.post(DEDUCT, { userId: user.userId, credits: index + 1, notes: `n${index}` });

@@ -43,7 +43,7 @@ async function knownUser(...lots: number[]): Promise<HttpClient> {
   return user;
 }
 
-/** Somebody else holds these users' balances until the work has been asked for. */
+/** Another transaction holds these users' balances until the work has been asked for. */
 async function whileLocked<T>(users: HttpClient[], ask: () => Promise<T>): Promise<T> {
   const gate = await direct.owner.connect();
   await gate.query('BEGIN');
@@ -327,7 +327,7 @@ describe('movements of several accounts that go together', () => {
     await together;
   });
 
-  it('an account whose books are broken fails alone', async () => {
+  it('an account with broken books fails alone', async () => {
     const users = await Promise.all(Array.from({ length: 6 }, () => knownUser(100)));
     const broken = users[3] as HttpClient;
     const balance = (change: number) =>
@@ -345,7 +345,7 @@ describe('movements of several accounts that go together', () => {
     expect(countByStatus(small)).toEqual({ 201: 6 });
   });
 
-  it('an account that somebody else holds keeps only itself waiting', async () => {
+  it('an account that another transaction has locked keeps only itself waiting', async () => {
     const users = await Promise.all(Array.from({ length: 6 }, () => knownUser(100)));
     const held = users[2] as HttpClient;
     const others = users.filter((user) => user !== held);

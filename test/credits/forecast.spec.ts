@@ -225,7 +225,7 @@ describe('GET /api/credits/forecast', () => {
 });
 
 describe('GET /api/credits/forecast/:userId', () => {
-  it('tells a supervisor what it tells the user', async () => {
+  it('gives a supervisor what it gives the user', async () => {
     const user = await userWithCredits(service, 100);
     const { runsOutAt: _, ...own } = await forecastOf(user, '?windowDays=7');
     const answer = await boss.get<Forecast>(`/api/credits/forecast/${user.userId}?windowDays=7`);

@@ -102,7 +102,7 @@ describe('the largest amounts of one request', () => {
     expect((await user.get('/api/usage/stats')).body).toMatchObject({ totalCredits: credits });
   });
 
-  it('are exact when nobody has them: 402 with the need, or a record that waits for review', async () => {
+  it('are exact when no account has them: 402 with the need, or a record that waits for review', async () => {
     const user = await owner(2);
     const body = { requestId: 'r', modelId: DEAR, ...EVERY_CLASS };
     const refused = await user.post('/api/usage/charge', body);

@@ -37,7 +37,7 @@ function expectUnavailable(answer: Answer): void {
   expect(answer.text).not.toMatch(/ECONN|postgres|SELECT|127\.0\.0\.1/);
 }
 
-/** Somebody else holds the user's balance row until `release` is called. */
+/** Another transaction holds the user's balance row until `release` is called. */
 async function holdBalanceOf(userId: string): Promise<() => Promise<void>> {
   const holder = await direct.owner.connect();
   await holder.query('BEGIN');
@@ -67,7 +67,7 @@ describe('a database that is down', () => {
     await expect.poll(async () => (await service.anonymous().get('/health/ready')).status).toBe(200);
   });
 
-  it('hangs nobody: a network that swallows everything is a 503 within the time limits', async () => {
+  it('leaves no request hanging: a network that swallows everything is a 503 within the time limits', async () => {
     proxy.silence();
     const begun = Date.now();
     const answers = await times(6, () => balance(user));
@@ -126,7 +126,7 @@ describe('a server that lacks what it needs', () => {
 });
 
 describe('a full pool', () => {
-  it('503 for those who find no place in time; those inside finish', async () => {
+  it('503 for requests that get no place in time; those inside finish', async () => {
     const patient = await direct.another({
       DB_POOL_SIZE: '2',
       DB_CONNECT_TIMEOUT_MS: '200',
@@ -159,7 +159,7 @@ describe('a connection that breaks while credits move', () => {
     await untilWaiting(1);
     proxy.cut();
     (await Promise.all(lost)).forEach(expectUnavailable);
-    // The server does not know that nobody is listening: it may finish what it was told.
+    // The server does not know that its client is gone: it may finish the statement.
     await release();
     proxy.restore();
     const retried = await Promise.all([allocate(), initialize(user, 's')]);

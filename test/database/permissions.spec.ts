@@ -233,7 +233,7 @@ describe("the service's role and the rest of the server", () => {
 
   it('cannot lead an operation astray by its search path or by temporary things of the same names', async () => {
     const { userId } = await userWithCredits(service, 100);
-    // Whoever may connect may make temporary things, unless the operator forbids it, as the embedded server does.
+    // Every role that may connect may make temporary things, unless the operator forbids it, as the embedded server does.
     await service.owner.query(
       `DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO accounting_app', current_database()); END $$`,
     );
@@ -300,7 +300,7 @@ describe('the CHECKs, should a function ever be wrong', () => {
   it.each([
     ['a negative balance', 'UPDATE credit_balances SET available = -1'],
     ['a negative hold', 'UPDATE credit_balances SET held = -1'],
-    ['a balance that JSON cannot tell exactly', 'UPDATE credit_balances SET available = 9007199254740992'],
+    ['a balance that JSON cannot hold exactly', 'UPDATE credit_balances SET available = 9007199254740992'],
     ['a negative lot', 'UPDATE credit_allocations SET remaining_credits = -1'],
     [
       'an entry of no known kind',

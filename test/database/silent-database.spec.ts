@@ -1,5 +1,5 @@
-import type { DataSource } from 'typeorm';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { connectionPool } from '../../src/common/database/driver.js';
 import { openDatabase } from '../../src/database/open-database.js';
 import { EventSignals } from '../../src/events/event-signals.js';
 import { startSilentDatabase } from '../support/silent-database.js';
@@ -22,8 +22,9 @@ it('a start on a database that takes the login and then is silent ends and names
   await expect(openDatabase(config)).rejects.toThrow(/Check DATABASE_URL/);
 });
 
-it('who listens for events leaves a connection whose LISTEN is not answered', async () => {
-  const signals = new EventSignals({ options: { url: silent.url } } as unknown as DataSource);
+it('the listener for events leaves a connection that does not answer LISTEN', async () => {
+  const limits = { poolSize: 1, statementTimeoutMilliseconds: 1000, connectTimeoutMilliseconds: 200 };
+  const signals = new EventSignals(connectionPool({ ...limits, url: silent.url }));
   signals.on('published', () => undefined);
   await expect.poll(silent.connections, { timeout: 30_000 }).toBeGreaterThan(1);
   await signals.onModuleDestroy();

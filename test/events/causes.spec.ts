@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CreditsSweeper } from '../../src/credits/credits.sweeper.js';
 import { EventsSweeper } from '../../src/events/events.sweeper.js';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
-import { eventsOf, toldOf } from '../support/events.js';
+import { eventsOf, emittedFor } from '../support/events.js';
 import type { HttpClient } from '../support/http-client.js';
 import {
   countByStatus,
@@ -36,7 +36,7 @@ const charge = (user: HttpClient, credits: number) =>
     modelId: SONNET,
     tokens: Math.floor((credits * 1000) / 3),
   });
-const typesOf = async (user: HttpClient) => (await toldOf(service, user)).map(([type]) => type);
+const typesOf = async (user: HttpClient) => (await emittedFor(service, user)).map(([type]) => type);
 const deduct = (user: HttpClient, credits: number) =>
   service
     .as('root', { role: 'admin' })
@@ -45,13 +45,13 @@ const allocate = (user: HttpClient, credits: number) =>
   service.as('boss', { role: 'supervisor' }).post('/api/credits/allocate', { userId: user.userId, credits });
 
 describe('credits.low', () => {
-  it('is told once when credits come down to the threshold, and again after they have been above it', async () => {
+  it('is emitted once when credits come down to the threshold, and again after they have been above it', async () => {
     const user = await userWithCredits(service, 150);
     await deduct(user, 49);
-    expect(await toldOf(service, user)).toEqual([]);
+    expect(await emittedFor(service, user)).toEqual([]);
     await deduct(user, 1);
     const low = { credits: 100, availableCredits: 100, heldCredits: 0, threshold: 100 };
-    expect(await toldOf(service, user)).toEqual([['credits.low', low]]);
+    expect(await emittedFor(service, user)).toEqual([['credits.low', low]]);
     await deduct(user, 10);
     await charge(user, 10);
     expect(await typesOf(user)).toEqual(['credits.low']);
@@ -61,7 +61,7 @@ describe('credits.low', () => {
     expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered', 'credits.low']);
   });
 
-  it('is told once by 50 spends at once over the threshold, on two instances', async () => {
+  it('is emitted once by 50 spends at once over the threshold, on two instances', async () => {
     const user = await userWithCredits(service, 200);
     const elsewhere = user.at(second.url);
     const answers = await times(50, (n) => charge(n % 2 === 0 ? user : elsewhere, 3));
@@ -69,19 +69,19 @@ describe('credits.low', () => {
     expect(await typesOf(user)).toEqual(['credits.low']);
   });
 
-  it('is not told by a hold and its refund: held credits are not gone', async () => {
+  it('is not emitted by a hold and its refund: held credits are not gone', async () => {
     const user = await userWithCredits(service, 150);
     await initialize(user, 's', { estimatedTokens: 30_000 });
     await user.post('/api/streaming-sessions/abort', { sessionId: 's', tokensGenerated: 0 });
     expect(await typesOf(user)).toEqual([]);
     await initialize(user, 't', { estimatedTokens: 30_000 });
     await user.post('/api/streaming-sessions/finalize', { sessionId: 't', actualTokens: 20_000 });
-    expect(await toldOf(service, user)).toEqual([
+    expect(await emittedFor(service, user)).toEqual([
       ['credits.low', { credits: 90, availableCredits: 90, heldCredits: 0, threshold: 100 }],
     ]);
   });
 
-  it('goes by the threshold of the user, which they and supervisors set', async () => {
+  it('follows the threshold of the user, which they and supervisors set', async () => {
     const user = await userWithCredits(service, 1000);
     const boss = service.as('boss', { role: 'supervisor' });
     const path = '/api/credits/low-threshold';
@@ -98,10 +98,10 @@ describe('credits.low', () => {
     expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered']);
     expect((await put(user, path, null)).body).toMatchObject({ threshold: 100, isDefault: true });
     expect((await put(user, path, -1)).status).toBe(400);
-    expect((await put(boss, `${path}/nobody-at-all`, 1)).status).toBe(404);
+    expect((await put(boss, `${path}/unknown-user`, 1)).status).toBe(404);
   });
 
-  it('is told once by a threshold that is set above the credits, and is over when it is set below them', async () => {
+  it('is emitted once by a threshold that is set above the credits, and is over when it is set below them', async () => {
     const user = await userWithCredits(service, 1000);
     const put = async (threshold: number | null) => {
       const answer = await user.send<object>('PUT', '/api/credits/low-threshold', { threshold }, {});
@@ -112,16 +112,16 @@ describe('credits.low', () => {
     for (const threshold of [1000, 1000, 5000]) await put(threshold);
     await deduct(user, 10);
     const facts = { credits: 1000, availableCredits: 1000, heldCredits: 0 };
-    expect(await toldOf(service, user)).toEqual([['credits.low', { ...facts, threshold: 1000 }]]);
+    expect(await emittedFor(service, user)).toEqual([['credits.low', { ...facts, threshold: 1000 }]]);
     await put(null);
     await put(500);
     const after = { credits: 990, availableCredits: 990, heldCredits: 0, threshold: 100, isLow: false };
-    expect((await toldOf(service, user)).slice(1)).toEqual([['credits.recovered', after]]);
+    expect((await emittedFor(service, user)).slice(1)).toEqual([['credits.recovered', after]]);
     await put(990);
     expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered', 'credits.low']);
   });
 
-  it('is told a few times at most by a threshold that goes to and fro', async () => {
+  it('is emitted a few times at most by a threshold that is raised and lowered in turn', async () => {
     const user = await userWithCredits(service, 1000);
     const answers = await times(50, (n) =>
       user.send<Record<string, unknown>>(
@@ -136,7 +136,7 @@ describe('credits.low', () => {
     expect((await typesOf(user)).length).toBeLessThanOrEqual(10);
   });
 
-  it('is not over for who has nothing at all, whatever the threshold, until there are credits again', async () => {
+  it('is not over for a user without any credits, whatever the threshold, until there are credits again', async () => {
     const user = await userWithCredits(service);
     const put = (threshold: number) =>
       user.send<object>('PUT', '/api/credits/low-threshold', { threshold }, {});
@@ -146,19 +146,19 @@ describe('credits.low', () => {
     expect(await typesOf(user)).toEqual(['credits.low', 'credits.recovered']);
   });
 
-  it('goes by the new setting as soon as an instance has started with it', async () => {
+  it('follows the new setting as soon as an instance has started with it', async () => {
     const user = await userWithCredits(service, 1000);
     const next = await service.another({ CREDITS_LOW_THRESHOLD: '800' });
     await charge(user.at(next.url), 250);
     await next.close();
-    expect(await toldOf(service, user)).toEqual([
+    expect(await emittedFor(service, user)).toEqual([
       ['credits.low', { credits: 750, availableCredits: 750, heldCredits: 0, threshold: 800 }],
     ]);
   });
 });
 
 describe('credits.exhausted', () => {
-  it('is told when nothing is left, after credits.low, and each time anew', async () => {
+  it('is emitted when nothing is left, after credits.low, and each time anew', async () => {
     const user = await userWithCredits(service, 150);
     await deduct(user, 150);
     expect(await typesOf(user)).toEqual(['credits.low', 'credits.exhausted']);
@@ -167,14 +167,14 @@ describe('credits.exhausted', () => {
     expect((await typesOf(user)).slice(2)).toEqual(['credits.recovered', 'credits.exhausted']);
   });
 
-  it('is told once by 50 spends at once of which the last ones are refused', async () => {
+  it('is emitted once by 50 spends at once of which the last ones are refused', async () => {
     const user = await userWithCredits(service, 90);
     const answers = await times(50, () => charge(user, 3));
     expect(countByStatus(answers)).toEqual({ 201: 30, 402: 20 });
     expect(await typesOf(user)).toEqual(['credits.exhausted']);
   });
 
-  it('is told when the last lot has expired', async () => {
+  it('is emitted when the last lot has expired', async () => {
     const user = await userWithCredits(service, 60);
     await expireLots(service, user, [60]);
     await service.get(CreditsSweeper).sweep();
@@ -183,14 +183,14 @@ describe('credits.exhausted', () => {
 });
 
 describe('credits.recovered', () => {
-  it('is told once when credits are above the threshold again, and never of credits that were not told of', async () => {
+  it('is emitted once when credits are above the threshold again, and never without an event before', async () => {
     const user = await userWithCredits(service, 50, 60);
     expect(await typesOf(user)).toEqual([]);
     await deduct(user, 30);
     await allocate(user, 20);
     await allocate(user, 1);
     await allocate(user, 500);
-    expect(await toldOf(service, user)).toEqual([
+    expect(await emittedFor(service, user)).toEqual([
       ['credits.low', { credits: 80, availableCredits: 80, heldCredits: 0, threshold: 100 }],
       [
         'credits.recovered',
@@ -213,14 +213,14 @@ describe('credits.recovered', () => {
     const user = await userWithCredits(service, 150);
     await deduct(user, 150);
     for (const credits of [40, 20, 200]) await allocate(user, credits);
-    const told = (await toldOf(service, user)).slice(2);
-    expect(told.map(([type, { credits, isLow }]) => [type, credits, isLow])).toEqual([
+    const emitted = (await emittedFor(service, user)).slice(2);
+    expect(emitted.map(([type, { credits, isLow }]) => [type, credits, isLow])).toEqual([
       ['credits.recovered', 40, true],
       ['credits.recovered', 260, false],
     ]);
   });
 
-  it('is told once by many allocations at once, on two instances', async () => {
+  it('is emitted once by many allocations at once, on two instances', async () => {
     const user = await userWithCredits(service, 150);
     await deduct(user, 150);
     const answers = await times(20, (n) =>
@@ -232,7 +232,7 @@ describe('credits.recovered', () => {
     expect(await typesOf(user)).toEqual(['credits.low', 'credits.exhausted', 'credits.recovered']);
   });
 
-  it('is told by a late finalize that gives credits back, and not by a hold and its refund', async () => {
+  it('is emitted by a late finalize that gives credits back, and not by a hold and its refund', async () => {
     const user = await userWithCredits(service, 110);
     await initialize(user, 'late', { estimatedTokens: 30_000 });
     await user.post('/api/streaming-sessions/progress', { sessionId: 'late', tokensGenerated: 30_000 });
@@ -243,12 +243,12 @@ describe('credits.recovered', () => {
     await user.post('/api/streaming-sessions/abort', { sessionId: 'next', tokensGenerated: 0 });
     expect((await typesOf(user)).length).toBe(2);
     await user.post('/api/streaming-sessions/finalize', { sessionId: 'late', actualTokens: 1000 });
-    expect((await toldOf(service, user)).slice(2)).toEqual([
+    expect((await emittedFor(service, user)).slice(2)).toEqual([
       ['credits.recovered', expect.objectContaining({ credits: 107, isLow: false })],
     ]);
   });
 
-  it('is told when the credits that were there before have expired in the same movement', async () => {
+  it('is emitted when the credits that were there before have expired in the same movement', async () => {
     const user = await userWithCredits(service, 60);
     await expireLots(service, user, [60]);
     await allocate(user, 300);
@@ -257,7 +257,7 @@ describe('credits.recovered', () => {
 });
 
 describe('credits.expired', () => {
-  it('tells of each lot what nobody spent of it, once, whoever notices', async () => {
+  it('says once of each lot what was left of it, on whichever instance notices', async () => {
     const user = await userWithCredits(service, 400, 300, 500);
     await deduct(user, 150);
     await expireLots(service, user, [400, 300]);
@@ -266,12 +266,12 @@ describe('credits.expired', () => {
       second.get(CreditsSweeper).sweep(),
       charge(user, 3),
     ]);
-    const told = await toldOf(service, user);
-    expect(told).toEqual([
+    const emitted = await emittedFor(service, user);
+    expect(emitted).toEqual([
       ['credits.expired', expect.objectContaining({ credits: 250, totalCredits: 400 })],
       ['credits.expired', expect.objectContaining({ credits: 300, totalCredits: 300 })],
     ]);
-    expect(Object.keys(told[0]?.[1] ?? {}).sort()).toEqual([
+    expect(Object.keys(emitted[0]?.[1] ?? {}).sort()).toEqual([
       'allocationId',
       'credits',
       'expiresAt',
@@ -279,7 +279,7 @@ describe('credits.expired', () => {
     ]);
   });
 
-  it('tells nothing of a lot that was spent', async () => {
+  it('is not emitted for a lot that was spent', async () => {
     const user = await userWithCredits(service, 400, 500);
     await deduct(user, 400);
     await service.owner.query(
@@ -291,13 +291,13 @@ describe('credits.expired', () => {
     expect(await typesOf(user)).toEqual([]);
   });
 
-  it('tells of what a session gives back to a lot that has expired meanwhile, and not to one that was revoked', async () => {
+  it('includes what a session returns to a lot that has expired meanwhile, and not to one that was revoked', async () => {
     const user = await userWithCredits(service, 200, 300);
     await initialize(user, 's', { estimatedTokens: 10_000 });
     await expireLots(service, user, [200]);
     await service.get(CreditsSweeper).sweep();
     await user.post('/api/streaming-sessions/finalize', { sessionId: 's', actualTokens: 2000 });
-    const credits = (await toldOf(service, user)).map(([type, data]) => [type, data.credits]);
+    const credits = (await emittedFor(service, user)).map(([type, data]) => [type, data.credits]);
     expect(credits).toEqual([
       ['credits.expired', 164],
       ['credits.expired', 30],
@@ -339,7 +339,7 @@ describe('credits.expiring', () => {
       [user.userId, total, interval],
     );
 
-  it('is told once of each lot that expires within the days, by whichever instance looks', async () => {
+  it('is emitted once for each lot that expires within the days, by whichever instance looks', async () => {
     const user = await userWithCredits(service, 200, 300, 400);
     await expiresIn(user, 200, '71 hours');
     await expiresIn(user, 300, '73 hours');
@@ -347,16 +347,16 @@ describe('credits.expiring', () => {
     await deduct(user, 150);
     await times(6, (n) => (n % 2 === 0 ? service : second).get(EventsSweeper).sweep());
     await service.get(EventsSweeper).sweep();
-    const told = (await toldOf(service, user)).filter(([type]) => type === 'credits.expiring');
+    const emitted = (await emittedFor(service, user)).filter(([type]) => type === 'credits.expiring');
     // Two instances may each have one of them, and then either may be first.
-    expect(told).toHaveLength(2);
-    expect(told.map(([, data]) => data)).toEqual(
+    expect(emitted).toHaveLength(2);
+    expect(emitted.map(([, data]) => data)).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ credits: 250, totalCredits: 400 }),
         expect.objectContaining({ credits: 200, totalCredits: 200 }),
       ]),
     );
-    expect(Object.keys(told[0]?.[1] ?? {}).sort()).toEqual([
+    expect(Object.keys(emitted[0]?.[1] ?? {}).sort()).toEqual([
       'allocationId',
       'credits',
       'expiresAt',
@@ -376,7 +376,7 @@ describe('credits.expiring', () => {
     expect(await typesOf(user)).not.toContain('credits.expiring');
   });
 
-  it('leaves a lot that somebody spends from for the next time, and makes nobody wait', async () => {
+  it('leaves a lot that is being spent from for the next time, and keeps no other waiting', async () => {
     const user = await userWithCredits(service, 500);
     await expiresIn(user, 500, '1 day');
     const spender = await service.owner.connect();
@@ -389,12 +389,12 @@ describe('credits.expiring', () => {
     spender.release();
     expect(await typesOf(user)).toEqual([]);
     await service.get(EventsSweeper).sweep();
-    expect(await toldOf(service, user)).toEqual([
+    expect(await emittedFor(service, user)).toEqual([
       ['credits.expiring', expect.objectContaining({ credits: 490 })],
     ]);
   });
 
-  it('is found by an index of what has not been told, however many lots there are', async () => {
+  it('is found by an index of what was not announced, however many lots there are', async () => {
     const { rows } = await service.owner
       .query<{ 'QUERY PLAN': string }>(
         `SET enable_seqscan = off; EXPLAIN SELECT account_id, id FROM credit_allocations
@@ -407,7 +407,7 @@ describe('credits.expiring', () => {
 });
 
 describe('session.timed_out and usage.needs_review', () => {
-  it('are told once of a session whose lease has run out', async () => {
+  it('are emitted once for a session whose lease has run out', async () => {
     const user = await userWithCredits(service, 1000);
     await initialize(user, 'lost');
     await user.post('/api/streaming-sessions/progress', { sessionId: 'lost', tokensGenerated: 400 });
@@ -435,13 +435,13 @@ describe('session.timed_out and usage.needs_review', () => {
     expect(await typesOf(user)).toEqual(['session.timed_out']);
   });
 
-  it('tell of a call that could not be paid for, and not of its review or its repetition', async () => {
+  it('are emitted for a call that could not be paid for, and not for its review or its repetition', async () => {
     const user = await userWithCredits(service, 5);
     const body = { requestId: 'dear', modelId: SONNET, tokens: 10_000, onInsufficient: 'review' };
     const made = await user.post<{ record: { id: number } }>('/api/usage/charge', body);
     expect(made.status).toBe(201);
     await user.post('/api/usage/charge', body);
-    expect(await toldOf(service, user)).toEqual([
+    expect(await emittedFor(service, user)).toEqual([
       [
         'usage.needs_review',
         {
@@ -460,7 +460,7 @@ describe('session.timed_out and usage.needs_review', () => {
     const decision = { action: 'waive', version: 1 };
     const review = () => root.post(`/api/usage/records/${made.body.record.id}/review`, decision);
     expect([(await review()).status, (await review()).status]).toEqual([200, 409]);
-    const [, ...after] = await toldOf(service, user);
+    const [, ...after] = await emittedFor(service, user);
     expect(after).toEqual([
       [
         'usage.settled',
@@ -476,7 +476,7 @@ describe('session.timed_out and usage.needs_review', () => {
     await allocate(user, 500);
     const root = service.as('root', { role: 'admin' });
     await root.post(`/api/usage/records/${record.id}/review`, { action: 'bill', version: 1, credits: 12 });
-    expect((await toldOf(service, user)).at(-1)).toEqual([
+    expect((await emittedFor(service, user)).at(-1)).toEqual([
       'usage.settled',
       {
         usageId: record.id,
@@ -504,11 +504,11 @@ describe('session.timed_out and usage.needs_review', () => {
     expect(types.at(-1)).toBe('credits.recovered');
   });
 
-  it('tell of a session that cost more than there was', async () => {
+  it('are emitted for a session that cost more than there was', async () => {
     const user = await userWithCredits(service, 4);
     await initialize(user, 'over');
     await user.post('/api/streaming-sessions/finalize', { sessionId: 'over', actualTokens: 10_000 });
-    expect(await toldOf(service, user)).toEqual([
+    expect(await emittedFor(service, user)).toEqual([
       ['usage.needs_review', expect.objectContaining({ sessionId: 'over', uncollectedCredits: 26 })],
       ['credits.exhausted', expect.objectContaining({ credits: 0 })],
     ]);
@@ -522,7 +522,7 @@ describe('events of API keys', () => {
     keyHint: string;
   }
 
-  it('tell of a key made and ended, once each, and never the key', async () => {
+  it('are emitted for a key made and ended, once each, and never contain the key', async () => {
     const user = service.as();
     const made = (await user.post<Key>('/api/api-keys', { name: 'k', permissions: ['credits:read'] })).body;
     await user.send('PATCH', `/api/api-keys/${made.id}`, { name: 'other' }, {});
@@ -537,26 +537,30 @@ describe('events of API keys', () => {
     expect(JSON.stringify(events)).not.toContain(made.key.slice(3, 30));
   });
 
-  it('tell of a rotation: the new key at once, the old one when it ends', async () => {
+  it('are emitted for a rotation: the new key at once, the old one when it ends', async () => {
     const user = service.as();
     const first = (await user.post<Key>('/api/api-keys', { name: 'k' })).body;
     const next = (await user.post<Key>(`/api/api-keys/${first.id}/rotate`, {})).body;
-    const told = (await toldOf(service, user)).map(([type, { keyId, reason }]) => [type, keyId, reason]);
-    expect(told.sort()).toEqual([
+    const emitted = (await emittedFor(service, user)).map(([type, { keyId, reason }]) => [
+      type,
+      keyId,
+      reason,
+    ]);
+    expect(emitted.sort()).toEqual([
       ['api_key.created', first.id, undefined],
       ['api_key.created', next.id, undefined],
       ['api_key.revoked', first.id, 'rotated'],
     ]);
     await user.post(`/api/api-keys/${next.id}/rotate`, { overlapSeconds: 3600 });
     await service.get(EventsSweeper).sweep();
-    const later = (await toldOf(service, user)).slice(told.length);
+    const later = (await emittedFor(service, user)).slice(emitted.length);
     expect(later.map(([type, { keyId }]) => [type, keyId])).toEqual([
       ['api_key.created', expect.any(Number)],
       ['api_key.expiring', next.id],
     ]);
   });
 
-  it('tell of an expiry once, and once again when it is changed', async () => {
+  it('are emitted for an expiry once, and once again when it is changed', async () => {
     const user = service.as();
     const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString();
     const made = (await user.post<Key>('/api/api-keys', { name: 'k', expiresAt: inDays(20) })).body;
@@ -571,7 +575,7 @@ describe('events of API keys', () => {
     expect(await typesOf(user)).toEqual(['api_key.created', 'api_key.expiring', 'api_key.expiring']);
   });
 
-  describe('whose expiry passes', () => {
+  describe('when their expiry passes', () => {
     const inAnHour = () => new Date(Date.now() + 3_600_000).toISOString();
     const make = async (user: HttpClient) =>
       (await user.post<Key>('/api/api-keys', { name: 'k', expiresAt: inAnHour() })).body;
@@ -588,13 +592,13 @@ describe('events of API keys', () => {
     };
     const sweep = () => times(4, (n) => (n % 2 === 0 ? service : second).get(EventsSweeper).sweep());
 
-    it('tell of it once, whoever looks', async () => {
+    it('are emitted for it once, by whichever instance looks', async () => {
       const user = service.as();
       const made = await make(user);
       await letPass(made, '1 second');
       await sweep();
       await sweep();
-      const [, ...after] = await toldOf(service, user);
+      const [, ...after] = await emittedFor(service, user);
       expect(after).toEqual([
         [
           'api_key.expired',
@@ -603,14 +607,14 @@ describe('events of API keys', () => {
       ]);
     });
 
-    it('tell of it at the end of a rotation’s overlap, and not of one without overlap, which told its end', async () => {
+    it('are emitted for it at the end of a rotation’s overlap, and not without an overlap, where the rotation emitted its end', async () => {
       const user = service.as();
       const first = await make(user);
       const next = (await user.post<Key>(`/api/api-keys/${first.id}/rotate`, { overlapSeconds: 60 })).body;
       await user.post(`/api/api-keys/${next.id}/rotate`, {});
       await letPass(first, '1 second');
       await sweep();
-      const ended = (await toldOf(service, user)).filter(([type]) => /revoked|expired/.test(type));
+      const ended = (await emittedFor(service, user)).filter(([type]) => /revoked|expired/.test(type));
       expect(ended.map(([type, { keyId }]) => [type, keyId])).toEqual([
         ['api_key.revoked', next.id],
         ['api_key.expired', first.id],

@@ -54,14 +54,14 @@ async function open(userId: string, { on = service, ...options }: Options = {}):
   return client;
 }
 const publish = (on = service) => on.get(EventPublisher).publish();
-async function tell(userId: string, ...numbers: number[]): Promise<void> {
+async function emit(userId: string, ...numbers: number[]): Promise<void> {
   for (const credits of numbers) await writeEvent(service, userId, { credits });
   await publish();
 }
 const numbersOf = (client: EventStreamClient) => client.events.map(({ data }) => data.data.credits);
 
 describe('the live stream', () => {
-  it('tells a user what happens to them, as the webhooks and the pages do', async () => {
+  it('sends a user their events, as the webhooks and the pages do', async () => {
     const user = await userWithCredits(service, 150);
     const stream = await open(user.userId);
     expect(stream.headers['content-type']).toBe('text/event-stream; charset=utf-8');
@@ -84,8 +84,8 @@ describe('the live stream', () => {
       ofBob: await open('boss', { role: 'supervisor', query: `?userId=${bob}` }),
       ofTypes: await open('root', { role: 'admin', query: '?types=credits.low,api_key.created' }),
     };
-    await tell(alice, 1);
-    await tell(bob, 2);
+    await emit(alice, 1);
+    await emit(bob, 2);
     await service.as(bob).post('/api/api-keys', { name: 'k' });
     await publish();
     await expect.poll(() => streams.root.events.length).toBe(3);
@@ -113,24 +113,24 @@ describe('the live stream', () => {
   it('goes on after Last-Event-ID, on another instance too, and misses nothing that comes meanwhile', async () => {
     const user = freshUser();
     const first = await open(user);
-    await tell(user, 0, 1, 2);
+    await emit(user, 0, 1, 2);
     await expect.poll(() => first.events.length).toBe(3);
     const [last] = first.ids;
     first.close();
-    await tell(user, ...Array.from({ length: 40 }, (_, n) => n + 3));
+    await emit(user, ...Array.from({ length: 40 }, (_, n) => n + 3));
     const resumed: EventStreamClient[] = [];
-    const telling = (async () => {
-      for (let n = 43; n < 83; n++) await tell(user, n);
+    const emitting = (async () => {
+      for (let n = 43; n < 83; n++) await emit(user, n);
     })();
     for (let n = 0; n < 8; n++)
       resumed.push(await open(user, { on: n % 2 === 0 ? service : second, after: last as number }));
-    await telling;
+    await emitting;
     const all = Array.from({ length: 82 }, (_, n) => n + 1);
     for (const stream of resumed)
       await expect.poll(() => numbersOf(stream), { timeout: 10_000 }).toEqual(all);
   });
 
-  it('tells each event once and in the order of ids to all that watch, whoever publishes', async () => {
+  it('sends each event once and in the order of ids to all that watch, from any instance that publishes', async () => {
     const watchers = await Promise.all(
       [service, second, service].map((on, n) => open(`watcher-${n}`, { on, role: 'admin' })),
     );
@@ -163,7 +163,7 @@ describe('the live stream', () => {
       early,
       { credits: 0, availableCredits: 0, heldCredits: 0 },
     ]);
-    await tell(late, 1);
+    await emit(late, 1);
     await expect.poll(() => stream.events.map(({ data }) => data.userId)).toEqual([late]);
     const before = stream.ids[0] as number;
     await slow.query('COMMIT');
@@ -174,7 +174,7 @@ describe('the live stream', () => {
     await expect.poll(() => resumed.events.map(({ data }) => data.userId)).toEqual([early]);
   });
 
-  it('is published by one at a time: whoever comes meanwhile gives no ids and waits for nobody', async () => {
+  it('is published by one instance at a time: another one meanwhile gives no ids and does not wait', async () => {
     const user = service.as(freshUser());
     for (const credits of [1, 2]) await writeEvent(service, user.userId, { credits });
     const slow = await service.owner.connect();
@@ -201,11 +201,11 @@ describe('the live stream', () => {
     const user = freshUser();
     const startedAt = Date.now();
     const stream = await open(user, { on: brief });
-    await tell(user, 1);
+    await emit(user, 1);
     await expect.poll(() => stream.events.length).toBe(1);
     await expect.poll(() => stream.isEnded, { timeout: 5000 }).toBe(true);
     expect(Date.now() - startedAt).toBeGreaterThan(1900);
-    await tell(user, 2);
+    await emit(user, 2);
     const again = await open(user, { on: brief, after: stream.ids[0] as number });
     await expect.poll(() => numbersOf(again)).toEqual([2]);
     await brief.close();
@@ -243,7 +243,7 @@ describe('the live stream', () => {
   it('cuts a client off that does not read, which then goes on where it was', async () => {
     const user = freshUser();
     const deaf = await open(user, { reads: false });
-    await tell(user, 0);
+    await emit(user, 0);
     const text = 'x'.repeat(20_000);
     for (let n = 0; n < 40 && !deaf.isEnded; n++) {
       for (let each = 0; each < 20; each++) await writeEvent(service, user, { text });
@@ -298,15 +298,15 @@ describe('the live stream', () => {
     expect(Date.now() - startedAt).toBeLessThan(5000);
   });
 
-  it('stays open while the database is down, and tells afterwards what it missed', async () => {
+  it('stays open while the database is down, and sends afterwards what it missed', async () => {
     const proxy = await startDatabaseProxy(service.databaseUrl);
     const behind = await service.another({ DATABASE_URL: proxy.url, DB_CONNECT_TIMEOUT_MS: '300' });
     const user = freshUser();
     const stream = await open(user, { on: behind });
-    await tell(user, 1);
+    await emit(user, 1);
     await expect.poll(() => stream.events.length).toBe(1);
     proxy.cut();
-    await tell(user, 2);
+    await emit(user, 2);
     expect((await service.as(user).at(behind.url).get('/api/events')).status).toBe(503);
     const refused = await open(user, { on: behind });
     expect(refused.status).toBe(503);
@@ -343,7 +343,7 @@ describe('a stream that catches up with a filter', () => {
       events.past = async (...values) => {
         asked.push(values[0]);
         // Something is written beside each read.
-        await tell(freshUser(), 1);
+        await emit(freshUser(), 1);
         return past(...values);
       };
       const query = whose === 'everyone’s' ? '?types=credits.low' : `?types=credits.low&userId=${user}`;
@@ -447,7 +447,7 @@ describe('where a stream begins', () => {
   });
 
   it('409: no event has had the id yet', async () => {
-    await tell(freshUser(), 1);
+    await emit(freshUser(), 1);
     const { given } = await service.get(EventsService).newest();
     for (const after of [given + 1, 999_999_999_999_999]) {
       const refused = await open('root', { role: 'admin', after });
@@ -475,7 +475,7 @@ describe('where a stream begins', () => {
   });
 });
 
-it('an open stream ends when the database has lost events of it, and its client is told: 409', async () => {
+it('an open stream ends when the database has lost events of it, and its client gets 409', async () => {
   const other = await startService({ EVENT_STREAM_SECONDS: '3600' });
   const user = freshUser();
   const stream = await open(user, { on: other });
@@ -524,7 +524,7 @@ describe('a role that changes while a stream is open', () => {
 });
 
 describe('the service with its sweepers on', () => {
-  it('publishes, delivers and tells within a moment, by notification', async () => {
+  it('publishes, delivers and sends within a moment, by notification', async () => {
     const receiver = await new WebhookReceiver().start();
     const running = await service.another({ SWEEP_INTERVAL_SECONDS: '3600' });
     await makeEndpoint(running, receiver);
@@ -574,7 +574,7 @@ describe('the service with its sweepers on', () => {
 describe('pages of events', () => {
   it('go back from the newest, by type and user', async () => {
     const user = service.as(freshUser());
-    await tell(user.userId, 0, 1, 2, 3, 4);
+    await emit(user.userId, 0, 1, 2, 3, 4);
     await deliver(service);
     const first = await user.get<{ items: AccountingEvent[]; nextCursor: string }>('/api/events?limit=3');
     expect(first.body.items.map(({ data }) => data.credits)).toEqual([4, 3, 2]);

@@ -72,7 +72,7 @@ describe('the lease of a delivery', () => {
     const answers = holdAnswers();
     for (const credits of [1, 2]) await writeEvent(service, 'orphan', { credits });
     await begin(dying, 1);
-    // From now on nobody can write down what comes of it, as when its process is killed.
+    // From now on no instance can write down what comes of it, as when its process is killed.
     proxy.cut();
     answers[0]?.({ status: 200 });
     await dying.get(WebhookDeliverer).deliver();
@@ -91,7 +91,7 @@ describe('the lease of a delivery', () => {
     await proxy.close();
   });
 
-  it('lasts longer than a delivery may take: while one is under way nobody else has it', async () => {
+  it('lasts longer than a delivery may take: while one is under way no other instance has it', async () => {
     await makeEndpoint(service, receiver);
     const answers = holdAnswers();
     await writeEvent(service, 'slow', { credits: 1 });
@@ -129,7 +129,7 @@ describe('the lease of a delivery', () => {
     expect((await deliveriesOf(endpoint)).map(({ status }) => status)).toEqual(['delivered', 'delivered']);
   });
 
-  it('is not waited for by others: a lane that somebody holds in the database keeps no other back', async () => {
+  it('is not waited for by others: a lane that is locked in the database keeps no other back', async () => {
     await makeEndpoint(service, receiver);
     receiver.reply = () => ({ status: 200 });
     for (const userId of ['held', 'free']) await writeEvent(service, userId);
@@ -157,7 +157,7 @@ describe('while a delivery is under way', () => {
     await begin(service, 1);
     await writeEvent(service, 'next', { credits: 2 });
     const publisher = await service.owner.connect();
-    // Written, and not yet to be seen by whoever settles the first and looks for more.
+    // Written, and not yet visible to the instance that settles the first and looks for more.
     await publisher.query('BEGIN; SELECT events_publish(100)');
     receiver.reply = () => ({ status: 200 });
     let isSettled = false;
@@ -255,7 +255,7 @@ describe('while a delivery is under way', () => {
 });
 
 describe('deliveries at once', () => {
-  it('are of those who have waited longest, when there is not room for all', async () => {
+  it('go first to those that have waited longest, when there is not room for all', async () => {
     await makeEndpoint(service, receiver);
     const answers = holdAnswers();
     for (let n = 1; n <= 30; n++) await writeEvent(service, 'queue-' + n);

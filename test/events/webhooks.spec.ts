@@ -135,7 +135,7 @@ describe('a delivery', () => {
     for (const other of others) await other.stop();
   });
 
-  it('is made in the order of each user; one that fails holds back this user’s later ones and nobody else’s', async () => {
+  it('is made in the order of each user; one that fails holds back this user’s later ones and no other user’s', async () => {
     const endpoint = await makeEndpoint(service, receiver);
     const failing = new Set(['bad-user']);
     receiver.reply = ({ event }) => ({ status: failing.has(event.userId) ? 500 : 200 });
@@ -327,7 +327,7 @@ describe('an endpoint', () => {
     for (const answer of refused) expectProblem(answer, 409, { code: 'webhook.too_many' });
   });
 
-  it('tells its last attempt, and how much waits and was given up', async () => {
+  it('shows its last attempt, and how much waits and was given up', async () => {
     const endpoint = await makeEndpoint(service, receiver);
     const shown = async () => (await root.get(`/api/webhooks/${endpoint.id}`)).body;
     const none = { lastAttemptAt: null, lastStatus: null, lastError: null };
@@ -523,7 +523,7 @@ describe('retention', () => {
     ).rows.map((row) => row.account_id);
   beforeEach(() => service.owner.query('DELETE FROM events'));
 
-  it('goes by the days: what is younger stays, and so many as there are go in one pass', async () => {
+  it('forgets by days: younger ones stay, and all older ones go in one pass', async () => {
     await writeEvent(service, 'young');
     await writeEvent(service, 'old');
     await deliver(service);
@@ -558,7 +558,7 @@ describe('retention', () => {
     expect((await service.owner.query('SELECT FROM webhook_lanes')).rowCount).toBe(0);
   });
 
-  it('waits for nobody: what somebody has in hand is left for the next pass', async () => {
+  it('waits for no other: what another holds is left for the next pass', async () => {
     for (const userId of ['busy', 'free']) await writeEvent(service, userId);
     await deliver(service);
     for (const userId of ['busy', 'free']) await age(userId, '31 days');

@@ -118,16 +118,16 @@ describe('src/health/alerts.yml', () => {
     for (const label of grouping) expect([...known]).toContain(label);
   });
 
-  it('asks for no metric that README.md does not tell of, and README.md for none that is not there', () => {
+  it('asks for no metric that README.md does not describe, and README.md describes none that is not there', () => {
     const readme = readFileSync('src/health/README.md', 'utf8');
-    const told = new Set(
+    const described = new Set(
       [...readme.matchAll(/`((?:accounting|http)_\w+)`/g)].map(([, name]) => name as string),
     );
     const names = new Set(series.map(({ name }) => name.replace(/_(bucket|sum|count)$/, '')));
-    for (const name of told) expect([...names]).toContain(name);
+    for (const name of described) expect([...names]).toContain(name);
     for (const name of names) {
       if (name.startsWith('accounting_') && !/_pool_(waiting|limit)$/.test(name))
-        expect([...told]).toContain(name);
+        expect([...described]).toContain(name);
     }
   });
 });

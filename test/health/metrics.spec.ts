@@ -29,7 +29,7 @@ const value = (text: string, line: string) =>
   );
 
 describe('GET /metrics', () => {
-  it('tells holds, refusals, time-outs, reviews, the pool, and requests by route and status', async () => {
+  it('counts holds, refusals, time-outs, reviews, the pool, and requests by route and status', async () => {
     const user = await userWithCredits(service, 10);
     await initialize(user, 'a');
     await initialize(user, 'b');
@@ -68,7 +68,7 @@ describe('GET /metrics', () => {
     expect(value(text, 'accounting_sessions_active')).toBe(0);
   });
 
-  it('tells what the last audit found, and nothing before there was one', async () => {
+  it('shows what the last audit found, and nothing before there was one', async () => {
     const fresh = await service.another();
     expect(await metrics(fresh)).not.toContain('accounting_audit_differences{');
     const root = fresh.as('root', { role: 'admin' });
@@ -165,7 +165,7 @@ describe('GET /metrics', () => {
     await service.owner.query('DELETE FROM streaming_sessions WHERE account_id = $1', [userId]);
   });
 
-  it('says that the database is down, in time, and tells nothing old', async () => {
+  it('says that the database is down, in time, and reports nothing old', async () => {
     const proxy = await startDatabaseProxy(service.databaseUrl);
     const cut = await service.another({ DATABASE_URL: proxy.url, DB_CONNECT_TIMEOUT_MS: '300' });
     expect(value(await metrics(cut), 'accounting_database_up')).toBe(1);
@@ -203,10 +203,10 @@ describe('GET /metrics', () => {
     await proxy.close();
   });
 
-  it('401: with METRICS_TOKEN only to who shows it', async () => {
+  it('401: with METRICS_TOKEN only callers that show it get them', async () => {
     const closed = await service.another({ METRICS_TOKEN: 'token-of-the-scraper' });
     expect((await closed.anonymous().get('/metrics')).status).toBe(401);
-    const wrong = await closed.anonymous().get('/metrics', { authorization: 'Bearer token-of-somebody' });
+    const wrong = await closed.anonymous().get('/metrics', { authorization: 'Bearer another-token' });
     expect([wrong.status, wrong.body.code]).toEqual([401, 'auth.invalid_token']);
     await metrics(closed, { authorization: 'Bearer token-of-the-scraper' });
     await closed.close();

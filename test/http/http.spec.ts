@@ -62,7 +62,7 @@ describe('rate limit', () => {
     expect(countByStatus(answers)).toEqual({ 200: 5, 429: 3 });
   });
 
-  it('counts whoever shows no valid credentials by address, and a bad token with them', async () => {
+  it('counts callers without valid credentials by address, and a bad token with them', async () => {
     const anonymous = limited.anonymous();
     const answers = await times(8, (index) =>
       anonymous.get('/api/credits/balance', index % 2 ? { authorization: 'Bearer x.y.z' } : {}),
@@ -205,7 +205,7 @@ describe('browsers', () => {
     expect(other.headers.get('access-control-allow-origin')).toBeNull();
   });
 
-  it('get the protective headers, and are not told what software answers', async () => {
+  it('get the protective headers, and none that names the software', async () => {
     const { headers } = await service.anonymous().get('/health');
     expect(headers.get('content-security-policy')).toBe("default-src 'none'; frame-ancestors 'none'");
     expect(headers.get('x-frame-options')).toBe('DENY');
@@ -242,7 +242,7 @@ it.each(Object.keys((JSON.parse(readFileSync('openapi.json', 'utf8')) as { paths
 
 it('TRACE, which would give a request back with its secrets, is answered like any other path', async () => {
   const answer = await new Promise<{ status: number | undefined; text: string }>((done, fail) => {
-    const headers = { 'x-api-key': 'ak_shown-to-nobody' };
+    const headers = { 'x-api-key': 'ak_never-shown' };
     request(`${service.url}/api/credits/balance`, { method: 'TRACE', headers }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));

@@ -24,7 +24,7 @@ const WITHOUT: Record<string, string> = {
   abortSession: 'identified by the session id',
   takeLitellmLogs: 'each event is identified by its call id',
   replayQuarantine: 'each event is identified by its call id, and leaves the quarantine once',
-  testWebhook: 'creates and moves nothing; whoever asks twice wants two messages',
+  testWebhook: 'creates and moves nothing; two requests mean two messages',
   replayWebhookDelivery: 'delivers what was delivered before; receivers drop repeats by their id',
   replayWebhook: 'delivers what was given up; what waits already is not doubled',
 };
@@ -177,7 +177,7 @@ describe.each(CASES)('%s', (_, prepare) => {
     expect(replayed).toHaveLength(5);
     const refused = await call(other, key);
     expect([refused.status, refused.body.code]).toEqual([422, 'idempotency.mismatch']);
-    // The same for somebody else's key, or none, is another one.
+    // The same for another caller's key, or none, is another one.
     const again = await call(body, once(fresh('key')));
     expect(again.headers.get('idempotency-replayed')).toBeNull();
   });

@@ -43,7 +43,7 @@ async function unreadOf(path: string, requests: number): Promise<{ count: number
 it('one caller has one report at a time that is not taken', async () => {
   const { bytes } = await unreadOf('/api/usage/records?limit=200', 60);
   expect(bytes).toBeLessThan(2_000_000);
-  // The turns of those whose client has gone are over.
+  // The turns end when their client has gone.
   await expect
     .poll(async () => (await user.get('/api/usage/records?limit=1')).status, { timeout: 20_000 })
     .toBe(200);

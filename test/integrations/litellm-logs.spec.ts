@@ -295,7 +295,7 @@ describe('POST logs: 200', () => {
     const own = await startService();
     const user = await userWithCredits(own, 100);
     const bodies = [
-      [event({ user: user.userId }), event({ user: 'nobody' }), event({ user: user.userId, model: {} })],
+      [event({ user: user.userId }), event({ user: 'unknown' }), event({ user: user.userId, model: {} })],
       `${JSON.stringify(event({ user: user.userId }))}\n{"messages":"${SECRET}`,
       `{"messages":"${SECRET}`,
     ];
@@ -402,7 +402,7 @@ describe('the same event again', () => {
   });
 });
 
-describe('whose call it is', () => {
+describe('the user that a call is charged to', () => {
   it('the user of the key, before whomever the client names', async () => {
     const [user, other] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
     await expectCounts([event({ user: user.userId, end_user: other.userId })], { accepted: 1 });
@@ -425,17 +425,20 @@ describe('whose call it is', () => {
     await trusting.close();
   });
 
-  it.each(['on', 'off'])('the owner of a key of ours, whoever else is named: trust %s', async (trust) => {
-    const on = await service.another({ LITELLM_TRUST_END_USER: trust });
-    const [alice, bob] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
-    const key = await keyOf(alice);
-    for (const user of [null, '', 'default_user_id', bob.userId, freshUser('unknown')]) {
-      await expectCounts([event({ user, keyHash: key.hash, end_user: bob.userId })], { accepted: 1 }, on);
-    }
-    expect((await recordsOf(alice)).map(({ apiKeyId }) => apiKeyId)).toEqual(Array(5).fill(key.id));
-    expect(await recordsOf(bob)).toHaveLength(0);
-    await on.close();
-  });
+  it.each(['on', 'off'])(
+    'the owner of a key of ours, also when another user is named: trust %s',
+    async (trust) => {
+      const on = await service.another({ LITELLM_TRUST_END_USER: trust });
+      const [alice, bob] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
+      const key = await keyOf(alice);
+      for (const user of [null, '', 'default_user_id', bob.userId, freshUser('unknown')]) {
+        await expectCounts([event({ user, keyHash: key.hash, end_user: bob.userId })], { accepted: 1 }, on);
+      }
+      expect((await recordsOf(alice)).map(({ apiKeyId }) => apiKeyId)).toEqual(Array(5).fill(key.id));
+      expect(await recordsOf(bob)).toHaveLength(0);
+      await on.close();
+    },
+  );
 
   it('is nothing that a client says anywhere else in its request', async () => {
     const [alice, bob] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
@@ -459,7 +462,7 @@ describe('whose call it is', () => {
     expect(await recordsOf(bob)).toHaveLength(0);
   });
 
-  it('nobody but the user of the key: an end user does not pay for somebody unknown', async () => {
+  it('only the user of the key: an end user does not pay for an unknown one', async () => {
     const alice = await userWithCredits(service, 100);
     await expectCounts([event({ user: freshUser('unknown'), end_user: alice.userId })], { quarantined: 1 });
     expect(await recordsOf(alice)).toHaveLength(0);
@@ -477,7 +480,7 @@ describe('whose call it is', () => {
     expect(listed.body).toMatchObject({ creditLimit: 5, creditsUsed: 3 });
   });
 
-  it('the owner of a key of ours also when the end user is unknown: nobody evades by naming a stranger', async () => {
+  it('the owner of a key of ours also when the end user is unknown: naming a stranger evades nothing', async () => {
     const user = await userWithCredits(service, 100);
     const key = await keyOf(user);
     await expectCounts([event({ keyHash: key.hash, end_user: freshUser('stranger') })], { accepted: 1 });
@@ -555,7 +558,7 @@ it('a call that is reported late costs what it cost when it was made', async () 
 });
 
 describe('the quarantine', () => {
-  it('keeps what no known user has done, tells admins, and fails nothing else', async () => {
+  it('keeps what no known user has done, shows it to admins, and fails nothing else', async () => {
     const user = await userWithCredits(service, 100);
     const stranger = freshUser('stranger');
     const unknown = event({ user: stranger });
@@ -571,7 +574,7 @@ describe('the quarantine', () => {
     expect(JSON.stringify(mine)).not.toContain(SECRET);
   });
 
-  it('is charged by itself when the user appears, once, whoever does it', async () => {
+  it('is charged by itself when the user appears, once, by any instance', async () => {
     const other = await service.another();
     const stranger = freshUser('stranger');
     const calls = Array.from({ length: 5 }, () => event({ user: stranger }));
@@ -606,7 +609,7 @@ describe('the quarantine', () => {
     await balanceOf(user);
     const answers = await times(4, () => admin.post<Counts>(`${QUARANTINE}/replay`));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
-    // Nobody has given the user credits.
+    // The user has no credits.
     expect(answers.reduce((total, { body }) => total + body.review, 0)).toBe(20);
     const records = await recordsOf(user);
     expect(records).toHaveLength(20);

@@ -99,7 +99,7 @@ describe('npm run pricing:import', () => {
     await expect(run(...(await args()))).rejects.toThrow(message);
   });
 
-  it('says that nobody answers where no service runs', async () => {
+  it('says that there is no answer where no service runs', async () => {
     const unused = createServer().listen(0, '127.0.0.1');
     await new Promise((listening) => unused.once('listening', listening));
     const { port } = unused.address() as AddressInfo;

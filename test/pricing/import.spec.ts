@@ -410,7 +410,7 @@ describe('a changed price', () => {
     expect(await currentOf(priced)).toMatchObject({ pricePerThousandTokens: '2', effectiveTo: null });
   });
 
-  it('replaces a rule that was to end anyhow', async () => {
+  it('replaces a rule that has an end', async () => {
     const modelId = freshModel();
     await createRule(modelId, '1', { effectiveTo: new Date(Date.now() + HOUR).toISOString() });
     expect(await imported(mapOf(modelId, '2e-6'))).toMatchObject({ created: 1, closed: 1 });
@@ -600,7 +600,7 @@ describe('imports and changes at once', () => {
 describe('an import is refused and changes nothing', () => {
   const GOOD = mapOf('never/imported', '1e-6');
 
-  it('401 and 403 for whoever is no admin', async () => {
+  it('401 and 403 for callers other than admins', async () => {
     await changingNothing(async () => {
       expectProblem(await service.anonymous().post(PATH, GOOD), 401);
       expectProblem(await service.internal().post(PATH, GOOD), 403, { message: 'Admin access required' });
@@ -739,7 +739,7 @@ describe('an import is refused and changes nothing', () => {
   });
 
   it('never repeats the body in an answer of error or a log', async () => {
-    const secret = 'prompt-of-somebody';
+    const secret = 'prompt-of-a-user';
     const number = '4111111111111111';
     const bodies = [`{"${secret}":}`, `{"a":"${secret}`, `"${secret}"`, `{"a":{"mode":"${secret}!"}}`];
     for (const body of [...bodies, `{"${secret}":1,"${secret}":2}`, `{"a":${number}.}`, `{"a":-${number}e}`])

@@ -227,7 +227,7 @@ describe('POST /pricing', () => {
     ['modelId', 'too long', () => ({ modelId: 'm'.repeat(101) })],
     ['modelId', 'a line break', () => ({ modelId: 'a\nb' })],
     ['modelId', 'missing', () => ({ modelId: undefined })],
-    ['createdBy', 'not the caller’s to say', () => ({ createdBy: 'somebody' })],
+    ['createdBy', 'not the caller’s to say', () => ({ createdBy: 'another' })],
   ])('400 names %s: %s', async (field, _, more) => {
     const modelId = freshModel();
     const answer = await create(modelId, '1', more());
@@ -443,7 +443,7 @@ describe('DELETE /pricing/:id', () => {
     expect(await periodsOf(modelId)).toEqual(before);
   });
 
-  it('404 for an unknown id, 400 for what is none, 403 for others than admins', async () => {
+  it('404 for an unknown id, 400 for an invalid one, 403 for others than admins', async () => {
     const unknown = await remove('9007199254740991');
     expect(unknown).toMatchObject({ status: 404, body: { code: 'pricing.rule_not_found' } });
     for (const id of ['0', '-1', '1.5', 'abc', '9007199254740992', '99999999999999999999']) {
@@ -540,7 +540,7 @@ describe('GET /pricing/:modelId', () => {
     expect((await root.get(`/api/pricing/${path}`)).status).toBe(400);
   });
 
-  it('401 for nobody', async () => {
+  it('401 without credentials', async () => {
     for (const path of ['', '/a/b']) {
       expect((await service.anonymous().get(`/api/pricing${path}`)).status).toBe(401);
     }
@@ -556,7 +556,7 @@ describe('what a call costs', () => {
     ['anthropic.claude-3-haiku-20240307-v1:0', '0.25', 'default'],
     ['anthropic.claude-instant-v1', '0.8', 'default'],
     ['amazon.titan-text-express-v1', '0.3', 'default'],
-    ['nobody/knows-this', '1', 'fallback'],
+    ['unknown/model', '1', 'fallback'],
     ['Anthropic.Claude-Instant-V1', '1', 'fallback'],
   ])('follows a rule for %s, and without one the price %s (%s)', async (modelId, price, pricingSource) => {
     const quote = async () => (await calculate(modelId, { tokens: 1000 })).body;

@@ -37,7 +37,7 @@ describe('the lock file', () => {
   });
 
   it('takes every package from the public npm registry, none from a link, a URL or a repository', () => {
-    // Without an address a package comes from the registry that npm is told of, and must have the same content.
+    // Without an address a package comes from the registry that npm is configured with, and must have the same content.
     const elsewhere = locked.filter(
       ([, { resolved, link }]) =>
         link === true ||
@@ -77,7 +77,7 @@ describe('install scripts', () => {
   });
 });
 
-/** What a registry tells of a package: that the locked version is the only one. */
+/** What a registry says of a package: that the locked version is the only one. */
 function packument(path: string): string {
   const name = decodeURIComponent(path.slice(1));
   const version = lock.packages[`node_modules/${name}`]?.version ?? '1.0.0';
@@ -145,7 +145,7 @@ describe('the audit of dependencies in CI', () => {
     expect([exitCode, output]).toEqual([1, expect.stringContaining('low: pg-protocol: a hole')]);
   });
 
-  it('tells a registry that gives no answer apart from good and from bad news', async () => {
+  it('distinguishes a registry without an answer from good and from bad news', async () => {
     const refusing = await auditAgainst(() => ({ status: 405, body: '{"error":"no"}' }));
     expect([refusing.exitCode, refusing.output]).toEqual([75, expect.stringContaining('could not be asked')]);
     const other = await auditAgainst(() => ({ status: 200, body: '<html>log in first</html>' }));

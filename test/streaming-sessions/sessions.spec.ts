@@ -116,7 +116,7 @@ describe('POST /streaming-sessions/initialize', () => {
     expect((await balanceOf(user)).heldCredits).toBe(8);
   });
 
-  it('200: a repeat tells what the start told, also after progress has grown the hold', async () => {
+  it('200: a repeat returns the first answer, also after progress has grown the hold', async () => {
     const user = await userWithCredits(service, 1000);
     const first = await initialize(user, 's');
     await progress(user, 's', 50_000);
@@ -125,7 +125,7 @@ describe('POST /streaming-sessions/initialize', () => {
     expect(again).toEqual(started);
   });
 
-  it('402: tells the largest estimate that would fit, exactly', async () => {
+  it('402: returns the largest estimate that would fit, exactly', async () => {
     const user = await userWithCredits(service, 17);
     const answer = await initialize(user, 's', { estimatedTokens: 1_000_000 });
     expect(refusal(answer)).toEqual([402, 'credits.insufficient']);
@@ -147,7 +147,7 @@ describe('POST /streaming-sessions/initialize', () => {
     expect(refusal(await initialize(user, 's'))).toEqual([409, 'session.already_ended']);
   });
 
-  it("nobody can squat on or end another user's session id", async () => {
+  it("a user can neither occupy nor end another user's session id", async () => {
     const [alice, bob] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
     expect((await initialize(alice, 'shared')).status).toBe(201);
     expect(refusal(await finalize(bob, 'shared', { actualTokens: 0 }))).toEqual([404, 'session.not_found']);
@@ -156,7 +156,7 @@ describe('POST /streaming-sessions/initialize', () => {
     expect((await balanceOf(alice)).heldCredits).toBe(4);
   });
 
-  it('acts for the user that a trusted service names, and the ledger tells who did it', async () => {
+  it('acts for the user that a trusted service names, and the ledger names who did it', async () => {
     const user = await userWithCredits(service, 100);
     const chat = service.internal();
     expect((await initialize(chat, 's', { userId: user.userId })).body).toMatchObject({
@@ -168,7 +168,7 @@ describe('POST /streaming-sessions/initialize', () => {
       'service:internal',
       'boss',
     ]);
-    const unknown = await initialize(chat, 's', { userId: freshUser('nobody') });
+    const unknown = await initialize(chat, 's', { userId: freshUser('unknown') });
     expect(refusal(unknown)).toEqual([404, 'account.not_found']);
   });
 });
@@ -291,7 +291,7 @@ describe('POST /streaming-sessions/finalize', () => {
     expect((await balanceOf(user)).totalCredits).toBe(95);
   });
 
-  it('200: a finished call is never dropped: what nobody can pay is kept for review', async () => {
+  it('200: a finished call is never dropped: what the account cannot pay is kept for review', async () => {
     const user = await userWithCredits(service, 6);
     await initialize(user, 's');
     const answer = await finalize(user, 's', { actualTokens: 3000 });
@@ -349,7 +349,7 @@ describe('POST /streaming-sessions/abort', () => {
     ]);
   });
 
-  it('200: charges the last progress when it is told nothing, and nothing when there was none', async () => {
+  it('200: charges the last progress when it names no tokens, and nothing when there was none', async () => {
     const user = await userWithCredits(service, 1000);
     await Promise.all([initialize(user, 'some'), initialize(user, 'none')]);
     await progress(user, 'some', 600);

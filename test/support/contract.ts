@@ -13,7 +13,7 @@ interface Document {
 }
 
 const document = JSON.parse(readFileSync(new URL('../../openapi.json', import.meta.url), 'utf8')) as Document;
-// An answer with a member that the document does not know is an answer nobody was told of.
+// A member that the document does not know is a member that clients do not know.
 for (const schema of Object.values(document.components.schemas)) {
   if (schema.properties) schema.additionalProperties ??= false;
 }

@@ -33,7 +33,7 @@ const SHORTEST_STATEMENT = 60;
 const PIECE_MILLISECONDS = 15;
 
 /**
- * Sits between the service and its database, fails when told to, and counts round trips: every Sync and every simple Query of PostgreSQL's
+ * Sits between the service and its database, fails on demand, and counts round trips: every Sync and every simple Query of PostgreSQL's
  * protocol is one, whatever the service believes.
  */
 export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseProxy> {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 
 export interface DatabaseTls {
-  /** The same connection string by way of TLS, whose certificate nobody knows. */
+  /** The same connection string by way of TLS, with an unknown certificate. */
   url: string;
   close(): Promise<void>;
 }

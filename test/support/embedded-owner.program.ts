@@ -1,6 +1,6 @@
 import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
 
-/** A process that owns an embedded server until it is told to end, or left alone. */
+/** A process that owns an embedded server until it is asked to end, or left alone. */
 const directory = process.argv[2] as string;
 try {
   const server = await startEmbeddedPostgres({ dataDir: directory, settings: { fsync: 'off' } });

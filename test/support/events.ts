@@ -15,7 +15,7 @@ export async function eventsOf(service: TestService, user: HttpClient): Promise<
 }
 
 /** The same by type and data. */
-export async function toldOf(service: TestService, user: HttpClient) {
+export async function emittedFor(service: TestService, user: HttpClient) {
   return (await eventsOf(service, user)).map(({ type, data }) => [type, data] as const);
 }
 
@@ -48,7 +48,7 @@ export async function endPauses(service: TestService): Promise<void> {
   );
 }
 
-/** Lets this much time pass for all that waits or is in somebody's hands. */
+/** Lets this much time pass for all that waits or is leased. */
 export async function letTimePass(service: TestService, seconds: number): Promise<void> {
   await service.owner.query(
     `UPDATE webhook_lanes SET next_attempt_at = next_attempt_at - make_interval(secs => $1)
@@ -57,10 +57,10 @@ export async function letTimePass(service: TestService, seconds: number): Promis
   );
 }
 
-/** Tells something of a user that no movement has to be made for. */
+/** Writes an event of a user without a movement. */
 export async function writeEvent(service: TestService, userId: string, data: object = {}): Promise<void> {
-  const told = { credits: 0, availableCredits: 0, heldCredits: 0, ...data };
-  await service.owner.query(`SELECT write_event($1, 'credits.exhausted', $2)`, [userId, told]);
+  const full = { credits: 0, availableCredits: 0, heldCredits: 0, ...data };
+  await service.owner.query(`SELECT write_event($1, 'credits.exhausted', $2)`, [userId, full]);
 }
 
 export const TARGETS_ON_THIS_MACHINE = { WEBHOOK_ALLOW_HTTP: 'on', WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on' };

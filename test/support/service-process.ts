@@ -14,7 +14,7 @@ export interface ServiceProcess {
   pid: number;
   /** Standard output and standard error until now. */
   output(): string;
-  /** Ends it by SIGTERM and tells its exit code. */
+  /** Ends it by SIGTERM and returns its exit code. */
   stop(): Promise<number | null>;
 }
 

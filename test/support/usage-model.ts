@@ -69,10 +69,8 @@ export function statisticsOf(facts: Fact[]) {
     totalCredits: Number(facts.reduce((sum, { credits }) => sum + credits, 0n)),
     byUser: creditsBy(facts, ({ userId }) => userId),
     ...maps,
-    // What is really called `other` is told from nothing else that has no name.
-    truncated: Object.entries(maps)
-      .filter(([, map]) => JSON.stringify(map).includes('["other",'))
-      .map(([name]) => name),
+    // Only the models of a day are more than an answer names.
+    truncated: maps.byModel.length > MODELS_OF_DAY ? ['byDayAndModel'] : [],
     ...marginOf(facts),
     unpricedRecords: facts.filter(({ isUnpriced }) => isUnpriced).length,
     needsReview: facts.filter(({ needsReview }) => needsReview).length,
@@ -83,12 +81,17 @@ export function statisticsOf(facts: Fact[]) {
   };
 }
 
-/** The 20 models with the most credits, and everything else as `other`, for each day. */
+/** Models that `byDayAndModel` names. */
+const MODELS_OF_DAY = 20;
+
+/**
+ * The models with the most credits, and everything else as `other`, for each day. Where not all are named, what is really
+ * called `other` is part of that.
+ */
 function byDayAndModel(chat: Fact[]): [day: string, models: NamedCredits][] {
   const named = creditsBy(chat, ({ operation }) => operation)
-    .filter(([model]) => model !== 'other')
-    .toSorted(([, a], [, b]) => b - a)
-    .slice(0, 20)
+    .toSorted(([one, a], [two, b]) => Number(one === 'other') - Number(two === 'other') || b - a)
+    .slice(0, MODELS_OF_DAY)
     .map(([model]) => model);
   const days = new Set(chat.map(({ at }) => isoTime(at).slice(0, 10)));
   return [...days].sort().map((day) => [

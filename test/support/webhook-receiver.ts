@@ -19,12 +19,12 @@ export interface Reply {
   isEndless?: boolean;
 }
 
-/** Somebody who gets webhooks: over real HTTP, and as it is told to answer. */
+/** A receiver of webhooks, over real HTTP, with the answers that a test sets. */
 export class WebhookReceiver {
   readonly received: Received[] = [];
   /** What to answer to an event; the default is 204. */
   reply: (received: Received) => Reply | Promise<Reply> = () => ({ status: 204 });
-  /** How often somebody has connected. */
+  /** How many connections were made. */
   connections = 0;
   private readonly server: Server;
 

@@ -6,10 +6,10 @@ export interface Write {
   row: string;
 }
 
-/** Written by the service of its own accord while requests come in; nobody's request is its cause. */
+/** Written by the service of its own accord while requests come in; no request is its cause. */
 const NOBODYS_COLUMNS: Record<string, string> = { api_keys: 'last_used' };
 
-/** Every change of every table that is committed, told by triggers: what was rolled back is not there. */
+/** Every change of every table that is committed, noted by triggers: what was rolled back is not there. */
 export class WriteLog {
   private seen = 0;
 

@@ -173,7 +173,7 @@ describe('GET /usage/records/all', () => {
       const some = <Value>(value: Value, other: readonly Value[]) =>
         random.chance(0.3) ? (random.chance(0.9) ? value : random.pick(other)) : undefined;
       const filters: Record<string, string | number | null | undefined> = {
-        userId: some(like.userId, [...USERS, 'nobody']),
+        userId: some(like.userId, [...USERS, 'unknown']),
         service: some(like.service, SERVICES),
         operation: some(like.operation, OPERATIONS),
         billingStatus: some(like.billingStatus, STATUSES),
@@ -258,7 +258,7 @@ describe('GET /usage/records/all', () => {
     expect((await boss.get('/api/usage/records/alice')).status).toBe(200);
   });
 
-  it('403 for everyone but admins, 401 for nobody, as JSON and as CSV', async () => {
+  it('403 for everyone but admins, 401 without credentials, as JSON and as CSV', async () => {
     const { key } = (
       await service.as().post<{ key: string }>('/api/api-keys', { name: 'k', permissions: ['usage:read'] })
     ).body;
@@ -303,7 +303,7 @@ describe('GET /usage/records/all', () => {
   });
 
   it('is empty, and a heading alone as CSV, where nothing matches', async () => {
-    const query = `${LIST}?userId=${freshUser('nobody')}`;
+    const query = `${LIST}?userId=${freshUser('unknown')}`;
     expect((await root.get(query)).body).toEqual({ items: [], nextCursor: null, searchedBackTo: null });
     expect((await root.get(query, asCsv)).text).toBe(`${USAGE_CSV_HEADER.join(',')}\r\n`);
   });
@@ -385,7 +385,7 @@ describe('a rare filter among many records', () => {
     ).toEqual(RANKS);
   });
 
-  it('is searched no further for a reader who has hung up, also when nothing was found yet', async () => {
+  it('is searched no further for a client that has hung up, also when nothing was found yet', async () => {
     const query = { operation: 'nothing', limit: 50 };
     const portions: string[] = [];
     for await (const lines of many.get(UsageSearchService).csv(query, 'user:root')) portions.push(lines);
@@ -416,7 +416,7 @@ describe('a rare filter among many records', () => {
       const before = await fetched();
       const fresh = await many.another({ DB_POOL_SIZE: '1' });
       await fresh.as('root', { role: 'admin' }).get(`${LIST}?${query}`);
-      // A connection that ends tells at once all that it has read.
+      // A connection that ends reports at once all that it has read.
       await fresh.close();
       await expect.poll(fetched).toBeGreaterThan(before);
       return (await fetched()) - before;

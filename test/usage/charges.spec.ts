@@ -197,7 +197,7 @@ describe('POST /usage/charge', () => {
   it('422: a model without a price, where that is refused', async () => {
     const strict = await service.another({ UNPRICED_MODEL_POLICY: 'reject' });
     const user = strict.as((await userWithCredits(service, 100)).userId);
-    expect(refusal(await charge(user, 'c', { modelId: 'nobody/knows' }))).toEqual([
+    expect(refusal(await charge(user, 'c', { modelId: 'unknown/model' }))).toEqual([
       422,
       'pricing.unpriced_model',
     ]);
@@ -240,7 +240,7 @@ describe('POST /usage/charge with credits', () => {
 describe('provider cost', () => {
   const byClass = { modelId: 'costed', tokens: undefined, inputTokens: 1000, outputTokens: 2000 };
 
-  it('is computed from the rule when nobody reports it, exactly, and marked so', async () => {
+  it('is computed from the rule when it is not reported, exactly, and marked so', async () => {
     const user = await userWithCredits(service, 100);
     const { record } = (await charge(user, 'c', byClass)).body;
     expect(record).toMatchObject({
@@ -291,7 +291,7 @@ describe('provider cost', () => {
     expect(costs).toEqual({
       final: '0.0010000000000000001',
       abort: '0.0015000000000000001',
-      // Whether the provider counted the input, nobody knows.
+      // Whether the provider counted the input is unknown.
       nothing: null,
       stale: '0.0020000000000000002',
     });
@@ -492,7 +492,7 @@ describe('POST /usage/records/:id/review', () => {
       ['bill', 30],
       ['waive', 10],
     ])(
-      'opens only what is above that, when nobody can pay it, and takes a decision about it: %s',
+      'opens only what is above that, when the account cannot pay it, and takes a decision about it: %s',
       async (action, paid) => {
         const { user, record } = await timedOut();
         await review(record.id, { action });

@@ -163,12 +163,12 @@ describe('POST /usage/record', () => {
     expect((await record(service.as(), { ...half, ...yesterday })).status).toBe(201);
   });
 
-  it('records for the user that a trusted service names, and 404 for one nobody has seen', async () => {
+  it('records for the user that a trusted service names, and 404 for one never seen', async () => {
     const user = service.as();
     await balanceOf(user);
     const answer = await record(service.internal(), { userId: user.userId });
     expect(answer).toMatchObject({ status: 201, body: { userId: user.userId } });
-    const unknown = await record(service.internal(), { userId: freshUser('nobody') });
+    const unknown = await record(service.internal(), { userId: freshUser('unknown') });
     expect(unknown).toMatchObject({ status: 404, body: { code: 'account.not_found' } });
   });
 
@@ -413,7 +413,7 @@ describe('GET /usage/records', () => {
     },
   );
 
-  it('shows nothing of others to somebody with their cursor', async () => {
+  it('shows nothing of others to a user with their cursor', async () => {
     const theirs = (await user.get<Page>('/api/usage/records?limit=1')).body.nextCursor;
     const curious = service.as();
     await record(curious);
@@ -434,15 +434,15 @@ describe('GET /usage/records', () => {
   });
 
   it('403 for a user who asks for another, known or not', async () => {
-    for (const id of [user.userId, freshUser('nobody')]) {
+    for (const id of [user.userId, freshUser('unknown')]) {
       expect((await service.as().get(`/api/usage/records/${id}`)).status).toBe(403);
     }
   });
 
-  it('404 for a user nobody has seen, as JSON and as CSV', async () => {
+  it('404 for a user never seen, as JSON and as CSV', async () => {
     const boss = service.as('boss', { role: 'supervisor' });
     for (const accept of ['application/json', 'text/csv']) {
-      const answer = await boss.get(`/api/usage/records/${freshUser('nobody')}`, { accept });
+      const answer = await boss.get(`/api/usage/records/${freshUser('unknown')}`, { accept });
       expect(answer).toMatchObject({ status: 404, body: { code: 'account.not_found' } });
     }
   });

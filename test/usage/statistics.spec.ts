@@ -173,7 +173,7 @@ async function runSessions(): Promise<void> {
     user.post(`/api/streaming-sessions/${how}`, { sessionId, ...body });
   for (let index = 0; index < 24; index++) {
     const sessionId = `s${index}`;
-    const modelId = index % 3 === 0 ? 'nobody-knows/it' : SONNET;
+    const modelId = index % 3 === 0 ? 'unknown/model' : SONNET;
     expect((await initialize(user, sessionId, { modelId })).status).toBe(201);
     await user.post('/api/streaming-sessions/progress', { sessionId, tokensGenerated: 100 + index });
   }
@@ -609,7 +609,7 @@ describe('the answer', () => {
     }
   });
 
-  it('is all zeros for a user without records, and null for a cost that nobody knows', async () => {
+  it('is all zeros for a user without records, and null for a cost that is unknown', async () => {
     const answer = await service.as().get<UserStats>('/api/usage/stats');
     expect(answer.status).toBe(200);
     expect(answer.body).toMatchObject({ totalRecords: 0, totalCredits: 0, recentActivity: [] });
@@ -624,9 +624,9 @@ describe('the answer', () => {
     });
   });
 
-  it('404 for a user nobody has seen, asked by a supervisor', async () => {
+  it('404 for a user never seen, asked by a supervisor', async () => {
     const boss = service.as('boss', { role: 'supervisor' });
-    const answer = await boss.get(`/api/usage/stats/${freshUser('nobody')}`);
+    const answer = await boss.get(`/api/usage/stats/${freshUser('unknown')}`);
     expect(answer).toMatchObject({ status: 404, body: { code: 'account.not_found' } });
   });
 
@@ -748,6 +748,27 @@ describe('of a user with more names than an answer has room for', () => {
     expect(body.truncated).toEqual([]);
     expect(body.byService).toEqual({ days: 30, chat: 30 });
   });
+
+  it('so is one with a service and a model that are really called `other`', async () => {
+    for (const [name, credits] of [
+      ['other', 2],
+      ['chat', 3],
+    ] as const) {
+      const record = { service: name, operation: 'other', credits, timestamp: '2026-11-01T12:00:00Z' };
+      expect(
+        (await many.internal().post('/api/usage/record', { ...record, userId: user.userId })).status,
+      ).toBe(201);
+    }
+    const day = '?startDate=2026-11-01&endDate=2026-11-01';
+    const expected = {
+      truncated: [],
+      byService: { other: 2, chat: 3 },
+      byModel: { other: 3 },
+      byDayAndModel: { '2026-11-01': { other: 3 } },
+    };
+    expect((await user.get(`/api/usage/stats${day}`)).body).toMatchObject(expected);
+    expect((await root.get(`/api/usage/system-stats${day}`)).body).toMatchObject(expected);
+  });
 });
 
 describe('of a user with more than 1,000 names in a day', () => {
@@ -801,8 +822,8 @@ describe('of a user with more than 1,000 names in a day', () => {
     ] as [string, string][])
       expect((await record(user, name, operation)).body).toMatchObject({ service: name, operation });
     expect(await rollUp(user.userId)).toEqual([
-      { service: 'chat', operation: 'other', records: 1, credits: 10 },
-      { service: 'other', operation: 'other', records: 3, credits: 30 },
+      { service: '', operation: '', records: 3, credits: 30 },
+      { service: 'chat', operation: '', records: 1, credits: 10 },
       { service: 's', operation: 'other', records: 1, credits: 10 },
     ]);
     const whole = (await user.get<UserStats>('/api/usage/stats')).body;
@@ -836,14 +857,9 @@ describe('of a user with more than 1,000 names in a day', () => {
     expect((await root.post(`/api/usage/records/${rows[0]?.id}/review`, review)).status).toBe(200);
     // Nothing is left of the time-out, whose service was another.
     expect(await rollUp(user.userId)).toEqual([
-      { service: 'chat', operation: 'other', records: 1, credits: 7 },
-      {
-        service: 'chat-streaming',
-        operation: 'other',
-        records: 1,
-        credits: 1,
-      },
-      { service: 'other', operation: 'other', records: 0, credits: 0 },
+      { service: '', operation: '', records: 0, credits: 0 },
+      { service: 'chat', operation: '', records: 1, credits: 7 },
+      { service: 'chat-streaming', operation: '', records: 1, credits: 1 },
     ]);
     await expectSoundRollUp(user);
   });

@@ -1,9 +1,6 @@
-import { Check, Column, Entity, ForeignKey, Index, PrimaryColumn, VirtualColumn } from 'typeorm';
+import { Column, Entity, PrimaryColumn, VirtualColumn } from 'typeorm';
 import type { Permission } from '../../auth/caller.js';
-import { IdentityColumn } from '../../common/database/identity-column.js';
-import { bigintTransformer } from '../../common/database/transformers.js';
-
-const CREDITS = { type: 'bigint', transformer: bigintTransformer } as const;
+import { BIGINT } from '../../common/database/transformers.js';
 
 export const GATEWAYS = ['litellm'] as const;
 export type Gateway = (typeof GATEWAYS)[number];
@@ -26,55 +23,24 @@ export interface GatewaySettings {
 
 /** A key of a user for their programs. What is spent with it is written by the SQL functions only. */
 @Entity('api_keys')
-@Index('idx_api_keys_id', { synchronize: false })
-@Index('idx_api_keys_gateway_due', { synchronize: false })
-@Index('idx_api_keys_unannounced', { synchronize: false })
-@Index('idx_api_keys_unended', { synchronize: false })
-@ForeignKey(() => ApiKey, ['accountId', 'budgetKeyId'], ['accountId', 'id'], { name: 'fk_api_keys_budget' })
-@Check('ck_api_keys_key', `key ~ '^[0-9a-f]{64}$'`)
-@Check(
-  'ck_api_keys_permissions',
-  `permissions <@ ARRAY['credits:read', 'usage:read', 'usage:write', 'sessions:write', 'pricing:read']`,
-)
-@Check('ck_api_keys_gateway', `gateway = 'litellm'`)
-@Check(
-  'ck_api_keys_gateway_state',
-  `gateway_state IN ('pending', 'opening', 'live', 'ending', 'failed', 'ended')`,
-)
-@Check(
-  'ck_api_keys_whole',
-  `is_active = (revoked_at IS NULL)
-   AND (gateway IS NULL) = (gateway_state IS NULL)
-   AND (gateway IS NULL) = (gateway_settings IS NULL)
-   AND (is_active OR gateway_state NOT IN ('pending', 'opening', 'live'))
-   AND (gateway_due_at IS NOT NULL OR gateway_state = 'ended' OR (gateway_state = 'live' AND expires_at IS NULL))`,
-)
 export class ApiKey {
-  @PrimaryColumn({ name: 'account_id', type: 'varchar', length: 50, primaryKeyConstraintName: 'pk_api_keys' })
-  @ForeignKey('CreditBalance', { name: 'fk_api_keys_account' })
+  @PrimaryColumn({ name: 'account_id', type: 'varchar' })
   accountId: string;
 
-  @Column({ name: 'user_id', type: 'varchar', length: 50 })
-  userId: string;
-
-  @IdentityColumn('pk_api_keys')
+  @PrimaryColumn(BIGINT)
   id: number;
 
-  /** The SHA-256 of the key; the key itself is nowhere. */
-  @Column({ type: 'varchar', length: 64, unique: true, select: false })
-  key: string;
-
   /** By what a person recognises the key. */
-  @Column({ name: 'key_hint', type: 'varchar', length: 20 })
+  @Column({ name: 'key_hint', type: 'varchar' })
   keyHint: string;
 
-  @Column({ type: 'varchar', length: 100 })
+  @Column({ type: 'varchar' })
   name: string;
 
-  @Column({ type: 'text', array: true, default: [] })
+  @Column({ type: 'text', array: true })
   permissions: Permission[];
 
-  @Column({ name: 'created_at', type: 'timestamptz', default: () => 'now()' })
+  @Column({ name: 'created_at', type: 'timestamptz' })
   createdAt: Date;
 
   @Column({ name: 'expires_at', type: 'timestamptz', nullable: true })
@@ -91,33 +57,33 @@ export class ApiKey {
   @Column({ name: 'last_used', type: 'timestamptz', nullable: true })
   lastUsed: Date | null;
 
-  @Column({ name: 'is_active', type: 'boolean', default: true })
+  @Column({ name: 'is_active', type: 'boolean' })
   isActive: boolean;
 
   @Column({ name: 'revoked_at', type: 'timestamptz', nullable: true })
   revokedAt: Date | null;
 
   /** The most credits that may be spent and held with this key's line; null: no limit. Of the line's first key. */
-  @Column({ name: 'credit_limit', ...CREDITS, nullable: true })
+  @Column({ name: 'credit_limit', ...BIGINT, nullable: true })
   creditLimit: number | null;
 
   /** Of the line's first key. */
-  @Column({ name: 'credits_used', ...CREDITS, default: 0 })
+  @Column({ name: 'credits_used', ...BIGINT })
   creditsUsed: number;
 
   /** Of the line's first key. */
-  @Column({ name: 'credits_held', ...CREDITS, default: 0 })
+  @Column({ name: 'credits_held', ...BIGINT })
   creditsHeld: number;
 
   /** The first key of the line, whose row counts for all that rotation has made of it; null: this one. */
-  @Column({ name: 'budget_key_id', ...CREDITS, nullable: true })
+  @Column({ name: 'budget_key_id', ...BIGINT, nullable: true })
   budgetKeyId: number | null;
 
   /** Where else the key works; null: here only. */
-  @Column({ type: 'varchar', length: 20, nullable: true })
+  @Column({ type: 'varchar', nullable: true })
   gateway: Gateway | null;
 
-  @Column({ name: 'gateway_state', type: 'varchar', length: 10, nullable: true })
+  @Column({ name: 'gateway_state', type: 'varchar', nullable: true })
   gatewayState: GatewayState | null;
 
   /** What was asked of the gateway for it. */
@@ -129,14 +95,6 @@ export class ApiKey {
   gatewayDueAt: Date | null;
 
   /** How often the sweeper has looked since the gateway last answered; the pauses grow with it. */
-  @Column({ name: 'gateway_attempts', type: 'integer', default: 0, select: false })
+  @Column({ name: 'gateway_attempts', type: 'integer', select: false })
   gatewayAttempts: number;
-
-  /** The expiry for which api_key.expiring was emitted. */
-  @Column({ name: 'expiry_announced', type: 'timestamptz', nullable: true, select: false })
-  expiryAnnounced: Date | null;
-
-  /** api_key.expired was emitted for expiries up to this one; null: for none. */
-  @Column({ name: 'end_announced', type: 'timestamptz', nullable: true, select: false })
-  endAnnounced: Date | null;
 }

@@ -1,6 +1,5 @@
 import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
 import type { QueryConfig } from 'pg';
-import { DataSource } from 'typeorm';
 import { isCutOff, isLostRace, isStalePlan } from '../errors/database-errors.js';
 import { ReportTooLong, ServiceUnavailable } from '../errors/service-error.js';
 import { type Tracing, TRACING } from '../tracing/tracing.js';
@@ -49,11 +48,10 @@ export class Database implements OnApplicationShutdown {
   private readonly pools: Record<PoolName, DatabasePool>;
 
   constructor(
-    dataSource: DataSource,
+    other: DatabasePool,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     @Optional() @Inject(TRACING) private readonly tracing: Tracing | null = null,
   ) {
-    const other = (dataSource.driver as unknown as { master: DatabasePool }).master;
     const { poolSize, timeoutMilliseconds } = config.reports;
     this.pools = {
       movements: new DatabasePool({ ...other.options, max: config.database.poolSize }),

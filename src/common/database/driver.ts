@@ -26,7 +26,13 @@ interface LineOptions {
 
 type Done = (release?: unknown) => void;
 type Connected = (error: Error | undefined, client: pg.PoolClient | undefined, done: Done) => void;
-type Attach = (stream: { on(event: string, listener: (chunk: Buffer) => void): void }) => void;
+
+declare module 'pg' {
+  interface Connection {
+    /** Called by pg when there is something to listen to: at once, or when TLS has been agreed on. */
+    attachListeners(stream: { on(event: string, listener: (chunk: Buffer) => void): void }): void;
+  }
+}
 
 /**
  * The socket of one connection. It takes nothing from the server that a server does not send (see AnswerCheck): then, and
@@ -62,10 +68,8 @@ class Line extends pg.Connection {
     super.sync();
   }
 
-  /** Called by pg when there is something to listen to: at once, or when TLS has been agreed on. */
-  attachListeners(stream: Socket): void {
-    const inherited = (pg.Connection.prototype as unknown as { attachListeners: Attach }).attachListeners;
-    inherited.call(this, {
+  override attachListeners(stream: Socket): void {
+    super.attachListeners({
       on: (event, listener) => {
         if (event === 'data') this.handOn = listener;
       },
@@ -129,7 +133,7 @@ class Line extends pg.Connection {
 
 /** A connection to the database whose answers are checked. Only errors that the server sent are marked as refusals. */
 export class DatabaseClient extends pg.Client {
-  constructor(options: pg.ClientConfig & LimitedAnswers) {
+  constructor(options: pg.ClientConfig & LimitedAnswers = {}) {
     super(options);
     const line = new Line({
       // As the connection string has it, too.
@@ -146,7 +150,7 @@ export class DatabaseClient extends pg.Client {
 /** Connections whose answers are checked, and a bounded line of requests that wait for one. */
 export class DatabasePool extends pg.Pool {
   constructor(options: pg.PoolConfig & LimitedAnswers) {
-    super({ ...options, Client: DatabaseClient as unknown as new () => pg.ClientBase });
+    super({ ...options, Client: DatabaseClient });
     // An idle connection that breaks is replaced when the next one is needed.
     this.on('error', () => undefined);
   }
@@ -193,5 +197,29 @@ export class DatabasePool extends pg.Pool {
   }
 }
 
-/** What TypeORM takes in place of the `pg` package. */
-export const driver = { ...pg, Pool: DatabasePool, Client: DatabaseClient };
+export interface ConnectionSettings {
+  url: string;
+  poolSize: number;
+  connectTimeoutMilliseconds: number;
+  statementTimeoutMilliseconds: number;
+  /** An account's credits are low at or below this, unless it has a threshold of its own; left out: it emits no events. */
+  lowThreshold?: number;
+}
+
+/** Connections as the service, the migrations and the scripts all use them. */
+export function connectionPool(settings: ConnectionSettings): DatabasePool {
+  return new DatabasePool({
+    connectionString: settings.url,
+    application_name: 'llm-accounting-service',
+    max: settings.poolSize,
+    connectionTimeoutMillis: settings.connectTimeoutMilliseconds,
+    // One after the other: the server gives up first and says so; the client's limit is for a server gone silent.
+    statement_timeout: settings.statementTimeoutMilliseconds,
+    answer_timeout: settings.statementTimeoutMilliseconds + SILENCE_MILLISECONDS,
+    idle_in_transaction_session_timeout: settings.statementTimeoutMilliseconds,
+    keepAlive: true,
+    options:
+      '-c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\\ committed' +
+      (settings.lowThreshold === undefined ? '' : ` -c accounting.low_threshold=${settings.lowThreshold}`),
+  });
+}

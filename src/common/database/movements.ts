@@ -28,8 +28,10 @@ export interface AccountRequest {
 }
 
 interface Movement {
-  readonly operation: Operation<AccountRequest, unknown>;
+  /** The operation's. */
+  readonly name: string;
   readonly request: AccountRequest;
+  alone(): Promise<unknown>;
 }
 
 /**
@@ -53,7 +55,7 @@ export class Movements {
       patienceMilliseconds: config.database.connectTimeoutMilliseconds,
       isOneByOnePerKey: true,
       together: (movements) => this.together(movements),
-      alone: ({ work: { operation, request } }) => this.database.call(operation, request, 'movements'),
+      alone: ({ work }) => work.alone(),
       mayBeOfOne: mayBeOfOneRequest,
     });
   }
@@ -72,16 +74,14 @@ export class Movements {
     operation: Operation<Request, Answer>,
     request: Request,
   ): Promise<Answer> {
-    const movement = { operation, request } as unknown as Movement;
+    const alone = () => this.database.call(operation, request, 'movements');
+    const movement = { name: operation.name, request, alone };
     return this.combiner.ask(request.accountId, movement) as Promise<Answer>;
   }
 
   /** What the statement has not come to in a fifth of a second goes again, so that no movement waits long for others. */
   private async together(movements: readonly Keyed<Movement>[]): Promise<unknown[]> {
-    const calls = movements.map(({ work: { operation, request } }) => ({
-      ...request,
-      operation: operation.name,
-    }));
+    const calls = movements.map(({ work: { name, request } }) => ({ ...request, operation: name }));
     const hasSeveralAccounts = movements.some(({ key }) => key !== movements[0]?.key);
     const rows = await this.database.rows<{ place: string; answer: { outcome: string } | null }>(
       MOVEMENTS,

@@ -1,17 +1,16 @@
 import type { ValueTransformer } from 'typeorm';
 import { SumTooLarge } from '../errors/service-error.js';
 
-/** BIGINT arrives as a string; credits and ids are safe integers here, and the database's CHECKs keep them so. */
-export const bigintTransformer: ValueTransformer = {
+const reading = <Value>(read: (value: string) => Value): ValueTransformer => ({
   to: (value: unknown) => value,
-  from: (value: string | null) => (value === null ? null : toSafeInteger(value)),
-};
+  from: (value: string | null) => (value === null ? null : read(value)),
+});
+
+/** BIGINT arrives as a string; credits and ids are safe integers here, and the database's CHECKs keep them so. */
+export const BIGINT = { type: 'bigint', transformer: reading(toSafeInteger) } as const;
 
 /** NUMERIC stays a decimal string, without the trailing zeros of its column. */
-export const decimalTransformer: ValueTransformer = {
-  to: (value: unknown) => value,
-  from: (value: string | null) => (value === null ? null : trimDecimal(value)),
-};
+export const DECIMAL = { type: 'numeric', transformer: reading(trimDecimal) } as const;
 
 /** @throws RangeError when the value is not exact as a JSON number */
 export function toSafeInteger(value: string | number): number {

@@ -47,7 +47,7 @@ export class LimitedExpressAdapter extends ExpressAdapter {
   }
 
   /**
-   * Ends taking connections. Clients hear it first: a connection that is closed just when the next request is sent on it
+   * Stops taking connections. Clients get a warning first: a connection that is closed just when the next request is sent on it
    * would lose that request.
    */
   async stopListening(): Promise<void> {

@@ -62,7 +62,7 @@ it('ends as many connections as hold more than is allowed, the earliest first', 
   expect(responses.map(({ destroyed }) => destroyed)).toEqual([true, true, true, true, false, false]);
 });
 
-it('closes also the answers behind another whose client has gone', async () => {
+it('closes also the answers behind another after the client has gone', async () => {
   await listen({ milliseconds: 60_000, bytes: MEGABYTE });
   const client = ask('/never', '/small', '/later');
   await poll(() => responses.length).toBe(3);

@@ -1,6 +1,5 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import { IdentityColumn } from '../../common/database/identity-column.js';
-import { bigintTransformer } from '../../common/database/transformers.js';
+import { BIGINT } from '../../common/database/transformers.js';
 
 export const LEDGER_KINDS = [
   'allocation',
@@ -17,44 +16,35 @@ export type LedgerKind = (typeof LEDGER_KINDS)[number];
 /** One change of one lot. Append-only: the database refuses UPDATE, DELETE and TRUNCATE. */
 @Entity('credit_ledger')
 export class LedgerEntry {
-  @PrimaryColumn({
-    name: 'account_id',
-    type: 'varchar',
-    length: 50,
-    primaryKeyConstraintName: 'pk_credit_ledger',
-  })
+  @PrimaryColumn({ name: 'account_id', type: 'varchar' })
   accountId: string;
 
-  /** Who spent, where a session or a charge is the cause. */
-  @Column({ name: 'user_id', type: 'varchar', length: 50, nullable: true })
-  userId: string | null;
-
-  @IdentityColumn('pk_credit_ledger')
+  @PrimaryColumn(BIGINT)
   id: number;
 
-  @Column({ type: 'varchar', length: 20 })
+  @Column({ type: 'varchar' })
   kind: LedgerKind;
 
   /** Positive: into the lot. Negative: out of it. 0: a correction that is about no lot. */
-  @Column({ type: 'bigint', transformer: bigintTransformer })
+  @Column(BIGINT)
   credits: number;
 
-  /** The user's available credits after this entry. */
-  @Column({ name: 'balance_after', type: 'bigint', transformer: bigintTransformer })
+  /** The account's available credits after this entry. */
+  @Column({ name: 'balance_after', ...BIGINT })
   balanceAfter: number;
 
   /** null: a correction that is about no lot. */
-  @Column({ name: 'allocation_id', type: 'bigint', nullable: true, transformer: bigintTransformer })
+  @Column({ name: 'allocation_id', ...BIGINT, nullable: true })
   allocationId: number | null;
 
-  @Column({ name: 'session_id', type: 'varchar', length: 100, nullable: true })
+  @Column({ name: 'session_id', type: 'varchar', nullable: true })
   sessionId: string | null;
 
-  @Column({ name: 'usage_id', type: 'bigint', nullable: true, transformer: bigintTransformer })
+  @Column({ name: 'usage_id', ...BIGINT, nullable: true })
   usageId: number | null;
 
   /** Who did it: a user's id, or `service:…`. */
-  @Column({ type: 'varchar', length: 64 })
+  @Column({ type: 'varchar' })
   actor: string;
 
   @Column({ type: 'text', nullable: true })

@@ -31,8 +31,8 @@ const TRUNCATED: ApiPropertyOptions = {
   type: 'array',
   items: { type: 'string', enum: [...TRUNCATED_FIELDS] },
   description:
-    'The maps that have an entry `other`: what is beyond the 200 names with the most credits, the newest 366 days, or the ' +
-    '1,000 names of a user and day, added up. A service or model really called `other` is part of it. `byUser`, when other ' +
+    'The maps whose entry `other` is the rest: what is beyond the 200 names with the most credits, the newest 366 days, or ' +
+    'the 1,000 names of a user and day, added up, and a service or model really called `other`. `byUser`, when other ' +
     'users have credits too. Also the fields with ' +
     'a sum above 9007199254740991: they say that number, which is the least it can be. Empty: all are whole',
   example: [],
@@ -43,7 +43,7 @@ const BY_DAY_AND_MODEL = {
   example: { '2026-11-21': { [MODEL]: 3 } },
   description:
     'byModel by UTC day: the 20 models with the most credits in the range by name, on the days on which they were used, ' +
-    'and all the others together as `other` (also a model of that very name)',
+    'and all the others together as `other` (then also a model of that very name)',
 } as const;
 
 export class UsageRecordDto {

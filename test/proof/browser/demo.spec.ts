@@ -80,7 +80,7 @@ describe('a person who opens the demo', () => {
     );
   });
 
-  it('sees a session whose client is lost', async () => {
+  it('sees a session that lost its client', async () => {
     const page = await signInAs('Ada Moreau');
     await place(page, 'Sessions').click();
     await page

@@ -112,7 +112,7 @@ describe('the verdict on the same run would have found', () => {
       /^record \S+ happened 2 times$/,
     ],
     [
-      'a session that paid other than it was told',
+      'a session that paid other than its answer says',
       'finalize',
       isAcknowledged,
       ({ books, request }) => {
@@ -139,7 +139,7 @@ describe('the verdict on the same run would have found', () => {
       /^initialize \S+: records of its end is \[\d+,\d+\] instead of \[\d+\]$/,
     ],
     [
-      'what nobody has asked for',
+      'what was never requested',
       'charge',
       isAcknowledged,
       ({ memory, request }) => memory.splice(memory.indexOf(request), 1),

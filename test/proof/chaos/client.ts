@@ -23,7 +23,7 @@ const PATIENCE_MILLISECONDS = 60_000;
 /** How long a client goes on asking after the last fault is over. */
 const DRAIN_MILLISECONDS = 60_000;
 
-/** Tells the clients when the faults are over: then each finishes what it is at. */
+/** Signals to the clients that the faults are over: then each finishes what it is at. */
 export interface Bell {
   rungAt: number | undefined;
 }

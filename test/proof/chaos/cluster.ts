@@ -21,7 +21,7 @@ const INSTANCES = ['A', 'B'];
 export interface Resources {
   /** Resident memory of each instance in MB. */
   memory: number[];
-  /** Open files and sockets of each instance; 0 where the system does not tell. */
+  /** Open files and sockets of each instance; 0 where the system does not say. */
   files: number[];
   /** Connections of the service in the server, and those of them that are in the middle of something. */
   connections: number;

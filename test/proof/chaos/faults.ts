@@ -90,7 +90,7 @@ export async function suffer(cluster: Cluster, fault: Fault): Promise<FaultRepor
   const problems: string[] = [];
   const targets = fault.targets.map((index) => cluster.instances[index] as Instance);
   const lines = fault.targets.map((index) => cluster.lines[index] as DatabaseProxy);
-  // The proxies remember every statement until somebody asks.
+  // The proxies remember every statement until they are asked.
   for (const line of cluster.lines) line.taken();
   switch (fault.kind) {
     case 'instance':

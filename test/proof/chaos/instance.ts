@@ -11,7 +11,7 @@ export class Instance {
   url = '';
   /** Faults of the database that the living process has been through. */
   outlived = 0;
-  /** Ends that nobody asked for: a service must live through every fault of its database. */
+  /** Ends that were not asked for: a service must live through every fault of its database. */
   readonly crashes: string[] = [];
   /** Starts that ended by themselves because there was no database at that moment, with what they said. */
   readonly failedStarts: string[] = [];

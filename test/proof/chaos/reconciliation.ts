@@ -33,13 +33,13 @@ export class Reconciliation {
     this.ledger = groupBy(
       books.ledger,
       ({ sessionId, usageId, key }) =>
-        sessionId ?? (usageId === null ? key : causes.get(usageId)) ?? 'nobody',
+        sessionId ?? (usageId === null ? key : causes.get(usageId)) ?? 'unknown',
     );
     this.sessions = groupBy(books.sessions, ({ sessionId }) => sessionId);
     this.allocations = groupBy(books.allocations, ({ key }) => key);
     this.usage = groupBy(
       books.usage,
-      (record) => record.requestId ?? record.sessionId ?? record.key ?? 'nobody',
+      (record) => record.requestId ?? record.sessionId ?? record.key ?? 'unknown',
     );
   }
 
@@ -171,7 +171,7 @@ export class Reconciliation {
     }
   }
 
-  /** Tokens that were acknowledged are never forgotten, and none are there that nobody reported. */
+  /** Tokens that were acknowledged are never forgotten, and none are there that were not reported. */
   private progress(start: Remembered, requests: Remembered[], row: Session): void {
     const reports = requests.filter(({ step }) => step === 'progress');
     const most = (of: Remembered[]) => Math.max(0, ...of.map(({ body }) => Number(body.tokensGenerated)));
@@ -180,7 +180,7 @@ export class Reconciliation {
     this.problems.push(`${start.step} ${start.key}: tokens are ${row.generated}, not ${least} to ${atMost}`);
   }
 
-  /** How a session ended: as its client was told, or as it may have been, or by its lease. */
+  /** How a session ended: as its client was answered, or may have been, or by its lease. */
   private ending(start: Remembered, end: Remembered | undefined, row: Session): void {
     const wanted = end?.step === 'finalize' ? 'finalized' : 'aborted';
     const answer = end && answerOf(end);

@@ -13,7 +13,7 @@ export interface ChaosSettings {
 export const CONNECT_TIMEOUT_MILLISECONDS = 1000;
 export const STATEMENT_TIMEOUT_MILLISECONDS = 1500;
 export const POOL_SIZE = 10;
-/** So short that sessions which nobody ends are ended by the sweeper while the faults go on. */
+/** So short that sessions which their clients do not end are ended by the sweeper while the faults go on. */
 export const LEASE_SECONDS = 15;
 
 /** A statement that a silent server does not answer is given up 2 s after the server itself should have. */

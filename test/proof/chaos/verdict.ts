@@ -16,7 +16,7 @@ const ALLOWED: Record<Step, number[]> = {
   abort: [200, 409],
   balance: [200],
 };
-/** Parts of an answer that tell of the moment: the lease, and what others have left of the balance. */
+/** Parts of an answer that depend on the moment: the lease, and what others have left of the balance. */
 const OF_THE_MOMENT: Partial<Record<Step, string[]>> = {
   initialize: ['expiresAt'],
   progress: ['expiresAt', 'maxAffordableTokens', 'allocatedCredits', 'shouldStop'],

@@ -41,7 +41,7 @@ function missing(problem: components['schemas']['ProblemDto'] | components['sche
 const refused = await api.POST('/api/streaming-sessions/initialize', {
   body: { sessionId: 's2', modelId, estimatedTokens: 1_000_000 },
 });
-const unknown = await api.GET('/api/credits/balance/{userId}', { params: { path: { userId: 'nobody' } } });
+const unknown = await api.GET('/api/credits/balance/{userId}', { params: { path: { userId: 'unknown' } } });
 
 console.log(
   JSON.stringify({
@@ -94,7 +94,7 @@ export const cost: string = record.providerCostUsd;
 // @ts-expect-error a status that there is not
 console.log(record.billingStatus === 'paid');
 declare const problem: components['schemas']['ProblemDto'] | components['schemas']['InsufficientCreditsDto'];
-// @ts-expect-error only what is too little tells how much there is
+// @ts-expect-error only a shortage says how much there is
 console.log(problem.availableCredits);
 `;
 
@@ -115,7 +115,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** Compiles a program as strictly as can be, and tells what the compiler says of it. */
+/** Compiles a program as strictly as can be, and returns what the compiler says of it. */
 async function compile(name: string, text: string): Promise<string[]> {
   const file = join(directory, `${name}.ts`);
   await writeFile(file, text);

@@ -30,11 +30,12 @@ type Reachable = Pick<EmbeddedPostgres, 'port' | 'password' | 'pid'>;
 type Owner = Program<{ server?: Reachable; refused?: string }>;
 
 const asRoot = process.getuid?.() === 0;
-const NOBODY = { uid: 65534, gid: 65534 };
+const UNPRIVILEGED = { uid: 65534, gid: 65534 };
 /** A project or a node below /root can be run by root only. */
 const nobodyCanRunNode =
   asRoot &&
-  spawnSync(process.execPath, ['-e', 'process.chdir(process.argv[1])', process.cwd()], NOBODY).status === 0;
+  spawnSync(process.execPath, ['-e', 'process.chdir(process.argv[1])', process.cwd()], UNPRIVILEGED)
+    .status === 0;
 
 let directory: string;
 let programs: string;
@@ -198,7 +199,7 @@ describe('the embedded PostgreSQL server, on its own directory', () => {
     expect(await read(await start(path))).toBe('quoted');
   });
 
-  it.runIf(asRoot)('works below a directory that nobody but root can pass', async () => {
+  it.runIf(asRoot)('works below a directory that only root can pass', async () => {
     await chmod(join(dataDir, '..'), 0o700);
     const first = await start();
     await write(first, 'hidden');
@@ -209,11 +210,11 @@ describe('the embedded PostgreSQL server, on its own directory', () => {
   });
 
   it.runIf(nobodyCanRunNode)('works for a normal user, as that user', async () => {
-    await chown(join(dataDir, '..'), NOBODY.uid, NOBODY.gid);
-    const owner = own(dataDir, NOBODY);
+    await chown(join(dataDir, '..'), UNPRIVILEGED.uid, UNPRIVILEGED.gid);
+    const owner = own(dataDir, UNPRIVILEGED);
     const server = (await owner.answer)?.server as Reachable;
     expect(await query(server, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
-    expect((await stat(`/proc/${server.pid}`)).uid).toBe(NOBODY.uid);
+    expect((await stat(`/proc/${server.pid}`)).uid).toBe(UNPRIVILEGED.uid);
     expect((await stat(`${dataDir}.password`)).mode & 0o777).toBe(0o600);
     owner.process.disconnect();
     await owner.ended;

@@ -117,7 +117,7 @@ describe('npm run demo', () => {
     ).toBe(201);
   });
 
-  it('has the people that it names, each in the state that it tells of', async () => {
+  it('has the people that it names, each in the state that it names', async () => {
     expect(demo.said()).toContain('Nora Quist (out of credits)');
     expect((await forecastOf('nora.quist')).availableCredits).toBeLessThan(100);
     expect((await forecastOf('omar.haddad')).expiringUnusedCredits).toBeGreaterThan(1000);
@@ -150,7 +150,7 @@ describe('npm run demo', () => {
     }
   });
 
-  it('has somebody who tries in vain, and goes on as soon as there are credits', async () => {
+  it('has a user who is refused, and goes on as soon as there are credits', async () => {
     const nora = async () =>
       (await get<{ userId: string }[]>('/api/streaming-sessions/active/all')).filter(
         ({ userId }) => userId === 'nora.quist',
@@ -168,7 +168,7 @@ describe('npm run demo', () => {
     await vi.waitFor(async () => expect(await nora()).toHaveLength(1), { timeout: 20_000, interval: 250 });
   });
 
-  it('tells of what expires as it came about, and not of all of it at the start', async () => {
+  it('announces what expires as it came about, and not all of it at the start', async () => {
     const { items } = await get<{ items: { occurredAt: string }[] }>(
       '/api/events?types=credits.expiring&limit=100',
     );
@@ -207,8 +207,8 @@ describe('npm run demo', () => {
     const calls = await get<{ items: { userId: string; requestId: string; billingStatus: string }[] }>(
       '/api/usage/records/all?service=chat&limit=200',
     );
-    const told = calls.items.filter(({ requestId }) => requestId?.startsWith('litellm:chatcmpl-demo-'));
-    expect(told.map(({ userId, billingStatus }) => `${userId}: ${billingStatus}`)).toEqual([
+    const charged = calls.items.filter(({ requestId }) => requestId?.startsWith('litellm:chatcmpl-demo-'));
+    expect(charged.map(({ userId, billingStatus }) => `${userId}: ${billingStatus}`)).toEqual([
       'mia.tanaka: billed',
       'ivy.chan: needs_review',
     ]);

@@ -186,7 +186,7 @@ describe('known keys', () => {
     expect(await statusOf(tokenOf(next))).toBe(200);
   });
 
-  it('with one id are told apart by their algorithm; of two that are not, the first counts', async () => {
+  it('with one id are distinguished by their algorithm; of two that are not, the first counts', async () => {
     const sameIds = { kid: 'same' };
     keys.publish(jwkOf(rsa, sameIds), jwkOf(ec, sameIds), jwkOf(next, sameIds));
     expect(await statusOf(tokenOf({ ...rsa, ...sameIds }))).toBe(200);

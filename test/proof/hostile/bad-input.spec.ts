@@ -223,7 +223,7 @@ describe('a text', () => {
     await expectFieldRefused(name, field, ['"all"', '"service:internal"', text('x'.repeat(51))]);
   });
 
-  it('allocateCredits refuses email that is none', async () => {
+  it('allocateCredits refuses an invalid email', async () => {
     const none = ['"alice"', '"@"', '"a@"', '"@b"', '"a b@c"', '"a@b@c"'];
     await expectFieldRefused('allocateCredits', 'email', none);
   });
@@ -291,7 +291,7 @@ describe('a decimal', () => {
     await expectFieldRefused('createPricingRule', field, NO_DECIMALS);
   });
 
-  it('finalizeSession refuses providerCostUsd that is none', async () => {
+  it('finalizeSession refuses an invalid providerCostUsd', async () => {
     await expectFieldRefused('finalizeSession', 'providerCostUsd', NO_DECIMALS);
   });
 });
@@ -487,7 +487,7 @@ describe('a path', () => {
       for (const part of ['%zz', '%E0%A4%A', '%', '%ff', '%zzJSON', 'a%2'])
         for (const method of ['GET', 'DELETE']) {
           const answer = await root.send<object>(method, prefix + part, undefined, {});
-          // A route that is none may be told before its encoding.
+          // A missing route may be reported before its encoding.
           if (answer.status === 404) expectProblem(answer, 404, { code: 'route.not_found' });
           else expectProblem(answer, 400, { code: 'request.malformed', field: 'path' });
         }
@@ -531,7 +531,7 @@ describe('a query', () => {
     '/api/usage/records',
   ];
 
-  it.each(pages)('of %s is refused with a page that is none', async (path) => {
+  it.each(pages)('of %s is refused with an invalid page', async (path) => {
     for (const limit of ['0', '201', 'abc', '-1', '1.5', '1e2', '', '%20', '1&limit=2', '9'.repeat(30)])
       await expectPathRefused({ path: `${path}?limit=${limit}`, field: 'limit' });
     for (const cursor of [
@@ -547,7 +547,7 @@ describe('a query', () => {
       await expectPathRefused({ path: `${path}?cursor=${cursor}`, field: 'cursor' });
   });
 
-  it.each(ranges)('of %s is refused with a day or time that is none', async (path) => {
+  it.each(ranges)('of %s is refused with an invalid day or time', async (path) => {
     const none = [
       '2026-02-30',
       'yesterday',
@@ -570,7 +570,7 @@ describe('a query', () => {
   });
 
   it.each([...pages, '/api/streaming-sessions/active', '/api/streaming-sessions/active/all', ...ranges])(
-    'of %s is refused with a parameter that nobody knows',
+    'of %s is refused with an unknown parameter',
     async (path) => {
       for (const field of ['surprise', '__proto__', 'constructor', 'toString', 'a[b]'])
         await expectPathRefused({ path: `${path}?${encodeURIComponent(field)}=1`, field });

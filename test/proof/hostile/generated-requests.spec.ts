@@ -43,7 +43,7 @@ afterAll(async () => {
 
 const bearer = (sub: string, role = 'user') => ({ authorization: `Bearer ${accessToken({ sub, role })}` });
 
-/** Nobody listens there, and nobody is asked for a name. */
+/** No server listens there, and no name server is asked. */
 const NOWHERE = 'https://127.0.0.1:65530/hook';
 /** Of the endpoints that are not deleted on the way. */
 const deliveries: { endpoint: string; delivery: string }[] = [];
@@ -81,7 +81,7 @@ async function makeWorld(): Promise<World> {
   }
   for (let endpoint = 0; endpoint < 60; endpoint++)
     expect((await root.post('/api/webhooks', { url: NOWHERE })).status).toBe(201);
-  expect((await root.post('/api/api-keys', { name: 'told of' })).status).toBe(201);
+  expect((await root.post('/api/api-keys', { name: 'announced' })).status).toBe(201);
   await service.owner.query('SELECT events_publish(1000)');
   const made = await service.owner.query<{ endpoint: string; delivery: string }>(
     'SELECT endpoint_id AS endpoint, min(id) AS delivery FROM webhook_deliveries WHERE endpoint_id <= 30 GROUP BY 1',
@@ -97,7 +97,7 @@ async function makeWorld(): Promise<World> {
     'key without permissions': { 'x-api-key': keys[4] as string },
     service: internal,
     'service for alice': { ...internal, ...bearer('alice') },
-    nobody: {},
+    stranger: {},
     'bad token': { authorization: 'Bearer a.b.c' },
     'expired token': { authorization: `Bearer ${accessToken({ sub: 'root' }, { expiresIn: -60 })}` },
     'no scheme': { authorization: 'root' },
@@ -230,7 +230,7 @@ async function sendAtOnce(requests: HostileRequest[], findings: Findings): Promi
   const written = await writes.sinceLast();
   if (written.length > 0) {
     findings.reports.push(
-      `one of ${requests.length} requests that may not write wrote (HOSTILE_IN_FLIGHT=1 HOSTILE_BATCH=1 tells which): ` +
+      `one of ${requests.length} requests that may not write wrote (HOSTILE_IN_FLIGHT=1 HOSTILE_BATCH=1 shows which): ` +
         JSON.stringify(written.slice(0, 3)),
     );
   }

@@ -27,7 +27,7 @@ export interface HostileRequest {
 
 /** Who calls, and what there is to call about. */
 export interface World {
-  /** Headers by caller; `nobody` shows nothing. */
+  /** Headers by caller; `stranger` shows nothing. */
   callers: Record<string, Record<string, string>>;
   /** The caller who may make a call with these security schemes. */
   aptCaller: (operation: Operation) => string;
@@ -321,7 +321,7 @@ function mustBeRefused(draft: Draft, world: World, query: string, body: Buffer |
 
 function mayBeAllowed(documented: NonNullable<Operation['body']>, body: Buffer): boolean {
   const text = body.toString('utf8');
-  // A byte order mark may be ignored by whoever reads JSON (RFC 8259, 8.1).
+  // A byte order mark may be ignored by readers of JSON (RFC 8259, 8.1).
   if (text.startsWith('\ufeff')) return true;
   // No body at all is an object without fields.
   if (text.trim() === '') return documented.allows({});

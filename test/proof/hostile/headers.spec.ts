@@ -59,7 +59,7 @@ function expectRawProblem(answer: RawAnswer | undefined, status: number, code?: 
   );
 }
 
-describe('whose request it is', () => {
+describe('the caller of a request', () => {
   it.each<[string, () => string[]]>([
     ['two tokens of different users', () => [authorization('alice'), authorization('root', 'admin')]],
     ['the same token twice', () => [authorization('alice'), authorization('alice').toLowerCase()]],
@@ -83,12 +83,12 @@ describe('whose request it is', () => {
     ['a token under a proxy', () => [`Proxy-${authorization('alice')}`], 'auth.token_required'],
     ['a token in another header', () => [`X-Forwarded-${authorization('alice')}`], 'auth.token_required'],
     ['two tokens in one header', () => [`${authorization('alice')}, Bearer x`], 'auth.invalid_token'],
-  ])('is nobody’s: 401 for %s', async (_name, headers, code) => {
+  ])('has no caller: 401 for %s', async (_name, headers, code) => {
     const [answer] = await exchange(service.url, balance(...headers()));
     expectRawProblem(answer, 401, code);
   });
 
-  it('is not told by a token in the query', async () => {
+  it('is not decided by a token in the query', async () => {
     const token = tokenOf('alice');
     const [answer] = await exchange(
       service.url,
@@ -136,7 +136,7 @@ describe('headers that would have another thing done', () => {
     },
   );
 
-  it('another address in X-Forwarded-For makes nobody another caller', async () => {
+  it('another address in X-Forwarded-For makes no other caller', async () => {
     const limited = await service.another({ RATE_LIMIT_MAX: '3' });
     const statuses: number[] = [];
     for (let call = 0; call < 6; call++) {
@@ -256,7 +256,7 @@ const AMBIGUOUS_LENGTHS: Record<string, (inner: string) => string> = {
     request('POST /api/credits/check', [`Content-Length: ${'9'.repeat(30)}`, JSON_TYPE], inner),
   'a blank before the colon': (inner) =>
     request('POST /api/credits/check', ['Transfer-Encoding : chunked', JSON_TYPE], `0\r\n\r\n${inner}`),
-  'a coding nobody knows': (inner) =>
+  'an unknown coding': (inner) =>
     request('POST /api/credits/check', ['Transfer-Encoding: xchunked', JSON_TYPE], `0\r\n\r\n${inner}`),
   'chunked and then another coding': (inner) =>
     request(
@@ -292,7 +292,7 @@ const AMBIGUOUS_LENGTHS: Record<string, (inner: string) => string> = {
   'a name with a blank': (inner) => request('POST /api/credits/check', ['X A: b', JSON_TYPE], inner),
 };
 
-describe('a request whose end is doubtful', () => {
+describe('a request with a doubtful end', () => {
   it.each(Object.entries(AMBIGUOUS_LENGTHS))(
     'is 400 with %s, and nothing behind it is carried out',
     async (_name, wrap) => {

@@ -288,7 +288,7 @@ function invalidByteIn(json: string, ...bytes: number[]): Buffer {
   ]);
 }
 
-/** Fields that nobody knows, by their names in JSON. */
+/** Unknown fields, by their names in JSON. */
 export const UNKNOWN_FIELDS: readonly string[] = [
   'surprise',
   '__proto__',

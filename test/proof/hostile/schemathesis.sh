@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The built service on a database of its own, against schemathesis: requests made of the document by somebody else's
-# generator, as an admin, as a user, as a trusted service and as nobody. Needs Python 3.10 and its package index.
+# The built service on a database of its own, against schemathesis: requests made of the document by another
+# project's generator, as an admin, as a user, as a trusted service and without credentials. Needs Python 3.10 and its package index.
 #
 #   npm run test:schemathesis [-- options of `schemathesis run`]
 #
@@ -72,10 +72,10 @@ run() {
 }
 run 'an admin' -H "Authorization: Bearer $admin" "$@"
 run 'a user' -H "Authorization: Bearer $user" "$@"
-# Without a token it is still somebody, and is refused by 403 rather than 401.
+# Without a token it is still a caller, and is refused by 403 rather than 401.
 run 'a trusted service' -H "X-Internal-API-Key: $INTERNAL_API_KEY" \
   --exclude-checks "$excluded,missing_required_header" "$@"
-run 'nobody' "$@"
+run 'no credentials' "$@"
 
 audit=$(curl -sf "$url/api/credits/audit" -H "Authorization: Bearer $admin")
 echo "audit: $audit"

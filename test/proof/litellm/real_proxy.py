@@ -203,7 +203,7 @@ callback_settings:
     retry_delay: 1
 """
 
-# Stands in for the proxy's database of keys: a key with a user, the master key, and keys that name nobody.
+# Stands in for the proxy's database of keys: a key with a user, the master key, and keys that name no user.
 AUTH = f"""
 from litellm.proxy._types import UserAPIKeyAuth, hash_token
 async def user_api_key_auth(request, api_key):
@@ -319,8 +319,8 @@ def main() -> None:
         scenes = [
             ("a completion with the key of alice", lambda: chat(proxy, "sk-alice", model="mock")),
             ("with the master key, for an end user", lambda: chat(proxy, MASTER_KEY, model="mock", user="bob")),
-            ("with a key of ours, for nobody", lambda: chat(proxy, own_key, model="mock", user="")),
-            ("for somebody nobody knows", lambda: chat(proxy, MASTER_KEY, model="mock", user="carol")),
+            ("with a key of ours, without a user", lambda: chat(proxy, own_key, model="mock", user="")),
+            ("for an unknown user", lambda: chat(proxy, MASTER_KEY, model="mock", user="carol")),
             ("of a model without a price", lambda: chat(proxy, "sk-alice", model="unpriced")),
             ("streamed", lambda: chat(proxy, "sk-alice", model="mock", stream=True)),
             ("a stream aborted by its client", lambda: abort(proxy, "sk-alice")),

@@ -34,7 +34,7 @@ beforeAll(async () => {
     COMBINE_MOVEMENTS: 'off',
     JWT_ACCESS_SECRET: SECRET,
     INTERNAL_API_KEY: INTERNAL_KEY,
-    // Whoever is refused at once asks again at once, and meets the rate limit, too.
+    // A client that is refused at once asks again at once, and meets the rate limit, too.
     RATE_LIMIT_MAX: String(SECONDS * 20),
     RATE_LIMIT_WINDOW_SECONDS: String(SECONDS),
     LOG_LEVEL: 'error',

@@ -67,7 +67,7 @@ describe('reports', () => {
     expect(countByStatus((await answers[0]) ?? [])).toEqual({ 200: 6 });
   });
 
-  it('429 with Retry-After for whoever has a hundred waiting, and others are served', async () => {
+  it('429 with Retry-After for a caller with a hundred waiting, and others are served', async () => {
     const [busy, other] = [service.as(), service.as()];
     for (const user of [busy, other]) await user.get('/api/credits/balance');
     const answers = await whileLocked('usage_daily', async () => {
@@ -150,7 +150,7 @@ describe('downloads', () => {
       headers: { ...asCsv, authorization: `Bearer ${accessToken({ sub: user.userId })}` },
     });
 
-  it('are four at a time for each caller, and whoever reads nothing has their turn for a bounded time', async () => {
+  it('are four at a time for each caller, and a client that reads nothing keeps its turn for a bounded time', async () => {
     const unread = await times(4, () => begin(reader));
     expect(unread.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     expectProblem(await reader.get(RECORDS, asCsv), 429, { code: 'rate_limit.reports' });
@@ -165,7 +165,7 @@ describe('downloads', () => {
     for (const answer of unread) await answer.body?.cancel().catch(() => undefined);
   });
 
-  it('are read whole by whoever reads, however long it is', async () => {
+  it('are sent whole to a client that reads, however long that takes', async () => {
     const whole = service.as('whole');
     await whole.get('/api/credits/balance');
     await service.owner.query('UPDATE usage_records SET account_id = $2 WHERE account_id = $1', [

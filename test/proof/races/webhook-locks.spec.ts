@@ -38,7 +38,7 @@ const leftOf = async (endpoint: number) => {
   return counts;
 };
 
-/** One transaction that goes so far, and then waits for whoever holds the row that comes next. */
+/** One transaction that goes so far, and then waits for the one that holds the row that comes next. */
 async function halfway(statements: string[], values: unknown[]) {
   const client = await service.owner.connect();
   await client.query('BEGIN');

@@ -9,7 +9,7 @@ import { type CompiledService, compileService, type ServiceProcess } from '../..
 import { accessToken } from '../../support/tokens.js';
 
 const NAME = `secrets_${randomUUID().replaceAll('-', '')}`;
-const marked = (what: string) => `${what}-Never_Told-${randomUUID()}`;
+const marked = (what: string) => `${what}-Never_Shown-${randomUUID()}`;
 /** What a person could mistake for harmless in a URL stays as it is; the rest has to be encoded there. */
 const SECRETS = {
   jwtSecret: marked('jwt'),
@@ -19,7 +19,7 @@ const SECRETS = {
   ownerPassword: `${marked('owner')}@:/?#%`,
   runtimePassword: `${marked('runtime')}@:/?#%`,
 };
-const OTHER_KEY = marked('key-of-somebody');
+const OTHER_KEY = marked('key-of-another');
 
 let service: CompiledService;
 let process: ServiceProcess;
@@ -152,10 +152,10 @@ const formsOf = (secret: string) => [
   Buffer.from(secret).toString('base64url'),
 ];
 
-function expectNothingTold(text: string, where: string, secrets: Record<string, string>): void {
+function expectNoneShown(text: string, where: string, secrets: Record<string, string>): void {
   for (const [name, secret] of Object.entries(secrets)) {
     for (const form of formsOf(secret))
-      expect(text.includes(form), `${name} is told in ${where}`).toBe(false);
+      expect(text.includes(form), `${name} is shown in ${where}`).toBe(false);
   }
 }
 
@@ -240,7 +240,7 @@ describe('secrets', () => {
     database.restore();
     expect(await process.stop()).toBe(0);
 
-    // Nobody but the database can make a key of the hash; still it is nobody's business.
+    // Only the database can make a key of the hash; still it is no one's business.
     for (const [name, secret] of Object.entries(met).filter(([name]) => name.startsWith('API key'))) {
       met[`hash of ${name}`] = createHash('sha256').update(secret).digest('hex');
     }
@@ -248,8 +248,8 @@ describe('secrets', () => {
     expect(output).toContain('"level":20');
     expect(output.match(/"msg":"request/g)?.length).toBeGreaterThan(500);
     const secrets = { ...SECRETS, ...met, otherKey: OTHER_KEY };
-    expectNothingTold(output, 'the output of the process', secrets);
-    expectNothingTold(answers.join('\n'), 'an answer', secrets);
+    expectNoneShown(output, 'the output of the process', secrets);
+    expectNoneShown(answers.join('\n'), 'an answer', secrets);
   });
 });
 
@@ -262,7 +262,7 @@ describe('a start that fails', () => {
     ],
     ['a database that is not there', { DATABASE_URL: `postgresql://accounting_app:${bad}@HOST/nowhere` }],
     ['a host that is not there', { DATABASE_URL: `postgresql://u:${bad}@nowhere.invalid/d` }],
-    ['a port where nobody listens', { DATABASE_URL: `postgresql://u:${bad}@127.0.0.1:1/d` }],
+    ['a port without a server', { DATABASE_URL: `postgresql://u:${bad}@127.0.0.1:1/d` }],
     ['another protocol', { DATABASE_URL: `mysql://u:${bad}@h/d` }],
     ['a password with a slash', { DATABASE_URL: `postgresql://u:${bad}/x@h/d` }],
     ['a connection string for a host', { DB_HOST: `postgres://u:${bad}@h/d` }],
@@ -297,6 +297,6 @@ describe('a start that fails', () => {
     const ended = await service.run({ ...rest, ...urls, ...alone, ...given } as Record<string, string>);
     expect(ended.exitCode).toBe(1);
     expect(ended.output.trim()).not.toBe('');
-    expectNothingTold(ended.output, 'the message', { bad, part: bad.slice(0, 31), ...SECRETS, ...met });
+    expectNoneShown(ended.output, 'the message', { bad, part: bad.slice(0, 31), ...SECRETS, ...met });
   });
 });

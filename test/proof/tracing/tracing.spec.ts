@@ -45,7 +45,7 @@ describe('traces', () => {
     expect((await user.post('/api/streaming-sessions/initialize', session, headers)).status).toBe(201);
     const finished = { sessionId: 'traced-session', actualTokens: 5 };
     expect((await user.post('/api/streaming-sessions/finalize', finished, headers)).status).toBe(200);
-    expect((await user.get('/api/credits/balance/somebody', headers)).status).toBe(403);
+    expect((await user.get('/api/credits/balance/another', headers)).status).toBe(403);
     await service.anonymous().get('/nothing/of/this', headers);
     await service.anonymous().get('/health', headers);
     // Closing sends what has not been sent, and then waits for nothing.
@@ -82,7 +82,7 @@ describe('traces', () => {
       user.userId,
       'traced-session',
       'traced-model',
-      'somebody',
+      'another',
       'of/this',
       SECRET,
       'eyJ',

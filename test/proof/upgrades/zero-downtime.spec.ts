@@ -1,10 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
-import { DataSource } from 'typeorm';
+import type { DataSource } from 'typeorm';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { installFunctions, type SqlFunction, sqlFunctions } from '../../../migrations/functions.js';
-import { dataSourceOptions } from '../../../ormconfig.js';
+import { AccountingDataSource } from '../../../ormconfig.js';
+import { connectionPool } from '../../../src/common/database/driver.js';
 import { embeddedUrls } from '../../../src/database/open-database.js';
 import type { Answer, HttpClient } from '../../support/http-client.js';
 import { balanceOf, expectSoundBooks, initialize, SONNET, userWithCredits } from '../../support/money.js';
@@ -81,8 +82,8 @@ describe('the release before, while the next one migrates', () => {
     // As with the embedded server; a copy of a template belongs to who made it.
     await service.owner.query(`ALTER DATABASE ${name} OWNER TO accounting_owner`);
     const limits = { poolSize: 2, statementTimeoutMilliseconds: 60_000, connectTimeoutMilliseconds: 5000 };
-    migrating = new DataSource(
-      dataSourceOptions({ ...limits, url: embeddedUrls(inject('server'), name).ownerUrl }),
+    migrating = new AccountingDataSource(
+      connectionPool({ ...limits, url: embeddedUrls(inject('server'), name).ownerUrl }),
     );
     await migrating.initialize();
   });

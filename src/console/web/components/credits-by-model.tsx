@@ -3,32 +3,35 @@ import { type Series, TimeChart } from './chart';
 import { Empty } from './ui';
 
 const MOST_MODELS = 7;
-/** The API's name for everything that it does not list by name. */
-export const OTHER = 'other';
+/** Whether a map's entry is everything that the API does not list by name; in a map that is whole the name is a model's. */
+export const isRest = (name: string, isTruncated: boolean) => isTruncated && name === 'other';
 
 type Names = Record<string, number>;
 
 interface CreditsByModelProps {
   byDay: Names;
   byDayAndModel: Record<string, Names>;
+  truncated: string[];
   /** Every day of the period, those without usage included. */
   days: string[];
 }
 
 /** Credits of each day, stacked by model; the rest comes on top, so that each bar is the whole day. */
-export function CreditsByModel({ byDay, byDayAndModel, days }: CreditsByModelProps) {
-  const series = seriesOf(byDay, byDayAndModel, days);
+export function CreditsByModel(props: CreditsByModelProps) {
+  const series = seriesOf(props);
   if (series.length === 0) return <Empty icon="usage" title="No usage in this period" />;
-  return <TimeChart title="Credits by day and model" labels={days.map(day)} series={series} isStacked />;
+  return (
+    <TimeChart title="Credits by day and model" labels={props.days.map(day)} series={series} isStacked />
+  );
 }
 
-function seriesOf(byDay: Names, byDayAndModel: Record<string, Names>, days: string[]): Series[] {
+function seriesOf({ byDay, byDayAndModel, truncated, days }: CreditsByModelProps): Series[] {
   const totals = new Map<string, number>();
   for (const models of Object.values(byDayAndModel))
     for (const [model, credits] of Object.entries(models))
       totals.set(model, (totals.get(model) ?? 0) + credits);
   const largest = [...totals]
-    .filter(([model]) => model !== OTHER)
+    .filter(([model]) => !isRest(model, truncated.includes('byDayAndModel')))
     .sort(([, a], [, b]) => b - a)
     .slice(0, MOST_MODELS)
     .map(([model]) => model);

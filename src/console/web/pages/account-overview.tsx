@@ -140,11 +140,7 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           </Card>
           <Card title="Credits by day and model" class="half">
             {stats.data ? (
-              <CreditsByModel
-                byDay={stats.data.byDay}
-                byDayAndModel={stats.data.byDayAndModel}
-                days={daysBetween(startDate, endDate)}
-              />
+              <CreditsByModel {...stats.data} days={daysBetween(startDate, endDate)} />
             ) : stats.error ? (
               <Trouble problem={stats.error} retry={() => void stats.refetch()} />
             ) : (

@@ -1,5 +1,5 @@
 import type { SystemStats } from '../api/client';
-import { OTHER } from '../components/credits-by-model';
+import { isRest } from '../components/credits-by-model';
 import { Table } from '../components/table';
 import { Badge, Card, Credits, Empty } from '../components/ui';
 import { percent, plural, usd, whole } from '../format';
@@ -8,6 +8,7 @@ import { pathTo, useSearch } from '../navigation';
 /** Revenue and cost of each model, with links to its prices and to its calls. */
 export function ModelMargins({ stats, days }: { stats: SystemStats; days: string[] }) {
   const { search } = useSearch();
+  const isTruncated = stats.truncated.includes('marginByModel');
   const models = Object.entries(stats.marginByModel).sort(([, a], [, b]) => b.credits - a.credits);
   const most = models[0]?.[1].credits ?? 1;
   return (
@@ -25,7 +26,7 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
           {
             header: 'Model',
             cell: ([name]) =>
-              name === OTHER ? (
+              isRest(name, isTruncated) ? (
                 'Other models'
               ) : (
                 <a class="clip" href={pathTo('prices', name)} title={name}>
@@ -46,7 +47,7 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
           {
             header: 'Calls',
             cell: ([name, { records }]) =>
-              name === OTHER ? (
+              isRest(name, isTruncated) ? (
                 whole(records)
               ) : (
                 <a href={usageOf(name, days, search)} aria-label={`${plural(records, 'call')} to ${name}`}>

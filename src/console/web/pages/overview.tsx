@@ -3,7 +3,7 @@ import { type Range, totals } from '../api/accounts';
 import { answer, api, type SystemStats } from '../api/client';
 import { isAdmin, isSupervisor, session } from '../api/session';
 import { TimeChart } from '../components/chart';
-import { CreditsByModel, OTHER } from '../components/credits-by-model';
+import { CreditsByModel, isRest } from '../components/credits-by-model';
 import { previousOf, RangePicker, useRange } from '../components/range';
 import { Card, Credits, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
 import { compact, day, daysBetween, percent, plural, usd, whole } from '../format';
@@ -145,7 +145,7 @@ function SystemCharts({
   return (
     <div class="grid">
       <Card title="Credits by day and model" class="two-thirds">
-        <CreditsByModel byDay={stats.byDay} byDayAndModel={stats.byDayAndModel} days={days} />
+        <CreditsByModel {...stats} days={days} />
       </Card>
       <Card title="Revenue and provider cost" class="third">
         <TimeChart
@@ -209,9 +209,10 @@ async function callsToReview(signal: AbortSignal): Promise<Waiting> {
 }
 
 function Attention({ stats, waiting }: { stats: SystemStats; waiting: Waiting | undefined }) {
-  const { unpricedModels } = stats;
+  const { unpricedModels, truncated } = stats;
   const loss = Object.entries(stats.marginByModel).filter(
-    ([name, { marginUsd }]) => name !== OTHER && marginUsd !== null && Number(marginUsd) < 0,
+    ([name, { marginUsd }]) =>
+      !isRest(name, truncated.includes('marginByModel')) && marginUsd !== null && Number(marginUsd) < 0,
   );
   const isWaiting = waiting !== undefined && waiting.calls !== '0';
   if (!isWaiting && unpricedModels.length === 0 && loss.length === 0)

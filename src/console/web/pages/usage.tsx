@@ -5,7 +5,7 @@ import { answer, api, send, type UsageRecord, type UsageStats } from '../api/cli
 import { useAction } from '../api/hooks';
 import { problemOf } from '../api/problem';
 import { isAdmin, isSupervisor, session } from '../api/session';
-import { CreditsByModel, OTHER } from '../components/credits-by-model';
+import { CreditsByModel, isRest } from '../components/credits-by-model';
 import { RangePicker, useRange } from '../components/range';
 import { toast } from '../components/toasts';
 import { Button, Card, PageHeader, Skeleton, Stat, Trouble } from '../components/ui';
@@ -76,13 +76,13 @@ export function Usage() {
           label="Service"
           name="service"
           value={text('service')}
-          options={namesOf(stats.data?.byService)}
+          options={namesOf(stats.data, 'byService')}
         />
         <FilterField
           label={OPERATION}
           name="operation"
           value={text('operation')}
-          options={namesOf(stats.data?.byModel)}
+          options={namesOf(stats.data, 'byModel')}
         />
         {isAll && <AdminFilters text={text} />}
         <Button icon="download" isBusy={download.isBusy} onClick={() => void download.run()}>
@@ -120,11 +120,7 @@ export function Usage() {
                 }
               : {})}
           >
-            {stats.data ? (
-              <CreditsByModel byDay={stats.data.byDay} byDayAndModel={stats.data.byDayAndModel} days={days} />
-            ) : (
-              <Skeleton />
-            )}
+            {stats.data ? <CreditsByModel {...stats.data} days={days} /> : <Skeleton />}
           </Card>
           <Card title="Records" hint={RECORDS_HINT}>
             {isAll ? (
@@ -159,8 +155,8 @@ function adminFiltersOf(userId: string, text: (name: string) => string): AllUsag
   return {
     ...(userId === '' ? {} : { userId }),
     ...(status === '' ? {} : { billingStatus: status as UsageRecord['billingStatus'] }),
-    // As typed: the service refuses what is not an id.
-    ...(key === '' ? {} : { apiKeyId: key.replace(/^#/, '') as unknown as number }),
+    // The service refuses NaN, and anything else that is not an id.
+    ...(key === '' ? {} : { apiKeyId: Number(key.replace(/^#/, '')) }),
     ...(sessionId === '' ? {} : { sessionId }),
     ...(requestId === '' ? {} : { requestId }),
   };
@@ -254,10 +250,14 @@ function FilterField({
 }
 
 /** Without the entry for everything that the API does not list by name. */
-const namesOf = (map: Record<string, number> = {}) => Object.keys(map).filter((name) => name !== OTHER);
+function namesOf(stats: Statistics | undefined, map: 'byService' | 'byModel'): string[] {
+  return Object.keys(stats?.[map] ?? {}).filter(
+    (name) => !isRest(name, stats?.truncated.includes(map) ?? false),
+  );
+}
 
-function modelsOf({ byModel, truncated }: Pick<UsageStats, 'byModel' | 'truncated'>): string {
-  return `${whole(namesOf(byModel).length)}${truncated.includes('byModel') ? '+' : ''}`;
+function modelsOf(stats: Statistics): string {
+  return `${whole(namesOf(stats, 'byModel').length)}${stats.truncated.includes('byModel') ? '+' : ''}`;
 }
 
 function save(content: Blob, name: string): void {

@@ -1,6 +1,6 @@
--- Adds p_sums to the roll-up of a UTC day under a service and an operation, and returns whether they are counted under
--- `other`: a user's day has at most 1,000 names, so that no user slows everyone's statistics down. Chats stay chats:
--- statistics of models add up their operations. The caller holds the account's lock.
+-- Adds p_sums to the roll-up of a UTC day under a service and an operation, and returns whether they are counted without
+-- a name, as '', which no record has: a user's day has at most 1,000 names, so that no user slows everyone's statistics
+-- down. Chats stay chats: statistics of models add up their operations. The caller holds the account's lock.
 --
 -- A change of a day that is over is noted as a correction of the totals. Days are closed a whole day later than they are
 -- over by this rule: no call is under way that long, so none is missing in both or counted in both.
@@ -21,10 +21,10 @@ BEGIN
          charged_credits = charged_credits + p_sums.charged_credits
    WHERE account_id = p_account AND day = v_day AND user_id = p_user AND service = p_service AND operation = p_operation;
   IF NOT FOUND THEN
-    IF (p_service, p_operation) <> (counted_service(p_service), 'other') AND c_names <= (
+    IF (p_service, p_operation) <> (counted_service(p_service), '') AND c_names <= (
          SELECT count(*) FROM (SELECT FROM usage_daily WHERE account_id = p_account AND day = v_day AND user_id = p_user
                                 LIMIT c_names) names) THEN
-      PERFORM count_usage(p_account, p_user, p_time, counted_service(p_service), 'other', p_sums);
+      PERFORM count_usage(p_account, p_user, p_time, counted_service(p_service), '', p_sums);
       RETURN TRUE;
     END IF;
     INSERT INTO usage_daily

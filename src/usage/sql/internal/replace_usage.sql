@@ -9,7 +9,7 @@ BEGIN
   PERFORM count_usage(
     r.account_id, r.user_id, r.timestamp,
     CASE WHEN v_old.counted_as_other THEN counted_service(v_old.service) ELSE v_old.service END,
-    CASE WHEN v_old.counted_as_other THEN 'other' ELSE v_old.operation END,
+    CASE WHEN v_old.counted_as_other THEN '' ELSE v_old.operation END,
     negated(sums_of_record(v_old.credits, v_old.uncollected_credits, v_old.billing_status, v_old.provider_cost_usd,
                        v_old.pricing_source)));
   IF r.reviewed_at > coalesce(v_old.reviewed_at, '-infinity') THEN
