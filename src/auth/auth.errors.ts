@@ -51,6 +51,8 @@ export class AmbiguousCredentials extends ServiceError {
 
 /** 403: the API key lacks a permission. */
 export class PermissionRequired extends ServiceError {
+  static readonly example = new PermissionRequired('credits:read');
+
   constructor(permission: string) {
     super(403, 'auth.permission_required', `Permission ${permission} required`);
   }
@@ -84,12 +86,21 @@ export class KeysUnavailable extends ServiceError {
 
 /** 403: the role is not enough. */
 export class RoleRequired extends ServiceError {
+  static readonly example = new RoleRequired('admin');
+
   constructor(role: 'supervisor' | 'admin') {
     super(
       403,
       'auth.role_required',
       role === 'admin' ? 'Admin access required' : 'Supervisor access required',
     );
+  }
+}
+
+/** 403: a route without an access decorator is closed. */
+export class OperationClosed extends ServiceError {
+  constructor() {
+    super(403, 'auth.closed', 'This operation is not available');
   }
 }
 

@@ -6,6 +6,7 @@ import { ApiProblems } from '../common/http/problem.dto.js';
 import { Report } from '../common/http/reports.js';
 import { AccountDirectoryService } from './account-directory.service.js';
 import { AccountDto, AccountPageDto, AccountsQueryDto } from './dto/accounts.dto.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 
 /** Accounts with what they own: here, because accounts know nothing of credits. */
 @ApiTags('Accounts')
@@ -22,7 +23,6 @@ export class AccountsController {
     operationId: 'listAccounts',
   })
   @ApiOkResponse({ type: AccountPageDto })
-  @ApiProblems(400)
   @RoleAccess('supervisor')
   @Report()
   list(@Query() query: AccountsQueryDto): Promise<AccountPageDto> {
@@ -32,7 +32,7 @@ export class AccountsController {
   @Get(':userId')
   @ApiOperation({ summary: 'Get one account', operationId: 'getAccount' })
   @ApiOkResponse({ type: AccountDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   one(@UserIdParam() userId: string): Promise<AccountDto> {
     return this.directory.account(userId);

@@ -11,6 +11,8 @@ import { EventPageDto } from './dto/events.responses.js';
 import { EventStreams } from './event-streams.js';
 import { EventsService } from './events.service.js';
 import { LastEventId } from './last-event-id.js';
+import { NoStreamLeft, PositionUnknown, TooManyOwnStreams } from './events.errors.js';
+import { ForeignUser } from '../auth/auth.errors.js';
 
 const STREAM_EXAMPLE =
   'id: 7\nevent: credits.low\ndata: {"id":7,"type":"credits.low","userId":"alice","occurredAt":"2026-11-21T12:00:00.000Z",' +
@@ -33,7 +35,7 @@ export class EventsController {
     operationId: 'listEvents',
   })
   @ApiOkResponse({ type: EventPageDto })
-  @ApiProblems(400)
+  @ApiProblems(ForeignUser)
   @TokenAccess()
   @Report()
   list(@CurrentCaller() caller: Caller, @Query() query: EventsQueryDto): Promise<EventPageDto> {
@@ -60,7 +62,7 @@ export class EventsController {
     description: 'A stream without an end',
     content: { 'text/event-stream': { schema: { type: 'string' }, example: STREAM_EXAMPLE } },
   })
-  @ApiProblems(400, 409)
+  @ApiProblems(ForeignUser, PositionUnknown, TooManyOwnStreams, NoStreamLeft)
   @TokenAccess()
   stream(
     @CurrentCaller() caller: Caller,

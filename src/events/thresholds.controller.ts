@@ -7,6 +7,7 @@ import { ApiProblems } from '../common/http/problem.dto.js';
 import { SetLowThresholdDto } from './dto/events.requests.js';
 import { LowThresholdDto } from './dto/events.responses.js';
 import { ThresholdsService } from './thresholds.service.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 
 @ApiTags('Credits')
 @Controller('credits/low-threshold')
@@ -16,7 +17,7 @@ export class ThresholdsController {
   @Get()
   @ApiOperation({ summary: 'Get your low-credit threshold', operationId: 'getLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
   get(@CurrentCaller() caller: Caller): Promise<LowThresholdDto> {
     return this.thresholds.get(caller.userId);
@@ -29,7 +30,7 @@ export class ThresholdsController {
     operationId: 'setLowThreshold',
   })
   @ApiOkResponse({ type: LowThresholdDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @OwnerAccess()
   set(@CurrentCaller() caller: Caller, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
     return this.thresholds.set(caller.userId, body.threshold);
@@ -38,7 +39,7 @@ export class ThresholdsController {
   @Get(':userId')
   @ApiOperation({ summary: 'Get a user’s low-credit threshold', operationId: 'getUserLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   getOf(@UserIdParam() userId: string): Promise<LowThresholdDto> {
     return this.thresholds.get(userId);
@@ -47,7 +48,7 @@ export class ThresholdsController {
   @Put(':userId')
   @ApiOperation({ summary: 'Set a user’s low-credit threshold', operationId: 'setUserLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   setOf(@UserIdParam() userId: string, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
     return this.thresholds.set(userId, body.threshold);

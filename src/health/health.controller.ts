@@ -7,6 +7,7 @@ import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { VERSION } from '../config/version.js';
 import { HealthService } from './health.service.js';
+import { ServiceUnavailable } from '../common/errors/service-error.js';
 
 export class HealthDto {
   @ApiProperty({ enum: ['ok'], example: 'ok' }) status: 'ok';
@@ -48,7 +49,7 @@ export class HealthController {
     operationId: 'getReadiness',
   })
   @ApiOkResponse({ type: HealthDto })
-  @ApiProblems(503)
+  @ApiProblems(ServiceUnavailable)
   async ready(): Promise<HealthDto> {
     await this.service.requireReady();
     return this.answer();

@@ -20,6 +20,10 @@ import {
 } from './dto/sessions.responses.js';
 import { ActiveSessionsQueryDto, ListSessionsQueryDto } from './dto/sessions.queries.js';
 import { StreamingSessionsService } from './streaming-sessions.service.js';
+import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streaming-sessions.errors.js';
+import { UnpricedModel } from '../pricing/pricing.errors.js';
+import { BalanceLimit, InsufficientCredits, KeyLimitReached } from '../credits/credits.errors.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 
 const METERING = { metering: true, userIdIn: 'body' } as const;
 
@@ -35,7 +39,14 @@ export class StreamingSessionsController {
   })
   @ApiCreatedResponse({ type: SessionStartedDto, description: 'Credits are held' })
   @ApiOkResponse({ type: SessionStartedDto, description: 'The same call again: the same session' })
-  @ApiProblems(402, 404, 409, 422)
+  @ApiProblems(
+    InsufficientCredits,
+    KeyLimitReached,
+    AccountNotFound,
+    SessionConflict,
+    SessionAlreadyEnded,
+    UnpricedModel,
+  )
   @SelfAccess('sessions:write', METERING)
   async initialize(
     @CurrentCaller() caller: Caller,
@@ -54,7 +65,7 @@ export class StreamingSessionsController {
     operationId: 'reportProgress',
   })
   @ApiOkResponse({ type: SessionProgressDto })
-  @ApiProblems(404, 409)
+  @ApiProblems(SessionNotFound, SessionAlreadyEnded)
   @SelfAccess('sessions:write', METERING)
   async progress(@CurrentCaller() caller: Caller, @Body() body: ProgressDto): Promise<SessionProgressDto> {
     return SessionProgressDto.from(await this.sessions.progress(caller, body));
@@ -67,7 +78,7 @@ export class StreamingSessionsController {
     operationId: 'finalizeSession',
   })
   @ApiOkResponse({ type: SessionSettledDto })
-  @ApiProblems(404, 409, 422)
+  @ApiProblems(SessionNotFound, SessionAlreadyEnded, BalanceLimit)
   @SelfAccess('sessions:write', METERING)
   async finalize(
     @CurrentCaller() caller: Caller,
@@ -83,7 +94,7 @@ export class StreamingSessionsController {
     operationId: 'abortSession',
   })
   @ApiOkResponse({ type: SessionAbortedDto })
-  @ApiProblems(404, 409)
+  @ApiProblems(SessionNotFound, SessionAlreadyEnded, BalanceLimit)
   @SelfAccess('sessions:write', METERING)
   async abort(@CurrentCaller() caller: Caller, @Body() body: AbortSessionDto): Promise<SessionAbortedDto> {
     return SessionAbortedDto.from(await this.sessions.abort(caller, body));
@@ -106,7 +117,6 @@ export class StreamingSessionsController {
     operationId: 'listAllActiveSessions',
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })
-  @ApiProblems(400)
   @RoleAccess('admin')
   allActive(@Query() query: ListSessionsQueryDto): Promise<ActiveSessionDto[]> {
     return this.sessions.active(undefined, query.limit);
@@ -118,7 +128,6 @@ export class StreamingSessionsController {
     operationId: 'listUserActiveSessions',
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })
-  @ApiProblems(400)
   @RoleAccess('supervisor')
   userActive(
     @UserIdParam() userId: string,
