@@ -10,19 +10,12 @@ import {
 import type { Response } from 'express';
 import { CurrentCaller, OwnerOrServiceAccess, RoleAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { ApiKeysVerificationService } from './api-keys-verification.service.js';
-import { ApiKeysService } from './api-keys.service.js';
-import {
-  CreateApiKeyDto,
-  RotateApiKeyDto,
-  UpdateApiKeyDto,
-  VerifyApiKeyDto,
-} from './dto/api-keys.requests.js';
-import { ApiKeyDto, ApiKeyPageDto, CreatedApiKeyDto, VerificationDto } from './dto/api-keys.responses.js';
 import {
   ApiKeyEnded,
   ApiKeyNotFound,
@@ -32,7 +25,14 @@ import {
   GatewayUnavailable,
   TooManyApiKeys,
 } from './api-keys.errors.js';
-import { AccountNotFound } from '../common/errors/service-error.js';
+import { ApiKeysService } from './api-keys.service.js';
+import {
+  CreateApiKeyDto,
+  RotateApiKeyDto,
+  UpdateApiKeyDto,
+  VerifyApiKeyDto,
+} from './dto/api-keys.requests.js';
+import { ApiKeyDto, ApiKeyPageDto, CreatedApiKeyDto, VerificationDto } from './dto/api-keys.responses.js';
 
 const OF_GATEWAY = [GatewayNotConfigured, GatewayRefused, GatewayFailed, GatewayUnavailable];
 const CREATE_EXAMPLES = {

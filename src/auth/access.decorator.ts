@@ -1,11 +1,12 @@
 import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import { ApiBearerAuth, ApiQuery, ApiSecurity } from '@nestjs/swagger';
-import { type ProblemClass, ServiceUnavailable } from '../common/errors/service-error.js';
+import { ServiceUnavailable } from '../common/errors/service-error.js';
 import { TooManyAtOnce } from '../common/http/caller-turns.guard.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { RateLimited } from '../common/http/rate-limit.js';
 import {
   AmbiguousCredentials,
+  ApiKeyAsToken,
   ForeignUser,
   InvalidApiKey,
   InvalidInternalKey,
@@ -43,11 +44,12 @@ export interface Access {
 export const Public = () => SetMetadata(ACCESS, { kind: 'public' } satisfies Access);
 
 /** What any route with a caller can answer, beside what its access needs. */
-const ApiCallerProblems = (...problems: ProblemClass[]) =>
+const ApiCallerProblems = (...problems: Parameters<typeof ApiProblems>) =>
   ApiProblems(
     ...problems,
     TokenRequired,
     InvalidToken,
+    ApiKeyAsToken,
     InvalidTokenType,
     TokenExpired,
     InvalidApiKey,
@@ -66,7 +68,7 @@ export const CallerAccess = (permission: Permission) =>
     ApiBearerAuth(),
     ApiSecurity('api-key'),
     ApiSecurity('internal'),
-    ApiCallerProblems(PermissionRequired),
+    ApiCallerProblems(new PermissionRequired(permission)),
   );
 
 const NAMED_IN_QUERY = ApiQuery({
@@ -87,7 +89,11 @@ export const SelfAccess = (permission: Permission, options: { metering?: boolean
     ApiSecurity('api-key'),
     ApiSecurity('internal'),
     ...(options.userIdIn === 'body' ? [] : [NAMED_IN_QUERY]),
-    ApiCallerProblems(PermissionRequired, ForeignUser, ...(options.metering ? [ServiceCallerRequired] : [])),
+    ApiCallerProblems(
+      new PermissionRequired(permission),
+      ForeignUser,
+      ...(options.metering ? [ServiceCallerRequired] : []),
+    ),
   );
 
 /** A user on their own account, by their own token. */
@@ -122,7 +128,7 @@ export const RoleAccess = (role: 'supervisor' | 'admin', { orService = false } =
     SetMetadata(ACCESS, { kind: role, orService } satisfies Access),
     ApiBearerAuth(),
     ...(orService ? [ApiSecurity('internal')] : []),
-    ApiCallerProblems(RoleRequired, ...(orService ? [UserTokenRequired] : [])),
+    ApiCallerProblems(new RoleRequired(role), ...(orService ? [UserTokenRequired] : [])),
   );
 
 /** Trusted services only. */

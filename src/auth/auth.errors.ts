@@ -51,8 +51,6 @@ export class AmbiguousCredentials extends ServiceError {
 
 /** 403: the API key lacks a permission. */
 export class PermissionRequired extends ServiceError {
-  static readonly example = new PermissionRequired('credits:read');
-
   constructor(permission: string) {
     super(403, 'auth.permission_required', `Permission ${permission} required`);
   }
@@ -86,8 +84,6 @@ export class KeysUnavailable extends ServiceError {
 
 /** 403: the role is not enough. */
 export class RoleRequired extends ServiceError {
-  static readonly example = new RoleRequired('admin');
-
   constructor(role: 'supervisor' | 'admin') {
     super(
       403,

@@ -1,12 +1,12 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RoleAccess } from '../auth/access.decorator.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { Report } from '../common/http/reports.js';
 import { AccountDirectoryService } from './account-directory.service.js';
 import { AccountDto, AccountPageDto, AccountsQueryDto } from './dto/accounts.dto.js';
-import { AccountNotFound } from '../common/errors/service-error.js';
 
 /** Accounts with what they own: here, because accounts know nothing of credits. */
 @ApiTags('Accounts')

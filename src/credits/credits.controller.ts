@@ -3,6 +3,7 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestj
 import type { Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
@@ -12,6 +13,13 @@ import { ApiProblems } from '../common/http/problem.dto.js';
 import { AccountDirectoryService } from './account-directory.service.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsForecastService } from './credits-forecast.service.js';
+import {
+  AllocationNotFound,
+  BalanceLimit,
+  EmailTaken,
+  InsufficientCredits,
+  TooManyAllocations,
+} from './credits.errors.js';
 import { CreditsService } from './credits.service.js';
 import { CreditTotalsDto } from './dto/accounts.dto.js';
 import { ForecastDto, ForecastQueryDto, OwnForecastQueryDto } from './dto/forecast.dto.js';
@@ -31,14 +39,6 @@ import {
   LedgerPageDto,
   QuoteDto,
 } from './dto/credits.responses.js';
-import {
-  AllocationNotFound,
-  BalanceLimit,
-  EmailTaken,
-  InsufficientCredits,
-  TooManyAllocations,
-} from './credits.errors.js';
-import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/service-error.js';
 
 const FORECAST =
   'The rate is what the last `windowDays` whole days (UTC) and today have cost, or what the time since the first use has ' +

@@ -2,6 +2,7 @@ import { Controller, Get, Query, Req, Res } from '@nestjs/common';
 import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { CurrentCaller, TokenAccess } from '../auth/access.decorator.js';
+import { ForeignUser } from '../auth/auth.errors.js';
 import type { Caller } from '../auth/caller.js';
 import { expiryOf } from '../auth/token-verifier.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -9,10 +10,9 @@ import { Report } from '../common/http/reports.js';
 import { EventFilterQueryDto, EventsQueryDto } from './dto/events.requests.js';
 import { EventPageDto } from './dto/events.responses.js';
 import { EventStreams } from './event-streams.js';
+import { NoStreamLeft, PositionUnknown, TooManyOwnStreams } from './events.errors.js';
 import { EventsService } from './events.service.js';
 import { LastEventId } from './last-event-id.js';
-import { NoStreamLeft, PositionUnknown, TooManyOwnStreams } from './events.errors.js';
-import { ForeignUser } from '../auth/auth.errors.js';
 
 const STREAM_EXAMPLE =
   'id: 7\nevent: credits.low\ndata: {"id":7,"type":"credits.low","userId":"alice","occurredAt":"2026-11-21T12:00:00.000Z",' +

@@ -2,12 +2,12 @@ import { Body, Controller, Get, Put } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { CurrentCaller, OwnerAccess, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { SetLowThresholdDto } from './dto/events.requests.js';
 import { LowThresholdDto } from './dto/events.responses.js';
 import { ThresholdsService } from './thresholds.service.js';
-import { AccountNotFound } from '../common/errors/service-error.js';
 
 @ApiTags('Credits')
 @Controller('credits/low-threshold')
@@ -30,7 +30,6 @@ export class ThresholdsController {
     operationId: 'setLowThreshold',
   })
   @ApiOkResponse({ type: LowThresholdDto })
-  @ApiProblems(AccountNotFound)
   @OwnerAccess()
   set(@CurrentCaller() caller: Caller, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
     return this.thresholds.set(caller.userId, body.threshold);

@@ -14,6 +14,13 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import {
+  DeliveryNotFound,
+  TargetRefused,
+  TooManyWebhooks,
+  WebhookInactive,
+  WebhookNotFound,
+} from './events.errors.js';
 import { EventDto } from './dto/events.responses.js';
 import {
   CreateWebhookDto,
@@ -33,13 +40,6 @@ import {
 } from './dto/webhooks.responses.js';
 import { WebhookDeliveriesService } from './webhook-deliveries.service.js';
 import { WebhooksService } from './webhooks.service.js';
-import {
-  DeliveryNotFound,
-  TargetRefused,
-  TooManyWebhooks,
-  WebhookInactive,
-  WebhookNotFound,
-} from './events.errors.js';
 
 @ApiTags('Webhooks')
 @Controller('webhooks')

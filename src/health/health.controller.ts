@@ -2,12 +2,12 @@ import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
 import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
+import { ServiceUnavailable } from '../common/errors/service-error.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { VERSION } from '../config/version.js';
 import { HealthService } from './health.service.js';
-import { ServiceUnavailable } from '../common/errors/service-error.js';
 
 export class HealthDto {
   @ApiProperty({ enum: ['ok'], example: 'ok' }) status: 'ok';

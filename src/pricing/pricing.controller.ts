@@ -11,6 +11,7 @@ import {
 import type { Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
@@ -23,9 +24,8 @@ import { ModelIdParam } from './model-id.param.js';
 import { MAXIMUM_USD_PER_TOKEN, type PriceMap } from './price-map.js';
 import { PriceMapBody } from './price-map.body.js';
 import { PricingImportService } from './pricing-import.service.js';
-import { PricingService } from './pricing.service.js';
 import { PricingOverlap, PricingRuleEnded, PricingRuleNotFound } from './pricing.errors.js';
-import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
+import { PricingService } from './pricing.service.js';
 
 @ApiTags('Pricing')
 @Controller('pricing')

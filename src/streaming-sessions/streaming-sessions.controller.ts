@@ -3,8 +3,12 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestj
 import type { Response } from 'express';
 import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { BalanceLimit, InsufficientCredits, KeyLimitReached } from '../credits/credits.errors.js';
+import { UnpricedModel } from '../pricing/pricing.errors.js';
+import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streaming-sessions.errors.js';
 import {
   AbortSessionDto,
   FinalizeSessionDto,
@@ -20,10 +24,6 @@ import {
 } from './dto/sessions.responses.js';
 import { ActiveSessionsQueryDto, ListSessionsQueryDto } from './dto/sessions.queries.js';
 import { StreamingSessionsService } from './streaming-sessions.service.js';
-import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streaming-sessions.errors.js';
-import { UnpricedModel } from '../pricing/pricing.errors.js';
-import { BalanceLimit, InsufficientCredits, KeyLimitReached } from '../credits/credits.errors.js';
-import { AccountNotFound } from '../common/errors/service-error.js';
 
 const METERING = { metering: true, userIdIn: 'body' } as const;
 
@@ -78,7 +78,11 @@ export class StreamingSessionsController {
     operationId: 'finalizeSession',
   })
   @ApiOkResponse({ type: SessionSettledDto })
-  @ApiProblems(SessionNotFound, SessionAlreadyEnded, BalanceLimit)
+  @ApiProblems(
+    SessionNotFound,
+    SessionAlreadyEnded,
+    new BalanceLimit('actualTokens', Number.MAX_SAFE_INTEGER),
+  )
   @SelfAccess('sessions:write', METERING)
   async finalize(
     @CurrentCaller() caller: Caller,
@@ -94,7 +98,11 @@ export class StreamingSessionsController {
     operationId: 'abortSession',
   })
   @ApiOkResponse({ type: SessionAbortedDto })
-  @ApiProblems(SessionNotFound, SessionAlreadyEnded, BalanceLimit)
+  @ApiProblems(
+    SessionNotFound,
+    SessionAlreadyEnded,
+    new BalanceLimit('tokensGenerated', Number.MAX_SAFE_INTEGER),
+  )
   @SelfAccess('sessions:write', METERING)
   async abort(@CurrentCaller() caller: Caller, @Body() body: AbortSessionDto): Promise<SessionAbortedDto> {
     return SessionAbortedDto.from(await this.sessions.abort(caller, body));

@@ -10,6 +10,7 @@ import {
 import type { Request, Response } from 'express';
 import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
@@ -18,6 +19,8 @@ import { Report, reporterOf, wantsCsv } from '../common/http/reports.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { InsufficientCredits, KeyLimitReached } from '../credits/credits.errors.js';
+import { UnpricedModel } from '../pricing/pricing.errors.js';
 import {
   AllRecordsQueryDto,
   ChargeUsageDto,
@@ -41,7 +44,6 @@ import {
 import { UsageStatisticsService } from './usage-statistics.service.js';
 import { UsageChargesService } from './usage-charges.service.js';
 import { UsageSearchService } from './usage-search.service.js';
-import { UsageService } from './usage.service.js';
 import {
   AlreadyReviewed,
   DayLimit,
@@ -50,9 +52,7 @@ import {
   UsageChanged,
   UsageNotFound,
 } from './usage.errors.js';
-import { UnpricedModel } from '../pricing/pricing.errors.js';
-import { InsufficientCredits, KeyLimitReached } from '../credits/credits.errors.js';
-import { AccountNotFound } from '../common/errors/service-error.js';
+import { UsageService } from './usage.service.js';
 
 const PAGE_OR_CSV = ApiOkResponse({
   description: 'A page as JSON; with `Accept: text/csv` all records as CSV, one a line',

@@ -11,11 +11,10 @@ import {
   UnsupportedMediaType,
 } from '../errors/request-errors.js';
 import { type ProblemClass, type ServiceError, ValidationError } from '../errors/service-error.js';
-import { InsufficientCreditsDto, ProblemDto, takeProblems } from './problem.dto.js';
+import { InsufficientCreditsDto, named, type NamedProblem, ProblemDto, takeProblems } from './problem.dto.js';
 import { problemOf } from './problem.filter.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
-type Named = [name: string, error: ServiceError];
 
 /** What a caller should know beside the texts of the errors. */
 const DESCRIPTIONS: Record<number, string> = {
@@ -45,7 +44,7 @@ const OF_NO_OPERATION: ProblemClass[] = [RouteNotFound, RequestTimedOut, Headers
 export function describeProblems(document: OpenAPIObject, operations: [method: string, Operation][]): void {
   const described = new Map<string, ServiceError>();
   for (const [method, operation] of operations) {
-    const problems = new Map([...takeProblems(operation), ...problemsOfForm(method, operation)].map(named));
+    const problems = new Map([...takeProblems(operation), ...problemsOfForm(method, operation).map(named)]);
     if (problems.has(LargeBodyTooLarge.name)) problems.delete(RequestTooLarge.name);
     for (const [name, error] of problems) described.set(name, error);
     for (const { status } of problems.values()) {
@@ -62,7 +61,7 @@ export function describeProblems(document: OpenAPIObject, operations: [method: s
         { summary: `${error.code}: ${error.message}`, value: problemOf(error, REQUEST_ID) },
       ]),
   );
-  const errors = [...described.values(), ...OF_NO_OPERATION.map(exampleOf)];
+  const errors = [...described.values(), ...OF_NO_OPERATION.map((problem) => named(problem)[1])];
   const codes = (ofShortage: boolean) =>
     new Set(errors.filter(({ status }) => (status === 402) === ofShortage).map(({ code }) => code));
   schemas.ProblemCode = { type: 'string', enum: [...codes(false)].sort() };
@@ -81,10 +80,7 @@ function problemsOfForm(method: string, { parameters = [] }: Operation): Problem
   ];
 }
 
-const exampleOf = (problem: ProblemClass) => ('example' in problem ? problem.example : new problem());
-const named = (problem: ProblemClass): Named => [problem.name, exampleOf(problem)];
-
-function responseOf(status: number, problems: Named[]) {
+function responseOf(status: number, problems: NamedProblem[]) {
   const waits = problems.some(([, { details }]) => details.retryAfterSeconds !== undefined);
   const examples = problems.map(([name]) => [name, { $ref: `#/components/examples/${name}` }] as const);
   return {

@@ -19,6 +19,7 @@ function describeNull(property: Schema): void {
   property.oneOf = [...property.allOf, { type: 'object', nullable: true, enum: [null] }];
   delete property.allOf;
   delete property.nullable;
+  delete property.type;
 }
 
 /** Fields that a body may have together. */

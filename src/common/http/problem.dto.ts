@@ -1,6 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiExtension, ApiExtraModels, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
-import type { ProblemClass } from '../errors/service-error.js';
+import { type ProblemClass, ServiceError } from '../errors/service-error.js';
 
 export class FieldErrorDto {
   @ApiProperty({ description: 'Name of the field, with its path', example: 'credits' })
@@ -73,23 +73,36 @@ export class InsufficientCreditsDto extends ProblemDto {
   maxAffordableTokens?: number;
 }
 
+/** An error with the name of its example in the document. */
+export type NamedProblem = [name: string, error: ServiceError];
+
+/** @param problem a class, or an instance where the text differs from route to route */
+export function named(problem: ProblemClass | ServiceError): NamedProblem {
+  if (problem instanceof ServiceError) {
+    const { constructor, details, message } = problem;
+    const text = details.errors?.[0]?.field ?? message;
+    return [`${constructor.name}.${text.replace(/\W+/g, '-')}`, problem];
+  }
+  return [problem.name, 'example' in problem ? problem.example : new problem()];
+}
+
 const EXTENSION = 'x-problem-';
 
 /** Names errors that a route may answer, beside those that any route of its form may (`describeProblems`). */
-export function ApiProblems(...problems: ProblemClass[]): MethodDecorator & ClassDecorator {
+export function ApiProblems(...problems: (ProblemClass | ServiceError)[]): MethodDecorator & ClassDecorator {
   return applyDecorators(
     ApiExtraModels(ProblemDto, InsufficientCreditsDto),
-    ...problems.map((problem) => ApiExtension(EXTENSION + problem.name, [problem])),
+    ...problems.map(named).map(([name, error]) => ApiExtension(EXTENSION + name, [error])),
   );
 }
 
 /** The errors that the decorators of an operation name, which are not for the document in this form. */
-export function takeProblems(operation: object): ProblemClass[] {
-  const extensions = operation as Record<string, [ProblemClass]>;
-  const names = Object.keys(extensions).filter((name) => name.startsWith(EXTENSION));
-  return names.map((name) => {
-    const [problem] = extensions[name] as [ProblemClass];
-    delete extensions[name];
-    return problem;
+export function takeProblems(operation: object): NamedProblem[] {
+  const extensions = operation as Record<string, [ServiceError]>;
+  const keys = Object.keys(extensions).filter((key) => key.startsWith(EXTENSION));
+  return keys.map((key) => {
+    const [error] = extensions[key] as [ServiceError];
+    delete extensions[key];
+    return [key.slice(EXTENSION.length), error];
   });
 }
