@@ -31,7 +31,7 @@ ajv.addSchema(document, 'openapi');
 
 /** Literal segments before parameters, as a router would choose. */
 const routes = Object.keys(document.paths)
-  .map((path) => ({ path, parameters: (path.match(/\{/g) ?? []).length, pattern: patternOf(path) }))
+  .map((path) => ({ path, parameters: (path.match(/\{/g) ?? []).length }))
   .sort((a, b) => a.parameters - b.parameters);
 
 /** Whether a method and path are in the document at all. */
@@ -42,7 +42,7 @@ export function operationOf(method: string, url: string): { path: string; operat
   const pathname = url.includes('#') ? path.replaceAll('\\', '/') : path;
   for (const route of routes) {
     const operation = document.paths[route.path]?.[method.toLowerCase()];
-    if (route.pattern.test(pathname) && operation) return { path: route.path, operation };
+    if (patternOf(route.path, method).test(pathname) && operation) return { path: route.path, operation };
   }
   return undefined;
 }
@@ -104,8 +104,10 @@ function pointerPart(part: string): string {
   return encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'));
 }
 
-function patternOf(path: string): RegExp {
+function patternOf(path: string, method: string): RegExp {
   const escaped = path.replace(/[.*+?^$()|[\]\\]/g, '\\$&');
-  // A model id may hold slashes.
-  return new RegExp(`^${escaped.replace(/\{\w+\}/g, path.includes('/pricing/') ? '.+' : '[^/]+')}$`);
+  // A model id may hold slashes; the id of a rule, under the same path, may not.
+  return new RegExp(
+    `^${escaped.replace(/\{\w+\}/g, method === 'GET' && path.includes('/pricing/') ? '.+' : '[^/]+')}$`,
+  );
 }
