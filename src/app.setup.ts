@@ -6,7 +6,7 @@ import { json, type NextFunction, type Request, type Response } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
-import { ServiceError } from './common/errors/service-error.js';
+import { UnsupportedMediaType } from './common/errors/request-errors.js';
 import { Metrics } from './common/metrics/metrics.service.js';
 import { type Tracing, TRACING } from './common/tracing/tracing.js';
 import { createLogger, NestLogger, requestLogging } from './common/http/logging.js';
@@ -127,16 +127,7 @@ function requireJson(request: Request, _response: Response, next: NextFunction):
   next(isUtf8 ? undefined : unsupported('must have no charset or utf-8'));
 }
 
-function unsupported(message: string): ServiceError {
-  return new ServiceError(
-    415,
-    'request.unsupported_media_type',
-    'The body must be sent as application/json in UTF-8',
-    {
-      errors: [{ field: 'Content-Type', message }],
-    },
-  );
-}
+const unsupported = (message: string) => new UnsupportedMediaType({ field: 'Content-Type', message });
 
 /** Reads JSON bodies, but not where an operation reads its own after it has seen who sends it. */
 function parseJsonBodies() {

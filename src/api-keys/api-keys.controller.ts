@@ -10,11 +10,21 @@ import {
 import type { Response } from 'express';
 import { CurrentCaller, OwnerOrServiceAccess, RoleAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { ApiKeysVerificationService } from './api-keys-verification.service.js';
+import {
+  ApiKeyEnded,
+  ApiKeyNotFound,
+  GatewayFailed,
+  GatewayNotConfigured,
+  GatewayRefused,
+  GatewayUnavailable,
+  TooManyApiKeys,
+} from './api-keys.errors.js';
 import { ApiKeysService } from './api-keys.service.js';
 import {
   CreateApiKeyDto,
@@ -24,6 +34,7 @@ import {
 } from './dto/api-keys.requests.js';
 import { ApiKeyDto, ApiKeyPageDto, CreatedApiKeyDto, VerificationDto } from './dto/api-keys.responses.js';
 
+const OF_GATEWAY = [GatewayNotConfigured, GatewayRefused, GatewayFailed, GatewayUnavailable];
 const CREATE_EXAMPLES = {
   plain: {
     summary: 'A key for this service',
@@ -66,7 +77,7 @@ export class ApiKeysController {
   })
   @ApiBody({ type: CreateApiKeyDto, examples: CREATE_EXAMPLES })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
-  @ApiProblems(404, 409, 422, 502)
+  @ApiProblems(AccountNotFound, TooManyApiKeys, ApiKeyEnded, ...OF_GATEWAY)
   @ApiIdempotent({ answersSecret: true })
   @OwnerOrServiceAccess({ userIdIn: 'body' })
   async create(
@@ -83,7 +94,7 @@ export class ApiKeysController {
   @Get()
   @ApiOperation({ summary: 'List your API keys, newest first', operationId: 'listApiKeys' })
   @ApiOkResponse({ type: ApiKeyPageDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @OwnerOrServiceAccess({ userIdIn: 'body' })
   list(@CurrentCaller() caller: Caller, @Query() page: OwnPageQueryDto): Promise<ApiKeyPageDto> {
     return this.keys.page(caller.userId, page);
@@ -101,7 +112,7 @@ export class ApiKeysController {
   @Get('user/:userId')
   @ApiOperation({ summary: 'List a user’s API keys, newest first', operationId: 'listUserApiKeys' })
   @ApiOkResponse({ type: ApiKeyPageDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   listOf(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<ApiKeyPageDto> {
     return this.keys.page(userId, page);
@@ -110,7 +121,7 @@ export class ApiKeysController {
   @Get(':id')
   @ApiOperation({ summary: 'Get one of your API keys', operationId: 'getApiKey' })
   @ApiOkResponse({ type: ApiKeyDto })
-  @ApiProblems(404)
+  @ApiProblems(ApiKeyNotFound)
   @OwnerOrServiceAccess()
   one(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<ApiKeyDto> {
     return this.keys.one(caller, id);
@@ -119,7 +130,7 @@ export class ApiKeysController {
   @Patch(':id')
   @ApiOperation({ summary: 'Change an API key', operationId: 'updateApiKey' })
   @ApiOkResponse({ type: ApiKeyDto })
-  @ApiProblems(404, 409)
+  @ApiProblems(ApiKeyNotFound, ApiKeyEnded)
   @OwnerOrServiceAccess()
   update(
     @CurrentCaller() caller: Caller,
@@ -135,7 +146,7 @@ export class ApiKeysController {
     operationId: 'rotateApiKey',
   })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
-  @ApiProblems(404, 409, 422, 502)
+  @ApiProblems(ApiKeyNotFound, TooManyApiKeys, ApiKeyEnded, ...OF_GATEWAY)
   @ApiIdempotent({ answersSecret: true })
   @OwnerOrServiceAccess()
   async rotate(
@@ -154,7 +165,7 @@ export class ApiKeysController {
   @HttpCode(204)
   @ApiOperation({ summary: 'Revoke an API key at once', operationId: 'revokeApiKey' })
   @ApiNoContentResponse({ description: 'The key no longer works, on any instance' })
-  @ApiProblems(404)
+  @ApiProblems(ApiKeyNotFound)
   @OwnerOrServiceAccess()
   revoke(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<void> {
     return this.keys.revoke(caller, id);

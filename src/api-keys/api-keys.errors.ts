@@ -14,10 +14,13 @@ export class ApiKeyEnded extends ServiceError {
   }
 }
 
+/** As api_key_insert has it. */
+const MAXIMUM_ACTIVE_KEYS = 1000;
+
 /** 409: the user has as many keys as anyone may have. */
 export class TooManyApiKeys extends ServiceError {
-  constructor(maximum: number) {
-    super(409, 'api_key.too_many', `A user may have at most ${maximum} active API keys`);
+  constructor() {
+    super(409, 'api_key.too_many', `A user may have at most ${MAXIMUM_ACTIVE_KEYS} active API keys`);
   }
 }
 

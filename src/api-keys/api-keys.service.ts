@@ -23,9 +23,6 @@ import {
 import { ApiKey, type GatewaySettings } from './entities/api-key.entity.js';
 import { GatewayKeysService, REVOKED } from './gateway-keys.service.js';
 
-/** As api_key_insert has it. */
-const MAXIMUM_ACTIVE_KEYS = 1000;
-
 /** What the operations return. `sealed`: the key, for a repeated request. */
 type Answer =
   | ({ outcome: 'ok'; replayed?: true; sealed?: string | null } & ApiKeyAnswer)
@@ -224,7 +221,7 @@ export class ApiKeysService {
       case 'past_expiry':
         throw new ValidationError([{ field: 'expiresAt', message: 'must lie in the future' }]);
       case 'too_many':
-        throw new TooManyApiKeys(MAXIMUM_ACTIVE_KEYS);
+        throw new TooManyApiKeys();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
     }

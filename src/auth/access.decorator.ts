@@ -1,6 +1,25 @@
 import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import { ApiBearerAuth, ApiQuery, ApiSecurity } from '@nestjs/swagger';
+import { ServiceUnavailable } from '../common/errors/service-error.js';
+import { TooManyAtOnce } from '../common/http/caller-turns.guard.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { RateLimited } from '../common/http/rate-limit.js';
+import {
+  AmbiguousCredentials,
+  ApiKeyAsToken,
+  ForeignUser,
+  InvalidApiKey,
+  InvalidInternalKey,
+  InvalidToken,
+  InvalidTokenType,
+  KeysUnavailable,
+  PermissionRequired,
+  RoleRequired,
+  ServiceCallerRequired,
+  TokenExpired,
+  TokenRequired,
+  UserTokenRequired,
+} from './auth.errors.js';
 import type { AuthenticatedRequest, Caller, Permission } from './caller.js';
 
 export const ACCESS = 'access';
@@ -24,6 +43,24 @@ export interface Access {
 /** Open to everyone, on purpose. */
 export const Public = () => SetMetadata(ACCESS, { kind: 'public' } satisfies Access);
 
+/** What any route with a caller can answer, beside what its access needs. */
+const ApiCallerProblems = (...problems: Parameters<typeof ApiProblems>) =>
+  ApiProblems(
+    ...problems,
+    TokenRequired,
+    InvalidToken,
+    ApiKeyAsToken,
+    InvalidTokenType,
+    TokenExpired,
+    InvalidApiKey,
+    InvalidInternalKey,
+    AmbiguousCredentials,
+    RateLimited,
+    TooManyAtOnce,
+    ServiceUnavailable,
+    KeysUnavailable,
+  );
+
 /** Any authenticated caller; nothing of a particular user is touched. */
 export const CallerAccess = (permission: Permission) =>
   applyDecorators(
@@ -31,7 +68,7 @@ export const CallerAccess = (permission: Permission) =>
     ApiBearerAuth(),
     ApiSecurity('api-key'),
     ApiSecurity('internal'),
-    ApiProblems(401, 403, 429, 503),
+    ApiCallerProblems(new PermissionRequired(permission)),
   );
 
 const NAMED_IN_QUERY = ApiQuery({
@@ -52,7 +89,11 @@ export const SelfAccess = (permission: Permission, options: { metering?: boolean
     ApiSecurity('api-key'),
     ApiSecurity('internal'),
     ...(options.userIdIn === 'body' ? [] : [NAMED_IN_QUERY]),
-    ApiProblems(400, 401, 403, 429, 503),
+    ApiCallerProblems(
+      new PermissionRequired(permission),
+      ForeignUser,
+      ...(options.metering ? [ServiceCallerRequired] : []),
+    ),
   );
 
 /** A user on their own account, by their own token. */
@@ -60,7 +101,7 @@ export const OwnerAccess = () =>
   applyDecorators(
     SetMetadata(ACCESS, { kind: 'self', tokenOnly: true } satisfies Access),
     ApiBearerAuth(),
-    ApiProblems(401, 403, 429, 503),
+    ApiCallerProblems(UserTokenRequired, ForeignUser),
   );
 
 /** A user on their own account by their own token, or a trusted service that names the user; no API key. */
@@ -70,7 +111,7 @@ export const OwnerOrServiceAccess = (options: { userIdIn?: 'body' } = {}) =>
     ApiBearerAuth(),
     ApiSecurity('internal'),
     ...(options.userIdIn === 'body' ? [] : [NAMED_IN_QUERY]),
-    ApiProblems(400, 401, 403, 429, 503),
+    ApiCallerProblems(UserTokenRequired, ForeignUser),
   );
 
 /** Any user, by their own token; what they get to see is the operation's to decide. */
@@ -78,7 +119,7 @@ export const TokenAccess = () =>
   applyDecorators(
     SetMetadata(ACCESS, { kind: 'caller', tokenOnly: true } satisfies Access),
     ApiBearerAuth(),
-    ApiProblems(401, 403, 429, 503),
+    ApiCallerProblems(UserTokenRequired),
   );
 
 /** Supervisors or admins only, by their own token; with `orService` trusted services too. */
@@ -87,7 +128,7 @@ export const RoleAccess = (role: 'supervisor' | 'admin', { orService = false } =
     SetMetadata(ACCESS, { kind: role, orService } satisfies Access),
     ApiBearerAuth(),
     ...(orService ? [ApiSecurity('internal')] : []),
-    ApiProblems(401, 403, 429, 503),
+    ApiCallerProblems(new RoleRequired(role), ...(orService ? [UserTokenRequired] : [])),
   );
 
 /** Trusted services only. */
@@ -95,7 +136,7 @@ export const ServiceAccess = () =>
   applyDecorators(
     SetMetadata(ACCESS, { kind: 'service' } satisfies Access),
     ApiSecurity('internal'),
-    ApiProblems(401, 403, 429, 503),
+    ApiCallerProblems(ServiceCallerRequired, UserTokenRequired),
   );
 
 /** The authenticated caller. */

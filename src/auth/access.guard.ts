@@ -1,12 +1,13 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { Reflector } from '@nestjs/core';
-import { ServiceError, ValidationError } from '../common/errors/service-error.js';
+import { ValidationError } from '../common/errors/service-error.js';
 import { userIdProblem } from '../common/http/text.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { ACCESS, type Access } from './access.decorator.js';
 import {
   ForeignUser,
+  OperationClosed,
   PermissionRequired,
   RoleRequired,
   ServiceCallerRequired,
@@ -31,7 +32,7 @@ export class AccessGuard implements CanActivate {
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
     const caller = request.user;
     if (!caller) throw request.authenticationError ?? new TokenRequired();
-    if (access === undefined) throw new ServiceError(403, 'auth.closed', 'This operation is not available');
+    if (access === undefined) throw new OperationClosed();
     if (access.kind === 'supervisor' || access.kind === 'admin') {
       const served = access.orService && caller.isTrustedService;
       if (!served && !hasRole(caller.role, access.kind)) throw new RoleRequired(access.kind);

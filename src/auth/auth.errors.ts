@@ -93,6 +93,13 @@ export class RoleRequired extends ServiceError {
   }
 }
 
+/** 403: a route without an access decorator is closed. */
+export class OperationClosed extends ServiceError {
+  constructor() {
+    super(403, 'auth.closed', 'This operation is not available');
+  }
+}
+
 /** 403: only trusted services may call this; `METERING_CALLERS=service` makes metering so. */
 export class ServiceCallerRequired extends ServiceError {
   constructor() {

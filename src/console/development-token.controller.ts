@@ -14,7 +14,7 @@ import type { Request } from 'express';
 import { Public } from '../auth/access.decorator.js';
 import { ROLES, type Role } from '../auth/caller.js';
 import { developmentToken } from '../cli/development-token.js';
-import { ServiceError } from '../common/errors/service-error.js';
+import { RouteNotFound } from '../common/errors/request-errors.js';
 import { EnumField, UserIdField } from '../common/http/validators.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -26,17 +26,17 @@ export class DevelopmentTokenRequest {
   @UserIdField({ description: 'User id', example: 'alice' })
   sub: string;
 
-  @EnumField(ROLES, { description: 'Role', example: 'admin' })
+  @EnumField('Role', ROLES, { description: 'Role', example: 'admin' })
   role: Role;
 }
 
 /** For other machines the route does not exist, whatever they send: the guard runs before the body is validated. */
 @Injectable()
 export class ThisMachineGuard implements CanActivate {
-  /** @throws ServiceError 404 */
+  /** @throws RouteNotFound */
   canActivate(context: ExecutionContext): boolean {
     if (isFromThisMachine(context.switchToHttp().getRequest<Request>())) return true;
-    throw new ServiceError(404, 'route.not_found', 'Not found');
+    throw new RouteNotFound();
   }
 }
 

@@ -1,6 +1,7 @@
 import { Controller, Get, Query } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RoleAccess } from '../auth/access.decorator.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { Report } from '../common/http/reports.js';
@@ -22,7 +23,6 @@ export class AccountsController {
     operationId: 'listAccounts',
   })
   @ApiOkResponse({ type: AccountPageDto })
-  @ApiProblems(400)
   @RoleAccess('supervisor')
   @Report()
   list(@Query() query: AccountsQueryDto): Promise<AccountPageDto> {
@@ -32,7 +32,7 @@ export class AccountsController {
   @Get(':userId')
   @ApiOperation({ summary: 'Get one account', operationId: 'getAccount' })
   @ApiOkResponse({ type: AccountDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   one(@UserIdParam() userId: string): Promise<AccountDto> {
     return this.directory.account(userId);

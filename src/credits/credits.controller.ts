@@ -3,6 +3,7 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestj
 import type { Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
@@ -12,6 +13,13 @@ import { ApiProblems } from '../common/http/problem.dto.js';
 import { AccountDirectoryService } from './account-directory.service.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsForecastService } from './credits-forecast.service.js';
+import {
+  AllocationNotFound,
+  BalanceLimit,
+  EmailTaken,
+  InsufficientCredits,
+  TooManyAllocations,
+} from './credits.errors.js';
 import { CreditsService } from './credits.service.js';
 import { CreditTotalsDto } from './dto/accounts.dto.js';
 import { ForecastDto, ForecastQueryDto, OwnForecastQueryDto } from './dto/forecast.dto.js';
@@ -50,7 +58,7 @@ export class CreditsController {
   @Get('balance')
   @ApiOperation({ summary: 'Get your balance with its lots', operationId: 'getBalance' })
   @ApiOkResponse({ type: BalanceDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
   balance(@CurrentCaller() caller: Caller): Promise<BalanceDto> {
     return this.credits.balance(caller.userId);
@@ -59,7 +67,7 @@ export class CreditsController {
   @Get('balance/:userId')
   @ApiOperation({ summary: 'Get a user’s balance with its lots', operationId: 'getUserBalance' })
   @ApiOkResponse({ type: BalanceDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   userBalance(@UserIdParam() userId: string): Promise<BalanceDto> {
     return this.credits.balance(userId);
@@ -69,7 +77,7 @@ export class CreditsController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Check available credits', operationId: 'checkCredits' })
   @ApiOkResponse({ type: CheckCreditsAnswerDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
   check(@CurrentCaller() caller: Caller, @Body() body: CheckCreditsDto): Promise<CheckCreditsAnswerDto> {
     return this.credits.check(caller.userId, body.requiredCredits);
@@ -79,7 +87,6 @@ export class CreditsController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Calculate what a call would cost', operationId: 'calculateCredits' })
   @ApiOkResponse({ type: QuoteDto })
-  @ApiProblems(400)
   @CallerAccess('pricing:read')
   calculate(@Body() body: CalculateCreditsDto): Promise<QuoteDto> {
     return this.credits.calculate(body);
@@ -88,7 +95,7 @@ export class CreditsController {
   @Post('allocate')
   @ApiOperation({ summary: 'Allocate credits to a user', operationId: 'allocateCredits' })
   @ApiCreatedResponse({ type: AllocationDto })
-  @ApiProblems(400, 404, 409, 422)
+  @ApiProblems(EmailTaken, TooManyAllocations, BalanceLimit)
   @ApiIdempotent()
   @RoleAccess('supervisor')
   async allocate(
@@ -109,7 +116,7 @@ export class CreditsController {
     operationId: 'deductCredits',
   })
   @ApiOkResponse({ type: DeductionDto })
-  @ApiProblems(400, 402, 404, 422)
+  @ApiProblems(AccountNotFound, InsufficientCredits)
   @ApiIdempotent()
   @RoleAccess('admin')
   async deduct(
@@ -127,7 +134,7 @@ export class CreditsController {
   @HttpCode(200)
   @ApiOperation({ summary: 'Revoke what is left of one allocation', operationId: 'revokeAllocation' })
   @ApiOkResponse({ type: AllocationDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AllocationNotFound)
   @ApiIdempotent()
   @RoleAccess('admin')
   async revoke(
@@ -145,7 +152,7 @@ export class CreditsController {
   @Get('ledger')
   @ApiOperation({ summary: 'List your ledger, newest first', operationId: 'getLedger' })
   @ApiOkResponse({ type: LedgerPageDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read', { userIdIn: 'body' })
   ledger(@CurrentCaller() caller: Caller, @Query() page: OwnPageQueryDto): Promise<LedgerPageDto> {
     return this.credits.ledgerPage(caller.userId, page);
@@ -154,7 +161,7 @@ export class CreditsController {
   @Get('ledger/:userId')
   @ApiOperation({ summary: 'List a user’s ledger, newest first', operationId: 'getUserLedger' })
   @ApiOkResponse({ type: LedgerPageDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   userLedger(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
     return this.credits.ledgerPage(userId, page);
@@ -167,7 +174,7 @@ export class CreditsController {
     operationId: 'getForecast',
   })
   @ApiOkResponse({ type: ForecastDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read', { userIdIn: 'body' })
   @Report()
   forecast(@CurrentCaller() caller: Caller, @Query() query: OwnForecastQueryDto): Promise<ForecastDto> {
@@ -181,7 +188,7 @@ export class CreditsController {
     operationId: 'getUserForecast',
   })
   @ApiOkResponse({ type: ForecastDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   @Report()
   userForecast(@UserIdParam() userId: string, @Query() query: ForecastQueryDto): Promise<ForecastDto> {
@@ -191,7 +198,7 @@ export class CreditsController {
   @Get('totals')
   @ApiOperation({ summary: 'Sum up the credits of all accounts', operationId: 'getCreditTotals' })
   @ApiOkResponse({ type: CreditTotalsDto })
-  @ApiProblems(422)
+  @ApiProblems(SumTooLarge)
   @RoleAccess('admin')
   @Report()
   totals(): Promise<CreditTotalsDto> {
@@ -204,6 +211,7 @@ export class CreditsController {
     operationId: 'auditCredits',
   })
   @ApiOkResponse({ type: AuditDto })
+  @ApiProblems(ReportTooLong)
   @RoleAccess('admin')
   async audit(): Promise<AuditDto> {
     const found = await this.auditService.audit();

@@ -1,16 +1,27 @@
 import { ServiceError } from '../common/errors/service-error.js';
 import type { Shortage } from './credits.operations.js';
 
+interface ShortageMembers {
+  requiredCredits: number;
+  availableCredits: number;
+  /** The largest estimate that the available credits could hold, when a session is started. */
+  maxAffordableTokens?: number;
+}
+
 /** 402: more credits are needed than are there; nothing was changed. */
 export class InsufficientCredits extends ServiceError {
-  constructor(members: { requiredCredits: number; availableCredits: number; maxAffordableTokens?: number }) {
+  static readonly example = new InsufficientCredits({ requiredCredits: 4, availableCredits: 3 });
+
+  constructor(members: ShortageMembers) {
     super(402, 'credits.insufficient', 'Insufficient credits', { members });
   }
 }
 
 /** 402: the API key's own limit is used up, whatever the balance; nothing was changed. */
 export class KeyLimitReached extends ServiceError {
-  constructor(members: { requiredCredits: number; availableCredits: number; maxAffordableTokens?: number }) {
+  static readonly example = new KeyLimitReached({ requiredCredits: 4, availableCredits: 3 });
+
+  constructor(members: ShortageMembers) {
     super(402, 'api_key.over_limit', 'The credit limit of this API key is used up', { members });
   }
 }
@@ -48,8 +59,13 @@ export class TooManyAllocations extends ServiceError {
   }
 }
 
+/** Below 2^53 - 1, the largest integer that JSON clients read exactly: a late settlement may still return credits. */
+export const MAXIMUM_BALANCE = 9_000_000_000_000_000;
+
 /** 422: the user would own more credits than are allowed, so that every balance stays exact as a JSON number. */
 export class BalanceLimit extends ServiceError {
+  static readonly example = new BalanceLimit('credits', MAXIMUM_BALANCE);
+
   constructor(field: string, limit: number) {
     super(422, 'credits.balance_limit', `The balance would exceed ${limit} credits`, {
       errors: [{ field, message: `would make the balance exceed ${limit}` }],

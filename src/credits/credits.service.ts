@@ -15,6 +15,7 @@ import {
   AllocationNotFound,
   BalanceLimit,
   EmailTaken,
+  MAXIMUM_BALANCE,
   shortage,
   TooManyAllocations,
 } from './credits.errors.js';
@@ -52,8 +53,6 @@ export const AVAILABLE = {
   text: `SELECT b.account_id AS key, available_credits(b.account_id) AS total
            FROM credit_balances b WHERE b.account_id = ANY($1::varchar[])`,
 };
-/** Below 2^53 - 1, the largest integer that JSON clients read exactly: a late settlement may still return credits. */
-const MAXIMUM_BALANCE = 9_000_000_000_000_000;
 /** The one look-up by a lot's id alone: an admin names the lot, and every later statement names its user. */
 const LOT_OWNER = {
   name: 'credit_lot_owner',

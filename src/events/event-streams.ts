@@ -12,10 +12,9 @@ import type { AppConfig } from '../config/env.js';
 import { EventSignals } from './event-signals.js';
 import { EventStream } from './event-stream.js';
 import type { AccountingEvent, EventFilter } from './event-types.js';
-import { NoStreamLeft, PositionUnknown, TooManyOwnStreams } from './events.errors.js';
+import { NoStreamLeft, PositionUnknown, STREAMS_PER_CALLER, TooManyOwnStreams } from './events.errors.js';
 import { EventsService, type Stretch } from './events.service.js';
 
-const STREAMS_PER_CALLER = 10;
 const BATCH = 500;
 /** The most that a catch-up rests between two reads; it rests as long as the last one took. */
 const MAXIMUM_REST_MILLISECONDS = 250;
@@ -92,7 +91,7 @@ export class EventStreams implements OnModuleDestroy {
     // Only the headers are asked for.
     if (response.req.method === 'HEAD') return void response.type('text/event-stream').end();
     const own = this.byCaller.get(caller.userId) ?? 0;
-    if (own >= STREAMS_PER_CALLER) throw new TooManyOwnStreams(STREAMS_PER_CALLER);
+    if (own >= STREAMS_PER_CALLER) throw new TooManyOwnStreams();
     if (this.isStopped || this.streams.size >= this.config.events.maximumStreams) throw new NoStreamLeft();
     const stream = new EventStream(response, filter);
     this.add(stream, caller.userId);

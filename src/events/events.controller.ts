@@ -2,6 +2,7 @@ import { Controller, Get, Query, Req, Res } from '@nestjs/common';
 import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { CurrentCaller, TokenAccess } from '../auth/access.decorator.js';
+import { ForeignUser } from '../auth/auth.errors.js';
 import type { Caller } from '../auth/caller.js';
 import { expiryOf } from '../auth/token-verifier.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -9,6 +10,7 @@ import { Report } from '../common/http/reports.js';
 import { EventFilterQueryDto, EventsQueryDto } from './dto/events.requests.js';
 import { EventPageDto } from './dto/events.responses.js';
 import { EventStreams } from './event-streams.js';
+import { NoStreamLeft, PositionUnknown, TooManyOwnStreams } from './events.errors.js';
 import { EventsService } from './events.service.js';
 import { LastEventId } from './last-event-id.js';
 
@@ -33,7 +35,7 @@ export class EventsController {
     operationId: 'listEvents',
   })
   @ApiOkResponse({ type: EventPageDto })
-  @ApiProblems(400)
+  @ApiProblems(ForeignUser)
   @TokenAccess()
   @Report()
   list(@CurrentCaller() caller: Caller, @Query() query: EventsQueryDto): Promise<EventPageDto> {
@@ -60,7 +62,7 @@ export class EventsController {
     description: 'A stream without an end',
     content: { 'text/event-stream': { schema: { type: 'string' }, example: STREAM_EXAMPLE } },
   })
-  @ApiProblems(400, 409)
+  @ApiProblems(ForeignUser, PositionUnknown, TooManyOwnStreams, NoStreamLeft)
   @TokenAccess()
   stream(
     @CurrentCaller() caller: Caller,

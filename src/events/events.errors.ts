@@ -1,6 +1,8 @@
 import { ServiceError } from '../common/errors/service-error.js';
 
 const WAIT_SECONDS = 5;
+export const MAXIMUM_ENDPOINTS = 100;
+export const STREAMS_PER_CALLER = 10;
 
 /** 404: no such endpoint. */
 export class WebhookNotFound extends ServiceError {
@@ -25,13 +27,15 @@ export class WebhookInactive extends ServiceError {
 
 /** 409: as many endpoints as there may be. */
 export class TooManyWebhooks extends ServiceError {
-  constructor(maximum: number) {
-    super(409, 'webhook.too_many', `There may be at most ${maximum} webhook endpoints`);
+  constructor() {
+    super(409, 'webhook.too_many', `There may be at most ${MAXIMUM_ENDPOINTS} webhook endpoints`);
   }
 }
 
 /** 422: a URL that nothing will ever be delivered to. */
 export class TargetRefused extends ServiceError {
+  static readonly example = new TargetRefused('must begin with https://');
+
   constructor(problem: string) {
     super(422, 'webhook.target_refused', `The URL ${problem}`, {
       errors: [{ field: 'url', message: problem }],
@@ -48,8 +52,8 @@ export class PositionUnknown extends ServiceError {
 
 /** 429: the caller has as many streams open as anyone may have. */
 export class TooManyOwnStreams extends ServiceError {
-  constructor(maximum: number) {
-    super(429, 'events.too_many_streams', `A user may have at most ${maximum} streams open`, {
+  constructor() {
+    super(429, 'events.too_many_streams', `A user may have at most ${STREAMS_PER_CALLER} streams open`, {
       retryAfterSeconds: WAIT_SECONDS,
     });
   }

@@ -2,6 +2,7 @@ import { Body, Controller, Get, Put } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { CurrentCaller, OwnerAccess, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { SetLowThresholdDto } from './dto/events.requests.js';
@@ -16,7 +17,7 @@ export class ThresholdsController {
   @Get()
   @ApiOperation({ summary: 'Get your low-credit threshold', operationId: 'getLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
   get(@CurrentCaller() caller: Caller): Promise<LowThresholdDto> {
     return this.thresholds.get(caller.userId);
@@ -29,7 +30,6 @@ export class ThresholdsController {
     operationId: 'setLowThreshold',
   })
   @ApiOkResponse({ type: LowThresholdDto })
-  @ApiProblems(404)
   @OwnerAccess()
   set(@CurrentCaller() caller: Caller, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
     return this.thresholds.set(caller.userId, body.threshold);
@@ -38,7 +38,7 @@ export class ThresholdsController {
   @Get(':userId')
   @ApiOperation({ summary: 'Get a user’s low-credit threshold', operationId: 'getUserLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   getOf(@UserIdParam() userId: string): Promise<LowThresholdDto> {
     return this.thresholds.get(userId);
@@ -47,7 +47,7 @@ export class ThresholdsController {
   @Put(':userId')
   @ApiOperation({ summary: 'Set a user’s low-credit threshold', operationId: 'setUserLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   setOf(@UserIdParam() userId: string, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
     return this.thresholds.set(userId, body.threshold);

@@ -14,6 +14,13 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import {
+  DeliveryNotFound,
+  TargetRefused,
+  TooManyWebhooks,
+  WebhookInactive,
+  WebhookNotFound,
+} from './events.errors.js';
 import { EventDto } from './dto/events.responses.js';
 import {
   CreateWebhookDto,
@@ -62,7 +69,7 @@ export class WebhooksController {
     },
   })
   @ApiCreatedResponse({ type: CreatedWebhookDto })
-  @ApiProblems(409, 422)
+  @ApiProblems(TooManyWebhooks, TargetRefused)
   @ApiIdempotent({ answersSecret: true })
   @RoleAccess('admin')
   async create(
@@ -87,7 +94,7 @@ export class WebhooksController {
   @Get(':id')
   @ApiOperation({ summary: 'Get one webhook endpoint', operationId: 'getWebhook' })
   @ApiOkResponse({ type: WebhookDto })
-  @ApiProblems(404)
+  @ApiProblems(WebhookNotFound)
   @RoleAccess('admin')
   one(@IdParam() id: number): Promise<WebhookDto> {
     return this.webhooks.one(id);
@@ -99,7 +106,7 @@ export class WebhooksController {
     operationId: 'updateWebhook',
   })
   @ApiOkResponse({ type: WebhookDto })
-  @ApiProblems(404, 422)
+  @ApiProblems(WebhookNotFound, TargetRefused)
   @RoleAccess('admin')
   update(@IdParam() id: number, @Body() body: UpdateWebhookDto): Promise<WebhookDto> {
     return this.webhooks.update(id, body);
@@ -109,7 +116,7 @@ export class WebhooksController {
   @HttpCode(204)
   @ApiOperation({ summary: 'Delete a webhook endpoint with its deliveries', operationId: 'deleteWebhook' })
   @ApiNoContentResponse({ description: 'Nothing more is delivered to it' })
-  @ApiProblems(404)
+  @ApiProblems(WebhookNotFound)
   @RoleAccess('admin')
   delete(@IdParam() id: number): Promise<void> {
     return this.webhooks.delete(id);
@@ -122,7 +129,7 @@ export class WebhooksController {
     operationId: 'rotateWebhookSecret',
   })
   @ApiOkResponse({ type: CreatedWebhookDto })
-  @ApiProblems(404)
+  @ApiProblems(WebhookNotFound)
   @ApiIdempotent({ answersSecret: true })
   @RoleAccess('admin')
   async rotateSecret(
@@ -145,7 +152,7 @@ export class WebhooksController {
     operationId: 'testWebhook',
   })
   @ApiOkResponse({ type: TestResultDto })
-  @ApiProblems(404)
+  @ApiProblems(WebhookNotFound)
   @RoleAccess('admin')
   test(@IdParam() id: number): Promise<TestResultDto> {
     return this.webhooks.test(id);
@@ -154,7 +161,7 @@ export class WebhooksController {
   @Get(':id/deliveries')
   @ApiOperation({ summary: 'List deliveries, newest first', operationId: 'listWebhookDeliveries' })
   @ApiOkResponse({ type: DeliveryPageDto })
-  @ApiProblems(404)
+  @ApiProblems(WebhookNotFound)
   @RoleAccess('admin')
   listDeliveries(@IdParam() id: number, @Query() query: DeliveriesQueryDto): Promise<DeliveryPageDto> {
     return this.deliveries.page(id, query);
@@ -167,7 +174,7 @@ export class WebhooksController {
     operationId: 'replayWebhookDelivery',
   })
   @ApiOkResponse({ type: DeliveryDto })
-  @ApiProblems(404, 409)
+  @ApiProblems(WebhookNotFound, DeliveryNotFound, WebhookInactive)
   @RoleAccess('admin')
   replayOne(@IdParam() id: number, @IdParam('deliveryId') deliveryId: number): Promise<DeliveryDto> {
     return this.deliveries.replayOne(id, deliveryId);
@@ -180,7 +187,7 @@ export class WebhooksController {
     operationId: 'replayWebhook',
   })
   @ApiOkResponse({ type: ReplayDto })
-  @ApiProblems(404, 409)
+  @ApiProblems(WebhookNotFound, WebhookInactive)
   @RoleAccess('admin')
   replaySince(@IdParam() id: number, @Body() body: ReplayWebhookDto): Promise<ReplayDto> {
     return this.deliveries.replaySince(id, body);

@@ -20,12 +20,11 @@ import {
 } from './dto/webhooks.responses.js';
 import { WebhookEndpoint } from './entities/webhook-endpoint.entity.js';
 import { TEST_TYPE } from './event-types.js';
-import { TargetRefused, TooManyWebhooks, WebhookNotFound } from './events.errors.js';
+import { MAXIMUM_ENDPOINTS, TargetRefused, TooManyWebhooks, WebhookNotFound } from './events.errors.js';
 import { WebhookDeliverer } from './webhook-deliverer.js';
 import { WebhookSecrets } from './webhook-secrets.js';
 import { targetProblem } from './webhook-target.js';
 
-const MAXIMUM_ENDPOINTS = 100;
 const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('webhook_endpoints', 0))`;
 const counted = (status: string) =>
   `(SELECT count(*)::integer FROM (SELECT FROM webhook_deliveries d
@@ -61,8 +60,7 @@ export class WebhooksService {
     const once = this.secretAnswers.idempotency(idempotencyScope(caller), 'webhook', key, request);
     return this.withSecret(once, async (manager, secret) => {
       await manager.query(LOCK);
-      if ((await manager.count(WebhookEndpoint)) >= MAXIMUM_ENDPOINTS)
-        throw new TooManyWebhooks(MAXIMUM_ENDPOINTS);
+      if ((await manager.count(WebhookEndpoint)) >= MAXIMUM_ENDPOINTS) throw new TooManyWebhooks();
       const { identifiers } = await manager.insert(WebhookEndpoint, {
         url: request.url,
         eventTypes: request.eventTypes ?? null,

@@ -2,6 +2,7 @@ import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
 import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
+import { ServiceUnavailable } from '../common/errors/service-error.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -48,7 +49,7 @@ export class HealthController {
     operationId: 'getReadiness',
   })
   @ApiOkResponse({ type: HealthDto })
-  @ApiProblems(503)
+  @ApiProblems(ServiceUnavailable)
   async ready(): Promise<HealthDto> {
     await this.service.requireReady();
     return this.answer();

@@ -4,7 +4,7 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
 import { InvalidToken, TokenRequired } from '../auth/auth.errors.js';
-import { ServiceError } from '../common/errors/service-error.js';
+import { RouteNotFound } from '../common/errors/request-errors.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -35,9 +35,9 @@ export class MetricsController {
   @ApiOkResponse({
     content: { 'text/plain': { schema: { type: 'string' }, example: 'accounting_sessions_active 3\n' } },
   })
-  @ApiProblems(401, 404)
+  @ApiProblems(TokenRequired, InvalidToken, RouteNotFound)
   async read(@Headers('authorization') authorization: string | undefined): Promise<string> {
-    if (this.config.metricsAccess === 'off') throw new ServiceError(404, 'route.not_found', 'Not found');
+    if (this.config.metricsAccess === 'off') throw new RouteNotFound();
     this.requireToken(authorization);
     await this.gauges.refresh();
     return this.metrics.registry.metrics();

@@ -1,5 +1,5 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
-import { ServiceError } from '../common/errors/service-error.js';
+import { MalformedRequest, RequestTooLarge } from '../common/errors/request-errors.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { Turns } from '../common/turns.js';
@@ -78,14 +78,16 @@ export class LitellmIntakeService {
 /** Which elements are calls, which say nothing to be charged, and which are not understood. */
 async function sortOut(elements: unknown[] | undefined, trustsEndUser: boolean) {
   if (elements === undefined) {
-    throw new ServiceError(400, 'request.malformed', 'The body is not valid JSON', {
-      errors: [{ field: 'body', message: 'must be a JSON array, newline-delimited JSON, or a JSON object' }],
+    throw new MalformedRequest('The body is not valid JSON', {
+      field: 'body',
+      message: 'must be a JSON array, newline-delimited JSON, or a JSON object',
     });
   }
   if (elements.length > MAXIMUM_EVENTS) {
-    throw new ServiceError(413, 'request.too_large', `The body has more than ${MAXIMUM_EVENTS} events`, {
-      errors: [{ field: 'body', message: `must have at most ${MAXIMUM_EVENTS} events` }],
-    });
+    throw new RequestTooLarge(
+      `The body has more than ${MAXIMUM_EVENTS} events`,
+      `must have at most ${MAXIMUM_EVENTS} events`,
+    );
   }
   const pending: PendingCall[] = [];
   const quarantined: Quarantined[] = [];

@@ -1,7 +1,9 @@
 import { Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RoleAccess, ServiceAccess } from '../auth/access.decorator.js';
+import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
 import { PageQueryDto } from '../common/http/page.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
 import { LITELLM_LOGS_BODY } from './dto/litellm.requests.js';
 import { EventCountsDto, QuarantinePageDto } from './dto/litellm.responses.js';
 import { LitellmIntakeService } from './litellm-intake.service.js';
@@ -28,6 +30,7 @@ export class LitellmController {
   })
   @ApiBody(LITELLM_LOGS_BODY)
   @ApiOkResponse({ type: EventCountsDto })
+  @ApiProblems(LargeBodyTooLarge)
   @ServiceAccess()
   logs(@LogBody() body: string): Promise<EventCountsDto> {
     return this.intake.take(body);

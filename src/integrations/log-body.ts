@@ -1,6 +1,6 @@
 import { createParamDecorator, type ExecutionContext, type PipeTransform } from '@nestjs/common';
 import { type Request, type Response, text } from 'express';
-import { ServiceError } from '../common/errors/service-error.js';
+import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
 
 const BODY_LIMIT_BYTES = 10 * 1024 * 1024;
 
@@ -34,7 +34,5 @@ export const LogBody = () => RequestExchange(new LogBodyPipe());
 
 function readProblem(error: unknown): Error {
   if ((error as { type?: string }).type !== 'entity.too.large') return error as Error;
-  return new ServiceError(413, 'request.too_large', 'The body is larger than 10 MB', {
-    errors: [{ field: 'body', message: 'must be at most 10 MB' }],
-  });
+  return new LargeBodyTooLarge();
 }

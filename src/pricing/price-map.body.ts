@@ -1,6 +1,11 @@
 import { createParamDecorator, type ExecutionContext, type PipeTransform } from '@nestjs/common';
 import { raw, type Request, type Response } from 'express';
 import { isLosslessNumber, parse } from 'lossless-json';
+import {
+  LargeBodyTooLarge,
+  MalformedRequest,
+  UnsupportedMediaType,
+} from '../common/errors/request-errors.js';
 import { ServiceError, ValidationError } from '../common/errors/service-error.js';
 import type { PriceMap } from './price-map.js';
 
@@ -51,17 +56,13 @@ function bodyProblem(message: string): ValidationError {
 
 function readProblem(error: unknown): Error {
   if ((error as { type?: string }).type !== 'entity.too.large') return error as Error;
-  return new ServiceError(413, 'request.too_large', 'The body is larger than 10 MB', {
-    errors: [{ field: 'body', message: 'must be at most 10 MB' }],
-  });
+  return new LargeBodyTooLarge();
 }
 
 function requireUtf8(contentType: string | undefined): void {
   const charset = /charset\s*=\s*"?([^\s;"]+)/i.exec(contentType ?? '')?.[1];
   if (charset === undefined || /^utf-?8$/i.test(charset)) return;
-  throw new ServiceError(415, 'request.unsupported_media_type', 'The body must be sent as UTF-8', {
-    errors: [{ field: 'Content-Type', message: 'must have no charset or utf-8' }],
-  });
+  throw new UnsupportedMediaType({ field: 'Content-Type', message: 'must have no charset or utf-8' });
 }
 
 /** The parser's own messages repeat pieces of the body, so they go no further. */
@@ -75,8 +76,6 @@ function parseExactly(body: Buffer): unknown {
   } catch (error) {
     if (error instanceof ServiceError) throw error;
     // RangeError: nested so deeply that the stack would not do.
-    throw new ServiceError(400, 'request.malformed', 'The body is not valid JSON', {
-      errors: [{ field: 'body', message: 'The body is not valid JSON' }],
-    });
+    throw new MalformedRequest('The body is not valid JSON');
   }
 }

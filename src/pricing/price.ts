@@ -1,4 +1,5 @@
-export type PricingSource = 'rule' | 'default' | 'fallback';
+export const PRICING_SOURCES = ['rule', 'default', 'fallback'] as const;
+export type PricingSource = (typeof PRICING_SOURCES)[number];
 
 /** The tokens of a call: all together, or by class. Classes are exclusive: cached input is not in `inputTokens`. */
 export interface TokenCounts {

@@ -11,6 +11,7 @@ import {
 import type { Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
@@ -23,6 +24,7 @@ import { ModelIdParam } from './model-id.param.js';
 import { MAXIMUM_USD_PER_TOKEN, type PriceMap } from './price-map.js';
 import { PriceMapBody } from './price-map.body.js';
 import { PricingImportService } from './pricing-import.service.js';
+import { PricingOverlap, PricingRuleEnded, PricingRuleNotFound } from './pricing.errors.js';
 import { PricingService } from './pricing.service.js';
 
 @ApiTags('Pricing')
@@ -36,7 +38,6 @@ export class PricingController {
   @Get()
   @ApiOperation({ summary: 'List the pricing rules in force', operationId: 'listPricing' })
   @ApiOkResponse({ type: PricingPageDto })
-  @ApiProblems(400)
   @CallerAccess('pricing:read')
   inForce(@Query() page: PageQueryDto): Promise<PricingPageDto> {
     return this.pricing.inForce(page);
@@ -54,7 +55,6 @@ export class PricingController {
     example: 'anthropic.claude-3-sonnet-20240229-v1:0',
   })
   @ApiOkResponse({ type: ModelPricingDto })
-  @ApiProblems(400)
   @CallerAccess('pricing:read')
   ofModel(@ModelIdParam() modelId: string): Promise<ModelPricingDto> {
     return this.pricing.ofModel(modelId);
@@ -67,7 +67,7 @@ export class PricingController {
     operationId: 'createPricingRule',
   })
   @ApiCreatedResponse({ type: PricingRuleDto })
-  @ApiProblems(400, 409)
+  @ApiProblems(PricingOverlap)
   @ApiIdempotent()
   @RoleAccess('admin')
   async create(
@@ -94,6 +94,7 @@ export class PricingController {
   })
   @ApiBody({ schema: PRICE_MAP_SCHEMA })
   @ApiOkResponse({ type: PriceImportDto, description: 'What was done, or with `dryRun` would be' })
+  @ApiProblems(LargeBodyTooLarge)
   @ApiIdempotent()
   @RoleAccess('admin')
   async import(
@@ -117,7 +118,7 @@ export class PricingController {
     operationId: 'deletePricingRule',
   })
   @ApiNoContentResponse({ description: 'Done' })
-  @ApiProblems(400, 404, 409)
+  @ApiProblems(PricingRuleNotFound, PricingRuleEnded)
   @RoleAccess('admin')
   remove(@IdParam() id: number): Promise<void> {
     return this.pricing.remove(id);

@@ -3,8 +3,12 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestj
 import type { Response } from 'express';
 import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { BalanceLimit, InsufficientCredits, KeyLimitReached } from '../credits/credits.errors.js';
+import { UnpricedModel } from '../pricing/pricing.errors.js';
+import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streaming-sessions.errors.js';
 import {
   AbortSessionDto,
   FinalizeSessionDto,
@@ -35,7 +39,14 @@ export class StreamingSessionsController {
   })
   @ApiCreatedResponse({ type: SessionStartedDto, description: 'Credits are held' })
   @ApiOkResponse({ type: SessionStartedDto, description: 'The same call again: the same session' })
-  @ApiProblems(402, 404, 409, 422)
+  @ApiProblems(
+    InsufficientCredits,
+    KeyLimitReached,
+    AccountNotFound,
+    SessionConflict,
+    SessionAlreadyEnded,
+    UnpricedModel,
+  )
   @SelfAccess('sessions:write', METERING)
   async initialize(
     @CurrentCaller() caller: Caller,
@@ -54,7 +65,7 @@ export class StreamingSessionsController {
     operationId: 'reportProgress',
   })
   @ApiOkResponse({ type: SessionProgressDto })
-  @ApiProblems(404, 409)
+  @ApiProblems(SessionNotFound, SessionAlreadyEnded)
   @SelfAccess('sessions:write', METERING)
   async progress(@CurrentCaller() caller: Caller, @Body() body: ProgressDto): Promise<SessionProgressDto> {
     return SessionProgressDto.from(await this.sessions.progress(caller, body));
@@ -67,7 +78,11 @@ export class StreamingSessionsController {
     operationId: 'finalizeSession',
   })
   @ApiOkResponse({ type: SessionSettledDto })
-  @ApiProblems(404, 409, 422)
+  @ApiProblems(
+    SessionNotFound,
+    SessionAlreadyEnded,
+    new BalanceLimit('actualTokens', Number.MAX_SAFE_INTEGER),
+  )
   @SelfAccess('sessions:write', METERING)
   async finalize(
     @CurrentCaller() caller: Caller,
@@ -83,7 +98,11 @@ export class StreamingSessionsController {
     operationId: 'abortSession',
   })
   @ApiOkResponse({ type: SessionAbortedDto })
-  @ApiProblems(404, 409)
+  @ApiProblems(
+    SessionNotFound,
+    SessionAlreadyEnded,
+    new BalanceLimit('tokensGenerated', Number.MAX_SAFE_INTEGER),
+  )
   @SelfAccess('sessions:write', METERING)
   async abort(@CurrentCaller() caller: Caller, @Body() body: AbortSessionDto): Promise<SessionAbortedDto> {
     return SessionAbortedDto.from(await this.sessions.abort(caller, body));
@@ -106,7 +125,6 @@ export class StreamingSessionsController {
     operationId: 'listAllActiveSessions',
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })
-  @ApiProblems(400)
   @RoleAccess('admin')
   allActive(@Query() query: ListSessionsQueryDto): Promise<ActiveSessionDto[]> {
     return this.sessions.active(undefined, query.limit);
@@ -118,7 +136,6 @@ export class StreamingSessionsController {
     operationId: 'listUserActiveSessions',
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })
-  @ApiProblems(400)
   @RoleAccess('supervisor')
   userActive(
     @UserIdParam() userId: string,

@@ -10,6 +10,7 @@ import {
 import type { Request, Response } from 'express';
 import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../auth/caller.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam, UserIdParam } from '../common/http/params.js';
@@ -18,6 +19,8 @@ import { Report, reporterOf, wantsCsv } from '../common/http/reports.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { InsufficientCredits, KeyLimitReached } from '../credits/credits.errors.js';
+import { UnpricedModel } from '../pricing/pricing.errors.js';
 import {
   AllRecordsQueryDto,
   ChargeUsageDto,
@@ -41,6 +44,14 @@ import {
 import { UsageStatisticsService } from './usage-statistics.service.js';
 import { UsageChargesService } from './usage-charges.service.js';
 import { UsageSearchService } from './usage-search.service.js';
+import {
+  AlreadyReviewed,
+  DayLimit,
+  NotInReview,
+  RequestMismatch,
+  UsageChanged,
+  UsageNotFound,
+} from './usage.errors.js';
 import { UsageService } from './usage.service.js';
 
 const PAGE_OR_CSV = ApiOkResponse({
@@ -75,7 +86,7 @@ export class UsageController {
     operationId: 'recordUsage',
   })
   @ApiCreatedResponse({ type: UsageRecordDto })
-  @ApiProblems(404, 422)
+  @ApiProblems(AccountNotFound, DayLimit)
   @ApiIdempotent()
   @SelfAccess('usage:write', { metering: true, userIdIn: 'body' })
   async record(
@@ -97,7 +108,7 @@ export class UsageController {
   })
   @ApiCreatedResponse({ type: ChargeDto, description: 'Charged, or kept for review' })
   @ApiOkResponse({ type: ChargeDto, description: 'The same request again' })
-  @ApiProblems(402, 404, 422)
+  @ApiProblems(InsufficientCredits, KeyLimitReached, AccountNotFound, RequestMismatch, UnpricedModel)
   @ApiIdempotent()
   @SelfAccess('usage:write', { metering: true, userIdIn: 'body' })
   async charge(
@@ -133,7 +144,7 @@ export class UsageController {
     operationId: 'reviewUsage',
   })
   @ApiOkResponse({ type: UsageRecordDto })
-  @ApiProblems(402, 404, 409, 422)
+  @ApiProblems(InsufficientCredits, UsageNotFound, NotInReview, AlreadyReviewed, UsageChanged)
   @ApiIdempotent()
   @RoleAccess('admin')
   async review(
@@ -151,7 +162,7 @@ export class UsageController {
   @Get('stats')
   @ApiOperation({ summary: 'Get your usage statistics', operationId: 'getUsageStats' })
   @ApiOkResponse({ type: UsageStatsDto })
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @SelfAccess('usage:read', { userIdIn: 'body' })
   @Report()
   stats(@CurrentCaller() caller: Caller, @Query() query: OwnRangeQueryDto): Promise<UsageStatsDto> {
@@ -161,7 +172,7 @@ export class UsageController {
   @Get('stats/:userId')
   @ApiOperation({ summary: 'Get a user’s usage statistics', operationId: 'getUserUsageStats' })
   @ApiOkResponse({ type: UsageStatsDto })
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   @Report()
   userStats(@UserIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageStatsDto> {
@@ -171,7 +182,6 @@ export class UsageController {
   @Get('system-stats')
   @ApiOperation({ summary: 'Get the usage statistics of all users', operationId: 'getSystemStats' })
   @ApiOkResponse({ type: SystemStatsDto })
-  @ApiProblems(400)
   @RoleAccess('admin')
   @Report()
   systemStats(@Query() query: SystemStatsQueryDto): Promise<SystemStatsDto> {
@@ -185,7 +195,7 @@ export class UsageController {
     operationId: 'listUsageRecords',
   })
   @PAGE_OR_CSV
-  @ApiProblems(404)
+  @ApiProblems(AccountNotFound)
   @SelfAccess('usage:read', { userIdIn: 'body' })
   @Report({ hasDownload: true })
   records(
@@ -204,7 +214,6 @@ export class UsageController {
     operationId: 'listAllUsageRecords',
   })
   @PAGE_OR_CSV
-  @ApiProblems(400)
   @RoleAccess('admin')
   @Report({ hasDownload: true })
   allRecords(
@@ -223,7 +232,7 @@ export class UsageController {
     operationId: 'listUserUsageRecords',
   })
   @PAGE_OR_CSV
-  @ApiProblems(400, 404)
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   @Report({ hasDownload: true })
   userRecords(

@@ -3,12 +3,18 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
 
 interface Operation {
-  responses: Record<string, { content?: Record<string, { schema?: object }> }>;
+  operationId: string;
+  responses: Record<string, { content?: Record<string, Media> }>;
+}
+interface Media {
+  schema?: object;
+  examples?: Record<string, { $ref: string }>;
 }
 interface Document {
   paths: Record<string, Record<string, Operation>>;
   components: {
     schemas: Record<string, { type?: string; properties?: object; additionalProperties?: unknown }>;
+    examples: Record<string, { value: { code: string } }>;
   };
 }
 
@@ -25,7 +31,7 @@ ajv.addSchema(document, 'openapi');
 
 /** Literal segments before parameters, as a router would choose. */
 const routes = Object.keys(document.paths)
-  .map((path) => ({ path, parameters: (path.match(/\{/g) ?? []).length, pattern: patternOf(path) }))
+  .map((path) => ({ path, parameters: (path.match(/\{/g) ?? []).length }))
   .sort((a, b) => a.parameters - b.parameters);
 
 /** Whether a method and path are in the document at all. */
@@ -36,7 +42,7 @@ export function operationOf(method: string, url: string): { path: string; operat
   const pathname = url.includes('#') ? path.replaceAll('\\', '/') : path;
   for (const route of routes) {
     const operation = document.paths[route.path]?.[method.toLowerCase()];
-    if (route.pattern.test(pathname) && operation) return { path: route.path, operation };
+    if (patternOf(route.path, method).test(pathname) && operation) return { path: route.path, operation };
   }
   return undefined;
 }
@@ -44,8 +50,8 @@ export function operationOf(method: string, url: string): { path: string; operat
 const validators = new Map<string, ValidateFunction>();
 
 /**
- * Every answer that any test gets is held against the committed OpenAPI document: its status must be documented for
- * the operation, and its body must be of the documented form.
+ * Every answer that any test gets is held against the committed OpenAPI document: its status, and the code of an error,
+ * must be documented for the operation, and its body must be of the documented form.
  */
 export function assertDocumented(
   method: string,
@@ -68,7 +74,19 @@ export function assertDocumented(
   if (!validate(body)) {
     throw new Error(`${where} in another form than openapi.json has: ${ajv.errorsText(validate.errors)}`);
   }
+  const { code } = body as { code?: string };
+  if (status >= 400 && !codesOf(answer.content[media] as Media).includes(code as string)) {
+    throw new Error(`${where} with ${code}, which openapi.json does not list for it`);
+  }
 }
+
+/** The codes that an answer may have: those of its examples. */
+function codesOf({ examples = {} }: Media): string[] {
+  return Object.values(examples).map(({ $ref }) => exampleAt($ref).value.code);
+}
+
+const exampleAt = (reference: string) =>
+  document.components.examples[reference.split('/').at(-1) as string] as { value: { code: string } };
 
 function validatorOf(path: string, method: string, status: number, media: string): ValidateFunction {
   const parts = ['paths', path, method, 'responses', String(status), 'content', media, 'schema'];
@@ -86,8 +104,10 @@ function pointerPart(part: string): string {
   return encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'));
 }
 
-function patternOf(path: string): RegExp {
+function patternOf(path: string, method: string): RegExp {
   const escaped = path.replace(/[.*+?^$()|[\]\\]/g, '\\$&');
-  // A model id may hold slashes.
-  return new RegExp(`^${escaped.replace(/\{\w+\}/g, path.includes('/pricing/') ? '.+' : '[^/]+')}$`);
+  // A model id may hold slashes; the id of a rule, under the same path, may not.
+  return new RegExp(
+    `^${escaped.replace(/\{\w+\}/g, method === 'GET' && path.includes('/pricing/') ? '.+' : '[^/]+')}$`,
+  );
 }

@@ -49,7 +49,7 @@ export class CreateApiKeyDto {
   @IdField(NAME_LENGTH, NAME)
   name: string;
 
-  @EnumListField(PERMISSIONS, { ...PERMISSIONS_FIELD, required: false })
+  @EnumListField('Permission', PERMISSIONS, { ...PERMISSIONS_FIELD, required: false })
   permissions: Permission[] = [];
 
   @TimeField(EXPIRES_AT)
@@ -58,7 +58,7 @@ export class CreateApiKeyDto {
   @IntegerField(0, MAXIMUM_CREDITS, CREDIT_LIMIT)
   creditLimit?: number | null;
 
-  @EnumField(GATEWAYS, {
+  @EnumField('Gateway', GATEWAYS, {
     description: 'Where else it works: as a virtual key in the LiteLLM proxy, if one is configured',
     example: 'litellm',
     required: false,
@@ -110,7 +110,7 @@ export class UpdateApiKeyDto {
   @IdField(NAME_LENGTH, { ...NAME, required: false })
   name?: string;
 
-  @EnumListField(PERMISSIONS, { ...PERMISSIONS_FIELD, required: false })
+  @EnumListField('Permission', PERMISSIONS, { ...PERMISSIONS_FIELD, required: false })
   permissions?: Permission[];
 
   @TimeField(EXPIRES_AT)
@@ -138,7 +138,7 @@ export class VerifyApiKeyDto {
   })
   key: string;
 
-  @EnumField(PERMISSIONS, {
+  @EnumField('Permission', PERMISSIONS, {
     description: 'The permission to check',
     example: 'sessions:write',
     required: false,

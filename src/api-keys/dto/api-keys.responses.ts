@@ -7,8 +7,9 @@ const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
 const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
 const PERMISSION_LIST: ApiPropertyOptions = {
-  type: 'array',
-  items: { type: 'string', enum: [...PERMISSIONS] },
+  isArray: true,
+  enum: PERMISSIONS,
+  enumName: 'Permission',
   example: ['credits:read'],
 };
 
@@ -69,16 +70,16 @@ export class ApiKeyDto {
   @ApiProperty({ ...CREDITS, description: 'Spent with it, and held by its active sessions', example: 12 })
   creditsUsed: number;
   @ApiProperty({
-    type: 'string',
-    enum: [...GATEWAYS, null],
+    enum: GATEWAYS,
+    enumName: 'Gateway',
     nullable: true,
     description: 'Where else it works: `litellm`; null: here only',
     example: null,
   })
   gateway: Gateway | null;
   @ApiProperty({
-    type: 'string',
-    enum: [...SHOWN_GATEWAY_STATES, null],
+    enum: SHOWN_GATEWAY_STATES,
+    enumName: 'GatewayState',
     nullable: true,
     description:
       'How it stands at the gateway. `pending`: being created; `live`: works; `ending`: ended here, not yet at the ' +
@@ -186,7 +187,8 @@ export type VerificationCode = (typeof VERIFICATION_CODES)[number];
 
 export class VerificationDto {
   @ApiProperty({ example: true }) valid: boolean;
-  @ApiProperty({ enum: VERIFICATION_CODES, example: 'valid' }) code: VerificationCode;
+  @ApiProperty({ enum: VERIFICATION_CODES, enumName: 'VerificationCode', example: 'valid' })
+  code: VerificationCode;
   @ApiProperty({ ...ID, nullable: true }) keyId: number | null;
   @ApiProperty({ type: 'string', nullable: true, example: 'alice' }) userId: string | null;
   @ApiProperty({ ...PERMISSION_LIST, description: 'What it may do' }) permissions: Permission[];

@@ -1,5 +1,3 @@
-import type { ProblemCode } from './problem-codes.js';
-
 /** One field of a request that is wrong, and why. */
 export interface FieldError {
   field: string;
@@ -10,19 +8,20 @@ export interface ServiceErrorDetails {
   /** The fields at fault, for bad input. */
   errors?: FieldError[];
   /** Further members of the answer, for example `availableCredits`. */
-  members?: Record<string, unknown>;
+  members?: object;
   /** Seconds after which a retry makes sense; sent as `Retry-After`. */
   retryAfterSeconds?: number;
 }
 
 /**
  * An error with a stable code that the caller may see. Everything else becomes a 500 that says nothing.
- * The message is public: it never holds SQL, secrets or another user's data.
+ * The message is public: it never holds SQL, secrets or another user's data. Each code is in one class, whose name the
+ * routes give to `ApiProblems`.
  */
 export class ServiceError extends Error {
   constructor(
     readonly status: number,
-    readonly code: ProblemCode,
+    readonly code: string,
     message: string,
     readonly details: ServiceErrorDetails = {},
   ) {
@@ -30,8 +29,14 @@ export class ServiceError extends Error {
   }
 }
 
+/** A class of errors, as the document names it: with an example where its constructor takes something. */
+export type ProblemClass =
+  (new () => ServiceError) | { readonly name: string; readonly example: ServiceError };
+
 /** 400: the request is not of the documented form; `errors` names each field. */
 export class ValidationError extends ServiceError {
+  static readonly example = new ValidationError([{ field: 'colour', message: 'is not a known field' }]);
+
   constructor(errors: FieldError[]) {
     super(400, 'validation.failed', errors.map((error) => `${error.field}: ${error.message}`).join('; '), {
       errors,

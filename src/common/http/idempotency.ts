@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { applyDecorators, createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import { ApiHeader } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { ValidationError } from '../errors/service-error.js';
+import { IdempotencyMismatch, SecretGone, ValidationError } from '../errors/service-error.js';
 import { ApiProblems } from './problem.dto.js';
 
 const PRINTABLE = /^[\x20-\x7e]{1,255}$/;
@@ -31,7 +31,7 @@ export const IdempotencyKey = createParamDecorator((_: unknown, context: Executi
 /** Documents the header. */
 export const ApiIdempotent = ({ answersSecret = false } = {}) =>
   applyDecorators(
-    ApiProblems(422, ...(answersSecret ? [409] : [])),
+    ApiProblems(IdempotencyMismatch, ...(answersSecret ? [SecretGone] : [])),
     ApiHeader({
       name: 'Idempotency-Key',
       required: false,

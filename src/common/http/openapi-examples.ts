@@ -28,10 +28,11 @@ function addToContent(content: Content | undefined, schemas: Schemas): void {
 function exampleOf(schema: Schema, schemas: Schemas): unknown {
   if ('$ref' in schema) return exampleOf(schemas[schema.$ref.split('/').at(-1) as string] as Schema, schemas);
   if (schema.example !== undefined) return schema.example as unknown;
-  const alternative = schema.allOf?.[0] ?? schema.oneOf?.[0] ?? schema.anyOf?.[0];
-  if (alternative) return exampleOf(alternative, schemas);
   if (schema.type === 'array') return schema.items ? [exampleOf(schema.items, schemas)] : [];
-  if (schema.properties === undefined) return undefined;
+  if (schema.properties === undefined) {
+    const alternative = schema.allOf?.[0] ?? schema.oneOf?.[0] ?? schema.anyOf?.[0];
+    return alternative && exampleOf(alternative, schemas);
+  }
   const fields = Object.entries(schema.properties).map(([name, field]) => [name, exampleOf(field, schemas)]);
   return Object.fromEntries(fields.filter(([, example]) => example !== undefined));
 }

@@ -1,12 +1,6 @@
 import { applyDecorators } from '@nestjs/common';
-import {
-  ApiExtraModels,
-  ApiProperty,
-  ApiPropertyOptional,
-  ApiResponse,
-  getSchemaPath,
-} from '@nestjs/swagger';
-import { PROBLEM_CODES, SHORTAGE_CODES } from '../errors/problem-codes.js';
+import { ApiExtension, ApiExtraModels, ApiProperty, ApiPropertyOptional } from '@nestjs/swagger';
+import { type ProblemClass, ServiceError } from '../errors/service-error.js';
 
 export class FieldErrorDto {
   @ApiProperty({ description: 'Name of the field, with its path', example: 'credits' })
@@ -37,7 +31,8 @@ export class ProblemDto {
   message: string;
 
   @ApiProperty({
-    enum: PROBLEM_CODES,
+    // Its values are the codes of the operations.
+    enum: [],
     enumName: 'ProblemCode',
     description: 'What went wrong, for programs. A code stays what it means; later versions may have more',
     example: 'validation.failed',
@@ -57,7 +52,7 @@ export class ProblemDto {
 /** 402: what was needed and what is there. */
 export class InsufficientCreditsDto extends ProblemDto {
   @ApiProperty({
-    enum: SHORTAGE_CODES,
+    enum: [],
     enumName: 'ShortageCode',
     description: 'Whether the balance is too low, or what is left of the limit of the API key',
     example: 'credits.insufficient',
@@ -78,124 +73,36 @@ export class InsufficientCreditsDto extends ProblemDto {
   maxAffordableTokens?: number;
 }
 
-interface Example {
-  code: string;
-  detail: string;
-  title: string;
-  description: string;
+/** An error with the name of its example in the document. */
+export type NamedProblem = [name: string, error: ServiceError];
+
+/** @param problem a class, or an instance where the text differs from route to route */
+export function named(problem: ProblemClass | ServiceError): NamedProblem {
+  if (problem instanceof ServiceError) {
+    const { constructor, details, message } = problem;
+    const text = details.errors?.[0]?.field ?? message;
+    return [`${constructor.name}.${text.replace(/\W+/g, '-')}`, problem];
+  }
+  return [problem.name, 'example' in problem ? problem.example : new problem()];
 }
 
-const EXAMPLES: Record<number, Example> = {
-  400: {
-    title: 'Bad Request',
-    code: 'validation.failed',
-    detail: 'credits: must be a whole number',
-    description: 'The request is not of the documented form; `errors` names the fields',
-  },
-  401: {
-    title: 'Unauthorized',
-    code: 'auth.token_required',
-    detail: 'Authentication token required',
-    description: 'Credentials are missing or invalid',
-  },
-  402: {
-    title: 'Payment Required',
-    code: 'credits.insufficient',
-    detail: 'Insufficient credits',
-    description: 'Too few credits; nothing was changed',
-  },
-  403: {
-    title: 'Forbidden',
-    code: 'auth.role_required',
-    detail: 'Supervisor access required',
-    description: 'The caller is not allowed to do this',
-  },
-  404: {
-    title: 'Not Found',
-    code: 'account.not_found',
-    detail: 'User account not found',
-    description: 'Not found, or not visible to the caller',
-  },
-  409: {
-    title: 'Conflict',
-    code: 'session.conflict',
-    detail: 'This session id is already in use with different content',
-    description: 'It conflicts with the present state; nothing was changed',
-  },
-  413: {
-    title: 'Payload Too Large',
-    code: 'request.too_large',
-    detail: 'The body is larger than 100 kB',
-    description: 'The body is too large',
-  },
-  415: {
-    title: 'Unsupported Media Type',
-    code: 'request.unsupported_media_type',
-    detail: 'The body must be sent as application/json',
-    description: 'The body is not declared as JSON',
-  },
-  422: {
-    title: 'Unprocessable Entity',
-    code: 'idempotency.mismatch',
-    detail: 'This Idempotency-Key was used for a different request',
-    description: 'The request is valid, but a rule forbids it',
-  },
-  429: {
-    title: 'Too Many Requests',
-    code: 'rate_limit.exceeded',
-    detail: 'Too many requests',
-    description: 'The rate limit is used up; retry after `Retry-After` seconds',
-  },
-  500: {
-    title: 'Internal Server Error',
-    code: 'internal',
-    detail: 'Internal server error',
-    description: 'An internal error; the log has it under `requestId`',
-  },
-  502: {
-    title: 'Bad Gateway',
-    code: 'gateway.failed',
-    detail: 'The gateway does not accept requests of this service',
-    description: 'The gateway could not be used; no key was created',
-  },
-  503: {
-    title: 'Service Unavailable',
-    code: 'service.unavailable',
-    detail: 'The database does not answer right now; try again',
-    description: 'The database cannot be reached; nothing was partly done; retry after `Retry-After` seconds',
-  },
-};
+const EXTENSION = 'x-problem-';
 
-/** Documents error answers with their schema and an example each. */
-export function ApiProblems(...statuses: number[]): MethodDecorator & ClassDecorator {
+/** Names errors that a route may answer, beside those that any route of its form may (`describeProblems`). */
+export function ApiProblems(...problems: (ProblemClass | ServiceError)[]): MethodDecorator & ClassDecorator {
   return applyDecorators(
     ApiExtraModels(ProblemDto, InsufficientCreditsDto),
-    ...statuses.map((status) => ApiResponse({ status, ...problemResponse(status) })),
+    ...problems.map(named).map(([name, error]) => ApiExtension(EXTENSION + name, [error])),
   );
 }
 
-/** One error answer as the OpenAPI document describes it. */
-export function problemResponse(status: number) {
-  const { title, code, detail, description } = EXAMPLES[status] as Example;
-  const members = status === 402 ? { requiredCredits: 4, availableCredits: 3 } : {};
-  const retryAfter = { description: 'Seconds', schema: { type: 'integer', minimum: 1 } } as const;
-  return {
-    description,
-    ...(status === 429 || status === 503 ? { headers: { 'Retry-After': retryAfter } } : {}),
-    content: {
-      'application/problem+json': {
-        schema: { $ref: getSchemaPath(status === 402 ? InsufficientCreditsDto : ProblemDto) },
-        example: {
-          type: `urn:problem-type:${code}`,
-          title,
-          status,
-          detail,
-          message: detail,
-          code,
-          requestId: '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d',
-          ...members,
-        },
-      },
-    },
-  };
+/** The errors that the decorators of an operation name, which are not for the document in this form. */
+export function takeProblems(operation: object): NamedProblem[] {
+  const extensions = operation as Record<string, [ServiceError]>;
+  const keys = Object.keys(extensions).filter((key) => key.startsWith(EXTENSION));
+  return keys.map((key) => {
+    const [error] = extensions[key] as [ServiceError];
+    delete extensions[key];
+    return [key.slice(EXTENSION.length), error];
+  });
 }

@@ -9,18 +9,16 @@ import {
 } from '@nestjs/common';
 import type { Express, NextFunction, Request, Response } from 'express';
 import { translateDatabaseError } from '../errors/database-errors.js';
-import type { ProblemCode } from '../errors/problem-codes.js';
+import {
+  InternalError,
+  MalformedPath,
+  MalformedRequest,
+  RequestTimedOut,
+  RequestTooLarge,
+  RouteNotFound,
+  UnsupportedMediaType,
+} from '../errors/request-errors.js';
 import { ServiceError } from '../errors/service-error.js';
-
-/** Codes of the errors that the framework itself raises. */
-const FRAMEWORK_CODES: Record<number, ProblemCode> = {
-  400: 'request.malformed',
-  404: 'route.not_found',
-  405: 'request.method_not_allowed',
-  408: 'request.timeout',
-  413: 'request.too_large',
-  415: 'request.unsupported_media_type',
-};
 
 /** Renders every error as application/problem+json. What is not meant for the caller is logged and becomes a bare 500. */
 @Catch()
@@ -34,9 +32,7 @@ export class ProblemFilter implements ExceptionFilter {
 /** The same for requests that no route of the application has taken. */
 export function answerOtherPaths(app: INestApplication): void {
   const express = app.getHttpAdapter().getInstance() as Express;
-  express.use((request: Request, response: Response) =>
-    sendProblem(new ServiceError(404, 'route.not_found', 'Not found'), request, response),
-  );
+  express.use((request: Request, response: Response) => sendProblem(new RouteNotFound(), request, response));
   // Express knows an error handler by its four parameters.
   express.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
     sendProblem(error, request, response),
@@ -57,13 +53,13 @@ function sendProblem(thrown: unknown, request: Request, response: Response): voi
   response
     .status(error.status)
     .type('application/problem+json')
-    .send(problemText(error, requestIdOf(request)));
+    .send(JSON.stringify(problemOf(error, requestIdOf(request))));
 }
 
-/** An error as the caller sees it, in JSON. */
-export function problemText({ status, code, message, details }: ServiceError, requestId: string): string {
+/** An error as the caller sees it. */
+export function problemOf({ status, code, message, details }: ServiceError, requestId: string) {
   const { errors, members } = details;
-  return JSON.stringify({
+  return {
     type: `urn:problem-type:${code}`,
     title: STATUS_CODES[status] ?? 'Error',
     status,
@@ -73,7 +69,7 @@ export function problemText({ status, code, message, details }: ServiceError, re
     requestId,
     ...(errors ? { errors } : {}),
     ...members,
-  });
+  };
 }
 
 /** As the request log has given it. */
@@ -100,36 +96,36 @@ function toServiceError(thrown: unknown): ServiceError {
     return fromHttpStatus(status, expose === false ? '' : httpMessage(status, type));
   }
   if (error instanceof URIError) return malformed(error.message);
-  return new ServiceError(500, 'internal', 'Internal server error');
+  return new InternalError();
 }
 
 function httpMessage(status: number, type: string | undefined): string {
-  if (type === 'entity.parse.failed') return 'The body is not valid JSON';
-  if (type === 'entity.too.large') return 'The body is larger than 100 kB';
+  if (type === 'entity.parse.failed') return MalformedRequest.example.message;
   return STATUS_CODES[status] ?? 'Bad request';
 }
 
-/** 400: what the router or the body parser could not read. */
 function malformed(message: string): ServiceError {
   // The router's message holds the path as the caller wrote it, so it may speak of anything further on.
-  const isPath = /^Failed to decode param|^URI /.test(message);
-  const isJson = /JSON|Unexpected|position/.test(message);
-  const body = isJson ? 'The body is not valid JSON' : message;
-  const detail = isPath ? 'The path is not valid percent-encoding' : body;
-  return new ServiceError(400, FRAMEWORK_CODES[400] as ProblemCode, detail, {
-    errors: [{ field: isPath ? 'path' : 'body', message: detail }],
-  });
+  if (/^Failed to decode param|^URI /.test(message)) return new MalformedPath();
+  return /JSON|Unexpected|position/.test(message) ? MalformedRequest.example : new MalformedRequest(message);
 }
 
 function fromHttpStatus(status: number, message: string): ServiceError {
-  if (status === 400) return malformed(message);
-  if (status === 413)
-    return new ServiceError(413, 'request.too_large', 'The body is larger than 100 kB', {
-      errors: [{ field: 'body', message: 'must be at most 100 kB' }],
-    });
-  return new ServiceError(
-    status,
-    FRAMEWORK_CODES[status] ?? `http.${status}`,
-    message || (STATUS_CODES[status] ?? 'Error'),
-  );
+  switch (status) {
+    case 400:
+      return malformed(message);
+    case 404:
+      return new RouteNotFound(message || undefined);
+    case 408:
+      return new RequestTimedOut();
+    case 413:
+      return RequestTooLarge.example;
+    case 415:
+      return new UnsupportedMediaType(
+        { field: 'Content-Encoding', message: 'is not supported' },
+        'The encoding of the body is not supported',
+      );
+    default:
+      return new ServiceError(status, `http.${status}`, message || (STATUS_CODES[status] ?? 'Error'));
+  }
 }

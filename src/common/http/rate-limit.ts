@@ -6,6 +6,8 @@ import { RequestWindows } from './request-windows.js';
 
 /** 429: more requests than the configured number in the configured window. */
 export class RateLimited extends ServiceError {
+  static readonly example = new RateLimited(60);
+
   constructor(retryAfterSeconds: number) {
     super(429, 'rate_limit.exceeded', 'Too many requests', { retryAfterSeconds });
   }

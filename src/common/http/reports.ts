@@ -13,13 +13,15 @@ import type { Request, Response } from 'express';
 import { finalize, type Observable } from 'rxjs';
 import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
-import { ServiceError } from '../errors/service-error.js';
+import { ReportTooLong, ServiceError } from '../errors/service-error.js';
 import { NoTurn, Turns } from '../turns.js';
 import { callerOf, endWith } from './caller-turns.guard.js';
 import { ApiProblems } from './problem.dto.js';
 
 /** 429: the caller has as many reports or downloads under way as one caller may have. */
 export class TooManyReports extends ServiceError {
+  static readonly example = new TooManyReports('reports');
+
   constructor(kind: Kind) {
     super(429, 'rate_limit.reports', `You have too many ${kind} in progress`, { retryAfterSeconds: 1 });
   }
@@ -27,6 +29,8 @@ export class TooManyReports extends ServiceError {
 
 /** 503: too many reports of others are under way. */
 export class ReportsBusy extends ServiceError {
+  static readonly example = new ReportsBusy('reports');
+
   constructor(kind: Kind) {
     super(503, 'service.busy', `Too many ${kind} are in progress; try again`, { retryAfterSeconds: 1 });
   }
@@ -140,5 +144,5 @@ export const Report = ({ hasDownload = false } = {}) =>
   applyDecorators(
     SetMetadata(HAS_DOWNLOAD, hasDownload),
     UseInterceptors(ReportInterceptor),
-    ApiProblems(429, 503),
+    ApiProblems(TooManyReports, ReportsBusy, ReportTooLong),
   );

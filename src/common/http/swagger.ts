@@ -1,7 +1,8 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import { addExamples } from './openapi-examples.js';
-import { problemResponse } from './problem.dto.js';
+import { describeProblems } from './openapi-problems.js';
+import { refineSchemas } from './openapi-schemas.js';
 import { USER_ID_LENGTH } from './text.js';
 
 type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -59,14 +60,17 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
   const document = SwaggerModule.createDocument(app, builder.build());
   document.openapi = '3.0.3';
   document.paths = withPlainParameters(document.paths);
-  for (const [method, operation] of operationsOf(document.paths)) {
+  const operations = operationsOf(document.paths);
+  for (const [, operation] of operations) {
     // Said, not left out: open to everyone on purpose.
     operation.security ??= [];
     describePathParameters(operation);
     describeBody(operation, document);
-    addCommonAnswers(method, operation);
+    describeAnswers(operation);
     describeCallbacks(operation);
   }
+  describeProblems(document, operations);
+  refineSchemas(document.components?.schemas ?? {});
   addExamples(document);
   return document;
 }
@@ -129,16 +133,10 @@ function describeCallbacks({ operationId, callbacks = {} }: OperationObject): vo
   }
 }
 
-/** What any operation may answer because of its form: bad parameters, a bad body, a fault. */
-function addCommonAnswers(method: string, operation: OperationObject): void {
-  const statuses = [500];
-  // A body is read also where none is asked for.
-  if (['post', 'put', 'patch'].includes(method)) statuses.push(400, 413, 415);
-  if ((operation.parameters ?? []).length > 0) statuses.push(400);
-  for (const answer of Object.values(operation.responses)) {
+function describeAnswers({ responses }: OperationObject): void {
+  for (const answer of Object.values(responses)) {
     if (answer !== undefined && 'description' in answer) answer.description ||= 'Done';
   }
-  for (const status of statuses) operation.responses[String(status)] ??= problemResponse(status);
 }
 
 /** Swagger UI at `/api/docs`, the document at `/api/docs-json`; its scripts are files of this server, as the CSP asks. */

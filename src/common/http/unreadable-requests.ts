@@ -1,8 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { ServiceError } from '../errors/service-error.js';
-import { problemText } from './problem.filter.js';
+import {
+  HeadersTooLarge,
+  MalformedRequest,
+  RequestTimedOut,
+  RequestTooLarge,
+} from '../errors/request-errors.js';
+import type { ServiceError } from '../errors/service-error.js';
+import { problemOf } from './problem.filter.js';
 
 /** Node's error with what the parser was given last. */
 type Unreadable = NodeJS.ErrnoException & { rawPacket?: Buffer };
@@ -28,9 +34,9 @@ export function answerUnreadableRequests(server: Server): void {
 }
 
 function answerTo(cause: string | undefined, isHead: boolean): string {
-  const error = problemOf(cause);
+  const error = errorOf(cause);
   const requestId = randomUUID();
-  const body = problemText(error, requestId);
+  const body = JSON.stringify(problemOf(error, requestId));
   return [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
     'Connection: close',
@@ -42,17 +48,18 @@ function answerTo(cause: string | undefined, isHead: boolean): string {
   ].join('\r\n');
 }
 
-function problemOf(cause: string | undefined): ServiceError {
+function errorOf(cause: string | undefined): ServiceError {
   switch (cause) {
     case 'HPE_HEADER_OVERFLOW':
-      return new ServiceError(431, 'request.headers_too_large', 'The headers are larger than 16 kB');
+      return new HeadersTooLarge();
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
-      return new ServiceError(413, 'request.too_large', 'The extensions of a chunk are too large');
+      return new RequestTooLarge('The extensions of a chunk are too large');
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new ServiceError(408, 'request.timeout', 'The request was not sent in time');
+      return new RequestTimedOut();
     default:
-      return new ServiceError(400, 'request.malformed', 'The request is not valid HTTP', {
-        errors: [{ field: 'request', message: 'must be valid HTTP/1.1' }],
+      return new MalformedRequest('The request is not valid HTTP', {
+        field: 'request',
+        message: 'must be valid HTTP/1.1',
       });
   }
 }

@@ -1,8 +1,9 @@
 import { applyDecorators } from '@nestjs/common';
-import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { ApiExtension, ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
 import { Transform, Type } from 'class-transformer';
 import { ValidateBy, ValidateIf } from 'class-validator';
 import { Decimal } from '../money/decimal.js';
+import { fieldsOf, type Form, FORMS } from './openapi-schemas.js';
 import { idProblem, isStorable, USER_ID_LENGTH, userIdProblem } from './text.js';
 
 /** Largest number of tokens in one call. */
@@ -114,34 +115,51 @@ export function IntegerQuery(minimum: number, maximum: number, options: FieldOpt
   );
 }
 
+/** Token counts by class, as most bodies call them. */
+export const TOKENS_BY_CLASS: Form = {
+  required: ['inputTokens', 'outputTokens'],
+  optional: ['cachedInputTokens'],
+};
+
 /**
- * A token count that stands instead of token classes: the rule sees the whole object, also when this is left out.
+ * A count of all tokens, in place of which the body may have counts by class.
  *
- * @param together what is wrong with the counts as a whole, or undefined
+ * @param others further forms that a body may have instead; their own fields refuse what does not go with them
  */
 export function WholeTokensField(
-  options: FieldOptions & { minimum?: number },
-  together: (owner: never) => Problem,
+  options: FieldOptions,
+  byClass: Form = TOKENS_BY_CLASS,
+  ...others: Form[]
 ): PropertyDecorator {
-  const minimum = options.minimum ?? 0;
-  return applyDecorators(
+  const problem = (value: unknown, owner: object): Problem => {
+    const isGiven = (name: string) => (owner as Record<string, unknown>)[name] !== undefined;
+    if (others.flatMap(fieldsOf).some(isGiven)) return undefined;
+    if (value !== undefined)
+      return fieldsOf(byClass).some(isGiven) ? 'cannot be given together with token classes' : undefined;
+    return byClass.required.every(isGiven) ? undefined : `is required, or ${byClass.required.join(' and ')}`;
+  };
+  const field = applyDecorators(
     ApiProperty({
       type: 'integer',
       format: 'int64',
-      minimum,
+      minimum: 0,
       maximum: MAXIMUM_TOKENS,
       required: false,
       description: options.description,
       example: options.example,
     }),
     LeftOutByNull,
+    // It sees the whole body, also when this field is left out.
     Rule(
       'wholeTokens',
       (value, owner) =>
-        (value === undefined ? undefined : integerProblem(value, minimum, MAXIMUM_TOKENS)) ??
-        together(owner as never),
+        (value === undefined ? undefined : integerProblem(value, 0, MAXIMUM_TOKENS)) ?? problem(value, owner),
     ),
   );
+  return (owner, name) => {
+    ApiExtension(FORMS, [{ required: [name] }, byClass, ...others])(owner.constructor);
+    field(owner, name);
+  };
 }
 
 export function TokensField(options: FieldOptions & { minimum?: number }) {
@@ -224,15 +242,17 @@ export function BooleanQuery(options: FieldOptions & { default: boolean }) {
   );
 }
 
+/** @param name of the type in the document, the same wherever these values are */
 export function EnumField<Value extends string>(
+  name: string,
   allowed: readonly Value[],
   options: FieldOptions & { default?: Value },
 ) {
   return Field(
     options,
     {
-      type: 'string',
       enum: [...allowed],
+      enumName: name,
       ...(options.default === undefined ? {} : { default: options.default }),
     },
     Rule('enum', (value) =>
@@ -241,8 +261,9 @@ export function EnumField<Value extends string>(
   );
 }
 
-/** A list of different values out of a few. */
+/** A list of different values out of a few. @param name as for EnumField */
 export function EnumListField<Value extends string>(
+  name: string,
   allowed: readonly Value[],
   options: FieldOptions & { minimumItems?: number },
 ) {
@@ -250,8 +271,9 @@ export function EnumListField<Value extends string>(
   return Field(
     options,
     {
-      type: 'array',
-      items: { type: 'string', enum: [...allowed] },
+      isArray: true,
+      enum: [...allowed],
+      enumName: name,
       uniqueItems: true,
       ...(options.minimumItems === undefined ? {} : { minItems: options.minimumItems }),
       maxItems: allowed.length,

@@ -50,7 +50,8 @@ export class AccountDto {
     example: 'alice@example.com',
   })
   email: string | null;
-  @ApiProperty({ enum: ROLES, description: 'Of the last token seen', example: 'user' }) role: Role;
+  @ApiProperty({ enum: ROLES, enumName: 'Role', description: 'Of the last token seen', example: 'user' })
+  role: Role;
   @ApiProperty(TIME) createdAt: string;
   @ApiProperty({ ...TIME, description: 'When name, e-mail or role changed last' }) updatedAt: string;
   @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now', example: 996 })

@@ -26,10 +26,7 @@ export class CalculateCreditsDto {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })
   modelId: string;
 
-  @WholeTokensField(
-    { description: 'Tokens of the call, at the blended price', example: 1000 },
-    (request: CalculateCreditsDto) => tokensProblem(request),
-  )
+  @WholeTokensField({ description: 'Tokens of the call, at the blended price', example: 1000 })
   tokens?: number;
 
   @TokensField({ description: 'Input tokens without the cached ones', required: false })
@@ -40,21 +37,6 @@ export class CalculateCreditsDto {
 
   @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
   cachedInputTokens?: number;
-}
-
-/**
- * Either `tokens`, or `inputTokens` with `outputTokens` (and perhaps `cachedInputTokens`).
- *
- * @param classes the two needed classes, as the request calls them
- */
-export function tokensProblem(
-  request: { tokens?: number; inputTokens?: number; outputTokens?: number; cachedInputTokens?: number },
-  classes = 'inputTokens and outputTokens',
-): string | undefined {
-  const { tokens, inputTokens, outputTokens, cachedInputTokens } = request;
-  const byClass = inputTokens !== undefined || outputTokens !== undefined || cachedInputTokens !== undefined;
-  if (tokens !== undefined) return byClass ? 'cannot be given together with token classes' : undefined;
-  return inputTokens !== undefined && outputTokens !== undefined ? undefined : `is required, or ${classes}`;
 }
 
 export class AllocateCreditsDto {

@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
-import type { PricingSource, Quote } from '../../pricing/price.js';
+import { PRICING_SOURCES, type PricingSource, type Quote } from '../../pricing/price.js';
 import type { AllocationAnswer, DeductionAnswer } from '../credits.operations.js';
 import { LEDGER_KINDS, type LedgerEntry, type LedgerKind } from '../entities/ledger-entry.entity.js';
 
@@ -55,7 +55,8 @@ export class QuoteDto {
   @ApiProperty({ type: 'string', nullable: true, description: 'null: the price of input', example: null })
   pricePerThousandCachedInputTokens: string | null;
   @ApiProperty({
-    enum: ['rule', 'default', 'fallback'],
+    enum: PRICING_SOURCES,
+    enumName: 'PricingSource',
     description: 'rule: a pricing rule; default: built in; fallback: no price is set, 1 per 1,000 tokens',
     example: 'default',
   })
@@ -123,7 +124,7 @@ export class DeductionDto {
 
 export class LedgerEntryDto {
   @ApiProperty(ID) id: number;
-  @ApiProperty({ enum: LEDGER_KINDS, example: 'hold' }) kind: LedgerKind;
+  @ApiProperty({ enum: LEDGER_KINDS, enumName: 'LedgerKind', example: 'hold' }) kind: LedgerKind;
   @ApiProperty({
     type: 'integer',
     format: 'int64',

@@ -78,6 +78,7 @@ export const SETTLED_STATUSES = ['billed', 'waived'] as const;
 export class UsageSettledData extends UsageNeedsReviewData {
   @ApiProperty({
     enum: SETTLED_STATUSES,
+    enumName: 'SettledStatus',
     description: '`billed`: paid, by a review or a late finalize; `waived`: the unpaid part is let go',
     example: 'billed',
   })
@@ -98,6 +99,7 @@ export const REVOCATION_REASONS = ['revoked', 'rotated'] as const;
 export class ApiKeyRevokedData extends ApiKeyData {
   @ApiProperty({
     enum: REVOCATION_REASONS,
+    enumName: 'RevocationReason',
     description: '`rotated`: by a rotation without overlap',
     example: 'revoked',
   })
@@ -121,7 +123,7 @@ const DATA = [
 @ApiExtraModels(...DATA)
 export class EventDto {
   @ApiProperty({ ...ID, description: 'Ids grow in the order in which events are published' }) id: number;
-  @ApiProperty({ enum: EVENT_TYPES, example: 'credits.low' }) type: EventType;
+  @ApiProperty({ enum: EVENT_TYPES, enumName: 'EventType', example: 'credits.low' }) type: EventType;
   @ApiProperty({ description: 'The account it is about', example: 'alice' }) accountId: string;
   @ApiProperty({ description: 'The user it concerns', example: 'alice' }) userId: string;
   @ApiProperty({ ...TIME, description: 'When it happened' }) occurredAt: string;

@@ -39,7 +39,7 @@ export class CreateWebhookDto {
   @IdField(URL_LENGTH, TARGET)
   url: string;
 
-  @EnumListField(EVENT_TYPES, { ...TYPES, minimumItems: 1 })
+  @EnumListField('EventType', EVENT_TYPES, { ...TYPES, minimumItems: 1 })
   eventTypes?: EventType[] | null;
 
   @TextField(DESCRIPTION_LENGTH, DESCRIPTION)
@@ -58,7 +58,7 @@ export class UpdateWebhookDto {
   @IdField(URL_LENGTH, { ...TARGET, required: false })
   url?: string;
 
-  @EnumListField(EVENT_TYPES, { ...TYPES, minimumItems: 1 })
+  @EnumListField('EventType', EVENT_TYPES, { ...TYPES, minimumItems: 1 })
   eventTypes?: EventType[] | null;
 
   @TextField(DESCRIPTION_LENGTH, DESCRIPTION)
@@ -92,6 +92,10 @@ export class ReplayWebhookDto {
 }
 
 export class DeliveriesQueryDto extends PageQueryDto {
-  @EnumField(DELIVERY_STATUSES, { description: 'Only with this status', example: 'dead', required: false })
+  @EnumField('DeliveryStatus', DELIVERY_STATUSES, {
+    description: 'Only with this status',
+    example: 'dead',
+    required: false,
+  })
   status?: DeliveryStatus;
 }

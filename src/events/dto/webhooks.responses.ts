@@ -53,8 +53,9 @@ export class WebhookDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({ example: 'https://hooks.example/accounting' }) url: string;
   @ApiProperty({
-    type: 'array',
-    items: { type: 'string', enum: [...EVENT_TYPES] },
+    isArray: true,
+    enum: EVENT_TYPES,
+    enumName: 'EventType',
     nullable: true,
     description: 'null: all types',
     example: ['credits.low', 'credits.exhausted'],
@@ -65,8 +66,8 @@ export class WebhookDto {
   @ApiProperty({ ...NO_TIME, description: 'When it was switched off automatically' })
   disabledAt: string | null;
   @ApiProperty({
-    type: 'string',
-    enum: [...DISABLED_REASONS, null],
+    enum: DISABLED_REASONS,
+    enumName: 'DisabledReason',
     nullable: true,
     description: '`failing`: no success for five days; `gone`: it answered 410',
     example: null,
@@ -136,12 +137,13 @@ export class TestResultDto {
 export class DeliveryDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({ ...ID, description: 'The event' }) eventId: number;
-  @ApiProperty({ enum: EVENT_TYPES, example: 'credits.low' }) eventType: EventType;
+  @ApiProperty({ enum: EVENT_TYPES, enumName: 'EventType', example: 'credits.low' }) eventType: EventType;
   @ApiProperty({ description: 'The header `webhook-id` of its messages', example: 'evt_1_mi2r4w00' })
   webhookId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({
     enum: DELIVERY_STATUSES,
+    enumName: 'DeliveryStatus',
     description: '`pending`: waiting or retrying; `dead`: failed permanently, can be replayed',
     example: 'delivered',
   })

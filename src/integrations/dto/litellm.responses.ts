@@ -30,7 +30,8 @@ export class QuarantinedEventDto {
   fingerprint: string;
   @ApiProperty({ type: 'string', nullable: true, description: 'The user it names', example: 'carol' })
   claimedUser: string | null;
-  @ApiProperty({ enum: QUARANTINE_REASONS, example: 'unknown_user' }) reason: QuarantineReason;
+  @ApiProperty({ enum: QUARANTINE_REASONS, enumName: 'QuarantineReason', example: 'unknown_user' })
+  reason: QuarantineReason;
   @ApiProperty({ type: 'string', nullable: true, example: null }) detail: string | null;
   @ApiProperty({
     type: 'object',

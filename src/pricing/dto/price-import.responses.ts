@@ -1,4 +1,4 @@
-import { ApiExtraModels, ApiProperty, getSchemaPath } from '@nestjs/swagger';
+import { ApiProperty } from '@nestjs/swagger';
 
 const COUNT = { type: 'integer', minimum: 0 } as const;
 
@@ -28,12 +28,11 @@ export class ImportedPriceDto {
   @ApiProperty({ ...PRICE, type: String, nullable: true }) pricePerThousandOutputTokens: string | null;
 }
 
-@ApiExtraModels(ImportedPriceDto)
 export class PriceChangeDto {
   @ApiProperty({ example: 'gpt-4o-mini' }) modelId: string;
   @ApiProperty({
-    // OpenAPI 3.0 has no shorter way to say that a referenced object may be null.
-    oneOf: [{ $ref: getSchemaPath(ImportedPriceDto) }, { type: 'object', nullable: true, enum: [null] }],
+    type: () => ImportedPriceDto,
+    nullable: true,
     description: 'Of the rule in force; null: there was none',
   })
   before: ImportedPriceDto | null;

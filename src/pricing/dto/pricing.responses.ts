@@ -1,4 +1,4 @@
-import { ApiProperty, getSchemaPath } from '@nestjs/swagger';
+import { ApiProperty } from '@nestjs/swagger';
 import type { PricingRule } from '../entities/pricing-rule.entity.js';
 
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
@@ -63,8 +63,8 @@ export class PricingPageDto {
 
 export class ModelPricingDto {
   @ApiProperty({
-    // OpenAPI 3.0 has no shorter way to say that a referenced object may be null.
-    oneOf: [{ $ref: getSchemaPath(PricingRuleDto) }, { type: 'object', nullable: true, enum: [null] }],
+    type: () => PricingRuleDto,
+    nullable: true,
     description: 'The rule in force now; null: none',
   })
   current: PricingRuleDto | null;

@@ -8,9 +8,9 @@ import {
   OnBehalfField,
   WholeTokensField,
 } from '../../common/http/validators.js';
-import { tokensProblem } from '../../credits/dto/credits.requests.js';
 
 const SESSION = { description: 'The caller’s id of the stream, unique per user', example: 'session-1' };
+
 export class InitializeSessionDto {
   @IdField(SESSION_ID_LENGTH, SESSION)
   sessionId: string;
@@ -18,7 +18,10 @@ export class InitializeSessionDto {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: 'anthropic.claude-3-sonnet-20240229-v1:0' })
   modelId: string;
 
-  @WholeTokensField({ description: 'Tokens expected in all', example: 1000 }, estimateProblem)
+  @WholeTokensField(
+    { description: 'Tokens expected in all', example: 1000 },
+    { required: ['estimatedInputTokens', 'estimatedOutputTokens'] },
+  )
   estimatedTokens?: number;
 
   @TokensField({ description: 'Input tokens expected', required: false })
@@ -29,17 +32,6 @@ export class InitializeSessionDto {
 
   @OnBehalfField()
   userId?: string;
-}
-
-function estimateProblem(request: InitializeSessionDto): string | undefined {
-  return tokensProblem(
-    {
-      ...(request.estimatedTokens === undefined ? {} : { tokens: request.estimatedTokens }),
-      ...(request.estimatedInputTokens === undefined ? {} : { inputTokens: request.estimatedInputTokens }),
-      ...(request.estimatedOutputTokens === undefined ? {} : { outputTokens: request.estimatedOutputTokens }),
-    },
-    'estimatedInputTokens and estimatedOutputTokens',
-  );
 }
 
 export class ProgressDto {
@@ -57,7 +49,7 @@ export class FinalizeSessionDto {
   @IdField(SESSION_ID_LENGTH, SESSION)
   sessionId: string;
 
-  @WholeTokensField({ description: 'Tokens used in all', example: 700 }, actualTokensProblem)
+  @WholeTokensField({ description: 'Tokens used in all', example: 700 })
   actualTokens?: number;
 
   @TokensField({ description: 'Input tokens used, without the cached ones', required: false })
@@ -88,10 +80,6 @@ export class FinalizeSessionDto {
 
   @OnBehalfField()
   userId?: string;
-}
-
-function actualTokensProblem({ actualTokens, ...classes }: FinalizeSessionDto): string | undefined {
-  return tokensProblem({ ...classes, ...(actualTokens === undefined ? {} : { tokens: actualTokens }) });
 }
 
 export class AbortSessionDto {

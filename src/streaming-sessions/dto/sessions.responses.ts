@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
+import { PRICING_SOURCES } from '../../pricing/price.js';
 import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../sessions.operations.js';
 import type { StreamingSession } from '../entities/streaming-session.entity.js';
 
@@ -9,7 +10,11 @@ const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:0
 const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
 const COMPLETED = { ...TIME, nullable: true, description: 'When it ended; null while it is active' } as const;
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
-const STATUSES = ['active', 'completed', 'failed'] as const;
+const STATUS = {
+  enum: ['active', 'completed', 'failed'],
+  enumName: 'SessionStatus',
+  example: 'active',
+} as const;
 
 export class SessionStartedDto {
   @ApiProperty(ID) id: number;
@@ -21,14 +26,15 @@ export class SessionStartedDto {
   @ApiProperty({ ...CREDITS, description: 'What is held: the estimate and the buffer', example: 4 })
   allocatedCredits: number;
   @ApiProperty({ ...CREDITS, example: 0 }) usedCredits: number;
-  @ApiProperty({ enum: STATUSES, example: 'active' }) status: 'active' | 'completed' | 'failed';
+  @ApiProperty(STATUS) status: 'active' | 'completed' | 'failed';
   @ApiProperty(TIME) startedAt: string;
   @ApiProperty({ ...TIME, description: 'End of the lease; progress renews it' }) expiresAt: string;
   @ApiProperty({ ...COMPLETED, example: null }) completedAt: string | null;
   @ApiProperty({ ...CREDITS, description: 'Available credits after the hold', example: 996 })
   remainingCredits: number;
   @ApiProperty({
-    enum: ['rule', 'default', 'fallback'],
+    enum: PRICING_SOURCES,
+    enumName: 'PricingSource',
     description: 'Where the price is from',
     example: 'default',
   })
@@ -56,7 +62,7 @@ export class SessionStartedDto {
 
 export class SessionProgressDto {
   @ApiProperty({ example: 'session-1' }) sessionId: string;
-  @ApiProperty({ enum: STATUSES, example: 'active' }) status: string;
+  @ApiProperty(STATUS) status: string;
   @ApiProperty({ ...CREDITS, description: 'The most tokens reported so far', example: 500 })
   tokensGenerated: number;
   @ApiProperty({ ...CREDITS, description: 'What they cost', example: 2 }) usedCredits: number;
@@ -94,7 +100,8 @@ export class SessionSettledDto {
   @ApiProperty({ example: 'session-1' }) sessionId: string;
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
-  @ApiProperty({ enum: ['completed', 'failed'], example: 'completed' }) status: 'completed' | 'failed';
+  @ApiProperty({ enum: ['completed', 'failed'], enumName: 'SettledSessionStatus', example: 'completed' })
+  status: 'completed' | 'failed';
   @ApiProperty({ ...CREDITS, example: 3 }) estimatedCredits: number;
   @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 3 }) actualCredits: number;
   @ApiProperty({ ...CREDITS, description: 'Credits of the hold that were returned', example: 1 })
@@ -166,7 +173,7 @@ export class ActiveSessionDto {
   @ApiProperty({ ...CREDITS, example: 4 }) allocatedCredits: number;
   @ApiProperty({ ...CREDITS, example: 2 }) usedCredits: number;
   @ApiProperty({ ...CREDITS, example: 500 }) tokensGenerated: number;
-  @ApiProperty({ enum: STATUSES, example: 'active' }) status: string;
+  @ApiProperty(STATUS) status: string;
   @ApiProperty(TIME) startedAt: string;
   @ApiProperty(TIME) expiresAt: string;
   @ApiProperty({ ...COMPLETED, example: null }) completedAt: string | null;

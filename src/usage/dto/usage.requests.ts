@@ -1,4 +1,3 @@
-import { tokensProblem } from '../../credits/dto/credits.requests.js';
 import {
   BILLING_STATUSES,
   type BillingStatus,
@@ -15,6 +14,7 @@ import {
   IntegerQuery,
   DecimalField,
   MODEL_ID_LENGTH,
+  TOKENS_BY_CLASS,
   TokensField,
   Together,
   WholeTokensField,
@@ -88,7 +88,11 @@ export class ChargeUsageDto {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })
   modelId: string;
 
-  @WholeTokensField({ description: 'Tokens of the call, at the blended price', example: 1000 }, chargeProblem)
+  @WholeTokensField(
+    { description: 'Tokens of the call, at the blended price', example: 1000 },
+    TOKENS_BY_CLASS,
+    { required: ['credits'] },
+  )
   tokens?: number;
 
   @IntegerField(0, MAXIMUM_CREDITS, {
@@ -132,7 +136,7 @@ export class ChargeUsageDto {
   })
   providerCostUsd?: string;
 
-  @EnumField(['billed', 'needs_review'], {
+  @EnumField('ChargeBilling', ['billed', 'needs_review'], {
     description: 'needs_review: keep it without debiting',
     example: 'billed',
     required: false,
@@ -140,7 +144,7 @@ export class ChargeUsageDto {
   })
   billingStatus: 'billed' | 'needs_review' = 'billed';
 
-  @EnumField(['reject', 'review'], {
+  @EnumField('OnInsufficient', ['reject', 'review'], {
     description: 'With too few credits: refuse (402), or keep it for review without debiting',
     example: 'reject',
     required: false,
@@ -152,12 +156,8 @@ export class ChargeUsageDto {
   userId?: string;
 }
 
-function chargeProblem({ credits, ...request }: ChargeUsageDto): string | undefined {
-  return credits === undefined ? tokensProblem(request) : undefined;
-}
-
 export class ReviewUsageDto {
-  @EnumField(REVIEW_ACTIONS, {
+  @EnumField('ReviewAction', REVIEW_ACTIONS, {
     description: 'bill: take the uncollected credits. waive: do not collect them',
     example: 'bill',
   })
@@ -241,7 +241,7 @@ export class AllRecordsQueryDto extends RecordsQueryDto {
   @UserIdField({ description: 'Only this user', required: false, example: undefined })
   userId?: string;
 
-  @EnumField(BILLING_STATUSES, {
+  @EnumField('BillingStatus', BILLING_STATUSES, {
     description: 'Only with this status',
     example: 'needs_review',
     required: false,

@@ -1,6 +1,7 @@
 import { ApiExtraModels, ApiProperty, type ApiPropertyOptions, getSchemaPath } from '@nestjs/swagger';
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
+import { PRICING_SOURCES } from '../../pricing/price.js';
 import type { ChargeAnswer, UsageAnswer } from '../usage.operations.js';
 import {
   BILLING_STATUSES,
@@ -28,8 +29,9 @@ const TRUNCATED_FIELDS = [
 ] as const;
 export type TruncatedField = (typeof TRUNCATED_FIELDS)[number];
 const TRUNCATED: ApiPropertyOptions = {
-  type: 'array',
-  items: { type: 'string', enum: [...TRUNCATED_FIELDS] },
+  isArray: true,
+  enum: TRUNCATED_FIELDS,
+  enumName: 'TruncatedField',
   description:
     'The maps whose entry `other` is the rest: what is beyond the 200 names with the most credits, the newest 366 days, or ' +
     'the 1,000 names of a user and day, added up, and a service or model really called `other`. `byUser`, when other ' +
@@ -72,14 +74,15 @@ export class UsageRecordDto {
     example: { sessionId: 'session-1', tokens: 700 },
   })
   metadata: Record<string, unknown>;
-  @ApiProperty({ enum: BILLING_STATUSES, example: 'billed' }) billingStatus: BillingStatus;
+  @ApiProperty({ enum: BILLING_STATUSES, enumName: 'BillingStatus', example: 'billed' })
+  billingStatus: BillingStatus;
   @ApiProperty({ ...CREDITS, description: 'The part that the balance did not cover', example: 0 })
   uncollectedCredits: number;
   @ApiProperty({ type: 'string', nullable: true, description: 'USD; null: unknown', example: '0.0021' })
   providerCostUsd: string | null;
   @ApiProperty({
-    enum: ['reported', 'computed', null],
-    type: 'string',
+    enum: ['reported', 'computed'],
+    enumName: 'ProviderCostSource',
     nullable: true,
     description: 'reported: by the caller; computed: from the pricing rule',
     example: 'reported',
@@ -93,16 +96,16 @@ export class UsageRecordDto {
   @ApiProperty({ ...ID, nullable: true, description: 'The rule it was priced with', example: null })
   pricingRuleId: number | null;
   @ApiProperty({
-    enum: ['rule', 'default', 'fallback', null],
-    type: 'string',
+    enum: PRICING_SOURCES,
+    enumName: 'PricingSource',
     nullable: true,
     example: 'default',
   })
   pricingSource: string | null;
 
   @ApiProperty({
-    enum: [...REVIEW_ACTIONS, null],
-    type: 'string',
+    enum: REVIEW_ACTIONS,
+    enumName: 'ReviewAction',
     nullable: true,
     description: 'The last decision of a review',
     example: null,

@@ -10,6 +10,7 @@ export interface Schema {
   maxLength?: number;
   pattern?: string;
   enum?: string[];
+  allOf?: Schema[];
   properties?: Record<string, Schema>;
   items?: Schema;
   required?: string[];
@@ -83,7 +84,10 @@ export function operationsOfDocument(): Operation[] {
         id: operation.operationId,
         method: method.toUpperCase(),
         path,
-        parameters: operation.parameters ?? [],
+        parameters: (operation.parameters ?? []).map((parameter) => ({
+          ...parameter,
+          schema: resolved(parameter.schema),
+        })),
         ...(media ? { body: bodyOf(media) } : {}),
         security: operation.security.flatMap((scheme) => Object.keys(scheme)),
       };
@@ -97,7 +101,8 @@ function bodyOf(media: Media): Operation['body'] {
     media.examples === undefined ? [media.example] : Object.values(media.examples).map(({ value }) => value);
   // A body whose form is the caller's own is read leniently: what is not understood in it is reported in the answer.
   if (name === undefined) return { properties: {}, required: [], examples, allows: () => true };
-  const { properties = {}, required = [] } = document.components.schemas[name] as Schema;
+  const { properties: fields = {}, required = [] } = document.components.schemas[name] as Schema;
+  const properties = Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, resolved(field)]));
   const validate: ValidateFunction = ajv.compile({ $ref: `openapi#/components/schemas/${name}` });
   // As the document's text says: null in an optional field counts as left out.
   const isLeftOut = (name: string, value: unknown) =>
@@ -109,6 +114,13 @@ function bodyOf(media: Media): Operation['body'] {
         : value,
     );
   return { properties, required, examples, allows };
+}
+
+/** A schema with what it refers to. */
+function resolved(schema: Schema): Schema {
+  const reference = schema.$ref ?? schema.allOf?.[0]?.$ref;
+  if (schema.items) return { ...schema, items: resolved(schema.items) };
+  return { ...document.components.schemas[reference?.split('/').at(-1) ?? ''], ...schema };
 }
 
 const isObject = (value: unknown): value is object =>

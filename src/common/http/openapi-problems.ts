@@ -1,0 +1,96 @@
+import { getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
+import {
+  HeadersTooLarge,
+  InternalError,
+  LargeBodyTooLarge,
+  MalformedPath,
+  MalformedRequest,
+  RequestTimedOut,
+  RequestTooLarge,
+  RouteNotFound,
+  UnsupportedMediaType,
+} from '../errors/request-errors.js';
+import { type ProblemClass, type ServiceError, ValidationError } from '../errors/service-error.js';
+import { InsufficientCreditsDto, named, type NamedProblem, ProblemDto, takeProblems } from './problem.dto.js';
+import { problemOf } from './problem.filter.js';
+
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
+
+/** What a caller should know beside the texts of the errors. */
+const DESCRIPTIONS: Record<number, string> = {
+  400: 'The request is not of the documented form; `errors` names the fields',
+  401: 'Credentials are missing or invalid',
+  402: 'Too few credits; nothing was changed',
+  403: 'The caller is not allowed to do this',
+  404: 'Not found, or not visible to the caller',
+  409: 'It conflicts with the present state; nothing was changed',
+  413: 'The body is too large',
+  415: 'The body is not declared as JSON',
+  422: 'The request is valid, but a rule forbids it',
+  429: 'Too many requests; retry after `Retry-After` seconds',
+  500: 'An internal error; the log has it under `requestId`',
+  502: 'The gateway could not be used; no key was created',
+  503: 'Not available right now; nothing was partly done; retry after `Retry-After` seconds',
+};
+const REQUEST_ID = '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d';
+const RETRY_AFTER = { description: 'Seconds', schema: { type: 'integer', minimum: 1 } } as const;
+/** What the server answers before it knows the operation. */
+const OF_NO_OPERATION: ProblemClass[] = [RouteNotFound, RequestTimedOut, HeadersTooLarge];
+
+/**
+ * Describes every error that an operation can answer, each with an example: those that its decorators name, and those
+ * that come with its form. The operations refer to the examples by the names of the classes.
+ */
+export function describeProblems(document: OpenAPIObject, operations: [method: string, Operation][]): void {
+  const described = new Map<string, ServiceError>();
+  for (const [method, operation] of operations) {
+    const problems = new Map([...takeProblems(operation), ...problemsOfForm(method, operation).map(named)]);
+    if (problems.has(LargeBodyTooLarge.name)) problems.delete(RequestTooLarge.name);
+    for (const [name, error] of problems) described.set(name, error);
+    for (const { status } of problems.values()) {
+      const ofStatus = [...problems].filter(([, error]) => error.status === status);
+      operation.responses[String(status)] = responseOf(status, ofStatus);
+    }
+  }
+  const { schemas = {} } = (document.components ??= {});
+  document.components.examples = Object.fromEntries(
+    [...described]
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([name, error]) => [
+        name,
+        { summary: `${error.code}: ${error.message}`, value: problemOf(error, REQUEST_ID) },
+      ]),
+  );
+  const errors = [...described.values(), ...OF_NO_OPERATION.map((problem) => named(problem)[1])];
+  const codes = (ofShortage: boolean) =>
+    new Set(errors.filter(({ status }) => (status === 402) === ofShortage).map(({ code }) => code));
+  schemas.ProblemCode = { type: 'string', enum: [...codes(false)].sort() };
+  schemas.ShortageCode = { type: 'string', enum: [...codes(true)].sort() };
+}
+
+/** What an operation can answer because it takes parameters or a body. A body is read also where none is asked for. */
+function problemsOfForm(method: string, { parameters = [] }: Operation): ProblemClass[] {
+  const hasBody = ['post', 'put', 'patch'].includes(method);
+  const hasPath = parameters.some((parameter) => 'in' in parameter && parameter.in === 'path');
+  return [
+    ...(hasBody || parameters.length > 0 ? [ValidationError] : []),
+    ...(hasPath ? [MalformedPath] : []),
+    ...(hasBody ? [MalformedRequest, RequestTooLarge, UnsupportedMediaType] : []),
+    InternalError,
+  ];
+}
+
+function responseOf(status: number, problems: NamedProblem[]) {
+  const waits = problems.some(([, { details }]) => details.retryAfterSeconds !== undefined);
+  const examples = problems.map(([name]) => [name, { $ref: `#/components/examples/${name}` }] as const);
+  return {
+    description: DESCRIPTIONS[status] ?? 'Refused',
+    ...(waits ? { headers: { 'Retry-After': RETRY_AFTER } } : {}),
+    content: {
+      'application/problem+json': {
+        schema: { $ref: getSchemaPath(status === 402 ? InsufficientCreditsDto : ProblemDto) },
+        examples: Object.fromEntries(examples),
+      },
+    },
+  };
+}

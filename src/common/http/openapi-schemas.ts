@@ -1,0 +1,54 @@
+import type { OpenAPIObject } from '@nestjs/swagger';
+
+type Schema = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
+
+/** Says what the decorators cannot say in OpenAPI 3.0. */
+export function refineSchemas(schemas: Record<string, Schema>): void {
+  for (const schema of Object.values(schemas)) {
+    if ('$ref' in schema) continue;
+    // The description is that of the first field that has the type.
+    if (schema.enum) delete schema.description;
+    for (const property of Object.values(schema.properties ?? {})) describeNull(property);
+    describeForms(schema);
+  }
+}
+
+/** A reference allows what is referred to, and nothing else; null must be a form of its own. */
+function describeNull(property: Schema): void {
+  if ('$ref' in property || !property.nullable || !property.allOf) return;
+  property.oneOf = [...property.allOf, { type: 'object', nullable: true, enum: [null] }];
+  delete property.allOf;
+  delete property.nullable;
+  delete property.type;
+}
+
+/** Fields that a body may have together. */
+export interface Form {
+  readonly required: readonly string[];
+  readonly optional?: readonly string[];
+}
+
+export const fieldsOf = ({ required, optional = [] }: Form) => [...required, ...optional];
+
+/** Where the decorators leave the forms of which a body has one and nothing of another. */
+export const FORMS = 'x-forms';
+
+function describeForms(schema: Exclude<Schema, { $ref: string }> & { [FORMS]?: readonly Form[] }): void {
+  const { [FORMS]: forms, properties = {} } = schema;
+  if (forms === undefined) return;
+  delete schema[FORMS];
+  schema.oneOf = forms.map((form) => ({
+    type: 'object',
+    required: [...form.required],
+    properties: {
+      // Generators of clients only take a field for required where the form itself has it.
+      ...mapOf(form.required, (name) => ({ type: typeOf(properties[name]) })),
+      ...mapOf(forms.filter((other) => other !== form).flatMap(fieldsOf), () => ({ not: {} })),
+    },
+  }));
+}
+
+const mapOf = (names: readonly string[], schemaOf: (name: string) => Schema): Record<string, Schema> =>
+  Object.fromEntries(names.map((name) => [name, schemaOf(name)]));
+
+const typeOf = (schema: Schema | undefined) => (schema && 'type' in schema ? schema.type : undefined);

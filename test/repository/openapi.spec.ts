@@ -1,0 +1,93 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+
+interface Problem {
+  status: number;
+  code: string;
+}
+interface Response {
+  content?: Record<string, { examples?: Record<string, { $ref: string }> }>;
+}
+const document = JSON.parse(readFileSync('openapi.json', 'utf8')) as {
+  paths: Record<string, Record<string, { operationId: string; responses: Record<string, Response> }>>;
+  components: {
+    schemas: Record<string, { enum?: string[] }>;
+    examples: Record<string, { value: Problem }>;
+  };
+};
+/** Without what only names the errors of a route. */
+const source = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts') && !/^console\/web\/|\.(spec|decorator|controller)\.ts$/.test(file))
+  .map((file) => readFileSync(`src/${file}`, 'utf8'))
+  .join('\n');
+
+/** The names of the classes that extend this one, and of those that extend them. */
+function subclasses(name: string): string[] {
+  const own = [...source.matchAll(new RegExp(`class (\\w+) extends ${name}\\b`, 'g'))].map(
+    ([, sub]) => sub as string,
+  );
+  return own.flatMap((sub) => [sub, ...subclasses(sub)]);
+}
+
+/** Not in the document: what comes before a route is known or from the console's files, and a special ServiceUnavailable. */
+const OF_NO_OPERATION = [
+  'ConsoleIsReadOnly',
+  'ConsoleNotBuilt',
+  'HeadersTooLarge',
+  'NoTurn',
+  'OperationClosed',
+  'RequestTimedOut',
+];
+
+/** The classes of the examples. An example of a class with several has its text in its name. */
+const documented = new Set(
+  Object.keys(document.components.examples).map((name) => name.split('.')[0] as string),
+);
+
+describe('the errors in openapi.json', () => {
+  it('are those of the classes', () => {
+    expect([...documented, ...OF_NO_OPERATION].sort()).toEqual(subclasses('ServiceError').sort());
+  });
+
+  it.each([...documented])('%s is thrown somewhere', (name) => {
+    expect(source).toMatch(new RegExp(`(?<!example[^\n=]* = )new ${name}\\(|\\b${name}\\.example\\b`));
+  });
+
+  it('stand under their status', () => {
+    const listed = Object.values(document.paths)
+      .flatMap((item) => Object.values(item))
+      .flatMap(({ operationId, responses }) =>
+        Object.entries(responses).flatMap(([status, { content }]) =>
+          Object.values(content?.['application/problem+json']?.examples ?? {}).map(({ $ref }) => ({
+            operationId,
+            status: Number(status),
+            problem: document.components.examples[$ref.split('/').at(-1) as string]?.value,
+          })),
+        ),
+      );
+    expect(listed.filter(({ status, problem }) => problem?.status !== status)).toEqual([]);
+  });
+});
+
+describe('the enumerations in openapi.json', () => {
+  const named = Object.entries(document.components.schemas).filter(([, schema]) => schema.enum);
+
+  it('have names', () => {
+    const inline: unknown[] = [];
+    const visit = (value: unknown): void => {
+      if (typeof value !== 'object' || value === null) return;
+      const isNamed = named.some(([, schema]) => schema === value);
+      // One value is a constant.
+      if ('enum' in value && Array.isArray(value.enum) && value.enum.length > 1 && !isNamed)
+        inline.push(value);
+      Object.values(value).forEach(visit);
+    };
+    visit(document);
+    expect(inline).toEqual([]);
+  });
+
+  it('have one name each', () => {
+    const values = named.map(([, schema]) => [...(schema.enum ?? [])].sort().join());
+    expect(new Set(values).size).toBe(values.length);
+  });
+});
