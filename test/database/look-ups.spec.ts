@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { SONNET, userWithCredits } from '../support/money.js';
 import { startService, type TestService } from '../support/service.js';
@@ -39,7 +40,7 @@ async function moveCredits(instance: TestService, userId: string): Promise<void>
     expect(status, JSON.stringify(body)).toBeLessThan(300);
   };
   for (let round = 0; round < 8; round++) {
-    const ids = ['settled', 'aborted'].map((end) => `${end}-${round}-${instance.config.database.poolSize}`);
+    const ids = ['settled', 'aborted'].map((end) => `${end}-${round}-${randomUUID()}`);
     for (const sessionId of ids) {
       const start = { sessionId, modelId: SONNET, estimatedTokens: 1000 };
       await done(user.post('/api/streaming-sessions/initialize', start));
@@ -55,6 +56,30 @@ async function moveCredits(instance: TestService, userId: string): Promise<void>
     await done(boss.post('/api/credits/deduct', { userId, credits: 1, notes: 'x' }));
   }
 }
+
+/** How many rows of each growing table index scans have fetched, by connections that have ended. */
+async function fetched(): Promise<number> {
+  const { rows } = await service.owner.query<{ rows: number }>(
+    `SELECT sum(idx_tup_fetch)::integer AS rows FROM pg_stat_user_tables WHERE relname = ANY($1)`,
+    [GROWING],
+  );
+  return rows[0]?.rows ?? 0;
+}
+
+it('no movement reads the rows of other accounts, although its plan was made while the tables were empty', async () => {
+  const { userId } = await userWithCredits(service, 1_000_000);
+  const instance = await service.another({ DB_POOL_SIZE: '1' });
+  await moveCredits(instance, userId);
+  await service.owner.query(
+    `INSERT INTO usage_daily (account_id, user_id, day, service, operation, records, credits)
+     SELECT 'other-' || n, 'other-' || n, d.day, 's', 'o', 1, 1
+       FROM generate_series(1, 5000) n, (SELECT DISTINCT day FROM usage_daily) d`,
+  );
+  const before = await fetched();
+  await moveCredits(instance, userId);
+  await instance.close();
+  expect((await fetched()) - before).toBeLessThan(5000);
+});
 
 it('no movement reads a whole table, although its plan was made while the table was small', async () => {
   const { userId } = await userWithCredits(service, 1_000_000);
