@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { QueryRunner } from 'typeorm';
 import { VERSION } from '../src/config/version.js';
 
-/** One file `src/<module>/sql/(operations|internal)/<name>.sql`, with the function of that name and any triggers of it. */
+/** One file `src/<module>/sql/(operations|internal)/<name>.sql` (or `src/sql/…`), with the function of that name and any triggers of it. */
 export interface SqlFunction {
   name: string;
   /** Whether the running service may call it. Other functions are called by operations only. */
@@ -14,7 +14,7 @@ export interface SqlFunction {
 }
 
 const SOURCES = fileURLToPath(new URL('../src', import.meta.url));
-const FILE = /[/\\]sql[/\\](operations|internal)[/\\][^/\\]+\.sql$/;
+const FILE = /(?:^|[/\\])sql[/\\](operations|internal)[/\\][^/\\]+\.sql$/;
 /** The release and the hash of a text; after any other comment the function is put in place again. */
 const COMMENT = /^(\d+\.\d+\.\d+) ([0-9a-f]{64})$/;
 /** PostgreSQL's code for a replacement that changes the result, or names or defaults of parameters. */

@@ -2,6 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccountingDataSource } from '../ormconfig.js';
+import { AccountDirectoryModule } from './account-directory/account-directory.module.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
@@ -47,6 +48,7 @@ export class AppModule {
         ReportsModule,
         AuthModule,
         CreditsModule,
+        AccountDirectoryModule,
         UsageModule,
         StreamingSessionsModule,
         PricingModule,

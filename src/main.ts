@@ -7,7 +7,7 @@ import { createApp } from './app.setup.js';
 import type { LimitedExpressAdapter } from './common/http/limited-express.adapter.js';
 import { createLogger } from './common/http/logging.js';
 import { type AppConfig, ConfigError, loadConfig } from './config/env.js';
-import { describeConnection, type OpenDatabase, openDatabase } from './database/open-database.js';
+import { describeConnection, type OpenDatabase, openDatabase } from './postgres-server/open-database.js';
 
 /** Longest wait for connections to the database to end, once no request is under way. */
 const DISCONNECT_SECONDS = 5;

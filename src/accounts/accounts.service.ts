@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
-import type { Role } from '../auth/caller.js';
+import type { Role } from '../common/http/caller.js';
 import { Database } from '../common/database/database.js';
 
 /** What a token says of its user. */

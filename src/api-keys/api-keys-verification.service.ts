@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { digestOf } from '../auth/api-key.js';
-import type { Permission } from '../auth/caller.js';
+import { digestOf } from '../common/http/api-key-format.js';
+import type { Permission } from '../common/http/caller.js';
 import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';

@@ -1,5 +1,5 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { digestOf } from '../auth/api-key.js';
+import { digestOf } from '../common/http/api-key-format.js';
 import { Database, type Statement } from '../common/database/database.js';
 import { isUnavailable } from '../common/errors/database-errors.js';
 import {

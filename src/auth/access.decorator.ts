@@ -20,7 +20,7 @@ import {
   TokenRequired,
   UserTokenRequired,
 } from './auth.errors.js';
-import type { AuthenticatedRequest, Caller, Permission } from './caller.js';
+import type { AuthenticatedRequest, Caller, Permission } from '../common/http/caller.js';
 
 export const ACCESS = 'access';
 

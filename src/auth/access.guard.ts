@@ -14,7 +14,7 @@ import {
   TokenRequired,
   UserTokenRequired,
 } from './auth.errors.js';
-import { type AuthenticatedRequest, type Caller, hasRole } from './caller.js';
+import { type AuthenticatedRequest, type Caller, hasRole } from '../common/http/caller.js';
 
 /** Lets a caller through to what its route allows. A route without an access decorator is closed. */
 @Injectable()

@@ -2,10 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
-import { ApiKeyUse } from './api-key-use.js';
-import { digestOf, isApiKey } from './api-key.js';
+import { ApiKeyLastUse } from './api-key-last-use.js';
+import { digestOf, isApiKey } from '../common/http/api-key-format.js';
 import { InvalidApiKey } from './auth.errors.js';
-import type { Caller, Permission } from './caller.js';
+import type { Caller, Permission } from '../common/http/caller.js';
 
 /** By the digest's unique index: how long it takes says nothing about which keys exist. */
 const LIVE_KEY = {
@@ -27,7 +27,7 @@ export class ApiKeyAuthenticator {
 
   constructor(
     database: Database,
-    private readonly use: ApiKeyUse,
+    private readonly use: ApiKeyLastUse,
   ) {
     this.keys = database.reads(LIVE_KEY);
   }

@@ -8,7 +8,7 @@ import { APP_CONFIG } from '../config/config.module.js';
 import { AccessGuard } from './access.guard.js';
 import { AuthenticationGuard } from './authentication.guard.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
-import { ApiKeyUse } from './api-key-use.js';
+import { ApiKeyLastUse } from './api-key-last-use.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { KnownTokens } from './known-tokens.js';
 
@@ -19,7 +19,7 @@ import { KnownTokens } from './known-tokens.js';
     KnownTokens,
     JwtStrategy,
     ApiKeyAuthenticator,
-    ApiKeyUse,
+    ApiKeyLastUse,
     { provide: APP_GUARD, useClass: AuthenticationGuard },
     { provide: APP_GUARD, useClass: RateLimitGuard },
     { provide: APP_GUARD, useClass: AccessGuard },

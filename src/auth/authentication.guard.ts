@@ -5,7 +5,7 @@ import passport from 'passport';
 import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { isBearerApiKey } from './api-key.js';
+import { isBearerApiKey } from '../common/http/api-key-format.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
 import {
   AmbiguousCredentials,
@@ -15,7 +15,7 @@ import {
   TokenExpired,
   TokenRequired,
 } from './auth.errors.js';
-import { type AuthenticatedRequest, type Caller, INTERNAL_ACTOR } from './caller.js';
+import { type AuthenticatedRequest, type Caller, INTERNAL_ACTOR } from '../common/http/caller.js';
 import { KnownTokens } from './known-tokens.js';
 import { JwtStrategy } from './jwt.strategy.js';
 

@@ -8,7 +8,7 @@ import { idProblem, userIdProblem } from '../common/http/text.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { InvalidToken, InvalidTokenType } from './auth.errors.js';
-import { type Caller, roleOf } from './caller.js';
+import { type Caller, roleOf } from '../common/http/caller.js';
 import { KnownTokens } from './known-tokens.js';
 import { keyProvider } from './token-verifier.js';
 

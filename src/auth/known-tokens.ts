@@ -4,7 +4,7 @@ import { type AccountClaims, AccountsService } from '../accounts/accounts.servic
 import { monotonicMilliseconds } from '../common/monotonic.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import type { Caller } from './caller.js';
+import type { Caller } from '../common/http/caller.js';
 
 /** Tokens remembered per process, of up to MAXIMUM_LENGTH characters each. */
 const KNOWN_TOKENS = 20_000;

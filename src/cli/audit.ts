@@ -6,7 +6,7 @@ import { loadConfig } from '../config/env.js';
 import { CreditsAuditService } from '../credits/credits-audit.service.js';
 import type { AuditDto } from '../credits/dto/credits.responses.js';
 import { REPAIR } from '../credits/credits.operations.js';
-import { reachDatabase } from '../database/open-database.js';
+import { reachDatabase } from '../postgres-server/open-database.js';
 
 const USAGE = `Checks that balances, lots, ledger, holds, usage and key limits of every user agree.
 

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { boundedFetch } from '../common/http/bounded-fetch.js';
 import { commandToken, loadConfig } from '../config/env.js';
-import { developmentToken } from './development-token.js';
+import { developmentToken } from '../auth/development-token.js';
 
 export const USAGE = `Imports LiteLLM's model_prices_and_context_window.json into the running service.
 

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import { ROLES, type Role } from '../auth/caller.js';
+import { ROLES, type Role } from '../common/http/caller.js';
 import { loadConfig } from '../config/env.js';
-import { developmentToken } from './development-token.js';
+import { developmentToken } from '../auth/development-token.js';
 
 const USAGE = `Prints an access token for development.
 

@@ -3,7 +3,6 @@ import { mkdtempSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { describeConnection } from '../database/open-database.js';
 import { ConfigError, loadConfig } from './env.js';
 import { VERSION } from './version.js';
 
@@ -207,13 +206,12 @@ describe('the configuration', () => {
   });
 
   it.each([
-    ['postgres://app:p%40ss%3Aword@db.example.com:6543/acc?sslmode=require', 'db.example.com:6543/acc'],
-    ['postgresql://app:word@[::1]/acc', '[::1]:5432/acc'],
-    ['POSTGRESQL://db/acc', 'db:5432/acc'],
-    ['postgresql:///acc?host=/run/postgresql&user=app&password=word', '/run/postgresql:5432/acc'],
-  ])('takes the database address %s and shows it without its login', (url, shown) => {
+    'postgres://app:p%40ss%3Aword@db.example.com:6543/acc?sslmode=require',
+    'postgresql://app:word@[::1]/acc',
+    'POSTGRESQL://db/acc',
+    'postgresql:///acc?host=/run/postgresql&user=app&password=word',
+  ])('takes the database address %s', (url) => {
     expect(loadConfig({ ...BASE, DATABASE_URL: url }).database.url).toBe(url);
-    expect(describeConnection(url)).toBe(`PostgreSQL at ${shown}`);
   });
 
   it('in production takes secrets of random bytes', () => {

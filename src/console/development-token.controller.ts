@@ -12,8 +12,8 @@ import {
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { Request } from 'express';
 import { Public } from '../auth/access.decorator.js';
-import { ROLES, type Role } from '../auth/caller.js';
-import { developmentToken } from '../cli/development-token.js';
+import { ROLES, type Role } from '../common/http/caller.js';
+import { developmentToken } from '../auth/development-token.js';
 import { RouteNotFound } from '../common/errors/request-errors.js';
 import { EnumField, UserIdField } from '../common/http/validators.js';
 import { APP_CONFIG } from '../config/config.module.js';

@@ -2,7 +2,7 @@ import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/commo
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../auth/caller.js';
+import type { Caller } from '../common/http/caller.js';
 import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
@@ -10,7 +10,6 @@ import { IdParam, UserIdParam } from '../common/http/params.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { Report } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { AccountDirectoryService } from './account-directory.service.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsForecastService } from './credits-forecast.service.js';
 import {
@@ -21,7 +20,6 @@ import {
   TooManyAllocations,
 } from './credits.errors.js';
 import { CreditsService } from './credits.service.js';
-import { CreditTotalsDto } from './dto/accounts.dto.js';
 import { ForecastDto, ForecastQueryDto, OwnForecastQueryDto } from './dto/forecast.dto.js';
 import {
   AllocateCreditsDto,
@@ -35,6 +33,7 @@ import {
   AuditDto,
   BalanceDto,
   CheckCreditsAnswerDto,
+  CreditTotalsDto,
   DeductionDto,
   LedgerPageDto,
   QuoteDto,
@@ -50,7 +49,6 @@ export class CreditsController {
   constructor(
     private readonly credits: CreditsService,
     private readonly auditService: CreditsAuditService,
-    private readonly directory: AccountDirectoryService,
     private readonly forecasts: CreditsForecastService,
     private readonly metrics: Metrics,
   ) {}
@@ -202,7 +200,7 @@ export class CreditsController {
   @RoleAccess('admin')
   @Report()
   totals(): Promise<CreditTotalsDto> {
-    return this.directory.totals();
+    return this.credits.totals();
   }
 
   @Get('audit')

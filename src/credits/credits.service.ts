@@ -2,11 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { LessThan, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
-import { type Caller, idempotencyScope } from '../auth/caller.js';
+import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
 import { Movements } from '../common/database/movements.js';
-import { toSafeInteger } from '../common/database/transformers.js';
+import { exactSum, toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { isoTime } from '../common/http/time.js';
@@ -31,11 +31,13 @@ import type { AllocateCreditsDto, CalculateCreditsDto, DeductCreditsDto } from '
 import {
   type BalanceDto,
   type CheckCreditsAnswerDto,
+  type CreditTotalsDto,
   LedgerEntryDto,
   type LedgerPageDto,
   QuoteDto,
 } from './dto/credits.responses.js';
 import { LedgerEntry } from './entities/ledger-entry.entity.js';
+import { ACTIVE_SESSIONS, HELD_CREDITS } from './open-sessions.js';
 
 export const BALANCE = {
   name: 'credit_balance',
@@ -65,6 +67,15 @@ interface BalanceRow {
   held: string;
   lots: { id: number; credits: number; totalCredits: number; expiresAt: string; allocatedAt: string }[];
 }
+
+/** Every account has a balance row, which is narrower than the account. What has expired unwritten is few lots, by index. */
+const TOTALS = {
+  name: 'credit_totals',
+  text: `SELECT b.users, b.available - (
+           SELECT coalesce(sum(remaining_credits), 0) FROM credit_allocations WHERE is_open AND expires_at <= now()
+         ) AS available, ${HELD_CREDITS} AS held, ${ACTIVE_SESSIONS} AS sessions
+    FROM (SELECT count(*) AS users, coalesce(sum(available), 0) AS available FROM credit_balances) b`,
+};
 
 /** Balances, allocations and the ledger. Rules in README.md beside this file. */
 @Injectable()
@@ -200,5 +211,18 @@ export class CreditsService {
     });
     if (entries.length === 0 && !(await this.accounts.exists(userId))) throw new AccountNotFound();
     return toPage(entries, limit, (entry) => LedgerEntryDto.from(entry));
+  }
+
+  /** What all accounts own together. @throws SumTooLarge */
+  async totals(): Promise<CreditTotalsDto> {
+    const [row] =
+      await this.database.report<Record<'users' | 'available' | 'held' | 'sessions', string>>(TOTALS);
+    if (row === undefined) throw new Error('the totals returned nothing');
+    return {
+      users: exactSum(row.users),
+      availableCredits: exactSum(row.available),
+      heldCredits: exactSum(row.held),
+      activeSessions: exactSum(row.sessions),
+    };
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Permission } from '../auth/caller.js';
+import type { Permission } from '../common/http/caller.js';
 import { joinedAt } from './allocations.js';
 import { DAY, HISTORY_DAYS, MINUTE, type Person } from './people.js';
 import type { SeededRandom } from './seeded-random.js';

@@ -1,4 +1,4 @@
-import type { Role } from '../auth/caller.js';
+import type { Role } from '../common/http/caller.js';
 import type { DevelopmentPerson } from '../config/env.js';
 import type { SeededRandom } from './seeded-random.js';
 

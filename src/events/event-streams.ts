@@ -3,7 +3,7 @@ import type { Response } from 'express';
 import { Gauge } from 'prom-client';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { TokenExpired } from '../auth/auth.errors.js';
-import { type Caller, hasRole, type Role } from '../auth/caller.js';
+import { type Caller, hasRole, type Role } from '../common/http/caller.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { PeriodicTask } from '../common/periodic-task.js';
 import { TaskOnRequest } from '../common/task-on-request.js';

@@ -3,7 +3,7 @@ import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger
 import type { Request, Response } from 'express';
 import { CurrentCaller, TokenAccess } from '../auth/access.decorator.js';
 import { ForeignUser } from '../auth/auth.errors.js';
-import type { Caller } from '../auth/caller.js';
+import type { Caller } from '../common/http/caller.js';
 import { expiryOf } from '../auth/token-verifier.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { Report } from '../common/http/reports.js';

@@ -8,8 +8,6 @@ import { EventStreams } from './event-streams.js';
 import { EventsController } from './events.controller.js';
 import { EventsService } from './events.service.js';
 import { EventsSweeper } from './events.sweeper.js';
-import { ThresholdsController } from './thresholds.controller.js';
-import { ThresholdsService } from './thresholds.service.js';
 import { WebhookDeliverer } from './webhook-deliverer.js';
 import { WebhookDeliveriesService } from './webhook-deliveries.service.js';
 import { WebhookSecrets } from './webhook-secrets.js';
@@ -19,14 +17,13 @@ import { WebhooksService } from './webhooks.service.js';
 
 @Module({
   imports: [AccountsModule, TypeOrmModule.forFeature([WebhookEndpoint])],
-  controllers: [EventsController, WebhooksController, ThresholdsController],
+  controllers: [EventsController, WebhooksController],
   providers: [
     EventPublisher,
     EventSignals,
     EventStreams,
     EventsService,
     EventsSweeper,
-    ThresholdsService,
     WebhookDeliverer,
     WebhookDeliveriesService,
     WebhookSecrets,

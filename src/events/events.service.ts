@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { ForeignUser } from '../auth/auth.errors.js';
-import { type Caller, hasRole } from '../auth/caller.js';
+import { type Caller, hasRole } from '../common/http/caller.js';
 import { Database, type Statement } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';

@@ -9,7 +9,7 @@ import {
 } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../auth/caller.js';
+import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, LessThan, Repository } from 'typeorm';
-import { type Caller, idempotencyScope } from '../auth/caller.js';
+import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
 import { SecretAnswers, type SecretIdempotency } from '../common/http/secret-answers.js';

@@ -1,6 +1,5 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { CreditsModule } from '../credits/credits.module.js';
 import { UsageQuarantine } from './entities/usage-quarantine.entity.js';
 import { LitellmChargesService } from './litellm-charges.service.js';
 import { LitellmController } from './litellm.controller.js';
@@ -10,7 +9,7 @@ import { QuarantineService } from './quarantine.service.js';
 import { QuarantineSweeper } from './quarantine.sweeper.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([UsageQuarantine]), CreditsModule],
+  imports: [TypeOrmModule.forFeature([UsageQuarantine])],
   controllers: [LitellmController],
   providers: [
     LitellmIntakeService,

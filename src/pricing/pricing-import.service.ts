@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { type Caller, idempotencyScope } from '../auth/caller.js';
+import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';

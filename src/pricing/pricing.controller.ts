@@ -10,7 +10,7 @@ import {
 } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../auth/caller.js';
+import type { Caller } from '../common/http/caller.js';
 import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, MoreThan, MoreThanOrEqual, QueryFailedError, Repository } from 'typeorm';
-import { type Caller, idempotencyScope } from '../auth/caller.js';
+import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { postgresError } from '../common/errors/database-errors.js';
 import { ValidationError } from '../common/errors/service-error.js';

@@ -1,13 +1,12 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
-import { CreditsModule } from '../credits/credits.module.js';
 import { StreamingSession } from './entities/streaming-session.entity.js';
 import { StreamingSessionsController } from './streaming-sessions.controller.js';
 import { StreamingSessionsService } from './streaming-sessions.service.js';
 import { StreamingSessionsSweeper } from './streaming-sessions.sweeper.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([StreamingSession]), CreditsModule],
+  imports: [TypeOrmModule.forFeature([StreamingSession])],
   controllers: [StreamingSessionsController],
   providers: [StreamingSessionsService, StreamingSessionsSweeper],
 })

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
-import type { Caller } from '../auth/caller.js';
+import type { Caller } from '../common/http/caller.js';
 import { Movements } from '../common/database/movements.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { Metrics } from '../common/metrics/metrics.service.js';

@@ -1,7 +1,6 @@
 import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccountsModule } from '../accounts/accounts.module.js';
-import { CreditsModule } from '../credits/credits.module.js';
 import { UsageRecord } from './entities/usage-record.entity.js';
 import { UsageStatisticsService } from './usage-statistics.service.js';
 import { UsageTotalsSweeper } from './usage-totals.sweeper.js';
@@ -11,7 +10,7 @@ import { UsageSearchService } from './usage-search.service.js';
 import { UsageService } from './usage.service.js';
 
 @Module({
-  imports: [TypeOrmModule.forFeature([UsageRecord]), AccountsModule, CreditsModule],
+  imports: [TypeOrmModule.forFeature([UsageRecord]), AccountsModule],
   controllers: [UsageController],
   providers: [
     UsageService,

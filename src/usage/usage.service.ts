@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type Caller, idempotencyScope } from '../auth/caller.js';
+import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Movements } from '../common/database/movements.js';
 import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { encodeAccountCursor } from '../../src/credits/account-cursor.js';
+import { encodeAccountCursor } from '../../src/account-directory/account-cursor.js';
 import type { HttpClient } from '../support/http-client.js';
 import { balanceOf, expireLots, initialize, userWithCredits } from '../support/money.js';
 import { expectProblem } from '../support/problems.js';
@@ -129,7 +129,7 @@ describe('GET /api/accounts', () => {
   });
 
   it('reads each field as one range of an index, and no other field once the page is full', async () => {
-    const { SEARCH } = await import('../../src/credits/account-directory.service.js');
+    const { SEARCH } = await import('../../src/account-directory/account-directory.service.js');
     const client = await service.owner.connect();
     const prefix = freshUser('many').slice(0, 8);
     try {
@@ -157,7 +157,7 @@ describe('GET /api/accounts', () => {
   });
 
   it('looks at a bounded number of accounts for a page, and hides none', async () => {
-    const { SEARCH } = await import('../../src/credits/account-directory.service.js');
+    const { SEARCH } = await import('../../src/account-directory/account-directory.service.js');
     const prefix = freshUser('same').slice(0, 9);
     const from = (found: 1 | 2, userId: string) => `&cursor=${encodeAccountCursor({ found, userId })}`;
     const client = await service.owner.connect();

@@ -1,7 +1,7 @@
 // @module-tag two-instances
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { ApiKeyUse } from '../../src/auth/api-key-use.js';
+import { ApiKeyLastUse } from '../../src/auth/api-key-last-use.js';
 import type { HttpClient } from '../support/http-client.js';
 import {
   balanceOf,
@@ -583,15 +583,15 @@ describe('lastUsed', () => {
       Array(15).fill('api_key_live'),
     );
     expect(await lastUsed(keys[0] as Key)).toBeNull();
-    await watched.get(ApiKeyUse).flush();
+    await watched.get(ApiKeyLastUse).flush();
     expect(proxy.taken()).toEqual(['api_keys_last_used']);
     const written = await lastUsed(keys[0] as Key);
     expect(Date.now() - Date.parse(written as string)).toBeLessThan(60_000);
-    await watched.get(ApiKeyUse).flush();
+    await watched.get(ApiKeyLastUse).flush();
     expect(proxy.taken()).toEqual([]);
     // At most once a minute for each key, and what was noted last when the service stops.
     await works(keys[0]?.key as string, watched);
-    await watched.get(ApiKeyUse).flush();
+    await watched.get(ApiKeyLastUse).flush();
     expect(await lastUsed(keys[0] as Key)).toBe(written);
     await service.owner.query(
       `UPDATE api_keys SET last_used = last_used - interval '1 minute' WHERE id = $1`,

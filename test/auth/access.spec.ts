@@ -4,7 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AppModule } from '../../src/app.module.js';
-import { PERMISSIONS, type Permission } from '../../src/auth/caller.js';
+import { PERMISSIONS, type Permission } from '../../src/common/http/caller.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { initialize, SONNET } from '../support/money.js';
 import {

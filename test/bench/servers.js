@@ -35,8 +35,8 @@ const DURABILITY = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'o
 export async function startDatabase(dist, directory, settings = {}) {
   const load = (file) => import(pathToFileURL(join(dist, file)).href);
   await import('reflect-metadata');
-  const { startEmbeddedPostgres } = await load('src/database/embedded-postgres.js');
-  const { createEmbeddedDatabase, migrate } = await load('src/database/open-database.js');
+  const { startEmbeddedPostgres } = await load('src/postgres-server/embedded-postgres.js');
+  const { createEmbeddedDatabase, migrate } = await load('src/postgres-server/open-database.js');
   const server = await startEmbeddedPostgres({ dataDir: directory, settings });
   try {
     const { url, ownerUrl } = await createEmbeddedDatabase(server, DATABASE_NAME);

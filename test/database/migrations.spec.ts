@@ -6,7 +6,7 @@ import { sqlFunctions } from '../../migrations/functions.js';
 import { migrations } from '../../migrations/index.js';
 import { AccountingDataSource } from '../../ormconfig.js';
 import { connectionPool } from '../../src/common/database/driver.js';
-import { createEmbeddedDatabase, migrate } from '../../src/database/open-database.js';
+import { createEmbeddedDatabase, migrate } from '../../src/postgres-server/open-database.js';
 
 const LIMITS = { poolSize: 2, statementTimeoutMilliseconds: 60_000, connectTimeoutMilliseconds: 5000 };
 const CONFIG = { ...LIMITS, url: undefined, migrationUrl: undefined, embeddedDirectory: '' };

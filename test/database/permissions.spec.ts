@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { embeddedUrls, migrate } from '../../src/database/open-database.js';
+import { embeddedUrls, migrate } from '../../src/postgres-server/open-database.js';
 import { expectSoundBooks, initialize, SONNET, userWithCredits } from '../support/money.js';
 import { startService, type TestService } from '../support/service.js';
 import { snapshot } from '../support/snapshot.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { connectionPool } from '../../src/common/database/driver.js';
-import { openDatabase } from '../../src/database/open-database.js';
+import { openDatabase } from '../../src/postgres-server/open-database.js';
 import { EventSignals } from '../../src/events/event-signals.js';
 import { startSilentDatabase } from '../support/silent-database.js';
 

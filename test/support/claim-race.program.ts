@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { claimDirectory } from '../../src/database/postgres-ownership.js';
+import { claimDirectory } from '../../src/postgres-server/postgres-ownership.js';
 
 /** A process that tries to claim one directory after the other, each at the same moment as its rivals. */
 const [prefix, rounds, firstMoment] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { startEmbeddedPostgres } from '../../src/postgres-server/embedded-postgres.js';
 
 /** A process that owns an embedded server until it is asked to end, or left alone. */
 const directory = process.argv[2] as string;

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { createEmbeddedDatabase, migrate, type ServerLogin } from '../../src/database/open-database.js';
-import { startEmbeddedPostgres } from '../../src/database/embedded-postgres.js';
+import { createEmbeddedDatabase, migrate, type ServerLogin } from '../../src/postgres-server/open-database.js';
+import { startEmbeddedPostgres } from '../../src/postgres-server/embedded-postgres.js';
 import { writeRelease } from './recorded-statements.js';
 
 declare module 'vitest' {

@@ -7,9 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import pg from 'pg';
-import type { ServerLogin } from '../../src/database/open-database.js';
-import { initialise } from '../../src/database/postgres-directory.js';
-import { asPostgresUser, ownedByLauncher } from '../../src/database/postgres-user.js';
+import type { ServerLogin } from '../../src/postgres-server/open-database.js';
+import { initialise } from '../../src/postgres-server/postgres-directory.js';
+import { asPostgresUser, ownedByLauncher } from '../../src/postgres-server/postgres-user.js';
 
 /** A directory with the programs of one PostgreSQL release, of those that a machine may have. */
 export interface PostgresTools {

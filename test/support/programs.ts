@@ -21,7 +21,7 @@ export interface Program<Answer> {
  */
 export async function compilePrograms(directory: string): Promise<void> {
   const sources = [
-    ...(await sourcesIn('src/database')).filter((file) => !file.endsWith('open-database.ts')),
+    ...(await sourcesIn('src/postgres-server')).filter((file) => !file.endsWith('open-database.ts')),
     'src/common/monotonic.ts',
     ...(await sourcesIn('test/support')).filter((file) => file.endsWith('.program.ts')),
   ];

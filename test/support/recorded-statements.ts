@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import pg from 'pg';
 import { VERSION } from '../../src/config/version.js';
-import type { ServerLogin } from '../../src/database/open-database.js';
+import type { ServerLogin } from '../../src/postgres-server/open-database.js';
 
 /** A statement that a release sends, with values it was sent with and the columns it gave. */
 export interface RecordedStatement {

@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createApp } from '../../src/app.setup.js';
 import { type AppConfig, loadConfig } from '../../src/config/env.js';
-import { embeddedUrls, type ServerLogin } from '../../src/database/open-database.js';
+import { embeddedUrls, type ServerLogin } from '../../src/postgres-server/open-database.js';
 import { TEMPLATE } from './global-setup.js';
 import { HttpClient } from './http-client.js';
 import { accessToken, SECRET, type TokenClaims } from './tokens.js';

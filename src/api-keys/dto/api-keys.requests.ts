@@ -1,4 +1,4 @@
-import { PERMISSIONS, type Permission } from '../../auth/caller.js';
+import { PERMISSIONS, type Permission } from '../../common/http/caller.js';
 import {
   DecimalField,
   EnumField,

@@ -1,5 +1,5 @@
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
-import { PERMISSIONS, type Permission } from '../../auth/caller.js';
+import { PERMISSIONS, type Permission } from '../../common/http/caller.js';
 import { isoTime } from '../../common/http/time.js';
 import { type ApiKey, type Gateway, GATEWAYS, type GatewayState } from '../entities/api-key.entity.js';
 

@@ -1,5 +1,5 @@
 import { Column, Entity, PrimaryColumn, VirtualColumn } from 'typeorm';
-import type { Permission } from '../../auth/caller.js';
+import type { Permission } from '../../common/http/caller.js';
 import { BIGINT } from '../../common/database/transformers.js';
 
 export const GATEWAYS = ['litellm'] as const;

@@ -19,7 +19,7 @@ const MAXIMUM_WAITING = 10_000;
 /** How long accounts of one statement wait for a lock that one of them cannot get. */
 const LOCK_MILLISECONDS = 250;
 
-/** The one function that carries out several operations: it is given the name of each. */
+/** The one function that carries out several operations by their names: in `src/sql`, since it calls those of all modules. */
 const MOVEMENTS = { name: 'movements', text: 'SELECT place, answer FROM movements($1, $2)' };
 
 /** What every movement names: the account that pays. */

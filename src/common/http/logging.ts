@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { NextFunction, Request, Response } from 'express';
 import type { LoggerService } from '@nestjs/common';
 import { type Logger, pino } from 'pino';
-import type { AuthenticatedRequest } from '../../auth/caller.js';
+import { API_KEY_START } from './api-key-format.js';
+import type { AuthenticatedRequest } from './caller.js';
 import { servedRequest, type TraceIds } from '../tracing/trace-ids.js';
 
 const REQUEST_ID = /^[A-Za-z0-9_-]{8,64}$/;
@@ -112,7 +113,7 @@ function decoded(path: string): string {
 }
 
 /** API keys, webhook secrets and tokens that stand where they do not belong, each but for what it begins with. */
-const KEYS = /((?:sk-)?ak_|whsec_|eyJ)[A-Za-z0-9_\-+/=]{8,}(?:\.[A-Za-z0-9_-]*)*/g;
+const KEYS = new RegExp(`(${API_KEY_START}|whsec_|eyJ)[A-Za-z0-9_\\-+/=]{8,}(?:\\.[A-Za-z0-9_-]*)*`, 'g');
 
 /** A text for the log without the keys and tokens in it. */
 export function withoutKeys(text: string): string {

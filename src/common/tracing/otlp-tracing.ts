@@ -6,7 +6,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
 import type { NextFunction, Request, Response } from 'express';
-import type { AuthenticatedRequest } from '../../auth/caller.js';
+import type { AuthenticatedRequest } from '../http/caller.js';
 import type { TracingConfig } from '../../config/env.js';
 import { VERSION } from '../../config/version.js';
 import { servedRequest, type TraceIds } from './trace-ids.js';

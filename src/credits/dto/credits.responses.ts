@@ -195,3 +195,13 @@ export class AuditDto {
   @ApiProperty({ type: () => [AuditDifferenceDto], description: 'The first 1,000', example: [] })
   differences: AuditDifferenceDto[];
 }
+
+export class CreditTotalsDto {
+  @ApiProperty({ ...CREDITS, description: 'Number of accounts', example: 420 }) users: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now, of everyone', example: 1250000 })
+  availableCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 840 })
+  heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Sessions that hold credits', example: 12 })
+  activeSessions: number;
+}

@@ -3,7 +3,7 @@ import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { ValidateBy, ValidateIf } from 'class-validator';
 import { PageQueryDto } from '../../common/http/page.js';
-import { IntegerField, MAXIMUM_CREDITS, UserIdField } from '../../common/http/validators.js';
+import { UserIdField } from '../../common/http/validators.js';
 import { EVENT_TYPES, type EventType } from '../event-types.js';
 
 const TYPES_LENGTH = EVENT_TYPES.join(',').length;
@@ -56,13 +56,4 @@ export class EventsQueryDto extends PageQueryDto implements EventFilterQueryDto 
 
   @UserIdField(USER)
   userId?: string;
-}
-
-export class SetLowThresholdDto {
-  @IntegerField(0, MAXIMUM_CREDITS, {
-    description: 'Credits, held ones included, at which they are low; 0: never; null: as everyone’s',
-    example: 500,
-    nullable: true,
-  })
-  threshold: number | null;
 }

@@ -139,14 +139,3 @@ export class EventPageDto {
   @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
   nextCursor: string | null;
 }
-
-export class LowThresholdDto {
-  @ApiProperty({ example: 'alice' }) userId: string;
-  @ApiProperty({
-    ...CREDITS,
-    description: 'Credits, held ones included, at which they are low; 0: never',
-    example: 500,
-  })
-  threshold: number;
-  @ApiProperty({ description: 'Whether it is the setting for everyone', example: false }) isDefault: boolean;
-}

@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createEmbeddedDatabase, migrate } from '../../../src/database/open-database.js';
+import { createEmbeddedDatabase, migrate } from '../../../src/postgres-server/open-database.js';
 import { expectSoundBooks, initialize, ledgerOf, SONNET, userWithCredits } from '../../support/money.js';
 import { findPostgresTools, startCluster, type TestCluster } from '../../support/postgres-tools.js';
 import { ownerPool, startOn, type TestService } from '../../support/service.js';

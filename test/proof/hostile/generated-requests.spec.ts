@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { PERMISSIONS } from '../../../src/auth/caller.js';
+import { PERMISSIONS } from '../../../src/common/http/caller.js';
 import { assertDocumented } from '../../support/contract.js';
 import type { Answer } from '../../support/http-client.js';
 import { expectSoundBooks, SONNET } from '../../support/money.js';

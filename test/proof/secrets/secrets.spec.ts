@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { createEmbeddedDatabase } from '../../../src/database/open-database.js';
+import { createEmbeddedDatabase } from '../../../src/postgres-server/open-database.js';
 import { type DatabaseProxy, startDatabaseProxy } from '../../support/database-proxy.js';
 import { LitellmProxy } from '../../support/litellm-proxy.js';
 import { type DocumentedOperation, exampleBody } from '../../support/operations.js';

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { installFunctions, type SqlFunction, sqlFunctions } from '../../../migrations/functions.js';
 import { AccountingDataSource } from '../../../ormconfig.js';
 import { connectionPool } from '../../../src/common/database/driver.js';
-import { embeddedUrls } from '../../../src/database/open-database.js';
+import { embeddedUrls } from '../../../src/postgres-server/open-database.js';
 import type { Answer, HttpClient } from '../../support/http-client.js';
 import { balanceOf, expectSoundBooks, initialize, SONNET, userWithCredits } from '../../support/money.js';
 import { columnsOf, RELEASES, type RecordedStatement } from '../../support/recorded-statements.js';

@@ -1,11 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 export const API_KEY_PREFIX = 'ak_';
-/** Of keys that also work at a LiteLLM proxy, which takes no key of another's choosing that begins otherwise. */
+/** Of keys that also work at a gateway: proxies of the OpenAI kind take no key of another's choosing that begins otherwise. */
 export const GATEWAY_KEY_PREFIX = 'sk-ak_';
 /** 256 bits, which cannot be guessed: so a plain SHA-256 protects a stored key, without salt or stretching. */
 const SECRET_BYTES = 32;
-const FORM = /^(?:sk-)?ak_[A-Za-z0-9_-]{43}$/;
+/** How every key begins, in a regular expression. */
+export const API_KEY_START = '(?:sk-)?ak_';
+const FORM = new RegExp(`^${API_KEY_START}[A-Za-z0-9_-]{43}$`);
+const BEARER = new RegExp(`^bearer +${API_KEY_START}`, 'i');
 
 /** A new key, as its owner sees it once. */
 export function generateApiKey(prefix = API_KEY_PREFIX): string {
@@ -19,7 +22,7 @@ export function isApiKey(text: string): boolean {
 
 /** Whether an Authorization header has an API key in the place of a token. */
 export function isBearerApiKey(authorization: string | undefined): boolean {
-  return /^bearer +(?:sk-)?ak_/i.test(authorization ?? '');
+  return BEARER.test(authorization ?? '');
 }
 
 /** What is stored of a key, and looked up: its SHA-256 in hexadecimal. */

@@ -8,7 +8,7 @@ import { AccountNotFound } from '../common/errors/service-error.js';
 import { RateLimited } from '../common/http/rate-limit.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import type { LowThresholdDto } from './dto/events.responses.js';
+import type { LowThresholdDto } from './dto/thresholds.dto.js';
 
 const READ = {
   name: 'credit_low_threshold',

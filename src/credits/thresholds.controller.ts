@@ -1,12 +1,11 @@
 import { Body, Controller, Get, Put } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { CurrentCaller, OwnerAccess, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../auth/caller.js';
+import type { Caller } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { SetLowThresholdDto } from './dto/events.requests.js';
-import { LowThresholdDto } from './dto/events.responses.js';
+import { LowThresholdDto, SetLowThresholdDto } from './dto/thresholds.dto.js';
 import { ThresholdsService } from './thresholds.service.js';
 
 @ApiTags('Credits')

@@ -1,5 +1,5 @@
 import jwt from 'jsonwebtoken';
-import type { Role } from '../auth/caller.js';
+import type { Role } from '../common/http/caller.js';
 import type { JwtConfig } from '../config/env.js';
 
 export interface TokenClaims {

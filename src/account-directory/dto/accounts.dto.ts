@@ -1,5 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { ROLES, type Role, roleOf } from '../../auth/caller.js';
+import { ROLES, type Role, roleOf } from '../../common/http/caller.js';
 import { toSafeInteger } from '../../common/database/transformers.js';
 import { CursorField, LimitQueryDto } from '../../common/http/page.js';
 import { isoTime } from '../../common/http/time.js';
@@ -77,14 +77,4 @@ export class AccountPageDto {
   @ApiProperty({ type: () => [AccountDto] }) items: AccountDto[];
   @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
   nextCursor: string | null;
-}
-
-export class CreditTotalsDto {
-  @ApiProperty({ ...CREDITS, description: 'Number of accounts', example: 420 }) users: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now, of everyone', example: 1250000 })
-  availableCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 840 })
-  heldCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'Sessions that hold credits', example: 12 })
-  activeSessions: number;
 }

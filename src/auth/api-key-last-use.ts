@@ -24,12 +24,12 @@ interface Use {
  * once a minute for each key, however many instances see it. A process that is killed loses a minute of it.
  */
 @Injectable()
-export class ApiKeyUse implements OnApplicationBootstrap, OnModuleDestroy {
+export class ApiKeyLastUse implements OnApplicationBootstrap, OnModuleDestroy {
   private uses = new Map<number, Use>();
   private readonly task: PeriodicTask;
 
   constructor(private readonly database: Database) {
-    const logger = new Logger(ApiKeyUse.name);
+    const logger = new Logger(ApiKeyLastUse.name);
     this.task = new PeriodicTask(logger, 'Last use of API keys', FLUSH_INTERVAL_SECONDS, () => this.flush());
   }
 

@@ -8,10 +8,10 @@ import { Report } from '../common/http/reports.js';
 import { AccountDirectoryService } from './account-directory.service.js';
 import { AccountDto, AccountPageDto, AccountsQueryDto } from './dto/accounts.dto.js';
 
-/** Accounts with what they own: here, because accounts know nothing of credits. */
+/** Accounts with what they own. */
 @ApiTags('Accounts')
 @Controller('accounts')
-export class AccountsController {
+export class AccountDirectoryController {
   constructor(private readonly directory: AccountDirectoryService) {}
 
   @Get()

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
-import { exactSum } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { decodeAccountCursor, encodeAccountCursor } from './account-cursor.js';
 import {
@@ -8,9 +7,7 @@ import {
   type AccountPageDto,
   type AccountRow,
   type AccountsQueryDto,
-  type CreditTotalsDto,
 } from './dto/accounts.dto.js';
-import { ACTIVE_SESSIONS, HELD_CREDITS } from './open-sessions.js';
 
 const FIELDS = ['user_id', 'username', 'email'];
 
@@ -77,15 +74,6 @@ const ACCOUNT = {
   text: `SELECT ${COLUMNS} FROM user_accounts a WHERE a.user_id = $1`,
 };
 
-/** Every account has a balance row, which is narrower than the account. What has expired unwritten is few lots, by index. */
-export const TOTALS = {
-  name: 'credit_totals',
-  text: `SELECT b.users, b.available - (
-           SELECT coalesce(sum(remaining_credits), 0) FROM credit_allocations WHERE is_open AND expires_at <= now()
-         ) AS available, ${HELD_CREDITS} AS held, ${ACTIVE_SESSIONS} AS sessions
-    FROM (SELECT count(*) AS users, coalesce(sum(available), 0) AS available FROM credit_balances) b`,
-};
-
 /** Accounts with their credits, for those who look after them. */
 @Injectable()
 export class AccountDirectoryService {
@@ -117,18 +105,5 @@ export class AccountDirectoryService {
     const row = await this.database.row<AccountRow>(ACCOUNT, [userId]);
     if (row === undefined) throw new AccountNotFound();
     return AccountDto.from(row);
-  }
-
-  /** What all accounts own together. @throws SumTooLarge */
-  async totals(): Promise<CreditTotalsDto> {
-    const [row] =
-      await this.database.report<Record<'users' | 'available' | 'held' | 'sessions', string>>(TOTALS);
-    if (row === undefined) throw new Error('the totals returned nothing');
-    return {
-      users: exactSum(row.users),
-      availableCredits: exactSum(row.available),
-      heldCredits: exactSum(row.held),
-      activeSessions: exactSum(row.sessions),
-    };
   }
 }
