@@ -2,11 +2,10 @@ import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { OpenAPIObject } from '@nestjs/swagger';
-import { json, type NextFunction, type Request, type Response } from 'express';
+import type { NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
 import { AppModule } from './app.module.js';
-import { UnsupportedMediaType } from './common/errors/request-errors.js';
 import { Metrics } from './common/metrics/metrics.service.js';
 import { type Tracing, TRACING } from './common/tracing/tracing.js';
 import { createLogger, NestLogger, requestLogging } from './common/http/logging.js';
@@ -15,11 +14,6 @@ import { answerOtherPaths } from './common/http/problem.filter.js';
 import { createDocument, setUpSwagger } from './common/http/swagger.js';
 import { setUpConsole } from './console/console.js';
 import { type AppConfig, loadConfig } from './config/env.js';
-
-const BODY_LIMIT = '100kb';
-/** Operations that read their bodies themselves, and that take newline-delimited JSON too. */
-const OWN_BODY = /^\/api\/(pricing\/import|integrations\/litellm\/logs)\/?$/;
-const TAKES_LINES = /^\/api\/integrations\/litellm\/logs\/?$/;
 
 /** Builds the whole application, for `main` and for the tests alike; it does not listen yet. */
 export async function createApp(
@@ -48,8 +42,6 @@ export async function createApp(
     maxAge: 600,
   });
   app.use(answerInFull);
-  app.use(requireJson);
-  app.use(parseJsonBodies());
   setPrefix(app);
   if (config.hasApiDocs) setUpSwagger(app, config.version);
   setUpConsole(app);
@@ -85,9 +77,6 @@ function answerInFull(request: Request, _response: Response, next: NextFunction)
   next();
 }
 
-/** A body says nothing in a GET or a DELETE (RFC 9110, 9.3), and is not read there. */
-const WITH_BODY = new Set(['POST', 'PUT', 'PATCH']);
-
 /** Pages that a browser shows; everything else is for programs. */
 const PAGES = /^\/api\/docs/;
 /** What OWASP's REST security cheat sheet asks of an API. Answers belong to one caller: no cache keeps them. */
@@ -111,27 +100,4 @@ function protectAnswers() {
     response.setHeader('Cache-Control', 'no-store');
     protectPages(request, response, next);
   };
-}
-
-/** A body of another type would be read as no body at all; the caller gets an error instead. */
-function requireJson(request: Request, _response: Response, next: NextFunction): void {
-  if (!WITH_BODY.has(request.method)) return next();
-  const hasBody =
-    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
-  if (!hasBody) return next();
-  const takesLines = TAKES_LINES.test(request.path) && request.is('application/x-ndjson');
-  if (!request.is('json') && !takesLines) return next(unsupported('must be application/json'));
-  const charset = /charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers['content-type'] ?? '')?.[1];
-  // JSON is UTF-8 (RFC 8259, 8.1); in UTF-7 or UTF-16 it would mean something else to a filter that read it before.
-  const isUtf8 = charset === undefined || /^utf-?8$/i.test(charset);
-  next(isUtf8 ? undefined : unsupported('must have no charset or utf-8'));
-}
-
-const unsupported = (message: string) => new UnsupportedMediaType({ field: 'Content-Type', message });
-
-/** Reads JSON bodies, but not where an operation reads its own after it has seen who sends it. */
-function parseJsonBodies() {
-  const parse = json({ limit: BODY_LIMIT });
-  return (request: Request, response: Response, next: NextFunction): void =>
-    !WITH_BODY.has(request.method) || OWN_BODY.test(request.path) ? next() : parse(request, response, next);
 }

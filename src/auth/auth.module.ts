@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { ThrottlerModule } from '@nestjs/throttler';
 import { AccountsModule } from '../accounts/accounts.module.js';
+import { BodyGuard } from '../common/http/bodies.js';
 import { CallerTurnsGuard } from '../common/http/caller-turns.guard.js';
 import { rateLimit, RateLimitGuard } from '../common/http/rate-limit.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -12,7 +13,7 @@ import { ApiKeyLastUse } from './api-key-last-use.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { KnownTokens } from './known-tokens.js';
 
-/** The global guards, in the order they run: who is calling, how often, whether they may, and when it is their turn. */
+/** The global guards, in the order they run: what was sent, who is calling, how often, whether they may, and when it is their turn. */
 @Module({
   imports: [AccountsModule, ThrottlerModule.forRootAsync({ inject: [APP_CONFIG], useFactory: rateLimit })],
   providers: [
@@ -20,6 +21,7 @@ import { KnownTokens } from './known-tokens.js';
     JwtStrategy,
     ApiKeyAuthenticator,
     ApiKeyLastUse,
+    { provide: APP_GUARD, useClass: BodyGuard },
     { provide: APP_GUARD, useClass: AuthenticationGuard },
     { provide: APP_GUARD, useClass: RateLimitGuard },
     { provide: APP_GUARD, useClass: AccessGuard },

@@ -2,12 +2,12 @@ import { Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RoleAccess, ServiceAccess } from '../auth/access.decorator.js';
 import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
+import { LargeBody } from '../common/http/bodies.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { LITELLM_LOGS_BODY } from './dto/litellm.requests.js';
 import { EventCountsDto, QuarantinePageDto } from './dto/litellm.responses.js';
 import { LitellmIntakeService } from './litellm-intake.service.js';
-import { LogBody } from './log-body.js';
 import { QuarantineService } from './quarantine.service.js';
 
 @ApiTags('Integrations')
@@ -32,8 +32,8 @@ export class LitellmController {
   @ApiOkResponse({ type: EventCountsDto })
   @ApiProblems(LargeBodyTooLarge)
   @ServiceAccess()
-  logs(@LogBody() body: string): Promise<EventCountsDto> {
-    return this.intake.take(body);
+  logs(@LargeBody({ mayBeLines: true }) body?: Buffer): Promise<EventCountsDto> {
+    return this.intake.take(body?.toString() ?? '');
   }
 
   @Get('quarantine')
