@@ -377,7 +377,7 @@ CREATE TABLE api_keys (
   budget_key_id    BIGINT,
   expiry_announced TIMESTAMPTZ,
   end_announced    TIMESTAMPTZ,
-  gateway          VARCHAR(20) CONSTRAINT ck_api_keys_gateway CHECK (gateway = 'litellm'),
+  gateway          VARCHAR(20),
   gateway_state    VARCHAR(10) CONSTRAINT ck_api_keys_gateway_state
                    CHECK (gateway_state IN ('pending', 'opening', 'live', 'ending', 'failed', 'ended')),
   gateway_settings JSONB,

@@ -7,17 +7,10 @@ import { ApiKeysService } from './api-keys.service.js';
 import { ApiKey } from './entities/api-key.entity.js';
 import { GatewayKeysService } from './gateway-keys.service.js';
 import { GatewayKeysSweeper } from './gateway-keys.sweeper.js';
-import { LitellmGateway } from './litellm-gateway.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([ApiKey]), AccountsModule],
   controllers: [ApiKeysController],
-  providers: [
-    ApiKeysService,
-    ApiKeysVerificationService,
-    GatewayKeysService,
-    GatewayKeysSweeper,
-    LitellmGateway,
-  ],
+  providers: [ApiKeysService, ApiKeysVerificationService, GatewayKeysService, GatewayKeysSweeper],
 })
 export class ApiKeysModule {}

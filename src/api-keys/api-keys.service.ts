@@ -78,7 +78,7 @@ export class ApiKeysService {
     idempotencyKey: string | null,
   ): Promise<Once<CreatedApiKeyDto>> {
     const { gateway = null } = request;
-    if (gateway !== null) this.gateway.requireConfigured();
+    if (gateway !== null) this.gateway.requireConfigured(gateway);
     if (caller.kind === 'internal' && !(await this.accounts.exists(caller.userId)))
       throw new AccountNotFound();
     const once = this.secrets.idempotency(idempotencyScope(caller), 'api-key', idempotencyKey, request);
@@ -142,7 +142,7 @@ export class ApiKeysService {
     idempotencyKey: string | null,
   ): Promise<Once<CreatedApiKeyDto>> {
     const { gateway } = await find(this.keys.manager, caller.userId, id);
-    if (gateway !== null) this.gateway.requireConfigured();
+    if (gateway !== null) this.gateway.requireConfigured(gateway);
     const content = { id, overlapSeconds };
     const once = this.secrets.idempotency(
       idempotencyScope(caller),

@@ -1,6 +1,7 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { digestOf } from '../common/http/api-key-format.js';
 import { Database, type Statement } from '../common/database/database.js';
+import type { GatewayName } from '../common/gateways.js';
 import { isUnavailable } from '../common/errors/database-errors.js';
 import {
   ApiKeyEnded,
@@ -11,11 +12,18 @@ import {
 } from './api-keys.errors.js';
 import type { CreatedApiKeyDto } from './dto/api-keys.responses.js';
 import type { GatewayState } from './entities/api-key.entity.js';
-import { describe, isRefusedRequest, LitellmGateway, type Outcome } from './litellm-gateway.js';
+import {
+  describe,
+  type GatewayOutcome,
+  isRefusedRequest,
+  KEY_GATEWAYS,
+  type KeyGateway,
+  type KeyGateways,
+} from './key-gateway.js';
 
 /** How long after its creation a key may still appear at the gateway, from a request that has timed out here. */
 const LATE_SECONDS = 300;
-/** The most keys that one pass looks at. */
+/** The most keys of one gateway that a pass looks at. */
 const MAXIMUM_PER_PASS = 100;
 
 const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END`;
@@ -57,7 +65,7 @@ const ENDED = {
   text: `UPDATE api_keys SET gateway_state = 'ended', gateway_due_at = NULL
           WHERE account_id = $1 AND id = $2 AND gateway_state IN ('ending', 'failed')`,
 };
-/** When the expiry was changed again meanwhile, it is sent to the proxy again. */
+/** When the expiry was changed again meanwhile, it is sent to the gateway again. */
 const EXPIRY_SENT = {
   name: 'gateway_key_expiry_sent',
   text: `UPDATE api_keys
@@ -87,45 +95,49 @@ function claim(name: string, which: string): Statement {
                   gateway_due_at = clock_timestamp()
                     + make_interval(secs => least(300, 15 * 2 ^ least(k.gateway_attempts, 5)))
              FROM due WHERE k.account_id = due.account_id AND k.id = due.id
-        RETURNING k.account_id, k.id, k.key, k.gateway_state, k.expires_at::text,
+        RETURNING k.account_id, k.id, k.key, k.gateway, k.gateway_state, k.expires_at::text,
                   extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds_left,
                   k.created_at > clock_timestamp() - make_interval(secs => ${LATE_SECONDS}) AS may_come_late`,
   };
 }
 const CLAIM_DUE = claim(
   'gateway_keys_claim_due',
-  `SELECT account_id, id FROM api_keys WHERE gateway_due_at <= clock_timestamp()
+  `SELECT account_id, id FROM api_keys WHERE gateway_due_at <= clock_timestamp() AND gateway = $1
     ORDER BY gateway_due_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
 );
 const CLAIM_ONE = claim(
   'gateway_keys_claim_one',
   `SELECT account_id, id FROM api_keys
-    WHERE id = $1 AND gateway_due_at IS NOT NULL AND gateway_state IN ('live', 'ending', 'failed') FOR UPDATE`,
+    WHERE id = $1 AND gateway = ANY($2::varchar[]) AND gateway_due_at IS NOT NULL
+      AND gateway_state IN ('live', 'ending', 'failed') FOR UPDATE`,
 );
 
 interface ClaimedKey {
   account_id: string;
   id: string;
   key: string;
+  gateway: GatewayName;
   gateway_state: GatewayState;
   expires_at: string | null;
   seconds_left: number | null;
   may_come_late: boolean;
 }
 
-/** Keeps the keys at the gateway in step with ours. States and rules in README.md beside this file. */
+/** Keeps the keys at the gateways in step with ours. States and rules in README.md beside this file. */
 @Injectable()
 export class GatewayKeysService {
   private readonly logger = new Logger(GatewayKeysService.name);
 
   constructor(
     private readonly database: Database,
-    private readonly gateway: LitellmGateway,
+    @Inject(KEY_GATEWAYS) private readonly gateways: KeyGateways,
   ) {}
 
   /** @throws GatewayNotConfigured */
-  requireConfigured(): void {
-    if (!this.gateway.isConfigured) throw new GatewayNotConfigured();
+  requireConfigured(name: GatewayName): KeyGateway {
+    const gateway = this.gateways.get(name);
+    if (gateway === undefined) throw new GatewayNotConfigured();
+    return gateway;
   }
 
   /**
@@ -142,7 +154,8 @@ export class GatewayKeysService {
     finish: () => Promise<Result>,
   ): Promise<Result> {
     const { id, key } = created;
-    const made = await this.generate(userId, created);
+    const gateway = this.requireConfigured(created.gateway as GatewayName);
+    const made = await this.generate(gateway, userId, created);
     if (made.kind !== 'done') {
       const isCertain = made.kind === 'refused' || made.kind === 'unreached';
       this.logger.warn(`API key ${id} is not made: ${describe(made)}`);
@@ -155,7 +168,7 @@ export class GatewayKeysService {
       throw new ApiKeyEnded();
     }
     try {
-      const opened = await this.gateway.unblock(key);
+      const opened = await gateway.unblock(key);
       if (opened.kind !== 'done') {
         this.logger.warn(`API key ${id} is not opened: ${describe(opened)}`);
         throw errorOf(opened);
@@ -173,19 +186,25 @@ export class GatewayKeysService {
 
   /** Does at the gateway what a key's state asks for. It never fails: what cannot be done now, the sweeper does. */
   async follow(id: number): Promise<void> {
-    if (!this.gateway.isConfigured) return;
     try {
-      const claimed = await this.database.row<ClaimedKey>(CLAIM_ONE, [id]);
+      const claimed = await this.database.row<ClaimedKey>(CLAIM_ONE, [id, [...this.gateways.keys()]]);
       if (claimed !== undefined) await this.settle(claimed);
     } catch (error) {
       this.logger.warn(`API key ${id} is left to the sweeper: ${(error as Error).message}`);
     }
   }
 
-  /** One pass over the keys that are due, until the gateway cannot be reached. Answers how many were looked at. */
+  /** One pass over the keys that are due at each gateway. Answers how many were looked at. */
   async sweep(): Promise<number> {
+    let looked = 0;
+    for (const name of this.gateways.keys()) looked += await this.sweepAt(name);
+    return looked;
+  }
+
+  /** Until the gateway cannot be reached. */
+  private async sweepAt(name: GatewayName): Promise<number> {
     for (let looked = 0; looked < MAXIMUM_PER_PASS; looked++) {
-      const claimed = await this.database.row<ClaimedKey>(CLAIM_DUE);
+      const claimed = await this.database.row<ClaimedKey>(CLAIM_DUE, [name]);
       if (claimed === undefined) return looked;
       const { kind } = await this.settle(claimed);
       if (kind === 'unreached' || kind === 'unknown') return looked + 1;
@@ -193,12 +212,16 @@ export class GatewayKeysService {
     return MAXIMUM_PER_PASS;
   }
 
-  private async generate(userId: string, created: CreatedApiKeyDto): Promise<Outcome> {
+  private async generate(
+    gateway: KeyGateway,
+    userId: string,
+    created: CreatedApiKeyDto,
+  ): Promise<GatewayOutcome> {
     const { id, key, models, maxBudgetUsd, rpmLimit, tpmLimit } = created;
     const left = await this.database.row<{ seconds: number | null }>(SECONDS_LEFT, [userId, id]);
-    return this.gateway.generate({
+    return gateway.generate({
       key,
-      // For people who look at the proxy. Unique there, also when several installations of this service share it.
+      // Unique there, also when several installations of this service share it.
       alias: `accounting-${id}-${digestOf(key).slice(0, 12)}`,
       userId,
       keyId: id,
@@ -217,11 +240,12 @@ export class GatewayKeysService {
     }
   }
 
-  private async settle(key: ClaimedKey): Promise<Outcome> {
+  private async settle(key: ClaimedKey): Promise<GatewayOutcome> {
+    const gateway = this.requireConfigured(key.gateway);
     const isLive = key.gateway_state === 'live';
     const outcome = isLive
-      ? await this.gateway.expireIn(key.key, key.seconds_left)
-      : await this.gateway.remove(key.key);
+      ? await gateway.expireIn(key.key, key.seconds_left)
+      : await gateway.remove(key.key);
     const { kind } = outcome;
     if (kind === 'unreached' || kind === 'unknown' || kind === 'refused') {
       this.logger.warn(`API key ${key.id} (${key.gateway_state}) is not settled: ${describe(outcome)}`);
@@ -235,7 +259,7 @@ export class GatewayKeysService {
   }
 }
 
-function errorOf(outcome: Outcome): Error {
+function errorOf(outcome: GatewayOutcome): Error {
   const mayWorkLater = outcome.kind === 'unreached' || outcome.kind === 'unknown';
   return mayWorkLater ? new GatewayUnavailable() : new GatewayFailed();
 }

@@ -1,22 +1,40 @@
-import { Module } from '@nestjs/common';
+import { Global, Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
+import { KEY_GATEWAYS, type KeyGateways } from '../api-keys/key-gateway.js';
+import { CallDirectory } from './call-directory.js';
+import { ChargesService } from './charges.service.js';
 import { UsageQuarantine } from './entities/usage-quarantine.entity.js';
-import { LitellmChargesService } from './litellm-charges.service.js';
-import { LitellmController } from './litellm.controller.js';
-import { LitellmDirectory } from './litellm-directory.js';
-import { LitellmIntakeService } from './litellm-intake.service.js';
+import { ALL_GATEWAYS, type Gateway } from './gateway.js';
+import { GATEWAY_PARTS } from './gateways.js';
+import { IntakeService } from './intake.service.js';
 import { QuarantineService } from './quarantine.service.js';
 import { QuarantineSweeper } from './quarantine.sweeper.js';
 
+const PARTS = Object.values(GATEWAY_PARTS);
+
+function keyGateways(gateways: Gateway[]): KeyGateways {
+  return new Map(gateways.flatMap(({ name, keys }) => (keys === undefined ? [] : [[name, keys] as const])));
+}
+
+/** Global, because the module of API keys gets the gateways from here and imports nothing that is above it. */
+@Global()
 @Module({
   imports: [TypeOrmModule.forFeature([UsageQuarantine])],
-  controllers: [LitellmController],
+  controllers: PARTS.map(({ controller }) => controller),
   providers: [
-    LitellmIntakeService,
-    LitellmChargesService,
-    LitellmDirectory,
+    ...PARTS.map(({ gateway }) => gateway),
+    {
+      provide: ALL_GATEWAYS,
+      inject: PARTS.map(({ gateway }) => gateway),
+      useFactory: (...gateways: Gateway[]) => gateways,
+    },
+    { provide: KEY_GATEWAYS, inject: [ALL_GATEWAYS], useFactory: keyGateways },
+    CallDirectory,
+    ChargesService,
+    IntakeService,
     QuarantineService,
     QuarantineSweeper,
   ],
+  exports: [KEY_GATEWAYS],
 })
 export class IntegrationsModule {}

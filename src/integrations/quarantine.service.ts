@@ -1,12 +1,17 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { Database } from '../common/database/database.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
-import { type EventCountsDto, type QuarantinePageDto, QuarantinedEventDto } from './dto/litellm.responses.js';
+import { ChargesService } from './charges.service.js';
+import {
+  type EventCountsDto,
+  noEvents,
+  type QuarantinePageDto,
+  QuarantinedEventDto,
+} from './dto/integrations.responses.js';
 import { type QuarantineReason, UsageQuarantine } from './entities/usage-quarantine.entity.js';
-import { LitellmChargesService, type Outcome } from './litellm-charges.service.js';
-import { type Call, readEvent, type ReducedEvent, SOURCE } from './litellm-event.js';
+import { ALL_GATEWAYS, type Gateway, type KeptEvent } from './gateway.js';
 
 /** Events in one statement. */
 const BATCH = 200;
@@ -18,7 +23,7 @@ const LEASE_SECONDS = 60;
 const KEEP = {
   name: 'quarantine_keep',
   text: `INSERT INTO usage_quarantine (source, fingerprint, claimed_user, reason, detail, event)
-         SELECT '${SOURCE}', e.* FROM unnest($1::varchar[], $2::varchar[], $3::varchar[], $4::varchar[], $5::jsonb[]) AS e
+         SELECT $1, e.* FROM unnest($2::varchar[], $3::varchar[], $4::varchar[], $5::varchar[], $6::jsonb[]) AS e
          ON CONFLICT (fingerprint) DO NOTHING RETURNING fingerprint`,
 };
 
@@ -27,7 +32,8 @@ const take = (name: string, which: string) => ({
   name,
   text: `UPDATE usage_quarantine SET attempted_at = clock_timestamp()
           WHERE id IN (SELECT q.id FROM usage_quarantine q
-                        WHERE q.resolved_at IS NULL AND (q.attempted_at IS NULL OR q.attempted_at < $2) ${which}
+                        WHERE q.source = $3 AND q.resolved_at IS NULL
+                          AND (q.attempted_at IS NULL OR q.attempted_at < $2) ${which}
                         ORDER BY q.attempted_at NULLS FIRST, q.id LIMIT $1 FOR UPDATE SKIP LOCKED)
          RETURNING id, event`,
 });
@@ -52,12 +58,12 @@ export interface Quarantined {
   claimedUser: string | null;
   reason: QuarantineReason;
   detail: string | null;
-  event: ReducedEvent;
+  event: KeptEvent;
 }
 
 interface Taken {
   id: string;
-  event: ReducedEvent;
+  event: KeptEvent;
 }
 
 /** Events that wait until they can be charged. Rules in README.md beside this file. */
@@ -65,18 +71,20 @@ interface Taken {
 export class QuarantineService {
   constructor(
     private readonly database: Database,
-    private readonly charges: LitellmChargesService,
+    private readonly charges: ChargesService,
+    @Inject(ALL_GATEWAYS) private readonly gateways: Gateway[],
     @InjectRepository(UsageQuarantine) private readonly quarantine: Repository<UsageQuarantine>,
   ) {}
 
-  /** Keeps events. Answers how many were not there before. */
-  async keep(events: Quarantined[]): Promise<number> {
+  /** Keeps events of a gateway. Answers how many were not there before. */
+  async keep({ name }: Gateway, events: Quarantined[]): Promise<number> {
     // In one order everywhere, so that two senders of the same batch wait for each other and never in a circle.
     const sorted = events.toSorted((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
     let kept = 0;
     for (let start = 0; start < sorted.length; start += BATCH) {
       const batch = sorted.slice(start, start + BATCH);
       const rows = await this.database.rows(KEEP, [
+        name,
         batch.map(({ fingerprint }) => fingerprint),
         batch.map(({ claimedUser }) => claimedUser),
         batch.map(({ reason }) => reason),
@@ -88,11 +96,11 @@ export class QuarantineService {
     return kept;
   }
 
-  /** What waits, oldest first. */
-  async page({ limit, cursor }: PageQueryDto): Promise<QuarantinePageDto> {
+  /** What waits of a gateway, oldest first. */
+  async page({ name }: Gateway, { limit, cursor }: PageQueryDto): Promise<QuarantinePageDto> {
     const events = this.quarantine
       .createQueryBuilder('q')
-      .where('q.resolvedAt IS NULL')
+      .where('q.source = :name AND q.resolvedAt IS NULL', { name })
       .orderBy('q.id')
       .limit(limit + 1);
     const after = decodeCursor(cursor);
@@ -100,35 +108,40 @@ export class QuarantineService {
     return toPage(await events.getMany(), limit, (row) => QuarantinedEventDto.from(row));
   }
 
-  /** Tries all that waits once more, up to 2,000 events: those first that were not tried for longest. */
-  replay(): Promise<EventCountsDto> {
-    return this.replayAll(TAKE_ANY, 0);
-  }
-
-  /** The same for events of users who have appeared, unless a replay is in progress. */
-  replayOfKnownUsers(): Promise<EventCountsDto> {
-    return this.replayAll(TAKE_OF_KNOWN_USERS, LEASE_SECONDS);
-  }
-
-  private async replayAll(statement: typeof TAKE_ANY, leaseSeconds: number): Promise<EventCountsDto> {
-    const counts: EventCountsDto = { accepted: 0, duplicates: 0, review: 0, quarantined: 0, ignored: 0 };
-    // Fixed at the beginning, so that what stays in quarantine is tried once and not again and again.
-    const before = await this.database.row<{ time: Date }>(NOW, [leaseSeconds]);
-    for (let tried = 0; tried < MAXIMUM_PER_REPLAY; tried += BATCH) {
-      const taken = await this.database.rows<Taken>(statement, [BATCH, before?.time]);
-      if (taken.length > 0) await this.replayBatch(taken, counts);
-      if (taken.length < BATCH) break;
-    }
+  /** Tries all that waits of a gateway once more, up to 2,000 events: those first that were not tried for longest. */
+  async replay(gateway: Gateway): Promise<EventCountsDto> {
+    const counts = noEvents();
+    await this.replayAll(gateway, TAKE_ANY, 0, counts);
     return counts;
   }
 
-  private async replayBatch(taken: Taken[], counts: EventCountsDto): Promise<void> {
-    const readings = taken.map(({ event }) => readEvent(event, Date.now()));
+  /** The same for events of users who have appeared, of every gateway, unless a replay is in progress. */
+  async replayOfKnownUsers(): Promise<EventCountsDto> {
+    const counts = noEvents();
+    for (const gateway of this.gateways)
+      await this.replayAll(gateway, TAKE_OF_KNOWN_USERS, LEASE_SECONDS, counts);
+    return counts;
+  }
+
+  private async replayAll(
+    gateway: Gateway,
+    statement: typeof TAKE_ANY,
+    leaseSeconds: number,
+    counts: EventCountsDto,
+  ): Promise<void> {
+    // Fixed at the beginning, so that what stays in quarantine is tried once and not again and again.
+    const before = await this.database.row<{ time: Date }>(NOW, [leaseSeconds]);
+    for (let tried = 0; tried < MAXIMUM_PER_REPLAY; tried += BATCH) {
+      const taken = await this.database.rows<Taken>(statement, [BATCH, before?.time, gateway.name]);
+      if (taken.length > 0) await this.replayBatch(gateway, taken, counts);
+      if (taken.length < BATCH) break;
+    }
+  }
+
+  private async replayBatch(gateway: Gateway, taken: Taken[], counts: EventCountsDto): Promise<void> {
+    const readings = taken.map(({ event }) => gateway.readKept(event));
     const calls = readings.flatMap((reading) => (reading.kind === 'call' ? [reading.call] : []));
-    const outcomes = new Map<Call, Outcome>();
-    (await this.charges.charge(calls)).forEach((outcome, index) =>
-      outcomes.set(calls[index] as Call, outcome),
-    );
+    const outcomes = await this.charges.charge(gateway, calls);
     const resolved: { id: string; userId: string | null; usageId: number | null }[] = [];
     readings.forEach((reading, index) => {
       const id = (taken[index] as Taken).id;

@@ -107,7 +107,7 @@ const PARAMETERS: Record<string, Parameter> = {
   name: { good: 'x', bad: id(100) },
   permissions: { good: [], bad: [null] },
   expiresAt: { good: null, bad: ['2000-01-01T00:00:00Z'] },
-  gateway: { good: null, bad: ['', 'other'] },
+  gateway: { good: null, bad: ['', 'x'.repeat(21)] },
   settings: { good: null, bad: [{}, []] },
   sealed: { good: 'x', bad: [null, text(1001)] },
   id: { good: 999, bad: [null, 0, -1] },

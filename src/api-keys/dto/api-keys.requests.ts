@@ -1,3 +1,4 @@
+import { type GatewayName, GATEWAYS } from '../../common/gateways.js';
 import { PERMISSIONS, type Permission } from '../../common/http/caller.js';
 import {
   DecimalField,
@@ -13,7 +14,6 @@ import {
   TimeField,
   Together,
 } from '../../common/http/validators.js';
-import { type Gateway, GATEWAYS } from '../entities/api-key.entity.js';
 
 const NAME_LENGTH = 100;
 const KEY_TEXT_LENGTH = 200;
@@ -63,7 +63,7 @@ export class CreateApiKeyDto {
     example: 'litellm',
     required: false,
   })
-  gateway?: Gateway;
+  gateway?: GatewayName;
 
   @IdListField(MAXIMUM_MODELS, MODEL_ID_LENGTH, {
     description: 'Models it may use at the gateway; left out: all',

@@ -1,7 +1,8 @@
 import { ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { type GatewayName, GATEWAYS } from '../../common/gateways.js';
 import { PERMISSIONS, type Permission } from '../../common/http/caller.js';
 import { isoTime } from '../../common/http/time.js';
-import { type ApiKey, type Gateway, GATEWAYS, type GatewayState } from '../entities/api-key.entity.js';
+import type { ApiKey, GatewayState } from '../entities/api-key.entity.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
@@ -76,7 +77,7 @@ export class ApiKeyDto {
     description: 'Where else it works: `litellm`; null: here only',
     example: null,
   })
-  gateway: Gateway | null;
+  gateway: GatewayName | null;
   @ApiProperty({
     enum: SHOWN_GATEWAY_STATES,
     enumName: 'GatewayState',

@@ -1,9 +1,7 @@
 import { Column, Entity, PrimaryColumn, VirtualColumn } from 'typeorm';
 import type { Permission } from '../../common/http/caller.js';
+import type { GatewayName } from '../../common/gateways.js';
 import { BIGINT } from '../../common/database/transformers.js';
-
-export const GATEWAYS = ['litellm'] as const;
-export type Gateway = (typeof GATEWAYS)[number];
 
 /**
  * `pending`: asked of the gateway, which may have it by now, blocked. `opening`: there, and being unblocked. `live`:
@@ -81,7 +79,7 @@ export class ApiKey {
 
   /** Where else the key works; null: here only. */
   @Column({ type: 'varchar', nullable: true })
-  gateway: Gateway | null;
+  gateway: GatewayName | null;
 
   @Column({ name: 'gateway_state', type: 'varchar', nullable: true })
   gatewayState: GatewayState | null;

@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { BIGINT } from '../../common/database/transformers.js';
-import type { ReducedEvent } from '../litellm-event.js';
+import type { KeptEvent } from '../gateway.js';
 
 export const QUARANTINE_REASONS = ['unknown_user', 'not_understood', 'refused'] as const;
 export type QuarantineReason = (typeof QUARANTINE_REASONS)[number];
@@ -30,7 +30,7 @@ export class UsageQuarantine {
   detail: string | null;
 
   @Column({ type: 'jsonb' })
-  event: ReducedEvent;
+  event: KeptEvent;
 
   @Column({ name: 'created_at', type: 'timestamptz' })
   createdAt: Date;

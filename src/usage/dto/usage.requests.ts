@@ -5,6 +5,7 @@ import {
   type ReviewAction,
 } from '../entities/usage-record.entity.js';
 import { ValidationError } from '../../common/errors/service-error.js';
+import { GATEWAYS, requestIdPrefix } from '../../common/gateways.js';
 import { PageQueryDto } from '../../common/http/page.js';
 import {
   ID_LENGTH,
@@ -70,19 +71,17 @@ export class RecordUsageDto {
 
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const REQUEST_ID_LENGTH = 200;
-/** Of the request ids of calls that a gateway reports: no caller may take one of them first. */
-export const RESERVED_REQUEST_PREFIX = 'litellm:';
+const RESERVED_PREFIXES = GATEWAYS.map(requestIdPrefix);
 
 export class ChargeUsageDto {
   @IdField(REQUEST_ID_LENGTH, {
-    description: 'The caller’s id of the call, unique per user; not beginning with `litellm:`',
+    description: `The caller’s id of the call, unique per user; not beginning with \`${RESERVED_PREFIXES.join('` or `')}\``,
     example: 'call-1',
   })
-  @Together('reservedRequestId', ({ requestId }: ChargeUsageDto) =>
-    String(requestId).startsWith(RESERVED_REQUEST_PREFIX)
-      ? `must not begin with ${RESERVED_REQUEST_PREFIX}`
-      : undefined,
-  )
+  @Together('reservedRequestId', ({ requestId }: ChargeUsageDto) => {
+    const reserved = RESERVED_PREFIXES.find((prefix) => String(requestId).startsWith(prefix));
+    return reserved === undefined ? undefined : `must not begin with ${reserved}`;
+  })
   requestId: string;
 
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })

@@ -28,7 +28,7 @@ BEGIN
     jsonb_typeof(p -> 'permissions') = 'array',
     coalesce(p_expires_at > now() - interval '1 minute', TRUE),
     coalesce(p_limit BETWEEN 0 AND 1000000000000, TRUE),
-    coalesce(p_gateway = 'litellm', TRUE),
+    p_gateway IS NULL OR is_id(p_gateway, 20),
     (p_gateway IS NULL) = (p_settings IS NULL) AND coalesce(jsonb_typeof(p_settings) = 'object', TRUE),
     is_idempotency(p),
     (p_sealed IS NULL) = (p ->> 'idempotencyKey' IS NULL) AND coalesce(char_length(p_sealed) <= 1000, TRUE)]);

@@ -1,20 +1,22 @@
 import { Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { RoleAccess, ServiceAccess } from '../auth/access.decorator.js';
-import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
-import { LargeBody } from '../common/http/bodies.js';
-import { PageQueryDto } from '../common/http/page.js';
-import { ApiProblems } from '../common/http/problem.dto.js';
-import { LITELLM_LOGS_BODY } from './dto/litellm.requests.js';
-import { EventCountsDto, QuarantinePageDto } from './dto/litellm.responses.js';
-import { LitellmIntakeService } from './litellm-intake.service.js';
-import { QuarantineService } from './quarantine.service.js';
+import { RoleAccess, ServiceAccess } from '../../auth/access.decorator.js';
+import { LargeBodyTooLarge } from '../../common/errors/request-errors.js';
+import { LargeBody } from '../../common/http/bodies.js';
+import { PageQueryDto } from '../../common/http/page.js';
+import { ApiProblems } from '../../common/http/problem.dto.js';
+import { LitellmGateway } from './litellm.gateway.js';
+import { LITELLM_LOGS_BODY } from './litellm.requests.js';
+import { EventCountsDto, QuarantinePageDto } from '../dto/integrations.responses.js';
+import { IntakeService } from '../intake.service.js';
+import { QuarantineService } from '../quarantine.service.js';
 
 @ApiTags('Integrations')
 @Controller('integrations/litellm')
 export class LitellmController {
   constructor(
-    private readonly intake: LitellmIntakeService,
+    private readonly intake: IntakeService,
+    private readonly gateway: LitellmGateway,
     private readonly quarantine: QuarantineService,
   ) {}
 
@@ -33,7 +35,7 @@ export class LitellmController {
   @ApiProblems(LargeBodyTooLarge)
   @ServiceAccess()
   logs(@LargeBody({ mayBeLines: true }) body?: Buffer): Promise<EventCountsDto> {
-    return this.intake.take(body?.toString() ?? '');
+    return this.intake.take(this.gateway, body);
   }
 
   @Get('quarantine')
@@ -41,7 +43,7 @@ export class LitellmController {
   @ApiOkResponse({ type: QuarantinePageDto })
   @RoleAccess('admin')
   waiting(@Query() page: PageQueryDto): Promise<QuarantinePageDto> {
-    return this.quarantine.page(page);
+    return this.quarantine.page(this.gateway, page);
   }
 
   @Post('quarantine/replay')
@@ -56,6 +58,6 @@ export class LitellmController {
   @ApiOkResponse({ type: EventCountsDto })
   @RoleAccess('admin')
   replay(): Promise<EventCountsDto> {
-    return this.quarantine.replay();
+    return this.quarantine.replay(this.gateway);
   }
 }

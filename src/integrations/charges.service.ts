@@ -5,12 +5,10 @@ import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { CHARGE } from '../usage/usage.operations.js';
+import type { Call, Gateway } from './gateway.js';
 import { inLanes } from './lanes.js';
-import type { Call } from './litellm-event.js';
-import { LitellmDirectory, type Owner } from './litellm-directory.js';
+import { CallDirectory, type Owner } from './call-directory.js';
 
-/** How the ledger names the proxy. */
-const ACTOR = 'service:litellm';
 /** Users whose calls are charged at once. */
 const LANES = 4;
 /** Charges of one user under way at once: they go to the database together (`Movements`), in their order. */
@@ -25,46 +23,43 @@ export type Outcome =
 interface Charge extends Owner {
   call: Call;
   model: string;
-}
-
-interface Entry {
-  index: number;
-  charge: Charge;
+  actor: string;
 }
 
 /** Charges calls to whom they belong, each once, however often and by however many instances it is tried. */
 @Injectable()
-export class LitellmChargesService {
-  private readonly logger = new Logger(LitellmChargesService.name);
+export class ChargesService {
+  private readonly logger = new Logger(ChargesService.name);
 
   constructor(
-    private readonly directory: LitellmDirectory,
+    private readonly directory: CallDirectory,
     private readonly movements: Movements,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   /**
-   * What has become of each call, in their order.
+   * What has become of each call.
    *
    * @throws any error but a final refusal of the database; what is charged by then stays so and is found when repeated
    */
-  async charge(calls: Call[]): Promise<Outcome[]> {
-    const outcomes = calls.map((): Outcome => ({ kind: 'unknown_user' }));
+  async charge({ name }: Gateway, calls: Call[]): Promise<Map<Call, Outcome>> {
+    const outcomes = new Map(calls.map((call): [Call, Outcome] => [call, { kind: 'unknown_user' }]));
     const { ownerOf, modelOf } = await this.directory.lookUp(calls);
-    const byUser = new Map<string, Entry[]>();
-    calls.forEach((call, index) => {
+    const byUser = new Map<string, Charge[]>();
+    for (const call of calls) {
       const owner = ownerOf(call);
-      if (owner === undefined) return;
-      const entry = { index, charge: { ...owner, call, model: modelOf(call) } };
+      if (owner === undefined) continue;
+      // As the ledger names who did it.
+      const charge = { ...owner, call, model: modelOf(call), actor: `service:${name}` };
       const others = byUser.get(owner.userId);
-      if (others === undefined) byUser.set(owner.userId, [entry]);
-      else others.push(entry);
-    });
-    const chargeOne = async ({ index, charge }: Entry) => {
-      outcomes[index] = await this.chargeOrRefuse(charge);
+      if (others === undefined) byUser.set(owner.userId, [charge]);
+      else others.push(charge);
+    }
+    const chargeOne = async (charge: Charge) => {
+      outcomes.set(charge.call, await this.chargeOrRefuse(charge));
     };
-    await inLanes(LANES, [...byUser.values()], async (entries) => {
-      const { first, repeated } = byRequestId(entries);
+    await inLanes(LANES, [...byUser.values()], async (charges) => {
+      const { first, repeated } = byRequestId(charges);
       await inLanes(TOGETHER, first, chargeOne);
       await inLanes(1, repeated, chargeOne);
     });
@@ -103,7 +98,7 @@ export class LitellmChargesService {
     billingStatus: Call['billingStatus'],
     rejectUnpriced = this.config.unpricedModelPolicy === 'reject',
   ): Promise<Outcome | undefined> {
-    const { call, model, userId, apiKeyId } = charge;
+    const { call, model, actor, userId, apiKeyId } = charge;
     const answer = await this.movements.run(CHARGE, {
       accountId: userId,
       userId,
@@ -118,9 +113,9 @@ export class LitellmChargesService {
       billingStatus,
       onInsufficient: 'review',
       rejectUnpriced,
-      actor: ACTOR,
+      actor,
       apiKeyId,
-      ...idempotencyOf(ACTOR, 'charge', null, {}),
+      ...idempotencyOf(actor, 'charge', null, {}),
     });
     switch (answer.outcome) {
       case 'ok': {
@@ -141,13 +136,13 @@ export class LitellmChargesService {
 }
 
 /** Of calls under one id the first has the id, so the others must come after it. */
-function byRequestId(entries: Entry[]): { first: Entry[]; repeated: Entry[] } {
+function byRequestId(charges: Charge[]): { first: Charge[]; repeated: Charge[] } {
   const seen = new Set<string>();
-  const first: Entry[] = [];
-  const repeated: Entry[] = [];
-  for (const entry of entries) {
-    const { requestId } = entry.charge.call;
-    (seen.has(requestId) ? repeated : first).push(entry);
+  const first: Charge[] = [];
+  const repeated: Charge[] = [];
+  for (const charge of charges) {
+    const { requestId } = charge.call;
+    (seen.has(requestId) ? repeated : first).push(charge);
     seen.add(requestId);
   }
   return { first, repeated };

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
-import { idProblem, userIdProblem } from '../common/http/text.js';
-import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../common/http/validators.js';
-import { Decimal } from '../common/money/decimal.js';
-import type { TokenCounts } from '../pricing/price.js';
-import { RESERVED_REQUEST_PREFIX } from '../usage/dto/usage.requests.js';
+import { type GatewayName, requestIdPrefix } from '../../common/gateways.js';
+import { idProblem, userIdProblem } from '../../common/http/text.js';
+import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../../common/http/validators.js';
+import { Decimal } from '../../common/money/decimal.js';
+import type { TokenCounts } from '../../pricing/price.js';
+import type { Call, Reading } from '../gateway.js';
 import { numberText } from './exact-json.js';
 
-export const SOURCE = 'litellm';
+export const SOURCE = 'litellm' satisfies GatewayName;
 
+const REQUEST_ID_PREFIX = requestIdPrefix(SOURCE);
 /** Longest text that is kept of a field; longer ones are cut. */
 const TEXT_LENGTH = 200;
 /** Longest id that is used as it is; of a longer one, its SHA-256 is. */
@@ -61,43 +63,10 @@ const CACHED_TOKENS = [
 ];
 
 /** An event without its contents: the few facts that accounting needs, each a short text; numbers as they were written. */
-export type ReducedEvent = Record<keyof typeof FIELDS | 'cachedTokens', string | null>;
-
-/** A finished call, ready to be charged. */
-export interface Call {
-  /** The same for the same event, however often it is sent: SHA-256 in hexadecimal. */
-  fingerprint: string;
-  /** The call's own id where it has one. A second call under it is charged under `fallbackRequestId`. */
-  requestId: string;
-  fallbackRequestId: string;
-  /** The model's name here, unless one of `models` has a price: those names, the most particular first. */
-  model: string;
-  models: string[];
-  /** Who the proxy says the key belongs to, if that can be a user here. */
-  userId: string | null;
-  /** The client's own word, which counts only where the operator trusts it; null when the proxy names a user. */
-  endUser: string | null;
-  keyHash: string | null;
-  /** When it ended, ISO 8601 with microseconds. */
-  timestamp: string;
-  counts: TokenCounts;
-  /** null: unknown. */
-  providerCostUsd: string | null;
-  /** What cannot be priced by tokens waits for a person. */
-  billingStatus: 'billed' | 'needs_review';
-  service: string;
-  metadata: Record<string, unknown>;
-}
-
-export type Reading =
-  | { kind: 'call'; call: Call }
-  /** Nothing to charge: a failure, or a call without tokens and cost. */
-  | { kind: 'nothing' }
-  /** Not understood, and why. */
-  | { kind: 'unclear'; problem: string };
+export type LitellmEvent = Record<keyof typeof FIELDS | 'cachedTokens', string | null>;
 
 /** Takes the known facts out of whatever was posted. Prompts, answers and error texts stay behind. */
-export function reduceEvent(element: unknown): ReducedEvent {
+export function reduceEvent(element: unknown): LitellmEvent {
   const facts = Object.fromEntries(
     Object.entries(FIELDS).map(([name, path]) => {
       const value = valueAt(element, path);
@@ -105,15 +74,16 @@ export function reduceEvent(element: unknown): ReducedEvent {
     }),
   );
   const cached = CACHED_TOKENS.map((path) => textOf(valueAt(element, path))).find((text) => text !== null);
-  return { ...facts, cachedTokens: cached ?? null } as ReducedEvent;
+  return { ...facts, cachedTokens: cached ?? null } as LitellmEvent;
 }
 
 /**
  * What an event means for accounting.
  *
  * @param now milliseconds; no call has ended more than a day later
+ * @param trustsEndUser whether the client's own word counts where the proxy names no user
  */
-export function readEvent(event: ReducedEvent, now: number): Reading {
+export function readEvent(event: LitellmEvent, now: number, trustsEndUser: boolean): Reading {
   const tokens = tokensOf(event);
   const isFailure = event.status === 'failure';
   if (isFailure && tokenTexts(event).every((text) => countOf(text) === 0)) return { kind: 'nothing' };
@@ -126,11 +96,10 @@ export function readEvent(event: ReducedEvent, now: number): Reading {
   const fingerprint = fingerprintOf(event);
   const call: Call = {
     fingerprint,
-    requestId: RESERVED_REQUEST_PREFIX + (ownId(event) ?? fingerprint),
-    fallbackRequestId: RESERVED_REQUEST_PREFIX + fingerprint,
+    requestId: REQUEST_ID_PREFIX + (ownId(event) ?? fingerprint),
+    fallbackRequestId: REQUEST_ID_PREFIX + fingerprint,
     ...modelsOf(event),
-    userId: asUserId(vouchedUser(event)),
-    endUser: vouchedUser(event) === null ? asUserId(event.endUser) : null,
+    userId: asUserId(claimedUser(event, trustsEndUser)),
     keyHash: IS_DIGEST.test(event.keyHash ?? '') ? event.keyHash : null,
     timestamp: instantOf(event.endTime) as string,
     counts: tokens.counts,
@@ -142,13 +111,13 @@ export function readEvent(event: ReducedEvent, now: number): Reading {
   return { kind: 'call', call };
 }
 
-/** The user whom an event waits for that cannot be charged yet; null: none. */
-export function claimedUser(event: ReducedEvent, trustsEndUser: boolean): string | null {
+/** The user that an event names: the owner of the key, or, where it is trusted, whom the client names; null: none. */
+export function claimedUser(event: LitellmEvent, trustsEndUser: boolean): string | null {
   return vouchedUser(event) ?? (trustsEndUser ? event.endUser || null : null);
 }
 
 /** The owner of the key as the proxy knows it; null when it knows none. */
-function vouchedUser({ userId }: ReducedEvent): string | null {
+function vouchedUser({ userId }: LitellmEvent): string | null {
   return userId === '' || userId === PROXY_ADMIN ? null : userId;
 }
 
@@ -164,7 +133,7 @@ const TOKENS_PROBLEM =
  *
  * @returns undefined when one of the numbers is no count, or none is there
  */
-function tokensOf(event: ReducedEvent): { counts: TokenCounts; sum: number } | undefined {
+function tokensOf(event: LitellmEvent): { counts: TokenCounts; sum: number } | undefined {
   const texts = tokenTexts(event);
   const isKnown = texts.some((text) => text !== null);
   const [prompt, output, total] = texts.map(countOf);
@@ -179,7 +148,7 @@ function tokensOf(event: ReducedEvent): { counts: TokenCounts; sum: number } | u
       };
 }
 
-function tokenTexts({ promptTokens, completionTokens, totalTokens }: ReducedEvent) {
+function tokenTexts({ promptTokens, completionTokens, totalTokens }: LitellmEvent) {
   return [promptTokens, completionTokens, totalTokens];
 }
 
@@ -188,7 +157,7 @@ function countOf(text: string | null): number | undefined {
   return /^\d{1,10}$/.test(plain) && Number(plain) <= MAXIMUM_TOKENS ? Number(plain) : undefined;
 }
 
-function problemOf(event: ReducedEvent, now: number): string | undefined {
+function problemOf(event: LitellmEvent, now: number): string | undefined {
   if (event.status !== 'success' && event.status !== 'failure') return 'status: must be success or failure';
   const model = idProblem(event.model, MODEL_ID_LENGTH);
   if (model !== undefined || event.model?.includes(UNSTORABLE)) {
@@ -205,14 +174,14 @@ function problemOf(event: ReducedEvent, now: number): string | undefined {
  * 0 with tokens is what the proxy says when it does not know, and an answer from its own cache is what really costs
  * nothing. What is no plausible amount is not known either.
  */
-function costOf({ responseCost, cacheHit }: ReducedEvent, isCharged: boolean): string | null {
+function costOf({ responseCost, cacheHit }: LitellmEvent, isCharged: boolean): string | null {
   const cost = responseCost === null ? undefined : Decimal.parse(responseCost);
   if (cost === undefined || cost.isNegative || cost.compare(MAXIMUM_COST_USD) > 0) return null;
   return cost.isZero && isCharged && cacheHit !== 'true' ? null : cost.toString();
 }
 
 /** Source, key, call id, start and end, model, tokens. */
-function fingerprintOf(event: ReducedEvent): string {
+function fingerprintOf(event: LitellmEvent): string {
   const number = (text: string | null) => (text === null ? null : (Decimal.parse(text)?.toString() ?? text));
   return sha256(
     JSON.stringify([
@@ -235,7 +204,7 @@ function fingerprintOf(event: ReducedEvent): string {
  * The id that the provider's answer bore; null when there is none, which also arrives as the text "None". The proxy's own
  * call id is what the client wrote into a header, if it did: it says of no two calls that they are one.
  */
-function ownId({ id }: ReducedEvent): string | null {
+function ownId({ id }: LitellmEvent): string | null {
   if (id === null || id === '' || id === 'None' || id === UNSTORABLE) return null;
   // What looks like a fingerprint could take the place of another call's.
   return idProblem(id, PLAIN_ID_LENGTH) === undefined && !IS_DIGEST.test(id) ? id : sha256(id);
@@ -245,7 +214,7 @@ function ownId({ id }: ReducedEvent): string | null {
  * The proxy's `model` bears the provider before a slash (`openai/gpt-4o-mini`); the price list has most models without
  * it. `priceKey` is the entry of the list that the proxy itself has found.
  */
-function modelsOf({ model, provider, priceKey, modelGroup }: ReducedEvent): Pick<Call, 'model' | 'models'> {
+function modelsOf({ model, provider, priceKey, modelGroup }: LitellmEvent): Pick<Call, 'model' | 'models'> {
   const name = model as string;
   const prefix = `${provider}/`;
   const bare = provider !== null && name.startsWith(prefix) ? name.slice(prefix.length) : name;
@@ -281,7 +250,7 @@ function serviceOf(callType: string | null): string {
   return /^a?embedding$/.test(callType ?? '') ? 'embeddings' : SOURCE;
 }
 
-function metadataOf(event: ReducedEvent, tokens: number): Record<string, unknown> {
+function metadataOf(event: LitellmEvent, tokens: number): Record<string, unknown> {
   const facts = {
     source: SOURCE,
     tokens,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parseExactly } from './exact-json.js';
-import { type Call, claimedUser, readEvent, reduceEvent } from './litellm-event.js';
+import type { Call } from '../gateway.js';
+import { claimedUser, readEvent, reduceEvent } from './litellm-event.js';
 
 const NOW = Date.parse('2026-11-21T09:00:00Z');
 const KEY_HASH = '7984551912b7e11bac29c8899dc3d12c5435cf3c8e210628126687713a986435';
@@ -29,18 +30,22 @@ const EVENT = {
 };
 
 /** The reading of an event with some fields replaced by JSON text; undefined leaves one out. */
-function readWith(fields: Record<string, string | undefined> = {}, metadata?: object) {
+function readWith(fields: Record<string, string | undefined> = {}, metadata?: object, trustsEndUser = false) {
   const members = Object.entries({ ...EVENT, ...(metadata ? { metadata } : {}) })
     .filter(([name]) => !(name in fields))
     .map(([name, value]) => [name, JSON.stringify(value)] as const);
   const given = Object.entries(fields).filter(([, json]) => json !== undefined);
   const text = [...members, ...given].map(([name, json]) => `${JSON.stringify(name)}:${json}`).join(',');
   const element = parseExactly(`{${text}}`);
-  return readEvent(reduceEvent(element), NOW);
+  return readEvent(reduceEvent(element), NOW, trustsEndUser);
 }
 
-function callWith(fields: Record<string, string | undefined> = {}, metadata?: object): Call {
-  const reading = readWith(fields, metadata);
+function callWith(
+  fields: Record<string, string | undefined> = {},
+  metadata?: object,
+  trustsEndUser = false,
+): Call {
+  const reading = readWith(fields, metadata, trustsEndUser);
   if (reading.kind !== 'call') throw new Error(JSON.stringify(reading));
   return reading.call;
 }
@@ -68,7 +73,7 @@ describe('what is kept of an event', () => {
   it('can be read again as it was the first time', () => {
     const event = reduceEvent(EVENT);
     const kept = JSON.parse(JSON.stringify(event)) as typeof event;
-    expect(readEvent(kept, NOW)).toEqual(readEvent(event, NOW));
+    expect(readEvent(kept, NOW, false)).toEqual(readEvent(event, NOW, false));
   });
 });
 
@@ -226,7 +231,7 @@ describe('an event that is not understood', () => {
   it.each([null, 5, 'text', [], [EVENT], {}, { metadata: [] }])(
     'is anything but a payload: %j',
     (element) => {
-      expect(readEvent(reduceEvent(element), NOW).kind).toBe('unclear');
+      expect(readEvent(reduceEvent(element), NOW, false).kind).toBe('unclear');
     },
   );
 });
@@ -251,8 +256,9 @@ describe('the user that a call names', () => {
       [null, null, 'all'],
     ],
   ])('%s', (_, metadata, endUser, [user, end, claimed]) => {
-    const call = callWith({ end_user: JSON.stringify(endUser) }, metadata);
-    expect([call.userId, call.endUser]).toEqual([user, end]);
+    const fields = { end_user: JSON.stringify(endUser) };
+    expect(callWith(fields, metadata, false).userId).toBe(user);
+    expect(callWith(fields, metadata, true).userId).toBe(user ?? end);
     const event = reduceEvent({ ...EVENT, metadata, end_user: endUser });
     expect(claimedUser(event, true)).toBe(claimed);
     expect(claimedUser(event, false)).toBe(claimed === endUser ? null : claimed);

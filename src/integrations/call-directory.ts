@@ -1,13 +1,11 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
-import { APP_CONFIG } from '../config/config.module.js';
-import type { AppConfig } from '../config/env.js';
-import type { Call } from './litellm-event.js';
+import type { Call } from './gateway.js';
 
 /** Which of the named users, keys and models are known here: all of a batch in one round trip. */
 const LOOK_UP = {
-  name: 'litellm_look_up',
+  name: 'gateway_look_up',
   text: `SELECT 'user' AS kind, user_id AS name, user_id, NULL::bigint AS id
            FROM user_accounts WHERE user_id = ANY($1::varchar[])
          UNION ALL
@@ -20,7 +18,7 @@ const LOOK_UP = {
 
 /** To which of the possible users a call was charged before. */
 const CHARGED = {
-  name: 'litellm_charged',
+  name: 'gateway_charged',
   text: `SELECT c.user_id, encode(r.request_hash, 'hex') AS fingerprint
            FROM unnest($1::varchar[], $2::varchar[]) AS c (user_id, request_id)
            JOIN usage_records r ON r.account_id = c.user_id AND r.request_id = c.request_id`,
@@ -38,13 +36,10 @@ interface Known {
   models: Set<string>;
 }
 
-/** Finds the users and models of events. */
+/** Finds the users and models of calls. */
 @Injectable()
-export class LitellmDirectory {
-  constructor(
-    private readonly database: Database,
-    @Inject(APP_CONFIG) private readonly config: AppConfig,
-  ) {}
+export class CallDirectory {
+  constructor(private readonly database: Database) {}
 
   async lookUp(calls: Call[]) {
     const known = await this.known(calls);
@@ -67,7 +62,7 @@ export class LitellmDirectory {
     const rows = await this.database.rows<{ kind: string; name: string; user_id: string; id: string }>(
       LOOK_UP,
       [
-        distinct(calls.flatMap(({ userId, endUser }) => [userId, endUser])),
+        distinct(calls.map(({ userId }) => userId)),
         distinct(calls.map(({ keyHash }) => keyHash)),
         distinct(calls.flatMap(({ models }) => models)),
       ],
@@ -100,16 +95,10 @@ export class LitellmDirectory {
     return new Map(rows.map(({ user_id, fingerprint }) => [fingerprint, user_id]));
   }
 
-  /**
-   * The known users of a call, the first of whom pays: the owner of a key of ours, the user that the proxy names, and,
-   * where the operator trusts its word, whom the client names.
-   */
-  private candidates({ userId, endUser, keyHash }: Call, { users, keys }: Known): string[] {
-    const named = [userId, this.config.trustsLitellmEndUser ? endUser : null];
-    return distinct([
-      keys.get(keyHash ?? '')?.userId ?? null,
-      ...named.filter((user) => user !== null && users.has(user)),
-    ]);
+  /** The known users of a call, the first of whom pays: the owner of a key of ours, and the user that the gateway names. */
+  private candidates({ userId, keyHash }: Call, { users, keys }: Known): string[] {
+    const owner = keys.get(keyHash ?? '')?.userId ?? null;
+    return distinct([owner, userId !== null && users.has(userId) ? userId : null]);
   }
 }
 

@@ -1,20 +1,6 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { boundedFetch } from '../common/http/bounded-fetch.js';
-import { APP_CONFIG } from '../config/config.module.js';
-import type { AppConfig } from '../config/env.js';
-import { GatewayNotConfigured } from './api-keys.errors.js';
-import type { GatewaySettings } from './entities/api-key.entity.js';
-
-/**
- * What came of a call. `absent`: the proxy says that it has no such key. `refused`: it has done nothing and never will.
- * `unreached`: it has done nothing, but may another time. `unknown`: it may have done it, or may do it yet.
- */
-export type Outcome =
-  | { readonly kind: 'done' | 'absent' | 'unreached' | 'unknown' }
-  | { readonly kind: 'refused'; readonly status: number };
-
-/** Statuses by which the proxy refuses what was asked; with others it refuses us. */
-const REFUSES_REQUEST = [400, 403, 422];
+import type { GatewayKeyRequest, GatewayOutcome, KeyGateway } from '../../api-keys/key-gateway.js';
+import { boundedFetch } from '../../common/http/bounded-fetch.js';
+import type { LitellmConfig } from '../../config/env.js';
 
 /** Errors that come before a single byte of the request has gone out. */
 const NEVER_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
@@ -27,30 +13,12 @@ const MAXIMUM_DURATION_SECONDS = 3_155_760_000;
 
 /**
  * The key management of a LiteLLM proxy: https://docs.litellm.ai/docs/proxy/virtual_keys. The proxy knows a key by its
- * SHA-256 as we do, so everything but making and opening it goes by the digest. One attempt per call, within the time
- * limit; no call throws, and nothing of the proxy's answers goes further than its outcome.
+ * SHA-256 as we do, so everything but making and opening it goes by the digest.
  */
-@Injectable()
-export class LitellmGateway {
-  private readonly settings: AppConfig['litellm'];
+export class LitellmKeys implements KeyGateway {
+  constructor(private readonly settings: LitellmConfig) {}
 
-  constructor(@Inject(APP_CONFIG) config: AppConfig) {
-    this.settings = config.litellm;
-  }
-
-  get isConfigured(): boolean {
-    return this.settings !== undefined;
-  }
-
-  /** Makes a key of our choosing, blocked: should the answer get lost, there is nothing that works. */
-  async generate(request: {
-    key: string;
-    alias: string;
-    userId: string;
-    keyId: number;
-    settings: GatewaySettings;
-    secondsLeft: number | null;
-  }): Promise<Outcome> {
+  async generate(request: GatewayKeyRequest): Promise<GatewayOutcome> {
     const { models, maxBudgetUsd, rpmLimit, tpmLimit } = request.settings;
     const { outcome, body } = await this.post('/key/generate', {
       key: request.key,
@@ -69,25 +37,23 @@ export class LitellmGateway {
   }
 
   /** By the key itself: some versions take no digest here (https://github.com/BerriAI/litellm/issues/13136). */
-  async unblock(key: string): Promise<Outcome> {
+  async unblock(key: string): Promise<GatewayOutcome> {
     return (await this.post('/key/unblock', { key })).outcome;
   }
 
-  /** Sets when the proxy itself stops the key; null: never. */
-  async expireIn(digest: string, secondsLeft: number | null): Promise<Outcome> {
+  async expireIn(digest: string, secondsLeft: number | null): Promise<GatewayOutcome> {
     const duration = secondsLeft === null ? '-1' : durationOf(secondsLeft);
     return (await this.post('/key/update', { key: digest, duration })).outcome;
   }
 
-  async remove(digest: string): Promise<Outcome> {
+  async remove(digest: string): Promise<GatewayOutcome> {
     return (await this.post('/key/delete', { keys: [digest] })).outcome;
   }
 
   private async post(
     path: string,
     body: object,
-  ): Promise<{ outcome: Outcome; body?: Record<string, unknown> | undefined }> {
-    if (this.settings === undefined) throw new GatewayNotConfigured();
+  ): Promise<{ outcome: GatewayOutcome; body?: Record<string, unknown> | undefined }> {
     const { baseUrl, masterKey, timeoutMilliseconds } = this.settings;
     try {
       const { status, text } = await boundedFetch(baseUrl + path, {
@@ -107,16 +73,7 @@ export class LitellmGateway {
   }
 }
 
-export function isRefusedRequest(outcome: Outcome): boolean {
-  return outcome.kind === 'refused' && REFUSES_REQUEST.includes(outcome.status);
-}
-
-/** For the log: never a word of the proxy's, which may repeat a key. */
-export function describe(outcome: Outcome): string {
-  return outcome.kind === 'refused' ? `refused with status ${outcome.status}` : outcome.kind;
-}
-
-function outcomeOf(status: number, answer: Record<string, unknown> | undefined): Outcome {
+function outcomeOf(status: number, answer: Record<string, unknown> | undefined): GatewayOutcome {
   if (status >= 200 && status < 300) return { kind: 'done' };
   if (status === 429) return { kind: 'unreached' };
   if (status >= 500 || status === 408) return { kind: 'unknown' };

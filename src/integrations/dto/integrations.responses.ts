@@ -1,6 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { isoTime } from '../../common/http/time.js';
-import type { ReducedEvent } from '../litellm-event.js';
+import type { KeptEvent } from '../gateway.js';
 import {
   QUARANTINE_REASONS,
   type QuarantineReason,
@@ -23,6 +23,10 @@ export class EventCountsDto {
   ignored: number;
 }
 
+export function noEvents(): EventCountsDto {
+  return { accepted: 0, duplicates: 0, review: 0, quarantined: 0, ignored: 0 };
+}
+
 export class QuarantinedEventDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({ example: 'litellm' }) source: string;
@@ -39,7 +43,7 @@ export class QuarantinedEventDto {
     description: 'Its facts, without prompts and answers',
     example: { id: 'chatcmpl-1', model: 'openai/gpt-4o-mini', promptTokens: '10', completionTokens: '20' },
   })
-  event: ReducedEvent;
+  event: KeptEvent;
   @ApiProperty(TIME) createdAt: string;
   @ApiProperty({ ...TIME, nullable: true, description: 'When it was last replayed', example: null })
   attemptedAt: string | null;
