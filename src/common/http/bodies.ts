@@ -74,7 +74,7 @@ export const LargeBody =
 
 function read(reader: RequestHandler, request: Request, response: Response): Promise<true> {
   return new Promise((done, fail) => {
-    void reader(request, response, (error?: unknown) => (error ? fail(error as Error) : done(true)));
+    void reader(request, response, (error?: unknown) => (error instanceof Error ? fail(error) : done(true)));
   });
 }
 
