@@ -12,7 +12,7 @@ export const MAY_IMPORT = {
   accounts: ['common'],
   auth: ['accounts', 'common', 'config'],
   events: ['accounts', 'auth', 'common', 'config'],
-  pricing: ['accounts', 'auth', 'common', 'config'],
+  pricing: ['auth', 'common', 'config'],
   credits: ['accounts', 'auth', 'common', 'config', 'pricing'],
   'account-directory': ['auth', 'common'],
   'api-keys': ['accounts', 'auth', 'common', 'config'],
@@ -22,8 +22,8 @@ export const MAY_IMPORT = {
   integrations: ['api-keys', 'auth', 'common', 'config', 'pricing', 'usage'],
   'streaming-sessions': ['auth', 'common', 'config', 'credits', 'pricing'],
   'postgres-server': ['common', 'config', 'migrations', 'ormconfig'],
-  demo: ['app', 'auth', 'common', 'config', 'events', 'migrations', 'postgres-server'],
-  cli: ['app', 'auth', 'common', 'config', 'credits', 'demo', 'ormconfig', 'postgres-server'],
+  demo: ['app', 'auth', 'common', 'config', 'events', 'postgres-server'],
+  cli: ['app', 'auth', 'common', 'config', 'credits', 'demo', 'postgres-server'],
 };
 const PLACES = { app: 'src/app.setup.ts', migrations: 'migrations', ormconfig: 'ormconfig.ts' };
 
