@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { TestProject } from 'vitest/node';
-import { createEmbeddedDatabase, migrate, type ServerLogin } from '../../src/postgres-server/open-database.js';
+import {
+  createEmbeddedDatabase,
+  migrate,
+  type ServerLogin,
+} from '../../src/postgres-server/open-database.js';
 import { startEmbeddedPostgres } from '../../src/postgres-server/embedded-postgres.js';
 import { writeRelease } from './recorded-statements.js';
 

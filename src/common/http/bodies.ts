@@ -96,5 +96,7 @@ function unsupported(message: string): UnsupportedMediaType {
 }
 
 function largeBodyProblem(error: unknown): Error {
-  return (error as { type?: string }).type === 'entity.too.large' ? new LargeBodyTooLarge() : (error as Error);
+  return (error as { type?: string }).type === 'entity.too.large'
+    ? new LargeBodyTooLarge()
+    : (error as Error);
 }

@@ -1,7 +1,10 @@
 import { join } from 'node:path';
 import pg from 'pg';
 import { createEmbeddedDatabase } from '../../../src/postgres-server/open-database.js';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/postgres-server/embedded-postgres.js';
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../../src/postgres-server/embedded-postgres.js';
 import { type DatabaseProxy, startDatabaseProxy } from '../../support/database-proxy.js';
 import { type CompiledService, compileService } from '../../support/service-process.js';
 import { SECRET } from '../../support/tokens.js';

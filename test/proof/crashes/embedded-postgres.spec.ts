@@ -23,7 +23,10 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/postgres-server/embedded-postgres.js';
+import {
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../../src/postgres-server/embedded-postgres.js';
 import { compilePrograms, type Program, startProgram } from '../../support/programs.js';
 
 type Reachable = Pick<EmbeddedPostgres, 'port' | 'password' | 'pid'>;
