@@ -32,8 +32,7 @@ CREATE TYPE account_lock AS (
   account_id VARCHAR, available BIGINT, held BIGINT, next_expiry TIMESTAMPTZ, low_threshold BIGINT, last_event VARCHAR,
   locked_at TIMESTAMPTZ);
 CREATE TYPE entry_cause AS (
-  account_id VARCHAR, user_id VARCHAR, kind VARCHAR, session_id VARCHAR, usage_id BIGINT, actor VARCHAR, notes TEXT,
-  at TIMESTAMPTZ);
+  user_id VARCHAR, kind VARCHAR, session_id VARCHAR, usage_id BIGINT, actor VARCHAR, notes TEXT);
 CREATE TYPE price AS (
   rule_id BIGINT, source VARCHAR, price NUMERIC, input_price NUMERIC, output_price NUMERIC, cached_price NUMERIC,
   cost NUMERIC, input_cost NUMERIC, output_cost NUMERIC, cached_cost NUMERIC);

@@ -8,7 +8,6 @@ DECLARE
   p_notes text := p ->> 'notes';
   p_actor varchar := p ->> 'actor';
   v_lock account_lock := lock_account(p_account);
-  v_taken record;
   v_answer jsonb;
   v_checks boolean[] := ARRAY[
     is_account_id(p_account),
@@ -27,11 +26,9 @@ BEGIN
     RETURN jsonb_build_object('outcome', 'insufficient', 'requiredCredits', p_credits,
                               'availableCredits', v_lock.available);
   END IF;
-  v_taken := take_credits(
-    (p_account, NULL, 'deduction', NULL, NULL, p_actor, p_notes, v_lock.locked_at), p_credits, v_lock.available, '{}', '{}');
-  PERFORM apply_balance(v_lock, v_taken.available, v_lock.held, v_lock.next_expiry);
+  PERFORM take_credits(v_lock, (NULL, 'deduction', NULL, NULL, p_actor, p_notes), p_credits, 0, '{}', '{}');
   RETURN keep_answer(p, jsonb_build_object(
     'outcome', 'ok', 'accountId', p_account, 'userId', p_account, 'deducted', p_credits,
-    'totalCredits', v_taken.available));
+    'totalCredits', v_lock.available - p_credits));
 END
 $$;

@@ -24,14 +24,12 @@ BEGIN
   IF v_uncollected > 0 THEN PERFORM emit_review_event(s.account_id, v_usage); END IF;
   IF v_overage > 0 THEN
     v_moved := take_credits(
-      (s.account_id, s.user_id, 'charge', s.session_id, v_usage, p_end.actor, NULL, p_lock.locked_at),
-      v_overage - v_uncollected, p_lock.available, s.held_lots, s.held_credits);
-    PERFORM apply_balance(p_lock, v_moved.available, p_lock.held - s.allocated_credits, p_lock.next_expiry);
+      p_lock, (s.user_id, 'charge', s.session_id, v_usage, p_end.actor, NULL),
+      v_overage - v_uncollected, -s.allocated_credits, s.held_lots, s.held_credits);
   ELSE
     v_moved := return_credits(
-      (s.account_id, s.user_id, 'refund', s.session_id, v_usage, p_end.actor, NULL, p_lock.locked_at),
-      s.allocated_credits - p_end.credits, p_lock.available, p_lock.next_expiry, s.held_lots, s.held_credits);
-    PERFORM apply_balance(p_lock, v_moved.available, p_lock.held - s.allocated_credits, v_moved.next_expiry);
+      p_lock, (s.user_id, 'refund', s.session_id, v_usage, p_end.actor, NULL),
+      s.allocated_credits - p_end.credits, -s.allocated_credits, s.held_lots, s.held_credits);
   END IF;
   IF s.api_key_id IS NOT NULL THEN
     PERFORM api_key_count(s.account_id, s.api_key_id, -s.allocated_credits, p_end.credits - v_uncollected);

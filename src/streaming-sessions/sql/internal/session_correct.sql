@@ -40,14 +40,10 @@ BEGIN
   r := replace_usage(r);
   IF v_return > 0 THEN
     v_moved := return_credits(
-      (s.account_id, s.user_id, 'refund', s.session_id, r.id, p_end.actor, NULL, p_lock.locked_at),
-      v_return, p_lock.available, p_lock.next_expiry, s.held_lots, s.held_credits);
-    PERFORM apply_balance(p_lock, v_moved.available, p_lock.held, v_moved.next_expiry);
+      p_lock, (s.user_id, 'refund', s.session_id, r.id, p_end.actor, NULL), v_return, 0, s.held_lots, s.held_credits);
   ELSIF v_charge > 0 THEN
     v_moved := take_credits(
-      (s.account_id, s.user_id, 'charge', s.session_id, r.id, p_end.actor, NULL, p_lock.locked_at),
-      v_charge, p_lock.available, s.held_lots, s.held_credits);
-    PERFORM apply_balance(p_lock, v_moved.available, p_lock.held, p_lock.next_expiry);
+      p_lock, (s.user_id, 'charge', s.session_id, r.id, p_end.actor, NULL), v_charge, 0, s.held_lots, s.held_credits);
   ELSE
     SELECT s.held_lots AS lots, s.held_credits AS credits INTO v_moved;
   END IF;

@@ -63,9 +63,7 @@ BEGIN
       'maxAffordableTokens', session_affordable_tokens(
         p_tokens, p_input, v_price, div(v_most * 100::numeric, 100 + p_buffer_percent)::bigint));
   END IF;
-  v_taken := take_credits(
-    (p_account, p_user, 'hold', p_session, NULL, p_actor, NULL, v_lock.locked_at), v_hold, v_lock.available, '{}', '{}');
-  PERFORM apply_balance(v_lock, v_taken.available, v_lock.held + v_hold, v_lock.next_expiry);
+  v_taken := take_credits(v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL), v_hold, v_hold, '{}', '{}');
   IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_account, p_api_key, v_hold, 0); END IF;
   INSERT INTO streaming_sessions
     (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, api_key_id, estimated_tokens,
@@ -73,7 +71,7 @@ BEGIN
      allocated_credits, held_lots, held_credits, started_at, expires_at)
   VALUES
     (p_account, p_user, p_session, p_model, v_price.rule_id, v_price.source, p_api_key, p_tokens,
-     p_input, p_output, v_estimate, v_hold, v_taken.available,
+     p_input, p_output, v_estimate, v_hold, v_lock.available - v_hold,
      v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
   RETURNING session_started_answer(streaming_sessions, 'created') INTO v_answer;
   RETURN v_answer;

@@ -54,9 +54,7 @@ BEGIN
   END IF;
   IF v_grow > 0 THEN
     v_taken := take_credits(
-      (p_account, p_user, 'hold', p_session, NULL, p_actor, NULL, v_lock.locked_at), v_grow, v_lock.available,
-      s.held_lots, s.held_credits);
-    PERFORM apply_balance(v_lock, v_taken.available, v_lock.held + v_grow, v_lock.next_expiry);
+      v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL), v_grow, v_grow, s.held_lots, s.held_credits);
     IF s.api_key_id IS NOT NULL THEN PERFORM api_key_count(p_account, s.api_key_id, v_grow, 0); END IF;
     s.held_lots := v_taken.lots;
     s.held_credits := v_taken.credits;

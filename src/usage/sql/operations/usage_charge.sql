@@ -30,7 +30,6 @@ DECLARE
   v_cost numeric := p_cost;
   v_room bigint;
   v_uncollected bigint := 0;
-  v_taken record;
   v_answer jsonb;
   r usage_records;
   v_checks boolean[] := ARRAY[
@@ -108,9 +107,7 @@ BEGIN
   IF p_billing = 'needs_review' THEN
     PERFORM emit_review_event(p_account, r.id);
   ELSIF p_credits > 0 THEN
-    v_taken := take_credits(
-      (p_account, p_user, 'charge', NULL, r.id, p_actor, NULL, v_lock.locked_at), p_credits, v_lock.available, '{}', '{}');
-    PERFORM apply_balance(v_lock, v_taken.available, v_lock.held, v_lock.next_expiry);
+    PERFORM take_credits(v_lock, (p_user, 'charge', NULL, r.id, p_actor, NULL), p_credits, 0, '{}', '{}');
     IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_account, p_api_key, 0, p_credits); END IF;
   END IF;
   v_answer := charge_answer(r);

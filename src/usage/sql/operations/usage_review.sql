@@ -50,12 +50,11 @@ BEGIN
     SELECT * INTO s FROM streaming_sessions
      WHERE account_id = p_account AND user_id = r.user_id AND session_id = r.session_id;
     v_taken := take_credits(
-      (p_account, r.user_id, 'charge', r.session_id, r.id, p_actor, NULL, v_lock.locked_at), v_amount, v_lock.available,
+      v_lock, (r.user_id, 'charge', r.session_id, r.id, p_actor, NULL), v_amount, 0,
       coalesce(s.held_lots, '{}'), coalesce(s.held_credits, '{}'));
     -- A late finalize may still return some of it, to the lots it came from.
     UPDATE streaming_sessions SET held_lots = v_taken.lots, held_credits = v_taken.credits
      WHERE account_id = p_account AND user_id = r.user_id AND session_id = r.session_id;
-    PERFORM apply_balance(v_lock, v_taken.available, v_lock.held, v_lock.next_expiry);
     IF r.api_key_id IS NOT NULL THEN PERFORM api_key_count(p_account, r.api_key_id, 0, v_amount); END IF;
     r.credits := r.credits - r.uncollected_credits + v_amount;
     r.uncollected_credits := 0;
