@@ -71,9 +71,14 @@ it('no movement reads the rows of other accounts, although its plan was made whi
   const instance = await service.another({ DB_POOL_SIZE: '1' });
   await moveCredits(instance, userId);
   await service.owner.query(
-    `INSERT INTO usage_daily (account_id, user_id, day, service, operation, records, credits)
+    `INSERT INTO credit_balances (account_id) SELECT 'other-' || n FROM generate_series(1, 5000) n;
+     INSERT INTO credit_allocations (account_id, total_credits, remaining_credits, allocated_by, expires_at)
+     SELECT 'other-' || n, 1, 1, 'x', now() + interval '1 hour' FROM generate_series(1, 5000) n;
+     INSERT INTO usage_daily (account_id, user_id, day, service, operation, records, credits)
      SELECT 'other-' || n, 'other-' || n, d.day, 's', 'o', 1, 1
-       FROM generate_series(1, 5000) n, (SELECT DISTINCT day FROM usage_daily) d`,
+       FROM generate_series(1, 5000) n, (SELECT DISTINCT day FROM usage_daily) d;
+     INSERT INTO usage_records (account_id, user_id, service, operation, credits, billing_status)
+     SELECT 'other-' || n, 'other-' || n, 's', 'o', 1, 'recorded' FROM generate_series(1, 5000) n`,
   );
   const before = await fetched();
   await moveCredits(instance, userId);
