@@ -127,6 +127,7 @@ CREATE INDEX idx_idempotency_created ON idempotency_keys (created_at);
 -- Prices
 
 -- Catalogues give prices per token with up to 23 decimals, and a mark-up adds some: NUMERIC keeps all of them.
+-- A rule that was withdrawn ends where it begins: it stays, because a session may have started at that very moment.
 CREATE TABLE pricing_rules (
   id                                 BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_pricing_rules PRIMARY KEY,
   model_id                           VARCHAR(100) NOT NULL,
@@ -152,7 +153,7 @@ CREATE TABLE pricing_rules (
     AND provider_input_cost_per_1k_tokens >= 0
     AND provider_output_cost_per_1k_tokens >= 0
     AND provider_cached_cost_per_1k_tokens >= 0),
-  CONSTRAINT ck_pricing_rules_period CHECK (effective_to > effective_from),
+  CONSTRAINT ck_pricing_rules_period CHECK (effective_to >= effective_from),
   CONSTRAINT ex_pricing_rules_period EXCLUDE USING gist
     (model_id WITH =, tstzrange(effective_from, effective_to) WITH &&)
 );

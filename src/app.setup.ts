@@ -37,8 +37,24 @@ export async function createApp(
   app.use(protectAnswers());
   app.enableCors({
     origin: config.corsOrigins,
-    allowedHeaders: ['Content-Type', 'Authorization', 'Idempotency-Key', 'X-Request-Id', 'X-API-Key'],
-    exposedHeaders: ['Idempotency-Replayed', 'Retry-After', 'X-Request-Id'],
+    allowedHeaders: [
+      'Content-Type',
+      'Authorization',
+      'Idempotency-Key',
+      'Last-Event-ID',
+      'X-Request-Id',
+      'X-API-Key',
+      'traceparent',
+      'tracestate',
+    ],
+    exposedHeaders: [
+      'Idempotency-Replayed',
+      'Retry-After',
+      'X-Request-Id',
+      'X-RateLimit-Limit',
+      'X-RateLimit-Remaining',
+      'X-RateLimit-Reset',
+    ],
     maxAge: 600,
   });
   app.use(answerInFull);

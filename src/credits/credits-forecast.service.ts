@@ -10,10 +10,10 @@ const DAY_MILLISECONDS = 86_400_000;
 const MAXIMUM_LOTS = 1000;
 
 const startOf = (day: string) => `(${day})::timestamp AT TIME ZONE 'UTC'`;
-/** The records of row d of the roll-up that credits were taken for. */
+/** The records of a day that credits were taken for. */
 const CHARGES = `FROM usage_records r
-   WHERE r.account_id = d.account_id AND r.timestamp >= ${startOf('d.day')} AND r.timestamp < ${startOf('d.day + 1')}
-     AND r.service = d.service AND r.operation = d.operation AND r.billing_status <> 'recorded'`;
+   WHERE r.account_id = $1 AND r.timestamp >= ${startOf('d.day')} AND r.timestamp < ${startOf('d.day + 1')}
+     AND r.billing_status <> 'recorded'`;
 const milliseconds = (time: string) => `floor(extract(epoch FROM ${time}) * 1000)::bigint`;
 
 /** $1 is the user, $2 the window in days. Days, not records, are added up: it costs the same however busy the days were. */
@@ -22,7 +22,7 @@ export const FORECAST = {
   text: `WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day), first_use AS (
     SELECT coalesce((SELECT min(r.timestamp) ${CHARGES} AND r.credits > r.uncollected_credits),
                     ${startOf('d.day')}) AS at
-      FROM usage_daily d WHERE d.account_id = $1 AND d.charged_credits > 0 ORDER BY d.day LIMIT 1
+      FROM (SELECT min(day) AS day FROM usage_daily WHERE account_id = $1 AND charged_credits > 0) d
   )
   SELECT ${milliseconds('now()')} AS now,
     ${milliseconds(`greatest(${startOf('t.day - $2::integer')}, (SELECT at FROM first_use))`)} AS since,

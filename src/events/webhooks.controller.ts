@@ -1,7 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Patch, Post, Query, Res } from '@nestjs/common';
 import {
-  ApiCallbacks,
   ApiCreatedResponse,
+  ApiExtraModels,
   ApiNoContentResponse,
   ApiOkResponse,
   ApiOperation,
@@ -21,7 +21,8 @@ import {
   WebhookInactive,
   WebhookNotFound,
 } from './events.errors.js';
-import { EventDto } from './dto/events.responses.js';
+import { EventDto, WebhookTestEventDto } from './dto/events.responses.js';
+import { WEBHOOK_CALLBACK } from './dto/webhook.callback.js';
 import {
   CreateWebhookDto,
   DeliveriesQueryDto,
@@ -57,17 +58,9 @@ export class WebhooksController {
       '`webhook-signature`), at least once, in order per user, again with growing pauses for more than a day until it ' +
       'answers 2xx. Drop repeats by `webhook-id`. The secret is shown only in this answer.',
     operationId: 'createWebhook',
+    callbacks: WEBHOOK_CALLBACK,
   })
-  @ApiCallbacks({
-    name: 'event',
-    callbackUrl: '{$request.body#/url}',
-    method: 'post',
-    requestBody: { type: EventDto },
-    expectedResponse: {
-      status: 200,
-      description: 'Taken; any 2xx will do. 410: the endpoint is switched off',
-    },
-  })
+  @ApiExtraModels(EventDto, WebhookTestEventDto)
   @ApiCreatedResponse({ type: CreatedWebhookDto })
   @ApiProblems(TooManyWebhooks, TargetRefused)
   @ApiIdempotent({ answersSecret: true })
@@ -148,7 +141,9 @@ export class WebhooksController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Send a test message (webhook.test) at once',
-    description: 'The answer is the outcome; nothing is stored or retried.',
+    description:
+      'The message has the form of an event, with id 0, type `webhook.test` and no account. The answer is the outcome; ' +
+      'nothing is stored or retried.',
     operationId: 'testWebhook',
   })
   @ApiOkResponse({ type: TestResultDto })

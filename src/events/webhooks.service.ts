@@ -165,6 +165,7 @@ export class WebhooksService {
     const body = JSON.stringify({
       id: 0,
       type: TEST_TYPE,
+      accountId: null,
       userId: null,
       occurredAt: new Date().toISOString(),
       data: { endpointId: id },

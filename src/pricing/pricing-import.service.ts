@@ -7,7 +7,8 @@ import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { PriceImportQueryDto } from './dto/price-import.requests.js';
-import type { ImportedPriceDto, PriceChangeDto, PriceImportDto } from './dto/price-import.responses.js';
+import type { PriceChangeDto, PriceImportDto } from './dto/price-import.responses.js';
+import { type RulePrices, rulePrices } from './dto/pricing.responses.js';
 import { modelFilter } from './model-filter.js';
 import { type ModelPrice, type PriceMap, readPriceMap } from './price-map.js';
 import { databaseTime, lockAllModels, PRICING } from './pricing-locks.js';
@@ -23,8 +24,8 @@ interface Comparison {
   modelId: string;
   /** The rule in force; null: none. */
   currentId: string | null;
-  /** What users pay by it. */
-  before: ImportedPriceDto | null;
+  /** Its prices and costs. */
+  before: RulePrices | null;
   /** The next rule to come; null: none. */
   nextId: string | null;
   isSame: boolean;
@@ -102,19 +103,13 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
       .slice(0, MOST_CHANGES)
       .map(({ modelId, before }): PriceChangeDto => {
         const after = byModel.get(modelId) as ModelPrice;
-        return { modelId, before, after: paidBy(after) };
+        return { modelId, before: before && rulePrices(before), after: rulePrices(after) };
       }),
     closed: ended.length,
     unchanged: compared.length - changes.length - preempted.length,
     preempted,
   };
 }
-
-const paidBy = ({ price, inputPrice, outputPrice }: ModelPrice): ImportedPriceDto => ({
-  pricePerThousandTokens: price,
-  pricePerThousandInputTokens: inputPrice,
-  pricePerThousandOutputTokens: outputPrice,
-});
 
 /** One array per column, as `unnest` takes them: one statement for any number of models. */
 function columnsOf(prices: ModelPrice[]): (string | null)[][] {
@@ -139,10 +134,9 @@ const IMPORTED = `unnest($1::text[], ${PRICES.map((_, index) => `$${index + 2}::
 const INSTANT = `$${COLUMNS.length + 1}::timestamptz`;
 
 // As text: a number of JSON would lose digits.
-const BEFORE = `CASE WHEN current.id IS NOT NULL THEN json_build_object(
-  'pricePerThousandTokens', trim_scale(current.price_per_1k_tokens)::text,
-  'pricePerThousandInputTokens', trim_scale(current.input_price_per_1k_tokens)::text,
-  'pricePerThousandOutputTokens', trim_scale(current.output_price_per_1k_tokens)::text) END`;
+const BEFORE = `CASE WHEN current.id IS NOT NULL THEN json_build_object(${PRICE_COLUMNS.slice(1)
+  .map(([property, column]) => `'${property}', trim_scale(current.${column})::text`)
+  .join(', ')}) END`;
 
 const COMPARE = `
   SELECT imported.model_id AS "modelId", current.id AS "currentId", ${BEFORE} AS before, next.id AS "nextId",
@@ -156,6 +150,7 @@ const COMPARE = `
     LEFT JOIN LATERAL (
       SELECT rule.id, rule.effective_from FROM pricing_rules rule
        WHERE rule.model_id = imported.model_id AND rule.effective_from >= ${INSTANT}
+         AND (rule.effective_to IS NULL OR rule.effective_to > rule.effective_from)
        ORDER BY rule.effective_from LIMIT 1) next ON TRUE`;
 
 // superseded_by: withdrawing the rule to come before it begins lets the new one go on.

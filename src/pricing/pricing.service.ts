@@ -17,6 +17,8 @@ import { databaseTime, lockModel, PRICING } from './pricing-locks.js';
 const PAST_TOLERANCE_SECONDS = 60;
 const MAXIMUM_HISTORY = 200;
 const IN_FORCE = 'rule.effectiveFrom <= now() AND (rule.effectiveTo IS NULL OR rule.effectiveTo > now())';
+/** A rule that was withdrawn ends where it begins. */
+const NOT_WITHDRAWN = '(rule.effectiveTo IS NULL OR rule.effectiveTo > rule.effectiveFrom)';
 
 /** Pricing rules: an immutable history per model, without overlaps. Times are the database's. */
 @Injectable()
@@ -49,6 +51,7 @@ export class PricingService {
       .addSelect('rule.effectiveFrom > now()', 'is_upcoming')
       .addSelect(`(${IN_FORCE})`, 'is_current')
       .where('rule.modelId = :modelId', { modelId })
+      .andWhere(NOT_WITHDRAWN)
       .orderBy('rule.effectiveFrom', 'DESC')
       .limit(MAXIMUM_HISTORY)
       .getRawAndEntities<{ is_upcoming: boolean; is_current: boolean }>();
@@ -84,13 +87,13 @@ export class PricingService {
   }
 
   /**
-   * Takes a rule out of force: one that has not begun disappears, the current one ends now.
+   * Takes a rule out of force: one that has not begun is withdrawn, the current one ends now.
    *
    * @throws PricingRuleNotFound, PricingRuleEnded
    */
   async remove(id: number): Promise<void> {
     await this.changes.transaction(PRICING, async (manager) => {
-      const { modelId } = (await manager.findOneBy(PricingRule, { id })) ?? {};
+      const { modelId } = (await rulesLeft(manager).andWhere({ id }).getOne()) ?? {};
       if (modelId === undefined) throw new PricingRuleNotFound();
       await lockModel(manager, modelId);
       // The time after the wait: the change that was waited for may have ended the rule.
@@ -111,19 +114,21 @@ export class PricingService {
 }
 
 /**
- * Makes a rule disappear that has not begun. The rule it had ended goes on as if this one had never been: to the next
- * rule, or for ever.
+ * Takes back a rule that has not begun. The rule it had ended goes on as if this one had never been: to the next rule, or
+ * for ever.
  *
  * @returns false, and nothing is done, when the rule has begun
  */
 async function withdraw(manager: EntityManager, id: number, modelId: string, now: Date): Promise<boolean> {
-  const rule = await manager.findOneBy(PricingRule, { id, effectiveFrom: MoreThanOrEqual(now) });
+  const rule = await rulesLeft(manager)
+    .andWhere({ id, effectiveFrom: MoreThanOrEqual(now) })
+    .getOne();
   if (rule === null) return false;
-  await manager.delete(PricingRule, { id: rule.id });
-  const next = await manager.findOne(PricingRule, {
-    where: { modelId, effectiveFrom: MoreThan(rule.effectiveFrom) },
-    order: { effectiveFrom: 'ASC' },
-  });
+  await manager.update(PricingRule, { id }, { effectiveTo: rule.effectiveFrom, supersededBy: null });
+  const next = await rulesLeft(manager)
+    .andWhere({ modelId, effectiveFrom: MoreThan(rule.effectiveFrom) })
+    .orderBy('rule.effectiveFrom')
+    .getOne();
   await manager.update(
     PricingRule,
     { supersededBy: id },
@@ -131,6 +136,9 @@ async function withdraw(manager: EntityManager, id: number, modelId: string, now
   );
   return true;
 }
+
+const rulesLeft = (manager: EntityManager) =>
+  manager.createQueryBuilder(PricingRule, 'rule').where(NOT_WITHDRAWN);
 
 async function addRule(
   manager: EntityManager,

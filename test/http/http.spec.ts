@@ -199,6 +199,8 @@ describe('browsers', () => {
     const allowed = await preflight('https://admin.example.com');
     expect(allowed.headers.get('access-control-allow-origin')).toBe('https://admin.example.com');
     expect(allowed.headers.get('access-control-allow-headers')).toContain('Idempotency-Key');
+    expect(allowed.headers.get('access-control-allow-headers')).toContain('Last-Event-ID');
+    expect(allowed.headers.get('access-control-expose-headers')).toContain('X-RateLimit-Remaining');
     // A browser never holds the key of a trusted service.
     expect(allowed.headers.get('access-control-allow-headers')).not.toContain('X-Internal-API-Key');
     const other = await preflight('https://evil.example.com');

@@ -582,18 +582,31 @@ describe('imports and changes at once', () => {
     expect(answer.changes.map(({ modelId }) => modelId)).toEqual([...names].sort().slice(0, 500));
   });
 
-  it('says of each price what users pay before and after, also when it only tries', async () => {
+  it('gives the prices and costs of each rule before and after, also when it only tries', async () => {
     const [modelId = ''] = models(1);
-    const priced = (input: string, output: string | null) => ({
-      pricePerThousandTokens: output ?? input,
-      pricePerThousandInputTokens: input,
-      pricePerThousandOutputTokens: output ?? input,
-    });
+    const priced = (input: string, output: string) =>
+      expect.objectContaining({
+        pricePerThousandTokens: output,
+        pricePerThousandInputTokens: input,
+        pricePerThousandOutputTokens: output,
+      }) as object;
     const first = { modelId, before: null, after: priced('2', '10') };
     expect((await imported(mapOf(modelId, '2e-6', '1e-5'), '?dryRun=true')).changes).toEqual([first]);
     expect((await imported(mapOf(modelId, '2e-6', '1e-5'))).changes).toEqual([first]);
     const second = { modelId, before: first.after, after: priced('1.5', '8') };
     expect((await imported(mapOf(modelId, '1.5e-6', '8e-6'), '?dryRun=true')).changes).toEqual([second]);
+    // What changes nothing for whole prompts is a change too.
+    const cached = mapOf(modelId, '2e-6', '1e-5').replace('}}', ',"cache_read_input_token_cost":5e-7}}');
+    expect((await imported(cached, '?dryRun=true')).changes).toEqual([
+      {
+        modelId,
+        before: expect.objectContaining({ pricePerThousandCachedInputTokens: null }) as object,
+        after: expect.objectContaining({
+          pricePerThousandCachedInputTokens: '0.5',
+          providerCostPerThousandCachedInputTokens: '0.0005',
+        }) as object,
+      },
+    ]);
   });
 });
 

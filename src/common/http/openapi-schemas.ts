@@ -1,4 +1,4 @@
-import type { OpenAPIObject } from '@nestjs/swagger';
+import { getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
 
 type Schema = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
 
@@ -11,6 +11,32 @@ export function refineSchemas(schemas: Record<string, Schema>): void {
     for (const property of Object.values(schema.properties ?? {})) describeNull(property);
     describeForms(schema);
   }
+  for (const [name, schema] of Object.entries(schemas)) describeVariants(schemas, name, schema);
+}
+
+/** Where the decorators leave, at a field, the schema that it has for each value of `type` beside it, by its name. */
+export const BY_TYPE = 'x-by-type';
+
+/** One schema for each type, and the name of all for any of them: a client that looks at `type` knows the rest. */
+function describeVariants(schemas: Record<string, Schema>, name: string, schema: Schema): void {
+  if ('$ref' in schema) return;
+  const [varied] = Object.entries(schema.properties ?? {}).filter(([, property]) => BY_TYPE in property);
+  if (varied === undefined) return;
+  const byType = (varied[1] as { [BY_TYPE]: Record<string, string> })[BY_TYPE];
+  const mapping = mapOf(Object.keys(byType), (type) => {
+    const variant = `${type.replace(/(?:^|[._])(\w)/g, (_, letter: string) => letter.toUpperCase())}${name}`;
+    const own = {
+      type: { type: 'string', enum: [type], example: type },
+      [varied[0]]: { $ref: getSchemaPath(byType[type] as string) },
+    };
+    schemas[variant] = { ...schema, properties: { ...schema.properties, ...own } };
+    return getSchemaPath(variant);
+  });
+  schemas[name] = {
+    description: schema.description,
+    oneOf: Object.values(mapping).map(($ref) => ({ $ref })),
+    discriminator: { propertyName: 'type', mapping },
+  };
 }
 
 /** A reference allows what is referred to, and nothing else; null must be a form of its own. */
@@ -48,7 +74,7 @@ function describeForms(schema: Exclude<Schema, { $ref: string }> & { [FORMS]?: r
   }));
 }
 
-const mapOf = (names: readonly string[], schemaOf: (name: string) => Schema): Record<string, Schema> =>
-  Object.fromEntries(names.map((name) => [name, schemaOf(name)]));
+const mapOf = <T>(names: readonly string[], valueOf: (name: string) => T): Record<string, T> =>
+  Object.fromEntries(names.map((name) => [name, valueOf(name)]));
 
 const typeOf = (schema: Schema | undefined) => (schema && 'type' in schema ? schema.type : undefined);

@@ -1,5 +1,7 @@
-import { ApiExtraModels, ApiProperty, getSchemaPath } from '@nestjs/swagger';
-import { EVENT_TYPES, type EventType } from '../event-types.js';
+import type { Type } from '@nestjs/common';
+import { ApiExtraModels, ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
+import { BY_TYPE } from '../../common/http/openapi-schemas.js';
+import { EVENT_TYPES, type EventType, TEST_TYPE } from '../event-types.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
@@ -106,21 +108,23 @@ export class ApiKeyRevokedData extends ApiKeyData {
   reason: (typeof REVOCATION_REASONS)[number];
 }
 
-const DATA = [
-  CreditsLowData,
-  CreditsExhaustedData,
-  CreditsRecoveredData,
-  CreditsExpiringData,
-  CreditsExpiredData,
-  SessionTimedOutData,
-  UsageNeedsReviewData,
-  UsageSettledData,
-  ApiKeyData,
-  ApiKeyRevokedData,
-];
+const DATA: Record<EventType, Type> = {
+  'credits.low': CreditsLowData,
+  'credits.exhausted': CreditsExhaustedData,
+  'credits.recovered': CreditsRecoveredData,
+  'credits.expiring': CreditsExpiringData,
+  'credits.expired': CreditsExpiredData,
+  'session.timed_out': SessionTimedOutData,
+  'usage.needs_review': UsageNeedsReviewData,
+  'usage.settled': UsageSettledData,
+  'api_key.created': ApiKeyData,
+  'api_key.revoked': ApiKeyRevokedData,
+  'api_key.expiring': ApiKeyData,
+  'api_key.expired': ApiKeyData,
+};
 
 /** An event, as pages, the stream and webhooks show it. */
-@ApiExtraModels(...DATA)
+@ApiExtraModels(...Object.values(DATA))
 export class EventDto {
   @ApiProperty({ ...ID, description: 'Ids grow in the order in which events are published' }) id: number;
   @ApiProperty({ enum: EVENT_TYPES, enumName: 'EventType', example: 'credits.low' }) type: EventType;
@@ -128,10 +132,27 @@ export class EventDto {
   @ApiProperty({ description: 'The user it concerns', example: 'alice' }) userId: string;
   @ApiProperty({ ...TIME, description: 'When it happened' }) occurredAt: string;
   @ApiProperty({
-    anyOf: DATA.map((model) => ({ $ref: getSchemaPath(model) })),
-    description: 'What a receiver needs to act, by type; credits are integers',
-  })
+    type: 'object',
+    additionalProperties: true,
+    [BY_TYPE]: Object.fromEntries(Object.entries(DATA).map(([type, { name }]) => [type, name])),
+  } as ApiPropertyOptions)
   data: Record<string, unknown>;
+}
+
+/** What a test delivers: in the form of an event, about no account. */
+export class WebhookTestEventDto {
+  @ApiProperty({ type: 'integer', enum: [0], example: 0 }) id: number;
+  @ApiProperty({ enum: [TEST_TYPE], example: TEST_TYPE }) type: string;
+  @ApiProperty({ type: 'string', nullable: true, enum: [null], example: null }) accountId: null;
+  @ApiProperty({ type: 'string', nullable: true, enum: [null], example: null }) userId: null;
+  @ApiProperty(TIME) occurredAt: string;
+  @ApiProperty({
+    type: 'object',
+    required: ['endpointId'],
+    properties: { endpointId: ID },
+    example: { endpointId: 1 },
+  })
+  data: { endpointId: number };
 }
 
 export class EventPageDto {

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { RulePricesDto } from './pricing.responses.js';
 
 const COUNT = { type: 'integer', minimum: 0 } as const;
 
@@ -20,23 +21,15 @@ export class ImportNoteDto {
   note: string;
 }
 
-const PRICE = { description: 'Credits per 1,000 tokens', example: '0.72' } as const;
-
-export class ImportedPriceDto {
-  @ApiProperty({ ...PRICE }) pricePerThousandTokens: string;
-  @ApiProperty({ ...PRICE, type: String, nullable: true }) pricePerThousandInputTokens: string | null;
-  @ApiProperty({ ...PRICE, type: String, nullable: true }) pricePerThousandOutputTokens: string | null;
-}
-
 export class PriceChangeDto {
   @ApiProperty({ example: 'gpt-4o-mini' }) modelId: string;
   @ApiProperty({
-    type: () => ImportedPriceDto,
+    type: () => RulePricesDto,
     nullable: true,
     description: 'Of the rule in force; null: there was none',
   })
-  before: ImportedPriceDto | null;
-  @ApiProperty({ type: () => ImportedPriceDto }) after: ImportedPriceDto;
+  before: RulePricesDto | null;
+  @ApiProperty({ type: () => RulePricesDto }) after: RulePricesDto;
 }
 
 export class PriceImportDto {
@@ -52,7 +45,7 @@ export class PriceImportDto {
   unchanged: number;
   @ApiProperty({
     type: () => [PriceChangeDto],
-    description: 'The first 500 of the rules made, by model: what users pay, before and after',
+    description: 'The first 500 of the rules made, by model: the rule before and after',
     maxItems: 500,
   })
   changes: PriceChangeDto[];

@@ -6,9 +6,8 @@ const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:0
 const optionalDecimal = (description: string) =>
   ({ type: 'string', nullable: true, description, example: null }) as const;
 
-export class PricingRuleDto {
-  @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, example: 1 }) id: number;
-  @ApiProperty({ example: MODEL }) modelId: string;
+/** What a rule says of prices and provider costs. */
+export class RulePricesDto {
   @ApiProperty({ description: 'Blended price, credits per 1,000 tokens', example: '3' })
   pricePerThousandTokens: string;
   @ApiProperty(optionalDecimal('Price of input; null: the blended price'))
@@ -25,6 +24,35 @@ export class PricingRuleDto {
   providerCostPerThousandOutputTokens: string | null;
   @ApiProperty(optionalDecimal('Provider cost of cached input; null: unknown'))
   providerCostPerThousandCachedInputTokens: string | null;
+}
+
+/** The same by the names of the columns' properties. */
+export type RulePrices = Pick<
+  PricingRule,
+  | 'price'
+  | 'inputPrice'
+  | 'outputPrice'
+  | 'cachedInputPrice'
+  | 'providerCost'
+  | 'providerInputCost'
+  | 'providerOutputCost'
+  | 'providerCachedCost'
+>;
+
+export const rulePrices = (rule: RulePrices): RulePricesDto => ({
+  pricePerThousandTokens: rule.price,
+  pricePerThousandInputTokens: rule.inputPrice,
+  pricePerThousandOutputTokens: rule.outputPrice,
+  pricePerThousandCachedInputTokens: rule.cachedInputPrice,
+  providerCostPerThousandTokens: rule.providerCost,
+  providerCostPerThousandInputTokens: rule.providerInputCost,
+  providerCostPerThousandOutputTokens: rule.providerOutputCost,
+  providerCostPerThousandCachedInputTokens: rule.providerCachedCost,
+});
+
+export class PricingRuleDto extends RulePricesDto {
+  @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, example: 1 }) id: number;
+  @ApiProperty({ example: MODEL }) modelId: string;
   @ApiProperty({ ...TIME, description: 'Applies from this instant' }) effectiveFrom: string;
   @ApiProperty({
     ...TIME,
@@ -39,14 +67,7 @@ export class PricingRuleDto {
     return {
       id: rule.id,
       modelId: rule.modelId,
-      pricePerThousandTokens: rule.price,
-      pricePerThousandInputTokens: rule.inputPrice,
-      pricePerThousandOutputTokens: rule.outputPrice,
-      pricePerThousandCachedInputTokens: rule.cachedInputPrice,
-      providerCostPerThousandTokens: rule.providerCost,
-      providerCostPerThousandInputTokens: rule.providerInputCost,
-      providerCostPerThousandOutputTokens: rule.providerOutputCost,
-      providerCostPerThousandCachedInputTokens: rule.providerCachedCost,
+      ...rulePrices(rule),
       effectiveFrom: rule.effectiveFrom.toISOString(),
       effectiveTo: rule.effectiveTo?.toISOString() ?? null,
       createdBy: rule.createdBy,

@@ -11,6 +11,13 @@ import { plural, price, whole } from '../format';
 
 type Change = PriceImport['changes'][number];
 
+const PROVIDER_COSTS = [
+  'providerCostPerThousandTokens',
+  'providerCostPerThousandInputTokens',
+  'providerCostPerThousandOutputTokens',
+  'providerCostPerThousandCachedInputTokens',
+] as const;
+
 interface Chosen {
   name: string;
   text: string;
@@ -208,6 +215,7 @@ function Result({ result, isDryRun }: { result: PriceImport; isDryRun: boolean }
                   ['Blended', 'pricePerThousandTokens'],
                   ['Input', 'pricePerThousandInputTokens'],
                   ['Output', 'pricePerThousandOutputTokens'],
+                  ['Cached', 'pricePerThousandCachedInputTokens'],
                 ] as const
               ).map(([header, name]) => ({
                 header,
@@ -220,7 +228,14 @@ function Result({ result, isDryRun }: { result: PriceImport; isDryRun: boolean }
               })),
               {
                 header: <span class="unseen">Kind</span>,
-                cell: ({ before }) => before === null && <Badge tone="accent">new</Badge>,
+                cell: ({ before, after }) =>
+                  before === null ? (
+                    <Badge tone="accent">new</Badge>
+                  ) : (
+                    PROVIDER_COSTS.some((name) => price(before[name]) !== price(after[name])) && (
+                      <Badge tone="neutral">provider cost</Badge>
+                    )
+                  ),
                 isNumber: true,
               },
             ]}

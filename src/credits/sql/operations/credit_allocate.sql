@@ -41,6 +41,8 @@ BEGIN
       IF NOT FOUND THEN RETURN '{"outcome": "email_taken"}'; END IF;
     END;
     INSERT INTO credit_balances (account_id) VALUES (p_account) ON CONFLICT (account_id) DO NOTHING;
+    -- Another allocation may have created it at this very moment.
+    v_is_new := FOUND;
     v_lock := lock_account(p_account);
   END IF;
   -- Below 2^53 - 1, the largest integer that JSON clients read exactly: a late settlement may still return credits.

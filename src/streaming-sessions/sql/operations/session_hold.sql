@@ -27,7 +27,7 @@ DECLARE
   s streaming_sessions;
   v_checks boolean[] := ARRAY[
     v_lock.account_id IS NOT NULL OR is_account_id(p_account),
-    p_user = v_lock.account_id OR is_user_id(p_user),
+    is_user_id(p_user),
     is_id(p_session, 100),
     is_id(p_model, 100),
     coalesce(p_tokens BETWEEN 0 AND 1000000000, p_input IS NOT NULL AND p_output IS NOT NULL),

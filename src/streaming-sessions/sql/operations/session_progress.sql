@@ -43,7 +43,7 @@ BEGIN
   END IF;
   v_end := s.started_at + make_interval(secs => p_maximum_age_seconds);
   IF s.status <> 'active' OR v_end <= v_lock.locked_at THEN RETURN '{"outcome": "already_ended"}'; END IF;
-  v_price := pinned_price(s.pricing_rule_id, s.model_id, s.started_at);
+  v_price := pinned_price(s.pricing_rule_id, s.model_id);
   v_generated := greatest(s.tokens_generated, p_generated);
   v_used := session_cost(s, v_generated, v_price);
   v_most := least(v_lock.available,

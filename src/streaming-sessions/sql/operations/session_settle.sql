@@ -50,7 +50,7 @@ BEGIN
     END IF;
     IF s.end_reason <> 'timeout' THEN RETURN '{"outcome": "already_ended"}'; END IF;
   END IF;
-  v_price := pinned_price(s.pricing_rule_id, s.model_id, s.started_at);
+  v_price := pinned_price(s.pricing_rule_id, s.model_id);
   IF p_reason = 'finalized' THEN
     v_end := (p_reason, v_status, p_tokens, p_input, p_output, p_cached, p_cost,
               credits_for_tokens(p_tokens, p_input, p_output, p_cached, v_price),

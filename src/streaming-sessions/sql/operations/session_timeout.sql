@@ -27,7 +27,7 @@ BEGIN
    WHERE account_id = p_account AND user_id = p_user AND session_id = p_session AND status = 'active'
      AND expires_at <= v_lock.locked_at;
   IF NOT FOUND THEN RETURN '{"outcome": "not_stale"}'; END IF;
-  v_price := pinned_price(s.pricing_rule_id, s.model_id, s.started_at);
+  v_price := pinned_price(s.pricing_rule_id, s.model_id);
   v_answer := session_close(s, v_lock, (
     'timeout', 'failed', s.tokens_generated, NULL, NULL, NULL, NULL, session_cost(s, s.tokens_generated, v_price),
     session_provider_cost(s, s.tokens_generated, v_price), 'chat-streaming-timeout',

@@ -34,7 +34,7 @@ DECLARE
   r usage_records;
   v_checks boolean[] := ARRAY[
     v_lock.account_id IS NOT NULL OR is_account_id(p_account),
-    p_user = v_lock.account_id OR is_user_id(p_user),
+    is_user_id(p_user),
     is_id(p_request, 200),
     p_content_hash ~ '^[0-9a-f]{64}$',
     is_id(p_model, 100),

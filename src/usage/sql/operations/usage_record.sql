@@ -17,7 +17,7 @@ DECLARE
   r usage_records;
   v_checks boolean[] := ARRAY[
     v_lock.account_id IS NOT NULL OR is_account_id(p_account),
-    p_user = v_lock.account_id OR is_user_id(p_user),
+    is_user_id(p_user),
     char_length(p_service) BETWEEN 1 AND 50,
     char_length(p_operation) BETWEEN 1 AND 100,
     p_credits BETWEEN 0 AND 1000000000000,
