@@ -88,12 +88,13 @@ describe('POST /credits/allocate', () => {
     for (let round = 0; round < 60; round++) {
       const userId = freshUser('at-once');
       const answers = await times(5, () =>
-        service.owner.query<{ answer: { outcome: string } }>(
+        service.owner.query<{ answer: { outcome: string; accountCreated: boolean } }>(
           `SELECT ${allocateCredits('$1::text', '5', '30', `$1::text || '@x'`, `'x'`)} AS answer`,
           [userId],
         ),
       );
       for (const { rows } of answers) outcomes.add(rows[0]?.answer.outcome ?? 'none');
+      expect(answers.filter(({ rows }) => rows[0]?.answer.accountCreated)).toHaveLength(1);
     }
     expect([...outcomes]).toEqual(['ok']);
   });

@@ -72,6 +72,32 @@ async function chargedBy(user: HttpClient): Promise<{ counted: string; plain: st
 }
 
 describe('GET /api/credits/forecast', () => {
+  it('begins with the first charge, whatever the names of the models of that day', async () => {
+    const user = await userWithCredits(service, 1000);
+    const [early, late] = [
+      await charge(user, 90, { modelId: 'zz' }),
+      await charge(user, 90, { modelId: 'aa' }),
+    ];
+    // Ten days ago, at one and at 23 o'clock.
+    for (const [id, hour] of [
+      [early, 1],
+      [late, 23],
+    ])
+      await service.owner.query(
+        `UPDATE usage_records
+            SET timestamp = ((now() AT TIME ZONE 'UTC')::date - 10 + make_interval(hours => $2)) AT TIME ZONE 'UTC'
+          WHERE id = $1`,
+        [id, hour],
+      );
+    await service.owner.query('UPDATE usage_daily SET day = day - 10 WHERE account_id = $1', [user.userId]);
+    const { rows } = await service.owner.query<{ days: number }>(
+      `SELECT (extract(epoch FROM now() - timestamp) / 86400)::float8 AS days FROM usage_records WHERE id = $1`,
+      [early],
+    );
+    const { creditsPerDay } = await forecastOf(user);
+    expect(creditsPerDay * (rows[0]?.days ?? 0)).toBeCloseTo(Number((await chargedBy(user)).counted), 1);
+  });
+
   it('without use has no end, and says what expires', async () => {
     const user = await userWithCredits(service, 100, 50);
     expect(await forecastOf(user)).toMatchObject({

@@ -55,7 +55,7 @@ async function periodsOf(modelId: string) {
   const { rows } = await service.owner.query<{ id: number; from: number; to: number | null; price: string }>(
     `SELECT id::integer, (extract(epoch FROM effective_from) * 1000)::float8 AS from,
             (extract(epoch FROM effective_to) * 1000)::float8 AS to, trim_scale(price_per_1k_tokens)::text AS price
-       FROM pricing_rules WHERE model_id = $1 ORDER BY effective_from`,
+       FROM pricing_rules WHERE model_id = $1 AND effective_to IS DISTINCT FROM effective_from ORDER BY effective_from`,
     [modelId],
   );
   return rows;
@@ -359,6 +359,56 @@ describe('changes to one model at once', () => {
     );
     for (const answer of answers) expect([undefined, 201, 204, 404, 409]).toContain(answer?.status);
     await expectUnbroken(modelId);
+  });
+});
+
+describe('a session that starts while its price changes is settled at the price that it was told', () => {
+  const settle = (user: HttpClient, sessionId: string) =>
+    user.post<{ actualCredits: number }>('/api/streaming-sessions/finalize', {
+      sessionId,
+      actualTokens: 1000,
+    });
+
+  it('with a rule that is written after it and begins before it', async () => {
+    const modelId = freshModel();
+    const user = await userWithCredits(service, 1000);
+    expect((await initialize(user, 's', { modelId })).body).toMatchObject({ estimatedCredits: 1 });
+    await created(modelId, '500');
+    await service.owner.query(
+      `UPDATE pricing_rules SET effective_from = effective_from - interval '1 minute' WHERE model_id = $1`,
+      [modelId],
+    );
+    expect((await settle(user, 's')).body).toMatchObject({ actualCredits: 1 });
+  });
+
+  it('with a rule that begins while it is being withdrawn', async () => {
+    const modelId = freshModel();
+    const user = await userWithCredits(service, 1000);
+    await created(modelId, '1');
+    const rule = await created(modelId, '500', { effectiveFrom: fromNow(SECOND) });
+    let withdrawn: Promise<Answer> | undefined;
+    // The withdrawal opens the rule before it again, and waits for its row.
+    const gate = await service.owner.connect();
+    await gate.query('BEGIN');
+    await gate.query('SELECT 1 FROM pricing_rules WHERE superseded_by = $1 FOR UPDATE', [rule.id]);
+    try {
+      withdrawn = root.delete(`/api/pricing/${rule.id}`);
+      await expect
+        .poll(async () => (await initialize(user, freshUser('s'), { modelId })).body, {
+          interval: 100,
+          timeout: 5000,
+        })
+        .toMatchObject({ pricingSource: 'rule', estimatedCredits: 500 });
+    } finally {
+      await gate.query('ROLLBACK');
+      gate.release();
+    }
+    expect((await withdrawn)?.status).toBe(204);
+    const { body: open } = await user.get<{ sessionId: string; estimatedCredits: number }[]>(
+      '/api/streaming-sessions/active',
+    );
+    const told = open.find(({ estimatedCredits }) => estimatedCredits === 500);
+    expect((await settle(user, told?.sessionId as string)).body).toMatchObject({ actualCredits: 500 });
   });
 });
 

@@ -34,15 +34,16 @@ BEGIN
       INSERT INTO user_accounts (user_id, email, username)
       VALUES (p_account, p_email, coalesce(p_username, p_account))
       ON CONFLICT (user_id) DO NOTHING;
+      -- Another allocation may have created it at this very moment.
+      v_is_new := FOUND;
     EXCEPTION WHEN unique_violation THEN
       -- Unlike a token, an allocation does not take an e-mail away from another account.
       -- But the same user may have been created at this very moment, with this very e-mail: then go on.
       PERFORM FROM user_accounts WHERE user_id = p_account;
       IF NOT FOUND THEN RETURN '{"outcome": "email_taken"}'; END IF;
+      v_is_new := FALSE;
     END;
     INSERT INTO credit_balances (account_id) VALUES (p_account) ON CONFLICT (account_id) DO NOTHING;
-    -- Another allocation may have created it at this very moment.
-    v_is_new := FOUND;
     v_lock := lock_account(p_account);
   END IF;
   -- Below 2^53 - 1, the largest integer that JSON clients read exactly: a late settlement may still return credits.
