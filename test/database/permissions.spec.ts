@@ -130,7 +130,7 @@ const RIGHTS: Record<string, string[]> = {
   event_outbox: ['SELECT'],
   events: ['SELECT'],
   migrations: ['SELECT'],
-  pricing_rules: ['SELECT', 'INSERT', 'UPDATE', 'DELETE'],
+  pricing_rules: ['SELECT', 'INSERT', 'UPDATE'],
   streaming_sessions: ['SELECT'],
   usage_daily: ['SELECT'],
   usage_totals: ['SELECT'],
