@@ -18,8 +18,10 @@ export class AccountDirectoryController {
   @ApiOperation({
     summary: 'Search accounts by a prefix of their id, name or e-mail',
     description:
-      'First those found by their id, then by name, then by e-mail, each alphabetically. A page may be ' +
-      'short, and even empty, before `nextCursor` is null: one request reads at most 10,000 accounts of each.',
+      'Accounts that match by id come first, then those that match by name, then those that match by ' +
+      'e-mail; each group is in alphabetical order. One request reads at most 10,000 accounts of each ' +
+      'group, so a page may be short, or even empty, although more pages follow. The list ends when ' +
+      '`nextCursor` is null.',
     operationId: 'listAccounts',
   })
   @ApiOkResponse({ type: AccountPageDto })

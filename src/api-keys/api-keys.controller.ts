@@ -71,8 +71,9 @@ export class ApiKeysController {
   @ApiOperation({
     summary: 'Create an API key',
     description:
-      'The key itself is shown only in this answer: only its SHA-256 is stored. With `gateway: "litellm"` it ' +
-      'is made in the LiteLLM proxy too; if that fails, it works on neither side.',
+      'The key itself is shown only in this response, because the service stores only its SHA-256 hash. ' +
+      'With `gateway: "litellm"` the key is also created in the LiteLLM proxy; if that fails, the key ' +
+      'does not work anywhere.',
     operationId: 'createApiKey',
   })
   @ApiBody({ type: CreateApiKeyDto, examples: CREATE_EXAMPLES })
@@ -142,7 +143,7 @@ export class ApiKeysController {
 
   @Post(':id/rotate')
   @ApiOperation({
-    summary: 'Rotate an API key: create its successor; the old key stops after the overlap',
+    summary: 'Rotate an API key: create its successor and end the old key after the overlap',
     operationId: 'rotateApiKey',
   })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
@@ -164,7 +165,7 @@ export class ApiKeysController {
   @Delete(':id')
   @HttpCode(204)
   @ApiOperation({ summary: 'Revoke an API key at once', operationId: 'revokeApiKey' })
-  @ApiNoContentResponse({ description: 'The key no longer works, on any instance' })
+  @ApiNoContentResponse({ description: 'The key no longer works on any instance' })
   @ApiProblems(ApiKeyNotFound)
   @OwnerOrServiceAccess()
   revoke(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<void> {

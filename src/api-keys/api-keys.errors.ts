@@ -27,8 +27,8 @@ export class TooManyApiKeys extends ServiceError {
 /** 422: this installation has no gateway. */
 export class GatewayNotConfigured extends ServiceError {
   constructor() {
-    super(422, 'gateway.not_configured', 'No gateway is configured here', {
-      errors: [{ field: 'gateway', message: 'is not configured here' }],
+    super(422, 'gateway.not_configured', 'This service has no gateway configured', {
+      errors: [{ field: 'gateway', message: 'is not configured' }],
     });
   }
 }
@@ -45,15 +45,20 @@ export class GatewayRefused extends ServiceError {
 /** 502: the gateway does not take requests of this service, as with a wrong master key; no key was made. */
 export class GatewayFailed extends ServiceError {
   constructor() {
-    super(502, 'gateway.failed', 'The gateway does not accept requests of this service');
+    super(502, 'gateway.failed', 'The gateway does not accept requests from this service');
   }
 }
 
 /** 503: the gateway gave no answer in time; no key was made, and what it may have made is taken away again. */
 export class GatewayUnavailable extends ServiceError {
   constructor() {
-    super(503, 'gateway.unavailable', 'The gateway does not answer right now; no key was made, try again', {
-      retryAfterSeconds: 5,
-    });
+    super(
+      503,
+      'gateway.unavailable',
+      'The gateway does not answer right now; no key was created. Try again',
+      {
+        retryAfterSeconds: 5,
+      },
+    );
   }
 }

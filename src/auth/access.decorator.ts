@@ -74,7 +74,7 @@ export const CallerAccess = (permission: Permission) =>
 const NAMED_IN_QUERY = ApiQuery({
   name: 'userId',
   required: false,
-  description: 'The user, named by a trusted service that forwards no token',
+  description: 'The user to act for; required from a trusted service that does not forward a user’s token',
   schema: { type: 'string', minLength: 1, maxLength: 50 },
 });
 

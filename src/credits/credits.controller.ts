@@ -40,8 +40,9 @@ import {
 } from './dto/credits.responses.js';
 
 const FORECAST =
-  'The rate is what the last `windowDays` whole days (UTC) and today have cost, or what the time since the first use has ' +
-  'when that is shorter. Credits held by active sessions count as spent: they count neither in the rate nor as available.';
+  'The rate is the average spending per day over the last `windowDays` full UTC days and today, or ' +
+  'since the first use if that is more recent. Credits held by active sessions are not available, ' +
+  'and count towards the rate only once their session is settled.';
 
 @ApiTags('Credits')
 @Controller('credits')
@@ -110,7 +111,7 @@ export class CreditsController {
   @Post('deduct')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Deduct credits from a user, soonest expiry first',
+    summary: 'Deduct credits from a user, starting with those that expire first',
     operationId: 'deductCredits',
   })
   @ApiOkResponse({ type: DeductionDto })
@@ -130,7 +131,7 @@ export class CreditsController {
 
   @Post('allocations/:id/revoke')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Revoke what is left of one allocation', operationId: 'revokeAllocation' })
+  @ApiOperation({ summary: 'Revoke the remaining credits of an allocation', operationId: 'revokeAllocation' })
   @ApiOkResponse({ type: AllocationDto })
   @ApiProblems(AllocationNotFound)
   @ApiIdempotent()
@@ -194,7 +195,7 @@ export class CreditsController {
   }
 
   @Get('totals')
-  @ApiOperation({ summary: 'Sum up the credits of all accounts', operationId: 'getCreditTotals' })
+  @ApiOperation({ summary: 'Get the credit totals of all accounts', operationId: 'getCreditTotals' })
   @ApiOkResponse({ type: CreditTotalsDto })
   @ApiProblems(SumTooLarge)
   @RoleAccess('admin')

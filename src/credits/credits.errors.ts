@@ -17,12 +17,14 @@ export class InsufficientCredits extends ServiceError {
   }
 }
 
-/** 402: the API key's own limit is used up, whatever the balance; nothing was changed. */
+/** 402: what is left of the API key's own limit does not cover the call, whatever the balance; nothing was changed. */
 export class KeyLimitReached extends ServiceError {
   static readonly example = new KeyLimitReached({ requiredCredits: 4, availableCredits: 3 });
 
   constructor(members: ShortageMembers) {
-    super(402, 'api_key.over_limit', 'The credit limit of this API key is used up', { members });
+    super(402, 'api_key.over_limit', 'The remaining credit limit of this API key does not cover the call', {
+      members,
+    });
   }
 }
 
@@ -53,7 +55,7 @@ export class TooManyAllocations extends ServiceError {
     super(
       409,
       'credits.too_many_allocations',
-      'The user has 1000 open allocations, the most allowed: wait until one is used up or expires, revoke one, ' +
+      'The user has 1000 open allocations, which is the maximum: wait until one is used up or expires, revoke one, ' +
         'or allocate larger amounts',
     );
   }

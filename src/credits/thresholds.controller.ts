@@ -25,7 +25,7 @@ export class ThresholdsController {
   @Put()
   @ApiOperation({
     summary: 'Set your low-credit threshold',
-    description: '`credits.low` is emitted when the credits come down to it, once each time.',
+    description: 'Each time the credits fall to the threshold, one `credits.low` event is emitted.',
     operationId: 'setLowThreshold',
   })
   @ApiOkResponse({ type: LowThresholdDto })

@@ -30,8 +30,10 @@ export class EventsController {
   @ApiOperation({
     summary: 'List events, newest first',
     description:
-      'Users see their own, supervisors and admins everyone’s. Kept for EVENT_RETENTION_DAYS. One request looks through ' +
-      '10,000 events at most, so a page of rare types may be short, and even empty, before `nextCursor` is null.',
+      'Users see their own events; supervisors and admins see everyone’s. Events are kept for ' +
+      'EVENT_RETENTION_DAYS. One request searches at most 10,000 events, so a page may be short, or even ' +
+      'empty if few events match the filter, although more pages follow. The list ends when `nextCursor` ' +
+      'is null.',
     operationId: 'listEvents',
   })
   @ApiOkResponse({ type: EventPageDto })
@@ -46,20 +48,23 @@ export class EventsController {
   @ApiOperation({
     summary: 'Follow events live (server-sent events)',
     description:
-      'Users see their own, supervisors and admins everyone’s. `id` is the event’s, `event` its type, `data` the event in ' +
-      'JSON. With `Last-Event-ID` the stream continues after that event; an id that no event has had is refused with 409. It ends with ' +
-      'the token, and when the caller loses the role it needs; comments keep it alive.',
+      'Users see their own events; supervisors and admins see everyone’s. In each message, `id` is the ' +
+      'id of the event, `event` its type, and `data` the event as JSON. With `Last-Event-ID` the stream ' +
+      'continues after that event; an id that no event has had is refused with 409. Comments keep the ' +
+      'connection alive. The stream ends after EVENT_STREAM_SECONDS, when the access token expires, and ' +
+      'when the caller loses the role that it needs.',
     operationId: 'streamEvents',
   })
   @ApiHeader({
     name: 'Last-Event-ID',
     required: false,
-    description: 'The last event that the client has; left out: from now on',
+    description:
+      'Id of the last event that the client received. If omitted, the stream begins with the next event',
     schema: { type: 'string', pattern: '^\\d{1,15}$', minLength: 1, maxLength: 15 },
     example: '6',
   })
   @ApiOkResponse({
-    description: 'A stream without an end',
+    description: 'The event stream',
     content: { 'text/event-stream': { schema: { type: 'string' }, example: STREAM_EXAMPLE } },
   })
   @ApiProblems(ForeignUser, PositionUnknown, TooManyOwnStreams, NoStreamLeft)

@@ -40,11 +40,11 @@ export function targetProblem(text: string, { allowsHttp, allowsPrivateAddresses
   if (!isSecure && !(allowsHttp && url.protocol === 'http:')) {
     return `must begin with ${allowsHttp ? 'https:// or http://' : 'https://'}`;
   }
-  if (url.username !== '' || url.password !== '') return 'must hold no user and no password';
-  if (url.hash !== '') return 'must have no fragment';
+  if (url.username !== '' || url.password !== '') return 'must not contain a user or password';
+  if (url.hash !== '') return 'must not have a fragment';
   const port = Number(url.port || (isSecure ? 443 : 80));
   const isUsual = port === 80 || port === 443 || port >= FIRST_FREE_PORT;
-  if (!isUsual || OTHER_SERVICES.has(port)) return `must not have the port ${port}`;
+  if (!isUsual || OTHER_SERVICES.has(port)) return `must not use port ${port}`;
   const host = hostOf(url);
   if (isIP(host) !== 0 && !allowsPrivateAddresses && !isPublic(host))
     return 'must not name a private address';

@@ -54,9 +54,11 @@ export class WebhooksController {
   @ApiOperation({
     summary: 'Create a webhook endpoint',
     description:
-      'Events are posted to it by the Standard Webhooks specification: signed (`webhook-id`, `webhook-timestamp`, ' +
-      '`webhook-signature`), at least once, in order per user, again with growing pauses for more than a day until it ' +
-      'answers 2xx. Drop repeats by `webhook-id`. The secret is shown only in this answer.',
+      'Events are posted to the endpoint according to the Standard Webhooks specification, signed with ' +
+      'the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`. Each event is delivered at ' +
+      'least once, and the events of one user in order. A delivery is retried for more than a day, with ' +
+      'growing pauses, until the endpoint answers 2xx. Use `webhook-id` to ignore repeats. The secret is ' +
+      'shown only in this response.',
     operationId: 'createWebhook',
     callbacks: WEBHOOK_CALLBACK,
   })
@@ -108,7 +110,7 @@ export class WebhooksController {
   @Delete(':id')
   @HttpCode(204)
   @ApiOperation({ summary: 'Delete a webhook endpoint with its deliveries', operationId: 'deleteWebhook' })
-  @ApiNoContentResponse({ description: 'Nothing more is delivered to it' })
+  @ApiNoContentResponse({ description: 'The endpoint is deleted and receives nothing more' })
   @ApiProblems(WebhookNotFound)
   @RoleAccess('admin')
   delete(@IdParam() id: number): Promise<void> {
@@ -118,7 +120,7 @@ export class WebhooksController {
   @Post(':id/rotate-secret')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Rotate the secret: messages carry both signatures during the overlap',
+    summary: 'Rotate the secret of a webhook endpoint; messages carry both signatures during the overlap',
     operationId: 'rotateWebhookSecret',
   })
   @ApiOkResponse({ type: CreatedWebhookDto })
@@ -142,8 +144,8 @@ export class WebhooksController {
   @ApiOperation({
     summary: 'Send a test message (webhook.test) at once',
     description:
-      'The message has the form of an event, with id 0, type `webhook.test` and no account. The answer is the outcome; ' +
-      'nothing is stored or retried.',
+      'The message has the form of an event with id 0, type `webhook.test` and no account. The response ' +
+      'reports the outcome; the test is neither stored nor retried.',
     operationId: 'testWebhook',
   })
   @ApiOkResponse({ type: TestResultDto })
@@ -165,7 +167,7 @@ export class WebhooksController {
   @Post(':id/deliveries/:deliveryId/replay')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Repeat a delivery, whatever its state',
+    summary: 'Send a delivery again, whatever its status',
     operationId: 'replayWebhookDelivery',
   })
   @ApiOkResponse({ type: DeliveryDto })
@@ -178,7 +180,7 @@ export class WebhooksController {
   @Post(':id/replay')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Replay deliveries that failed or were missed since a time',
+    summary: 'Send all deliveries again that failed or were missed since a given time',
     operationId: 'replayWebhook',
   })
   @ApiOkResponse({ type: ReplayDto })

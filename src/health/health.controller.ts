@@ -35,7 +35,7 @@ export class HealthController {
 
   @Get('api/health')
   @ApiOperation({
-    summary: 'Liveness: is the process alive? (the same under /api)',
+    summary: 'Liveness: is the process alive? (also available under /api)',
     operationId: 'getApiHealth',
   })
   @ApiOkResponse({ type: HealthDto })

@@ -29,7 +29,8 @@ export class MetricsController {
   @ApiOperation({
     summary: 'Metrics for Prometheus',
     description:
-      'METRICS_ACCESS opens it to everyone, requires METRICS_TOKEN as a bearer token, or switches it off.',
+      'METRICS_ACCESS decides whether the metrics are open to everyone, require METRICS_TOKEN as a ' +
+      'bearer token, or are switched off.',
     operationId: 'getMetrics',
   })
   @ApiOkResponse({

@@ -17,7 +17,7 @@ export function modelFilter(models: string | undefined): ModelFilter {
 export function modelsProblem(models: unknown): string | undefined {
   if (typeof models !== 'string') return 'must be a string';
   return models.split(',').some((pattern) => pattern.trim() === '')
-    ? 'must be patterns between commas, for example gpt-*,claude-?-opus*'
+    ? 'must be comma-separated patterns, for example gpt-*,claude-?-opus*'
     : undefined;
 }
 

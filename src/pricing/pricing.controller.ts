@@ -45,12 +45,12 @@ export class PricingController {
 
   @Get('*id')
   @ApiOperation({
-    summary: 'Get the present, coming and past prices of a model',
+    summary: 'Get the current, upcoming and past prices of a model',
     operationId: 'getModelPricing',
   })
   @ApiParam({
     name: 'id',
-    description: 'The model’s id; may contain `.`, `:` and `/`, encoded or not',
+    description: 'The model id. It may contain `.`, `:` and `/`, percent-encoded or not',
     schema: { type: 'string', minLength: 1, maxLength: 100 },
     example: 'anthropic.claude-3-sonnet-20240229-v1:0',
   })
@@ -63,7 +63,7 @@ export class PricingController {
   @Post()
   @ApiOperation({
     summary: 'Set the price of a model',
-    description: 'The open rule ends where the new one begins.',
+    description: 'If the model has a rule without an end, that rule ends when the new one begins.',
     operationId: 'createPricingRule',
   })
   @ApiCreatedResponse({ type: PricingRuleDto })
@@ -93,7 +93,10 @@ export class PricingController {
     operationId: 'importPricing',
   })
   @ApiBody({ schema: PRICE_MAP_SCHEMA })
-  @ApiOkResponse({ type: PriceImportDto, description: 'What was done, or with `dryRun` would be' })
+  @ApiOkResponse({
+    type: PriceImportDto,
+    description: 'The changes that were made or, with `dryRun`, would be made',
+  })
   @ApiProblems(LargeBodyTooLarge)
   @ApiIdempotent()
   @RoleAccess('admin')
@@ -114,7 +117,8 @@ export class PricingController {
   @ApiOperation({
     summary: 'End or remove a pricing rule',
     description:
-      'A rule that has not begun disappears, the current one ends now, a past one cannot be changed (409).',
+      'A rule that has not begun is removed. A rule in force ends now. A rule that has already ended ' +
+      'cannot be changed (409).',
     operationId: 'deletePricingRule',
   })
   @ApiNoContentResponse({ description: 'Done' })

@@ -34,11 +34,17 @@ export class StreamingSessionsController {
 
   @Post('initialize')
   @ApiOperation({
-    summary: 'Start a session: hold its estimate plus the buffer',
+    summary: 'Start a session and hold its estimated cost plus a buffer',
     operationId: 'initializeSession',
   })
-  @ApiCreatedResponse({ type: SessionStartedDto, description: 'Credits are held' })
-  @ApiOkResponse({ type: SessionStartedDto, description: 'The same call again: the same session' })
+  @ApiCreatedResponse({
+    type: SessionStartedDto,
+    description: 'The session is started and its credits are held',
+  })
+  @ApiOkResponse({
+    type: SessionStartedDto,
+    description: 'The session had already been started; its credits are still held',
+  })
   @ApiProblems(
     InsufficientCredits,
     KeyLimitReached,
@@ -61,7 +67,7 @@ export class StreamingSessionsController {
   @Post('progress')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Report tokens so far: renew the lease and grow the hold',
+    summary: 'Report progress, which renews the lease and grows the hold if needed',
     operationId: 'reportProgress',
   })
   @ApiOkResponse({ type: SessionProgressDto })
@@ -74,7 +80,7 @@ export class StreamingSessionsController {
   @Post('finalize')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'End a session: charge what was used, return the rest',
+    summary: 'Finalize a session: charge the tokens used and return the remaining credits',
     operationId: 'finalizeSession',
   })
   @ApiOkResponse({ type: SessionSettledDto })
@@ -94,7 +100,7 @@ export class StreamingSessionsController {
   @Post('abort')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Abort a session: charge what was generated, return the rest',
+    summary: 'Abort a session: charge the tokens generated and return the remaining credits',
     operationId: 'abortSession',
   })
   @ApiOkResponse({ type: SessionAbortedDto })

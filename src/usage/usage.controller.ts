@@ -55,15 +55,16 @@ import {
 import { UsageService } from './usage.service.js';
 
 const PAGE_OR_CSV = ApiOkResponse({
-  description: 'A page as JSON; with `Accept: text/csv` all records as CSV, one a line',
+  description: 'One page as JSON; with `Accept: text/csv`, all records as CSV, one per line',
   content: {
     'application/json': { schema: { $ref: getSchemaPath(UsageSearchPageDto) } },
     'text/csv': { schema: { type: 'string' }, example: 'id,userId,timestamp,…\r\n' },
   },
 });
 const SEARCHED =
-  'A page has at most 512 kB, and one request looks through 50,000 records at most: a page may be short, and that of a rare filter even empty, before ' +
-  '`nextCursor` is null. One caller may have four downloads as CSV at once.';
+  'A page has at most 512 kB, and one request searches at most 50,000 records. A page may therefore ' +
+  'be short, or even empty if few records match the filter, although more pages follow. The list ' +
+  'ends when `nextCursor` is null. A caller may run up to four CSV downloads at once.';
 
 @ApiTags('Usage')
 @ApiExtraModels(UsageSearchPageDto)
@@ -81,8 +82,8 @@ export class UsageController {
   @ApiOperation({
     summary: 'Record usage that was settled elsewhere',
     description:
-      'An account has 10^12 credits of usage in a UTC day at most: more is refused with 422 `usage.day_limit`, unless it ' +
-      'is at most 10^6 credits itself.',
+      'An account may have at most 10^12 credits of usage per UTC day. A record that exceeds this limit ' +
+      'is refused with 422 `usage.day_limit`, unless it has 10^6 credits or fewer.',
     operationId: 'recordUsage',
   })
   @ApiCreatedResponse({ type: UsageRecordDto })
@@ -103,11 +104,11 @@ export class UsageController {
   @Post('charge')
   @ApiOperation({
     summary: 'Price, debit and record a finished call',
-    description: 'Idempotent by `requestId`: the same request again returns 200 with the same record.',
+    description: 'Idempotent by `requestId`: a repeated request returns 200 with the same record.',
     operationId: 'chargeUsage',
   })
-  @ApiCreatedResponse({ type: ChargeDto, description: 'Charged, or kept for review' })
-  @ApiOkResponse({ type: ChargeDto, description: 'The same request again' })
+  @ApiCreatedResponse({ type: ChargeDto, description: 'The call was charged, or recorded for review' })
+  @ApiOkResponse({ type: ChargeDto, description: 'The call had already been charged; this is its record' })
   @ApiProblems(InsufficientCredits, KeyLimitReached, AccountNotFound, RequestMismatch, UnpricedModel)
   @ApiIdempotent()
   @SelfAccess('usage:write', { metering: true, userIdIn: 'body' })
@@ -125,7 +126,7 @@ export class UsageController {
 
   @Get('needs-review')
   @ApiOperation({
-    summary: 'List usage records that wait for a review, oldest first',
+    summary: 'List usage records that await review, oldest first',
     operationId: 'listNeedsReview',
   })
   @ApiOkResponse({ type: UsagePageDto })
@@ -137,10 +138,11 @@ export class UsageController {
   @Post('records/:id/review')
   @HttpCode(200)
   @ApiOperation({
-    summary: 'Bill or waive the open amount of a usage record, once',
+    summary: 'Bill or waive the open amount of a usage record',
     description:
-      'The decision names the `version` it is about. 409 `usage.changed`: the record has changed since; 409 ' +
-      '`usage.already_reviewed`: nothing of it is open.',
+      'The decision names the `version` of the record that it applies to. It is refused with 409 ' +
+      '`usage.changed` if the record has changed since, and with 409 `usage.already_reviewed` if the ' +
+      'record has no open amount.',
     operationId: 'reviewUsage',
   })
   @ApiOkResponse({ type: UsageRecordDto })
@@ -210,7 +212,7 @@ export class UsageController {
   @Get('records/all')
   @ApiOperation({
     summary: 'List the usage records of all users, newest first',
-    description: `A literal route: no user may be called "all". ${SEARCHED}`,
+    description: `The path ends in the word \`all\`, which no user may have as an id. ${SEARCHED}`,
     operationId: 'listAllUsageRecords',
   })
   @PAGE_OR_CSV

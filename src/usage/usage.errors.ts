@@ -22,9 +22,9 @@ export class DayLimit extends ServiceError {
     super(
       422,
       'usage.day_limit',
-      'The account would have more than 1000000000000 credits of usage in that day',
+      'The account would have more than 1000000000000 credits of usage on that day',
       {
-        errors: [{ field: 'credits', message: 'is more than is left of the day' }],
+        errors: [{ field: 'credits', message: 'is more than the account has left for that day' }],
       },
     );
   }
@@ -33,27 +33,26 @@ export class DayLimit extends ServiceError {
 /** 409: the record does not wait for a review. */
 export class NotInReview extends ServiceError {
   constructor() {
-    super(409, 'usage.not_in_review', 'This usage record is not waiting for a review');
+    super(409, 'usage.not_in_review', 'This usage record does not await review');
   }
 }
 
 /** 409: a decision has settled the record before. */
 export class AlreadyReviewed extends ServiceError {
   constructor() {
-    super(409, 'usage.already_reviewed', 'This usage record is already reviewed, and nothing of it is open');
+    super(
+      409,
+      'usage.already_reviewed',
+      'This usage record has already been reviewed and has no open amount',
+    );
   }
 }
 
 /** 409: the record has changed since the version that the decision names. */
 export class UsageChanged extends ServiceError {
   constructor() {
-    super(
-      409,
-      'usage.changed',
-      'This usage record has changed: read it again and decide on its new version',
-      {
-        errors: [{ field: 'version', message: 'is not the version of the record' }],
-      },
-    );
+    super(409, 'usage.changed', 'This usage record has changed: read it again and name its new version', {
+      errors: [{ field: 'version', message: 'is not the current version of the record' }],
+    });
   }
 }

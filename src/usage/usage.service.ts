@@ -52,6 +52,6 @@ export class UsageService {
 
 function requireRecent(time: string | undefined): void {
   if (time === undefined || Date.parse(time) >= Date.now() - MOST_DAYS_BACK * DAY_MILLISECONDS) return;
-  const message = `must lie at most ${MOST_DAYS_BACK} days back`;
+  const message = `must not be more than ${MOST_DAYS_BACK} days in the past`;
   throw new ValidationError([{ field: 'timestamp', message }]);
 }

@@ -15,7 +15,9 @@ const CURSOR_LENGTH = 300;
 
 export class AccountsQueryDto extends LimitQueryDto {
   @TextField(SEARCH_LENGTH, {
-    description: 'How the user’s id, name or e-mail begins, in any case; everyone when left out or empty',
+    description:
+      'Prefix of the user’s id, name or e-mail, in upper or lower case. All accounts are listed if it is ' +
+      'omitted or empty',
     example: 'ali',
     required: false,
   })
@@ -46,14 +48,21 @@ export class AccountDto {
   @ApiProperty({
     type: 'string',
     nullable: true,
-    description: 'null until the first token, when an allocation created the account',
+    description:
+      'null if an allocation created the account without an e-mail and the user has not yet sent an ' +
+      'access token',
     example: 'alice@example.com',
   })
   email: string | null;
-  @ApiProperty({ enum: ROLES, enumName: 'Role', description: 'Of the last token seen', example: 'user' })
+  @ApiProperty({
+    enum: ROLES,
+    enumName: 'Role',
+    description: 'Role in the user’s last access token',
+    example: 'user',
+  })
   role: Role;
   @ApiProperty(TIME) createdAt: string;
-  @ApiProperty({ ...TIME, description: 'When name, e-mail or role changed last' }) updatedAt: string;
+  @ApiProperty({ ...TIME, description: 'When the name, e-mail or role last changed' }) updatedAt: string;
   @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now', example: 996 })
   totalCredits: number;
   @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 4 })
@@ -75,6 +84,11 @@ export class AccountDto {
 
 export class AccountPageDto {
   @ApiProperty({ type: () => [AccountDto] }) items: AccountDto[];
-  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Cursor of the next page; null on the last page',
+    example: null,
+  })
   nextCursor: string | null;
 }

@@ -24,16 +24,17 @@ const MAXIMUM_BUDGET_USD = '1000000000';
 const MAXIMUM_PER_MINUTE = 1_000_000_000;
 
 const NAME = { description: 'A name that says what the key is for', example: 'nightly report' };
-const PERMISSIONS_FIELD = { description: 'What it may do', example: ['credits:read'] };
+const PERMISSIONS_FIELD = { description: 'Permissions of the key', example: ['credits:read'] };
 const EXPIRES_AT = {
-  description: 'When it expires; null or left out: never',
+  description: 'When the key expires; null: never',
   example: '2030-01-01T00:00:00Z',
   required: false,
   nullable: true,
 };
 const CREDIT_LIMIT = {
   description:
-    'The most credits that may be spent and held with it, also by its rotated successors; null: no limit',
+    'Maximum credits that may be spent and held with the key and its rotated successors together; ' +
+    'null: no limit',
   example: 500,
   required: false,
   nullable: true,
@@ -42,7 +43,7 @@ const CREDIT_LIMIT = {
 /** What only a gateway can heed must not be taken for heeded without one. */
 const NeedsGateway = () =>
   Together('needsGateway', ({ gateway }: CreateApiKeyDto) =>
-    gateway === undefined ? 'is for a key with a gateway only' : undefined,
+    gateway === undefined ? 'is only allowed together with gateway' : undefined,
   );
 
 export class CreateApiKeyDto {
@@ -59,14 +60,16 @@ export class CreateApiKeyDto {
   creditLimit?: number | null;
 
   @EnumField('Gateway', GATEWAYS, {
-    description: 'Where else it works: as a virtual key in the LiteLLM proxy, if one is configured',
+    description:
+      'Gateway in which the key also works: `litellm` creates it as a virtual key of the configured ' +
+      'LiteLLM proxy',
     example: 'litellm',
     required: false,
   })
   gateway?: GatewayName;
 
   @IdListField(MAXIMUM_MODELS, MODEL_ID_LENGTH, {
-    description: 'Models it may use at the gateway; left out: all',
+    description: 'Models that the key may use at the gateway; defaults to all',
     example: ['gpt-4o-mini'],
     required: false,
   })
@@ -74,7 +77,7 @@ export class CreateApiKeyDto {
   models?: string[];
 
   @DecimalField({
-    description: 'The most that it may spend at the gateway, by the gateway’s own count',
+    description: 'Maximum that the key may spend at the gateway, in USD, as counted by the gateway',
     example: '25.5',
     required: false,
     integerDigits: 10,
@@ -122,7 +125,7 @@ export class UpdateApiKeyDto {
 
 export class RotateApiKeyDto {
   @IntegerField(0, MAXIMUM_OVERLAP_SECONDS, {
-    description: 'How long the old key goes on working; at most 30 days',
+    description: 'How many seconds the old key continues to work, at most 30 days',
     example: 3600,
     required: false,
     default: 0,

@@ -52,29 +52,41 @@ type DescribedKey = Omit<ApiKeyAnswer, keyof KeyBudget | 'createdAt' | 'expiresA
 export class ApiKeyDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({ example: 'nightly report' }) name: string;
-  @ApiProperty({ description: 'Its beginning and its last four characters', example: 'ak_…MTIz' })
+  @ApiProperty({ description: 'The prefix and the last four characters of the key', example: 'ak_…MTIz' })
   keyHint: string;
-  @ApiProperty({ ...PERMISSION_LIST, description: 'What it may do' }) permissions: Permission[];
+  @ApiProperty({ ...PERMISSION_LIST, description: 'Permissions of the key' }) permissions: Permission[];
   @ApiProperty(TIME) createdAt: string;
-  @ApiProperty({ ...TIME, nullable: true, description: 'When it expires; null: never' }) expiresAt:
+  @ApiProperty({ ...TIME, nullable: true, description: 'When the key expires; null: never' }) expiresAt:
     string | null;
-  @ApiProperty({ ...TIME, nullable: true, description: 'To the minute', example: null }) lastUsed:
-    string | null;
-  @ApiProperty({ description: 'Works: neither revoked nor expired', example: true }) isActive: boolean;
+  @ApiProperty({
+    ...TIME,
+    nullable: true,
+    description: 'When the key was last used, to the minute; null: never',
+    example: null,
+  })
+  lastUsed: string | null;
+  @ApiProperty({ description: 'Whether the key works, so is neither revoked nor expired', example: true })
+  isActive: boolean;
   @ApiProperty({
     ...CREDITS,
     nullable: true,
-    description: 'The most credits that may be spent and held with it; null: no limit',
+    description:
+      'Maximum credits that may be spent and held with the key and its rotated successors together; ' +
+      'null: no limit',
     example: 500,
   })
   creditLimit: number | null;
-  @ApiProperty({ ...CREDITS, description: 'Spent with it, and held by its active sessions', example: 12 })
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Credits spent with the key and its rotated successors, and held by their active sessions',
+    example: 12,
+  })
   creditsUsed: number;
   @ApiProperty({
     enum: GATEWAYS,
     enumName: 'Gateway',
     nullable: true,
-    description: 'Where else it works: `litellm`; null: here only',
+    description: 'Gateway in which the key also works; null if there is none',
     example: null,
   })
   gateway: GatewayName | null;
@@ -83,8 +95,9 @@ export class ApiKeyDto {
     enumName: 'GatewayState',
     nullable: true,
     description:
-      'How it stands at the gateway. `pending`: being created; `live`: works; `ending`: ended here, not yet at the ' +
-      'gateway; `failed`: creation failed, cleanup pending; `ended`: no longer at the gateway',
+      'State of the key at the gateway. `pending`: being created; `live`: works; `ending`: ended here, ' +
+      'but not yet at the gateway; `failed`: creation failed, cleanup pending; `ended`: no longer at the ' +
+      'gateway',
     example: null,
   })
   gatewayState: ShownGatewayState | null;
@@ -92,14 +105,14 @@ export class ApiKeyDto {
     type: 'array',
     items: { type: 'string', example: 'gpt-4o-mini' },
     nullable: true,
-    description: 'Models it may use at the gateway, such as `["gpt-4o-mini"]`; null: all',
+    description: 'Models that the key may use at the gateway, such as `["gpt-4o-mini"]`; null: all',
     example: null,
   })
   models: string[] | null;
   @ApiProperty({
     type: 'string',
     nullable: true,
-    description: 'The most that it may spend at the gateway, such as `"25.5"`; null: no limit',
+    description: 'Maximum that the key may spend at the gateway, in USD, such as `"25.5"`; null: no limit',
     example: null,
   })
   maxBudgetUsd: string | null;
@@ -164,7 +177,8 @@ function shown(state: GatewayState | null): ShownGatewayState | null {
 
 export class CreatedApiKeyDto extends ApiKeyDto {
   @ApiProperty({
-    description: 'The key itself, shown this once; `sk-ak_…` when it also works at the gateway',
+    description:
+      'The key itself, shown only in this response. It begins with `sk-ak_` if it also works at a gateway',
     example: 'ak_Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyMTI',
   })
   key: string;
@@ -172,7 +186,12 @@ export class CreatedApiKeyDto extends ApiKeyDto {
 
 export class ApiKeyPageDto {
   @ApiProperty({ type: () => [ApiKeyDto] }) items: ApiKeyDto[];
-  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Cursor of the next page; null on the last page',
+    example: null,
+  })
   nextCursor: string | null;
 }
 
@@ -192,12 +211,14 @@ export class VerificationDto {
   code: VerificationCode;
   @ApiProperty({ ...ID, nullable: true }) keyId: number | null;
   @ApiProperty({ type: 'string', nullable: true, example: 'alice' }) userId: string | null;
-  @ApiProperty({ ...PERMISSION_LIST, description: 'What it may do' }) permissions: Permission[];
+  @ApiProperty({ ...PERMISSION_LIST, description: 'Permissions of the key' }) permissions: Permission[];
   @ApiProperty({ ...TIME, nullable: true, example: null }) expiresAt: string | null;
   @ApiProperty({
     ...CREDITS,
     nullable: true,
-    description: 'What can be spent with it now: the balance, or what its limit leaves',
+    description:
+      'Credits that can be spent with the key now: the balance, or the rest of the key’s limit if that ' +
+      'is less. 0 if the key is not valid, null if it does not exist',
     example: 488,
   })
   availableCredits: number | null;

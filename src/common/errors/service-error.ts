@@ -56,7 +56,11 @@ export class IdempotencyMismatch extends ServiceError {
 /** 409: the secret of a remembered answer was sealed by another WEBHOOK_SECRETS_KEY. What was made is there. */
 export class SecretGone extends ServiceError {
   constructor() {
-    super(409, 'idempotency.secret_gone', 'This was already done, and its secret can no longer be read');
+    super(
+      409,
+      'idempotency.secret_gone',
+      'This request has already been carried out, and its secret can no longer be read',
+    );
   }
 }
 
@@ -66,7 +70,7 @@ export class SumTooLarge extends ServiceError {
     super(
       422,
       'sum.too_large',
-      'A sum is larger than 9007199254740991, the largest number that can be exact here',
+      'A sum is larger than 9007199254740991, the largest integer that JSON numbers represent exactly',
     );
   }
 }

@@ -36,9 +36,10 @@ export const ApiIdempotent = ({ answersSecret = false } = {}) =>
       name: 'Idempotency-Key',
       required: false,
       description:
-        'Makes a retry safe: the same key with the same body gets the first answer again, with `Idempotency-Replayed: true`. Kept 24 hours, per caller and account.' +
+        'Makes retries safe: a request with the same key and the same body gets the first response again, with the header `Idempotency-Replayed: true`. ' +
+        'A key is kept for 24 hours, separately for each caller and account.' +
         (answersSecret
-          ? ' Use a random key, such as a UUID: the secret of this answer is kept sealed by it.'
+          ? ' Use a random key, such as a UUID: it also encrypts the stored copy of the secret in this response.'
           : ''),
       schema: { type: 'string', minLength: 1, maxLength: 255 },
       example: '6b0c2a52-top-up-42',

@@ -18,22 +18,25 @@ type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
 /** What a caller should know beside the texts of the errors. */
 const DESCRIPTIONS: Record<number, string> = {
-  400: 'The request is not of the documented form; `errors` names the fields',
+  400: 'The request is invalid; `errors` lists the invalid fields',
   401: 'Credentials are missing or invalid',
-  402: 'Too few credits; nothing was changed',
+  402: 'Not enough credits; nothing was changed',
   403: 'The caller is not allowed to do this',
   404: 'Not found, or not visible to the caller',
-  409: 'It conflicts with the present state; nothing was changed',
+  409: 'The request conflicts with the current state; nothing was changed',
   413: 'The body is too large',
-  415: 'The body is not declared as JSON',
-  422: 'The request is valid, but a rule forbids it',
+  415: 'The media type of the body is not supported',
+  422: 'The request is valid, but cannot be carried out',
   429: 'Too many requests; retry after `Retry-After` seconds',
-  500: 'An internal error; the log has it under `requestId`',
+  500: 'Internal error; the log contains the details under `requestId`',
   502: 'The gateway could not be used; no key was created',
-  503: 'Not available right now; nothing was partly done; retry after `Retry-After` seconds',
+  503: 'Temporarily unavailable; nothing was done in part; retry after `Retry-After` seconds',
 };
 const REQUEST_ID = '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d';
-const RETRY_AFTER = { description: 'Seconds', schema: { type: 'integer', minimum: 1 } } as const;
+const RETRY_AFTER = {
+  description: 'Seconds to wait before a retry',
+  schema: { type: 'integer', minimum: 1 },
+} as const;
 /** What the server answers before it knows the operation. */
 const OF_NO_OPERATION: ProblemClass[] = [RouteNotFound, RequestTimedOut, HeadersTooLarge];
 

@@ -11,7 +11,7 @@ const CURSOR = /^[A-Za-z0-9_-]{1,40}$/;
 /** `?limit=` of every list. */
 export class LimitQueryDto {
   @IntegerQuery(1, MAXIMUM_PAGE_SIZE, {
-    description: 'Entries in the answer',
+    description: 'Maximum number of items to return',
     example: 50,
     default: DEFAULT_PAGE_SIZE,
   })
@@ -27,7 +27,7 @@ export function CursorField(
     ApiProperty({
       type: 'string',
       required: false,
-      description: '`nextCursor` of the page before',
+      description: '`nextCursor` of the previous page',
       maxLength,
       example,
     }),

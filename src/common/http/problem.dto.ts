@@ -3,11 +3,11 @@ import { ApiExtension, ApiExtraModels, ApiProperty, ApiPropertyOptional } from '
 import { type ProblemClass, ServiceError } from '../errors/service-error.js';
 
 export class FieldErrorDto {
-  @ApiProperty({ description: 'Name of the field, with its path', example: 'credits' })
+  @ApiProperty({ description: 'Path of the field', example: 'credits' })
   field: string;
 
   @ApiProperty({
-    description: 'What is wrong with it',
+    description: 'What is wrong with the field',
     example: 'must be a whole number from 1 to 1000000000000',
   })
   message: string;
@@ -15,16 +15,19 @@ export class FieldErrorDto {
 
 /** An error answer in the form of RFC 9457. */
 export class ProblemDto {
-  @ApiProperty({ description: 'URN made of the code', example: 'urn:problem-type:credits.insufficient' })
+  @ApiProperty({
+    description: 'URN that contains the code',
+    example: 'urn:problem-type:credits.insufficient',
+  })
   type: string;
 
-  @ApiProperty({ description: 'The status in words', example: 'Payment Required' })
+  @ApiProperty({ description: 'The HTTP status as text', example: 'Payment Required' })
   title: string;
 
   @ApiProperty({ type: 'integer', description: 'The HTTP status', example: 402, minimum: 400, maximum: 599 })
   status: number;
 
-  @ApiProperty({ description: 'What went wrong, for people', example: 'Insufficient credits' })
+  @ApiProperty({ description: 'What went wrong, for people to read', example: 'Insufficient credits' })
   detail: string;
 
   @ApiProperty({ description: 'The same as detail', example: 'Insufficient credits' })
@@ -34,18 +37,19 @@ export class ProblemDto {
     // Its values are the codes of the operations.
     enum: [],
     enumName: 'ProblemCode',
-    description: 'What went wrong, for programs. A code stays what it means; later versions may have more',
+    description:
+      'What went wrong, for programs. The meaning of a code never changes; later versions may add codes',
     example: 'validation.failed',
   })
   code: string;
 
   @ApiProperty({
-    description: 'The id this request has in the logs',
+    description: 'Id of the request in the logs',
     example: '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d',
   })
   requestId: string;
 
-  @ApiPropertyOptional({ type: () => [FieldErrorDto], description: 'The fields at fault' })
+  @ApiPropertyOptional({ type: () => [FieldErrorDto], description: 'The invalid fields' })
   errors?: FieldErrorDto[];
 }
 
@@ -54,7 +58,8 @@ export class InsufficientCreditsDto extends ProblemDto {
   @ApiProperty({
     enum: [],
     enumName: 'ShortageCode',
-    description: 'Whether the balance is too low, or what is left of the limit of the API key',
+    description:
+      '`credits.insufficient`: the balance is too low; `api_key.over_limit`: the limit of the API key is',
     example: 'credits.insufficient',
   })
   declare code: string;
@@ -67,7 +72,9 @@ export class InsufficientCreditsDto extends ProblemDto {
 
   @ApiPropertyOptional({
     type: 'integer',
-    description: 'The largest estimate that the available credits could hold (starting a session only)',
+    description:
+      'The largest estimate for which the available credits suffice, in output tokens if the request ' +
+      'estimates input and output tokens, otherwise in total tokens. Only when starting a session',
     example: 666,
   })
   maxAffordableTokens?: number;

@@ -10,13 +10,13 @@ type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
 const TAGS: Record<string, string> = {
   Accounts: 'Accounts and their credits.',
   Credits: 'Balances, allocations, and the ledger of every change.',
-  'Streaming sessions': 'Hold credits when a stream starts, settle when it ends.',
-  Usage: 'What was used, and statistics over it.',
-  'API keys': 'Keys of users for their programs, with permissions, expiry and a limit of their own.',
-  Pricing: 'What a model costs, and from when.',
-  Integrations: 'Usage reported by gateways.',
-  Events: 'Events as pages, a live stream, and webhooks.',
-  Webhooks: 'Endpoints that events are delivered to, signed by the Standard Webhooks specification.',
+  'Streaming sessions': 'Hold credits when a stream starts, and settle the cost when it ends.',
+  Usage: 'Usage records and statistics.',
+  'API keys': 'Keys for users’ programs, each with its own permissions, expiry and credit limit.',
+  Pricing: 'Prices of models, and when they apply.',
+  Integrations: 'Usage reports from gateways.',
+  Events: 'Events, in pages and as a live stream.',
+  Webhooks: 'Endpoints that receive events, signed according to the Standard Webhooks specification.',
   Health: 'Liveness, readiness and metrics.',
 };
 
@@ -26,23 +26,24 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
     .setTitle('LLM accounting service')
     .setVersion(version)
     .setDescription(
-      'Prepaid credits, holds of streaming sessions, usage and prices for an LLM platform. Credits are integers; ' +
-        'prices and USD are decimal strings in answers; times are ISO 8601 in UTC, and in requests one without a zone is UTC. ' +
-        'In an optional field null is the same as leaving it out. Errors are problem+json with a stable `code`.',
+      'Prepaid credits, holds for streaming sessions, usage and prices for an LLM platform. Credits are integers. ' +
+        'Prices and USD amounts are decimal strings in responses. Times are ISO 8601 in UTC; a time without a zone in a request is UTC. ' +
+        'An optional field may be null, which means the same as omitting it unless its description says otherwise. ' +
+        'Errors are `application/problem+json` with a stable `code`.',
     )
     .addServer('/')
     .addBearerAuth({
       type: 'http',
       scheme: 'bearer',
       bearerFormat: 'JWT',
-      description: 'Access token of the authentication service',
+      description: 'Access token issued by the authentication service',
     })
     .addApiKey(
       {
         type: 'apiKey',
         in: 'header',
         name: 'X-API-Key',
-        description: 'A key of the user; it may do what its permissions allow',
+        description: 'API key of a user, limited to its permissions',
       },
       'api-key',
     )
@@ -52,7 +53,8 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
         in: 'header',
         name: 'X-Internal-API-Key',
         description:
-          'A trusted service; it names the user in `userId` or forwards the user’s token beside it',
+          'Key of a trusted service, which names the user in `userId` or forwards the user’s access token in ' +
+          'addition',
       },
       'internal',
     );
@@ -126,7 +128,7 @@ function describeCallbacks({ operationId, callbacks = {} }: OperationObject): vo
     for (const item of Object.values(callback)) {
       for (const [, sent] of operationsOf({ '': item })) {
         sent.operationId = `${operationId}_${name}`;
-        sent.summary ??= 'Sent to the URL that was given';
+        sent.summary ??= 'Delivers an event to the URL of the endpoint';
         sent.security = [];
       }
     }

@@ -190,7 +190,7 @@ export function UserIdField(options: Partial<FieldOptions> = {}) {
 /** The user a trusted service acts for when it forwards no token. Without an example: users leave it out. */
 export function OnBehalfField() {
   return UserIdField({
-    description: 'The user, named by a trusted service that forwards no token',
+    description: 'The user to act for; required from a trusted service that does not forward a user’s token',
     required: false,
     example: undefined,
   });
@@ -267,7 +267,7 @@ export function EnumListField<Value extends string>(
   allowed: readonly Value[],
   options: FieldOptions & { minimumItems?: number },
 ) {
-  const problem = `must be a list of different values out of ${allowed.join(', ')}`;
+  const problem = `must be a list without duplicates of ${allowed.join(', ')}`;
   return Field(
     options,
     {
@@ -331,7 +331,7 @@ export function DecimalField(
     Transform(({ value }: { value: unknown }) => decimalText(value)),
     Rule('decimal', (value) => {
       if (typeof value !== 'string' || !pattern.test(value)) {
-        return `must be a decimal number, for example "0.25", with at most 18 decimals and no sign; as a JSON number with at most ${EXACT_DIGITS} digits`;
+        return `must be a decimal number, for example "0.25", without a sign and with at most 18 decimals; a JSON number may have at most ${EXACT_DIGITS} digits`;
       }
       return isAtMost(value, options.maximum) ? undefined : `must be at most ${options.maximum}`;
     }),
@@ -360,7 +360,7 @@ export function timeProblem(value: unknown, allowDate: boolean): Problem {
   // new Date('2026-02-30') rolls over to March; a date that changes is none.
   if (Number.isNaN(time.getTime()) || !isRealDay(value.slice(0, 10))) return problem;
   const year = time.getUTCFullYear();
-  return year >= 1970 && year <= 9999 ? undefined : 'must lie between the years 1970 and 9999';
+  return year >= 1970 && year <= 9999 ? undefined : 'must be between the years 1970 and 9999';
 }
 
 function isRealDay(day: string): boolean {
@@ -422,8 +422,8 @@ function jsonProblem(value: unknown, depth: number, room: { left: number }): Pro
   return undefined;
 }
 
-const METADATA_TEXT_PROBLEM = 'must contain no NUL or broken characters';
-const METADATA_NUMBER_PROBLEM = 'must contain no number from 1e21 on, nor one nearer to 0 than 1e-21';
+const METADATA_TEXT_PROBLEM = 'must not contain NUL or broken characters';
+const METADATA_NUMBER_PROBLEM = 'must not contain numbers of 1e21 or more, or numbers closer to 0 than 1e-21';
 
 /** JSON has no infinite number, but 1e400 is read as one. */
 function isShortNumber(value: number): boolean {

@@ -26,10 +26,10 @@ export class CalculateCreditsDto {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })
   modelId: string;
 
-  @WholeTokensField({ description: 'Tokens of the call, at the blended price', example: 1000 })
+  @WholeTokensField({ description: 'Total tokens of the call, charged at the blended price', example: 1000 })
   tokens?: number;
 
-  @TokensField({ description: 'Input tokens without the cached ones', required: false })
+  @TokensField({ description: 'Input tokens, excluding cached ones', required: false })
   inputTokens?: number;
 
   @TokensField({ description: 'Output tokens', required: false })
@@ -43,24 +43,36 @@ export class AllocateCreditsDto {
   @UserIdField({ description: 'The user to allocate to' })
   userId: string;
 
-  @IntegerField(1, MAXIMUM_CREDITS, { description: 'Credits to move', example: 1000 })
+  @IntegerField(1, MAXIMUM_CREDITS, { description: 'Credits to allocate', example: 1000 })
   credits: number;
 
   @IntegerField(1, 3650, {
-    description: 'Days of 24 hours until they expire',
+    description: 'Number of 24-hour days until the credits expire',
     example: 30,
     required: false,
     default: 30,
   })
   expiryDays: number = 30;
 
-  @TextField(NOTES_LENGTH, { description: 'Why, for the ledger', example: 'Monthly budget', required: false })
+  @TextField(NOTES_LENGTH, {
+    description: 'Reason, recorded in the ledger',
+    example: 'Monthly budget',
+    required: false,
+  })
   notes?: string;
 
-  @EmailField({ description: 'E-mail of a user not yet seen', example: 'alice@example.com', required: false })
+  @EmailField({
+    description: 'E-mail for the account if this allocation creates it',
+    example: 'alice@example.com',
+    required: false,
+  })
   email?: string;
 
-  @IdField(100, { description: 'Name of a user not yet seen', example: 'alice', required: false })
+  @IdField(100, {
+    description: 'Name for the account if this allocation creates it',
+    example: 'alice',
+    required: false,
+  })
   username?: string;
 }
 
@@ -68,12 +80,12 @@ export class DeductCreditsDto {
   @UserIdField({ description: 'The user to deduct from' })
   userId: string;
 
-  @IntegerField(1, MAXIMUM_CREDITS, { description: 'Credits to move', example: 5 })
+  @IntegerField(1, MAXIMUM_CREDITS, { description: 'Credits to deduct', example: 5 })
   credits: number;
 
   @TextField(NOTES_LENGTH, {
     minimumLength: 1,
-    description: 'Why, for the ledger',
+    description: 'Reason, recorded in the ledger',
     example: 'Correction of ticket 42',
   })
   notes: string;
@@ -81,7 +93,7 @@ export class DeductCreditsDto {
 
 export class RevokeAllocationDto {
   @TextField(NOTES_LENGTH, {
-    description: 'Why, for the ledger',
+    description: 'Reason, recorded in the ledger',
     example: 'Given by mistake',
     required: false,
   })

@@ -12,7 +12,7 @@ const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const
 export class ActiveAllocationDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({ ...CREDITS, description: 'Credits left in this lot', example: 996 }) credits: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits it was allocated with', example: 1000 })
+  @ApiProperty({ ...CREDITS, description: 'Credits originally allocated', example: 1000 })
   totalCredits: number;
   @ApiProperty(TIME) expiresAt: string;
   @ApiProperty(TIME) allocatedAt: string;
@@ -25,13 +25,13 @@ export class BalanceDto {
   totalCredits: number;
   @ApiProperty({
     ...CREDITS,
-    description: 'Credits held by active sessions, not in totalCredits',
+    description: 'Credits held by active sessions, not included in `totalCredits`',
     example: 4,
   })
   heldCredits: number;
   @ApiProperty({
     type: () => [ActiveAllocationDto],
-    description: 'Lots with credits, soonest expiry first; the first 1,000',
+    description: 'The first 1,000 lots with credits, ordered by expiry',
   })
   activeAllocations: ActiveAllocationDto[];
 }
@@ -44,20 +44,37 @@ export class CheckCreditsAnswerDto {
 
 export class QuoteDto {
   @ApiProperty({ example: 'anthropic.claude-3-sonnet-20240229-v1:0' }) modelId: string;
-  @ApiProperty({ ...CREDITS, description: 'What the call would cost, rounded up once', example: 3 })
+  @ApiProperty({ ...CREDITS, description: 'Cost of the call, rounded up', example: 3 })
   credits: number;
-  @ApiProperty({ description: 'Blended price, credits per 1,000 tokens', example: '3' })
+  @ApiProperty({ description: 'Blended price in credits per 1,000 tokens', example: '3' })
   pricePerThousandTokens: string;
-  @ApiProperty({ type: 'string', nullable: true, description: 'null: the blended price', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Price in credits per 1,000 tokens; null if the blended price applies',
+    example: null,
+  })
   pricePerThousandInputTokens: string | null;
-  @ApiProperty({ type: 'string', nullable: true, description: 'null: the blended price', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Price in credits per 1,000 tokens; null if the blended price applies',
+    example: null,
+  })
   pricePerThousandOutputTokens: string | null;
-  @ApiProperty({ type: 'string', nullable: true, description: 'null: the price of input', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Price in credits per 1,000 tokens; null if the input price applies',
+    example: null,
+  })
   pricePerThousandCachedInputTokens: string | null;
   @ApiProperty({
     enum: PRICING_SOURCES,
     enumName: 'PricingSource',
-    description: 'rule: a pricing rule; default: built in; fallback: no price is set, 1 per 1,000 tokens',
+    description:
+      '`rule`: a pricing rule; `default`: a built-in price; `fallback`: no price is set, so the price is ' +
+      '1 credit per 1,000 tokens',
     example: 'default',
   })
   pricingSource: PricingSource;
@@ -83,11 +100,15 @@ export class AllocationDto {
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 1000 }) totalCredits: number;
   @ApiProperty({ ...CREDITS, example: 1000 }) remainingCredits: number;
-  @ApiProperty({ description: 'Who allocated it', example: 'boss' }) allocatedBy: string;
+  @ApiProperty({ description: 'Who allocated the credits', example: 'boss' }) allocatedBy: string;
   @ApiProperty(TIME) allocatedAt: string;
   @ApiProperty(TIME) expiresAt: string;
   @ApiProperty({ type: 'string', nullable: true, example: 'Monthly budget' }) notes: string | null;
-  @ApiProperty({ required: false, description: 'Whether the account was created for this', example: false })
+  @ApiProperty({
+    required: false,
+    description: 'Whether the allocation created the account because the user was not known',
+    example: false,
+  })
   accountCreated?: boolean;
 
   static from(lot: AllocationAnswer): AllocationDto {
@@ -110,7 +131,8 @@ export class DeductionDto {
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 5 }) deducted: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits left', example: 991 }) totalCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Available credits after the deduction', example: 991 })
+  totalCredits: number;
 
   static from(answer: DeductionAnswer): DeductionDto {
     return {
@@ -128,18 +150,25 @@ export class LedgerEntryDto {
   @ApiProperty({
     type: 'integer',
     format: 'int64',
-    description: 'Into the lot (+) or out of it (−); 0: a correction of the balance alone',
+    description:
+      'Credits added to the lot (positive) or taken from it (negative); 0 for a correction of the ' +
+      'balance only',
     example: -4,
   })
   credits: number;
   @ApiProperty({ ...CREDITS, description: 'Available credits after this entry', example: 996 })
   balanceAfter: number;
-  @ApiProperty({ ...ID, nullable: true, description: 'The lot; null: a correction of the balance alone' })
+  @ApiProperty({
+    ...ID,
+    nullable: true,
+    description: 'Id of the lot; null for a correction of the balance only',
+  })
   allocationId: number | null;
   @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
-  @ApiProperty({ ...ID, nullable: true, description: 'The usage record', example: null }) usageId:
+  @ApiProperty({ ...ID, nullable: true, description: 'Id of the usage record', example: null }) usageId:
     number | null;
-  @ApiProperty({ description: 'Who did it: a user, or service:…', example: 'alice' }) actor: string;
+  @ApiProperty({ description: 'Who made the change: a user id or `service:…`', example: 'alice' })
+  actor: string;
   @ApiProperty({ type: 'string', nullable: true, example: null }) notes: string | null;
   @ApiProperty(TIME) createdAt: string;
 
@@ -161,44 +190,54 @@ export class LedgerEntryDto {
 
 export class LedgerPageDto {
   @ApiProperty({ type: () => [LedgerEntryDto] }) items: LedgerEntryDto[];
-  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Cursor of the next page; null on the last page',
+    example: null,
+  })
   nextCursor: string | null;
 }
 
 export class AuditDifferenceDto {
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
-  @ApiProperty({ description: 'The check that found it', example: 'available = lots' }) check: string;
+  @ApiProperty({ description: 'The check that found the difference', example: 'available = lots' })
+  check: string;
   @ApiProperty({
     description: 'What the difference means',
     example: 'The cached balance is not what the lots hold. A repair sets it to that.',
   })
   explanation: string;
-  @ApiProperty({ ...ID, nullable: true, description: 'The lot at fault', example: null })
+  @ApiProperty({ ...ID, nullable: true, description: 'Id of the lot concerned', example: null })
   allocationId: number | null;
-  @ApiProperty({ type: 'string', nullable: true, description: 'The session at fault', example: null })
+  @ApiProperty({ type: 'string', nullable: true, description: 'Id of the session concerned', example: null })
   sessionId: string | null;
-  @ApiProperty({ ...ID, nullable: true, description: 'The usage record at fault', example: null })
+  @ApiProperty({ ...ID, nullable: true, description: 'Id of the usage record concerned', example: null })
   usageId: number | null;
-  @ApiProperty({ ...ID, nullable: true, description: 'The ledger entry at fault', example: null })
+  @ApiProperty({ ...ID, nullable: true, description: 'Id of the ledger entry concerned', example: null })
   ledgerEntryId: number | null;
-  @ApiProperty({ ...ID, nullable: true, description: 'The API key at fault', example: null })
+  @ApiProperty({ ...ID, nullable: true, description: 'Id of the API key concerned', example: null })
   apiKeyId: number | null;
   @ApiProperty({ type: 'integer', format: 'int64', nullable: true, example: 996 }) expected: number | null;
   @ApiProperty({ type: 'integer', format: 'int64', example: 997 }) actual: number;
 }
 
 export class AuditDto {
-  @ApiProperty({ description: 'No difference was found', example: true }) ok: boolean;
+  @ApiProperty({ description: 'Whether the audit found no differences', example: true }) ok: boolean;
   @ApiProperty({ ...CREDITS, example: 1 }) usersChecked: number;
   @ApiProperty({ ...CREDITS, example: 0 }) differencesFound: number;
-  @ApiProperty({ type: () => [AuditDifferenceDto], description: 'The first 1,000', example: [] })
+  @ApiProperty({ type: () => [AuditDifferenceDto], description: 'The first 1,000 differences', example: [] })
   differences: AuditDifferenceDto[];
 }
 
 export class CreditTotalsDto {
   @ApiProperty({ ...CREDITS, description: 'Number of accounts', example: 420 }) users: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits that can be spent now, of everyone', example: 1250000 })
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Credits that can be spent now, summed over all accounts',
+    example: 1250000,
+  })
   availableCredits: number;
   @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 840 })
   heldCredits: number;

@@ -8,7 +8,7 @@ const MAXIMUM_WINDOW_DAYS = 90;
 
 export class ForecastQueryDto {
   @IntegerQuery(1, MAXIMUM_WINDOW_DAYS, {
-    description: 'Whole days, besides today, that the rate is based on',
+    description: 'Number of full UTC days, in addition to today, that the rate is based on',
     example: DEFAULT_WINDOW_DAYS,
     default: DEFAULT_WINDOW_DAYS,
   })
@@ -21,10 +21,14 @@ export class OwnForecastQueryDto extends ForecastQueryDto {
 }
 
 export class ExpirationDto {
-  @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, description: 'The lot', example: 1 })
+  @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, description: 'Id of the lot', example: 1 })
   allocationId: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits it holds now', example: 996 }) credits: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits it will still hold when it expires', example: 96 })
+  @ApiProperty({ ...CREDITS, description: 'Credits in the lot now', example: 996 }) credits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Credits that will be left in the lot when it expires',
+    example: 96,
+  })
   unusedCredits: number;
   @ApiProperty(TIME) expiresAt: string;
 }
@@ -35,7 +39,7 @@ export class ForecastDto {
   @ApiProperty({
     type: 'number',
     minimum: 0,
-    description: 'The present rate, to three decimals',
+    description: 'Current spending rate in credits per day, with up to three decimals',
     example: 30,
   })
   creditsPerDay: number;
@@ -44,14 +48,14 @@ export class ForecastDto {
   @ApiProperty({
     ...TIME,
     nullable: true,
-    description: 'When nothing is left, by use or by expiry; null: nothing is being used',
+    description: 'When all credits will be used up or expired; null if no credits are being used',
   })
   runsOutAt: string | null;
-  @ApiProperty({ ...CREDITS, description: 'Credits that expire before they are used', example: 96 })
+  @ApiProperty({ ...CREDITS, description: 'Credits that will expire unused', example: 96 })
   expiringUnusedCredits: number;
   @ApiProperty({
     type: () => [ExpirationDto],
-    description: 'Lots with credits, soonest expiry first; the first 1,000',
+    description: 'The first 1,000 lots with credits, ordered by expiry',
   })
   expirations: ExpirationDto[];
 }

@@ -5,7 +5,9 @@ const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 
 export class SetLowThresholdDto {
   @IntegerField(0, MAXIMUM_CREDITS, {
-    description: 'Credits, held ones included, at which they are low; 0: never; null: as everyone’s',
+    description:
+      'Credits count as low when available and held credits together are at or below this number. 0: ' +
+      'they never do. null: use the default threshold (CREDITS_LOW_THRESHOLD)',
     example: 500,
     nullable: true,
   })
@@ -16,9 +18,15 @@ export class LowThresholdDto {
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({
     ...CREDITS,
-    description: 'Credits, held ones included, at which they are low; 0: never',
+    description:
+      'Credits count as low when available and held credits together are at or below this number. 0: ' +
+      'they never do',
     example: 500,
   })
   threshold: number;
-  @ApiProperty({ description: 'Whether it is the setting for everyone', example: false }) isDefault: boolean;
+  @ApiProperty({
+    description: 'Whether the account uses the default threshold (CREDITS_LOW_THRESHOLD)',
+    example: false,
+  })
+  isDefault: boolean;
 }

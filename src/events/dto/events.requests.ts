@@ -7,7 +7,7 @@ import { UserIdField } from '../../common/http/validators.js';
 import { EVENT_TYPES, type EventType } from '../event-types.js';
 
 const TYPES_LENGTH = EVENT_TYPES.join(',').length;
-const TYPES_PROBLEM = `must be different types out of ${EVENT_TYPES.join(', ')}, with commas between`;
+const TYPES_PROBLEM = `must be a comma-separated list without duplicates of ${EVENT_TYPES.join(', ')}`;
 
 /** `?types=a,b`, as a list. */
 function TypesQuery() {
@@ -18,7 +18,7 @@ function TypesQuery() {
       required: false,
       maxLength: TYPES_LENGTH,
       pattern: `^(${one})(,(${one}))*$`,
-      description: 'Types of events, with commas between; left out: all',
+      description: 'Comma-separated event types; all types if omitted',
       example: 'credits.low,credits.exhausted',
     }),
     Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? value.split(',') : value)),
@@ -37,7 +37,8 @@ function TypesQuery() {
 }
 
 const USER = {
-  description: 'Only of this user; supervisors and admins may name anyone, users themselves',
+  description:
+    'Only events of this user. Supervisors and admins may name any user, other users only themselves',
   required: false,
 };
 

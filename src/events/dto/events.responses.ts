@@ -9,43 +9,52 @@ const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:0
 
 /** `credits.exhausted`: nothing is left, neither available nor held. */
 export class CreditsExhaustedData {
-  @ApiProperty({ ...CREDITS, description: 'Available and held together', example: 0 }) credits: number;
+  @ApiProperty({ ...CREDITS, description: 'Available plus held credits', example: 0 }) credits: number;
   @ApiProperty({ ...CREDITS, example: 0 }) availableCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'Held by active sessions', example: 0 }) heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 0 })
+  heldCredits: number;
 }
 
 /** `credits.low`: they have come down to the threshold. */
 export class CreditsLowData {
-  @ApiProperty({ ...CREDITS, description: 'Available and held together', example: 97 }) credits: number;
+  @ApiProperty({ ...CREDITS, description: 'Available plus held credits', example: 97 }) credits: number;
   @ApiProperty({ ...CREDITS, example: 93 }) availableCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'Held by active sessions', example: 4 }) heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 4 })
+  heldCredits: number;
   @ApiProperty({ ...CREDITS, minimum: 1, example: 100 }) threshold: number;
 }
 
 /** `credits.recovered`: credits that were low or exhausted no longer are, or are only low. */
 export class CreditsRecoveredData {
-  @ApiProperty({ ...CREDITS, description: 'Available and held together', example: 597 }) credits: number;
+  @ApiProperty({ ...CREDITS, description: 'Available plus held credits', example: 597 }) credits: number;
   @ApiProperty({ ...CREDITS, example: 593 }) availableCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'Held by active sessions', example: 4 }) heldCredits: number;
-  @ApiProperty({ ...CREDITS, description: '0: never low', example: 100 }) threshold: number;
-  @ApiProperty({ description: 'Whether they are still at the threshold or below', example: false })
+  @ApiProperty({ ...CREDITS, description: 'Credits held by active sessions', example: 4 })
+  heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'The threshold; 0: credits never count as low', example: 100 })
+  threshold: number;
+  @ApiProperty({ description: 'Whether the credits are still at or below the threshold', example: false })
   isLow: boolean;
 }
 
 /** `credits.expiring`: a lot will expire soon. */
 export class CreditsExpiringData {
-  @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
-  @ApiProperty({ ...CREDITS, description: 'What the lot still had when the event was emitted', example: 250 })
+  @ApiProperty({ ...ID, description: 'Id of the lot' }) allocationId: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Credits left in the lot when the event was emitted',
+    example: 250,
+  })
   credits: number;
-  @ApiProperty({ ...CREDITS, description: 'What it was given with', example: 1000 }) totalCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits originally allocated', example: 1000 })
+  totalCredits: number;
   @ApiProperty(TIME) expiresAt: string;
 }
 
 /** `credits.expired`: credits of a lot have expired unspent. */
 export class CreditsExpiredData {
-  @ApiProperty({ ...ID, description: 'The lot' }) allocationId: number;
-  @ApiProperty({ ...CREDITS, minimum: 1, description: 'What is lost', example: 250 }) credits: number;
-  @ApiProperty({ ...CREDITS, description: 'What the lot was given with', example: 1000 })
+  @ApiProperty({ ...ID, description: 'Id of the lot' }) allocationId: number;
+  @ApiProperty({ ...CREDITS, minimum: 1, description: 'Credits that expired', example: 250 }) credits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits originally allocated', example: 1000 })
   totalCredits: number;
   @ApiProperty(TIME) expiresAt: string;
 }
@@ -55,20 +64,27 @@ export class SessionTimedOutData {
   @ApiProperty({ example: 's1' }) sessionId: string;
   @ApiProperty({ example: 'gpt-4o-mini' }) modelId: string;
   @ApiProperty(TIME) startedAt: string;
-  @ApiProperty({ ...CREDITS, description: 'Of the last progress', example: 400 }) tokensGenerated: number;
-  @ApiProperty({ ...CREDITS, description: 'Held until then', example: 4 }) heldCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'Charged', example: 2 }) usedCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'The part of these that could not be paid', example: 0 })
+  @ApiProperty({ ...CREDITS, description: 'Tokens in the last reported progress', example: 400 })
+  tokensGenerated: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits held until the time-out', example: 4 })
+  heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits charged', example: 2 }) usedCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'The part of `usedCredits` that the account could not pay',
+    example: 0,
+  })
   uncollectedCredits: number;
 }
 
 /** `usage.needs_review`: a finished call that could not be paid for, or not be priced. */
 export class UsageNeedsReviewData {
-  @ApiProperty({ ...ID, description: 'The usage record' }) usageId: number;
-  @ApiProperty({ ...ID, description: 'Of the record: what a review names' }) version: number;
+  @ApiProperty({ ...ID, description: 'Id of the usage record' }) usageId: number;
+  @ApiProperty({ ...ID, description: 'Version of the record, which a review must name' }) version: number;
   @ApiProperty({ example: 'chat' }) service: string;
-  @ApiProperty({ description: 'The model', example: 'gpt-4o-mini' }) operation: string;
-  @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 12 }) credits: number;
+  @ApiProperty({ description: 'The operation; for chats, the model', example: 'gpt-4o-mini' })
+  operation: string;
+  @ApiProperty({ ...CREDITS, description: 'Cost of the call', example: 12 }) credits: number;
   @ApiProperty({ ...CREDITS, example: 12 }) uncollectedCredits: number;
   @ApiProperty({ type: 'string', nullable: true, example: 'call-1' }) requestId: string | null;
   @ApiProperty({ type: 'string', nullable: true, example: null }) sessionId: string | null;
@@ -81,7 +97,9 @@ export class UsageSettledData extends UsageNeedsReviewData {
   @ApiProperty({
     enum: SETTLED_STATUSES,
     enumName: 'SettledStatus',
-    description: '`billed`: paid, by a review or a late finalize; `waived`: the unpaid part is let go',
+    description:
+      '`billed`: a review or a late finalize has paid it; `waived`: the unpaid part is no longer ' +
+      'collected',
     example: 'billed',
   })
   billingStatus: (typeof SETTLED_STATUSES)[number];
@@ -102,7 +120,7 @@ export class ApiKeyRevokedData extends ApiKeyData {
   @ApiProperty({
     enum: REVOCATION_REASONS,
     enumName: 'RevocationReason',
-    description: '`rotated`: by a rotation without overlap',
+    description: '`revoked`: the key was revoked; `rotated`: a rotation without overlap ended the key',
     example: 'revoked',
   })
   reason: (typeof REVOCATION_REASONS)[number];
@@ -126,11 +144,15 @@ const DATA: Record<EventType, Type> = {
 /** An event, as pages, the stream and webhooks show it. */
 @ApiExtraModels(...Object.values(DATA))
 export class EventDto {
-  @ApiProperty({ ...ID, description: 'Ids grow in the order in which events are published' }) id: number;
+  @ApiProperty({
+    ...ID,
+    description: 'Id of the event. Ids increase in the order in which events are published',
+  })
+  id: number;
   @ApiProperty({ enum: EVENT_TYPES, enumName: 'EventType', example: 'credits.low' }) type: EventType;
-  @ApiProperty({ description: 'The account it is about', example: 'alice' }) accountId: string;
-  @ApiProperty({ description: 'The user it concerns', example: 'alice' }) userId: string;
-  @ApiProperty({ ...TIME, description: 'When it happened' }) occurredAt: string;
+  @ApiProperty({ description: 'The account that the event is about', example: 'alice' }) accountId: string;
+  @ApiProperty({ description: 'The user that the event concerns', example: 'alice' }) userId: string;
+  @ApiProperty({ ...TIME, description: 'When the event happened' }) occurredAt: string;
   @ApiProperty({
     type: 'object',
     additionalProperties: true,
@@ -157,6 +179,11 @@ export class WebhookTestEventDto {
 
 export class EventPageDto {
   @ApiProperty({ type: () => [EventDto] }) items: EventDto[];
-  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Cursor of the next page; null on the last page',
+    example: null,
+  })
   nextCursor: string | null;
 }

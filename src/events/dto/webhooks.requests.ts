@@ -19,11 +19,13 @@ const DEFAULT_OVERLAP_SECONDS = 86_400;
 
 const TARGET = {
   description:
-    'Where events are posted to: https (http where WEBHOOK_ALLOW_HTTP is on), without a login, and not a private address unless WEBHOOK_ALLOW_PRIVATE_ADDRESSES is on',
+    'URL that receives the events. It must use https, unless WEBHOOK_ALLOW_HTTP is on, and must not ' +
+    'contain a user or password. Private addresses are refused unless WEBHOOK_ALLOW_PRIVATE_ADDRESSES ' +
+    'is on',
   example: 'https://hooks.example/accounting',
 };
 const TYPES = {
-  description: 'Event types delivered to it; null or left out: all, including types added later',
+  description: 'Event types to deliver; null: all, including types added later',
   example: ['credits.low', 'credits.exhausted'],
   required: false,
   nullable: true,
@@ -46,7 +48,7 @@ export class CreateWebhookDto {
   description?: string | null;
 
   @BooleanField({
-    description: 'Whether events are delivered to it',
+    description: 'Whether events are delivered to the endpoint',
     example: true,
     required: false,
     default: true,
@@ -66,7 +68,8 @@ export class UpdateWebhookDto {
 
   @BooleanField({
     description:
-      'Off: pending deliveries stay, new events are not queued for it. On: pending deliveries are sent',
+      'false: pending deliveries are kept, and no new events are queued. true: pending deliveries are ' +
+      'sent',
     example: true,
     required: false,
   })
@@ -75,7 +78,7 @@ export class UpdateWebhookDto {
 
 export class RotateWebhookSecretDto {
   @IntegerField(0, MAXIMUM_OVERLAP_SECONDS, {
-    description: 'How long messages are signed with the old secret as well; at most 7 days',
+    description: 'How many seconds messages are also signed with the old secret, at most 7 days',
     example: 3600,
     required: false,
     default: DEFAULT_OVERLAP_SECONDS,
@@ -85,7 +88,9 @@ export class RotateWebhookSecretDto {
 
 export class ReplayWebhookDto {
   @TimeField({
-    description: 'Everything that failed permanently, or was missed while it was switched off, since then',
+    description:
+      'Sends everything again that has failed permanently, or was missed while the endpoint was switched ' +
+      'off, since this time',
     example: '2026-11-21T00:00:00Z',
   })
   since: string;
@@ -93,7 +98,7 @@ export class ReplayWebhookDto {
 
 export class DeliveriesQueryDto extends PageQueryDto {
   @EnumField('DeliveryStatus', DELIVERY_STATUSES, {
-    description: 'Only with this status',
+    description: 'Only deliveries with this status',
     example: 'dead',
     required: false,
   })

@@ -13,7 +13,7 @@ const NO_TIME = { ...TIME, nullable: true, example: null } as const;
 const NEXT_CURSOR: ApiPropertyOptions = {
   type: 'string',
   nullable: true,
-  description: 'null on the last page',
+  description: 'Cursor of the next page; null on the last page',
   example: null,
 };
 
@@ -22,13 +22,13 @@ const STATUS: ApiPropertyOptions = {
   nullable: true,
   minimum: 100,
   maximum: 599,
-  description: 'The status that the receiver returned; null: none',
+  description: 'HTTP status of the last response; null if there was none',
   example: 200,
 };
 const ERROR: ApiPropertyOptions = {
   type: 'string',
   nullable: true,
-  description: 'Why it failed',
+  description: 'Why the last attempt failed; null if it did not',
   example: null,
 };
 
@@ -57,34 +57,45 @@ export class WebhookDto {
     enum: EVENT_TYPES,
     enumName: 'EventType',
     nullable: true,
-    description: 'null: all types',
+    description: 'Event types to deliver; null: all',
     example: ['credits.low', 'credits.exhausted'],
   })
   eventTypes: EventType[] | null;
   @ApiProperty({ type: 'string', nullable: true, example: 'top-up reminders' }) description: string | null;
-  @ApiProperty({ description: 'Whether events are delivered to it', example: true }) isActive: boolean;
-  @ApiProperty({ ...NO_TIME, description: 'When it was switched off automatically' })
+  @ApiProperty({ description: 'Whether events are delivered to the endpoint', example: true })
+  isActive: boolean;
+  @ApiProperty({ ...NO_TIME, description: 'When the service switched the endpoint off automatically' })
   disabledAt: string | null;
   @ApiProperty({
     enum: DISABLED_REASONS,
     enumName: 'DisabledReason',
     nullable: true,
-    description: '`failing`: no success for five days; `gone`: it answered 410',
+    description: '`failing`: no delivery has succeeded for five days; `gone`: the endpoint answered 410',
     example: null,
   })
   disabledReason: DisabledReason | null;
-  @ApiProperty({ ...NO_TIME, description: 'Failing since then, without a success' })
+  @ApiProperty({
+    ...NO_TIME,
+    description: 'Time since which every delivery has failed; null if the last one succeeded',
+  })
   failingSince: string | null;
-  @ApiProperty({ ...NO_TIME, description: 'When something was last sent to it, tests not counted' })
+  @ApiProperty({ ...NO_TIME, description: 'Time of the last delivery attempt, not counting tests' })
   lastAttemptAt: string | null;
-  @ApiProperty({ ...STATUS, description: 'The status it returned then; null: none' }) lastStatus:
-    number | null;
-  @ApiProperty({ ...ERROR, description: 'Why that failed; null: it succeeded' }) lastError: string | null;
-  @ApiProperty({ ...COUNT, description: 'Deliveries that wait; 1000: that many or more' })
+  @ApiProperty({
+    ...STATUS,
+    description: 'HTTP status of the response to that attempt; null if there was no response',
+  })
+  lastStatus: number | null;
+  @ApiProperty({ ...ERROR, description: 'Why that attempt failed; null if it succeeded' }) lastError:
+    string | null;
+  @ApiProperty({ ...COUNT, description: 'Number of waiting deliveries; 1000 means 1,000 or more' })
   waitingDeliveries: number;
-  @ApiProperty({ ...COUNT, description: 'Deliveries that failed permanently; 1000: that many or more' })
+  @ApiProperty({
+    ...COUNT,
+    description: 'Number of deliveries that failed permanently; 1000 means 1,000 or more',
+  })
   deadDeliveries: number;
-  @ApiProperty({ ...NO_TIME, description: 'Until then messages are signed with the old secret as well' })
+  @ApiProperty({ ...NO_TIME, description: 'Time until which messages are also signed with the old secret' })
   previousSecretUntil: string | null;
   @ApiProperty({ example: 'root' }) createdBy: string;
   @ApiProperty(TIME) createdAt: string;
@@ -116,7 +127,7 @@ export class WebhookDto {
 
 export class CreatedWebhookDto extends WebhookDto {
   @ApiProperty({
-    description: 'What messages are signed with, shown this once',
+    description: 'The secret that signs messages, shown only in this response',
     example: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=',
   })
   secret: string;
@@ -136,15 +147,15 @@ export class TestResultDto {
 
 export class DeliveryDto {
   @ApiProperty(ID) id: number;
-  @ApiProperty({ ...ID, description: 'The event' }) eventId: number;
+  @ApiProperty({ ...ID, description: 'Id of the event' }) eventId: number;
   @ApiProperty({ enum: EVENT_TYPES, enumName: 'EventType', example: 'credits.low' }) eventType: EventType;
-  @ApiProperty({ description: 'The header `webhook-id` of its messages', example: 'evt_1_mi2r4w00' })
+  @ApiProperty({ description: 'The header `webhook-id` of the messages', example: 'evt_1_mi2r4w00' })
   webhookId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({
     enum: DELIVERY_STATUSES,
     enumName: 'DeliveryStatus',
-    description: '`pending`: waiting or retrying; `dead`: failed permanently, can be replayed',
+    description: '`pending`: waiting or being retried; `dead`: failed permanently, can be sent again',
     example: 'delivered',
   })
   status: DeliveryStatus;
@@ -153,7 +164,9 @@ export class DeliveryDto {
   @ApiProperty({ ...TIME, nullable: true }) lastAttemptAt: string | null;
   @ApiProperty({
     ...NO_TIME,
-    description: 'When the first that waits of this user is due again; null: not waiting, or switched off',
+    description:
+      'When the user’s first waiting delivery is due, which is sent before this one. null if this ' +
+      'delivery is not waiting, or the endpoint is switched off',
   })
   nextAttemptAt: string | null;
   @ApiProperty(STATUS) lastStatus: number | null;
@@ -170,7 +183,7 @@ export class ReplayDto {
   @ApiProperty({
     type: 'integer',
     minimum: 0,
-    description: 'Deliveries that will be sent; 10,000 at most, then call again',
+    description: 'Number of deliveries that will be sent, at most 10,000; if there are more, call again',
     example: 3,
   })
   replayed: number;

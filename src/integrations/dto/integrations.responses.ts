@@ -13,13 +13,22 @@ const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:0
 
 /** What has become of each of some events; the numbers add up to how many there were. */
 export class EventCountsDto {
-  @ApiProperty({ ...COUNT, description: 'Charged', example: 1 }) accepted: number;
-  @ApiProperty({ ...COUNT, description: 'Already charged or recorded before', example: 0 })
+  @ApiProperty({ ...COUNT, description: 'Calls that were charged', example: 1 }) accepted: number;
+  @ApiProperty({ ...COUNT, description: 'Calls that had been charged or recorded before', example: 0 })
   duplicates: number;
-  @ApiProperty({ ...COUNT, description: 'Recorded without debiting, for a review', example: 0 })
+  @ApiProperty({ ...COUNT, description: 'Calls that were recorded for review without debiting', example: 0 })
   review: number;
-  @ApiProperty({ ...COUNT, description: 'Kept until they can be charged', example: 0 }) quarantined: number;
-  @ApiProperty({ ...COUNT, description: 'Nothing to charge: failed calls and empty elements', example: 0 })
+  @ApiProperty({
+    ...COUNT,
+    description: 'Calls that are kept in quarantine until they can be charged',
+    example: 0,
+  })
+  quarantined: number;
+  @ApiProperty({
+    ...COUNT,
+    description: 'Elements without anything to charge: failed calls and empty elements',
+    example: 0,
+  })
   ignored: number;
 }
 
@@ -32,7 +41,12 @@ export class QuarantinedEventDto {
   @ApiProperty({ example: 'litellm' }) source: string;
   @ApiProperty({ example: 'b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c' })
   fingerprint: string;
-  @ApiProperty({ type: 'string', nullable: true, description: 'The user it names', example: 'carol' })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'The user that the call names',
+    example: 'carol',
+  })
   claimedUser: string | null;
   @ApiProperty({ enum: QUARANTINE_REASONS, enumName: 'QuarantineReason', example: 'unknown_user' })
   reason: QuarantineReason;
@@ -40,12 +54,12 @@ export class QuarantinedEventDto {
   @ApiProperty({
     type: 'object',
     additionalProperties: { type: 'string', nullable: true },
-    description: 'Its facts, without prompts and answers',
+    description: 'Facts about the call, without prompts and answers',
     example: { id: 'chatcmpl-1', model: 'openai/gpt-4o-mini', promptTokens: '10', completionTokens: '20' },
   })
   event: KeptEvent;
   @ApiProperty(TIME) createdAt: string;
-  @ApiProperty({ ...TIME, nullable: true, description: 'When it was last replayed', example: null })
+  @ApiProperty({ ...TIME, nullable: true, description: 'When the call was last retried', example: null })
   attemptedAt: string | null;
 
   static from(row: UsageQuarantine): QuarantinedEventDto {
@@ -65,6 +79,11 @@ export class QuarantinedEventDto {
 
 export class QuarantinePageDto {
   @ApiProperty({ type: () => [QuarantinedEventDto] }) items: QuarantinedEventDto[];
-  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Cursor of the next page; null on the last page',
+    example: null,
+  })
   nextCursor: string | null;
 }

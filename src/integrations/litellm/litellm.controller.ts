@@ -25,9 +25,10 @@ export class LitellmController {
   @ApiOperation({
     summary: 'Ingest LiteLLM usage logs',
     description:
-      'For the proxy’s `generic_api` callback: a JSON array of standard logging payloads, newline-delimited JSON, or ' +
-      'one payload; at most 10 MB. Each call is charged once, however often it is sent. What cannot be attributed or ' +
-      'understood is kept in quarantine and fails nothing else. Prompts and answers are not stored.',
+      'Receives the reports of the proxy’s `generic_api` callback: a JSON array of standard logging ' +
+      'payloads, newline-delimited JSON, or a single payload, up to 10 MB. Each call is charged once, ' +
+      'however often it is sent. A report that is invalid, or that names no known user, is kept in ' +
+      'quarantine and does not affect the others. Prompts and answers are not stored.',
     operationId: 'takeLitellmLogs',
   })
   @ApiBody(LITELLM_LOGS_BODY)
@@ -51,8 +52,9 @@ export class LitellmController {
   @ApiOperation({
     summary: 'Retry quarantined calls',
     description:
-      'At most 2000, those that were not tried for longest first; `quarantined` counts those that stay in quarantine. Events ' +
-      'of users who have appeared are also retried automatically.',
+      'Retries at most 2,000 calls, starting with those whose last attempt was longest ago. ' +
+      '`quarantined` counts the calls that remain in quarantine. Calls of users who have since appeared ' +
+      'are also retried automatically.',
     operationId: 'replayQuarantine',
   })
   @ApiOkResponse({ type: EventCountsDto })

@@ -4,7 +4,8 @@ const EVENT = {
   type: 'object',
   nullable: true,
   additionalProperties: true,
-  description: 'A standard logging payload; of its fields only these, and few others, are read',
+  description:
+    'A standard logging payload. The service reads these fields and a few others, and ignores the rest',
   properties: {
     id: { type: 'string', nullable: true },
     status: { type: 'string' },

@@ -13,7 +13,7 @@ const MAXIMUM_CREDITS_PER_USD = 1_000_000_000;
 /** `?markup=&creditsPerUsd=&models=&dryRun=&includeFree=` */
 export class PriceImportQueryDto {
   @DecimalField({
-    description: `What the users’ price is, times the provider’s; more than 0, at most ${MAXIMUM_MARKUP}. Default 1`,
+    description: `Factor that turns provider prices into user prices: more than 0, at most ${MAXIMUM_MARKUP}. With 1.2, users pay 20 % more than the provider charges. Default 1`,
     example: '1.2',
     required: false,
     integerDigits: 3,
@@ -26,14 +26,15 @@ export class PriceImportQueryDto {
   markup: string = '1';
 
   @IntegerQuery(1, MAXIMUM_CREDITS_PER_USD, {
-    description: 'Credits for one USD; CREDITS_PER_USD, when left out',
+    description: 'Credits per USD; defaults to CREDITS_PER_USD',
     example: 1000,
   })
   creditsPerUsd?: number;
 
   @TextField(MODELS_LENGTH, {
     description:
-      'Only the models that match: patterns between commas, `*` for any text and `?` for any one character, slashes included',
+      'Comma-separated patterns; only models that match one of them are imported. `*` matches any text ' +
+      'and `?` any single character, slashes included',
     example: 'gpt-4o*,claude-?-opus*',
     required: false,
     minimumLength: 1,
@@ -42,7 +43,7 @@ export class PriceImportQueryDto {
   models?: string;
 
   @BooleanQuery({
-    description: 'Reports what would change and changes nothing',
+    description: 'Whether to report the changes without making them',
     example: true,
     default: false,
   })
@@ -50,7 +51,8 @@ export class PriceImportQueryDto {
 
   @BooleanQuery({
     description:
-      'Treats a price of 0 as free. Without it such prices are skipped: the map has 0 for free and for unknown alike',
+      'Whether to import prices of 0 as free. By default they are skipped, because the price map uses 0 ' +
+      'for both free and unknown prices',
     example: false,
     default: false,
   })
@@ -58,16 +60,18 @@ export class PriceImportQueryDto {
 }
 
 const usdPerToken = (description: string) =>
-  ({ type: 'number', minimum: 0, nullable: true, description: `USD per token of ${description}` }) as const;
+  ({ type: 'number', minimum: 0, nullable: true, description: `USD per ${description} token` }) as const;
 
 /** The body: LiteLLM's map as far as it is read here. It has no class: its fields are the models' ids. */
 export const PRICE_MAP_SCHEMA = {
   type: 'object' as const,
-  description: 'Model id → what LiteLLM knows of the model; fields that are not named here are not read',
+  description:
+    'An object that has LiteLLM’s entry for each model under its model id. Fields that are not listed ' +
+    'here are ignored',
   additionalProperties: {
     type: 'object' as const,
     properties: {
-      mode: { type: 'string' as const, description: 'What the model does' },
+      mode: { type: 'string' as const, description: 'Kind of model, such as `chat` or `embedding`' },
       input_cost_per_token: usdPerToken('input'),
       output_cost_per_token: usdPerToken('output'),
       cache_read_input_token_cost: usdPerToken('cached input'),

@@ -6,7 +6,7 @@ const COUNT = { type: 'integer', minimum: 0 } as const;
 export class SkippedModelDto {
   @ApiProperty({ example: 'dall-e-3' }) modelId: string;
   @ApiProperty({
-    description: 'Why it was not imported; the same words for the same cause',
+    description: 'Why the model was not imported. The text is the same for all models with the same cause',
     example: 'is not charged by text tokens: mode image_generation',
   })
   reason: string;
@@ -15,7 +15,7 @@ export class SkippedModelDto {
 export class ImportNoteDto {
   @ApiProperty({ example: 'gemini-2.5-pro' }) modelId: string;
   @ApiProperty({
-    description: 'What of its price the rule cannot say',
+    description: 'The part of the model’s pricing that a rule cannot express',
     example: 'has other prices for long prompts: the base price applies',
   })
   note: string;
@@ -26,31 +26,35 @@ export class PriceChangeDto {
   @ApiProperty({
     type: () => RulePricesDto,
     nullable: true,
-    description: 'Of the rule in force; null: there was none',
+    description: 'Prices of the rule that was in force; null if there was none',
   })
   before: RulePricesDto | null;
   @ApiProperty({ type: () => RulePricesDto }) after: RulePricesDto;
 }
 
 export class PriceImportDto {
-  @ApiProperty({ ...COUNT, description: 'Rules made: of new models and of changed prices', example: 2110 })
+  @ApiProperty({
+    ...COUNT,
+    description: 'Number of rules created for new models and changed prices',
+    example: 2110,
+  })
   created: number;
-  @ApiProperty({ ...COUNT, description: 'Rules that these ended: changed prices', example: 12 })
+  @ApiProperty({ ...COUNT, description: 'Number of rules ended because their price changed', example: 12 })
   closed: number;
   @ApiProperty({
     ...COUNT,
-    description: 'Models whose rule in force says the same already',
+    description: 'Number of models whose rule in force already has the same prices',
     example: 0,
   })
   unchanged: number;
   @ApiProperty({
     type: () => [PriceChangeDto],
-    description: 'The first 500 of the rules made, by model: the rule before and after',
+    description: 'The first 500 rules created, ordered by model id: the prices before and after',
     maxItems: 500,
   })
   changes: PriceChangeDto[];
-  @ApiProperty({ type: () => [SkippedModelDto], description: 'Models that were asked for and not imported' })
+  @ApiProperty({ type: () => [SkippedModelDto], description: 'Selected models that were not imported' })
   skipped: SkippedModelDto[];
-  @ApiProperty({ type: () => [ImportNoteDto], description: 'What to know of models that were imported' })
+  @ApiProperty({ type: () => [ImportNoteDto], description: 'Remarks on imported models' })
   notes: ImportNoteDto[];
 }

@@ -2,7 +2,7 @@ import { DecimalField, IdField, MODEL_ID_LENGTH, TimeField, Together } from '../
 
 const price = (description: string, example?: string, required = false) =>
   DecimalField({
-    description: `${description}, credits per 1,000 tokens, at most 1,000,000`,
+    description: `${description}. In credits per 1,000 tokens, at most 1,000,000`,
     example,
     required,
     integerDigits: 7,
@@ -10,7 +10,7 @@ const price = (description: string, example?: string, required = false) =>
   });
 const cost = (description: string) =>
   DecimalField({
-    description: `${description}, USD per 1,000 tokens, at most 1,000,000`,
+    description: `${description}. In USD per 1,000 tokens, at most 1,000,000`,
     required: false,
     integerDigits: 7,
     maximum: '1000000',
@@ -25,36 +25,38 @@ export class CreatePricingRuleDto {
   @price('Blended price', '3', true)
   pricePerThousandTokens: string;
 
-  @price('Price of input; without it the blended price', '2.5')
+  @price('Price of input tokens; defaults to the blended price', '2.5')
   pricePerThousandInputTokens?: string;
 
-  @price('Price of output; without it the blended price', '12.5')
+  @price('Price of output tokens; defaults to the blended price', '12.5')
   pricePerThousandOutputTokens?: string;
 
-  @price('Price of cached input; without it the price of input', '0.25')
+  @price('Price of cached input tokens; defaults to the input price', '0.25')
   pricePerThousandCachedInputTokens?: string;
 
-  @cost('What the provider charges, blended')
+  @cost('Blended provider cost')
   providerCostPerThousandTokens?: string;
 
-  @cost('What the provider charges for input')
+  @cost('Provider cost of input tokens')
   providerCostPerThousandInputTokens?: string;
 
-  @cost('What the provider charges for output')
+  @cost('Provider cost of output tokens')
   providerCostPerThousandOutputTokens?: string;
 
-  @cost('What the provider charges for cached input')
+  @cost('Provider cost of cached input tokens')
   providerCostPerThousandCachedInputTokens?: string;
 
   @TimeField({
-    description: 'From when it applies; now, when left out. Not in the past: history does not change',
+    description:
+      'When the rule begins; defaults to now. It must not be in the past, because past prices do not ' +
+      'change',
     example: '2030-01-01T00:00:00Z',
     required: false,
   })
   effectiveFrom?: string;
 
   @TimeField({
-    description: 'Until when it applies, this instant excluded; for ever, when left out',
+    description: 'When the rule ends, exclusive; by default it has no end',
     example: '2031-01-01T00:00:00Z',
     required: false,
   })

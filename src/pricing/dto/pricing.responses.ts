@@ -8,21 +8,21 @@ const optionalDecimal = (description: string) =>
 
 /** What a rule says of prices and provider costs. */
 export class RulePricesDto {
-  @ApiProperty({ description: 'Blended price, credits per 1,000 tokens', example: '3' })
+  @ApiProperty({ description: 'Blended price in credits per 1,000 tokens', example: '3' })
   pricePerThousandTokens: string;
-  @ApiProperty(optionalDecimal('Price of input; null: the blended price'))
+  @ApiProperty(optionalDecimal('Price of input tokens; null if the blended price applies'))
   pricePerThousandInputTokens: string | null;
-  @ApiProperty(optionalDecimal('Price of output; null: the blended price'))
+  @ApiProperty(optionalDecimal('Price of output tokens; null if the blended price applies'))
   pricePerThousandOutputTokens: string | null;
-  @ApiProperty(optionalDecimal('Price of cached input; null: the price of input'))
+  @ApiProperty(optionalDecimal('Price of cached input tokens; null if the input price applies'))
   pricePerThousandCachedInputTokens: string | null;
-  @ApiProperty(optionalDecimal('Provider cost, USD per 1,000 tokens; null: unknown'))
+  @ApiProperty(optionalDecimal('Blended provider cost in USD per 1,000 tokens; null if unknown'))
   providerCostPerThousandTokens: string | null;
-  @ApiProperty(optionalDecimal('Provider cost of input; null: unknown'))
+  @ApiProperty(optionalDecimal('Provider cost of input tokens; null if unknown'))
   providerCostPerThousandInputTokens: string | null;
-  @ApiProperty(optionalDecimal('Provider cost of output; null: unknown'))
+  @ApiProperty(optionalDecimal('Provider cost of output tokens; null if unknown'))
   providerCostPerThousandOutputTokens: string | null;
-  @ApiProperty(optionalDecimal('Provider cost of cached input; null: unknown'))
+  @ApiProperty(optionalDecimal('Provider cost of cached input tokens; null if unknown'))
   providerCostPerThousandCachedInputTokens: string | null;
 }
 
@@ -53,15 +53,15 @@ export const rulePrices = (rule: RulePrices): RulePricesDto => ({
 export class PricingRuleDto extends RulePricesDto {
   @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, example: 1 }) id: number;
   @ApiProperty({ example: MODEL }) modelId: string;
-  @ApiProperty({ ...TIME, description: 'Applies from this instant' }) effectiveFrom: string;
+  @ApiProperty({ ...TIME, description: 'The time from which the rule applies' }) effectiveFrom: string;
   @ApiProperty({
     ...TIME,
     nullable: true,
     example: null,
-    description: 'Applies until before this instant; null: for ever',
+    description: 'The time at which the rule ends, exclusive; null if it has no end',
   })
   effectiveTo: string | null;
-  @ApiProperty({ description: 'Who created it', example: 'root' }) createdBy: string;
+  @ApiProperty({ description: 'Who created the rule', example: 'root' }) createdBy: string;
 
   static from(rule: PricingRule): PricingRuleDto {
     return {
@@ -76,9 +76,14 @@ export class PricingRuleDto extends RulePricesDto {
 }
 
 export class PricingPageDto {
-  @ApiProperty({ type: () => [PricingRuleDto], description: 'In the order of creation' })
+  @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules in the order of their creation' })
   items: PricingRuleDto[];
-  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Cursor of the next page; null on the last page',
+    example: null,
+  })
   nextCursor: string | null;
 }
 
@@ -86,14 +91,14 @@ export class ModelPricingDto {
   @ApiProperty({
     type: () => PricingRuleDto,
     nullable: true,
-    description: 'The rule in force now; null: none',
+    description: 'The rule in force now; null if there is none',
   })
   current: PricingRuleDto | null;
-  @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules yet to come, the next one first' })
+  @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules that have not begun, earliest first' })
   upcoming: PricingRuleDto[];
   @ApiProperty({
     type: () => [PricingRuleDto],
-    description: 'Rules that have ended, the last one first; at most 200',
+    description: 'The last 200 rules that have ended, most recent first',
   })
   history: PricingRuleDto[];
 }

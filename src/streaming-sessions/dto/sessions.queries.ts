@@ -5,7 +5,7 @@ const DEFAULT_SESSIONS = 1000;
 
 export class ListSessionsQueryDto {
   @IntegerQuery(1, MAXIMUM_SESSIONS, {
-    description: 'The most sessions in the answer',
+    description: 'Maximum number of sessions to return',
     example: DEFAULT_SESSIONS,
     default: DEFAULT_SESSIONS,
   })

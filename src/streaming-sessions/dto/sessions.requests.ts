@@ -9,7 +9,7 @@ import {
   WholeTokensField,
 } from '../../common/http/validators.js';
 
-const SESSION = { description: 'The caller’s id of the stream, unique per user', example: 'session-1' };
+const SESSION = { description: 'The caller’s id for the stream, unique per user', example: 'session-1' };
 
 export class InitializeSessionDto {
   @IdField(SESSION_ID_LENGTH, SESSION)
@@ -19,15 +19,15 @@ export class InitializeSessionDto {
   modelId: string;
 
   @WholeTokensField(
-    { description: 'Tokens expected in all', example: 1000 },
+    { description: 'Expected total tokens', example: 1000 },
     { required: ['estimatedInputTokens', 'estimatedOutputTokens'] },
   )
   estimatedTokens?: number;
 
-  @TokensField({ description: 'Input tokens expected', required: false })
+  @TokensField({ description: 'Expected input tokens', required: false })
   estimatedInputTokens?: number;
 
-  @TokensField({ description: 'Output tokens expected', required: false })
+  @TokensField({ description: 'Expected output tokens', required: false })
   estimatedOutputTokens?: number;
 
   @OnBehalfField()
@@ -49,10 +49,10 @@ export class FinalizeSessionDto {
   @IdField(SESSION_ID_LENGTH, SESSION)
   sessionId: string;
 
-  @WholeTokensField({ description: 'Tokens used in all', example: 700 })
+  @WholeTokensField({ description: 'Total tokens used', example: 700 })
   actualTokens?: number;
 
-  @TokensField({ description: 'Input tokens used, without the cached ones', required: false })
+  @TokensField({ description: 'Input tokens used, excluding cached ones', required: false })
   inputTokens?: number;
 
   @TokensField({ description: 'Output tokens used', required: false })
@@ -62,7 +62,7 @@ export class FinalizeSessionDto {
   cachedInputTokens?: number;
 
   @BooleanField({
-    description: 'Whether the stream ended well',
+    description: 'Whether the stream completed successfully',
     example: true,
     required: false,
     default: true,
@@ -70,7 +70,9 @@ export class FinalizeSessionDto {
   success: boolean = true;
 
   @DecimalField({
-    description: 'What the provider charged, in USD; left out or null: unknown',
+    description:
+      'What the provider charged, in USD. If omitted or null, it is computed from the pricing rule where ' +
+      'possible',
     example: '0.0021',
     required: false,
     integerDigits: 7,
@@ -87,7 +89,7 @@ export class AbortSessionDto {
   sessionId: string;
 
   @TokensField({
-    description: 'Tokens generated; left out: the last progress',
+    description: 'Tokens generated; defaults to the last reported progress',
     example: 120,
     required: false,
   })

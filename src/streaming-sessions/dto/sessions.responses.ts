@@ -8,7 +8,11 @@ import type { StreamingSession } from '../entities/streaming-session.entity.js';
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
 const ID = { type: 'integer', format: 'int64', minimum: 1, example: 1 } as const;
-const COMPLETED = { ...TIME, nullable: true, description: 'When it ended; null while it is active' } as const;
+const COMPLETED = {
+  ...TIME,
+  nullable: true,
+  description: 'When the session ended; null while it is active',
+} as const;
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const STATUS = {
   enum: ['active', 'completed', 'failed'],
@@ -22,20 +26,24 @@ export class SessionStartedDto {
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ example: MODEL }) modelId: string;
-  @ApiProperty({ ...CREDITS, description: 'What the estimate costs', example: 3 }) estimatedCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'What is held: the estimate and the buffer', example: 4 })
+  @ApiProperty({ ...CREDITS, description: 'Cost of the estimate', example: 3 }) estimatedCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Credits held: the cost of the estimate plus the buffer',
+    example: 4,
+  })
   allocatedCredits: number;
   @ApiProperty({ ...CREDITS, example: 0 }) usedCredits: number;
   @ApiProperty(STATUS) status: 'active' | 'completed' | 'failed';
   @ApiProperty(TIME) startedAt: string;
-  @ApiProperty({ ...TIME, description: 'End of the lease; progress renews it' }) expiresAt: string;
+  @ApiProperty({ ...TIME, description: 'End of the lease, which progress renews' }) expiresAt: string;
   @ApiProperty({ ...COMPLETED, example: null }) completedAt: string | null;
   @ApiProperty({ ...CREDITS, description: 'Available credits after the hold', example: 996 })
   remainingCredits: number;
   @ApiProperty({
     enum: PRICING_SOURCES,
     enumName: 'PricingSource',
-    description: 'Where the price is from',
+    description: 'Where the price comes from',
     example: 'default',
   })
   pricingSource: string;
@@ -63,23 +71,25 @@ export class SessionStartedDto {
 export class SessionProgressDto {
   @ApiProperty({ example: 'session-1' }) sessionId: string;
   @ApiProperty(STATUS) status: string;
-  @ApiProperty({ ...CREDITS, description: 'The most tokens reported so far', example: 500 })
+  @ApiProperty({ ...CREDITS, description: 'Highest number of tokens reported so far', example: 500 })
   tokensGenerated: number;
-  @ApiProperty({ ...CREDITS, description: 'What they cost', example: 2 }) usedCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'What is held', example: 4 }) allocatedCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Cost of these tokens', example: 2 }) usedCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Credits held', example: 4 }) allocatedCredits: number;
   @ApiProperty({
-    description: 'The account cannot hold what the stream will need next: stop the stream',
+    description: 'Whether the stream should be stopped because the credits do not cover what it needs next',
     example: false,
   })
   shouldStop: boolean;
   @ApiProperty({
     ...CREDITS,
     description:
-      'The most tokens the hold and the balance pay for, in the unit of the estimate (10^9 at the most)',
+      'The number of generated tokens that the hold and the balance can pay for, at most 10^9: output ' +
+      'tokens if the session was started with estimates of input and output tokens, otherwise total ' +
+      'tokens',
     example: 333333,
   })
   maxAffordableTokens: number;
-  @ApiProperty({ ...TIME, description: 'The renewed end of the lease' }) expiresAt: string;
+  @ApiProperty({ ...TIME, description: 'The new end of the lease' }) expiresAt: string;
 
   static from(answer: ProgressAnswer): SessionProgressDto {
     return {
@@ -103,17 +113,17 @@ export class SessionSettledDto {
   @ApiProperty({ enum: ['completed', 'failed'], enumName: 'SettledSessionStatus', example: 'completed' })
   status: 'completed' | 'failed';
   @ApiProperty({ ...CREDITS, example: 3 }) estimatedCredits: number;
-  @ApiProperty({ ...CREDITS, description: 'What the call cost', example: 3 }) actualCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Cost of the call', example: 3 }) actualCredits: number;
   @ApiProperty({ ...CREDITS, description: 'Credits of the hold that were returned', example: 1 })
   refund: number;
-  @ApiProperty({ ...CREDITS, description: 'Cost beyond the hold', example: 0 }) overage: number;
+  @ApiProperty({ ...CREDITS, description: 'Cost above the hold', example: 0 }) overage: number;
   @ApiProperty({
     ...CREDITS,
-    description: 'The part of it that could not be paid, kept for review',
+    description: 'The part of the cost that the account could not pay, recorded for review',
     example: 0,
   })
   uncollected: number;
-  @ApiProperty({ description: 'Whether it came after the lease had ended', example: false }) late: boolean;
+  @ApiProperty({ description: 'Whether the session had already timed out', example: false }) late: boolean;
   @ApiProperty(TIME) completedAt: string;
 
   static from(answer: SettlementAnswer): SessionSettledDto {
@@ -140,7 +150,7 @@ export class SessionAbortedDto {
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ enum: ['aborted'], example: 'aborted' }) status: 'aborted';
-  @ApiProperty({ ...CREDITS, description: 'The cost of what was generated', example: 1 })
+  @ApiProperty({ ...CREDITS, description: 'Cost of the tokens generated', example: 1 })
   partialCredits: number;
   @ApiProperty({ ...CREDITS, example: 3 }) refund: number;
   @ApiProperty({ ...CREDITS, example: 0 }) overage: number;

@@ -38,16 +38,16 @@ export class RecordUsageDto {
   service: string;
 
   @IdField(ID_LENGTH, {
-    description: 'The operation, or the model of a chat',
+    description: 'The operation; for chats, the model',
     example: 'text-embedding-3-small',
   })
   operation: string;
 
-  @IntegerField(0, MAXIMUM_CREDITS, { description: 'Credits, settled elsewhere', example: 12 })
+  @IntegerField(0, MAXIMUM_CREDITS, { description: 'Credits that were settled elsewhere', example: 12 })
   credits: number;
 
   @MetadataField({
-    description: 'Any JSON object, at most 16 kB and 256 values',
+    description: 'Any JSON object with at most 16 kB and 256 values',
     example: { documents: 3 },
     required: false,
   })
@@ -55,13 +55,14 @@ export class RecordUsageDto {
 
   @TimeField({
     description:
-      'When it happened; now, when left out. At most a day ahead, and 35 days back; of trusted services since 1970',
+      'When the usage happened; defaults to now. It must not be more than 1 day in the future, or more ' +
+      'than 35 days in the past. Trusted services may go back to 1970',
     example: '2026-11-21T12:00:00Z',
     required: false,
     problem: (time) =>
       Date.parse(time) <= Date.now() + FUTURE_TOLERANCE_MILLISECONDS
         ? undefined
-        : 'must not lie in the future',
+        : 'must not be more than 1 day in the future',
   })
   timestamp?: string;
 
@@ -75,7 +76,7 @@ const RESERVED_PREFIXES = GATEWAYS.map(requestIdPrefix);
 
 export class ChargeUsageDto {
   @IdField(REQUEST_ID_LENGTH, {
-    description: `The caller’s id of the call, unique per user; not beginning with \`${RESERVED_PREFIXES.join('` or `')}\``,
+    description: `The caller’s id for the call, unique per user. It must not begin with \`${RESERVED_PREFIXES.join('` or `')}\``,
     example: 'call-1',
   })
   @Together('reservedRequestId', ({ requestId }: ChargeUsageDto) => {
@@ -88,14 +89,14 @@ export class ChargeUsageDto {
   modelId: string;
 
   @WholeTokensField(
-    { description: 'Tokens of the call, at the blended price', example: 1000 },
+    { description: 'Total tokens of the call, charged at the blended price', example: 1000 },
     TOKENS_BY_CLASS,
     { required: ['credits'] },
   )
   tokens?: number;
 
   @IntegerField(0, MAXIMUM_CREDITS, {
-    description: 'Of trusted services only: the price, calculated elsewhere, instead of tokens',
+    description: 'A cost that was calculated elsewhere, instead of tokens; only from trusted services',
     required: false,
   })
   @Together('creditsAlone', ({ tokens, inputTokens, outputTokens, cachedInputTokens }: ChargeUsageDto) =>
@@ -105,7 +106,7 @@ export class ChargeUsageDto {
   )
   credits?: number;
 
-  @TokensField({ description: 'Input tokens without the cached ones', required: false })
+  @TokensField({ description: 'Input tokens, excluding cached ones', required: false })
   inputTokens?: number;
 
   @TokensField({ description: 'Output tokens', required: false })
@@ -122,12 +123,13 @@ export class ChargeUsageDto {
   })
   service: string = 'chat';
 
-  @MetadataField({ description: 'Any JSON object, at most 16 kB and 256 values', required: false })
+  @MetadataField({ description: 'Any JSON object with at most 16 kB and 256 values', required: false })
   metadata?: Record<string, unknown>;
 
   @DecimalField({
     description:
-      'What the provider charged, in USD; left out or null: unknown, then computed from the rule if it can be',
+      'What the provider charged, in USD. If omitted or null, it is computed from the pricing rule where ' +
+      'possible',
     example: '0.0021',
     required: false,
     integerDigits: 7,
@@ -136,7 +138,7 @@ export class ChargeUsageDto {
   providerCostUsd?: string;
 
   @EnumField('ChargeBilling', ['billed', 'needs_review'], {
-    description: 'needs_review: keep it without debiting',
+    description: '`billed`: debit the call; `needs_review`: record it for review without debiting',
     example: 'billed',
     required: false,
     default: 'billed',
@@ -144,7 +146,9 @@ export class ChargeUsageDto {
   billingStatus: 'billed' | 'needs_review' = 'billed';
 
   @EnumField('OnInsufficient', ['reject', 'review'], {
-    description: 'With too few credits: refuse (402), or keep it for review without debiting',
+    description:
+      'If the credits do not cover the call, `reject` refuses it (402), and `review` records it for ' +
+      'review without debiting',
     example: 'reject',
     required: false,
     default: 'reject',
@@ -157,19 +161,20 @@ export class ChargeUsageDto {
 
 export class ReviewUsageDto {
   @EnumField('ReviewAction', REVIEW_ACTIONS, {
-    description: 'bill: take the uncollected credits. waive: do not collect them',
+    description: '`bill`: take the uncollected credits; `waive`: do not collect them',
     example: 'bill',
   })
   action: ReviewAction;
 
   @IntegerField(1, MAXIMUM_VERSION, {
-    description: 'The record’s version that is decided on; 409 when the record has changed since',
+    description:
+      'The version of the record that the decision applies to; 409 if the record has changed since',
     example: 1,
   })
   version: number;
 
   @IntegerField(0, MAXIMUM_CREDITS, {
-    description: 'bill only: credits to take instead of the uncollected ones',
+    description: 'Credits to take instead of the uncollected ones; only with `bill`',
     required: false,
   })
   @Together('reviewCredits', ({ action, credits }: ReviewUsageDto) =>
@@ -179,12 +184,12 @@ export class ReviewUsageDto {
 }
 
 const START = {
-  description: 'From this day (UTC) or instant on',
+  description: 'Start of the range, inclusive: a UTC date or a time',
   example: '2026-11-01',
   required: false,
 } as const;
 const END = {
-  description: 'Up to and including this day (UTC) or instant',
+  description: 'End of the range, inclusive: a UTC date, of which the whole day counts, or a time',
   example: '2026-11-30',
   required: false,
 } as const;
@@ -205,7 +210,8 @@ export class OwnRangeQueryDto extends RangeQueryDto {
 export class SystemStatsQueryDto extends RangeQueryDto {
   @IntegerQuery(0, 1000, {
     description:
-      'Users in byUser, those with the most credits; 0 spares the search for them among many users',
+      'Maximum number of users in `byUser`. With 0, `byUser` is empty, which makes the report faster if ' +
+      'there are many users',
     example: 100,
     default: 100,
   })
@@ -219,11 +225,15 @@ export class RecordsQueryDto extends PageQueryDto {
   @TimeField({ ...END, allowDate: true })
   endDate?: string;
 
-  @IdField(SERVICE_LENGTH, { description: 'Only this service', example: 'chat-streaming', required: false })
+  @IdField(SERVICE_LENGTH, {
+    description: 'Only records of this service',
+    example: 'chat-streaming',
+    required: false,
+  })
   service?: string;
 
   @IdField(ID_LENGTH, {
-    description: 'Only this operation',
+    description: 'Only records of this operation',
     example: 'anthropic.claude-instant-v1',
     required: false,
   })
@@ -237,23 +247,23 @@ export class OwnRecordsQueryDto extends RecordsQueryDto {
 
 /** Of the list over all users. */
 export class AllRecordsQueryDto extends RecordsQueryDto {
-  @UserIdField({ description: 'Only this user', required: false, example: undefined })
+  @UserIdField({ description: 'Only records of this user', required: false, example: undefined })
   userId?: string;
 
   @EnumField('BillingStatus', BILLING_STATUSES, {
-    description: 'Only with this status',
+    description: 'Only records with this status',
     example: 'needs_review',
     required: false,
   })
   billingStatus?: BillingStatus;
 
-  @IntegerQuery(1, 999_999_999_999_999, { description: 'Only of this API key' })
+  @IntegerQuery(1, 999_999_999_999_999, { description: 'Only records of calls made with this API key' })
   apiKeyId?: number;
 
-  @IdField(SESSION_ID_LENGTH, { description: 'Only of this session', required: false })
+  @IdField(SESSION_ID_LENGTH, { description: 'Only records of this session', required: false })
   sessionId?: string;
 
-  @IdField(REQUEST_ID_LENGTH, { description: 'Only of this request', required: false })
+  @IdField(REQUEST_ID_LENGTH, { description: 'Only records with this `requestId`', required: false })
   requestId?: string;
 }
 
@@ -275,7 +285,7 @@ export function timeRange({ startDate, endDate }: { startDate?: string; endDate?
   const from = startDate === undefined ? -Infinity : Date.parse(startDate);
   const to = endDate === undefined ? Infinity : Date.parse(endDate) + lengthOf(endDate);
   // Even the shortest range has a length: one of none ends right before it starts.
-  if (from >= to) throw new ValidationError([{ field: 'endDate', message: 'must not lie before startDate' }]);
+  if (from >= to) throw new ValidationError([{ field: 'endDate', message: 'must not be before startDate' }]);
   return {
     from: startDate === undefined ? null : new Date(from).toISOString(),
     // No record lies beyond the year 9999, so an end there is as good as none.

@@ -33,10 +33,12 @@ const TRUNCATED: ApiPropertyOptions = {
   enum: TRUNCATED_FIELDS,
   enumName: 'TruncatedField',
   description:
-    'The maps whose entry `other` is the rest: what is beyond the 200 names with the most credits, the newest 366 days, or ' +
-    'the 1,000 names of a user and day, added up, and a service or model really called `other`. `byUser`, when other ' +
-    'users have credits too. Also the fields with ' +
-    'a sum above 9007199254740991: they say that number, which is the least it can be. Empty: all are whole',
+    'Names the fields that are not complete; empty if all are complete.\n\n- A map is named when its ' +
+    'entry `other` adds up the entries that do not fit: names beyond the 200 with the most credits, ' +
+    'days beyond the newest 366, and names beyond the first 1,000 that a user has in one day. A ' +
+    'service or model that is really named `other` is included in that entry.\n- `byUser` is named ' +
+    'when further users have credits.\n- A field is named when it contains a sum above ' +
+    '9007199254740991. The response shows that number instead of the sum.',
   example: [],
 };
 const BY_DAY_AND_MODEL = {
@@ -44,8 +46,9 @@ const BY_DAY_AND_MODEL = {
   additionalProperties: { type: 'object', additionalProperties: { ...CREDITS } },
   example: { '2026-11-21': { [MODEL]: 3 } },
   description:
-    'byModel by UTC day: the 20 models with the most credits in the range by name, on the days on which they were used, ' +
-    'and all the others together as `other` (then also a model of that very name)',
+    '`byModel` for each UTC day. The 20 models with the most credits in the range are listed by name, ' +
+    'on the days on which they were used. All other models are added up as `other`, which then also ' +
+    'includes a model that is really named `other`',
 } as const;
 
 export class UsageRecordDto {
@@ -54,7 +57,9 @@ export class UsageRecordDto {
     type: 'integer',
     minimum: 1,
     example: 1,
-    description: 'One more with every correction and every decision of a review, which names it',
+    description:
+      'Version of the record, which a review must name. It increases by 1 with each correction and each ' +
+      'review',
   })
   version: number;
   @ApiProperty(ACCOUNT) accountId: string;
@@ -64,7 +69,7 @@ export class UsageRecordDto {
   @ApiProperty({ example: MODEL }) operation: string;
   @ApiProperty({
     ...CREDITS,
-    description: 'What the call cost; after a review, what of it is billed or open',
+    description: 'Cost of the call; after a review, the part of it that is billed or still open',
     example: 3,
   })
   credits: number;
@@ -78,22 +83,42 @@ export class UsageRecordDto {
   billingStatus: BillingStatus;
   @ApiProperty({ ...CREDITS, description: 'The part that the balance did not cover', example: 0 })
   uncollectedCredits: number;
-  @ApiProperty({ type: 'string', nullable: true, description: 'USD; null: unknown', example: '0.0021' })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'What the call cost at the provider, in USD; null if unknown',
+    example: '0.0021',
+  })
   providerCostUsd: string | null;
   @ApiProperty({
     enum: ['reported', 'computed'],
     enumName: 'ProviderCostSource',
     nullable: true,
-    description: 'reported: by the caller; computed: from the pricing rule',
+    description: '`reported`: reported by the caller; `computed`: computed from the pricing rule',
     example: 'reported',
   })
   providerCostSource: 'reported' | 'computed' | null;
-  @ApiProperty({ type: 'string', nullable: true, description: 'Of a charge', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'The `requestId` of the charge; null if the record is not from a charge',
+    example: null,
+  })
   requestId: string | null;
-  @ApiProperty({ ...ID, nullable: true, description: 'The API key it was made with', example: null })
+  @ApiProperty({
+    ...ID,
+    nullable: true,
+    description: 'Id of the API key that the call was made with',
+    example: null,
+  })
   apiKeyId: number | null;
   @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
-  @ApiProperty({ ...ID, nullable: true, description: 'The rule it was priced with', example: null })
+  @ApiProperty({
+    ...ID,
+    nullable: true,
+    description: 'Id of the pricing rule that set the price',
+    example: null,
+  })
   pricingRuleId: number | null;
   @ApiProperty({
     enum: PRICING_SOURCES,
@@ -107,7 +132,7 @@ export class UsageRecordDto {
     enum: REVIEW_ACTIONS,
     enumName: 'ReviewAction',
     nullable: true,
-    description: 'The last decision of a review',
+    description: 'The last review decision',
     example: null,
   })
   reviewAction: ReviewAction | null;
@@ -159,7 +184,12 @@ export class ChargeDto {
 
 export class UsagePageDto {
   @ApiProperty({ type: () => [UsageRecordDto] }) items: UsageRecordDto[];
-  @ApiProperty({ type: 'string', nullable: true, description: 'null on the last page', example: null })
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Cursor of the next page; null on the last page',
+    example: null,
+  })
   nextCursor: string | null;
 }
 
@@ -168,8 +198,8 @@ export class UsageSearchPageDto extends UsagePageDto {
     ...TIME,
     nullable: true,
     description:
-      'One request looks through 50,000 records at most. When it has found less than `limit` among them, the time of ' +
-      'the last of them: `nextCursor` looks on from there. Else null',
+      'Set if the request reached its limit of 50,000 searched records before it found `limit` matches: ' +
+      'the time of the last record searched. `nextCursor` continues from there. Otherwise null',
     example: null,
   })
   searchedBackTo: string | null;
@@ -181,17 +211,20 @@ export class UsageStatsDto {
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
   @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
   @ApiProperty(creditsBy({ 'chat-streaming': 3 })) byService: Record<string, number>;
-  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'By UTC day' }) byDay: Record<
+  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'Credits by UTC day' }) byDay: Record<
     string,
     number
   >;
-  @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
+  @ApiProperty({
+    ...creditsBy({ [MODEL]: 3 }),
+    description: 'Credits by model, for the services `chat` and `chat-streaming`',
+  })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
   @ApiProperty(TRUNCATED) truncated: TruncatedField[];
   @ApiProperty({
     type: () => [UsageRecordDto],
-    description: 'The last 10 records of the range, newest first',
+    description: 'The 10 most recent records of the range, newest first',
   })
   recentActivity: UsageRecordDto[];
 }
@@ -199,24 +232,26 @@ export class UsageStatsDto {
 const USD = { type: 'string', description: 'USD', example: '0.003' } as const;
 
 export class MarginDto {
-  @ApiProperty({ ...CREDITS, description: 'What users paid or owe', example: 3 }) credits: number;
-  @ApiProperty({ ...USD, description: 'The same in USD (CREDITS_PER_USD)' }) creditsUsd: string;
+  @ApiProperty({ ...CREDITS, description: 'Credits that users paid or owe', example: 3 }) credits: number;
+  @ApiProperty({ ...USD, description: '`credits` in USD, converted with CREDITS_PER_USD' })
+  creditsUsd: string;
   @ApiProperty({
     ...USD,
     nullable: true,
-    description: 'Known provider costs; null: none known',
+    description: 'Sum of the known provider costs; null if none is known',
     example: '0.0021',
   })
   providerCostUsd: string | null;
   @ApiProperty({
     ...USD,
     nullable: true,
-    description: 'Over the records whose cost is known; null: none is',
+    description:
+      'Income minus provider cost, over the records whose provider cost is known; null if there are none',
     example: '0.0009',
   })
   marginUsd: string | null;
   @ApiProperty({ ...CREDITS, example: 1 }) records: number;
-  @ApiProperty({ ...CREDITS, description: 'Records whose provider cost is known', example: 1 })
+  @ApiProperty({ ...CREDITS, description: 'Number of records whose provider cost is known', example: 1 })
   costedRecords: number;
 }
 
@@ -248,58 +283,74 @@ export class SystemStatsDto {
   @ApiProperty({
     ...creditsBy({ alice: 3 }),
     description:
-      'The users with the most credits. In a range with more than 20,000 records: out of a list that is made in the ' +
-      'background, at most once an hour, and counts every UTC day that the range touches as a whole',
+      'Credits of the users with the most credits. If the range has more than 20,000 records, the ' +
+      'figures come from a list that is built in the background, at most once an hour, and that counts ' +
+      'every UTC day in the range in full',
   })
   byUser: Record<string, number>;
   @ApiProperty({
     ...TIME,
     nullable: true,
-    description: 'Up to when byUser has everything. null: its list is being made; ask again in a few seconds',
+    description:
+      'The time up to which `byUser` is complete; null while its list is being built. In that case, ask ' +
+      'again in a few seconds',
   })
   byUserAsOf: string | null;
   @ApiProperty(creditsBy({ 'chat-streaming': 3 })) byService: Record<string, number>;
-  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'By UTC day' }) byDay: Record<
+  @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'Credits by UTC day' }) byDay: Record<
     string,
     number
   >;
-  @ApiProperty({ ...creditsBy({ [MODEL]: 3 }), description: 'Over the services chat and chat-streaming' })
+  @ApiProperty({
+    ...creditsBy({ [MODEL]: 3 }),
+    description: 'Credits by model, for the services `chat` and `chat-streaming`',
+  })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
   @ApiProperty(TRUNCATED) truncated: TruncatedField[];
   @ApiProperty({
     type: 'string',
     nullable: true,
-    description: 'Known provider costs; null: none known',
+    description: 'Sum of the known provider costs; null if none is known',
     example: '0.0021',
   })
   providerCostUsd: string | null;
-  @ApiProperty({ ...USD, description: 'totalCredits in USD (CREDITS_PER_USD)' }) creditsUsd: string;
+  @ApiProperty({ ...USD, description: '`totalCredits` in USD, converted with CREDITS_PER_USD' })
+  creditsUsd: string;
   @ApiProperty({
     ...USD,
     nullable: true,
-    description: 'Income less provider cost, over the records whose cost is known; null: none is',
+    description:
+      'Income minus provider cost, over the records whose provider cost is known; null if there are none',
     example: '0.0009',
   })
   marginUsd: string | null;
-  @ApiProperty({ ...CREDITS, description: 'Records whose provider cost is known', example: 1 })
+  @ApiProperty({ ...CREDITS, description: 'Number of records whose provider cost is known', example: 1 })
   costedRecords: number;
   @ApiProperty({
     ...MARGIN_MAP(MODEL),
-    description: 'By operation (of chats: the model)',
+    description: 'Margin by operation; for chats, by model',
   })
   marginByModel: Record<string, MarginDto>;
-  @ApiProperty({ ...MARGIN_MAP('2026-11-21'), description: 'By UTC day' })
+  @ApiProperty({ ...MARGIN_MAP('2026-11-21'), description: 'Credits by UTC day' })
   marginByDay: Record<string, MarginDto>;
   @ApiProperty({
     ...CREDITS,
-    description: 'Records priced with the fallback: no price was set for their model',
+    description: 'Number of records charged at the fallback price, because no price was set for their model',
     example: 0,
   })
   unpricedRecords: number;
-  @ApiProperty({ type: () => [UnpricedModelDto], description: 'Their models, the 100 with the most records' })
+  @ApiProperty({
+    type: () => [UnpricedModelDto],
+    description: 'The models of the records in `unpricedRecords`, at most the 100 with the most records',
+  })
   unpricedModels: UnpricedModelDto[];
-  @ApiProperty({ ...CREDITS, description: 'Records that wait for a review', example: 0 }) needsReview: number;
-  @ApiProperty({ ...CREDITS, description: 'Credits of theirs that were not collected', example: 0 })
+  @ApiProperty({ ...CREDITS, description: 'Number of records that await review', example: 0 })
+  needsReview: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Uncollected credits of the records that await review',
+    example: 0,
+  })
   needsReviewCredits: number;
 }
