@@ -20,7 +20,7 @@ export const MAY_IMPORT = {
   health: ['auth', 'common', 'config', 'credits', 'migrations'],
   usage: ['accounts', 'auth', 'common', 'config', 'credits', 'pricing'],
   integrations: ['api-keys', 'auth', 'common', 'config', 'pricing', 'usage'],
-  'streaming-sessions': ['auth', 'common', 'config', 'credits', 'pricing'],
+  'streaming-sessions': ['accounts', 'auth', 'common', 'config', 'credits', 'pricing'],
   'postgres-server': ['common', 'config', 'migrations', 'ormconfig'],
   demo: ['app', 'auth', 'common', 'config', 'events', 'postgres-server'],
   cli: ['app', 'auth', 'common', 'config', 'credits', 'demo', 'postgres-server'],

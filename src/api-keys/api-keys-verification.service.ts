@@ -53,7 +53,7 @@ export class ApiKeysVerificationService {
       userId: row?.account_id ?? null,
       permissions: row?.permissions ?? [],
       expiresAt: row?.expires_at ? isoTime(row.expires_at) : null,
-      availableCredits: row === undefined ? null : spendable(row),
+      availableCredits: row === undefined ? null : code === 'valid' ? spendable(row) : 0,
     };
   }
 }

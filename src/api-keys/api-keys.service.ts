@@ -219,7 +219,7 @@ export class ApiKeysService {
       case 'ended':
         throw new ApiKeyEnded();
       case 'past_expiry':
-        throw new ValidationError([{ field: 'expiresAt', message: 'must lie in the future' }]);
+        throw new ValidationError([{ field: 'expiresAt', message: 'must be in the future' }]);
       case 'too_many':
         throw new TooManyApiKeys();
       case 'idempotency_mismatch':

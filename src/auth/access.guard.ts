@@ -16,6 +16,14 @@ import {
 } from './auth.errors.js';
 import { type AuthenticatedRequest, type Caller, hasRole } from '../common/http/caller.js';
 
+const FOR_SERVICES = [
+  {
+    field: 'userId',
+    message:
+      'where the same path exists without the user, a trusted service names the user there by ?userId=',
+  },
+];
+
 /** Lets a caller through to what its route allows. A route without an access decorator is closed. */
 @Injectable()
 export class AccessGuard implements CanActivate {
@@ -35,7 +43,10 @@ export class AccessGuard implements CanActivate {
     if (access === undefined) throw new OperationClosed();
     if (access.kind === 'supervisor' || access.kind === 'admin') {
       const served = access.orService && caller.isTrustedService;
-      if (!served && !hasRole(caller.role, access.kind)) throw new RoleRequired(access.kind);
+      if (!served && !hasRole(caller.role, access.kind)) {
+        const isUsersPath = caller.kind === 'internal' && request.params.userId !== undefined;
+        throw new RoleRequired(access.kind, isUsersPath ? FOR_SERVICES : undefined);
+      }
     }
     const isServed = access.orService && caller.kind === 'internal';
     if (access.tokenOnly && caller.kind !== 'user' && !isServed) throw new UserTokenRequired();

@@ -84,11 +84,12 @@ export class KeysUnavailable extends ServiceError {
 
 /** 403: the role is not enough. */
 export class RoleRequired extends ServiceError {
-  constructor(role: 'supervisor' | 'admin') {
+  constructor(role: 'supervisor' | 'admin', errors?: FieldError[]) {
     super(
       403,
       'auth.role_required',
       role === 'admin' ? 'Admin access required' : 'Supervisor access required',
+      errors ? { errors } : {},
     );
   }
 }

@@ -50,8 +50,10 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
 }
 
 function showProgress(usersChecked: number): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r${usersChecked} users checked`);
+  if (process.stderr.isTTY) process.stderr.write(`\r${counted(usersChecked, 'user')} checked`);
 }
+
+const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 function report({ usersChecked, differencesFound, differences }: AuditDto): string {
   const lines = differences.map(({ userId, check, explanation, expected, actual, ...subject }) => {
@@ -61,7 +63,7 @@ function report({ usersChecked, differencesFound, differences }: AuditDto): stri
     const where = about.length > 0 ? ` (${about.join(', ')})` : '';
     return `${userId}: ${check}${where}: expected ${expected}, found ${actual}. ${explanation}`;
   });
-  return `${[...lines, `${usersChecked} users checked, ${differencesFound} differences`].join('\n')}\n`;
+  return `${[...lines, `${counted(usersChecked, 'user')} checked, ${counted(differencesFound, 'difference')}`].join('\n')}\n`;
 }
 
 async function main(): Promise<void> {

@@ -283,6 +283,7 @@ describe('the configuration', () => {
   ])('starts with %s and a warning that names %s', (name, nearest) => {
     const said = `${name} is not a variable of this service; the nearest is ${nearest}`;
     expect(loadConfig({ ...PRODUCTION, [name]: 'x' }).warnings).toEqual([said]);
+    expect(problemsOf({ ...PRODUCTION, PORT: 'x', [name]: 'x' })).toContain(said);
   });
 
   it('says nothing about variables of others, nor about its own', () => {

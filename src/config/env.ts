@@ -316,9 +316,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     else warnings.push(said);
   }
   if (read.problems.length > 0) {
-    throw new ConfigError(
-      `The configuration cannot be used:\n${read.problems.map((p) => `  - ${p}`).join('\n')}`,
-    );
+    const lines = (texts: string[]) => texts.map((text) => `\n  - ${text}`).join('');
+    const warned = warnings.length > 0 ? `\nBesides:${lines(warnings)}` : '';
+    throw new ConfigError(`The configuration cannot be used:${lines(read.problems)}${warned}`);
   }
   return config;
 }

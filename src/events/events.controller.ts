@@ -15,8 +15,8 @@ import { EventsService } from './events.service.js';
 import { LastEventId } from './last-event-id.js';
 
 const STREAM_EXAMPLE =
-  'id: 7\nevent: credits.low\ndata: {"id":7,"type":"credits.low","userId":"alice","occurredAt":"2026-11-21T12:00:00.000Z",' +
-  '"data":{"credits":97,"availableCredits":93,"heldCredits":4,"threshold":100}}\n\n';
+  'id: 7\nevent: credits.low\ndata: {"id":7,"type":"credits.low","accountId":"alice","userId":"alice",' +
+  '"occurredAt":"2026-11-21T12:00:00.000Z","data":{"credits":97,"availableCredits":93,"heldCredits":4,"threshold":100}}\n\n';
 
 @ApiTags('Events')
 @Controller('events')

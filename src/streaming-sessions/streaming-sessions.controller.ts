@@ -117,6 +117,7 @@ export class StreamingSessionsController {
   @Get('active')
   @ApiOperation({ summary: 'List your active sessions, newest first', operationId: 'listActiveSessions' })
   @ApiOkResponse({ type: [ActiveSessionDto] })
+  @ApiProblems(AccountNotFound)
   @SelfAccess('sessions:write', { userIdIn: 'body' })
   active(
     @CurrentCaller() caller: Caller,
@@ -142,6 +143,7 @@ export class StreamingSessionsController {
     operationId: 'listUserActiveSessions',
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })
+  @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
   userActive(
     @UserIdParam() userId: string,

@@ -7,10 +7,14 @@ export class SessionNotFound extends ServiceError {
   }
 }
 
-/** 409: the session has ended, and not in the way this call says. */
+/** 409: the session has ended, and not in the way this call says; `errors` names what to do. */
 export class SessionAlreadyEnded extends ServiceError {
-  constructor() {
-    super(409, 'session.already_ended', 'The streaming session has already ended');
+  static readonly example = new SessionAlreadyEnded('belongs to a session that has ended: use a new id');
+
+  constructor(message: string) {
+    super(409, 'session.already_ended', 'The streaming session has already ended', {
+      errors: [{ field: 'sessionId', message }],
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
+import { AccountsService } from '../accounts/accounts.service.js';
 import type { Caller } from '../common/http/caller.js';
 import { Movements } from '../common/database/movements.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
@@ -38,6 +39,7 @@ export class StreamingSessionsService {
   constructor(
     private readonly movements: Movements,
     private readonly metrics: Metrics,
+    private readonly accounts: AccountsService,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     @InjectRepository(StreamingSession) private readonly sessions: Repository<StreamingSession>,
   ) {}
@@ -78,7 +80,7 @@ export class StreamingSessionsService {
       case 'conflict':
         throw new SessionConflict();
       case 'already_ended':
-        throw new SessionAlreadyEnded();
+        throw new SessionAlreadyEnded('belongs to a session that has ended: use a new id');
       case 'unpriced':
         throw new UnpricedModel();
     }
@@ -97,7 +99,10 @@ export class StreamingSessionsService {
       actor: caller.actor,
       apiKeyId: seeingKeyOf(caller),
     });
-    return settled(answer);
+    return settled(answer, {
+      whenEnded:
+        'belongs to a session that has ended: if it timed out, finalize or abort it once to charge what was used',
+    });
   }
 
   /**
@@ -120,7 +125,9 @@ export class StreamingSessionsService {
       actor: caller.actor,
       apiKeyId: seeingKeyOf(caller),
     });
-    return settled(answer, request.actualTokens === undefined ? 'inputTokens' : 'actualTokens');
+    return settled(answer, {
+      countField: request.actualTokens === undefined ? 'inputTokens' : 'actualTokens',
+    });
   }
 
   /** Charges what was generated until the stream was broken off. @throws SessionNotFound, SessionAlreadyEnded */
@@ -139,7 +146,7 @@ export class StreamingSessionsService {
     return settled(answer);
   }
 
-  /** A caller's own active sessions, newest first. */
+  /** A caller's own active sessions, newest first. @throws AccountNotFound for a user never seen */
   async own(caller: Caller, limit: number): Promise<ActiveSessionDto[]> {
     return this.active(caller.userId, limit, seeingKeyOf(caller));
   }
@@ -148,6 +155,7 @@ export class StreamingSessionsService {
    * Active sessions, newest first: of one user, or of everyone.
    *
    * @param apiKeyId only those that were started with a key of its line
+   * @throws AccountNotFound for a user never seen
    */
   async active(
     userId: string | undefined,
@@ -162,7 +170,11 @@ export class StreamingSessionsService {
       .take(limit);
     if (userId !== undefined) sessions.andWhere('session.accountId = :userId', { userId });
     if (apiKeyId !== null) sessions.andWhere(OF_LINE, { apiKeyId });
-    return (await sessions.getMany()).map((session) => ActiveSessionDto.from(session));
+    const found = await sessions.getMany();
+    if (found.length === 0 && userId !== undefined && !(await this.accounts.exists(userId))) {
+      throw new AccountNotFound();
+    }
+    return found.map((session) => ActiveSessionDto.from(session));
   }
 }
 
@@ -171,10 +183,13 @@ const seeingKeyOf = ({ apiKeyId, isTrustedService }: Caller) => (isTrustedServic
 
 function settled<Answer>(
   answer: ({ outcome: 'ok' } & Answer) | { outcome: 'session_not_found' | 'already_ended' | 'balance_limit' },
-  countField = 'tokensGenerated',
+  {
+    countField = 'tokensGenerated',
+    whenEnded = 'belongs to a session that was already finalized or aborted with other values: the first values stay',
+  } = {},
 ): Answer {
   if (answer.outcome === 'session_not_found') throw new SessionNotFound();
-  if (answer.outcome === 'already_ended') throw new SessionAlreadyEnded();
+  if (answer.outcome === 'already_ended') throw new SessionAlreadyEnded(whenEnded);
   if (answer.outcome === 'balance_limit') throw new BalanceLimit(countField, Number.MAX_SAFE_INTEGER);
   return answer as Answer;
 }

@@ -528,11 +528,12 @@ describe('POST /api-keys/verify', () => {
       expiresAt: null,
       availableCredits: 30,
     });
-    expect(await verify(made.key, 'usage:write')).toMatchObject({ valid: false, code: 'missing_permission' });
+    const useless = { valid: false, availableCredits: 0 };
+    expect(await verify(made.key, 'usage:write')).toMatchObject({ ...useless, code: 'missing_permission' });
     await service.owner.query(`UPDATE api_keys SET expires_at = now() WHERE id = $1`, [made.id]);
-    expect(await verify(made.key)).toMatchObject({ valid: false, code: 'expired', keyId: made.id });
+    expect(await verify(made.key)).toMatchObject({ ...useless, code: 'expired', keyId: made.id });
     await user.delete(`${KEYS}/${made.id}`);
-    expect(await verify(made.key)).toMatchObject({ valid: false, code: 'revoked' });
+    expect(await verify(made.key)).toMatchObject({ ...useless, code: 'revoked' });
     for (const unknown of [`ak_${'A'.repeat(43)}`, 'x', '🔑']) {
       expect(await verify(unknown)).toEqual({
         valid: false,

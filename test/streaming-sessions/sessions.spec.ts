@@ -621,5 +621,9 @@ describe('GET /streaming-sessions/active', () => {
     const all = await root.get<{ userId: string }[]>(`${SESSIONS}/active/all`);
     expect(all.body.map(({ userId }) => userId)).toContain(user.userId);
     expect((await boss.get(`${SESSIONS}/active/all`)).status).toBe(403);
+    for (const path of ['active/ghost', 'active?userId=ghost']) {
+      const caller = path.includes('?') ? service.internal() : boss;
+      expect(refusal(await caller.get(`${SESSIONS}/${path}`))).toEqual([404, 'account.not_found']);
+    }
   });
 });

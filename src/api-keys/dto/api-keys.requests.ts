@@ -84,7 +84,7 @@ export class CreateApiKeyDto {
     maximum: MAXIMUM_BUDGET_USD,
   })
   @Together('positive', ({ maxBudgetUsd }: CreateApiKeyDto) =>
-    /[1-9]/.test(String(maxBudgetUsd)) ? undefined : 'must be more than 0',
+    /^0+(\.0+)?$/.test(String(maxBudgetUsd)) ? 'must be more than 0' : undefined,
   )
   @NeedsGateway()
   maxBudgetUsd?: string;

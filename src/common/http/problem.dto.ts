@@ -13,24 +13,26 @@ export class FieldErrorDto {
   message: string;
 }
 
+const DETAIL = 'credits: must be a whole number from 1 to 1000000000000';
+
 /** An error answer in the form of RFC 9457. */
 export class ProblemDto {
   @ApiProperty({
     description: 'URN that contains the code',
-    example: 'urn:problem-type:credits.insufficient',
+    example: 'urn:problem-type:validation.failed',
   })
   type: string;
 
-  @ApiProperty({ description: 'The HTTP status as text', example: 'Payment Required' })
+  @ApiProperty({ description: 'The HTTP status as text', example: 'Bad Request' })
   title: string;
 
-  @ApiProperty({ type: 'integer', description: 'The HTTP status', example: 402, minimum: 400, maximum: 599 })
+  @ApiProperty({ type: 'integer', description: 'The HTTP status', example: 400, minimum: 400, maximum: 599 })
   status: number;
 
-  @ApiProperty({ description: 'What went wrong, for people to read', example: 'Insufficient credits' })
+  @ApiProperty({ description: 'What went wrong, for people to read', example: DETAIL })
   detail: string;
 
-  @ApiProperty({ description: 'The same as detail', example: 'Insufficient credits' })
+  @ApiProperty({ description: 'The same as detail', example: DETAIL })
   message: string;
 
   @ApiProperty({
@@ -55,6 +57,24 @@ export class ProblemDto {
 
 /** 402: what was needed and what is there. */
 export class InsufficientCreditsDto extends ProblemDto {
+  @ApiProperty({
+    description: 'URN that contains the code',
+    example: 'urn:problem-type:credits.insufficient',
+  })
+  declare type: string;
+
+  @ApiProperty({ description: 'The HTTP status as text', example: 'Payment Required' })
+  declare title: string;
+
+  @ApiProperty({ type: 'integer', description: 'The HTTP status', example: 402, minimum: 400, maximum: 599 })
+  declare status: number;
+
+  @ApiProperty({ description: 'What went wrong, for people to read', example: 'Insufficient credits' })
+  declare detail: string;
+
+  @ApiProperty({ description: 'The same as detail', example: 'Insufficient credits' })
+  declare message: string;
+
   @ApiProperty({
     enum: [],
     enumName: 'ShortageCode',

@@ -112,9 +112,13 @@ function describePathParameters(operation: OperationObject): void {
   }
 }
 
-/** A body of which no field is required may be left out altogether. */
+const LINES = 'application/x-ndjson';
+
+/** A body of which no field is required may be left out altogether. No schema describes JSON values that stand in lines. */
 function describeBody({ requestBody }: OperationObject, { components }: OpenAPIObject): void {
   if (requestBody === undefined || '$ref' in requestBody) return;
+  if (LINES in requestBody.content)
+    requestBody.content[LINES] = { schema: { type: 'string' }, example: '{}\n{}\n' };
   const schema = requestBody.content['application/json']?.schema;
   const named =
     schema && '$ref' in schema ? components?.schemas?.[schema.$ref.split('/').at(-1) as string] : undefined;

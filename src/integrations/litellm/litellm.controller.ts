@@ -1,5 +1,5 @@
 import { Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
-import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiConsumes, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { RoleAccess, ServiceAccess } from '../../auth/access.decorator.js';
 import { LargeBodyTooLarge } from '../../common/errors/request-errors.js';
 import { LargeBody } from '../../common/http/bodies.js';
@@ -31,6 +31,7 @@ export class LitellmController {
       'quarantine and does not affect the others. Prompts and answers are not stored.',
     operationId: 'takeLitellmLogs',
   })
+  @ApiConsumes('application/json', 'application/x-ndjson')
   @ApiBody(LITELLM_LOGS_BODY)
   @ApiOkResponse({ type: EventCountsDto })
   @ApiProblems(LargeBodyTooLarge)

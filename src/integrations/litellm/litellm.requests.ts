@@ -23,7 +23,7 @@ const EVENT = {
 
 /** What the proxy's callback posts; newline-delimited JSON, which no schema describes, is taken as well. */
 export const LITELLM_LOGS_BODY: ApiBodyOptions = {
-  required: false,
+  required: true,
   schema: {
     oneOf: [{ type: 'array', items: EVENT, maxItems: 10_000 }, EVENT],
     example: [

@@ -21,7 +21,7 @@ export class PriceImportQueryDto {
     maximum: MAXIMUM_MARKUP,
   })
   @Together('markup', ({ markup }: PriceImportQueryDto) =>
-    /[1-9]/.test(markup) ? undefined : 'must be more than 0: it would make every model free',
+    /^0+(\.0+)?$/.test(markup) ? 'must be more than 0: it would make every model free' : undefined,
   )
   markup: string = '1';
 

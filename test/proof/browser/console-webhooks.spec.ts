@@ -174,7 +174,7 @@ describe('a webhook endpoint', () => {
     expect(await url.evaluate((field) => field === document.activeElement)).toBe(true);
     await page.keyboard.type('http://127.0.0.1:22/');
     await page.keyboard.press('Enter');
-    await dialog(page).getByText('must not have the port 22').waitFor();
+    await dialog(page).getByText('must not use port 22').waitFor();
     expect(await url.getAttribute('aria-invalid')).toBe('true');
     await page.keyboard.press('Escape');
     await makeEndpoint(page);
