@@ -86,10 +86,11 @@ export class PricingController {
   @ApiOperation({
     summary: 'Import prices from a catalogue',
     description:
-      'Takes LiteLLM’s `model_prices_and_context_window.json`, whole or in part (at most 10 MB), with every decimal of ' +
-      'its prices. A changed price ends the rule in force and opens a new one, all models at one instant; the new rule ' +
-      'ends where a rule to come begins. Importing the same again changes nothing. What is not plainly a price per ' +
-      `token is skipped with a reason, and so is whatever costs more than ${MAXIMUM_USD_PER_TOKEN} USD a token.`,
+      'Accepts LiteLLM’s `model_prices_and_context_window.json`, whole or in part, up to 10 MB. Prices are read with all ' +
+      'their decimals. If a price has changed, the rule in force ends and a new one begins, at the same instant for all ' +
+      'models. The new rule ends when the next rule that is already set begins. Importing the same prices again ' +
+      'changes nothing. Entries that are not clearly a price per token are skipped with a reason, and so are prices ' +
+      `above ${MAXIMUM_USD_PER_TOKEN} USD per token.`,
     operationId: 'importPricing',
   })
   @ApiBody({ schema: PRICE_MAP_SCHEMA })

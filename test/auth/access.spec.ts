@@ -322,6 +322,16 @@ describe('the table above', () => {
   });
 });
 
+describe('a trusted service that reads a user on a path for supervisors', () => {
+  it('learns how to name the user', async () => {
+    const answer = await service.internal().get('/api/credits/balance/alice');
+    expectProblem(answer, 403, { code: 'auth.role_required', field: 'userId' });
+    expect(answer.body).toMatchObject({
+      errors: [{ message: expect.stringContaining('?userId=') as string }],
+    });
+  });
+});
+
 describe('a public operation', () => {
   it.each(where(({ access }) => access === 'public'))('%s answers anyone', async (id) => {
     await expectDone(id, {});

@@ -95,6 +95,11 @@ describe('npm run pricing:import', () => {
       () => [PRICE_MAP, '--url', service.url, '--token', ADMIN, '--markup', '0'],
       /400.*markup: must be more than 0/,
     ],
+    [
+      'a parameter is no number',
+      () => [PRICE_MAP, '--url', service.url, '--token', ADMIN, '--markup', 'abc'],
+      /400.*markup: must be a decimal number/,
+    ],
   ])('says what to do when %s', async (_, args, message) => {
     await expect(run(...(await args()))).rejects.toThrow(message);
   });

@@ -315,7 +315,11 @@ describe('POST /streaming-sessions/finalize', () => {
     ]) {
       expect(refusal(await finalize(user, 's', other))).toEqual([409, 'session.already_ended']);
     }
-    expect(refusal(await abort(user, 's', 700))).toEqual([409, 'session.already_ended']);
+    const late = await abort(user, 's', 700);
+    expect(refusal(late)).toEqual([409, 'session.already_ended']);
+    expect(late.body).toMatchObject({
+      errors: [{ field: 'sessionId', message: expect.stringContaining('first values stay') as string }],
+    });
     expect((await balanceOf(user)).totalCredits).toBe(997);
   });
 

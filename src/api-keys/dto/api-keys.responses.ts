@@ -65,7 +65,7 @@ export class ApiKeyDto {
     example: null,
   })
   lastUsed: string | null;
-  @ApiProperty({ description: 'Whether the key works, so is neither revoked nor expired', example: true })
+  @ApiProperty({ description: 'Whether the key works: it is neither revoked nor expired', example: true })
   isActive: boolean;
   @ApiProperty({
     ...CREDITS,

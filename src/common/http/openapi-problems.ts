@@ -29,7 +29,7 @@ const DESCRIPTIONS: Record<number, string> = {
   422: 'The request is valid, but cannot be carried out',
   429: 'Too many requests; retry after `Retry-After` seconds',
   500: 'Internal error; the log contains the details under `requestId`',
-  502: 'The gateway could not be used; no key was created',
+  502: 'The request to the gateway failed; no key was created',
   503: 'Temporarily unavailable; nothing was done in part; retry after `Retry-After` seconds',
 };
 const REQUEST_ID = '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d';

@@ -114,12 +114,14 @@ function describePathParameters(operation: OperationObject): void {
 
 const LINES = 'application/x-ndjson';
 
-/** A body of which no field is required may be left out altogether. No schema describes JSON values that stand in lines. */
+/** A body of which no field is required may be left out altogether. No schema describes the JSON values of several lines. */
 function describeBody({ requestBody }: OperationObject, { components }: OpenAPIObject): void {
   if (requestBody === undefined || '$ref' in requestBody) return;
-  if (LINES in requestBody.content)
-    requestBody.content[LINES] = { schema: { type: 'string' }, example: '{}\n{}\n' };
   const schema = requestBody.content['application/json']?.schema;
+  if (LINES in requestBody.content && schema && !('$ref' in schema)) {
+    const lines = (schema.example as unknown[]).map((value) => `${JSON.stringify(value)}\n`);
+    requestBody.content[LINES] = { schema: { type: 'string' }, example: lines.join('') };
+  }
   const named =
     schema && '$ref' in schema ? components?.schemas?.[schema.$ref.split('/').at(-1) as string] : undefined;
   if (named && !('$ref' in named) && (named.required ?? []).length === 0) requestBody.required = false;

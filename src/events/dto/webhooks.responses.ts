@@ -165,7 +165,7 @@ export class DeliveryDto {
   @ApiProperty({
     ...NO_TIME,
     description:
-      'When the user’s first waiting delivery is due, which is sent before this one. null if this ' +
+      'When the next attempt is due. Deliveries of a user are sent in order, so an earlier one may come first. null if this ' +
       'delivery is not waiting, or the endpoint is switched off',
   })
   nextAttemptAt: string | null;
