@@ -10,11 +10,15 @@ export const WEBHOOK_CALLBACK: NonNullable<ApiOperationOptions['callbacks']> = {
     '{$request.body#/url}': {
       post: {
         parameters: [
-          header('webhook-id', 'The same for every attempt: drop repeats by it', 'evt_7_m8x2k1c0'),
+          header(
+            'webhook-id',
+            'Id of the message, the same for every attempt; use it to ignore repeats',
+            'evt_7_m8x2k1c0',
+          ),
           header('webhook-timestamp', 'When the attempt was made, in seconds since 1970', '1795262400'),
           header(
             'webhook-signature',
-            'HMAC-SHA256, one or more with spaces between',
+            'One or more HMAC-SHA256 signatures, separated by spaces',
             'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=',
           ),
         ],
@@ -31,7 +35,7 @@ export const WEBHOOK_CALLBACK: NonNullable<ApiOperationOptions['callbacks']> = {
         responses: {
           200: {
             description:
-              'Accepted, as is any 2xx. 410 switches the endpoint off; anything else is tried again',
+              'The event was received. Any 2xx status counts as success, 410 switches the endpoint off, and after anything else the delivery is retried',
           },
         },
       },
