@@ -115,7 +115,7 @@ export const USER_STATS = {
 const usd = (credits: string) => `trim_scale(round(${credits}::numeric / $4::numeric, 18))`;
 
 /**
- * What users paid beside what the provider charged. The margin is made of the records whose cost is known; where it is
+ * What calls cost at the users' prices beside what the provider charged. The margin is made of the records whose cost is known; where it is
  * known of none, cost and margin are null and not 0.
  */
 const MARGIN = `json_build_object(

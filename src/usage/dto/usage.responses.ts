@@ -232,7 +232,12 @@ export class UsageStatsDto {
 const USD = { type: 'string', description: 'USD', example: '0.003' } as const;
 
 export class MarginDto {
-  @ApiProperty({ ...CREDITS, description: 'Credits that users paid or owe', example: 3 }) credits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'What the calls cost at the users’ prices, whether it is paid, open, waived or settled elsewhere',
+    example: 3,
+  })
+  credits: number;
   @ApiProperty({ ...USD, description: '`credits` in USD, converted with CREDITS_PER_USD' })
   creditsUsd: string;
   @ApiProperty({
