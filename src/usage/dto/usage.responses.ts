@@ -234,7 +234,8 @@ const USD = { type: 'string', description: 'USD', example: '0.003' } as const;
 export class MarginDto {
   @ApiProperty({
     ...CREDITS,
-    description: 'What the calls cost at the users’ prices, whether it is paid, open, waived or settled elsewhere',
+    description:
+      'What the calls cost at the users’ prices, whether it is paid, open, waived or settled elsewhere',
     example: 3,
   })
   credits: number;
