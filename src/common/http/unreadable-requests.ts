@@ -19,8 +19,9 @@ type Unreadable = NodeJS.ErrnoException & { rawPacket?: Buffer };
  */
 export function answerUnreadableRequests(server: Server): void {
   const answers = new WeakMap<Duplex, ServerResponse[]>();
+  // A request that was refused before it had come whole is one, too: a second answer would be taken for the next one's.
   const unfinished = (socket: Duplex) =>
-    (answers.get(socket) ?? []).filter((response) => !response.writableFinished);
+    (answers.get(socket) ?? []).filter(({ writableFinished, req }) => !writableFinished || !req.complete);
   server.on('request', ({ socket }, response) => {
     answers.set(socket, [...unfinished(socket), response]);
   });
