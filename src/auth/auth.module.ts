@@ -13,7 +13,10 @@ import { ApiKeyLastUse } from './api-key-last-use.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { KnownTokens } from './known-tokens.js';
 
-/** The global guards, in the order they run: what was sent, who is calling, how often, whether they may, and when it is their turn. */
+/**
+ * The global guards, in the order they run: who is calling, how often, when it is their turn, what was sent, whether they may,
+ * and when it is the turn of the user whom a trusted service has named.
+ */
 @Module({
   imports: [AccountsModule, ThrottlerModule.forRootAsync({ inject: [APP_CONFIG], useFactory: rateLimit })],
   providers: [
@@ -21,11 +24,13 @@ import { KnownTokens } from './known-tokens.js';
     JwtStrategy,
     ApiKeyAuthenticator,
     ApiKeyLastUse,
-    { provide: APP_GUARD, useClass: BodyGuard },
+    CallerTurnsGuard,
     { provide: APP_GUARD, useClass: AuthenticationGuard },
     { provide: APP_GUARD, useClass: RateLimitGuard },
+    { provide: APP_GUARD, useExisting: CallerTurnsGuard },
+    { provide: APP_GUARD, useClass: BodyGuard },
     { provide: APP_GUARD, useClass: AccessGuard },
-    { provide: APP_GUARD, useClass: CallerTurnsGuard },
+    { provide: APP_GUARD, useExisting: CallerTurnsGuard },
   ],
 })
 export class AuthModule {}

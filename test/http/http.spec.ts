@@ -174,7 +174,7 @@ describe('a slow client', () => {
     ['headers', 'POST /api/credits/check HTTP/1.1\r\nHost: x\r\nX-Slow: '],
     [
       'a body',
-      'POST /api/credits/check HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"re',
+      `POST /api/credits/check HTTP/1.1\r\nHost: x\r\nX-Internal-API-Key: ${INTERNAL_KEY}\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"re`,
     ],
   ])('that never finishes its %s is cut off in time', async (_, beginning) => {
     const begun = Date.now();

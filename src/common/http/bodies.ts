@@ -7,8 +7,17 @@ import {
 } from '@nestjs/common';
 import { json, raw, type Request, type RequestHandler, type Response } from 'express';
 import { LargeBodyTooLarge, UnsupportedMediaType } from '../errors/request-errors.js';
+import type { AuthenticatedRequest } from './caller.js';
+import { refuseLargeJson } from './json-limits.js';
 
-const readJson = json({ limit: '100kb' });
+const readJson = json({
+  limit: '100kb',
+  verify: (_request, _response, bytes, charset) => {
+    // A type that names two could have others counted than are parsed.
+    if (charset !== 'utf-8') throw unsupported('must have no charset or utf-8');
+    refuseLargeJson(bytes);
+  },
+});
 const readBytes = raw({ limit: 10 * 1024 * 1024, type: () => true });
 
 /** A body says nothing in a GET or a DELETE (RFC 9110, 9.3), and is not read there. */
@@ -22,15 +31,16 @@ interface LargeBodyOptions {
 }
 
 /**
- * Reads the body of every route as JSON of at most 100 kB, unless the route has a `LargeBody`. It comes before the other
- * guards, because a trusted service may name the user in the body. A request without a route is never read.
+ * Reads the body of every route as JSON of at most 100 kB, unless the route has a `LargeBody`. It comes after the caller,
+ * the rate limit and the turn: until then nothing of a body is inflated or kept. It comes before the access rules, because a
+ * trusted service may name the user in the body. A request without a route or without a caller is never read.
  */
 @Injectable()
 export class BodyGuard implements CanActivate {
   canActivate(context: ExecutionContext): true | Promise<true> {
     const http = context.switchToHttp();
-    const request = http.getRequest<Request>();
-    if (!WITH_BODY.has(request.method)) return true;
+    const request = http.getRequest<AuthenticatedRequest>();
+    if (request.user === undefined || !WITH_BODY.has(request.method)) return true;
     const large = Reflect.getMetadata(LARGE_BODY, context.getHandler()) as LargeBodyOptions | undefined;
     requireJson(request, large?.mayBeLines ?? false);
     return large === undefined ? read(readJson, request, http.getResponse<Response>()) : true;

@@ -33,10 +33,13 @@ export function callerOf(request: Request): string | undefined {
  * A bounded number of requests of one caller is under way in this process, on all routes together, from here until the
  * answer has been taken; the others wait. So whatever one caller asks for, others find a place in every line, and the
  * answers that one caller does not read have a bounded size.
+ *
+ * It runs twice: a trusted service may name the user in the body, so its turn comes when that has been read.
  */
 @Injectable()
 export class CallerTurnsGuard implements CanActivate {
   private readonly turns: Turns;
+  private readonly asked = new WeakSet<Request>();
 
   constructor(@Inject(APP_CONFIG) config: AppConfig) {
     this.turns = new Turns({
@@ -51,8 +54,10 @@ export class CallerTurnsGuard implements CanActivate {
   /** @throws TooManyAtOnce */
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const http = context.switchToHttp();
-    const caller = callerOf(http.getRequest<Request>());
-    if (caller === undefined) return true;
+    const request = http.getRequest<Request>();
+    const caller = callerOf(request);
+    if (caller === undefined || this.asked.has(request)) return true;
+    this.asked.add(request);
     const response = http.getResponse<Response>();
     const end = this.turns.takeFree(caller);
     return end === undefined ? this.wait(caller, response) : endWith(response, end);

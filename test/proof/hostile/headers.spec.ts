@@ -279,7 +279,7 @@ const AMBIGUOUS_LENGTHS: Record<string, (inner: string) => string> = {
   'a chunk that is longer than it says': (inner) =>
     request(
       'POST /api/credits/check',
-      ['Transfer-Encoding: chunked', JSON_TYPE],
+      [authorization('alice'), 'Transfer-Encoding: chunked', JSON_TYPE],
       `1\r\n{}\r\n0\r\n\r\n${inner}`,
     ),
   'a line break alone at the end of the headers': (inner) =>
