@@ -72,7 +72,8 @@ function stopSignal(): Promise<string> {
 
 /**
  * Requests under way finish, then the pools close, then the embedded server stops. Further signals change nothing. A
- * database that is silent does not keep the process: it ends by the deadline, whatever is left.
+ * database that is silent does not keep the process: at the deadline the embedded server is stopped all the same, and the
+ * process ends.
  */
 function stopWhenAsked(
   config: AppConfig,
@@ -88,7 +89,9 @@ function stopWhenAsked(
     logger[exitCode === 0 ? 'info' : 'error']({ context: 'main' }, `stopping: ${reason}`);
     const giveUp = () => {
       logger.error({ context: 'main' }, 'could not stop in time');
-      process.exit(1);
+      exitCode = 1;
+      // Also when statements are still under way: an embedded server that is left running would hold the directory.
+      void database.close().finally(() => process.exit(exitCode));
     };
     setTimeout(giveUp, (config.shutdownSeconds + DISCONNECT_SECONDS) * 1000).unref();
     server

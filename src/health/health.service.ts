@@ -3,7 +3,11 @@ import { migrations } from '../../migrations/index.js';
 import { Database } from '../common/database/database.js';
 import { ServiceUnavailable } from '../common/errors/service-error.js';
 
-const APPLIED = { name: 'health_migrations', text: 'SELECT name FROM migrations' };
+/** Nothing where the database cannot be written to: on a standby, or when it was set to read only. */
+const APPLIED = {
+  name: 'health_migrations',
+  text: `SELECT name FROM migrations WHERE current_setting('transaction_read_only') = 'off'`,
+};
 /** A probe waits no longer for a database that is silent. */
 const PATIENCE_MILLISECONDS = 3000;
 /** For so long an answer serves the probes that come after it. */
@@ -16,7 +20,7 @@ export class HealthService {
 
   constructor(private readonly database: Database) {}
 
-  /** @throws ServiceUnavailable when the database does not answer or lacks a migration of this release */
+  /** @throws ServiceUnavailable when the database does not answer, is read-only or lacks a migration of this release */
   async requireReady(): Promise<void> {
     this.reading ??= this.read().finally(() => {
       setTimeout(() => (this.reading = undefined), KEPT_MILLISECONDS).unref();

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
@@ -11,7 +12,7 @@ import {
   removeUnfinished,
   superuserPassword,
 } from './postgres-directory.js';
-import { claimDirectory, stopOrphan } from './postgres-ownership.js';
+import { claimDirectory, markServer, removeServerMark, stopOrphan } from './postgres-ownership.js';
 import { asPostgresUser, type Launcher, ownedByLauncher } from './postgres-user.js';
 
 export interface EmbeddedPostgresOptions {
@@ -42,8 +43,6 @@ const PORT_ATTEMPTS = 3;
 /** Recovery after a crash may take a while; a server that is not ready by then will not be. */
 const READY_SECONDS = 60;
 const FAST_STOP_SECONDS = 10;
-/** How long the processes of a killed server may take to notice that it is gone. */
-const LEFTOVER_SECONDS = 10;
 const LINES_OF_A_REASON = 5;
 
 /**
@@ -55,7 +54,11 @@ const LINES_OF_A_REASON = 5;
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataDir = await realDirectory(options.dataDir);
-  const release = await claimDirectory(dataDir);
+  const disclaim = await claimDirectory(dataDir);
+  const release = () => {
+    removeServerMark(dataDir);
+    return disclaim();
+  };
   try {
     const initialised = await isInitialised(dataDir);
     await removeUnfinished(dataDir);
@@ -80,8 +83,7 @@ async function startOnFreePort(
   options: EmbeddedPostgresOptions,
   release: () => Promise<void>,
 ): Promise<EmbeddedPostgres> {
-  const leftoverDeadline = monotonicMilliseconds() + LEFTOVER_SECONDS * 1000;
-  for (let portsTried = 1; ;) {
+  for (let portsTried = 1; ; portsTried++) {
     const port = await freePort();
     const server = launch(postgres, launcher, dataDir, port, options);
     try {
@@ -90,9 +92,7 @@ async function startOnFreePort(
     } catch (error) {
       await stopServer(server.child);
       const portTaken = /could not bind|could not create any TCP\/IP sockets/.test(server.output());
-      const leftover = /shared memory block .* is still in use/.test(server.output());
-      if (leftover && monotonicMilliseconds() < leftoverDeadline) await pause(50);
-      else if (!portTaken || portsTried++ === PORT_ATTEMPTS) throw error;
+      if (!portTaken || portsTried === PORT_ATTEMPTS) throw error;
     }
   }
 }
@@ -122,13 +122,15 @@ function launch(
   };
   const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const [program, ...rest] = [...launcher.prefix, postgres, '-D', dataDir, ...flags];
+  const mark = markServer(dataDir);
   const child = spawn(program as string, rest, {
     ...launcher.ids,
     // A group of its own: Ctrl-C in a terminal reaches the service alone, which stops the server when it is done.
     detached: true,
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', ...(mark === undefined ? [] : [mark])],
     cwd: '/',
   });
+  if (mark !== undefined) closeSync(mark);
   let output = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     const text = chunk.toString();

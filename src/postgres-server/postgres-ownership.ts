@@ -1,22 +1,38 @@
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { linkSync, mkdirSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { monotonicMilliseconds } from '../common/monotonic.js';
 
 interface Owner {
+  /** As its own container counts, so it is for messages only wherever there are FIFOs. */
   pid: number;
-  /** When the process began, so that a pid which was given out again is not taken for it. */
-  startedAt: string;
+  /** The FIFO beside the claim that the process holds open for as long as it lives; Windows has none. */
+  fifo?: string;
 }
 
 /** A living process has claimed the directory. */
 export class DirectoryInUse extends Error {}
 
-const NO_OWNER: Owner = { pid: -1, startedAt: '' };
+const NO_OWNER: Owner = { pid: -1 };
+const HAS_FIFOS = process.platform !== 'win32';
 const STOP_SECONDS = 10;
+/** How long the processes of a killed server may take to notice that it is gone. */
+const LEFTOVER_SECONDS = 10;
 const CLAIM_ATTEMPTS = 40;
 const CLAIM_PAUSE_MILLISECONDS = 25;
 /** A turn lasts microseconds; one as old as this was left by a process killed in the middle of it. */
@@ -31,15 +47,24 @@ const TURN_MILLISECONDS = 500;
 export async function claimDirectory(dataDir: string): Promise<() => Promise<void>> {
   const file = `${dataDir}.owner`;
   const mine = `${file}.${randomUUID()}`;
-  const me: Owner = { pid: process.pid, startedAt: startOf(process.pid) ?? '' };
-  writeFileSync(mine, JSON.stringify(me), { mode: 0o600 });
+  const fifo = `${mine}.alive`;
+  const held = HAS_FIFOS ? holdOpen(fifo) : undefined;
+  const letGo = () => {
+    rmSync(fifo, { force: true });
+    if (held !== undefined) closeSync(held);
+  };
+  let isMine = false;
+  const me: Owner = { pid: process.pid, ...(HAS_FIFOS ? { fifo: basename(fifo) } : {}) };
   try {
+    writeFileSync(mine, JSON.stringify(me), { mode: 0o600 });
     for (let attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
-      if (linked(mine, file)) return () => rm(file, { force: true });
+      isMine = linked(mine, file);
+      if (isMine) return () => rm(file, { force: true }).finally(letGo);
       const owner = readOwner(file);
-      if (owner !== undefined && isAlive(owner)) {
+      if (owner !== undefined && isAlive(owner, file)) {
         throw new DirectoryInUse(
-          `${dataDir} is in use by process ${owner.pid}. Stop that process, or set EMBEDDED_POSTGRES_DIR to another directory.`,
+          `${dataDir} is in use by process ${owner.pid}. Stop that process, or set EMBEDDED_POSTGRES_DIR to another directory. ` +
+            'In a container of its own, that is the number which the container gives it.',
         );
       }
       removeDeadClaim(file);
@@ -47,6 +72,7 @@ export async function claimDirectory(dataDir: string): Promise<() => Promise<voi
     }
   } finally {
     rmSync(mine, { force: true });
+    if (!isMine) letGo();
   }
   throw new Error(`${file} cannot be claimed: other processes are starting on this directory`);
 }
@@ -79,7 +105,9 @@ function removeDeadClaim(file: string): void {
   try {
     const owner = readOwner(file);
     // When there is none, one may come at this moment.
-    if (owner !== undefined && !isAlive(owner)) rmSync(file, { force: true });
+    if (owner === undefined || isAlive(owner, file)) return;
+    rmSync(file, { force: true });
+    if (owner.fifo !== undefined) rmSync(join(dirname(file), owner.fifo), { force: true });
   } finally {
     rmdirSync(turn);
   }
@@ -104,6 +132,7 @@ export async function stopOrphan(dataDir: string): Promise<void> {
   const file = join(dataDir, 'postmaster.pid');
   const pid = Number.parseInt(await readFile(file, 'utf8').catch(() => ''), 10);
   if (pid > 0) await stopServerOf(pid, dataDir);
+  await untilServerHasGone(dataDir);
   const text = await readFile(file, 'utf8').catch(() => '');
   if (/^-?\d/.test(text)) {
     // A process of that number would stop PostgreSQL: another program by now, or a dead one that its parent has not
@@ -112,6 +141,40 @@ export async function stopOrphan(dataDir: string): Promise<void> {
   } else {
     // An empty one, as a loss of power leaves it, would stop PostgreSQL too.
     await rm(file, { force: true });
+  }
+}
+
+const serverFifo = (dataDir: string) => `${dataDir}.server`;
+
+/**
+ * Marks a directory as used by a server for as long as any of its processes lives. Its processes inherit the file that this
+ * returns; this process closes it when it has started them.
+ *
+ * @returns undefined on Windows, which has no such files
+ */
+export function markServer(dataDir: string): number | undefined {
+  return HAS_FIFOS ? holdOpen(serverFifo(dataDir)) : undefined;
+}
+
+/** Removes the mark of a server that has ended; processes that a killed one has left keep theirs. */
+export function removeServerMark(dataDir: string): void {
+  const fifo = serverFifo(dataDir);
+  if (HAS_FIFOS && !isHeldOpen(fifo)) rmSync(fifo, { force: true });
+}
+
+/**
+ * PostgreSQL itself finds processes of an earlier server only within one container. It takes a moment until those of a
+ * killed server have noticed that.
+ */
+async function untilServerHasGone(dataDir: string): Promise<void> {
+  const deadline = monotonicMilliseconds() + LEFTOVER_SECONDS * 1000;
+  while (HAS_FIFOS && isHeldOpen(serverFifo(dataDir))) {
+    if (monotonicMilliseconds() > deadline) {
+      throw new Error(
+        `A PostgreSQL server without its service still runs on ${dataDir}, perhaps in another container. Stop it first.`,
+      );
+    }
+    await pause(20);
   }
 }
 
@@ -164,9 +227,33 @@ function isServerOf(pid: number, dataDir: string): boolean {
   }
 }
 
-function isAlive(owner: Owner): boolean {
-  const startedAt = startOf(owner.pid);
-  return startedAt !== undefined && startedAt === owner.startedAt;
+function isAlive({ pid, fifo }: Owner, file: string): boolean {
+  if (fifo !== undefined) return isHeldOpen(join(dirname(file), fifo));
+  try {
+    return !HAS_FIFOS && process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Opens a FIFO, which it makes when there is none, for reading, which only the end of this process, or closing it, undoes. Process numbers say
+ * nothing about another container on the same directory; what the kernel knows of a file holds for all of one host.
+ */
+function holdOpen(fifo: string): number {
+  if (!existsSync(fifo)) execFileSync('mkfifo', ['-m', '600', fifo]);
+  return openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+}
+
+/** Whether a living process has the FIFO open: the kernel refuses a writer where there is no reader. */
+function isHeldOpen(fifo: string): boolean {
+  try {
+    closeSync(openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK));
+    return true;
+  } catch (error) {
+    if (['ENXIO', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
+  }
 }
 
 /** The command line of a living process; undefined when there is none (a zombie has none either). */
@@ -177,23 +264,6 @@ function commandOf(pid: number): string | undefined {
         ? readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
         : execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' });
     return command.trim() === '' ? undefined : command;
-  } catch {
-    return undefined;
-  }
-}
-
-/** When a process began, in whatever unit the system reports; undefined when there is no such process. */
-function startOf(pid: number): string | undefined {
-  try {
-    if (process.platform === 'linux') {
-      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      // Fields after the command's name, which may itself contain blanks and brackets; the 22nd field is the start.
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      // Z: dead, and not yet waited for by its parent.
-      return fields[0] === 'Z' ? undefined : fields[19];
-    }
-    if (process.platform === 'win32') return process.kill(pid, 0) ? '' : undefined;
-    return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || undefined;
   } catch {
     return undefined;
   }

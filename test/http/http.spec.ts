@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HttpClient } from '../support/http-client.js';
 import { countByStatus, initialize, SONNET, times, userWithCredits } from '../support/money.js';
@@ -33,6 +35,44 @@ describe('GET /health and /api/health', () => {
     await expect.poll(ready, { timeout: 5000 }).toBe(503);
     await service.owner.query('UPDATE migrations SET name = substr(name, 2)');
     await expect.poll(ready, { timeout: 5000 }).toBe(200);
+  });
+});
+
+it('/health/ready is 503 where the database cannot be written to', async () => {
+  const readOnly = await service.another({
+    DATABASE_URL: `${service.databaseUrl}&options=-c%20default_transaction_read_only%3Don`,
+  });
+  expect((await readOnly.anonymous().get('/health/ready')).status).toBe(503);
+  await readOnly.close();
+});
+
+describe('a connection that is silent', () => {
+  const SILENCE_MILLISECONDS = 300;
+  let strict: TestService;
+  beforeAll(async () => {
+    strict = await service.another();
+    strict.app.getHttpServer().setTimeout(SILENCE_MILLISECONDS);
+  });
+  afterAll(() => strict.close());
+
+  it('stays while its request is worked on, however long that takes', async () => {
+    const lock = await service.owner.connect();
+    await lock.query('BEGIN; LOCK credit_ledger IN ACCESS EXCLUSIVE MODE');
+    const audit = strict.as('root', { role: 'admin' }).get('/api/credits/audit');
+    await Promise.all([
+      expect(audit).resolves.toMatchObject({ status: 200 }),
+      pause(5 * SILENCE_MILLISECONDS).then(() => lock.query('ROLLBACK')),
+    ]).finally(() => lock.release());
+  });
+
+  it('ends before its request has come in full', async () => {
+    const { port } = new URL(strict.url);
+    const client = connect(Number(port), '127.0.0.1');
+    const head = `Authorization: Bearer ${accessToken({ sub: 'slow' })}\r\nContent-Type: application/json\r\nContent-Length: 9`;
+    client.write(`POST /api/credits/check HTTP/1.1\r\nHost: x\r\n${head}\r\n\r\n{`);
+    const begun = performance.now();
+    await once(client.resume(), 'close');
+    expect(performance.now() - begun).toBeLessThan(20 * SILENCE_MILLISECONDS);
   });
 });
 

@@ -3,7 +3,7 @@ import { claimDirectory } from '../../src/postgres-server/postgres-ownership.js'
 
 /** A process that tries to claim one directory after the other, each at the same moment as its rivals. */
 const [prefix, rounds, firstMoment] = process.argv.slice(2);
-const MILLISECONDS_PER_ROUND = 12;
+const MILLISECONDS_PER_ROUND = 30;
 
 const won: number[] = [];
 for (let round = 0; round < Number(rounds); round++) {

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, type ForkOptions } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,16 +43,16 @@ const sourcesIn = async (path: string) => (await readdir(join(ROOT, path))).map(
  * Starts one of the compiled programs.
  *
  * @param name as in `test/support/<name>.program.ts`
- * @param ids another user to run it as
+ * @param how another user to run it as, or another program to run it through
  */
 export function startProgram<Answer>(
   directory: string,
   name: string,
   args: string[],
-  ids: { uid?: number; gid?: number } = {},
+  how: ForkOptions = {},
 ): Program<Answer> {
   const file = join(directory, `test/support/${name}.program.js`);
-  const child = fork(file, args, { ...ids, execArgv: [], cwd: '/' });
+  const child = fork(file, args, { execArgv: [], cwd: '/', ...how });
   const ended = new Promise<void>((done) => child.once('exit', () => done()));
   const answer = new Promise<Answer | undefined>((done, fail) => {
     child.once('message', (message) => done(message as Answer));

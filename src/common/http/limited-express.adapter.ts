@@ -1,4 +1,5 @@
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import express from 'express';
@@ -37,6 +38,7 @@ export class LimitedExpressAdapter extends ExpressAdapter {
       this.getInstance(),
     );
     server.setTimeout(Math.max(this.requestTimeoutSeconds * 2, 60) * 1000);
+    waitForAnswers(server);
     boundUnreadAnswers(server, {
       milliseconds: this.requestTimeoutSeconds * 2000,
       bytes: MAXIMUM_UNREAD_BYTES,
@@ -90,6 +92,18 @@ function withPrototype<Constructor extends new (...parameters: never[]) => objec
   }
   construct.prototype = prototype;
   return construct as unknown as Constructor;
+}
+
+/**
+ * The limit of silence is for clients. A connection is silent too while a request is worked on, for which the work has
+ * limits of its own (those of its statements), and which gets its answer.
+ */
+function waitForAnswers(server: Server): void {
+  server.on('request', (request, response) => {
+    response.on('timeout', (socket: Socket) => {
+      if (!request.complete || response.headersSent) socket.destroy();
+    });
+  });
 }
 
 /**

@@ -55,6 +55,25 @@ describe('the form of a body', () => {
     expect(await readElements(`[{"a":"b"},${'['.repeat(depth)}${']'.repeat(depth)}]`)).toHaveLength(2);
   });
 
+  it('has a digest of its own also where it is nested that deeply', async () => {
+    const nest = '['.repeat(30_000) + ']'.repeat(30_000);
+    const texts = [
+      `{"id":"a","x":${nest}}`,
+      `{"id":"b","x":${nest}}`,
+      `{"y":"a","x":${nest}}`,
+      `{"id":"a","x":[${nest}]}`,
+      `{"id":"a","x":[{},${nest}]}`,
+      `{"id":"a","x":[[],${nest}]}`,
+      `{"id":"a","x":[1,${nest}]}`,
+      `{"id":"a","x":[null,${nest}]}`,
+      `{"id":"a","x":["null",${nest}]}`,
+    ];
+    const digests = async () =>
+      Promise.all(texts.map(async (text) => digestOf((await readElements(`[${text}]`))?.[0])));
+    expect(new Set(await digests()).size).toBe(texts.length);
+    expect(await digests()).toEqual(await digests());
+  });
+
   const LARGE = Array.from({ length: 20_000 }, (_, index) => ({
     text: `[,"\\${index}`,
     list: [index, {}, 'x'.repeat(90)],

@@ -127,7 +127,22 @@ function textOf(element: unknown): string {
   try {
     return JSON.stringify(element);
   } catch {
-    // Nested more deeply than can be written again.
-    return '';
+    return flatTextOf(element);
   }
+}
+
+/** All of an element that is nested more deeply than JSON.stringify can follow; no two elements have the same text. */
+function flatTextOf(element: unknown): string {
+  const parts: string[] = [];
+  const waiting = [element];
+  while (waiting.length > 0) {
+    const value = waiting.pop();
+    const isBranch = typeof value === 'object' && value !== null;
+    const names = isBranch ? Object.keys(value) : [];
+    if (!isBranch) parts.push(JSON.stringify(value));
+    else if (Array.isArray(value)) parts.push(`[${value.length}]`);
+    else parts.push(`{${JSON.stringify(names)}}`);
+    for (const name of names) waiting.push((value as Record<string, unknown>)[name]);
+  }
+  return parts.join(',');
 }

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ForkOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import {
@@ -40,6 +40,14 @@ const nobodyCanRunNode =
   spawnSync(process.execPath, ['-e', 'process.chdir(process.argv[1])', process.cwd()], UNPRIVILEGED)
     .status === 0;
 
+/** What containers do not share, though they share a volume: the numbers of processes, and System V memory. */
+const UNSHARE = ['--pid', '--fork', '--ipc', '--mount-proc', '--kill-child'];
+const canUnshare = spawnSync('unshare', [...UNSHARE, 'true']).status === 0;
+const inContainer = (...through: string[]): ForkOptions => ({
+  execPath: 'unshare',
+  execArgv: [...UNSHARE, ...through, process.execPath],
+});
+
 let directory: string;
 let programs: string;
 let dataDir: string;
@@ -75,8 +83,8 @@ async function start(path = dataDir): Promise<EmbeddedPostgres> {
   return server;
 }
 
-function launch<Answer>(name: string, args: string[], ids = {}): Program<Answer> {
-  const program = startProgram<Answer>(programs, name, args, ids);
+function launch<Answer>(name: string, args: string[], how: ForkOptions = {}): Program<Answer> {
+  const program = startProgram<Answer>(programs, name, args, how);
   undo.push(async () => {
     if (program.process.connected) program.process.disconnect();
     await program.ended;
@@ -85,8 +93,8 @@ function launch<Answer>(name: string, args: string[], ids = {}): Program<Answer>
 }
 
 /** Another process that starts the server. */
-function own(path = dataDir, ids = {}): Owner {
-  return launch('embedded-owner', [path], ids);
+function own(path = dataDir, how: ForkOptions = {}): Owner {
+  return launch('embedded-owner', [path], how);
 }
 
 /** Makes the directory one that has been used before: quicker than an initdb in every test. */
@@ -97,9 +105,12 @@ async function usedBefore(path = dataDir): Promise<void> {
 }
 
 /** An owner in another process whose server is ready and holds a word. */
-async function ownWithWord(word: string): Promise<{ owner: Owner; server: Reachable }> {
+async function ownWithWord(
+  word: string,
+  how: ForkOptions = {},
+): Promise<{ owner: Owner; server: Reachable }> {
   await usedBefore();
-  const owner = own();
+  const owner = own(dataDir, how);
   const server = (await owner.answer)?.server as Reachable;
   await write(server, word);
   return { owner, server };
@@ -343,7 +354,8 @@ describe('the embedded PostgreSQL server, after a crash', () => {
     expect(await query(next, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     await next.stop();
     await start();
-    expect(await besides()).toEqual(['pg', 'pg.owner', 'pg.password']);
+    const alive = expect.stringMatching(/^pg\.owner\..+\.alive$/) as string;
+    expect(await besides()).toEqual(['pg', 'pg.owner', alive, 'pg.password', 'pg.server']);
   });
 });
 
@@ -352,6 +364,34 @@ describe('the embedded PostgreSQL server, in the presence of others', () => {
     const { owner, server } = await ownWithWord('mine');
     await expect(start()).rejects.toThrow(`${dataDir} is in use by process ${owner.pid}. Stop that process`);
     expect(await read(server)).toBe('mine');
+  });
+
+  it.runIf(canUnshare)('refuses a directory that a living owner in another container uses', async () => {
+    const { server } = await ownWithWord('elsewhere', inContainer());
+    await expect(start()).rejects.toThrow(`${dataDir} is in use by process`);
+    const answer = await own(dataDir, inContainer()).answer;
+    expect(answer?.refused).toContain(`${dataDir} is in use by process`);
+    expect(await read(server)).toBe('elsewhere');
+  });
+
+  it.runIf(canUnshare)('takes over the directory of a container that was killed', async () => {
+    const { owner } = await ownWithWord('removed', inContainer());
+    await kill(owner);
+    expect(await read(await start())).toBe('removed');
+  });
+
+  it.runIf(canUnshare)('refuses a directory whose server runs on in another container', async () => {
+    const killed = `${dataDir}.killed`;
+    const { owner, server } = await ownWithWord(
+      'left',
+      inContainer('sh', '-c', '"$@"; touch "$0"; sleep 60', killed),
+    );
+    owner.process.send('die');
+    await until(() => existsSync(killed));
+    await expect(start()).rejects.toThrow(`A PostgreSQL server without its service still runs on ${dataDir}`);
+    expect(await read(server)).toBe('left');
+    await kill(owner);
+    expect(await read(await start())).toBe('left');
   });
 
   it('refuses a second start in the same process, and by another path to the same directory', async () => {
@@ -380,7 +420,7 @@ describe('the embedded PostgreSQL server, in the presence of others', () => {
     const rounds = 100;
     const dead = spawnSync(process.execPath, ['-e', '']).pid;
     for (let round = 0; round < rounds; round++) {
-      await writeFile(`${dataDir}${round}.owner`, JSON.stringify({ pid: dead, startedAt: '1' }));
+      await writeFile(`${dataDir}${round}.owner`, JSON.stringify({ pid: dead, fifo: 'removed' }));
     }
     const firstMoment = Date.now() + 1000;
     const rivals = Array.from({ length: 6 }, () =>

@@ -1,5 +1,10 @@
+import { readFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
+import { join } from 'node:path';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { superuserPassword } from '../../../src/postgres-server/postgres-directory.js';
+import { portOf } from '../../../src/postgres-server/postgres-ownership.js';
 import { makeEndpoint, TARGETS_ON_THIS_MACHINE, writeEvent } from '../../support/events.js';
 import { waitingForLocks } from '../../support/hold-up.js';
 import { freshUser, startService, type TestService } from '../../support/service.js';
@@ -103,6 +108,34 @@ describe('SIGTERM', () => {
     await lock.query('ROLLBACK');
     lock.release();
   });
+});
+
+it('SIGTERM stops the embedded server in time, too, while it holds up a statement', async () => {
+  const dataDir = join(compiled.directory, 'pg');
+  const service = await compiled.start({
+    EMBEDDED_POSTGRES_DIR: dataDir,
+    JWT_ACCESS_SECRET: SECRET,
+    SHUTDOWN_SECONDS: '1',
+  });
+  const server = Number.parseInt(await readFile(join(dataDir, 'postmaster.pid'), 'utf8'), 10);
+  const owner = new pg.Client({
+    host: '127.0.0.1',
+    port: await portOf(dataDir),
+    user: 'postgres',
+    password: await superuserPassword(dataDir),
+    database: 'accounting',
+  });
+  // The server ends its connections.
+  owner.on('error', () => undefined);
+  await owner.connect();
+  await owner.query('BEGIN; LOCK user_accounts IN ACCESS EXCLUSIVE MODE');
+  const asked = ask(service.url);
+  const waiting = `SELECT FROM pg_locks WHERE NOT granted`;
+  await expect.poll(async () => (await owner.query(waiting)).rowCount).toBe(1);
+  expect(await service.stop()).toBe(1);
+  expect(service.output()).toContain('could not stop in time');
+  expect(await asked).toBe('cut off');
+  expect(() => process.kill(server, 0)).toThrow('ESRCH');
 });
 
 it('a start on a port that another process has ends at once and names the port', async () => {
