@@ -3,6 +3,8 @@ export const recordJson = (row: string) => `usage_json(ROW(${row}.*)::usage_reco
 
 /** What the design calls a model: the operation of chat calls. */
 export const IS_CHAT = `service IN ('chat', 'chat-streaming')`;
+/** Chats of every outcome: also those that failed, were aborted or timed out. */
+const IS_ANY_CHAT = `(service = 'chat' OR starts_with(service, 'chat-streaming'))`;
 
 /** The names that a record is counted under in the roll-ups, as SQL's `count_usage` has them; '' is none. */
 export const COUNTED_NAMES = `CASE WHEN counted_as_other AND NOT ${IS_CHAT} THEN '' ELSE service END,
@@ -57,14 +59,14 @@ export const byNames = (key: 'service' | 'operation', value: string, where = 'tr
 export const byDays = (value: string) =>
   named(`SELECT ${DAY} AS name, ${value} AS value, bool_or(${IS_OLD}) AS is_cut FROM sums GROUP BY 1`);
 
-/** Credits of chats by day, and in each by model. Names that are equally large are taken in the order of their bytes. */
+/** Credits of chats of every outcome by day, and in each by model. Names that are equally large are taken in the order of their bytes. */
 export const BY_DAY_AND_MODEL = named(
   `SELECT day AS name, json_object_agg(model, credits ORDER BY model) AS value, bool_or(is_cut) AS is_cut FROM (
      SELECT ${DAY} AS day, CASE WHEN is_named THEN operation ELSE '${REST}' END AS model, sum(credits) AS credits,
             bool_or(${IS_OLD} OR NOT is_named) AS is_cut
-       FROM (SELECT *, operation IN (SELECT operation FROM sums WHERE ${IS_CHAT} AND operation <> ''
+       FROM (SELECT *, operation IN (SELECT operation FROM sums WHERE ${IS_ANY_CHAT} AND operation <> ''
                                       GROUP BY 1 ORDER BY ${lastRest('operation')} LIMIT ${NAMED_MODELS}) AS is_named
-               FROM sums WHERE ${IS_CHAT}) c GROUP BY 1, 2) d GROUP BY 1`,
+               FROM sums WHERE ${IS_ANY_CHAT}) c GROUP BY 1, 2) d GROUP BY 1`,
 );
 
 /** What an answer calls an operation. */

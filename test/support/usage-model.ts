@@ -56,11 +56,12 @@ function lengthOf(time: string): bigint {
 /** What the statistics must say of these records, by adding up one record after the other. */
 export function statisticsOf(facts: Fact[]) {
   const chat = facts.filter(({ service }) => service === 'chat' || service === 'chat-streaming');
+  const anyChat = facts.filter(({ service }) => service === 'chat' || service.startsWith('chat-streaming'));
   const maps = {
     byService: creditsBy(facts, ({ service }) => service),
     byDay: creditsBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
     byModel: creditsBy(chat, ({ operation }) => operation),
-    byDayAndModel: byDayAndModel(chat),
+    byDayAndModel: byDayAndModel(anyChat),
     marginByModel: marginBy(facts, ({ operation }) => operation),
     marginByDay: marginBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
   };
@@ -70,7 +71,8 @@ export function statisticsOf(facts: Fact[]) {
     byUser: creditsBy(facts, ({ userId }) => userId),
     ...maps,
     // Only the models of a day are more than an answer names.
-    truncated: maps.byModel.length > MODELS_OF_DAY ? ['byDayAndModel'] : [],
+    truncated:
+      creditsBy(anyChat, ({ operation }) => operation).length > MODELS_OF_DAY ? ['byDayAndModel'] : [],
     ...marginOf(facts),
     unpricedRecords: facts.filter(({ isUnpriced }) => isUnpriced).length,
     needsReview: facts.filter(({ needsReview }) => needsReview).length,
@@ -88,16 +90,16 @@ const MODELS_OF_DAY = 20;
  * The models with the most credits, and everything else as `other`, for each day. Where not all are named, what is really
  * called `other` is part of that.
  */
-function byDayAndModel(chat: Fact[]): [day: string, models: NamedCredits][] {
-  const named = creditsBy(chat, ({ operation }) => operation)
+function byDayAndModel(chats: Fact[]): [day: string, models: NamedCredits][] {
+  const named = creditsBy(chats, ({ operation }) => operation)
     .toSorted(([one, a], [two, b]) => Number(one === 'other') - Number(two === 'other') || b - a)
     .slice(0, MODELS_OF_DAY)
     .map(([model]) => model);
-  const days = new Set(chat.map(({ at }) => isoTime(at).slice(0, 10)));
+  const days = new Set(chats.map(({ at }) => isoTime(at).slice(0, 10)));
   return [...days].sort().map((day) => [
     day,
     creditsBy(
-      chat.filter(({ at }) => isoTime(at).startsWith(day)),
+      chats.filter(({ at }) => isoTime(at).startsWith(day)),
       ({ operation }) => (named.includes(operation) ? operation : 'other'),
     ),
   ]);

@@ -539,7 +539,7 @@ describe('the answer', () => {
     expect(Object.entries(body.byModel).sort()).toEqual([...names.map((name) => [name, 2]), ['x', 3]].sort());
   });
 
-  it('counts as models only the operations of chat and chat-streaming', async () => {
+  it('counts as models the operations of chat and chat-streaming, by day those of chats of every outcome', async () => {
     const user = service.as();
     const services = [
       'chat',
@@ -552,7 +552,9 @@ describe('the answer', () => {
     for (const [index, name] of services.entries()) {
       await user.post('/api/usage/record', { service: name, operation: `m${index}`, credits: 5 });
     }
-    expect((await user.get<UserStats>('/api/usage/stats')).body.byModel).toEqual({ m0: 5, m1: 5 });
+    const { body } = await user.get<UserStats>('/api/usage/stats');
+    expect(body.byModel).toEqual({ m0: 5, m1: 5 });
+    expect(Object.values(body.byDayAndModel)).toEqual([{ m0: 5, m1: 5, m2: 5, m3: 5 }]);
   });
 
   it('ends with the last 10 records of the range, newest first', async () => {

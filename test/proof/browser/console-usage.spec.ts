@@ -46,7 +46,9 @@ async function useModels(userId: string): Promise<void> {
       timestamp: `${dayText(daysAgo)}T00:00:00Z`,
     });
   for (let model = 1; model <= MODELS; model++) await record(3, 'chat', `model-${model}`, 1000 - model * 100);
-  await record(2, 'chat-streaming', 'model-1', 40);
+  await record(2, 'chat-streaming', 'model-1', 25);
+  for (const outcome of ['failed', 'aborted', 'timeout'])
+    await record(2, `chat-streaming-${outcome}`, 'model-1', 5);
   await record(2, 'embeddings', 'small', 7);
 }
 

@@ -225,6 +225,36 @@ describe('sessions', () => {
     await user.post('/api/streaming-sessions/finalize', { sessionId, actualTokens: 60_000 });
     await page.getByText('No active sessions').waitFor();
   });
+
+  it('are counted beside what they hold, read together, and the forecast is read again too', async () => {
+    const user = await userWithCredits(service.direct, 100);
+    await user.post('/api/streaming-sessions/initialize', {
+      ...{ sessionId: 'held', modelId: 'unknown-model', estimatedTokens: 5000 },
+    });
+    const page = await as('admin', 'admin', `/users/${user.userId}`);
+    await page.getByText('by 1 session').waitFor();
+    let answerSessions = () => {};
+    let answerBalance = () => {};
+    const heldUp = async (address: RegExp, until: Promise<void>) => {
+      await page.route(address, (route) => until.then(() => route.continue()));
+      await page.waitForRequest(address);
+    };
+    await Promise.all([
+      heldUp(/\/streaming-sessions\/active\//, new Promise((done) => (answerSessions = done))),
+      heldUp(/\/credits\/balance\//, new Promise((done) => (answerBalance = done))),
+    ]);
+    await user.post('/api/streaming-sessions/abort', { sessionId: 'held', tokensGenerated: 0 });
+    const read = page.waitForResponse(/\/streaming-sessions\/active\//);
+    answerSessions();
+    expect(await (await read).json()).toEqual([]);
+    await page.evaluate(
+      () => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))),
+    );
+    expect(await page.getByText('by 0 sessions').count()).toBe(0);
+    answerBalance();
+    await page.getByText('by 0 sessions').waitFor();
+    await page.waitForRequest(/\/credits\/forecast\//);
+  });
 });
 
 describe('prices', () => {

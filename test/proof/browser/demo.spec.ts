@@ -164,6 +164,57 @@ describe('a person who opens the demo', () => {
     expect(await place(page, 'Review').count()).toBe(0);
   });
 
+  it.each([
+    ['hidden from a user', 'Mia Tanaka', 0],
+    ['hidden from a supervisor', 'Sam Okafor', 0],
+    ['shown to an admin', 'Ada Moreau', 1],
+  ])('sees that the provider costs of records and prices are %s', async (_, name, columns) => {
+    const page = await signInAs(name);
+    const expectColumns = async (table: string | RegExp) => {
+      const frame = page.getByRole('region', { name: table });
+      await frame.waitFor();
+      expect(await frame.getByRole('columnheader', { name: 'Provider cost' }).count()).toBe(columns);
+    };
+    await place(page, 'Usage').click();
+    if (name === 'Sam Okafor') {
+      await page.getByLabel('User', { exact: true }).fill('mia.tanaka');
+      await page.keyboard.press('Enter');
+    }
+    await expectColumns(/^Usage records/);
+    await page
+      .getByRole('button', { name: /^Details of record/ })
+      .first()
+      .click();
+    expect(await page.getByRole('dialog').getByText('Provider cost').count()).toBe(columns);
+    await page.keyboard.press('Escape');
+    await place(page, 'Prices').click();
+    await expectColumns('Current prices');
+    await page.getByRole('link', { name: 'gpt-4o', exact: true }).click();
+    await expectColumns('Rules of gpt-4o');
+  });
+
+  it.each([1280, 1366, 1440])('sees every column of an account’s tables at %i pixels', async (width) => {
+    const expectWhole = async (page: Page, table: string | RegExp) => {
+      const frame = page.getByRole('region', { name: table });
+      await frame.waitFor();
+      expect(await frame.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
+    };
+    const admin = await signInAs('Ada Moreau');
+    await admin.setViewportSize({ width, height: 900 });
+    await place(admin, 'Users').click();
+    await admin.getByLabel('Search users').fill('mia.tanaka');
+    await admin.getByText('1 user', { exact: true }).waitFor();
+    await admin.getByRole('row').filter({ hasText: 'Mia Tanaka' }).click();
+    await expectWhole(admin, /^Allocations in/);
+    await tab(admin, 'API keys').click();
+    await expectWhole(admin, 'API keys');
+    const user = await signInAs('Mia Tanaka');
+    await user.setViewportSize({ width, height: 900 });
+    await expectWhole(user, /^Allocations in/);
+    await place(user, 'API keys').click();
+    await expectWhole(user, 'API keys');
+  });
+
   it('fits on a phone before and after signing in', async () => {
     const { page } = await visit(browser, url, {
       viewport: { width: 390, height: 844 },

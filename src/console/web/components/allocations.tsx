@@ -106,7 +106,9 @@ export function AllocationTable({
             header: 'Remaining',
             cell: (allocation) => (
               <span class="meter-cell">
-                <Credits value={allocation.credits} />
+                <span class="number">
+                  <Credits value={allocation.credits} /> / <Credits value={allocation.totalCredits} />
+                </span>
                 <meter
                   min={0}
                   max={allocation.totalCredits}
@@ -118,13 +120,13 @@ export function AllocationTable({
             isNumber: true,
           },
           {
-            header: 'Allocated',
-            cell: (allocation) => <Credits value={allocation.totalCredits} />,
-            isNumber: true,
-            isWide: true,
-          },
-          {
-            header: 'Unused at expiry',
+            header: (
+              <>
+                Unused
+                <br />
+                at expiry
+              </>
+            ),
             label: 'Unused at expiry, at the current rate',
             cell: (allocation) => {
               const unused = forecast?.expirations.find(

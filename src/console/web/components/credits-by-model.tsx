@@ -45,7 +45,7 @@ function seriesOf({ byDay, byDayAndModel, truncated, days }: CreditsByModelProps
     {
       label: 'Other services',
       color: 'chart-else',
-      hint: 'Everything except completed chats: images, embeddings, and chats that failed or were aborted',
+      hint: 'Everything except chats, such as images and embeddings',
       values: days.map((name) => (byDay[name] ?? 0) - chatOf(name)),
     },
   ];

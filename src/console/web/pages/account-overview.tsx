@@ -17,8 +17,7 @@ import { Allocate, Deduct } from '../components/money-forms';
 import { SessionTable } from './session-table';
 import { RECORDS_HINT, UsageTable } from './usage-table';
 
-const SESSIONS_EVERY = 2000;
-const BALANCE_EVERY = 5000;
+const EVERY = 2000;
 
 interface AccountOverviewProps {
   userId: string;
@@ -33,29 +32,27 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
   const reader = readerOf(userId);
   const { startDate, endDate } = useRange();
   const [form, setForm] = useState<'allocate' | 'deduct' | null>(null);
-  const balance = useQuery({
-    queryKey: ['balance', userId],
-    queryFn: ({ signal }) => reader.balance(signal),
-    refetchInterval: BALANCE_EVERY,
+  // Together, so that what is held and the sessions that hold it agree.
+  const now = useQuery({
+    queryKey: ['balance and sessions', userId],
+    queryFn: async ({ signal }) => {
+      const [balance, sessions] = await Promise.all([reader.balance(signal), reader.sessions(signal)]);
+      return { balance, sessions };
+    },
+    refetchInterval: EVERY,
   });
   const forecast = useQuery({
     queryKey: ['forecast', userId],
     queryFn: ({ signal }) => reader.forecast(signal),
-  });
-  const sessions = useQuery({
-    queryKey: ['sessions', userId],
-    queryFn: ({ signal }) => reader.sessions(signal),
-    refetchInterval: SESSIONS_EVERY,
+    refetchInterval: EVERY,
   });
   const stats = useQuery({
     queryKey: ['stats', userId, startDate, endDate],
     queryFn: ({ signal }) => reader.stats({ startDate, endDate }, signal),
   });
   const ledger = useLedger(reader);
-  const { data } = balance;
   const close = () => setForm(null);
   const runsOutAt = forecast.data?.runsOutAt ?? null;
-  const isOut = data?.totalCredits === 0;
   const pace =
     forecast.data === null || forecast.data === undefined ? undefined : forecast.data.creditsPerDay;
   // It stays while the numbers are loaded, so that the focus is not lost.
@@ -74,39 +71,37 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
       )}
     </PageHeader>
   );
-  if (data === undefined) {
+  if (now.data === undefined) {
     return (
       <>
         {header}
-        {balance.error ? (
-          <Trouble problem={balance.error} retry={() => void balance.refetch()} />
-        ) : (
-          <Skeleton rows={8} />
-        )}
+        {now.error ? <Trouble problem={now.error} retry={() => void now.refetch()} /> : <Skeleton rows={8} />}
       </>
     );
   }
+  const { balance, sessions } = now.data;
+  const isOut = balance.totalCredits === 0;
   return (
     <>
       {header}
       <Diagnosis
-        balance={data}
+        balance={balance}
         forecast={forecast.data}
-        sessions={sessions.data}
+        sessions={sessions}
         ledger={ledger.items}
         usage={stats.data?.recentActivity ?? []}
       />
       <div class="stats four">
         <Stat
           label="Available"
-          value={<span data-testid="available">{whole(data.totalCredits)}</span>}
-          tone={data.totalCredits === 0 ? 'bad' : 'neutral'}
-          note={plural(data.activeAllocations.length, 'allocation')}
+          value={<span data-testid="available">{whole(balance.totalCredits)}</span>}
+          tone={isOut ? 'bad' : 'neutral'}
+          note={plural(balance.activeAllocations.length, 'allocation')}
         />
         <Stat
           label="Held"
-          value={whole(data.heldCredits)}
-          note={sessions.data && `by ${plural(sessions.data.length, 'session')}`}
+          value={whole(balance.heldCredits)}
+          note={`by ${plural(sessions.length, 'session')}`}
         />
         <Stat
           label="Used"
@@ -135,8 +130,12 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
       {tab === undefined || tab === 'allocations' ? (
         <div class="grid">
           <Card title="Allocations" hint="The allocation that expires first is spent first" class="half">
-            <AllocationTimeline allocations={data.activeAllocations} />
-            <AllocationTable forecast={forecast.data} allocations={data.activeAllocations} userId={userId} />
+            <AllocationTimeline allocations={balance.activeAllocations} />
+            <AllocationTable
+              forecast={forecast.data}
+              allocations={balance.activeAllocations}
+              userId={userId}
+            />
           </Card>
           <Card title="Credits by day and model" class="half">
             {stats.data ? (
@@ -162,7 +161,7 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
       )}
       {tab === 'sessions' && (
         <Card title="Active sessions">
-          <SessionTable sessions={sessions.data ?? []} isLoading={sessions.isLoading} showUser={false} />
+          <SessionTable sessions={sessions} isLoading={false} showUser={false} />
         </Card>
       )}
       {tab === 'keys' && (
@@ -170,8 +169,8 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           <KeyTable reader={reader} />
         </Card>
       )}
-      {form === 'allocate' && <Allocate userId={userId} available={data.totalCredits} onClose={close} />}
-      {form === 'deduct' && <Deduct userId={userId} available={data.totalCredits} onClose={close} />}
+      {form === 'allocate' && <Allocate userId={userId} available={balance.totalCredits} onClose={close} />}
+      {form === 'deduct' && <Deduct userId={userId} available={balance.totalCredits} onClose={close} />}
     </>
   );
 }

@@ -11,7 +11,7 @@ import { settings } from '../api/development';
 interface Facts {
   balance: Balance;
   forecast: Forecast | undefined;
-  sessions: ActiveSession[] | undefined;
+  sessions: ActiveSession[];
   ledger: LedgerEntry[];
   usage: UsageRecord[];
 }
@@ -27,7 +27,7 @@ const DAY = 86_400_000;
 const DEFAULT_LEASE_SECONDS = 900;
 
 /** The problems of an account, the worst first. */
-export function findings({ balance, forecast, sessions = [], ledger, usage }: Facts): Finding[] {
+export function findings({ balance, forecast, sessions, ledger, usage }: Facts): Finding[] {
   const found: Finding[] = [];
   const now = Date.now();
   if (balance.totalCredits === 0) {

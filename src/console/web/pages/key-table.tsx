@@ -55,7 +55,7 @@ export function KeyTable({ reader }: { reader: AccountReader }) {
           {
             header: 'Permissions',
             cell: (key) => (
-              <span class="clip" title={key.permissions.join(', ')}>
+              <span class="clip short" title={key.permissions.join(', ')}>
                 {key.permissions.join(', ') || 'none'}
               </span>
             ),

@@ -145,13 +145,19 @@ const priceColumns = () => [
     isNumber: true,
     isWide: true,
   },
-  {
-    header: 'Provider cost, USD',
-    cell: (rule: PricingRule) =>
-      price(rule.providerCostPerThousandTokens) ?? price(rule.providerCostPerThousandOutputTokens) ?? '–',
-    isNumber: true,
-    isWide: true,
-  },
+  ...(isAdmin.value
+    ? [
+        {
+          header: 'Provider cost, USD',
+          cell: (rule: PricingRule) =>
+            price(rule.providerCostPerThousandTokens) ??
+            price(rule.providerCostPerThousandOutputTokens) ??
+            '–',
+          isNumber: true,
+          isWide: true,
+        },
+      ]
+    : []),
 ];
 
 export const ModelPage = ({ modelId }: { modelId: string }) => <Model key={modelId} modelId={modelId} />;
@@ -193,7 +199,7 @@ function Model({ modelId }: { modelId: string }) {
       </p>
       <PageHeader
         title={modelId}
-        sub="Prices in credits per 1,000 tokens; provider cost in USD per 1,000 tokens"
+        sub={`Prices in credits per 1,000 tokens${isAdmin.value ? '; provider cost in USD per 1,000 tokens' : ''}`}
       >
         <a class="button plain" href={`${pathTo('usage')}?operation=${encodeURIComponent(modelId)}`}>
           {isAdmin.value ? 'Usage' : 'Your usage'}

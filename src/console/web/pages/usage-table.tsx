@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import type { UsageSource } from '../api/accounts';
 import type { UsageRecord } from '../api/client';
 import { usePages } from '../api/hooks';
+import { isAdmin } from '../api/session';
 import { Dialog } from '../components/dialog';
 import { type Fact, Facts } from '../components/facts';
 import { Table } from '../components/table';
@@ -77,12 +78,17 @@ export function UsageTable<Filters>({
           { header: 'Service', cell: (record) => <span class="clip">{record.service}</span>, isWide: true },
           { header: 'Tokens', cell: (record) => tokensOf(record), isNumber: true, isWide: true },
           { header: 'Credits', cell: (record) => <Credits value={record.credits} />, isNumber: true },
-          {
-            header: 'Provider cost',
-            cell: (record) => (record.providerCostUsd === null ? '–' : usdOfCall(record.providerCostUsd)),
-            isNumber: true,
-            isWide: true,
-          },
+          ...(isAdmin.value
+            ? [
+                {
+                  header: 'Provider cost',
+                  cell: ({ providerCostUsd }: UsageRecord) =>
+                    providerCostUsd === null ? '–' : usdOfCall(providerCostUsd),
+                  isNumber: true,
+                  isWide: true,
+                },
+              ]
+            : []),
           { header: 'Status', cell: (record) => <BillingBadge status={record.billingStatus} /> },
         ]}
       />
@@ -104,6 +110,9 @@ export function tokensOf({ metadata }: UsageRecord): string {
   return classes.length === 0 ? '–' : whole(classes.reduce((sum, value) => sum + value, 0));
 }
 
+const costOf = ({ providerCostUsd, providerCostSource }: UsageRecord) =>
+  providerCostUsd === null ? 'unknown' : `$${price(providerCostUsd)} (${providerCostSource})`;
+
 export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose: () => void }) {
   const facts: Fact[] = [
     ['User', record.userId],
@@ -112,12 +121,7 @@ export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose
     [OPERATION, record.operation],
     ['Credits', whole(record.credits)],
     ['Uncollected', record.uncollectedCredits === 0 ? null : whole(record.uncollectedCredits)],
-    [
-      'Provider cost',
-      record.providerCostUsd === null
-        ? 'unknown'
-        : `$${price(record.providerCostUsd)} (${record.providerCostSource})`,
-    ],
+    ['Provider cost', isAdmin.value ? costOf(record) : null],
     [
       'Price source',
       record.pricingSource === 'rule' ? `rule #${record.pricingRuleId}` : record.pricingSource,
