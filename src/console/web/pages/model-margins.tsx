@@ -5,14 +5,18 @@ import { Badge, Card, Credits, Empty } from '../components/ui';
 import { percent, plural, usd, whole } from '../format';
 import { pathTo, useSearch } from '../navigation';
 
-/** Revenue and cost of each model, with links to its prices and to its calls. */
+/** Usage value and cost of each model, with links to its prices and to its calls. */
 export function ModelMargins({ stats, days }: { stats: SystemStats; days: string[] }) {
   const { search } = useSearch();
   const isTruncated = stats.truncated.includes('marginByModel');
   const models = Object.entries(stats.marginByModel).sort(([, a], [, b]) => b.credits - a.credits);
   const most = models[0]?.[1].credits ?? 1;
   return (
-    <Card title="By model" class="two-thirds" hint="Revenue compared with provider cost">
+    <Card
+      title="By model"
+      class="two-thirds"
+      hint="What calls cost at users’ prices compared with provider cost"
+    >
       <Table
         caption="Usage by model"
         rows={models}
@@ -58,7 +62,7 @@ export function ModelMargins({ stats, days }: { stats: SystemStats; days: string
             isWide: true,
           },
           {
-            header: 'Revenue',
+            header: 'Usage value',
             cell: ([, { creditsUsd }]) => usd(creditsUsd),
             isNumber: true,
             isWide: true,

@@ -83,7 +83,7 @@ function SystemOverview() {
           note={data && earlier.data ? change(data, earlier.data, before) : ''}
         />
         <Stat
-          label="Revenue"
+          label="Usage value"
           value={data && usd(data.creditsUsd)}
           note={data && plural(data.totalRecords, 'call')}
         />
@@ -147,14 +147,14 @@ function SystemCharts({
       <Card title="Credits by day and model" class="two-thirds">
         <CreditsByModel {...stats} days={days} />
       </Card>
-      <Card title="Revenue and provider cost" class="third">
+      <Card title="Usage value and provider cost" class="third">
         <TimeChart
-          title="Revenue and provider cost by day, in USD"
+          title="Usage value and provider cost by day, in USD"
           labels={labels}
           format={dollars}
           leastHeight={LEAST_DOLLARS}
           series={[
-            { label: 'Revenue', color: 'chart-2', values: income },
+            { label: 'Usage value', color: 'chart-2', values: income },
             { label: 'Provider cost', color: 'chart-3', values: cost },
           ]}
         />
