@@ -168,7 +168,12 @@ export function AllocationTable({
         ]}
       />
       {revoking && (
-        <RevokeAllocation allocation={revoking} userId={userId} onClose={() => setRevoking(null)} />
+        <RevokeAllocation
+          // What is left of it now, not when the form opened.
+          allocation={allocations.find(({ id }) => id === revoking.id) ?? revoking}
+          userId={userId}
+          onClose={() => setRevoking(null)}
+        />
       )}
     </>
   );
