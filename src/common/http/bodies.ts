@@ -4,6 +4,7 @@ import {
   type ExecutionContext,
   Injectable,
   type PipeTransform,
+  SetMetadata,
 } from '@nestjs/common';
 import { json, raw, type Request, type RequestHandler, type Response } from 'express';
 import { LargeBodyTooLarge, UnsupportedMediaType } from '../errors/request-errors.js';
@@ -24,6 +25,10 @@ const readBytes = raw({ limit: 10 * 1024 * 1024, type: () => true });
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH']);
 
 const LARGE_BODY = Symbol('large body');
+const BODY_OF_ANYONE = Symbol('body of anyone');
+
+/** For a public route that takes a body. */
+export const BodyOfAnyone = () => SetMetadata(BODY_OF_ANYONE, true);
 
 interface LargeBodyOptions {
   /** Whether newline-delimited JSON is taken as well. */
@@ -33,15 +38,18 @@ interface LargeBodyOptions {
 /**
  * Reads the body of every route as JSON of at most 100 kB, unless the route has a `LargeBody`. It comes after the caller,
  * the rate limit and the turn: until then nothing of a body is inflated or kept. It comes before the access rules, because a
- * trusted service may name the user in the body. A request without a route or without a caller is never read.
+ * trusted service may name the user in the body. Without a route nothing is read, and
+ * without a caller only where the route says so.
  */
 @Injectable()
 export class BodyGuard implements CanActivate {
   canActivate(context: ExecutionContext): true | Promise<true> {
     const http = context.switchToHttp();
     const request = http.getRequest<AuthenticatedRequest>();
-    if (request.user === undefined || !WITH_BODY.has(request.method)) return true;
-    const large = Reflect.getMetadata(LARGE_BODY, context.getHandler()) as LargeBodyOptions | undefined;
+    const handler = context.getHandler();
+    if (!WITH_BODY.has(request.method)) return true;
+    if (request.user === undefined && !Reflect.hasMetadata(BODY_OF_ANYONE, handler)) return true;
+    const large = Reflect.getMetadata(LARGE_BODY, handler) as LargeBodyOptions | undefined;
     requireJson(request, large?.mayBeLines ?? false);
     return large === undefined ? read(readJson, request, http.getResponse<Response>()) : true;
   }
