@@ -237,8 +237,9 @@ function isAlive({ pid, fifo }: Owner, file: string): boolean {
 }
 
 /**
- * Opens a FIFO, which it makes when there is none, for reading, which only the end of this process, or closing it, undoes. Process numbers say
- * nothing about another container on the same directory; what the kernel knows of a file holds for all of one host.
+ * Opens a FIFO for reading, and makes it when there is none; only closing it, or the end of this process, undoes that.
+ * Process numbers say nothing about another container on the same directory; what the kernel knows of a file holds for all
+ * of one host.
  */
 function holdOpen(fifo: string): number {
   if (!existsSync(fifo)) execFileSync('mkfifo', ['-m', '600', fifo]);
