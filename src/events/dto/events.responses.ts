@@ -161,6 +161,10 @@ export class EventDto {
   data: Record<string, unknown>;
 }
 
+export class WebhookTestData {
+  @ApiProperty(ID) endpointId: number;
+}
+
 /** What a test delivers: in the form of an event, about no account. */
 export class WebhookTestEventDto {
   @ApiProperty({ type: 'integer', enum: [0], example: 0 }) id: number;
@@ -168,13 +172,7 @@ export class WebhookTestEventDto {
   @ApiProperty({ type: 'string', nullable: true, enum: [null], example: null }) accountId: null;
   @ApiProperty({ type: 'string', nullable: true, enum: [null], example: null }) userId: null;
   @ApiProperty(TIME) occurredAt: string;
-  @ApiProperty({
-    type: 'object',
-    required: ['endpointId'],
-    properties: { endpointId: ID },
-    example: { endpointId: 1 },
-  })
-  data: { endpointId: number };
+  @ApiProperty() data: WebhookTestData;
 }
 
 export class EventPageDto {
