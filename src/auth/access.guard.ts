@@ -1,6 +1,6 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
 import { ValidationError } from '../common/errors/service-error.js';
+import { RouteMetadata } from '../common/http/route-metadata.js';
 import { userIdProblem } from '../common/http/text.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -27,15 +27,16 @@ const FOR_SERVICES = [
 /** Lets a caller through to what its route allows. A route without an access decorator is closed. */
 @Injectable()
 export class AccessGuard implements CanActivate {
-  private readonly known = new WeakMap<object, Access>();
-
   constructor(
-    private readonly reflector: Reflector,
+    private readonly metadata: RouteMetadata,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const access = this.accessOf(context);
+    const access = this.metadata.getAllAndOverride<Access | undefined>(ACCESS, [
+      context.getHandler(),
+      context.getClass(),
+    ]);
     if (access?.kind === 'public') return true;
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
     const caller = request.user;
@@ -59,17 +60,6 @@ export class AccessGuard implements CanActivate {
     }
     if (access.kind === 'self') request.user = onWhoseAccount(request, caller);
     return true;
-  }
-
-  /** What the decorators say, looked up once for each route. */
-  private accessOf(context: ExecutionContext): Access | undefined {
-    const handler = context.getHandler();
-    let access = this.known.get(handler);
-    if (access === undefined) {
-      access = this.reflector.getAllAndOverride<Access | undefined>(ACCESS, [handler, context.getClass()]);
-      if (access !== undefined) this.known.set(handler, access);
-    }
-    return access;
   }
 }
 

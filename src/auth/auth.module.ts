@@ -1,10 +1,11 @@
 import { Module } from '@nestjs/common';
-import { APP_GUARD } from '@nestjs/core';
+import { APP_GUARD, Reflector } from '@nestjs/core';
 import { ThrottlerModule } from '@nestjs/throttler';
 import { AccountsModule } from '../accounts/accounts.module.js';
 import { BodyGuard } from '../common/http/bodies.js';
 import { CallerTurnsGuard } from '../common/http/caller-turns.guard.js';
 import { rateLimit, RateLimitGuard } from '../common/http/rate-limit.js';
+import { RouteMetadata } from '../common/http/route-metadata.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import { AccessGuard } from './access.guard.js';
 import { AuthenticationGuard } from './authentication.guard.js';
@@ -20,6 +21,8 @@ import { KnownTokens } from './known-tokens.js';
 @Module({
   imports: [AccountsModule, ThrottlerModule.forRootAsync({ inject: [APP_CONFIG], useFactory: rateLimit })],
   providers: [
+    RouteMetadata,
+    { provide: Reflector, useExisting: RouteMetadata },
     KnownTokens,
     JwtStrategy,
     ApiKeyAuthenticator,

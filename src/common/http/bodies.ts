@@ -10,6 +10,7 @@ import { json, raw, type Request, type RequestHandler, type Response } from 'exp
 import { LargeBodyTooLarge, UnsupportedMediaType } from '../errors/request-errors.js';
 import type { AuthenticatedRequest } from './caller.js';
 import { refuseLargeJson } from './json-limits.js';
+import { RouteMetadata } from './route-metadata.js';
 
 const readJson = json({
   limit: '100kb',
@@ -43,13 +44,16 @@ interface LargeBodyOptions {
  */
 @Injectable()
 export class BodyGuard implements CanActivate {
+  constructor(private readonly metadata: RouteMetadata) {}
+
   canActivate(context: ExecutionContext): true | Promise<true> {
     const http = context.switchToHttp();
     const request = http.getRequest<AuthenticatedRequest>();
-    const handler = context.getHandler();
     if (!WITH_BODY.has(request.method)) return true;
-    if (request.user === undefined && !Reflect.hasMetadata(BODY_OF_ANYONE, handler)) return true;
-    const large = Reflect.getMetadata(LARGE_BODY, handler) as LargeBodyOptions | undefined;
+    const declared = <Value>(key: symbol) =>
+      this.metadata.getAllAndOverride<Value | undefined>(key, [context.getHandler()]);
+    if (request.user === undefined && declared(BODY_OF_ANYONE) !== true) return true;
+    const large = declared<LargeBodyOptions>(LARGE_BODY);
     requireJson(request, large?.mayBeLines ?? false);
     return large === undefined ? read(readJson, request, http.getResponse<Response>()) : true;
   }

@@ -1,9 +1,10 @@
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
-import express from 'express';
-import { boundUnreadAnswers } from './unread-answers.js';
+import express, { type Response } from 'express';
+import { boundUnreadAnswers, openAnswers } from './unread-answers.js';
 import { answerUnreadableRequests } from './unreadable-requests.js';
 
 /** How often the server looks for requests that have taken too long; Node's own 30 s would double the limits. */
@@ -13,8 +14,11 @@ const HEADERS_SECONDS = 10;
 const KEEP_ALIVE_MILLISECONDS = 65_000;
 /** How long clients have to leave their connections before the server is closed. */
 const LEAVE_MILLISECONDS = 500;
+/** How often a server that is being closed looks for connections whose last answer has gone out. */
+const IDLE_MILLISECONDS = 50;
 /** What this process holds of answers that their clients do not take. */
 const MAXIMUM_UNREAD_BYTES = 128 * 1024 * 1024;
+const JSON_UTF8 = 'application/json; charset=utf-8';
 
 /** Express on a server with limits: a client that sends or reads slowly, or not at all, cannot keep a connection for ever. */
 export class LimitedExpressAdapter extends ExpressAdapter {
@@ -38,12 +42,12 @@ export class LimitedExpressAdapter extends ExpressAdapter {
       this.getInstance(),
     );
     server.setTimeout(Math.max(this.requestTimeoutSeconds * 2, 60) * 1000);
-    waitForAnswers(server);
-    boundUnreadAnswers(server, {
+    const open = openAnswers(server);
+    waitForAnswers(server, open);
+    boundUnreadAnswers(server, open, {
       milliseconds: this.requestTimeoutSeconds * 2000,
       bytes: MAXIMUM_UNREAD_BYTES,
     });
-    closeWhenIdle(server);
     answerUnreadableRequests(server);
     this.setHttpServer(server);
   }
@@ -60,10 +64,30 @@ export class LimitedExpressAdapter extends ExpressAdapter {
     void this.close();
   }
 
-  /** Resolves when the last connection has ended. */
+  /**
+   * Resolves when the last connection has ended. Node ends those that are idle at this moment only; one whose last answer goes
+   * out later would be kept alive for a minute, and the shutdown would wait for it.
+   */
   override close(): Promise<void> {
-    this.closed ??= new Promise((done) => this.httpServer.close(() => done()));
+    this.closed ??= new Promise((done) => {
+      const timer = setInterval(() => this.httpServer.closeIdleConnections(), IDLE_MILLISECONDS);
+      this.httpServer.close(() => {
+        clearInterval(timer);
+        done();
+      });
+    });
     return this.closed;
+  }
+
+  /** JSON without what Express does for every other kind of answer. */
+  override reply(response: Response, body: unknown, statusCode?: number): unknown {
+    const isJson = typeof body === 'object' && body !== null && !(body instanceof StreamableFile);
+    if (!isJson || response.req.method === 'HEAD') return super.reply(response, body, statusCode);
+    const text = JSON.stringify(body);
+    response.statusCode = statusCode ?? response.statusCode;
+    if (!response.hasHeader('Content-Type')) response.setHeader('Content-Type', JSON_UTF8);
+    response.setHeader('Content-Length', Buffer.byteLength(text));
+    return response.end(text);
   }
 }
 
@@ -98,22 +122,9 @@ function withPrototype<Constructor extends new (...parameters: never[]) => objec
  * The limit of silence is for clients. A connection is silent too while a request is worked on, for which the work has
  * limits of its own (those of its statements), and which gets its answer.
  */
-function waitForAnswers(server: Server): void {
-  server.on('request', (request, response) => {
-    response.on('timeout', (socket: Socket) => {
-      if (!request.complete || response.headersSent) socket.destroy();
-    });
-  });
-}
-
-/**
- * A server that is being closed drops the connections that are idle at that moment only; one whose last answer goes out
- * later would be kept alive for a minute, and the shutdown would wait for it.
- */
-function closeWhenIdle(server: Server): void {
-  server.on('request', (_request, response) => {
-    response.once('close', () => {
-      if (!server.listening) setImmediate(() => server.closeIdleConnections());
-    });
+function waitForAnswers(server: Server, open: ReadonlySet<ServerResponse>): void {
+  server.on('timeout', (socket: Socket) => {
+    const current = [...open].find(({ req }) => req.socket === socket);
+    if (current === undefined || !current.req.complete || current.headersSent) socket.destroy();
   });
 }

@@ -7,6 +7,7 @@ import type { AuthenticatedRequest } from './caller.js';
 import { servedRequest, type TraceIds } from '../tracing/trace-ids.js';
 
 const REQUEST_ID = /^[A-Za-z0-9_-]{8,64}$/;
+const HEALTH = /\/health(\/ready)?$/;
 
 /** Lines are written together when so many bytes have gathered, or so many milliseconds have passed. */
 const LOG_BUFFER_BYTES = 4096;
@@ -66,12 +67,13 @@ export function requestLogging(logger: Logger) {
     response.setHeader('X-Request-Id', requestId);
     const startedAt = performance.now();
     response.once('close', () => {
-      const level = response.statusCode >= 500 ? 'error' : isHealth(request) ? 'debug' : 'info';
+      const path = pathOf(request);
+      const level = response.statusCode >= 500 ? 'error' : HEALTH.test(path) ? 'debug' : 'info';
       if (!logger.isLevelEnabled(level)) return;
       const facts = {
         requestId,
         method: request.method,
-        path: pathOf(request),
+        path,
         status: response.statusCode,
         caller: (request as AuthenticatedRequest).user?.actor,
         milliseconds: Math.round(performance.now() - startedAt),
@@ -97,7 +99,7 @@ function traceIds(ids: TraceIds | undefined): Partial<TraceIds> {
 
 function pathOf(request: Request): string {
   const path = request.originalUrl.split('?')[0] ?? '';
-  const plain = decoded(path);
+  const plain = path.includes('%') ? decoded(path) : path;
   const masked = withoutKeys(plain);
   return (masked === plain ? path : masked).slice(0, 200);
 }
@@ -118,8 +120,4 @@ const KEYS = new RegExp(`(${API_KEY_START}|whsec_|eyJ)[A-Za-z0-9_\\-+/=]{8,}(?:\
 /** A text for the log without the keys and tokens in it. */
 export function withoutKeys(text: string): string {
   return text.replace(KEYS, '$1…');
-}
-
-function isHealth(request: Request): boolean {
-  return pathOf(request).endsWith('/health') || pathOf(request).endsWith('/health/ready');
 }

@@ -1,5 +1,6 @@
 import { type ExecutionContext, Injectable } from '@nestjs/common';
 import { ThrottlerGuard, type ThrottlerLimitDetail, type ThrottlerModuleOptions } from '@nestjs/throttler';
+import type { Response } from 'express';
 import type { AppConfig } from '../../config/env.js';
 import { ServiceError } from '../errors/service-error.js';
 import { RequestWindows } from './request-windows.js';
@@ -40,7 +41,7 @@ function callerOf({ user, ip }: IdentifiedRequest): string {
   return user === undefined ? `address:${ip ?? ''}` : `user:${user.userId}`;
 }
 
-/** The library's guard, which refuses in the form of every other error. It takes 7 µs of a request (Node 20.20). */
+/** The library's guard, which refuses in the form of every other error. */
 @Injectable()
 export class RateLimitGuard extends ThrottlerGuard {
   /** @throws RateLimited */
@@ -49,5 +50,9 @@ export class RateLimitGuard extends ThrottlerGuard {
     { timeToBlockExpire }: ThrottlerLimitDetail,
   ): Promise<void> {
     throw new RateLimited(timeToBlockExpire);
+  }
+  /** These are no content types, which is what Express would look at. */
+  protected override setResponseHeader(response: Response, name: string, value: string | number): void {
+    response.setHeader(name, value);
   }
 }

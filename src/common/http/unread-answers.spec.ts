@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { boundUnreadAnswers } from './unread-answers.js';
+import { boundUnreadAnswers, openAnswers } from './unread-answers.js';
 
 const MEGABYTE = 1024 * 1024;
 /** More than the buffers of a connection take that its client does not read. */
@@ -28,7 +28,7 @@ afterEach(async () => {
 });
 
 async function listen(limits: { milliseconds: number; bytes: number }): Promise<void> {
-  boundUnreadAnswers(server, limits);
+  boundUnreadAnswers(server, openAnswers(server), limits);
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
 }
 

@@ -2,22 +2,27 @@ import type { Server, ServerResponse } from 'node:http';
 
 const LOOK_MILLISECONDS = 1000;
 
+/** The answers that a server has not closed yet, those with the earliest requests first. */
+export function openAnswers(server: Server): ReadonlySet<ServerResponse> {
+  const open = new Set<ServerResponse>();
+  server.on('request', (_request, response) => {
+    open.add(response);
+    response.once('close', () => open.delete(response));
+  });
+  return open;
+}
+
 /**
  * Bounds what a server holds of answers that their clients do not take: each has to be taken whole in a time, and all
  * together in so many bytes; beyond that, connections are ended, those with the earliest requests first.
  */
 export function boundUnreadAnswers(
   server: Server,
+  open: ReadonlySet<ServerResponse>,
   { milliseconds, bytes }: { milliseconds: number; bytes: number },
 ): void {
-  const open = new Set<ServerResponse>();
   /** Since when an answer has been there in full. */
   const since = new WeakMap<ServerResponse, number>();
-  server.on('request', (_request, response) => {
-    open.add(response);
-    response.once('close', () => open.delete(response));
-  });
-
   const look = () => {
     const now = performance.now();
     let unread = 0;
