@@ -7,9 +7,10 @@ LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE credit_balances SET available = p_available, held = p_held, next_expiry = p_next_expiry
    WHERE account_id = p_lock.account_id;
-  IF p_available + p_held <> p_lock.available + p_lock.held
-     AND (p_lock.last_event IS NOT NULL OR p_available + p_held <= low_threshold(p_lock.low_threshold)) THEN
-    PERFORM emit_balance_events(p_lock, p_available, p_held);
+  IF p_available + p_held <> p_lock.available + p_lock.held THEN
+    IF p_lock.last_event IS NOT NULL OR p_available + p_held <= low_threshold(p_lock.low_threshold) THEN
+      PERFORM emit_balance_events(p_lock, p_available, p_held);
+    END IF;
   END IF;
 END
 $$;

@@ -26,8 +26,6 @@ DECLARE
   v_answer jsonb;
   s streaming_sessions;
   v_checks boolean[] := ARRAY[
-    v_lock.account_id IS NOT NULL OR is_account_id(p_account),
-    is_user_id(p_user),
     is_id(p_session, 100),
     is_id(p_model, 100),
     coalesce(p_tokens BETWEEN 0 AND 1000000000, p_input IS NOT NULL AND p_output IS NOT NULL),
@@ -38,8 +36,12 @@ DECLARE
     p_reject_unpriced IS NOT NULL,
     char_length(p_actor) BETWEEN 1 AND 64];
 BEGIN
+  -- What is not reached costs nothing: PostgreSQL prepares each expression anew in every transaction that reaches it.
+  IF v_lock.account_id IS DISTINCT FROM p_user OR p_user ^@ 'org:' THEN
+    PERFORM refuse('{accountId,userId}', ARRAY[is_account_id(p_account), is_user_id(p_user)]);
+  END IF;
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{accountId,userId,sessionId,modelId,estimatedTokens,estimatedInputTokens,estimatedOutputTokens,bufferPercent,leaseSeconds,rejectUnpriced,actor}', v_checks);
+    PERFORM refuse('{sessionId,modelId,estimatedTokens,estimatedInputTokens,estimatedOutputTokens,bufferPercent,leaseSeconds,rejectUnpriced,actor}', v_checks);
   END IF;
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;

@@ -33,8 +33,6 @@ DECLARE
   v_answer jsonb;
   r usage_records;
   v_checks boolean[] := ARRAY[
-    v_lock.account_id IS NOT NULL OR is_account_id(p_account),
-    is_user_id(p_user),
     is_id(p_request, 200),
     p_content_hash ~ '^[0-9a-f]{64}$',
     is_id(p_model, 100),
@@ -53,8 +51,11 @@ DECLARE
     char_length(p_actor) BETWEEN 1 AND 64,
     is_idempotency(p)];
 BEGIN
+  IF v_lock.account_id IS DISTINCT FROM p_user OR p_user ^@ 'org:' THEN
+    PERFORM refuse('{accountId,userId}', ARRAY[is_account_id(p_account), is_user_id(p_user)]);
+  END IF;
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{accountId,userId,requestId,contentHash,modelId,credits,tokens,inputTokens,outputTokens,cachedInputTokens,service,timestamp,metadata,providerCostUsd,billingStatus,onInsufficient,rejectUnpriced,actor,"Idempotency-Key"}', v_checks);
+    PERFORM refuse('{requestId,contentHash,modelId,credits,tokens,inputTokens,outputTokens,cachedInputTokens,service,timestamp,metadata,providerCostUsd,billingStatus,onInsufficient,rejectUnpriced,actor,"Idempotency-Key"}', v_checks);
   END IF;
   IF p ->> 'idempotencyKey' IS NOT NULL THEN
     v_answer := earlier_answer(p);

@@ -16,8 +16,6 @@ DECLARE
   v_answer jsonb;
   r usage_records;
   v_checks boolean[] := ARRAY[
-    v_lock.account_id IS NOT NULL OR is_account_id(p_account),
-    is_user_id(p_user),
     char_length(p_service) BETWEEN 1 AND 50,
     char_length(p_operation) BETWEEN 1 AND 100,
     p_credits BETWEEN 0 AND 1000000000000,
@@ -25,8 +23,11 @@ DECLARE
     jsonb_typeof(p_metadata) = 'object' AND pg_column_size(p_metadata) <= 100000,
     is_idempotency(p)];
 BEGIN
+  IF v_lock.account_id IS DISTINCT FROM p_user OR p_user ^@ 'org:' THEN
+    PERFORM refuse('{accountId,userId}', ARRAY[is_account_id(p_account), is_user_id(p_user)]);
+  END IF;
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{accountId,userId,service,operation,credits,timestamp,metadata,"Idempotency-Key"}', v_checks);
+    PERFORM refuse('{service,operation,credits,timestamp,metadata,"Idempotency-Key"}', v_checks);
   END IF;
   IF p ->> 'idempotencyKey' IS NOT NULL THEN
     v_answer := earlier_answer(p);
