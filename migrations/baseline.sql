@@ -13,7 +13,6 @@ CREATE DOMAIN non_negative_bigint AS BIGINT CHECK (VALUE >= 0);
 -- Up to 2^53 - 1, the largest integer that JSON clients read exactly.
 CREATE DOMAIN credit_balance AS BIGINT CHECK (VALUE BETWEEN 0 AND 9007199254740991);
 CREATE DOMAIN non_negative_numeric AS NUMERIC CHECK (VALUE >= 0);
-CREATE DOMAIN credit_sum AS NUMERIC(38, 0) CHECK (VALUE >= 0);
 CREATE DOMAIN sha256_hash AS BYTEA CHECK (octet_length(VALUE) = 32);
 CREATE DOMAIN entry_kind AS VARCHAR(20) CHECK (VALUE IN (
   'allocation', 'hold', 'refund', 'charge', 'deduction', 'revocation', 'expiry', 'correction'));
@@ -262,13 +261,13 @@ CREATE TABLE usage_daily (
   day               DATE NOT NULL,
   service           VARCHAR(50) NOT NULL,
   operation         VARCHAR(100) NOT NULL,
-  records           non_negative_bigint NOT NULL,
-  credits           credit_sum NOT NULL,
+  records           BIGINT NOT NULL,
+  credits           NUMERIC NOT NULL,
   provider_cost_usd NUMERIC NOT NULL DEFAULT 0,
   costed_records    BIGINT NOT NULL DEFAULT 0,
   unpriced_records  BIGINT NOT NULL DEFAULT 0,
-  costed_credits    NUMERIC(30, 0) NOT NULL DEFAULT 0,
-  charged_credits   NUMERIC(38, 0) NOT NULL DEFAULT 0,
+  costed_credits    NUMERIC NOT NULL DEFAULT 0,
+  charged_credits   NUMERIC NOT NULL DEFAULT 0,
   CONSTRAINT pk_usage_daily PRIMARY KEY (account_id, day, user_id, service, operation)
 ) WITH (fillfactor = 70);
 -- With account_id, although nothing needs it: a plan made while the table is empty may take this index for a movement, and
