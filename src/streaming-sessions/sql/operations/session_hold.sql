@@ -36,7 +36,6 @@ DECLARE
     p_reject_unpriced IS NOT NULL,
     char_length(p_actor) BETWEEN 1 AND 64];
 BEGIN
-  -- What is not reached costs nothing: PostgreSQL prepares each expression anew in every transaction that reaches it.
   IF v_lock.account_id IS DISTINCT FROM p_user OR p_user ^@ 'org:' THEN
     PERFORM refuse('{accountId,userId}', ARRAY[is_account_id(p_account), is_user_id(p_user)]);
   END IF;
