@@ -403,7 +403,7 @@ describe('the same event again', () => {
 });
 
 describe('the user that a call is charged to', () => {
-  it('the user of the key, before whomever the client names', async () => {
+  it('the user of the key comes before the one that the client names', async () => {
     const [user, other] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
     await expectCounts([event({ user: user.userId, end_user: other.userId })], { accepted: 1 });
     expect(await recordsOf(user)).toHaveLength(1);

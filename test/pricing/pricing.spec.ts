@@ -362,7 +362,7 @@ describe('changes to one model at once', () => {
   });
 });
 
-describe('a session that starts while its price changes is settled at the price that it was told', () => {
+describe('a session that starts while its price changes is settled at the price of its answer', () => {
   const settle = (user: HttpClient, sessionId: string) =>
     user.post<{ actualCredits: number }>('/api/streaming-sessions/finalize', {
       sessionId,
@@ -407,8 +407,8 @@ describe('a session that starts while its price changes is settled at the price 
     const { body: open } = await user.get<{ sessionId: string; estimatedCredits: number }[]>(
       '/api/streaming-sessions/active',
     );
-    const told = open.find(({ estimatedCredits }) => estimatedCredits === 500);
-    expect((await settle(user, told?.sessionId as string)).body).toMatchObject({ actualCredits: 500 });
+    const dear = open.find(({ estimatedCredits }) => estimatedCredits === 500);
+    expect((await settle(user, dear?.sessionId as string)).body).toMatchObject({ actualCredits: 500 });
   });
 });
 
