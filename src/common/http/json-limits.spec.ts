@@ -47,3 +47,24 @@ describe('JSON that no request may have', () => {
     expect(problemOf(json)).toBe(problem);
   });
 });
+
+/** Counts how often something is taken out of it. */
+class Watched extends Uint8Array {
+  copies = 0;
+
+  override subarray(start?: number, end?: number): Uint8Array<ArrayBuffer> {
+    this.copies++;
+    return new Uint8Array(this.buffer as ArrayBuffer).subarray(start, end);
+  }
+}
+
+describe('a body that is not refused', () => {
+  it.each([
+    ['colons after a long name', `{"${' '.repeat(50_000)}"${':'.repeat(49_000)}`],
+    ['texts', `{${'""'.repeat(49_900)}`],
+  ])('has no name decoded, whatever it has of %s', (_name, json) => {
+    const bytes = new Watched(Buffer.from(json));
+    refuseLargeJson(bytes);
+    expect(bytes.copies).toBe(0);
+  });
+});

@@ -3,10 +3,17 @@ import { MAXIMUM_VALUES, nameOf, TOO_MANY_VALUES } from './validation.js';
 
 /** Far deeper than anything documented, and far from what would exhaust the stack of later recursion. */
 const MAXIMUM_DEPTH = 32;
+const TOO_DEEP = `must be nested at most ${MAXIMUM_DEPTH} deep`;
 
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
 const [LIST, END_OF_LIST, OBJECT, END_OF_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 const BLANK = 0x20;
+
+/** Bytes of a body, without the one at the end. */
+interface Stretch {
+  readonly start: number;
+  readonly end: number;
+}
 
 /**
  * Refuses a body of more values, or nested deeper, than a request may have, by its bytes alone: 100 kB of `{},` would
@@ -15,7 +22,10 @@ const BLANK = 0x20;
  * @throws ValidationError
  */
 export function refuseLargeJson(json: Uint8Array): void {
-  let [depth, values, text, field] = [0, 0, '', 'body'];
+  let [depth, values] = [0, 0];
+  /** Where the last text at the top and the name of the last field lie; they are decoded for a refusal only. */
+  let text: Stretch | undefined;
+  let field: Stretch | undefined;
   /** Whether a list or an object has just begun: what comes next is its first value, or its end. */
   let hasBegun = false;
   for (let index = 0; index < json.length; index++) {
@@ -23,17 +33,17 @@ export function refuseLargeJson(json: Uint8Array): void {
     if (byte <= BLANK) continue;
     const isEnd = byte === END_OF_LIST || byte === END_OF_OBJECT;
     if (byte === COMMA || (hasBegun && !isEnd)) values++;
-    if (values > MAXIMUM_VALUES) throw problemOf(depth === 1 ? 'body' : field, TOO_MANY_VALUES);
+    if (values > MAXIMUM_VALUES) throw problemOf(json, depth === 1 ? undefined : field, TOO_MANY_VALUES);
     hasBegun = byte === LIST || byte === OBJECT;
     if (hasBegun) depth++;
     else if (isEnd) depth--;
     else if (byte === QUOTE) {
       const start = index + 1;
       index = endOfText(json, start);
-      if (depth === 1) text = Buffer.from(json.subarray(start, index)).toString();
-    } else if (byte === COLON && depth === 1) field = nameOf(text);
+      if (depth === 1) text = { start, end: index };
+    } else if (byte === COLON && depth === 1) field = text;
     // The body itself is one more.
-    if (depth > MAXIMUM_DEPTH + 1) throw problemOf(field, `must be nested at most ${MAXIMUM_DEPTH} deep`);
+    if (depth > MAXIMUM_DEPTH + 1) throw problemOf(json, field, TOO_DEEP);
   }
 }
 
@@ -44,6 +54,9 @@ function endOfText(json: Uint8Array, start: number): number {
   return index;
 }
 
-function problemOf(field: string, message: string): ValidationError {
+/** @param name undefined: of the body as a whole */
+function problemOf(json: Uint8Array, name: Stretch | undefined, message: string): ValidationError {
+  const field =
+    name === undefined ? 'body' : nameOf(Buffer.from(json.subarray(name.start, name.end)).toString());
   return new ValidationError([{ field, message }]);
 }
