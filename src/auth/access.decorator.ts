@@ -1,5 +1,6 @@
 import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import { ApiBearerAuth, ApiQuery, ApiSecurity } from '@nestjs/swagger';
+import type { Request } from 'express';
 import { ServiceUnavailable } from '../common/errors/service-error.js';
 import { TooManyAtOnce } from '../common/http/caller-turns.guard.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -36,12 +37,15 @@ export interface Access {
   readonly tokenOnly?: boolean;
   /** A trusted service may too. */
   readonly orService?: boolean;
+  /** For other requests a public route does not exist. */
+  readonly isThereFor?: (request: Request) => boolean;
   /** A metering route: with METERING_CALLERS=service only a trusted service may call it. */
   readonly metering?: boolean;
 }
 
-/** Open to everyone, on purpose. */
-export const Public = () => SetMetadata(ACCESS, { kind: 'public' } satisfies Access);
+/** Open to everyone, on purpose; for a request that `isThereFor` refuses the route does not exist. */
+export const Public = (isThereFor: (request: Request) => boolean = () => true) =>
+  SetMetadata(ACCESS, { kind: 'public', isThereFor } satisfies Access);
 
 /** What any route with a caller can answer, beside what its access needs. */
 const ApiCallerProblems = (...problems: Parameters<typeof ApiProblems>) =>

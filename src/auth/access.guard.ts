@@ -1,4 +1,5 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { RouteNotFound } from '../common/errors/request-errors.js';
 import { ValidationError } from '../common/errors/service-error.js';
 import { RouteMetadata } from '../common/http/route-metadata.js';
 import { userIdProblem } from '../common/http/text.js';
@@ -24,7 +25,10 @@ const FOR_SERVICES = [
   },
 ];
 
-/** Lets a caller through to what its route allows. A route without an access decorator is closed. */
+/**
+ * Lets a caller through to what its route allows, as far as the body does not matter. A route without an access decorator is
+ * closed.
+ */
 @Injectable()
 export class AccessGuard implements CanActivate {
   constructor(
@@ -33,12 +37,12 @@ export class AccessGuard implements CanActivate {
   ) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const access = this.metadata.getAllAndOverride<Access | undefined>(ACCESS, [
-      context.getHandler(),
-      context.getClass(),
-    ]);
-    if (access?.kind === 'public') return true;
+    const access = accessOf(this.metadata, context);
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    if (access?.kind === 'public') {
+      if (access.isThereFor?.(request) === false) throw new RouteNotFound();
+      return true;
+    }
     const caller = request.user;
     if (!caller) throw request.authenticationError ?? new TokenRequired();
     if (access === undefined) throw new OperationClosed();
@@ -52,15 +56,32 @@ export class AccessGuard implements CanActivate {
     const isServed = access.orService && caller.kind === 'internal';
     if (access.tokenOnly && caller.kind !== 'user' && !isServed) throw new UserTokenRequired();
     requirePermission(caller, access);
-    requireOneUser(request);
     const isForServices =
       access.kind === 'service' || (access.metering && this.config.meteringCallers === 'service');
     if (isForServices && !caller.isTrustedService) {
       throw new ServiceCallerRequired();
     }
-    if (access.kind === 'self') request.user = onWhoseAccount(request, caller);
     return true;
   }
+}
+
+/** The rest, which needs the body: a request is about one user, whom the caller may act for. */
+@Injectable()
+export class NamedUserGuard implements CanActivate {
+  constructor(private readonly metadata: RouteMetadata) {}
+
+  canActivate(context: ExecutionContext): true {
+    const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
+    const caller = request.user;
+    if (caller === undefined) return true;
+    requireOneUser(request);
+    if (accessOf(this.metadata, context)?.kind === 'self') request.user = onWhoseAccount(request, caller);
+    return true;
+  }
+}
+
+function accessOf(metadata: RouteMetadata, context: ExecutionContext): Access | undefined {
+  return metadata.getAllAndOverride<Access | undefined>(ACCESS, [context.getHandler(), context.getClass()]);
 }
 
 /** What a key has not been allowed it may not do, and what no permission is for, no key may do. */

@@ -7,7 +7,7 @@ import { CallerTurnsGuard } from '../common/http/caller-turns.guard.js';
 import { rateLimit, RateLimitGuard } from '../common/http/rate-limit.js';
 import { RouteMetadata } from '../common/http/route-metadata.js';
 import { APP_CONFIG } from '../config/config.module.js';
-import { AccessGuard } from './access.guard.js';
+import { AccessGuard, NamedUserGuard } from './access.guard.js';
 import { AuthenticationGuard } from './authentication.guard.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
 import { ApiKeyLastUse } from './api-key-last-use.js';
@@ -15,8 +15,10 @@ import { JwtStrategy } from './jwt.strategy.js';
 import { KnownTokens } from './known-tokens.js';
 
 /**
- * The global guards, in the order they run: who is calling, how often, when it is their turn, what was sent, whether they may,
- * and when it is the turn of the user whom a trusted service has named.
+ * The global guards, in the order they run: who is calling, how often, whether they may, when it is their turn, what was
+ * sent, which user it is about, and when it is the turn of the user whom a trusted service has named. What a caller may not
+ * do takes no turn and has no body read: a turn lasts for as long as the body takes to come, so a key without permissions
+ * could otherwise hold all turns of its owner.
  */
 @Module({
   imports: [AccountsModule, ThrottlerModule.forRootAsync({ inject: [APP_CONFIG], useFactory: rateLimit })],
@@ -30,9 +32,10 @@ import { KnownTokens } from './known-tokens.js';
     CallerTurnsGuard,
     { provide: APP_GUARD, useClass: AuthenticationGuard },
     { provide: APP_GUARD, useClass: RateLimitGuard },
+    { provide: APP_GUARD, useClass: AccessGuard },
     { provide: APP_GUARD, useExisting: CallerTurnsGuard },
     { provide: APP_GUARD, useClass: BodyGuard },
-    { provide: APP_GUARD, useClass: AccessGuard },
+    { provide: APP_GUARD, useClass: NamedUserGuard },
     { provide: APP_GUARD, useExisting: CallerTurnsGuard },
   ],
 })

@@ -210,6 +210,14 @@ describe('development tokens', () => {
     ];
     for (const headers of elsewhere)
       expect([headers, (await ask(url, headers)).status]).toEqual([headers, 404]);
+    for (const [type, body] of [
+      ['application/json', '{'],
+      ['text/plain', 'x'],
+    ] as const) {
+      const sent = { 'x-forwarded-for': '203.0.113.7', 'content-type': type };
+      const answer = await fetch(`${url}/api/dev/token`, { method: 'POST', headers: sent, body });
+      expect(answer.status).toBe(404);
+    }
     // A name that another owns and that leads here: fetch would not send it.
     const rebound = await new Promise<number>((done, fail) => {
       const options = {

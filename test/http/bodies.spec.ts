@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import type { IncomingMessage, Server } from 'node:http';
-import { brotliCompressSync } from 'node:zlib';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { times, userWithCredits } from '../support/money.js';
 import { expectProblem } from '../support/problems.js';
@@ -15,9 +15,9 @@ beforeAll(async () => {
 afterAll(() => service.close());
 
 const PATH = '/api/credits/check';
-/** 31 bytes that become 99 kB, and 2 MB of objects. */
-const PACKED = brotliCompressSync(`{"a":[${'{},'.repeat(32_999)}{}]}`);
-const BROTLI = ['Content-Type: application/json', 'Content-Encoding: br'];
+/** Some hundred bytes that become 99 kB, and 2 MB of objects. */
+const PACKED = gzipSync(`{"a":[${'{},'.repeat(32_999)}{}]}`);
+const GZIP = ['Content-Type: application/json', 'Content-Encoding: gzip'];
 const tokenOf = (userId: string) => `Authorization: Bearer ${accessToken({ sub: userId })}`;
 const head = (first: string, headers: string[]) =>
   [`${first} HTTP/1.1`, 'Host: localhost', ...headers, '', ''].join('\r\n');
@@ -88,7 +88,7 @@ describe('the body of a caller without valid credentials', () => {
     const { userId } = await userWithCredits(service, 1);
     const unknownKey = `X-API-Key: ak_${'k'.repeat(43)}`;
     const large = post(['Content-Type: application/json'], 'x'.repeat(1_000_000));
-    const packed = post([unknownKey, ...BROTLI], PACKED);
+    const packed = post([unknownKey, ...GZIP], PACKED);
     const chunked = head(`POST ${PATH}`, ['Transfer-Encoding: chunked']) + '3\r\nabc\r\n0\r\n\r\n';
     const wire = [large, ...Array<Buffer>(50).fill(packed), chunked, balance(userId)];
     const answers = await exchange(service.url, wire, wire.length);
@@ -112,8 +112,8 @@ describe('a request that waits for the turn of its caller', () => {
     const server: Server = service.app.getHttpServer();
     const giveBack = await takeAllTurns('/api/credits/balance', tokenOf(userId));
     server.on('request', remember);
-    const good = post([tokenOf(userId), ...BROTLI], brotliCompressSync('{"requiredCredits":1}'));
-    const many = post([tokenOf(userId), ...BROTLI], PACKED);
+    const good = post([tokenOf(userId), ...GZIP], gzipSync('{"requiredCredits":1}'));
+    const many = post([tokenOf(userId), ...GZIP], PACKED);
     const answers = Promise.all([good, many].map((wire) => exchange(service.url, wire, 1)));
     await expect.poll(() => waiting.length).toBe(2);
     await new Promise((passed) => setTimeout(passed, 200));
@@ -136,6 +136,43 @@ describe('a request that waits for the turn of its caller', () => {
     expect((await busy.post(PATH, { requiredCredits: 1 })).status).toBe(200);
     giveBack();
     await expect.poll(async () => (await check(busy.userId)).status, { timeout: 20_000 }).toBe(200);
+  });
+});
+
+describe('a request that its caller may not make', () => {
+  it('is refused without its body, and takes no turn of the owner of an API key', async () => {
+    const user = await userWithCredits(service, 10);
+    const created = await user.post<{ key: string }>('/api/api-keys', { name: 'of no use', permissions: [] });
+    const headers = [`X-API-Key: ${created.body.key}`, 'Content-Type: application/json'];
+    const unfinished = `${head(`POST ${PATH}`, [...headers, 'Content-Length: 90'])}{`;
+    const answers = Promise.all(Array.from({ length: 130 }, () => exchange(service.url, unfinished, 1)));
+    for (const [answer] of await answers) expect(answer?.status).toBe(403);
+    expect((await user.post(PATH, { requiredCredits: 1 })).status).toBe(200);
+  });
+});
+
+describe('a body of another encoding', () => {
+  it.each(['br', 'zstd', 'zip', 'gzip, gzip'])(
+    'is a 415 that names the header, and is not decoded: %s',
+    async (name) => {
+      const answer = await service.as().post(PATH, '{"requiredCredits":1}', { 'content-encoding': name });
+      expectProblem(answer, 415, { code: 'request.unsupported_media_type', field: 'Content-Encoding' });
+    },
+  );
+
+  it.each(['charset=utf8', 'x="charset=utf-8"; charset=latin1'])(
+    'is a 415 that names the header of its charset: %s',
+    async (charset) => {
+      const headers = { 'content-type': `application/json; ${charset}` };
+      const answer = await service.as().post(PATH, '{"requiredCredits":1}', headers);
+      expectProblem(answer, 415, { code: 'request.unsupported_media_type', field: 'Content-Type' });
+    },
+  );
+
+  it('is a 400 that says so when it is not what the header says', async () => {
+    const answer = await service.as().post(PATH, '{"requiredCredits":1}', { 'content-encoding': 'gzip' });
+    expectProblem(answer, 400, { code: 'request.malformed', field: 'body' });
+    expect(answer.text).toContain('Content-Encoding');
   });
 });
 

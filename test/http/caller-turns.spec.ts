@@ -39,6 +39,8 @@ it('429 with Retry-After on every route for a caller with 128 requests under way
   expect((await check(other)).status).toBe(200);
   const byService = await service.internal().get(`/api/credits/balance?userId=${busy.userId}`);
   expect(byService.status).toBe(200);
+  const { authorization } = headers;
+  expect((await check(service.internal({ authorization }))).status).toBe(200);
   const waiting = times(20, () => check(busy));
   for (const unfinished of open) unfinished.destroy();
   for (const { status } of await waiting) expect(status).toBe(200);

@@ -54,15 +54,32 @@ export class LargeBodyTooLarge extends RequestTooLarge {
   }
 }
 
-/** 415: the body is not declared as JSON in UTF-8, or its encoding is unknown. */
+/** 415: the body is not declared as JSON. */
 export class UnsupportedMediaType extends ServiceError {
-  static readonly example = new UnsupportedMediaType({
+  static readonly example: ServiceError = new UnsupportedMediaType({
     field: 'Content-Type',
     message: 'must be application/json',
   });
 
   constructor(error: FieldError, message = 'The body must be sent as application/json in UTF-8') {
     super(415, 'request.unsupported_media_type', message, { errors: [error] });
+  }
+}
+
+/** 415: the body is not declared as UTF-8. */
+export class UnsupportedCharset extends UnsupportedMediaType {
+  constructor() {
+    super({ field: 'Content-Type', message: 'must have no charset or utf-8' });
+  }
+}
+
+/** 415: the body is compressed in a way that is not taken. */
+export class UnsupportedEncoding extends UnsupportedMediaType {
+  constructor() {
+    super(
+      { field: 'Content-Encoding', message: 'must be gzip, deflate or identity' },
+      'The encoding of the body is not supported',
+    );
   }
 }
 

@@ -4,11 +4,14 @@ import {
   type ExecutionContext,
   Injectable,
   type PipeTransform,
-  SetMetadata,
 } from '@nestjs/common';
 import { json, raw, type Request, type RequestHandler, type Response } from 'express';
-import { LargeBodyTooLarge, UnsupportedMediaType } from '../errors/request-errors.js';
-import type { AuthenticatedRequest } from './caller.js';
+import {
+  LargeBodyTooLarge,
+  UnsupportedCharset,
+  UnsupportedEncoding,
+  UnsupportedMediaType,
+} from '../errors/request-errors.js';
 import { refuseLargeJson } from './json-limits.js';
 import { RouteMetadata } from './route-metadata.js';
 
@@ -16,7 +19,7 @@ const readJson = json({
   limit: '100kb',
   verify: (_request, _response, bytes, charset) => {
     // A type that names two could have others counted than are parsed.
-    if (charset !== 'utf-8') throw unsupported('must have no charset or utf-8');
+    if (charset !== 'utf-8') throw new UnsupportedCharset();
     refuseLargeJson(bytes);
   },
 });
@@ -25,11 +28,13 @@ const readBytes = raw({ limit: 10 * 1024 * 1024, type: () => true });
 /** A body says nothing in a GET or a DELETE (RFC 9110, 9.3), and is not read there. */
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH']);
 
-const LARGE_BODY = Symbol('large body');
-const BODY_OF_ANYONE = Symbol('body of anyone');
+/**
+ * Other encodings are refused before a decoder is made: a few bytes of Brotli or Zstandard make theirs take megabytes, and
+ * body-parser leaves the decoder of a client that hangs up to the garbage collector.
+ */
+const ENCODINGS = new Set(['gzip', 'deflate', 'identity']);
 
-/** For a public route that takes a body. */
-export const BodyOfAnyone = () => SetMetadata(BODY_OF_ANYONE, true);
+const LARGE_BODY = Symbol('large body');
 
 interface LargeBodyOptions {
   /** Whether newline-delimited JSON is taken as well. */
@@ -37,10 +42,8 @@ interface LargeBodyOptions {
 }
 
 /**
- * Reads the body of every route as JSON of at most 100 kB, unless the route has a `LargeBody`. It comes after the caller,
- * the rate limit and the turn: until then nothing of a body is inflated or kept. It comes before the access rules, because a
- * trusted service may name the user in the body. Without a route nothing is read, and
- * without a caller only where the route says so.
+ * Reads the body of every route as JSON of at most 100 kB, unless the route has a `LargeBody`. It comes after the access
+ * rules, the rate limit and the turn: until then nothing of a body is inflated or kept. Without a route nothing is read.
  */
 @Injectable()
 export class BodyGuard implements CanActivate {
@@ -48,13 +51,12 @@ export class BodyGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): true | Promise<true> {
     const http = context.switchToHttp();
-    const request = http.getRequest<AuthenticatedRequest>();
+    const request = http.getRequest<Request>();
     if (!WITH_BODY.has(request.method)) return true;
-    const declared = <Value>(key: symbol) =>
-      this.metadata.getAllAndOverride<Value | undefined>(key, [context.getHandler()]);
-    if (request.user === undefined && declared(BODY_OF_ANYONE) !== true) return true;
-    const large = declared<LargeBodyOptions>(LARGE_BODY);
-    requireJson(request, large?.mayBeLines ?? false);
+    const large = this.metadata.getAllAndOverride<LargeBodyOptions | undefined>(LARGE_BODY, [
+      context.getHandler(),
+    ]);
+    requireReadable(request, large?.mayBeLines ?? false);
     return large === undefined ? read(readJson, request, http.getResponse<Response>()) : true;
   }
 }
@@ -101,20 +103,18 @@ function read(reader: RequestHandler, request: Request, response: Response): Pro
 }
 
 /** A body of another type would be read as no body at all; the caller gets an error instead. */
-function requireJson(request: Request, mayBeLines: boolean): void {
+function requireReadable(request: Request, mayBeLines: boolean): void {
+  const encoding = request.headers['content-encoding'] || 'identity';
+  if (!ENCODINGS.has(encoding.toLowerCase())) throw new UnsupportedEncoding();
   const hasBody =
     request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
   if (!hasBody) return;
   const isLines = mayBeLines && request.is('application/x-ndjson');
-  if (!request.is('json') && !isLines) throw unsupported('must be application/json');
+  if (!request.is('json') && !isLines) throw UnsupportedMediaType.example;
   const charset = /charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers['content-type'] ?? '')?.[1];
   // JSON is UTF-8 (RFC 8259, 8.1); in UTF-7 or UTF-16 it would mean something else to a filter that read it before.
-  const isUtf8 = charset === undefined || /^utf-?8$/i.test(charset);
-  if (!isUtf8) throw unsupported('must have no charset or utf-8');
-}
-
-function unsupported(message: string): UnsupportedMediaType {
-  return new UnsupportedMediaType({ field: 'Content-Type', message });
+  const isUtf8 = charset === undefined || charset.toLowerCase() === 'utf-8';
+  if (!isUtf8) throw new UnsupportedCharset();
 }
 
 function largeBodyProblem(error: unknown): Error {

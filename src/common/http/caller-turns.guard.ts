@@ -4,6 +4,7 @@ import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
 import { ServiceError } from '../errors/service-error.js';
 import { NoTurn, Turns } from '../turns.js';
+import type { AuthenticatedRequest } from './caller.js';
 
 /** 429: more requests of one caller under way and waiting than one caller may have. */
 export class TooManyAtOnce extends ServiceError {
@@ -20,13 +21,14 @@ const WAITING_PER_CALLER = 1000;
 const WAITING_IN_ALL = 10_000;
 
 /**
- * Whose turns a request takes: the user's, or those of a trusted service for the user that it names. Undefined when there
- * is no caller, and for a trusted service that names no user: it works for all of them together.
+ * Whose turns a request takes: the user's, or those of a trusted service for the user, whether it names the user or
+ * forwards the user's token, so that no user can keep a service waiting. Undefined when there is no caller, and for a
+ * trusted service that names no user: it works for all of them together.
  */
 export function callerOf(request: Request): string | undefined {
-  const { user } = request as Request & { user?: { kind: string; userId: string } };
+  const { user } = request as AuthenticatedRequest;
   if (user === undefined || user.userId === '') return undefined;
-  return user.kind === 'internal' ? `internal:${user.userId}` : `user:${user.userId}`;
+  return user.isTrustedService ? `internal:${user.userId}` : `user:${user.userId}`;
 }
 
 /**

@@ -54,7 +54,7 @@ class Watched extends Uint8Array {
 
   override subarray(start?: number, end?: number): Uint8Array<ArrayBuffer> {
     this.copies++;
-    return new Uint8Array(this.buffer as ArrayBuffer).subarray(start, end);
+    return new Uint8Array(this.buffer).subarray(start, end);
   }
 }
 

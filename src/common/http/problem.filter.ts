@@ -16,7 +16,7 @@ import {
   RequestTimedOut,
   RequestTooLarge,
   RouteNotFound,
-  UnsupportedMediaType,
+  UnsupportedCharset,
 } from '../errors/request-errors.js';
 import { ServiceError } from '../errors/service-error.js';
 
@@ -86,13 +86,22 @@ function logFault(error: ServiceError, thrown: unknown, request: Request): void 
   else logger.error({ ...entry, stack: cause.stack });
 }
 
+interface ErrorOfExpress {
+  status: number;
+  type: string;
+  /** Of zlib, where a body cannot be decompressed. */
+  code: string;
+  expose: boolean;
+}
+
 function toServiceError(thrown: unknown): ServiceError {
   const error = translateDatabaseError(thrown);
   if (error instanceof ServiceError) return error;
   if (error instanceof HttpException) return fromHttpStatus(error.getStatus(), error.message);
   // Body parser and router errors of Express carry a status and a message for the caller.
-  const { status, type, expose } = (error ?? {}) as { status?: number; type?: string; expose?: boolean };
+  const { status, type, code, expose } = (error ?? {}) as Partial<ErrorOfExpress>;
   if (typeof status === 'number' && status >= 400 && status < 500) {
+    if (code?.startsWith('Z_')) return new MalformedRequest('The body is not what its Content-Encoding says');
     return fromHttpStatus(status, expose === false ? '' : httpMessage(status, type));
   }
   if (error instanceof URIError) return malformed(error.message);
@@ -121,10 +130,8 @@ function fromHttpStatus(status: number, message: string): ServiceError {
     case 413:
       return RequestTooLarge.example;
     case 415:
-      return new UnsupportedMediaType(
-        { field: 'Content-Encoding', message: 'is not supported' },
-        'The encoding of the body is not supported',
-      );
+      // What body-parser refuses so: it gets no encoding that it does not know.
+      return new UnsupportedCharset();
     default:
       return new ServiceError(status, `http.${status}`, message || (STATUS_CODES[status] ?? 'Error'));
   }

@@ -1,4 +1,4 @@
-import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { balanceOf, expectSoundBooks, userWithCredits } from '../../support/money.js';
 import { expectProblem } from '../../support/problems.js';
@@ -393,7 +393,6 @@ describe('a body that comes too slowly', () => {
 const PACKINGS: Record<string, (bytes: Buffer) => Buffer> = {
   gzip: (bytes) => gzipSync(bytes),
   deflate: (bytes) => deflateSync(bytes),
-  br: (bytes) => brotliCompressSync(bytes),
 };
 
 /** Bytes as they are, which the usual client of the tests does not send. */
