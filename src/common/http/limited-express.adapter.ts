@@ -18,6 +18,8 @@ const LEAVE_MILLISECONDS = 500;
 const IDLE_MILLISECONDS = 50;
 /** What this process holds of answers that their clients do not take. */
 const MAXIMUM_UNREAD_BYTES = 128 * 1024 * 1024;
+/** The same on one connection: several times the largest answer, and more than requests sent one behind the other need. */
+const MAXIMUM_UNREAD_BYTES_OF_CONNECTION = 16 * 1024 * 1024;
 const JSON_UTF8 = 'application/json; charset=utf-8';
 
 /** Express on a server with limits: a client that sends or reads slowly, or not at all, cannot keep a connection for ever. */
@@ -47,6 +49,7 @@ export class LimitedExpressAdapter extends ExpressAdapter {
     boundUnreadAnswers(server, open, {
       milliseconds: this.requestTimeoutSeconds * 2000,
       bytes: MAXIMUM_UNREAD_BYTES,
+      bytesOfConnection: MAXIMUM_UNREAD_BYTES_OF_CONNECTION,
     });
     answerUnreadableRequests(server);
     this.setHttpServer(server);

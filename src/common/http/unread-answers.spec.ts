@@ -27,8 +27,9 @@ afterEach(async () => {
   await new Promise((ended) => server.close(ended));
 });
 
-async function listen(limits: { milliseconds: number; bytes: number }): Promise<void> {
-  boundUnreadAnswers(server, openAnswers(server), limits);
+async function listen(limits: Partial<Parameters<typeof boundUnreadAnswers>[2]>): Promise<void> {
+  const most = { milliseconds: 60_000, bytes: 1000 * MEGABYTE, bytesOfConnection: 1000 * MEGABYTE };
+  boundUnreadAnswers(server, openAnswers(server), { ...most, ...limits });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
 }
 
@@ -42,7 +43,7 @@ function ask(...paths: string[]): Socket {
 const poll = (value: () => unknown) => expect.poll(value, { timeout: 20_000 });
 
 it('ends connections whose answers are not taken in time, and no others', async () => {
-  await listen({ milliseconds: 1500, bytes: 1000 * MEGABYTE });
+  await listen({ milliseconds: 1500 });
   const waiting = ask('/later');
   ask('/large', '/small');
   await poll(() => [...closed].sort()).toEqual(['/large', '/small']);
@@ -52,18 +53,30 @@ it('ends connections whose answers are not taken in time, and no others', async 
   expect(responses[0]?.writableFinished).toBe(true);
 });
 
-it('ends as many connections as hold more than is allowed, the earliest first', async () => {
-  await listen({ milliseconds: 60_000, bytes: 40 * MEGABYTE });
-  for (let index = 0; index < 6; index++) {
-    ask('/large');
-    await poll(() => responses.length).toBe(index + 1);
-  }
+it('ends as many connections as hold more than is allowed, those that hold most', async () => {
+  await listen({ bytes: 40 * MEGABYTE });
+  const requests = [['/large'], ['/large', '/large'], ['/large'], ['/large', '/large', '/large']];
+  const wanted = requests.flat().length;
+  for (const paths of requests) ask(...paths);
+  await poll(() => responses.length).toBe(wanted);
+  await poll(() => closed.length).toBe(5);
+  const left = responses.filter(({ destroyed }) => !destroyed);
+  expect(new Set(left.map(({ req }) => req.socket)).size).toBe(2);
+});
+
+it('ends a connection that alone holds more than one may, and no older one for it', async () => {
+  await listen({ bytes: 70 * MEGABYTE, bytesOfConnection: 30 * MEGABYTE });
+  ask('/large');
+  await poll(() => responses.length).toBe(1);
+  ask('/large', '/large', '/large', '/large');
+  ask('/large');
   await poll(() => closed.length).toBe(4);
-  expect(responses.map(({ destroyed }) => destroyed)).toEqual([true, true, true, true, false, false]);
+  expect(responses.filter(({ destroyed }) => !destroyed).length).toBe(2);
+  expect(responses[0]?.destroyed).toBe(false);
 });
 
 it('closes also the answers behind another after the client has gone', async () => {
-  await listen({ milliseconds: 60_000, bytes: MEGABYTE });
+  await listen({ bytes: MEGABYTE });
   const client = ask('/never', '/small', '/later');
   await poll(() => responses.length).toBe(3);
   client.destroy();

@@ -1,8 +1,9 @@
 import type { Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 
 const LOOK_MILLISECONDS = 1000;
 
-/** The answers that a server has not closed yet, those with the earliest requests first. */
+/** The answers that a server has not closed yet. */
 export function openAnswers(server: Server): ReadonlySet<ServerResponse> {
   const open = new Set<ServerResponse>();
   server.on('request', (_request, response) => {
@@ -13,29 +14,35 @@ export function openAnswers(server: Server): ReadonlySet<ServerResponse> {
 }
 
 /**
- * Bounds what a server holds of answers that their clients do not take: each has to be taken whole in a time, and all
- * together in so many bytes; beyond that, connections are ended, those with the earliest requests first.
+ * Bounds what a server holds of answers that their clients do not take: each has to be taken whole in a time, those of one
+ * connection and all together in so many bytes. Beyond that, connections are ended: the one itself, and of all those that
+ * hold most, so that a client who asks for much takes nothing from the others.
  */
 export function boundUnreadAnswers(
   server: Server,
   open: ReadonlySet<ServerResponse>,
-  { milliseconds, bytes }: { milliseconds: number; bytes: number },
+  limits: { milliseconds: number; bytes: number; bytesOfConnection: number },
 ): void {
   /** Since when an answer has been there in full. */
   const since = new WeakMap<ServerResponse, number>();
   const look = () => {
     const now = performance.now();
-    let unread = 0;
-    const newestFirst = [...open].reverse();
-    for (const response of newestFirst) {
+    const unread = new Map<Socket, number>();
+    for (const response of [...open]) {
       const { socket } = response.req;
       if (socket.destroyed) close(response);
       else if (response.writableEnded) {
         const begun = since.get(response) ?? now;
         since.set(response, begun);
-        unread += response.writableLength;
-        if (unread > bytes || now - begun > milliseconds) socket.destroy();
+        if (now - begun > limits.milliseconds) socket.destroy();
+        else unread.set(socket, (unread.get(socket) ?? 0) + response.writableLength);
       }
+    }
+    let bytes = 0;
+    for (const [socket, ofSocket] of [...unread].sort(([, one], [, other]) => one - other)) {
+      if (socket.destroyed) continue;
+      bytes += ofSocket;
+      if (bytes > limits.bytes || ofSocket > limits.bytesOfConnection) socket.destroy();
     }
   };
   const timer = setInterval(look, LOOK_MILLISECONDS).unref();
