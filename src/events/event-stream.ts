@@ -7,7 +7,7 @@ const HEARTBEAT_MILLISECONDS = 15_000;
 /** How soon a client reconnects, in milliseconds. */
 const RETRY_MILLISECONDS = 3000;
 /** The longest that a timer can count. */
-const MAXIMUM_TIMER = 2_147_483_647;
+export const MAXIMUM_TIMER = 2_147_483_647;
 /** How long a stream that has ended waits for its client to take the rest. */
 const LINGER_MILLISECONDS = 5000;
 /** What may wait for a client that does not read; beyond it, it is cut off and reconnects for the rest. */
@@ -34,6 +34,11 @@ export class EventStream {
   /** What was sent and the client has not taken. */
   get waitingBytes(): number {
     return this.response.writableLength;
+  }
+
+  /** Aborts when the stream closes. */
+  get closed(): AbortSignal {
+    return this.closing.signal;
   }
 
   onClose(action: () => void): void {

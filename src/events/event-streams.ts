@@ -7,17 +7,29 @@ import { type Caller, hasRole, type Role } from '../common/http/caller.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { PeriodicTask } from '../common/periodic-task.js';
 import { TaskOnRequest } from '../common/task-on-request.js';
+import { Turns } from '../common/turns.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { EventSignals } from './event-signals.js';
-import { EventStream } from './event-stream.js';
+import { EventStream, MAXIMUM_TIMER } from './event-stream.js';
 import type { AccountingEvent, EventFilter } from './event-types.js';
 import { NoStreamLeft, PositionUnknown, STREAMS_PER_CALLER, TooManyOwnStreams } from './events.errors.js';
-import { EventsService, type Stretch } from './events.service.js';
+import { EventsService } from './events.service.js';
 
 const BATCH = 500;
 /** The most that a catch-up rests between two reads; it rests as long as the last one took. */
 const MAXIMUM_REST_MILLISECONDS = 250;
+/**
+ * Streams that read the past: one of each caller, so that no caller keeps the others waiting, and so few in all that reports
+ * find a connection. A stream waits for as long as it is open.
+ */
+const READINGS = {
+  perKey: 1,
+  inAll: 2,
+  patienceMilliseconds: MAXIMUM_TIMER,
+  waitingPerKey: STREAMS_PER_CALLER,
+  waitingInAll: Infinity,
+} as const;
 /** What a lost notification costs, and how long a role that was lost is still good. */
 const LOOK_SECONDS = 2;
 
@@ -38,8 +50,7 @@ export class EventStreams implements OnModuleDestroy {
   /** Whether more is to be read at once than one read gives. */
   private isBehind = false;
   private readonly reading = new TaskOnRequest(this.logger, 'Reading new events', () => this.readNew());
-  /** The last of those that read the past, or wait for it. */
-  private turn: Promise<unknown> = Promise.resolve();
+  private readonly turns = new Turns(READINGS);
   private stopListening: (() => void) | undefined;
   private isStopped = false;
 
@@ -101,7 +112,7 @@ export class EventStreams implements OnModuleDestroy {
       const lifetime = Math.min(this.config.events.streamSeconds * 1000, endsAt - Date.now());
       if (lifetime <= 0) throw new TokenExpired();
       stream.begin(lifetime);
-      await this.catchUp(stream);
+      await this.catchUp(stream, caller);
     } catch (error) {
       stream.close();
       throw error;
@@ -160,11 +171,16 @@ export class EventStreams implements OnModuleDestroy {
    * What the stream has missed, as fast as its client reads and at most every other moment; from then on it gets what all
    * get. Events that were given to all while it read are given to it in the same turn in which it becomes one of them.
    */
-  private async catchUp(stream: EventStream): Promise<void> {
+  private async catchUp(stream: EventStream, caller: Caller): Promise<void> {
     for (let isEnd = false; !stream.isClosed;) {
       const isKnown = isEnd || (!this.isBehind && stream.cursor <= (this.position ?? 0));
       if (isKnown && stream.cursor >= this.recentAfter) return stream.goLive(this.recent);
-      const { read, milliseconds } = await this.readPast(stream);
+      const end = await this.turns.take(caller.userId, stream.closed).catch(() => undefined);
+      // The client has gone while the stream waited.
+      if (end === undefined) return stream.close();
+      const startedAt = performance.now();
+      const read = await this.events.past(stream.cursor, stream.filter, BATCH).finally(end);
+      const milliseconds = performance.now() - startedAt;
       if (!read.isKnown) return this.closeAll();
       for (const event of read.events) stream.send(event);
       stream.cursor = read.position;
@@ -172,17 +188,6 @@ export class EventStreams implements OnModuleDestroy {
       await stream.drained();
       if (!isEnd) await stream.rest(Math.min(milliseconds, MAXIMUM_REST_MILLISECONDS));
     }
-  }
-
-  /** One at a time in this process: however many streams catch up, reports for others find a connection. */
-  private readPast({ cursor, filter }: EventStream): Promise<{ read: Stretch; milliseconds: number }> {
-    const reading = this.turn.then(async () => {
-      const startedAt = performance.now();
-      const read = await this.events.past(cursor, filter, BATCH);
-      return { read, milliseconds: performance.now() - startedAt };
-    });
-    this.turn = reading.catch(() => undefined);
-    return reading;
   }
 
   /** A newer token of the caller may have another role; the stream began with one that was good then. */

@@ -437,6 +437,39 @@ describe('a stream that catches up with a filter', () => {
   });
 });
 
+describe('a user with many streams that catch up', () => {
+  it('has one read at a time, none of those that are closed, and keeps no other user waiting', async () => {
+    const instance = await service.another();
+    const { newest } = await instance.get(EventsService).newest();
+    await emit(freshUser(), 1);
+    const [many, other] = [freshUser('many'), freshUser('other')];
+    const events = instance.get(EventsService);
+    const past = events.past.bind(events);
+    const reads: unknown[] = [];
+    let release = () => {};
+    const released = new Promise<void>((done) => (release = done));
+    events.past = async (...values) => {
+      reads.push(values[1].userId);
+      await released;
+      return past(...values);
+    };
+    const streams = [];
+    for (let index = 0; index < 5; index++) streams.push(await open(many, { on: instance, after: newest }));
+    await open(other, { on: instance, after: newest });
+    await expect.poll(() => reads).toEqual([many, other]);
+    for (const stream of streams) stream.close();
+    const metrics = async () => (await instance.anonymous().get('/metrics')).text;
+    await expect.poll(metrics).toMatch(/^accounting_event_streams 1$/m);
+    release();
+    const last = await open(many, { on: instance, after: newest });
+    await expect.poll(() => reads.length).toBeGreaterThan(2);
+    await emit(many, 7);
+    await expect.poll(() => numbersOf(last)).toEqual([7]);
+    expect(reads).toEqual([many, other, many]);
+    await instance.close();
+  });
+});
+
 describe('where a stream begins', () => {
   it('401: a token that only the tolerance of clocks keeps opens none, and leaves nothing behind', async () => {
     const instance = await service.another();
