@@ -54,32 +54,23 @@ export class LargeBodyTooLarge extends RequestTooLarge {
   }
 }
 
-/** 415: the body is not declared as JSON. */
+/** 415: the body is not declared as JSON in UTF-8, or it is compressed in a way that is not taken. */
 export class UnsupportedMediaType extends ServiceError {
-  static readonly example: ServiceError = new UnsupportedMediaType({
+  static readonly example = new UnsupportedMediaType({
     field: 'Content-Type',
     message: 'must be application/json',
   });
+  static readonly ofCharset = new UnsupportedMediaType({
+    field: 'Content-Type',
+    message: 'must have no charset or utf-8',
+  });
+  static readonly ofEncoding = new UnsupportedMediaType(
+    { field: 'Content-Encoding', message: 'must be gzip, deflate or identity' },
+    'The encoding of the body is not supported',
+  );
 
   constructor(error: FieldError, message = 'The body must be sent as application/json in UTF-8') {
     super(415, 'request.unsupported_media_type', message, { errors: [error] });
-  }
-}
-
-/** 415: the body is not declared as UTF-8. */
-export class UnsupportedCharset extends UnsupportedMediaType {
-  constructor() {
-    super({ field: 'Content-Type', message: 'must have no charset or utf-8' });
-  }
-}
-
-/** 415: the body is compressed in a way that is not taken. */
-export class UnsupportedEncoding extends UnsupportedMediaType {
-  constructor() {
-    super(
-      { field: 'Content-Encoding', message: 'must be gzip, deflate or identity' },
-      'The encoding of the body is not supported',
-    );
   }
 }
 

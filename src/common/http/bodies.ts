@@ -6,12 +6,7 @@ import {
   type PipeTransform,
 } from '@nestjs/common';
 import { json, raw, type Request, type RequestHandler, type Response } from 'express';
-import {
-  LargeBodyTooLarge,
-  UnsupportedCharset,
-  UnsupportedEncoding,
-  UnsupportedMediaType,
-} from '../errors/request-errors.js';
+import { LargeBodyTooLarge, UnsupportedMediaType } from '../errors/request-errors.js';
 import { refuseLargeJson } from './json-limits.js';
 import { RouteMetadata } from './route-metadata.js';
 
@@ -19,7 +14,7 @@ const readJson = json({
   limit: '100kb',
   verify: (_request, _response, bytes, charset) => {
     // A type that names two could have others counted than are parsed.
-    if (charset !== 'utf-8') throw new UnsupportedCharset();
+    if (charset !== 'utf-8') throw UnsupportedMediaType.ofCharset;
     refuseLargeJson(bytes);
   },
 });
@@ -105,7 +100,7 @@ function read(reader: RequestHandler, request: Request, response: Response): Pro
 /** A body of another type would be read as no body at all; the caller gets an error instead. */
 function requireReadable(request: Request, mayBeLines: boolean): void {
   const encoding = request.headers['content-encoding'] || 'identity';
-  if (!ENCODINGS.has(encoding.toLowerCase())) throw new UnsupportedEncoding();
+  if (!ENCODINGS.has(encoding.toLowerCase())) throw UnsupportedMediaType.ofEncoding;
   const hasBody =
     request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
   if (!hasBody) return;
@@ -114,7 +109,7 @@ function requireReadable(request: Request, mayBeLines: boolean): void {
   const charset = /charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers['content-type'] ?? '')?.[1];
   // JSON is UTF-8 (RFC 8259, 8.1); in UTF-7 or UTF-16 it would mean something else to a filter that read it before.
   const isUtf8 = charset === undefined || charset.toLowerCase() === 'utf-8';
-  if (!isUtf8) throw new UnsupportedCharset();
+  if (!isUtf8) throw UnsupportedMediaType.ofCharset;
 }
 
 function largeBodyProblem(error: unknown): Error {

@@ -25,7 +25,7 @@ const DESCRIPTIONS: Record<number, string> = {
   404: 'Not found, or not visible to the caller',
   409: 'The request conflicts with the current state; nothing was changed',
   413: 'The body is too large',
-  415: 'The media type or the encoding of the body is not supported: JSON in UTF-8, as it is or compressed with gzip or deflate',
+  415: 'The media type or the encoding of the body is not supported',
   422: 'The request is valid, but cannot be carried out',
   429: 'Too many requests; retry after `Retry-After` seconds',
   500: 'Internal error; the log contains the details under `requestId`',

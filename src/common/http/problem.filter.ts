@@ -16,7 +16,7 @@ import {
   RequestTimedOut,
   RequestTooLarge,
   RouteNotFound,
-  UnsupportedCharset,
+  UnsupportedMediaType,
 } from '../errors/request-errors.js';
 import { ServiceError } from '../errors/service-error.js';
 
@@ -131,7 +131,7 @@ function fromHttpStatus(status: number, message: string): ServiceError {
       return RequestTooLarge.example;
     case 415:
       // What body-parser refuses so: it gets no encoding that it does not know.
-      return new UnsupportedCharset();
+      return UnsupportedMediaType.ofCharset;
     default:
       return new ServiceError(status, `http.${status}`, message || (STATUS_CODES[status] ?? 'Error'));
   }
