@@ -60,17 +60,17 @@ export class UnsupportedMediaType extends ServiceError {
     field: 'Content-Type',
     message: 'must be application/json',
   });
-  static readonly ofCharset = new UnsupportedMediaType({
-    field: 'Content-Type',
-    message: 'must have no charset or utf-8',
-  });
-  static readonly ofEncoding = new UnsupportedMediaType(
-    { field: 'Content-Encoding', message: 'must be gzip, deflate or identity' },
-    'The encoding of the body is not supported',
-  );
-
   constructor(error: FieldError, message = 'The body must be sent as application/json in UTF-8') {
     super(415, 'request.unsupported_media_type', message, { errors: [error] });
+  }
+
+  static ofCharset(): UnsupportedMediaType {
+    return new UnsupportedMediaType({ field: 'Content-Type', message: 'must have no charset or utf-8' });
+  }
+
+  static ofEncoding(): UnsupportedMediaType {
+    const error = { field: 'Content-Encoding', message: 'must be gzip, deflate or identity' };
+    return new UnsupportedMediaType(error, 'The encoding of the body is not supported');
   }
 }
 

@@ -14,7 +14,7 @@ const readJson = json({
   limit: '100kb',
   verify: (_request, _response, bytes, charset) => {
     // A type that names two could have others counted than are parsed.
-    if (charset !== 'utf-8') throw UnsupportedMediaType.ofCharset;
+    if (charset !== 'utf-8') throw UnsupportedMediaType.ofCharset();
     refuseLargeJson(bytes);
   },
 });
@@ -37,8 +37,8 @@ interface LargeBodyOptions {
 }
 
 /**
- * Reads the body of every route as JSON of at most 100 kB, unless the route has a `LargeBody`. It comes after the access
- * rules, the rate limit and the turn: until then nothing of a body is inflated or kept. Without a route nothing is read.
+ * Reads the body of every route as JSON of at most 100 kB, unless the route has a `LargeBody`. It comes after the rate
+ * limit, the access rules and the turn: until then nothing of a body is inflated or kept. Without a route nothing is read.
  */
 @Injectable()
 export class BodyGuard implements CanActivate {
@@ -100,7 +100,7 @@ function read(reader: RequestHandler, request: Request, response: Response): Pro
 /** A body of another type would be read as no body at all; the caller gets an error instead. */
 function requireReadable(request: Request, mayBeLines: boolean): void {
   const encoding = request.headers['content-encoding'] || 'identity';
-  if (!ENCODINGS.has(encoding.toLowerCase())) throw UnsupportedMediaType.ofEncoding;
+  if (!ENCODINGS.has(encoding.toLowerCase())) throw UnsupportedMediaType.ofEncoding();
   const hasBody =
     request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length']) > 0;
   if (!hasBody) return;
@@ -109,7 +109,7 @@ function requireReadable(request: Request, mayBeLines: boolean): void {
   const charset = /charset\s*=\s*"?([^\s;"]*)/i.exec(request.headers['content-type'] ?? '')?.[1];
   // JSON is UTF-8 (RFC 8259, 8.1); in UTF-7 or UTF-16 it would mean something else to a filter that read it before.
   const isUtf8 = charset === undefined || charset.toLowerCase() === 'utf-8';
-  if (!isUtf8) throw UnsupportedMediaType.ofCharset;
+  if (!isUtf8) throw UnsupportedMediaType.ofCharset();
 }
 
 function largeBodyProblem(error: unknown): Error {

@@ -131,7 +131,7 @@ function fromHttpStatus(status: number, message: string): ServiceError {
       return RequestTooLarge.example;
     case 415:
       // What body-parser refuses so: it gets no encoding that it does not know.
-      return UnsupportedMediaType.ofCharset;
+      return UnsupportedMediaType.ofCharset();
     default:
       return new ServiceError(status, `http.${status}`, message || (STATUS_CODES[status] ?? 'Error'));
   }
