@@ -3,7 +3,11 @@ import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import type { Call } from './gateway.js';
 
-/** Which of the named users, keys and models are known here: all of a batch in one round trip. */
+/**
+ * Which of the named users and keys are known here, and the places of the names of models that had a price when their
+ * call was made, as `price_for` finds it: all of a batch in one round trip. The subquery is no join, so that each name is
+ * looked up in the index, however many rules there are.
+ */
 const LOOK_UP = {
   name: 'gateway_look_up',
   text: `SELECT 'user' AS kind, user_id AS name, user_id, NULL::bigint AS id
@@ -11,9 +15,12 @@ const LOOK_UP = {
          UNION ALL
          SELECT 'key', key, account_id, id FROM api_keys WHERE key = ANY($2::varchar[])
          UNION ALL
-         SELECT 'model', model_id, NULL, NULL FROM pricing_rules
-          WHERE model_id = ANY($3::varchar[]) AND effective_from <= now()
-            AND (effective_to IS NULL OR effective_to > now())`,
+         SELECT 'model', NULL, NULL, n.place
+           FROM unnest($3::varchar[], $4::timestamptz[]) WITH ORDINALITY AS n (model_id, made_at, place)
+          WHERE (SELECT TRUE FROM pricing_rules r
+                  WHERE r.model_id = n.model_id AND r.effective_from <= least(n.made_at, now())
+                    AND (r.effective_to IS NULL OR r.effective_to > least(n.made_at, now()))
+                  ORDER BY r.effective_from DESC LIMIT 1)`,
 };
 
 /** To which of the possible users a call was charged before. */
@@ -33,7 +40,8 @@ export interface Owner {
 interface Known {
   users: Set<string>;
   keys: Map<string, { userId: string; id: number }>;
-  models: Set<string>;
+  /** The first of a call's names that had a price. */
+  models: Map<Call, string>;
 }
 
 /** Finds the users and models of calls. */
@@ -52,26 +60,32 @@ export class CallDirectory {
         const key = known.keys.get(call.keyHash ?? '');
         return { userId, apiKeyId: key?.userId === userId ? key.id : null };
       },
-      modelOf: (call: Call): string => call.models.find((model) => known.models.has(model)) ?? call.model,
+      modelOf: (call: Call): string => known.models.get(call) ?? call.model,
     };
   }
 
   private async known(calls: Call[]): Promise<Known> {
-    const known: Known = { users: new Set(), keys: new Map(), models: new Set() };
+    const known: Known = { users: new Set(), keys: new Map(), models: new Map() };
     if (calls.length === 0) return known;
+    const names = calls.flatMap((call) => call.models.map((model) => ({ call, model })));
+    const priced = new Set<number>();
     const rows = await this.database.rows<{ kind: string; name: string; user_id: string; id: string }>(
       LOOK_UP,
       [
         distinct(calls.map(({ userId }) => userId)),
         distinct(calls.map(({ keyHash }) => keyHash)),
-        distinct(calls.flatMap(({ models }) => models)),
+        names.map(({ model }) => model),
+        names.map(({ call }) => call.timestamp),
       ],
     );
     for (const { kind, name, user_id, id } of rows) {
       if (kind === 'user') known.users.add(name);
       else if (kind === 'key') known.keys.set(name, { userId: user_id, id: toSafeInteger(id) });
-      else known.models.add(name);
+      else priced.add(Number(id));
     }
+    names.forEach(({ call, model }, index) => {
+      if (priced.has(index + 1) && !known.models.has(call)) known.models.set(call, model);
+    });
     return known;
   }
 

@@ -9,7 +9,7 @@ export interface Call {
   /** The call's own id where it has one. A second call under it is charged under `fallbackRequestId`. */
   requestId: string;
   fallbackRequestId: string;
-  /** The model's name here, unless one of `models` has a price: those names, the most particular first. */
+  /** The model's name here, unless one of `models` had a price then: those names, the most particular first. */
   model: string;
   models: string[];
   /** The user that the gateway names, if that can be a user here. */

@@ -557,6 +557,29 @@ it('a call that is reported late costs what it cost when it was made', async () 
   ]);
 });
 
+it('also when the rule of then had another of its names', async () => {
+  const user = await userWithCredits(service, 1000);
+  await service.owner.query(
+    `INSERT INTO pricing_rules (model_id, price_per_1k_tokens, effective_from, effective_to, created_by)
+     VALUES ('acme/ended', 3, now() - interval '1 day', now() - interval '1 hour', $1),
+            ('begun', 4, now() - interval '1 day', NULL, $1),
+            ('acme/begun', 5, now() - interval '1 hour', NULL, $1)`,
+    [user.userId],
+  );
+  const call = (name: string, endTime: number) =>
+    event({ user: user.userId, model: `acme/${name}`, custom_llm_provider: 'acme', endTime });
+  const now = Date.now() / 1000;
+  const calls = ['ended', 'begun'].flatMap((name) => [call(name, now - 7200), call(name, now)]);
+  await expectCounts(calls, { accepted: 4 });
+  const charged = (await recordsOf(user)).map(({ operation, credits }) => [operation, credits]);
+  expect(charged.sort()).toEqual([
+    ['acme/begun', 5],
+    ['acme/ended', 3],
+    ['begun', 4],
+    ['ended', 1],
+  ]);
+});
+
 describe('the quarantine', () => {
   it('keeps what no known user has done, shows it to admins, and fails nothing else', async () => {
     const user = await userWithCredits(service, 100);
