@@ -344,6 +344,24 @@ describe('changes to one model at once', () => {
     expect(await priceNow(modelId)).toBe('2');
   });
 
+  it('the same rule under one Idempotency-Key at two instances is made once, and each gets it', async () => {
+    const modelId = freshModel();
+    const instances = [await service.another(), await service.another()];
+    const rule = { modelId, pricePerThousandTokens: '1', effectiveFrom: fromNow(HOUR) };
+    const answers = await holdUp<Answer<object>>(
+      service,
+      'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))',
+      [`pricing:${modelId}`],
+      instances.map(
+        (on) => () =>
+          on.as('root', { role: 'admin' }).post('/api/pricing', rule, { 'idempotency-key': modelId }),
+      ),
+    );
+    for (const instance of instances) await instance.close();
+    expect(countByStatus(answers)).toEqual({ 201: 2 });
+    expect(answers[1]?.body).toEqual(answers[0]?.body);
+  });
+
   it('new prices and withdrawals in a storm leave one price at every instant up to the last', async () => {
     const modelId = freshModel();
     await created(modelId, '1');
