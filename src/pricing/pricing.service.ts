@@ -15,10 +15,17 @@ import { databaseTime, lockModel, PRICING } from './pricing-locks.js';
 
 /** How far a client's clock may lag when it says «from now». */
 const PAST_TOLERANCE_SECONDS = 60;
-const MAXIMUM_HISTORY = 200;
 const IN_FORCE = 'rule.effectiveFrom <= now() AND (rule.effectiveTo IS NULL OR rule.effectiveTo > now())';
 /** A rule that was withdrawn ends where it begins. */
 const NOT_WITHDRAWN = '(rule.effectiveTo IS NULL OR rule.effectiveTo > rule.effectiveFrom)';
+/** Rules of one model that the answer names on each side of the one in force: those nearest to now. */
+const MOST_NAMED = 200;
+const nearest = (when: string, order: 'ASC' | 'DESC') =>
+  `rule.id IN (SELECT id FROM pricing_rules
+                WHERE model_id = :modelId AND ${when} AND (effective_to IS NULL OR effective_to > effective_from)
+                ORDER BY effective_from ${order} LIMIT ${MOST_NAMED})`;
+const UPCOMING = nearest('effective_from > now()', 'ASC');
+const ENDED = nearest('effective_to <= now()', 'DESC');
 
 /** Pricing rules: an immutable history per model, without overlaps. Times are the database's. */
 @Injectable()
@@ -44,16 +51,15 @@ export class PricingService {
     );
   }
 
-  /** All that is known of a model's price; empty for a model without rules. */
+  /** What is known of a model's price, to a bound; empty for a model without rules. */
   async ofModel(modelId: string): Promise<ModelPricingDto> {
     const rules = await this.rules
       .createQueryBuilder('rule')
       .addSelect('rule.effectiveFrom > now()', 'is_upcoming')
       .addSelect(`(${IN_FORCE})`, 'is_current')
       .where('rule.modelId = :modelId', { modelId })
-      .andWhere(NOT_WITHDRAWN)
+      .andWhere(`(${IN_FORCE} OR ${UPCOMING} OR ${ENDED})`)
       .orderBy('rule.effectiveFrom', 'DESC')
-      .limit(MAXIMUM_HISTORY)
       .getRawAndEntities<{ is_upcoming: boolean; is_current: boolean }>();
     const answer: ModelPricingDto = { current: null, upcoming: [], history: [] };
     rules.entities.forEach((entity, index) => {

@@ -622,7 +622,10 @@ describe('expiries are judged by the clock of the database', () => {
     const user = service.as();
     const make = (expiresAt: string) =>
       user.post('/api/api-keys', { name: 'k', permissions: ['credits:read'], expiresAt });
-    expect(await make(past)).toMatchObject({ status: 400, body: { errors: [{ field: 'expiresAt' }] } });
+    expect(await make(past)).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'expiresAt', message: 'must be in the future' }] },
+    });
     const made = await make(soon);
     expect(made).toMatchObject({ status: 201, body: { isActive: true, expiresAt: soon } });
     const path = `/api/api-keys/${String(made.body.id)}`;

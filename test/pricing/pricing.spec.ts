@@ -235,6 +235,16 @@ describe('POST /pricing', () => {
     expect(await periodsOf(modelId)).toEqual([]);
   });
 
+  it('201 again under its Idempotency-Key, though its end has passed since', async () => {
+    const modelId = freshModel();
+    const rule = { modelId, pricePerThousandTokens: '1', effectiveTo: fromNow(SECOND / 2) };
+    const make = () => root.post<Rule>('/api/pricing', rule, { 'idempotency-key': modelId });
+    const first = await make();
+    expect(first.status, first.text).toBe(201);
+    await expect.poll(async () => (await pricingOf(modelId)).current).toBeNull();
+    expect(await make()).toMatchObject({ status: 201, body: first.body });
+  });
+
   it('takes a beginning up to a minute ago for now: clocks differ', async () => {
     const before = Date.now();
     const rule = await created(freshModel(), '1', { effectiveFrom: fromNow(-30 * SECOND) });
@@ -348,7 +358,7 @@ describe('changes to one model at once', () => {
     const modelId = freshModel();
     const instances = [await service.another(), await service.another()];
     const rule = { modelId, pricePerThousandTokens: '1', effectiveFrom: fromNow(HOUR) };
-    const answers = await holdUp<Answer<object>>(
+    const answers = await holdUp<Answer>(
       service,
       'SELECT pg_advisory_xact_lock(hashtextextended($1, 0))',
       [`pricing:${modelId}`],
@@ -593,6 +603,21 @@ describe('GET /pricing/:modelId', () => {
   ])('takes %j for a model, though it looks like something else', async (modelId) => {
     const current = await created(modelId, '5');
     expect((await root.get(`/api/pricing/${modelId}`)).body).toEqual({ current, upcoming: [], history: [] });
+  });
+
+  it('shows the rule in force and the next and last 200, however many there are', async () => {
+    const modelId = freshModel();
+    await service.owner.query(
+      `INSERT INTO pricing_rules (model_id, price_per_1k_tokens, effective_from, effective_to, created_by)
+       SELECT $1, n + 300, now() + (n - 0.5) * interval '1 hour', now() + (n + 0.5) * interval '1 hour', 'root'
+         FROM generate_series(-250, 250) n`,
+      [modelId],
+    );
+    const { current, upcoming, history } = await pricingOf(modelId);
+    const pricesOf = (rules: Rule[]) => rules.map(({ pricePerThousandTokens: price }) => Number(price));
+    expect(current?.pricePerThousandTokens).toBe('300');
+    expect(pricesOf(upcoming)).toEqual(Array.from({ length: 200 }, (_, index) => 301 + index));
+    expect(pricesOf(history)).toEqual(Array.from({ length: 200 }, (_, index) => 299 - index));
   });
 
   it('is empty for a model without rules', async () => {

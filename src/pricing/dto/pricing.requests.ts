@@ -61,9 +61,9 @@ export class CreatePricingRuleDto {
     required: false,
   })
   @Together('period', ({ effectiveFrom, effectiveTo }: CreatePricingRuleDto) => {
-    if (effectiveTo === undefined) return undefined;
-    const start = effectiveFrom === undefined ? Date.now() : Date.parse(effectiveFrom);
-    return Date.parse(effectiveTo) > start ? undefined : PERIOD_PROBLEM;
+    // Whether it is over is for the service to say: a repeated request is, and gets its first answer.
+    if (effectiveTo === undefined || effectiveFrom === undefined) return undefined;
+    return Date.parse(effectiveTo) > Date.parse(effectiveFrom) ? undefined : PERIOD_PROBLEM;
   })
   effectiveTo?: string;
 }

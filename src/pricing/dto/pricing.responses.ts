@@ -94,7 +94,10 @@ export class ModelPricingDto {
     description: 'The rule in force now; null if there is none',
   })
   current: PricingRuleDto | null;
-  @ApiProperty({ type: () => [PricingRuleDto], description: 'Rules that have not begun, earliest first' })
+  @ApiProperty({
+    type: () => [PricingRuleDto],
+    description: 'The next 200 rules that have not begun, earliest first',
+  })
   upcoming: PricingRuleDto[];
   @ApiProperty({
     type: () => [PricingRuleDto],
