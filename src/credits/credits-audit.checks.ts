@@ -204,13 +204,12 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     query: `
       SELECT x.account_id, ${NOTHING}, sum(x.expected) AS expected, sum(x.actual) AS actual FROM (
         SELECT r.account_id,
-               CASE WHEN r.counted_as_other AND r.service NOT IN ('chat', 'chat-streaming') THEN ''
-                    ELSE r.service END AS service,
+               CASE WHEN r.counted_as_other THEN '' ELSE r.service END AS service,
                CASE WHEN r.counted_as_other THEN '' ELSE r.operation END AS operation,
                r.credits + 1 AS expected, 0 AS actual
           FROM users u JOIN usage_records r ON r.account_id = u.account_id
         UNION ALL
-        SELECT d.account_id, d.service, d.operation, 0, d.credits + d.records
+        SELECT d.account_id, CASE WHEN d.operation = '' THEN '' ELSE d.service END, d.operation, 0, d.credits + d.records
           FROM users u JOIN usage_daily d ON d.account_id = u.account_id) x
        GROUP BY x.account_id, x.service, x.operation`,
   },

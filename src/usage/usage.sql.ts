@@ -4,10 +4,10 @@ export const recordJson = (row: string) => `usage_json(ROW(${row}.*)::usage_reco
 /** What the design calls a model: the operation of chat calls. */
 export const IS_CHAT = `service IN ('chat', 'chat-streaming')`;
 /** Chats of every outcome: also those that failed, were aborted or timed out. */
-const IS_ANY_CHAT = `(service = 'chat' OR starts_with(service, 'chat-streaming'))`;
+const IS_ANY_CHAT = `counted_service(service) <> ''`;
 
 /** The names that a record is counted under in the roll-ups, as SQL's `count_usage` has them; '' is none. */
-export const COUNTED_NAMES = `CASE WHEN counted_as_other AND NOT ${IS_CHAT} THEN '' ELSE service END,
+export const COUNTED_NAMES = `CASE WHEN counted_as_other THEN counted_service(service) ELSE service END,
            CASE WHEN counted_as_other THEN '' ELSE operation END`;
 
 /** Names that a map of an answer has at most, so that no stored data makes an answer of many megabytes. */

@@ -123,6 +123,7 @@ const PARAMETERS: Record<string, Parameter> = {
 /** Their arguments are the service's own, and none of them moves credits or makes a key. */
 const NOT_CHECKED = [
   'available_credits',
+  'counted_service',
   'events_newest',
   'events_publish',
   'movements',

@@ -53,10 +53,13 @@ function lengthOf(time: string): bigint {
   return time.includes('T') ? 1000n : MICROSECONDS_PER_DAY;
 }
 
+/** The services of chats of every outcome. */
+const CHATS = ['chat', ...['', '-failed', '-aborted', '-timeout'].map((end) => `chat-streaming${end}`)];
+
 /** What the statistics must say of these records, by adding up one record after the other. */
 export function statisticsOf(facts: Fact[]) {
   const chat = facts.filter(({ service }) => service === 'chat' || service === 'chat-streaming');
-  const anyChat = facts.filter(({ service }) => service === 'chat' || service.startsWith('chat-streaming'));
+  const anyChat = facts.filter(({ service }) => CHATS.includes(service));
   const maps = {
     byService: creditsBy(facts, ({ service }) => service),
     byDay: creditsBy(facts, ({ at }) => isoTime(at).slice(0, 10)),

@@ -818,20 +818,24 @@ describe('of a user with more than 1,000 names in a day', () => {
         ['new', 'one'],
         ['new', 'two'],
         ['chat', 'model'],
+        ['chat-streaming-failed', 'model'],
+        ['chat-streaming-anything', 'model'],
         ['s', 'n1'],
         ['other', 'other'],
       ],
     ] as [string, string][])
       expect((await record(user, name, operation)).body).toMatchObject({ service: name, operation });
     expect(await rollUp(user.userId)).toEqual([
-      { service: '', operation: '', records: 3, credits: 30 },
+      { service: '', operation: '', records: 4, credits: 40 },
       { service: 'chat', operation: '', records: 1, credits: 10 },
+      { service: 'chat-streaming-failed', operation: '', records: 1, credits: 10 },
       { service: 's', operation: 'other', records: 1, credits: 10 },
     ]);
     const whole = (await user.get<UserStats>('/api/usage/stats')).body;
     expect(whole).toMatchObject({
-      byService: { chat: 10, other: 30, s: NAMES - 1 + 20 },
+      byService: { chat: 10, 'chat-streaming-failed': 10, other: 40, s: NAMES - 1 + 20 },
       byModel: { other: 10 },
+      byDayAndModel: { [DAY]: { other: 20 } },
     });
     expect(whole.truncated).toEqual(['byService', 'byModel', 'byDayAndModel']);
     // A broken day is added up from the records, and says the same.
@@ -859,9 +863,9 @@ describe('of a user with more than 1,000 names in a day', () => {
     expect((await root.post(`/api/usage/records/${rows[0]?.id}/review`, review)).status).toBe(200);
     // Nothing is left of the time-out, whose service was another.
     expect(await rollUp(user.userId)).toEqual([
-      { service: '', operation: '', records: 0, credits: 0 },
       { service: 'chat', operation: '', records: 1, credits: 7 },
       { service: 'chat-streaming', operation: '', records: 1, credits: 1 },
+      { service: 'chat-streaming-timeout', operation: '', records: 0, credits: 0 },
     ]);
     await expectSoundRollUp(user);
   });

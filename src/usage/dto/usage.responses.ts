@@ -46,8 +46,8 @@ const BY_DAY_AND_MODEL = {
   additionalProperties: { type: 'object', additionalProperties: { ...CREDITS } },
   example: { '2026-11-21': { [MODEL]: 3 } },
   description:
-    'Credits of chats for each UTC day and model, also of chats that failed, were aborted or timed out (services that ' +
-    'begin with `chat-streaming`). The 20 models with the most credits in the range are listed by name, ' +
+    'Credits of chats for each UTC day and model, also of chats that failed, were aborted or timed out (the services ' +
+    '`chat`, `chat-streaming` and `chat-streaming-failed`, `-aborted` and `-timeout`). The 20 models with the most credits in the range are listed by name, ' +
     'on the days on which they were used. All other models are added up as `other`, which then also ' +
     'includes a model that is really named `other`',
 } as const;
