@@ -10,6 +10,7 @@ import { IdParam, UserIdParam } from '../common/http/params.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { Report } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { UnpricedModel } from '../pricing/pricing.errors.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsForecastService } from './credits-forecast.service.js';
 import {
@@ -79,13 +80,14 @@ export class CreditsController {
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
   check(@CurrentCaller() caller: Caller, @Body() body: CheckCreditsDto): Promise<CheckCreditsAnswerDto> {
-    return this.credits.check(caller.userId, body.requiredCredits);
+    return this.credits.check(caller, body.requiredCredits);
   }
 
   @Post('calculate')
   @HttpCode(200)
   @ApiOperation({ summary: 'Calculate what a call would cost', operationId: 'calculateCredits' })
   @ApiOkResponse({ type: QuoteDto })
+  @ApiProblems(UnpricedModel)
   @CallerAccess('pricing:read')
   calculate(@Body() body: CalculateCreditsDto): Promise<QuoteDto> {
     return this.credits.calculate(body);

@@ -70,7 +70,10 @@ export const EXPIRE = operation<
 >('credit_expire');
 
 /** What a call costs at the price in force. Moves nothing. */
-export const QUOTE = operation<{ modelId: string } & TokenCounts, Quote>('credit_quote');
+export const QUOTE = operation<
+  { modelId: string; rejectUnpriced: boolean } & TokenCounts,
+  Ok<Quote> | Refused<'unpriced'>
+>('credit_quote');
 
 export interface RepairAnswer {
   availableBefore: number;

@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { LessThan, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
@@ -11,6 +11,9 @@ import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-e
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { isoTime } from '../common/http/time.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
+import { UnpricedModel } from '../pricing/pricing.errors.js';
 import {
   AllocationNotFound,
   BalanceLimit,
@@ -55,6 +58,16 @@ export const AVAILABLE = {
   text: `SELECT b.account_id AS key, available_credits(b.account_id) AS total
            FROM credit_balances b WHERE b.account_id = ANY($1::varchar[])`,
 };
+/** The same for an API key, by its id: no more than is left of the limit of its line, as `api_key_room` counts it. */
+export const AVAILABLE_TO_KEY = {
+  name: 'credit_available_to_key',
+  text: `SELECT k.id::text AS key, least(available_credits(k.account_id),
+                CASE WHEN b.credit_limit IS NOT NULL
+                     THEN greatest(b.credit_limit - b.credits_used - b.credits_held, 0) END) AS total
+           FROM api_keys k
+           JOIN api_keys b ON b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)
+          WHERE k.id = ANY($1::bigint[])`,
+};
 /** The one look-up by a lot's id alone: an admin names the lot, and every later statement names its user. */
 const LOT_OWNER = {
   name: 'credit_lot_owner',
@@ -82,15 +95,18 @@ const TOTALS = {
 export class CreditsService {
   private readonly balances: CombinedReads<BalanceRow>;
   private readonly available: CombinedReads<{ key: string; total: string }>;
+  private readonly availableToKey: CombinedReads<{ key: string; total: string }>;
 
   constructor(
     private readonly movements: Movements,
     private readonly database: Database,
     private readonly accounts: AccountsService,
     @InjectRepository(LedgerEntry) private readonly ledger: Repository<LedgerEntry>,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
     this.balances = database.reads(BALANCE);
     this.available = database.reads(AVAILABLE);
+    this.availableToKey = database.reads(AVAILABLE_TO_KEY);
   }
 
   /** @throws AccountNotFound */
@@ -112,19 +128,24 @@ export class CreditsService {
     };
   }
 
-  /** Whether `requiredCredits` are there. «No» is an answer. @throws AccountNotFound */
-  async check(userId: string, requiredCredits: number): Promise<CheckCreditsAnswerDto> {
-    const row = await this.available.of(userId);
+  /** Whether the caller can spend `requiredCredits`. «No» is an answer. @throws AccountNotFound */
+  async check({ userId, apiKeyId }: Caller, requiredCredits: number): Promise<CheckCreditsAnswerDto> {
+    const row = await (apiKeyId === null
+      ? this.available.of(userId)
+      : this.availableToKey.of(String(apiKeyId)));
     if (row === undefined) throw new AccountNotFound();
     const availableCredits = toSafeInteger(row.total);
     return { hasSufficientCredits: availableCredits >= requiredCredits, requiredCredits, availableCredits };
   }
 
+  /** @throws UnpricedModel */
   async calculate(request: CalculateCreditsDto): Promise<QuoteDto> {
     const { modelId, tokens, inputTokens, outputTokens, cachedInputTokens } = request;
     const counts = { tokens, inputTokens, outputTokens, cachedInputTokens };
-    const quote = await this.database.call(QUOTE, { modelId, ...counts });
-    return QuoteDto.from(request.modelId, quote);
+    const rejectUnpriced = this.config.unpricedModelPolicy === 'reject';
+    const quote = await this.database.call(QUOTE, { modelId, ...counts, rejectUnpriced });
+    if (quote.outcome === 'unpriced') throw new UnpricedModel();
+    return QuoteDto.from(modelId, quote);
   }
 
   /** Creates the account of an unknown user. @throws EmailTaken, BalanceLimit, TooManyAllocations, IdempotencyMismatch */

@@ -128,15 +128,15 @@ const MARGIN = `json_build_object(
 /** Records of which a request adds up the largest users itself. */
 const ADDED_UP_AT_ONCE = 20_000;
 /**
- * The users with the most credits: added up, or of a range with many records out of a list that says when it was made.
- * The list counts every UTC day that the range touches as a whole.
+ * The users with the most credits, and the next one: added up, or of a range with many records out of a list that says
+ * when it was made. The list counts every UTC day that the range touches as a whole.
  */
 const BY_USER = `CASE
     WHEN $3::integer = 0 THEN jsonb_build_object('users', '[]'::jsonb, 'asOf', now())
     WHEN (SELECT coalesce(sum(records), 0) FROM sums) <= ${ADDED_UP_AT_ONCE} THEN (
       SELECT jsonb_build_object('asOf', now(), 'users', coalesce(
                jsonb_agg(jsonb_build_array(account_id, c) ORDER BY c DESC, account_id), '[]')) FROM (
-        SELECT account_id, sum(credits) AS c FROM ${facts('')} f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3) t)
+        SELECT account_id, sum(credits) AS c FROM ${facts('')} f GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $3 + 1) t)
     ELSE usage_leaders(
       coalesce(($1::timestamptz AT TIME ZONE 'UTC')::date, '-infinity'),
       coalesce(($2::timestamptz AT TIME ZONE 'UTC' + interval '1 day' - interval '1 microsecond')::date, 'infinity'))
@@ -230,7 +230,7 @@ export class UsageStatisticsService {
       truncated: [
         ...added.truncated,
         ...namesOfCut({ marginByModel: row.margin_by_model, marginByDay: row.margin_by_day }),
-        ...(isCut(users.slice(0, top), top, added.totalCredits) ? (['byUser'] as const) : []),
+        ...(isCut(users, top, added.totalCredits) ? (['byUser'] as const) : []),
       ],
       byUser: fromPairs(users.slice(0, top)),
       byUserAsOf: asOf === null ? null : new Date(asOf).toISOString(),
@@ -289,9 +289,10 @@ function namesOfCut<Name extends TruncatedField>(maps: Record<Name, Named<unknow
   return (Object.keys(maps) as Name[]).filter((name) => maps[name].isCut);
 }
 
-/** Whether users are left out: as many as were asked for are named, and they have not used all the credits. */
+/** Whether users with credits are left out; of none that are named, by the credits of all. */
 function isCut(users: [string, number][], top: number, totalCredits: number): boolean {
-  return users.length >= top && users.reduce((sum, [, credits]) => sum + credits, 0) < totalCredits;
+  const most = top === 0 ? totalCredits : (users[top]?.[1] ?? 0);
+  return most > 0;
 }
 
 /** Keys come from users: defined, not assigned, so that `__proto__` is a key like any other. */

@@ -82,8 +82,8 @@ export class UsageController {
   @ApiOperation({
     summary: 'Record usage that was settled elsewhere',
     description:
-      'An account may have at most 10^12 credits of usage per UTC day. A record that exceeds this limit ' +
-      'is refused with 422 `usage.day_limit`, unless it has 10^6 credits or fewer.',
+      'A record of more than 10^6 credits is refused with 422 `usage.day_limit` if the account would then ' +
+      'have more than 10^12 credits of usage in the UTC day of the record.',
     operationId: 'recordUsage',
   })
   @ApiCreatedResponse({ type: UsageRecordDto })

@@ -504,6 +504,29 @@ describe('creditLimit', () => {
     expect(await verify(key)).toMatchObject({ valid: false, code: 'over_limit', availableCredits: 0 });
   });
 
+  it('402 names what is short: the balance, or only the limit; POST /credits/check counts both', async () => {
+    const user = await userWithCredits(service, 100);
+    const { key } = await makeKey(user, { creditLimit: 10 });
+    const client = withKey(key);
+    for (const [credits, code, availableCredits] of [
+      [60, 'api_key.over_limit', 10],
+      [600, 'credits.insufficient', 100],
+    ] as const) {
+      const refusal = { status: 402, body: { code, requiredCredits: credits, availableCredits } };
+      const tokens = (credits * 1000) / 3;
+      expect(await initialize(client, 's', { estimatedTokens: Math.floor(tokens / 1.2) })).toMatchObject(
+        refusal,
+      );
+      const charge = { requestId: 'c', modelId: SONNET, tokens };
+      expect(await client.post('/api/usage/charge', charge)).toMatchObject(refusal);
+    }
+    const check = async (caller: HttpClient, requiredCredits: number) =>
+      (await caller.post('/api/credits/check', { requiredCredits })).body;
+    expect(await check(client, 10)).toMatchObject({ hasSufficientCredits: true, availableCredits: 10 });
+    expect(await check(client, 11)).toMatchObject({ hasSufficientCredits: false, availableCredits: 10 });
+    expect(await check(user, 11)).toMatchObject({ hasSufficientCredits: true, availableCredits: 100 });
+  });
+
   it('402: holds for charges, exactly, under 50 parallel ones', async () => {
     const user = await userWithCredits(service, 1000);
     const { key } = await makeKey(user, { creditLimit: 30 });

@@ -698,7 +698,7 @@ describe('what a call costs', () => {
     },
   );
 
-  it('422 for a session with a model that has no price, under UNPRICED_MODEL_POLICY=reject', async () => {
+  it('422 for a session or a quote with a model that has no price, under UNPRICED_MODEL_POLICY=reject', async () => {
     const strict = await service.another({ UNPRICED_MODEL_POLICY: 'reject' });
     const user = await userWithCredits(strict, 100);
     const modelId = freshModel();
@@ -711,9 +711,12 @@ describe('what a call costs', () => {
       totalCredits: 100,
       heldCredits: 0,
     });
+    const quote = () => user.post('/api/credits/calculate', { modelId, tokens: 1000 });
+    expect(await quote()).toMatchObject({ status: 422, body: { code: 'pricing.unpriced_model' } });
     expect((await initialize(user, 'known')).status).toBe(201);
     await created(modelId, '1');
     expect((await initialize(user, 's', { modelId })).status).toBe(201);
+    expect(await quote()).toMatchObject({ status: 200, body: { credits: 1 } });
     await strict.close();
   });
 

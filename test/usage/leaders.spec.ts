@@ -12,6 +12,7 @@ const noon = (daysAgo: number) => `${dayText(daysAgo)}T12:00:00Z`;
 interface Stats {
   byUser: Record<string, number>;
   byUserAsOf: string | null;
+  truncated: string[];
 }
 interface Range {
   startDate?: string;
@@ -34,7 +35,7 @@ async function ask(instance: TestService, range: Range, top = 1000) {
   const root = instance.as('root', { role: 'admin' });
   const { status, body } = await root.get<Stats>(`/api/usage/system-stats?${query.toString()}`);
   expect(status).toBe(200);
-  return { asOf: body.byUserAsOf, users: Object.entries(body.byUser) };
+  return { asOf: body.byUserAsOf, users: Object.entries(body.byUser), truncated: body.truncated };
 }
 
 /** The same by adding up the records. */
@@ -129,8 +130,8 @@ describe('byUser of a range with more than 20,000 records', () => {
   beforeEach(() => service.owner.query('DELETE FROM usage_leaders'));
 
   it('is a list that a sweeper makes after the first question, for all instances, and says how old it is', async () => {
-    expect(await ask(service, RANGE)).toEqual({ asOf: null, users: [] });
-    expect(await ask(second, RANGE)).toEqual({ asOf: null, users: [] });
+    expect(await ask(service, RANGE)).toMatchObject({ asOf: null, users: [] });
+    expect(await ask(second, RANGE)).toMatchObject({ asOf: null, users: [] });
     const begun = Date.now();
     await sweep(second);
     for (const [instance, top] of [[service, 1000] as const, [second, 2] as const]) {
@@ -181,6 +182,23 @@ describe('byUser of a range with more than 20,000 records', () => {
     await Promise.all([sweep(service), sweep(second)]);
     await sweep(service);
     expect((await ask(service, {})).users).toEqual(await addedUp({}));
+  });
+
+  it('is said to be cut when there are further users, though those named have used more before the range', async () => {
+    await record(service, 'd', 1000, 19);
+    const range = { startDate: `${dayText(19)}T18:00:00Z`, endDate: dayText(15) };
+    await ask(service, range);
+    await sweep(service);
+    for (const [top, isCut] of [
+      [1, true],
+      [4, true],
+      [5, false],
+    ] as const) {
+      const { asOf, users, truncated } = await ask(service, range, top);
+      expect(asOf).not.toBeNull();
+      expect(users).toHaveLength(top);
+      expect(truncated.includes('byUser'), `top=${top}`).toBe(isCut);
+    }
   });
 
   it('is dropped when it was not asked for in a week, and when 50 were asked for later', async () => {

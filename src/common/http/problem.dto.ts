@@ -93,7 +93,7 @@ export class InsufficientCreditsDto extends ProblemDto {
   @ApiPropertyOptional({
     type: 'integer',
     description:
-      'The largest estimate for which the available credits suffice, in output tokens if the request ' +
+      'The largest estimate for which the balance and the limit of the API key suffice, in output tokens if the request ' +
       'estimates input and output tokens, otherwise in total tokens. Only when starting a session',
     example: 666,
   })

@@ -39,7 +39,12 @@ export class BalanceDto {
 export class CheckCreditsAnswerDto {
   @ApiProperty({ example: true }) hasSufficientCredits: boolean;
   @ApiProperty({ ...CREDITS, example: 100 }) requiredCredits: number;
-  @ApiProperty({ ...CREDITS, example: 996 }) availableCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'What the caller can spend: for an API key with a limit, no more than is left of the limit',
+    example: 996,
+  })
+  availableCredits: number;
 }
 
 export class QuoteDto {

@@ -60,7 +60,8 @@ BEGIN
   IF v_hold > v_most THEN
     RETURN jsonb_build_object(
       'outcome', CASE WHEN v_hold > v_lock.available THEN 'insufficient' ELSE 'key_limit' END,
-      'requiredCredits', v_hold, 'availableCredits', v_most,
+      'requiredCredits', v_hold,
+      'availableCredits', CASE WHEN v_hold > v_lock.available THEN v_lock.available ELSE v_most END,
       'maxAffordableTokens', session_affordable_tokens(
         p_tokens, p_input, v_price, div(v_most * 100::numeric, 100 + p_buffer_percent)::bigint));
   END IF;

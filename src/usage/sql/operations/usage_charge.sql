@@ -86,8 +86,9 @@ BEGIN
     IF p_credits > least(v_lock.available, v_room) THEN
       IF p_on_short = 'reject' THEN
         RETURN jsonb_build_object(
-          'outcome', CASE WHEN p_credits > v_room THEN 'key_limit' ELSE 'insufficient' END,
-          'requiredCredits', p_credits, 'availableCredits', least(v_lock.available, v_room));
+          'outcome', CASE WHEN p_credits > v_lock.available THEN 'insufficient' ELSE 'key_limit' END,
+          'requiredCredits', p_credits,
+          'availableCredits', CASE WHEN p_credits > v_lock.available THEN v_lock.available ELSE v_room END);
       END IF;
       p_billing := 'needs_review';
     END IF;

@@ -21,7 +21,9 @@ BEGIN
   SELECT coalesce(jsonb_agg(jsonb_build_array(account_id, credits) ORDER BY credits DESC, account_id), '[]') INTO l.users
     FROM (SELECT account_id, sum(credits) AS credits FROM usage_daily
            WHERE day >= l.first_day AND day < l.end_day AND records > 0
-           GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1000) largest;
+           GROUP BY 1 ORDER BY 2 DESC, 1
+           -- One more than an answer names, so that the answer can say that there are others.
+           LIMIT 1001) largest;
   -- The row is locked only now: questions never wait for the sum.
   UPDATE usage_leaders SET users = l.users, made_at = now() WHERE first_day = l.first_day AND end_day = l.end_day;
   RETURN TRUE;

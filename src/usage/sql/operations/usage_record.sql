@@ -39,7 +39,7 @@ BEGIN
   END IF;
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   p_at := coalesce(p_at, v_lock.locked_at);
-  -- So that no user makes the sums of all larger than a number can hold. Small records cannot, and look nothing up.
+  -- So that no user's records make the sums of all larger than a number can hold. Small records cannot, and look nothing up.
   IF p_credits > 1000000 AND p_credits + (
        SELECT coalesce(sum(credits), 0) FROM usage_daily
         WHERE account_id = p_account AND day = (p_at AT TIME ZONE 'UTC')::date) > 1000000000000 THEN
