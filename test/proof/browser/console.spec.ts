@@ -123,6 +123,33 @@ describe('what each role sees', () => {
     await page.getByText('The last credits were used').waitFor();
   });
 
+  it('shows a supervisor who is at or below their threshold, held credits counted', async () => {
+    const lowUser = async () => {
+      const user = await userWithCredits(service.direct, 150);
+      await user.post('/api/usage/charge', { requestId: 'low', modelId: 'unknown-model', tokens: 60_000 });
+      return user;
+    };
+    const hold = async (user: HttpClient, estimatedTokens: number) => {
+      const body = { sessionId: 'all', modelId: 'unknown-model', estimatedTokens };
+      expect((await user.post('/api/streaming-sessions/initialize', body)).body.remainingCredits).toBe(0);
+    };
+    const admin = service.direct.as('admin', { role: 'admin' });
+    const [held, rich, few] = [await lowUser(), await lowUser(), await lowUser()];
+    await hold(held, 75_000);
+    await admin.post('/api/credits/allocate', { userId: rich.userId, credits: 5000 });
+    await hold(rich, 4_241_000);
+    await few.post('/api/usage/charge', { requestId: 'rest', modelId: 'unknown-model', tokens: 90_000 });
+    await admin.post('/api/credits/allocate', { userId: few.userId, credits: 10 });
+    const page = await as(freshUser(), 'supervisor');
+    const troubled = page.getByRole('list', { name: 'Users needing help' });
+    const itemOf = ({ userId }: { userId: string }) =>
+      troubled.getByRole('listitem').filter({ hasText: userId });
+    await itemOf(few).getByText('10 credits left').waitFor();
+    await itemOf(held).getByText('90 credits held').waitFor();
+    expect(await itemOf(rich).count()).toBe(0);
+    for (const user of [held, rich]) await user.post('/api/streaming-sessions/abort', { sessionId: 'all' });
+  });
+
   it('lets a supervisor allocate, and neither deduct nor revoke', async () => {
     const user = await userWithCredits(service.direct, 500);
     const page = await as(freshUser(), 'supervisor', `/users/${user.userId}`);
@@ -513,6 +540,26 @@ describe('the page itself', () => {
     await page.keyboard.press('Enter');
     await expect.poll(() => page.getByTestId('available').innerText()).toBe('107');
     expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+  });
+
+  it.each(['', '/usage'])('%s keeps its period while a date is typed or is refused', async (path) => {
+    const page = await as('admin', 'admin', path);
+    await page.getByRole('button', { name: 'Custom' }).click();
+    const [start, end] = [page.getByLabel('Start date (UTC)'), page.getByLabel('End date (UTC)')];
+    const today = await end.inputValue();
+    const from = () => new URL(page.url()).searchParams.get('from');
+    const before = from();
+    await start.focus();
+    await page.keyboard.type('1025202');
+    expect(await start.inputValue()).toBe('0202-10-25');
+    expect(from()).toBe(before);
+    await page.keyboard.type('5');
+    await expect.poll(from).toBe('2025-10-25');
+    await end.fill('2025-10-24');
+    await page.getByText('Couldn’t load data').first().waitFor();
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await end.fill(today);
+    await page.getByText('Couldn’t load data').first().waitFor({ state: 'detached' });
   });
 
   it('shows that there is no such page for an address that cannot be decoded', async () => {

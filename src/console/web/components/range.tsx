@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import { isoDay } from '../format';
 import { useSearch } from '../navigation';
 import type { Range } from '../api/accounts';
@@ -25,8 +26,9 @@ export function useRange(fallbackDays = 30): Range & { days: string } {
   return { startDate: isoDay(Date.now() - (count - 1) * DAY), endDate: today, days: String(count) };
 }
 
+/** A day that the service accepts; while a year is typed, its first digits are a year too. */
 const isDay = (text: string | undefined): text is string =>
-  text !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(text);
+  text !== undefined && /^\d{4}-\d{2}-\d{2}$/.test(text) && Date.parse(text) >= 0;
 
 export function previousOf({ startDate, endDate }: Range): Range {
   const [start, end] = [Date.parse(startDate), Date.parse(endDate)];
@@ -50,24 +52,49 @@ export function RangePicker({ hasYesterday = false }: { hasYesterday?: boolean }
       />
       {range.days === 'custom' && (
         <span class="range-days">
-          <input
-            type="date"
-            aria-label="Start date (UTC)"
+          <DayField
+            label="Start date (UTC)"
             value={range.startDate}
             max={range.endDate}
-            onChange={(event) => event.currentTarget.value && setSearch({ from: event.currentTarget.value })}
+            onChange={(from) => setSearch({ from })}
           />
           <span aria-hidden="true">–</span>
-          <input
-            type="date"
-            aria-label="End date (UTC)"
+          <DayField
+            label="End date (UTC)"
             value={range.endDate}
             min={range.startDate}
             max={isoDay(Date.now())}
-            onChange={(event) => event.currentTarget.value && setSearch({ to: event.currentTarget.value })}
+            onChange={(to) => setSearch({ to })}
           />
         </span>
       )}
     </div>
+  );
+}
+
+interface DayFieldProps {
+  label: string;
+  value: string;
+  min?: string;
+  max: string;
+  onChange: (day: string) => void;
+}
+
+/** What is typed stays in the field until it is a day; leaving the field undoes what is none. */
+function DayField({ label, value, min, max, onChange }: DayFieldProps) {
+  const [typed, setTyped] = useState<string | null>(null);
+  return (
+    <input
+      type="date"
+      aria-label={label}
+      value={typed ?? value}
+      min={min}
+      max={max}
+      onChange={({ currentTarget }) => {
+        setTyped(currentTarget.value);
+        if (isDay(currentTarget.value)) onChange(currentTarget.value);
+      }}
+      onBlur={() => setTyped(null)}
+    />
   );
 }

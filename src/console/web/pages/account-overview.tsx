@@ -117,7 +117,9 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           value={runsOutAt === null || isOut ? '–' : relative(runsOutAt)}
           note={
             isOut
-              ? 'no credits left'
+              ? balance.heldCredits > 0
+                ? 'all credits are held'
+                : 'no credits left'
               : runsOutAt === null
                 ? forecast.data
                   ? 'not at the current rate'

@@ -69,13 +69,23 @@ function SystemOverview() {
     refetchInterval: 60_000,
   });
   const { data } = stats;
-  if (data === undefined && stats.error)
-    return <Trouble problem={stats.error} retry={() => void stats.refetch()} />;
+  // It stays whatever the service answers: the period is chosen here.
+  const header = (
+    <PageHeader title="Overview" sub={`${span(startDate, endDate)} (UTC)`}>
+      <RangePicker hasYesterday />
+    </PageHeader>
+  );
+  if (data === undefined && stats.error) {
+    return (
+      <>
+        {header}
+        <Trouble problem={stats.error} retry={() => void stats.refetch()} />
+      </>
+    );
+  }
   return (
     <>
-      <PageHeader title="Overview" sub={`${span(startDate, endDate)} (UTC)`}>
-        <RangePicker hasYesterday />
-      </PageHeader>
+      {header}
       <div class="stats">
         <Stat
           label="Credits used"

@@ -5,7 +5,7 @@ import { events } from '../api/events';
 import { Badge, Card, Moment, Skeleton, Trouble, UserLink } from '../components/ui';
 import { plural } from '../format';
 
-const TYPES = 'credits.exhausted,credits.low';
+const TYPES = 'credits.exhausted,credits.low,credits.recovered';
 const MOST_EVENTS = 100;
 const MOST_PAGES = 5;
 /** Accounts that are checked: those whose credits ran low last. */
@@ -15,12 +15,14 @@ const EVERY = 30_000;
 
 interface Troubled {
   account: Account;
+  /** Available and held: what the threshold is compared with. */
+  credits: number;
   since: string;
 }
 
-/** Users who ran out of credits recently, or nearly, and have received none since. */
+/** Users whose credits, held ones included, came down to their threshold or to nothing, and are not above it again. */
 export function TroubledUsers() {
-  // Read again with each such event, and at intervals, because an allocation has no event.
+  // Read again with each such event, and at intervals, because credits change without one.
   const last = events.value?.find(({ type }) => TYPES.split(',').includes(type))?.id ?? 0;
   const { data, error, refetch } = useQuery({
     queryKey: ['troubled-users', last],
@@ -32,15 +34,15 @@ export function TroubledUsers() {
     <Card title="Users needing help" hint="Out of credits or running low">
       {data !== undefined ? (
         <ul class="attention" aria-label="Users needing help">
-          {data.slice(0, MOST_SHOWN).map(({ account, since }) => (
+          {data.slice(0, MOST_SHOWN).map(({ account, credits, since }) => (
             <li key={account.userId}>
               <UserLink userId={account.userId} />
               <span class="hint">
                 <Moment at={since} />{' '}
-                <Badge tone={account.totalCredits === 0 ? 'bad' : 'warn'}>
-                  {account.totalCredits === 0
+                <Badge tone={credits === 0 ? 'bad' : 'warn'}>
+                  {credits === 0
                     ? 'no credits'
-                    : `${plural(account.totalCredits, 'credit')} left`}
+                    : `${plural(credits, 'credit')} ${account.totalCredits === 0 ? 'held' : 'left'}`}
                 </Badge>
               </span>
             </li>
@@ -69,12 +71,15 @@ async function troubledUsers(signal: AbortSignal): Promise<Troubled[]> {
     cursor = nextCursor;
   }
   const looked = await Promise.all(
-    [...latest.values()].slice(0, MOST_LOOKED_AT).map(async ({ userId, occurredAt, data }) => {
-      const account = await readerOf(userId).account(signal);
-      const threshold = Number((data as { threshold?: number }).threshold ?? 0);
-      return account !== null && account.totalCredits <= threshold ? [{ account, since: occurredAt }] : [];
-    }),
+    [...latest.values()]
+      .filter(({ type, data }) => type !== 'credits.recovered' || (data as { isLow: boolean }).isLow)
+      .slice(0, MOST_LOOKED_AT)
+      .map(async ({ userId, occurredAt }) => {
+        const account = await readerOf(userId).account(signal);
+        if (account === null) return [];
+        return [{ account, credits: account.totalCredits + account.heldCredits, since: occurredAt }];
+      }),
   );
   // The sort is stable: of two users with the same credits, the more recent comes first.
-  return looked.flat().sort((one, other) => one.account.totalCredits - other.account.totalCredits);
+  return looked.flat().sort((one, other) => one.credits - other.credits);
 }
