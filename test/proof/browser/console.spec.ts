@@ -295,7 +295,12 @@ describe('prices', () => {
     await dialog(page).getByLabel('Blended', { exact: true }).fill('2.x');
     await dialog(page).getByText('Enter a number such as 0.25').waitFor();
     await dialog(page).getByLabel('Blended', { exact: true }).fill('2.5');
-    await dialog(page).getByRole('region', { name: 'What changes' }).getByText('+25.0 %').waitFor();
+    const preview = dialog(page).getByRole('region', { name: 'What changes' });
+    await preview.getByText('+25.0 %').waitFor();
+    expect(await preview.getByText('fallback price').count()).toBe(0);
+    await dialog(page).getByLabel('Until').fill('2031-01-01T00:00');
+    await preview.getByText('From 1 Jan, 00:00:00 the built-in or fallback price applies').waitFor();
+    await dialog(page).getByLabel('Until').fill('');
     await dialog(page).getByRole('button', { name: 'Create rule' }).click();
     await page.getByText('past', { exact: true }).waitFor();
     const { body } = await admin.get<{ current: { pricePerThousandTokens: string } }>(

@@ -215,6 +215,24 @@ describe('a person who opens the demo', () => {
     await expectWhole(user, 'API keys');
   });
 
+  it('sees every figure on one line at any width', async () => {
+    const page = await signInAs('Ada Moreau');
+    await page.getByRole('region', { name: 'Usage by model' }).waitFor();
+    for (const width of [390, 768, 1101]) {
+      await page.setViewportSize({ width, height: 900 });
+      const broken = await page.locator('.stat-value').evaluateAll(
+        (figures) =>
+          figures.filter((figure) => {
+            figure.textContent = '$123,456.78';
+            const text = document.createRange();
+            text.selectNodeContents(figure);
+            return text.getClientRects().length > 1 || figure.scrollWidth > figure.clientWidth;
+          }).length,
+      );
+      expect(broken, `${width} pixels`).toBe(0);
+    }
+  });
+
   it('fits on a phone before and after signing in', async () => {
     const { page } = await visit(browser, url, {
       viewport: { width: 390, height: 844 },

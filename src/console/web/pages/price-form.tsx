@@ -133,7 +133,7 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
             </button>
           ))}
         </div>
-        <Preview current={current} valueOf={valueOf} from={from} />
+        <Preview current={current} valueOf={valueOf} from={from} to={to} />
       </Form>
     </Dialog>
   );
@@ -159,10 +159,12 @@ function Preview({
   current,
   valueOf,
   from,
+  to,
 }: {
   current: PricingRule | null;
   valueOf: (name: PriceName) => string;
   from: string;
+  to: string;
 }) {
   const changed = FIELDS.map(([name, label]) => ({
     label,
@@ -208,6 +210,7 @@ function Preview({
         {current === null
           ? 'This model has no current rule.'
           : `The current rule (from ${time(current.effectiveFrom)}) ends ${from === '' ? 'immediately' : `on ${time(from)}`}. Active sessions keep its price.`}
+        {to !== '' && ` From ${time(to)} the built-in or fallback price applies, until another rule starts.`}
       </p>
     </section>
   );
