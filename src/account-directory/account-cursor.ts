@@ -1,14 +1,16 @@
-import { userIdProblem } from '../common/http/text.js';
+import { isStorable, userIdProblem } from '../common/http/text.js';
 
-/** Where a page of accounts ended; the database knows where that is. */
+/** Where a page of accounts ended. It stays there when the account's name or e-mail changes. */
 export interface AccountCursor {
   /** By which field the last account was found: 1 its id, 2 its name, 3 its e-mail. */
   found: number;
+  /** That field, in lower case. */
+  key: string;
   userId: string;
 }
 
-export function encodeAccountCursor({ found, userId }: AccountCursor): string {
-  return Buffer.from(JSON.stringify([found, userId])).toString('base64url');
+export function encodeAccountCursor({ found, key, userId }: AccountCursor): string {
+  return Buffer.from(JSON.stringify([found, key, userId])).toString('base64url');
 }
 
 /** Undefined for text that is no cursor of ours. */
@@ -19,8 +21,9 @@ export function decodeAccountCursor(cursor: string): AccountCursor | undefined {
   } catch {
     return undefined;
   }
-  if (!Array.isArray(values) || values.length !== 2) return undefined;
-  const [found, userId] = values as unknown[];
+  if (!Array.isArray(values) || values.length !== 3) return undefined;
+  const [found, key, userId] = values as unknown[];
   if (found !== 1 && found !== 2 && found !== 3) return undefined;
-  return userIdProblem(userId) === undefined ? { found, userId: userId as string } : undefined;
+  if (typeof key !== 'string' || !isStorable(key) || userIdProblem(userId) !== undefined) return undefined;
+  return { found, key, userId: userId as string };
 }

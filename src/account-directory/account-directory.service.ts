@@ -15,8 +15,8 @@ const FIELDS = ['user_id', 'username', 'email'];
 const LOOKED_AT = 10_000;
 
 /**
- * The accounts found by one field, along one range of its index: $1 is how it begins, $2 the most rows, and $3 and $4 by
- * which field and which account the page before ended. An account that an earlier field finds is not found again. Once a page is
+ * The accounts found by one field, along one range of its index: $1 is how it begins, $2 the most rows, and $3 to $5 where
+ * the page before ended: by which field, at which value of it, and at which account. An account that an earlier field finds is not found again. Once a page is
  * full, or a field has been looked at only in part, the later fields are not looked at; `reach` is where the looking ended.
  * The numbers are selected: a planner who knows them takes all accounts of the range to be fewer, and sorts these.
  */
@@ -27,10 +27,9 @@ function foundBy(field: string, index: number): string {
   const counted = (fields: string[]) =>
     `${['0', ...fields.map((other) => `(SELECT count(*) FROM by_${other})`)].join(' + ')} < $2`;
   const range = [
-    // In its order: after the last one of the page before, or from $1 on.
-    `(${key}, user_id) > (
-          CASE WHEN $3 = ${found} THEN (SELECT lower(${field}) FROM user_accounts WHERE user_id = $4) ELSE lower($1) END,
-          CASE WHEN $3 = ${found} THEN $4 ELSE '' END)`,
+    `${key} >= lower($1)`,
+    // In its order: after the last one of the page before.
+    `(${key}, user_id) > (CASE WHEN $3 = ${found} THEN $4 ELSE lower($1) END, CASE WHEN $3 = ${found} THEN $5 ELSE '' END)`,
     // The last character there is: whatever begins with $1 comes before it.
     `${key} < lower($1) || chr(1114111)`,
     `$3 <= ${found}`,
@@ -44,7 +43,7 @@ function foundBy(field: string, index: number): string {
     SELECT * FROM (SELECT ${found} AS found, ${key} AS key, * ${inOrder} AND ${counted(earlier)} ${order} LIMIT (SELECT ${LOOKED_AT})) l
      WHERE ${isNew.join(' AND ')} ORDER BY key, user_id LIMIT $2
   ), reach_${field} AS MATERIALIZED (
-    SELECT ${found} AS found, user_id ${inOrder} AND ${counted([...earlier, field])}
+    SELECT ${found} AS found, ${key} AS key, user_id ${inOrder} AND ${counted([...earlier, field])}
      ${order} OFFSET (SELECT ${LOOKED_AT - 1}) LIMIT 1)`;
 }
 
@@ -58,14 +57,16 @@ export const SEARCH = {
     ${FIELDS.map((field) => `SELECT * FROM by_${field}`).join(' UNION ALL ')}
     ORDER BY found, key, user_id LIMIT $2
   ), reach AS (${FIELDS.map((field) => `SELECT * FROM reach_${field}`).join(' UNION ALL ')})
-  SELECT a.found, ${COLUMNS}, r.found AS reach_found, r.user_id AS reach_user_id
+  SELECT a.found, a.key, ${COLUMNS}, r.found AS reach_found, r.key AS reach_key, r.user_id AS reach_user_id
     FROM (SELECT) one LEFT JOIN reach r ON TRUE LEFT JOIN page a ON TRUE ORDER BY a.found, a.key, a.user_id`,
 };
 
 /** A row of a page, with where the looking ended before the page was full; of a page without accounts the rest is null. */
 interface FoundRow extends AccountRow {
   found: number;
+  key: string;
   reach_found: number | null;
+  reach_key: string;
   reach_user_id: string;
 }
 
@@ -86,18 +87,21 @@ export class AccountDirectoryService {
       search.trim(),
       limit + 1,
       after?.found ?? 0,
+      after?.key ?? '',
       after?.userId ?? '',
     ]);
     const rows = found.filter(({ user_id }) => user_id !== null);
     const items = rows.slice(0, limit).map((row) => AccountDto.from(row));
     const last = rows.length > limit ? rows[limit - 1] : undefined;
     if (last !== undefined) {
-      return { items, nextCursor: encodeAccountCursor({ found: last.found, userId: last.user_id }) };
+      const { found: field, key, user_id: userId } = last;
+      return { items, nextCursor: encodeAccountCursor({ found: field, key, userId }) };
     }
     const [reach] = found;
     if (reach === undefined || reach.reach_found === null) return { items, nextCursor: null };
-    const { reach_found, reach_user_id } = reach;
-    return { items, nextCursor: encodeAccountCursor({ found: reach_found, userId: reach_user_id }) };
+    const { reach_found, reach_key, reach_user_id } = reach;
+    const nextCursor = encodeAccountCursor({ found: reach_found, key: reach_key, userId: reach_user_id });
+    return { items, nextCursor };
   }
 
   /** @throws AccountNotFound */

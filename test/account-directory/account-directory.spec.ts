@@ -96,6 +96,26 @@ describe('GET /api/accounts', () => {
       expect(await walk(prefix, limit), `${limit} a page`).toEqual(expected);
   });
 
+  it.each(['aaa', 'zzz'])(
+    'goes on where a page ended when its last account is renamed to %s',
+    async (name) => {
+      const tag = freshUser('n').slice(0, 9);
+      for (let i = 0; i < 4; i++) await appear(`${i}-${tag}`, `${tag}-${i}`, `${i}-${tag}@x.com`);
+      const { nextCursor } = await search(tag, '&limit=2');
+      await appear(`1-${tag}`, name, `1-${tag}@x.com`);
+      const rest = await search(tag, `&limit=2&cursor=${nextCursor}`);
+      expect(rest.items.map(({ userId }) => userId)).toEqual([`2-${tag}`, `3-${tag}`]);
+    },
+  );
+
+  it('lists nothing before what is searched for, whatever the cursor', async () => {
+    const cursor = encodeAccountCursor({ found: 1, key: 'a', userId: 'a' });
+    const userId = freshUser('zebra');
+    await appear(userId, 'stripes', `${userId}@x.com`);
+    const { items } = await search(userId.slice(0, 8), `&cursor=${cursor}`);
+    expect(items.map((found) => found.userId)).toEqual([userId]);
+  });
+
   it('without a search lists everyone', async () => {
     const { rows } = await service.owner.query<{ user_id: string }>('SELECT user_id FROM user_accounts');
     const everyone = rows.map(({ user_id: userId }) => userId).sort();
@@ -115,8 +135,9 @@ describe('GET /api/accounts', () => {
   it.each([
     ['garbage', 'cursor=garbage'],
     ['a cursor of another list', `cursor=${Buffer.from('12').toString('base64url')}`],
-    ['a field that is none', `cursor=${Buffer.from('[4,"a"]').toString('base64url')}`],
-    ['a NUL', `cursor=${Buffer.from('[1,"\\u0000"]').toString('base64url')}`],
+    ['a field that is none', `cursor=${Buffer.from('[4,"a","a"]').toString('base64url')}`],
+    ['a NUL', `cursor=${Buffer.from('[1,"\\u0000","a"]').toString('base64url')}`],
+    ['a NUL in the id', `cursor=${Buffer.from('[1,"a","\\u0000"]').toString('base64url')}`],
   ])('refuses a cursor that is none: %s', async (_, query) => {
     expectProblem(await boss.get<object>(`/api/accounts?${query}`), 400, { field: 'cursor' });
   });
@@ -142,9 +163,9 @@ describe('GET /api/accounts', () => {
       await client.query('ANALYZE user_accounts');
       // As after many executions: one plan for whatever is searched.
       await client.query('SET plan_cache_mode = force_generic_plan');
-      await client.query(`PREPARE s (text, integer, integer, text) AS ${SEARCH.text}`);
+      await client.query(`PREPARE s (text, integer, integer, text, text) AS ${SEARCH.text}`);
       const { rows } = await client.query<{ 'QUERY PLAN': string }>(
-        `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) EXECUTE s ('${prefix}', 51, 0, '')`,
+        `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) EXECUTE s ('${prefix}', 51, 0, '', '')`,
       );
       const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
       expect(plan).not.toMatch(/Seq Scan on user_accounts/);
@@ -159,7 +180,8 @@ describe('GET /api/accounts', () => {
   it('looks at a bounded number of accounts for a page, and hides none', async () => {
     const { SEARCH } = await import('../../src/account-directory/account-directory.service.js');
     const prefix = freshUser('same').slice(0, 9);
-    const from = (found: 1 | 2, userId: string) => `&cursor=${encodeAccountCursor({ found, userId })}`;
+    const from = (found: 1 | 2, userId: string) =>
+      `&cursor=${encodeAccountCursor({ found, key: userId, userId })}`;
     const client = await service.owner.connect();
     try {
       // All but the last are found by their id already.
@@ -184,9 +206,9 @@ describe('GET /api/accounts', () => {
       }
       expect(found).toEqual([`${prefix}34999`, `zz-${prefix}`]);
       await client.query('ANALYZE user_accounts; SET plan_cache_mode = force_generic_plan');
-      await client.query(`PREPARE s (text, integer, integer, text) AS ${SEARCH.text}`);
+      await client.query(`PREPARE s (text, integer, integer, text, text) AS ${SEARCH.text}`);
       const { rows } = await client.query<{ 'QUERY PLAN': string }>(
-        `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) EXECUTE s ('${prefix}', 51, 2, '${prefix}10000')`,
+        `EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, BUFFERS OFF) EXECUTE s ('${prefix}', 51, 2, '${prefix}10000', '${prefix}10000')`,
       );
       const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
       expect(plan).not.toMatch(/Seq Scan on user_accounts/);

@@ -10,8 +10,8 @@ const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
 /** As long as the longest of the fields that are searched. */
 const SEARCH_LENGTH = 255;
-/** 50 characters of up to four bytes each, in base64. */
-const CURSOR_LENGTH = 300;
+/** An e-mail of 255 characters of up to four bytes each and an id of 50, in base64, with room for escapes. */
+const CURSOR_LENGTH = 2000;
 
 export class AccountsQueryDto extends LimitQueryDto {
   @TextField(SEARCH_LENGTH, {
@@ -25,7 +25,7 @@ export class AccountsQueryDto extends LimitQueryDto {
 
   @CursorField((text) => decodeAccountCursor(text) !== undefined, {
     maxLength: CURSOR_LENGTH,
-    example: encodeAccountCursor({ found: 1, userId: 'alice' }),
+    example: encodeAccountCursor({ found: 1, key: 'alice', userId: 'alice' }),
   })
   cursor?: string;
 }
