@@ -106,7 +106,7 @@ const PARAMETERS: Record<string, Parameter> = {
   hint: { good: 'x', bad: [null, '', text(21)] },
   name: { good: 'x', bad: id(100) },
   permissions: { good: [], bad: [null] },
-  expiresAt: { good: null, bad: ['2000-01-01T00:00:00Z'] },
+  expiresAt: { good: null, bad: ['infinity'] },
   gateway: { good: null, bad: ['', 'x'.repeat(21)] },
   settings: { good: null, bad: [{}, []] },
   sealed: { good: 'x', bad: [null, text(1001)] },

@@ -26,8 +26,7 @@ BEGIN
     char_length(p_hint) BETWEEN 1 AND 20,
     is_id(p_name, 100),
     jsonb_typeof(p -> 'permissions') = 'array',
-    -- A key that has ended since may be asked for again, as long as its Idempotency-Key is kept.
-    coalesce(p_expires_at > now() - interval '1 day', TRUE),
+    coalesce(isfinite(p_expires_at), TRUE),
     coalesce(p_limit BETWEEN 0 AND 1000000000000, TRUE),
     p_gateway IS NULL OR is_id(p_gateway, 20),
     (p_gateway IS NULL) = (p_settings IS NULL) AND coalesce(jsonb_typeof(p_settings) = 'object', TRUE),
