@@ -1,5 +1,5 @@
 import { isLosslessNumber } from 'lossless-json';
-import { idProblem } from '../common/http/text.js';
+import { pathIdProblem } from '../common/http/text.js';
 import { MODEL_ID_LENGTH } from '../common/http/validators.js';
 import { Decimal, greatest } from '../common/money/decimal.js';
 import type { ModelFilter } from './model-filter.js';
@@ -92,7 +92,7 @@ function priceOf(
   terms: ImportTerms,
   notes: string[],
 ): ModelPrice | Unusable {
-  const problem = idProblem(modelId, MODEL_ID_LENGTH);
+  const problem = pathIdProblem(modelId, MODEL_ID_LENGTH);
   if (problem !== undefined) return new Unusable(`the model id ${problem}`);
   if (!isModel(modelId, entry)) return new Unusable('is not a model');
   const { mode } = entry;

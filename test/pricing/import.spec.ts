@@ -118,6 +118,7 @@ const SKIPPED: Record<string, string> = {
   'acme/odd-mode': 'is not charged by text tokens: unknown mode',
   'acme/number-for-mode': 'is not charged by text tokens: unknown mode',
   '': 'the model id must not be empty',
+  '..': 'the model id must not be ".."',
   ' acme/blank': 'the model id must not begin or end with blanks',
   'acme/line\nbreak': 'the model id must not contain control characters',
   [`acme/${'x'.repeat(96)}`]: 'the model id must have at most 100 characters',

@@ -124,6 +124,10 @@ describe('POST /pricing', () => {
     expect((await created(freshModel(), sent)).pricePerThousandTokens).toBe(said);
   });
 
+  it.each(['.', '..'])('refuses the model %s: no URL can name it', async (modelId) => {
+    expectProblem(await create(modelId, '1'), 400, { field: 'modelId' });
+  });
+
   it('takes JSON numbers of up to 15 digits as what they say, and refuses those that may have been rounded', async () => {
     const rule = (price: string) =>
       root.post('/api/pricing', `{"modelId":"${freshUser('number')}","pricePerThousandTokens":${price}}`);

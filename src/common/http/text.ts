@@ -1,11 +1,11 @@
 /** Longest user id: the width of the column, and of the token's `sub`. */
 export const USER_ID_LENGTH = 50;
 
-/**
- * Ids that mean something else in a path, so that no user may bear them in any case: what a route has in the place of a
- * user's id, and what a URL does not keep.
- */
-const RESERVED_USER_IDS: readonly string[] = ['all', '.', '..'];
+/** Segments that a URL does not keep, however they are encoded. */
+const LOST_IN_URLS: readonly string[] = ['.', '..'];
+
+/** Ids that no user may bear in any case: what a route has in the place of a user's id, and what a URL does not keep. */
+const RESERVED_USER_IDS: readonly string[] = ['all', ...LOST_IN_URLS];
 
 /** Beginnings of what is no user: the ledger names services so, and organisations are accounts of this form. */
 const RESERVED_PREFIXES: readonly string[] = ['service:', 'org:'];
@@ -29,6 +29,13 @@ export function idProblem(value: unknown, maximumLength: number): string | undef
   if (CONTROL_CHARACTERS.test(value) || !value.isWellFormed()) return 'must not contain control characters';
   if (value.trim() !== value) return 'must not begin or end with blanks';
   return undefined;
+}
+
+/** The same for an id that a path has: a price rule of a model that no URL can name could not be read. */
+export function pathIdProblem(value: unknown, maximumLength: number): string | undefined {
+  const problem = idProblem(value, maximumLength);
+  if (problem !== undefined) return problem;
+  return LOST_IN_URLS.includes(value as string) ? `must not be "${value as string}"` : undefined;
 }
 
 /** Why a value is not a user id, or undefined when it is. */

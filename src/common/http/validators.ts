@@ -4,7 +4,7 @@ import { Transform, Type } from 'class-transformer';
 import { ValidateBy, ValidateIf } from 'class-validator';
 import { Decimal } from '../money/decimal.js';
 import { fieldsOf, type Form, FORMS } from './openapi-schemas.js';
-import { idProblem, isStorable, USER_ID_LENGTH, userIdProblem } from './text.js';
+import { idProblem, isStorable, pathIdProblem, USER_ID_LENGTH, userIdProblem } from './text.js';
 
 /** Largest number of tokens in one call. */
 export const MAXIMUM_TOKENS = 1_000_000_000;
@@ -166,7 +166,11 @@ export function TokensField(options: FieldOptions & { minimum?: number }) {
   return IntegerField(options.minimum ?? 0, MAXIMUM_TOKENS, options);
 }
 
-export function IdField(maximumLength: number, options: FieldOptions & { default?: string }) {
+/** @param options.inPath a path has it too */
+export function IdField(
+  maximumLength: number,
+  { inPath = false, ...options }: FieldOptions & { default?: string; inPath?: boolean },
+) {
   return Field(
     options,
     {

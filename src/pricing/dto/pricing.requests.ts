@@ -19,7 +19,11 @@ const cost = (description: string) =>
 export const PERIOD_PROBLEM = 'must be later than effectiveFrom and than now';
 
 export class CreatePricingRuleDto {
-  @IdField(MODEL_ID_LENGTH, { description: 'The model', example: 'anthropic.claude-3-sonnet-20240229-v1:0' })
+  @IdField(MODEL_ID_LENGTH, {
+    description: 'The model',
+    example: 'anthropic.claude-3-sonnet-20240229-v1:0',
+    inPath: true,
+  })
   modelId: string;
 
   @price('Blended price', '3', true)
