@@ -179,7 +179,7 @@ export function IdField(
       maxLength: maximumLength,
       ...(options.default === undefined ? {} : { default: options.default }),
     },
-    Rule('id', (value) => idProblem(value, maximumLength)),
+    Rule('id', (value) => (inPath ? pathIdProblem : idProblem)(value, maximumLength)),
   );
 }
 
@@ -372,19 +372,21 @@ function isRealDay(day: string): boolean {
   return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(day);
 }
 
-/** A time without a zone is UTC, and an empty one is none. */
+/** A time without a zone is UTC. */
 function timeText(value: unknown): unknown {
-  if (value === '') return undefined;
   return typeof value === 'string' && WITHOUT_ZONE.test(value) ? `${value}Z` : value;
 }
 
+/** @param options.inQuery an empty time counts as left out */
 export function TimeField(
-  options: FieldOptions & { allowDate?: boolean; problem?: (time: string) => Problem },
+  options: FieldOptions & { allowDate?: boolean; inQuery?: boolean; problem?: (time: string) => Problem },
 ) {
   return Field(
     options,
     { type: 'string', ...(options.allowDate ? {} : { format: 'date-time' }), maxLength: 40 },
-    Transform(({ value }: { value: unknown }) => timeText(value)),
+    Transform(({ value }: { value: unknown }) =>
+      value === '' && options.inQuery ? undefined : timeText(value),
+    ),
     Rule(
       'time',
       (value) => timeProblem(value, options.allowDate ?? false) ?? options.problem?.(value as string),

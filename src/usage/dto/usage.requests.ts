@@ -195,10 +195,10 @@ const END = {
 } as const;
 /** A range of time with both ends included; a missing end is open. */
 export class RangeQueryDto {
-  @TimeField({ ...START, allowDate: true })
+  @TimeField({ ...START, allowDate: true, inQuery: true })
   startDate?: string;
 
-  @TimeField({ ...END, allowDate: true })
+  @TimeField({ ...END, allowDate: true, inQuery: true })
   endDate?: string;
 }
 
@@ -219,10 +219,10 @@ export class SystemStatsQueryDto extends RangeQueryDto {
 }
 
 export class RecordsQueryDto extends PageQueryDto {
-  @TimeField({ ...START, allowDate: true })
+  @TimeField({ ...START, allowDate: true, inQuery: true })
   startDate?: string;
 
-  @TimeField({ ...END, allowDate: true })
+  @TimeField({ ...END, allowDate: true, inQuery: true })
   endDate?: string;
 
   @IdField(SERVICE_LENGTH, {
