@@ -39,6 +39,8 @@ export interface Access {
   readonly orService?: boolean;
   /** For other requests a public route does not exist. */
   readonly isThereFor?: (request: Request) => boolean;
+  /** The same path without the user is the user's own, and a trusted service may use it. */
+  readonly hasOwnPath?: boolean;
   /** A metering route: with METERING_CALLERS=service only a trusted service may call it. */
   readonly metering?: boolean;
 }
@@ -127,9 +129,12 @@ export const TokenAccess = () =>
   );
 
 /** Supervisors or admins only, by their own token; with `orService` trusted services too. */
-export const RoleAccess = (role: 'supervisor' | 'admin', { orService = false } = {}) =>
+export const RoleAccess = (
+  role: 'supervisor' | 'admin',
+  { orService = false, hasOwnPath = false }: Pick<Access, 'orService' | 'hasOwnPath'> = {},
+) =>
   applyDecorators(
-    SetMetadata(ACCESS, { kind: role, orService } satisfies Access),
+    SetMetadata(ACCESS, { kind: role, orService, hasOwnPath } satisfies Access),
     ApiBearerAuth(),
     ...(orService ? [ApiSecurity('internal')] : []),
     ApiCallerProblems(new RoleRequired(role), ...(orService ? [UserTokenRequired] : [])),

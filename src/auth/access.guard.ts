@@ -20,8 +20,7 @@ import { type AuthenticatedRequest, type Caller, hasRole } from '../common/http/
 const FOR_SERVICES = [
   {
     field: 'userId',
-    message:
-      'where the same path exists without the user, a trusted service names the user there by ?userId=',
+    message: 'a trusted service names the user by ?userId=, on the same path without the user',
   },
 ];
 
@@ -49,8 +48,8 @@ export class AccessGuard implements CanActivate {
     if (access.kind === 'supervisor' || access.kind === 'admin') {
       const served = access.orService && caller.isTrustedService;
       if (!served && !hasRole(caller.role, access.kind)) {
-        const isUsersPath = caller.kind === 'internal' && request.params.userId !== undefined;
-        throw new RoleRequired(access.kind, isUsersPath ? FOR_SERVICES : undefined);
+        const isServedThere = access.hasOwnPath && caller.kind === 'internal';
+        throw new RoleRequired(access.kind, isServedThere ? FOR_SERVICES : undefined);
       }
     }
     const isServed = access.orService && caller.kind === 'internal';

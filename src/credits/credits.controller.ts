@@ -68,7 +68,7 @@ export class CreditsController {
   @ApiOperation({ summary: 'Get a user’s balance with its lots', operationId: 'getUserBalance' })
   @ApiOkResponse({ type: BalanceDto })
   @ApiProblems(AccountNotFound)
-  @RoleAccess('supervisor')
+  @RoleAccess('supervisor', { hasOwnPath: true })
   userBalance(@UserIdParam() userId: string): Promise<BalanceDto> {
     return this.credits.balance(userId);
   }
@@ -163,7 +163,7 @@ export class CreditsController {
   @ApiOperation({ summary: 'List a user’s ledger, newest first', operationId: 'getUserLedger' })
   @ApiOkResponse({ type: LedgerPageDto })
   @ApiProblems(AccountNotFound)
-  @RoleAccess('supervisor')
+  @RoleAccess('supervisor', { hasOwnPath: true })
   userLedger(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
     return this.credits.ledgerPage(userId, page);
   }
@@ -190,7 +190,7 @@ export class CreditsController {
   })
   @ApiOkResponse({ type: ForecastDto })
   @ApiProblems(AccountNotFound)
-  @RoleAccess('supervisor')
+  @RoleAccess('supervisor', { hasOwnPath: true })
   @Report()
   userForecast(@UserIdParam() userId: string, @Query() query: ForecastQueryDto): Promise<ForecastDto> {
     return this.forecasts.ofUser(userId, query.windowDays);

@@ -38,7 +38,7 @@ export class ThresholdsController {
   @ApiOperation({ summary: 'Get a user’s low-credit threshold', operationId: 'getUserLowThreshold' })
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(AccountNotFound)
-  @RoleAccess('supervisor')
+  @RoleAccess('supervisor', { hasOwnPath: true })
   getOf(@UserIdParam() userId: string): Promise<LowThresholdDto> {
     return this.thresholds.get(userId);
   }

@@ -144,7 +144,7 @@ export class StreamingSessionsController {
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @ApiProblems(AccountNotFound)
-  @RoleAccess('supervisor')
+  @RoleAccess('supervisor', { hasOwnPath: true })
   userActive(
     @UserIdParam() userId: string,
     @Query() query: ListSessionsQueryDto,

@@ -175,7 +175,7 @@ export class UsageController {
   @ApiOperation({ summary: 'Get a user’s usage statistics', operationId: 'getUserUsageStats' })
   @ApiOkResponse({ type: UsageStatsDto })
   @ApiProblems(AccountNotFound)
-  @RoleAccess('supervisor')
+  @RoleAccess('supervisor', { hasOwnPath: true })
   @Report()
   userStats(@UserIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageStatsDto> {
     return this.statistics.ofUser(userId, timeRange(query));
@@ -235,7 +235,7 @@ export class UsageController {
   })
   @PAGE_OR_CSV
   @ApiProblems(AccountNotFound)
-  @RoleAccess('supervisor')
+  @RoleAccess('supervisor', { hasOwnPath: true })
   @Report({ hasDownload: true })
   userRecords(
     @UserIdParam() userId: string,

@@ -323,12 +323,19 @@ describe('the table above', () => {
 });
 
 describe('a trusted service that reads a user on a path for supervisors', () => {
-  it('learns how to name the user', async () => {
-    const answer = await service.internal().get('/api/credits/balance/alice');
-    expectProblem(answer, 403, { code: 'auth.role_required', field: 'userId' });
-    expect(answer.body).toMatchObject({
-      errors: [{ message: expect.stringContaining('?userId=') as string }],
-    });
+  const ofUser = where(({ access, needs }) => access === 'supervisor' && needs === ofAlice);
+
+  it.each(ofUser)('%s: learns how to name the user where that is possible, and only there', async (id) => {
+    const { method, path } = operations.get(id) as DocumentedOperation;
+    const refused = await call(id, internalHeader);
+    expectProblem(refused, 403, { code: 'auth.role_required' });
+    const isServed = [...operations.values()].some(
+      (other) =>
+        other.method === method &&
+        `${other.path}/{userId}` === path &&
+        OPERATIONS[other.operationId]?.userIdIn === 'query',
+    );
+    expect(refused.text.includes('?userId='), refused.text).toBe(isServed);
   });
 });
 
