@@ -346,6 +346,7 @@ describe('POST /streaming-sessions/abort', () => {
       refund: 3,
       overage: 0,
       uncollected: 0,
+      late: false,
     });
     expect((await abort(user, 's', 120)).text).toBe(answer.text);
     expect(await recordsOf(user)).toMatchObject([
@@ -433,6 +434,7 @@ describe('leases', () => {
       status: 'aborted',
       partialCredits: 1,
       refund: 3,
+      late: true,
     });
     expect((await abort(user, 's', 100)).status).toBe(200);
     expect(refusal(await abort(user, 's', 200))).toEqual([409, 'session.already_ended']);

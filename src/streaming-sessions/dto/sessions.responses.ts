@@ -19,6 +19,7 @@ const STATUS = {
   enumName: 'SessionStatus',
   example: 'active',
 } as const;
+const LATE = { description: 'Whether the session had already timed out', example: false } as const;
 
 export class SessionStartedDto {
   @ApiProperty(ID) id: number;
@@ -123,7 +124,7 @@ export class SessionSettledDto {
     example: 0,
   })
   uncollected: number;
-  @ApiProperty({ description: 'Whether the session had already timed out', example: false }) late: boolean;
+  @ApiProperty(LATE) late: boolean;
   @ApiProperty(TIME) completedAt: string;
 
   static from(answer: SettlementAnswer): SessionSettledDto {
@@ -155,6 +156,7 @@ export class SessionAbortedDto {
   @ApiProperty({ ...CREDITS, example: 3 }) refund: number;
   @ApiProperty({ ...CREDITS, example: 0 }) overage: number;
   @ApiProperty({ ...CREDITS, example: 0 }) uncollected: number;
+  @ApiProperty(LATE) late: boolean;
   @ApiProperty(TIME) completedAt: string;
 
   static from(answer: SettlementAnswer): SessionAbortedDto {
@@ -168,6 +170,7 @@ export class SessionAbortedDto {
       refund: answer.refund,
       overage: answer.overage,
       uncollected: answer.uncollected,
+      late: answer.late,
       completedAt: isoTime(answer.completedAt),
     };
   }

@@ -70,7 +70,8 @@ export class UsageRecordDto {
   @ApiProperty({ example: MODEL }) operation: string;
   @ApiProperty({
     ...CREDITS,
-    description: 'Cost of the call; after a review, the part of it that is billed or still open',
+    description:
+      'Cost of the call, waived credits included; if a review billed another amount, what was billed in all',
     example: 3,
   })
   credits: number;
