@@ -13,7 +13,8 @@ const USAGE = `Checks that balances, lots, ledger, holds, usage and key limits o
   npm run audit -- [--user alice] [--repair] [--json]
 
 --repair sets the cache of each user at fault to what lots and sessions say, and writes that into the ledger.
-Ends with 0 when nothing is wrong (or everything is repaired), else with 1.
+Ends with 0 when nothing is wrong (or everything is repaired), with 1 when something is, and with 2 when it could not
+check, as for an unknown user.
 `;
 const ACTOR = 'service:audit';
 /** The most that the check of a batch of users may take, in milliseconds. */

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { AUDIT_CHECKS } from './credits-audit.checks.js';
 import type { AuditDifferenceDto, AuditDto } from './dto/credits.responses.js';
 
@@ -50,6 +51,7 @@ export class CreditsAuditService {
    *
    * @param userId this user only
    * @param onProgress is called with the number of users checked
+   * @throws AccountNotFound
    */
   async audit(userId: string | null = null, onProgress?: (usersChecked: number) => void): Promise<AuditDto> {
     const differences: AuditDifferenceDto[] = [];
@@ -70,6 +72,7 @@ export class CreditsAuditService {
       last = batch.last;
       onProgress?.(usersChecked);
     }
+    if (userId !== null && usersChecked === 0) throw new AccountNotFound();
     return { ok: differencesFound === 0, usersChecked, differencesFound, differences };
   }
 }

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { HttpClient } from '../support/http-client.js';
 import { AUDIT_CHECKS } from '../../src/credits/credits-audit.checks.js';
+import { CreditsAuditService } from '../../src/credits/credits-audit.service.js';
+import { AccountNotFound } from '../../src/common/errors/service-error.js';
 import { Database } from '../../src/common/database/database.js';
 import { REPAIR } from '../../src/credits/credits.operations.js';
 import { balanceOf, endLeases, initialize, ledgerOf, SONNET, userWithCredits } from '../support/money.js';
@@ -76,6 +78,7 @@ async function behindTheBack(statement: string, values: unknown[] = []): Promise
 describe('GET /credits/audit', () => {
   it('finds nothing wrong with books that the service has kept', async () => {
     expect(await audit()).toMatchObject({ ok: true, differencesFound: 0, differences: [] });
+    await expect(service.get(CreditsAuditService).audit('a-typo')).rejects.toThrow(AccountNotFound);
   });
 
   const BREAKS: [
