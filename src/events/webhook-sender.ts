@@ -6,9 +6,11 @@ import {
   type RequestOptions,
 } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { LookupFunction } from 'node:net';
 import { Inject, Injectable } from '@nestjs/common';
 import { Webhook } from 'standardwebhooks';
 import { responseTo, TooLate, withDeadline } from '../common/http/bounded-fetch.js';
+import { oneAtATime } from '../common/http/name-lookup.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig, WebhooksConfig } from '../config/env.js';
 import { VERSION } from '../config/version.js';
@@ -41,10 +43,13 @@ export interface Attempt {
 export class WebhookSender {
   private readonly rules: WebhooksConfig;
   /** Replaced by tests that play a name server. */
-  resolve = lookup;
+  resolve: LookupFunction = lookup;
+  private readonly lookup: LookupFunction;
 
   constructor(@Inject(APP_CONFIG) config: AppConfig) {
     this.rules = config.webhooks;
+    const lookups = oneAtATime((...asked) => this.resolve(...asked));
+    this.lookup = this.rules.allowsPrivateAddresses ? lookups : publicLookup(lookups);
   }
 
   /**
@@ -86,7 +91,7 @@ export class WebhookSender {
       headers: { ...headers, 'content-length': Buffer.byteLength(body) },
       // Each on a connection of its own: an address that was looked at is not used later under another name.
       agent: false,
-      ...(this.rules.allowsPrivateAddresses ? {} : { lookup: publicLookup(this.resolve) }),
+      lookup: this.lookup,
     };
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     return withDeadline(this.rules.timeoutMilliseconds, async (opened) => {

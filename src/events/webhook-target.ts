@@ -1,4 +1,4 @@
-import { lookup as systemLookup, type LookupAddress, type LookupOptions } from 'node:dns';
+import type { LookupAddress, LookupOptions } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
@@ -81,10 +81,11 @@ export class PrivateAddress extends Error {
  * Resolves a name for the connection that is about to be made: what is looked at is what is connected to, so that a name
  * cannot show one address and mean another. One private address among several is enough to refuse.
  */
-export function publicLookup(resolve: typeof systemLookup = systemLookup): LookupFunction {
+export function publicLookup(resolve: LookupFunction): LookupFunction {
   return (hostname, options: LookupOptions, callback) => {
-    resolve(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
+    resolve(hostname, { ...options, all: true }, (error, found) => {
       if (error) return callback(error, '', 0);
+      const addresses = found as LookupAddress[];
       const [first] = addresses;
       if (first === undefined || !addresses.every(({ address }) => isPublic(address))) {
         return callback(new PrivateAddress(), '', 0);

@@ -665,7 +665,7 @@ describe('a target', () => {
       sender.resolve = ((name: string, _: LookupOptions, answer: (e: null, a: LookupAddress[]) => void) => {
         asked.push(name);
         answer(null, addresses);
-      }) as typeof original;
+      });
     };
     const privately = { isDelivered: false, error: 'the name resolves to a private address' };
     for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1', '169.254.169.254', '10.0.0.1']) {
@@ -680,6 +680,18 @@ describe('a target', () => {
     expect((await admin.post(`/api/webhooks/${id}/test`)).body).toMatchObject(privately);
     expect(asked).toEqual(Array.from({ length: 6 }, () => 'rebound.test'));
     expect(receiver.received).toEqual([]);
+    sender.resolve = original;
+  });
+
+  it('whose name server is silent is looked up once for all that is sent to it, so that one thread waits', async () => {
+    const sender = service.get(WebhookSender);
+    const original = sender.resolve;
+    let asked = 0;
+    sender.resolve = (() => asked++);
+    const { id } = await makeEndpoint(service, { url: 'http://silent.test/hook' });
+    const tests = await Promise.all([1, 2, 3].map(() => root.post(`/api/webhooks/${id}/test`)));
+    for (const { body } of tests) expect(body).toMatchObject({ error: 'no answer in time' });
+    expect(asked).toBe(1);
     sender.resolve = original;
   });
 });

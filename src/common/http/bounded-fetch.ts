@@ -2,6 +2,7 @@ import { type ClientRequest, type IncomingMessage, request as httpRequest } from
 import { request as httpsRequest } from 'node:https';
 import { pipeline } from 'node:stream';
 import { createUnzip } from 'node:zlib';
+import { oneAtATime } from './name-lookup.js';
 
 export interface BoundedRequest {
   readonly method?: 'GET' | 'POST';
@@ -17,6 +18,8 @@ export interface BoundedAnswer {
   readonly status: number;
   readonly text: string;
 }
+
+const lookup = oneAtATime();
 
 /**
  * One request on a connection of its own. Redirections are answers like others: they are not followed.
@@ -81,6 +84,7 @@ async function exchange(
     method,
     headers: { 'accept-encoding': 'gzip', ...headers, ...length },
     agent: false,
+    lookup,
   });
   opened.push(request);
   request.end(body);
