@@ -65,6 +65,16 @@ describe('a stream on which nothing happens', () => {
   });
 });
 
+it('what is to be done at the end of a stream is done at once when the stream has ended', async () => {
+  const { stream, stop } = await read(60_000);
+  const done: string[] = [];
+  stream.onClose(() => done.push('before'));
+  stream.close();
+  stream.onClose(() => done.push('after'));
+  expect(done).toEqual(['before', 'after']);
+  await stop();
+});
+
 describe('a client that does not read', () => {
   it('is waited for until it reads on, or hangs up', async () => {
     const { stream, next, hangUp, stop } = await read(3_600_000);

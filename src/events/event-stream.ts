@@ -41,8 +41,10 @@ export class EventStream {
     return this.closing.signal;
   }
 
+  /** At the end of the stream, or at once when it has ended. */
   onClose(action: () => void): void {
-    this.closing.signal.addEventListener('abort', action, { once: true });
+    if (this.isClosed) action();
+    else this.closing.signal.addEventListener('abort', action, { once: true });
   }
 
   /** Answers, and ends after the lifetime. */

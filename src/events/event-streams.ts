@@ -101,6 +101,8 @@ export class EventStreams implements OnModuleDestroy {
   ): Promise<void> {
     // Only the headers are asked for.
     if (response.req.method === 'HEAD') return void response.type('text/event-stream').end();
+    // The client has gone while its caller was being found: nothing would end the stream.
+    if (response.destroyed) return;
     const own = this.byCaller.get(caller.userId) ?? 0;
     if (own >= STREAMS_PER_CALLER) throw new TooManyOwnStreams();
     if (this.isStopped || this.streams.size >= this.config.events.maximumStreams) throw new NoStreamLeft();

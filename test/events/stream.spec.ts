@@ -471,6 +471,25 @@ describe('a user with many streams that catch up', () => {
 });
 
 describe('where a stream begins', () => {
+  it('a client that hangs up while its caller is being found takes no place', async () => {
+    const instance = await service.another();
+    const gate = await service.owner.connect();
+    await gate.query('BEGIN; LOCK user_accounts IN ACCESS EXCLUSIVE MODE');
+    const user = freshUser();
+    const opened = open(user, { on: instance });
+    await expect.poll(() => waitingForLocks(service)).toBe(1);
+    clients.at(-1)?.close();
+    await expect(opened).rejects.toThrow('socket hang up');
+    const isAborted = () =>
+      instance.logs.some((line) => line.path === '/api/events/stream' && line.isAborted);
+    await expect.poll(isAborted).toBe(true);
+    await gate.query('ROLLBACK');
+    gate.release();
+    expect((await instance.as(user).get('/api/events')).status).toBe(200);
+    expect((await instance.anonymous().get('/metrics')).text).toMatch(/^accounting_event_streams 0$/m);
+    await instance.close();
+  });
+
   it('401: a token that only the tolerance of clocks keeps opens none, and leaves nothing behind', async () => {
     const instance = await service.another();
     const stream = await open('late', { on: instance, seconds: -2 });

@@ -662,10 +662,10 @@ describe('a target', () => {
     const { id } = await makeEndpoint(strict, { url: `http://rebound.test:${receiver.port}/hook` });
     const asked: string[] = [];
     const answerWith = (addresses: LookupAddress[]) => {
-      sender.resolve = ((name: string, _: LookupOptions, answer: (e: null, a: LookupAddress[]) => void) => {
+      sender.resolve = (name: string, _: LookupOptions, answer: (e: null, a: LookupAddress[]) => void) => {
         asked.push(name);
         answer(null, addresses);
-      });
+      };
     };
     const privately = { isDelivered: false, error: 'the name resolves to a private address' };
     for (const address of ['127.0.0.1', '::1', '::ffff:127.0.0.1', '169.254.169.254', '10.0.0.1']) {
@@ -687,7 +687,7 @@ describe('a target', () => {
     const sender = service.get(WebhookSender);
     const original = sender.resolve;
     let asked = 0;
-    sender.resolve = (() => asked++);
+    sender.resolve = () => asked++;
     const { id } = await makeEndpoint(service, { url: 'http://silent.test/hook' });
     const tests = await Promise.all([1, 2, 3].map(() => root.post(`/api/webhooks/${id}/test`)));
     for (const { body } of tests) expect(body).toMatchObject({ error: 'no answer in time' });
