@@ -47,7 +47,7 @@ export function sqlFunctions(): SqlFunction[] {
 export async function installFunctions(runner: QueryRunner): Promise<void> {
   const functions = sqlFunctions();
   const installed = await installedFunctions(runner, functions);
-  if ([...installed.values()].some(({ release }) => isNewer(release, VERSION))) return;
+  if (isOfNewerRelease(installed)) return;
   const changed = functions.filter(({ name, text }) => installed.get(name)?.hash !== hashOf(text));
   if (changed.length === 0) return;
   const callers = await rolesThatCall(runner, functions);
@@ -64,6 +64,11 @@ export async function installFunctions(runner: QueryRunner): Promise<void> {
     await runner.rollbackTransaction();
     throw error;
   }
+}
+
+/** Whether a newer release has put its functions in place: then the rights are its own as well. */
+export async function isNewerInstalled(runner: QueryRunner): Promise<boolean> {
+  return isOfNewerRelease(await installedFunctions(runner, sqlFunctions()));
 }
 
 /** Lets a role call the operations and nothing else. @param role the role's name, already quoted as an identifier */
@@ -139,7 +144,9 @@ function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-/** Whether release `a` (such as `1.2.0`) comes after `b`. */
-function isNewer(a: string, b: string): boolean {
-  return a.localeCompare(b, 'en', { numeric: true }) > 0;
+/** Whether a release (such as `1.2.0`) of any of them comes after this one. */
+function isOfNewerRelease(installed: Map<string, InstalledFunction>): boolean {
+  return [...installed.values()].some(
+    ({ release }) => release.localeCompare(VERSION, 'en', { numeric: true }) > 0,
+  );
 }

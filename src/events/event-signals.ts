@@ -43,8 +43,10 @@ export class EventSignals implements OnModuleDestroy {
   }
 
   private async connect(): Promise<void> {
+    const { connectionString, options } = this.pool.options;
     const client = new DatabaseClient({
-      connectionString: this.pool.options.connectionString,
+      connectionString,
+      options,
       keepAlive: true,
       application_name: 'llm-accounting-service-events',
       connectionTimeoutMillis: RECONNECT_MILLISECONDS,

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import pg from 'pg';
 import type { QueryRunner } from 'typeorm';
 import { Baseline1796688000000, baselineTables } from '../../migrations/1796688000000-baseline.js';
+import { isNewerInstalled } from '../../migrations/functions.js';
 import { grantRuntimeRole } from '../../migrations/rights.js';
 import { AccountingDataSource } from '../../ormconfig.js';
 import { connectionPool } from '../common/database/driver.js';
@@ -202,7 +203,8 @@ export async function migrate(
     await takeMigrationLock(runner, warn);
     await refuseForeignTables(runner);
     await dataSource.runMigrations({ transaction: 'each' });
-    if (runtimeRole !== undefined) {
+    // A newer release has granted what its own instances need: an older one that restarts takes nothing away.
+    if (runtimeRole !== undefined && !(await isNewerInstalled(runner))) {
       // All at one instant: other instances work as this role meanwhile, and would be refused between two grants.
       await runner.startTransaction();
       await grantRuntimeRole(runner, pg.escapeIdentifier(runtimeRole));

@@ -180,6 +180,18 @@ describe('migrations', () => {
       await owner.runMigrations();
       expect(await formsOf('credit_revoke')).toEqual(before);
     });
+
+    it('of a newer release keep the rights that it has given', async () => {
+      await owner.query(`COMMENT ON FUNCTION ${NAME} IS '10.0.0 ${ANOTHER_TEXT}'`);
+      await owner.query(
+        'CREATE TABLE of_newer_release (); GRANT SELECT ON of_newer_release TO accounting_app',
+      );
+      await migrate(CONFIG, ownerUrl, 'accounting_app');
+      const [row] = await owner.query<{ may: boolean }[]>(
+        `SELECT has_table_privilege('accounting_app', 'of_newer_release', 'SELECT') AS may`,
+      );
+      expect(row?.may).toBe(true);
+    });
   });
 
   it('refuse to take the first one back, which would delete all credits', async () => {

@@ -206,10 +206,17 @@ export interface ConnectionSettings {
   lowThreshold?: number;
 }
 
-/** Connections as the service, the migrations and the scripts all use them. */
+/**
+ * Connections as the service, the migrations and the scripts all use them. pg prefers what the URL asks for; here it is
+ * added to, and of two values of one setting the last counts.
+ */
 export function connectionPool(settings: ConnectionSettings): DatabasePool {
+  const url = new URL(settings.url);
+  const asked = url.searchParams.getAll('options');
+  for (const name of ['options', 'statement_timeout', 'idle_in_transaction_session_timeout'])
+    url.searchParams.delete(name);
   return new DatabasePool({
-    connectionString: settings.url,
+    connectionString: url.href,
     application_name: 'llm-accounting-service',
     max: settings.poolSize,
     connectionTimeoutMillis: settings.connectTimeoutMilliseconds,
@@ -218,8 +225,12 @@ export function connectionPool(settings: ConnectionSettings): DatabasePool {
     answer_timeout: settings.statementTimeoutMilliseconds + SILENCE_MILLISECONDS,
     idle_in_transaction_session_timeout: settings.statementTimeoutMilliseconds,
     keepAlive: true,
-    options:
-      '-c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\\ committed' +
-      (settings.lowThreshold === undefined ? '' : ` -c accounting.low_threshold=${settings.lowThreshold}`),
+    options: [
+      ...asked,
+      '-c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\\ committed',
+      ...(settings.lowThreshold === undefined
+        ? []
+        : [`-c accounting.low_threshold=${settings.lowThreshold}`]),
+    ].join(' '),
   });
 }
