@@ -9,8 +9,8 @@ import { createLogger } from './common/http/logging.js';
 import { type AppConfig, ConfigError, loadConfig } from './config/env.js';
 import { describeConnection, type OpenDatabase, openDatabase } from './postgres-server/open-database.js';
 
-/** Longest wait for connections to the database to end, once no request is under way. */
-const DISCONNECT_SECONDS = 5;
+/** Longest wait for connections to the database to end, once no request is under way; the log has a second after it. */
+const DISCONNECT_SECONDS = 4;
 
 async function start(): Promise<void> {
   const config = loadConfig();

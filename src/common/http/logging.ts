@@ -13,15 +13,47 @@ const HEALTH = /\/health(\/ready)?$/;
 const LOG_BUFFER_BYTES = 4096;
 const LOG_FLUSH_MILLISECONDS = 200;
 
+/** What waits for a reader that has stalled; further lines are left out. */
+const MAXIMUM_WAITING_BYTES = 8_388_608;
+/** How long the end of the process waits for its reader. */
+const LAST_FLUSH_MILLISECONDS = 1000;
+
 /**
  * JSON lines on standard output. They do not wait for their reader: written at once, a request would wait for each
- * line, and 100 ms and more for a pipe that is full. At the end of the process nothing is left in the buffer; what a
- * SIGKILL takes with it are the lines of the last moment.
+ * line, and 100 ms and more for a pipe that is full. At the end of the process nothing is left in the buffer, unless
+ * its reader has stalled; what a SIGKILL takes with it are the lines of the last moment.
  */
 export function createLogger(level: string): Logger {
-  const destination = pino.destination({ dest: 1, sync: false, minLength: LOG_BUFFER_BYTES });
+  let flushUntil = Infinity;
+  const destination = pino.destination({
+    dest: 1,
+    sync: false,
+    minLength: LOG_BUFFER_BYTES,
+    maxLength: MAXIMUM_WAITING_BYTES,
+    retryEAGAIN: () => performance.now() < flushUntil,
+  });
+  const flushSync = destination.flushSync.bind(destination);
+  // Called at the end of the process, and would otherwise try for ever.
+  destination.flushSync = () => {
+    flushUntil = performance.now() + LAST_FLUSH_MILLISECONDS;
+    try {
+      flushSync();
+    } catch {
+      // Nothing can be said of it: the log itself has no reader.
+    } finally {
+      flushUntil = Infinity;
+    }
+  };
+  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  let leftOut = 0;
+  destination.on('drop', () => leftOut++);
+  destination.on('drain', () => {
+    if (leftOut === 0) return;
+    logger.warn({ context: 'log', lines: leftOut }, 'log lines were left out: their reader had stalled');
+    leftOut = 0;
+  });
   setInterval(() => destination.flush(), LOG_FLUSH_MILLISECONDS).unref();
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  return logger;
 }
 
 /** Parts of Nest that log at every start what the code says already. */

@@ -1,6 +1,9 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { Agent, get } from 'node:http';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { superuserPassword } from '../../../src/postgres-server/postgres-directory.js';
@@ -107,6 +110,46 @@ describe('SIGTERM', () => {
     expect(await asked).toBe('cut off');
     await lock.query('ROLLBACK');
     lock.release();
+  });
+});
+
+describe('a log whose reader stalls', () => {
+  /** A process that logs 50 MB at once, and then does nothing until SIGTERM. */
+  async function flood(): Promise<ChildProcessWithoutNullStreams> {
+    const logging = pathToFileURL(join(compiled.directory, 'src/common/http/logging.js')).href;
+    const program = `import { createLogger } from '${logging}';
+      const logger = createLogger('info');
+      process.stdout.write('ready\\n');
+      for (let line = 0; line < 50_000; line++) logger.info({ line, text: 'x'.repeat(1000) });
+      process.once('SIGTERM', () => process.exit(0));
+      setInterval(() => undefined, 1000);
+      process.stderr.write(String(process.memoryUsage().rss));`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      cwd: compiled.directory,
+    });
+    const [bytes] = (await once(child.stderr.setEncoding('utf8'), 'data')) as [string];
+    expect(Number(bytes)).toBeLessThan(200_000_000);
+    return child;
+  }
+
+  it('keeps no process from its end', async () => {
+    const child = await flood();
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    child.stdout.resume();
+  });
+
+  it('leaves lines out, and says afterwards how many', async () => {
+    const child = await flood();
+    let read = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (read += text));
+    await expect.poll(() => read.includes('log lines were left out'), { timeout: 20_000 }).toBe(true);
+    child.kill('SIGTERM');
+    await once(child, 'close');
+    const lines = read.trim().split('\n').slice(1);
+    const [said] = lines.filter((line) => line.includes('left out'));
+    const { lines: leftOut } = JSON.parse(said as string) as { lines: number };
+    expect(leftOut).toBe(50_000 - (lines.length - 1));
   });
 });
 
