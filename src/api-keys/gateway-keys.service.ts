@@ -195,15 +195,16 @@ export class GatewayKeysService {
   }
 
   /** One pass over the keys that are due at each gateway. Answers how many were looked at. */
-  async sweep(): Promise<number> {
+  async sweep(stopped?: AbortSignal): Promise<number> {
     let looked = 0;
-    for (const name of this.gateways.keys()) looked += await this.sweepAt(name);
+    for (const name of this.gateways.keys()) looked += await this.sweepAt(name, stopped);
     return looked;
   }
 
   /** Until the gateway cannot be reached. */
-  private async sweepAt(name: GatewayName): Promise<number> {
+  private async sweepAt(name: GatewayName, stopped: AbortSignal | undefined): Promise<number> {
     for (let looked = 0; looked < MAXIMUM_PER_PASS; looked++) {
+      if (stopped?.aborted) return looked;
       const claimed = await this.database.row<ClaimedKey>(CLAIM_DUE, [name]);
       if (claimed === undefined) return looked;
       const { kind } = await this.settle(claimed);

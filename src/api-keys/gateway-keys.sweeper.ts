@@ -16,7 +16,7 @@ export class GatewayKeysSweeper extends Sweeper {
     super('Gateway keys sweeper', gateways.size === 0 ? 0 : config.sweepIntervalSeconds);
   }
 
-  sweep() {
-    return this.keys.sweep();
+  sweep(stopped?: AbortSignal) {
+    return this.keys.sweep(stopped);
   }
 }

@@ -7,18 +7,18 @@ import type { Logger } from '@nestjs/common';
 export class PeriodicTask {
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
-  private stopped = false;
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly logger: Logger,
     private readonly name: string,
     private readonly intervalSeconds: number,
-    private readonly task: () => Promise<unknown>,
+    private readonly task: (stopped: AbortSignal) => Promise<unknown>,
   ) {}
 
   /** Starts after the first pause. An interval of 0 means never. */
   start(): void {
-    if (this.intervalSeconds === 0 || this.stopped) return;
+    if (this.intervalSeconds === 0 || this.stopping.signal.aborted) return;
     const pause = this.intervalSeconds * 1000 * (0.8 + Math.random() * 0.4);
     this.timer = setTimeout(() => {
       this.running = this.runOnce().finally(() => this.start());
@@ -26,16 +26,16 @@ export class PeriodicTask {
     this.timer.unref();
   }
 
-  /** Waits for a run in progress, then starts no further one. */
+  /** Waits for a run in progress, which may end early, then starts no further one. */
   async stop(): Promise<void> {
-    this.stopped = true;
+    this.stopping.abort();
     clearTimeout(this.timer);
     await this.running;
   }
 
   private async runOnce(): Promise<void> {
     try {
-      await this.task();
+      await this.task(this.stopping.signal);
     } catch (error) {
       this.logger.warn(`${this.name} failed and will run again: ${(error as Error).message}`);
     }

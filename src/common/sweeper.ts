@@ -11,7 +11,7 @@ export abstract class Sweeper implements OnApplicationBootstrap, OnModuleDestroy
 
   /** @param intervalSeconds between two passes; 0: it never runs by itself */
   protected constructor(name: string, intervalSeconds: number) {
-    this.task = new PeriodicTask(this.logger, name, intervalSeconds, () => this.sweep());
+    this.task = new PeriodicTask(this.logger, name, intervalSeconds, (stopped) => this.sweep(stopped));
   }
 
   onApplicationBootstrap(): void {
@@ -22,6 +22,10 @@ export abstract class Sweeper implements OnApplicationBootstrap, OnModuleDestroy
     await this.task.stop();
   }
 
-  /** One pass. */
-  abstract sweep(): Promise<unknown>;
+  /**
+   * One pass.
+   *
+   * @param stopped aborts when the service ends: the pass then leaves the rest to a later one
+   */
+  abstract sweep(stopped?: AbortSignal): Promise<unknown>;
 }

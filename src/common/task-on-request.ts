@@ -7,26 +7,26 @@ import type { Logger } from '@nestjs/common';
 export class TaskOnRequest {
   private running: Promise<void> | undefined;
   private isRequested = false;
-  private isStopped = false;
+  private readonly stopping = new AbortController();
 
   constructor(
     private readonly logger: Logger,
     private readonly name: string,
-    private readonly task: () => Promise<unknown>,
+    private readonly task: (stopped: AbortSignal) => Promise<unknown>,
   ) {}
 
   /** Resolves when the task has run to its end after this request, and nothing more is requested. It never fails. */
   async request(): Promise<void> {
-    if (!this.isStopped) {
+    if (!this.stopping.signal.aborted) {
       this.isRequested = true;
       this.running ??= this.runWhileRequested();
     }
     await this.running;
   }
 
-  /** Waits for a run in progress, then starts no further one. */
+  /** Waits for a run in progress, which may end early, then starts no further one. */
   async stop(): Promise<void> {
-    this.isStopped = true;
+    this.stopping.abort();
     this.isRequested = false;
     await this.running;
   }
@@ -35,7 +35,7 @@ export class TaskOnRequest {
     while (this.isRequested) {
       this.isRequested = false;
       try {
-        await this.task();
+        await this.task(this.stopping.signal);
       } catch (error) {
         this.logger.warn(`${this.name} failed and will run again: ${(error as Error).message}`);
       }

@@ -42,9 +42,10 @@ export class CreditsSweeper extends Sweeper {
   }
 
   /** One pass. Answers the credits written off and the keys forgotten by this instance. */
-  async sweep(): Promise<{ expiredCredits: number; forgottenKeys: number }> {
+  async sweep(stopped?: AbortSignal): Promise<{ expiredCredits: number; forgottenKeys: number }> {
     let expiredCredits = 0;
     for await (const users of this.usersWithExpiredLots()) {
+      if (stopped?.aborted) break;
       for (const userId of users) {
         // A busy user is left to the movement that holds the lock, and to the next pass.
         try {
@@ -59,7 +60,7 @@ export class CreditsSweeper extends Sweeper {
     }
     this.metrics.countExpiredCredits(expiredCredits);
     let forgottenKeys = 0;
-    for (let pass = 0; pass < KEY_BATCHES; pass++) {
+    for (let pass = 0; pass < KEY_BATCHES && !stopped?.aborted; pass++) {
       const row = await this.database.row<{ forgotten: string }>(FORGET_KEYS, [KEYS_PER_BATCH]);
       const forgotten = Number(row?.forgotten ?? 0);
       forgottenKeys += forgotten;

@@ -9,12 +9,12 @@ const BATCH = 500;
 export class EventPublisher {
   constructor(private readonly database: Database) {}
 
-  /** Until the outbox is empty, or another instance is at it. Answers how many events. */
-  async publish(): Promise<number> {
+  /** Until the outbox is empty, another instance is at it, or the service ends. Answers how many events. */
+  async publish(stopped?: AbortSignal): Promise<number> {
     for (let published = 0; ;) {
       const { count } = (await this.database.row<{ count: number }>(PUBLISH, [BATCH])) as { count: number };
       published += count;
-      if (count < BATCH) return published;
+      if (count < BATCH || stopped?.aborted) return published;
     }
   }
 }

@@ -46,11 +46,11 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
     const { sweepIntervalSeconds } = config;
-    this.announcements = new PeriodicTask(this.logger, 'Events sweeper', sweepIntervalSeconds, () =>
-      this.sweep(),
+    this.announcements = new PeriodicTask(this.logger, 'Events sweeper', sweepIntervalSeconds, (stopped) =>
+      this.sweep(stopped),
     );
-    this.publishing = new TaskOnRequest(this.logger, 'Event publisher', async () => {
-      await this.publisher.publish();
+    this.publishing = new TaskOnRequest(this.logger, 'Event publisher', async (stopped) => {
+      await this.publisher.publish(stopped);
       this.deliverer.wake();
     });
     const lookSeconds = Math.min(LOOK_SECONDS, sweepIntervalSeconds);
@@ -76,16 +76,16 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** One pass over what comes with time. */
-  async sweep(): Promise<void> {
+  async sweep(stopped?: AbortSignal): Promise<void> {
     const { creditsExpiringDays, keysExpiringDays, retentionDays } = this.config.events;
-    if (creditsExpiringDays > 0) await this.inBatches(ANNOUNCE_LOTS, creditsExpiringDays);
-    if (keysExpiringDays > 0) await this.inBatches(ANNOUNCE_KEYS, keysExpiringDays);
-    await this.inBatches(ANNOUNCE_ENDED_KEYS, retentionDays);
-    await this.inBatches(FORGET, retentionDays);
+    if (creditsExpiringDays > 0) await this.inBatches(ANNOUNCE_LOTS, creditsExpiringDays, stopped);
+    if (keysExpiringDays > 0) await this.inBatches(ANNOUNCE_KEYS, keysExpiringDays, stopped);
+    await this.inBatches(ANNOUNCE_ENDED_KEYS, retentionDays, stopped);
+    await this.inBatches(FORGET, retentionDays, stopped);
   }
 
-  private async inBatches(statement: Statement, days: number): Promise<void> {
-    for (let batch = 0; batch < BATCHES_PER_PASS; batch++) {
+  private async inBatches(statement: Statement, days: number, stopped?: AbortSignal): Promise<void> {
+    for (let batch = 0; batch < BATCHES_PER_PASS && !stopped?.aborted; batch++) {
       const row = await this.database.row<{ count: number }>(statement, [days, BATCH]);
       if ((row?.count ?? 0) < BATCH) return;
     }

@@ -116,10 +116,10 @@ export class QuarantineService {
   }
 
   /** The same for events of users who have appeared, of every gateway, unless a replay is in progress. */
-  async replayOfKnownUsers(): Promise<EventCountsDto> {
+  async replayOfKnownUsers(stopped?: AbortSignal): Promise<EventCountsDto> {
     const counts = noEvents();
     for (const gateway of this.gateways)
-      await this.replayAll(gateway, TAKE_OF_KNOWN_USERS, LEASE_SECONDS, counts);
+      await this.replayAll(gateway, TAKE_OF_KNOWN_USERS, LEASE_SECONDS, counts, stopped);
     return counts;
   }
 
@@ -128,10 +128,11 @@ export class QuarantineService {
     statement: typeof TAKE_ANY,
     leaseSeconds: number,
     counts: EventCountsDto,
+    stopped?: AbortSignal,
   ): Promise<void> {
     // Fixed at the beginning, so that what stays in quarantine is tried once and not again and again.
     const before = await this.database.row<{ time: Date }>(NOW, [leaseSeconds]);
-    for (let tried = 0; tried < MAXIMUM_PER_REPLAY; tried += BATCH) {
+    for (let tried = 0; tried < MAXIMUM_PER_REPLAY && !stopped?.aborted; tried += BATCH) {
       const taken = await this.database.rows<Taken>(statement, [BATCH, before?.time, gateway.name]);
       if (taken.length > 0) await this.replayBatch(gateway, taken, counts);
       if (taken.length < BATCH) break;

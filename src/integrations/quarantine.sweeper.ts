@@ -18,7 +18,7 @@ export class QuarantineSweeper extends Sweeper {
   }
 
   /** One pass. Answers what has become of the events. */
-  sweep() {
-    return this.quarantine.replayOfKnownUsers();
+  sweep(stopped?: AbortSignal) {
+    return this.quarantine.replayOfKnownUsers(stopped);
   }
 }

@@ -42,10 +42,11 @@ export class StreamingSessionsSweeper extends Sweeper {
   }
 
   /** One pass. Answers how many sessions this instance has ended. */
-  async sweep(): Promise<number> {
+  async sweep(stopped?: AbortSignal): Promise<number> {
     let ended = 0;
     const busy: StaleSession[] = [];
     for await (const session of this.stale()) {
+      if (stopped?.aborted) break;
       // SKIP LOCKED first: a busy user does not hold up the others, and two sweepers share the work.
       const outcome = await this.end(session, false);
       if (outcome === 'ok') ended++;
@@ -53,6 +54,7 @@ export class StreamingSessionsSweeper extends Sweeper {
     }
     // Then in turn, so that an account which is always busy is swept too.
     for (const session of busy) {
+      if (stopped?.aborted) break;
       const outcome = await this.end(session, true);
       if (outcome === 'ok') ended++;
     }

@@ -23,11 +23,13 @@ export class UsageTotalsSweeper extends Sweeper {
     super('Usage totals sweeper', config.sweepIntervalSeconds);
   }
 
-  async sweep(): Promise<void> {
-    await this.closeDays();
+  async sweep(stopped?: AbortSignal): Promise<void> {
+    await this.closeDays(stopped);
     if (Date.now() < this.makesFrom) return;
     try {
-      while ((await this.database.report<{ hasMade: boolean }>(MAKE_LEADERS))[0]?.hasMade);
+      let hasMade: boolean | undefined = true;
+      while (hasMade && !stopped?.aborted)
+        hasMade = (await this.database.report<{ hasMade: boolean }>(MAKE_LEADERS))[0]?.hasMade;
     } catch (error) {
       this.makesFrom = Date.now() + REST_MILLISECONDS;
       throw error;
@@ -35,8 +37,8 @@ export class UsageTotalsSweeper extends Sweeper {
   }
 
   /** Day by day, so that no statement takes long. */
-  private async closeDays(): Promise<void> {
-    for (let days = 0; days < MAXIMUM_DAYS; days++) {
+  private async closeDays(stopped: AbortSignal | undefined): Promise<void> {
+    for (let days = 0; days < MAXIMUM_DAYS && !stopped?.aborted; days++) {
       const row = await this.database.row<{ hasClosed: boolean }>(CLOSE_DAY);
       if (!row?.hasClosed) return;
     }

@@ -1,5 +1,6 @@
 // @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitingForLocks } from '../support/hold-up.js';
 import { allocateCredits } from '../support/sql.js';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
@@ -502,6 +503,23 @@ describe('leases', () => {
 });
 
 describe('odd circumstances', () => {
+  it('a sweep ends after the session that it is at when the service stops', async () => {
+    const user = await userWithCredits(service, 100);
+    for (const session of ['s1', 's2', 's3']) await initialize(user, session);
+    await endLeases(service, user);
+    const stopping = new AbortController();
+    const holder = await service.owner.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT 1 FROM credit_balances WHERE account_id = $1 FOR UPDATE', [user.userId]);
+    const sweep = service.get(StreamingSessionsSweeper).sweep(stopping.signal);
+    await expect.poll(() => waitingForLocks(service)).toBe(1);
+    stopping.abort();
+    await holder.query('ROLLBACK');
+    holder.release();
+    expect(await sweep).toBe(1);
+    expect(await service.get(StreamingSessionsSweeper).sweep()).toBe(2);
+  });
+
   it('one session that cannot be ended does not keep the others from it', async () => {
     const [broken, sound] = [await userWithCredits(service, 100), await userWithCredits(service, 100)];
     for (const user of [broken, sound]) await initialize(user, 's');
