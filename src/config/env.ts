@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isIPv4, isIPv6 } from 'node:net';
 import { dirname, resolve } from 'node:path';
+import { parseEnv } from 'node:util';
 import type { Algorithm } from 'jsonwebtoken';
 import { databaseHints, unknownVariables } from './unknown-variables.js';
 import { VERSION } from './version.js';
@@ -325,7 +326,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
 
 /** The environment, and what `.env` in the working directory adds to it: a variable that is set already keeps its value. */
 function environmentWithFile(): NodeJS.ProcessEnv {
-  if (existsSync('.env')) process.loadEnvFile('.env');
+  if (!existsSync('.env')) return process.env;
+  // Some editors begin a file with a byte order mark, which would become a part of the first name.
+  const added = parseEnv(readFileSync('.env', 'utf8').replace(/^\uFEFF/, ''));
+  for (const [name, value] of Object.entries(added)) process.env[name] ??= value;
   return process.env;
 }
 

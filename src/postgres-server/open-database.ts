@@ -228,19 +228,23 @@ async function refuseForeignTables(runner: QueryRunner): Promise<void> {
       WHERE nspname = current_schema() AND relname = ANY ($1) ORDER BY 1`,
     [['migrations', ...baselineTables()]],
   )) as { name: string }[];
-  const tables = found.map(({ name }) => name).filter((name) => name !== 'migrations');
-  if (tables.length === 0) return;
-  // Read as JSON: another program's table of migrations may have other columns.
-  const isMigrated =
-    tables.length < found.length &&
-    (
-      (await runner.query(`SELECT FROM migrations m WHERE to_jsonb(m) ->> 'name' = $1`, [
-        Baseline1796688000000.name,
-      ])) as unknown[]
-    ).length > 0;
-  if (isMigrated) return;
+  const names = found.map(({ name }) => name);
+  const tables = names.filter((name) => name !== 'migrations');
+  if (names.length > tables.length) {
+    // Read as JSON: another program's table of migrations may have other columns.
+    const [known] = (await runner.query(
+      `SELECT coalesce(bool_or(to_jsonb(m) ->> 'name' = $1), FALSE) AS "isOurs", count(*) = 0 AS "isEmpty",
+              (SELECT string_agg(attname, ' ' ORDER BY attname) FROM pg_attribute
+                WHERE attrelid = 'migrations'::regclass AND attnum > 0) AS columns
+         FROM migrations m`,
+      [Baseline1796688000000.name],
+    )) as { isOurs: boolean; isEmpty: boolean; columns: string }[];
+    // A first start that was killed may have left an empty one.
+    const isBegun = known?.isEmpty && known.columns === 'id name timestamp' && tables.length === 0;
+    if (known?.isOurs || isBegun) return;
+  } else if (tables.length === 0) return;
   throw new Error(
-    `The database has tables that this service did not create: ${tables.join(', ')}. Nothing was changed. ` +
+    `The database has tables that this service did not create: ${names.join(', ')}. Nothing was changed. ` +
       'Give the service an empty database of its own; balances of another system are brought over with POST /api/credits/allocate',
   );
 }

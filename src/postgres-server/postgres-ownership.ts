@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   constants,
-  existsSync,
   linkSync,
   mkdirSync,
   openSync,
@@ -59,7 +58,12 @@ export async function claimDirectory(dataDir: string): Promise<() => Promise<voi
     writeFileSync(mine, JSON.stringify(me), { mode: 0o600 });
     for (let attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
       isMine = linked(mine, file);
-      if (isMine) return () => rm(file, { force: true }).finally(letGo);
+      if (isMine)
+        return async () => {
+          // Unless another process has taken the place: its claim stays.
+          if (readOwner(file)?.fifo === me.fifo) await rm(file, { force: true });
+          letGo();
+        };
       const owner = readOwner(file);
       if (owner !== undefined && isAlive(owner, file)) {
         throw new DirectoryInUse(
@@ -99,7 +103,8 @@ function removeDeadClaim(file: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const since = statSync(turn, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
-    if (Date.now() - since > TURN_MILLISECONDS) rmSync(turn, { recursive: true, force: true });
+    // In either direction: the clock may have been put back since.
+    if (Math.abs(Date.now() - since) > TURN_MILLISECONDS) rmSync(turn, { recursive: true, force: true });
     return;
   }
   try {
@@ -242,12 +247,16 @@ function isAlive({ pid, fifo }: Owner, file: string): boolean {
  * of one host.
  */
 function holdOpen(fifo: string): number {
-  if (!existsSync(fifo)) execFileSync('mkfifo', ['-m', '600', fifo]);
+  if (!isFifo(fifo)) {
+    rmSync(fifo, { force: true });
+    execFileSync('mkfifo', ['-m', '600', fifo]);
+  }
   return openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
 }
 
 /** Whether a living process has the FIFO open: the kernel refuses a writer where there is no reader. */
 function isHeldOpen(fifo: string): boolean {
+  if (!isFifo(fifo)) return false;
   try {
     closeSync(openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK));
     return true;
@@ -256,6 +265,9 @@ function isHeldOpen(fifo: string): boolean {
     throw error;
   }
 }
+
+/** A copy of the directory may have an ordinary file in its place, which holds nothing. */
+const isFifo = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFIFO() ?? false;
 
 /** The command line of a living process; undefined when there is none (a zombie has none either). */
 function commandOf(pid: number): string | undefined {

@@ -52,9 +52,20 @@ describe('migrations', () => {
         (await client.query<{ name: string }>(`SELECT relname AS name FROM pg_class ORDER BY oid`)).rows;
       const before = await relations();
       await expect(migrate(CONFIG, foreign.ownerUrl, 'accounting_app')).rejects.toThrow(
-        'The database has tables that this service did not create: api_keys, user_accounts. Nothing was changed.',
+        'The database has tables that this service did not create: api_keys, migrations, user_accounts. Nothing was changed.',
       );
       expect(await relations()).toEqual(before);
+      // The table of migrations alone is another program's as well.
+      for (const columns of [
+        `id serial, migration text, batch integer`,
+        `id serial, "timestamp" bigint, name text`,
+      ]) {
+        await client.query(`DROP TABLE IF EXISTS user_accounts, api_keys, migrations; CREATE TABLE migrations (${columns});
+                            INSERT INTO migrations DEFAULT VALUES`);
+        await expect(migrate(CONFIG, foreign.ownerUrl, 'accounting_app')).rejects.toThrow(
+          'tables that this service did not create: migrations. Nothing was changed.',
+        );
+      }
     } finally {
       await client.end();
       await admin.query(`DROP DATABASE ${new URL(foreign.ownerUrl).pathname.slice(1)} WITH (FORCE)`);

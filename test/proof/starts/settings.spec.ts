@@ -30,7 +30,7 @@ describe('a file .env in the working directory', () => {
   const file = () => join(compiled.directory, '.env');
 
   it('sets what the environment leaves out, and nothing else', async () => {
-    await writeFile(file(), `JWT_ACCESS_SECRET=${SECRET}\nVERSION=2.0.0-of-the-file\n`);
+    await writeFile(file(), `\uFEFFJWT_ACCESS_SECRET=${SECRET}\nVERSION=2.0.0-of-the-file\n`);
     expect(await versionsOf({})).toEqual(['2.0.0-of-the-file', '2.0.0-of-the-file']);
     expect(await versionsOf({ VERSION: '3.0.0' })).toEqual(['3.0.0', '3.0.0']);
   });
