@@ -1,6 +1,7 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { RouteNotFound } from '../common/errors/request-errors.js';
 import { ValidationError } from '../common/errors/service-error.js';
+import { CallerTurnsGuard } from '../common/http/caller-turns.guard.js';
 import { RouteMetadata } from '../common/http/route-metadata.js';
 import { userIdProblem } from '../common/http/text.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -64,18 +65,22 @@ export class AccessGuard implements CanActivate {
   }
 }
 
-/** The rest, which needs the body: a request is about one user, whom the caller may act for. */
+/** The rest, which needs the body: a request is about one user, whom the caller may act for, and whose turn it takes. */
 @Injectable()
 export class NamedUserGuard implements CanActivate {
-  constructor(private readonly metadata: RouteMetadata) {}
+  constructor(
+    private readonly metadata: RouteMetadata,
+    private readonly turns: CallerTurnsGuard,
+  ) {}
 
-  canActivate(context: ExecutionContext): true {
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
     const caller = request.user;
     if (caller === undefined) return true;
     requireOneUser(request);
-    if (accessOf(this.metadata, context)?.kind === 'self') request.user = onWhoseAccount(request, caller);
-    return true;
+    if (accessOf(this.metadata, context)?.kind !== 'self') return true;
+    request.user = onWhoseAccount(request, caller);
+    return request.user === caller ? true : this.turns.canActivate(context);
   }
 }
 

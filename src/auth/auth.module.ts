@@ -16,7 +16,7 @@ import { KnownTokens } from './known-tokens.js';
 
 /**
  * The global guards, in the order they run: who is calling, how often, whether they may, when it is their turn, what was
- * sent, which user it is about, and when it is the turn of the user whom a trusted service has named. What a caller may not
+ * sent, and which user it is about, for whom a trusted service then waits its turn. What a caller may not
  * do takes no turn and has no body read: a turn lasts for as long as the body takes to come, so a key without permissions
  * could otherwise hold all turns of its owner.
  */
@@ -36,7 +36,6 @@ import { KnownTokens } from './known-tokens.js';
     { provide: APP_GUARD, useExisting: CallerTurnsGuard },
     { provide: APP_GUARD, useClass: BodyGuard },
     { provide: APP_GUARD, useClass: NamedUserGuard },
-    { provide: APP_GUARD, useExisting: CallerTurnsGuard },
   ],
 })
 export class AuthModule {}

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Controller, Get, Header, Headers, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { SkipThrottle } from '@nestjs/throttler';
+import { NoRateLimit } from '../common/http/rate-limit.js';
 import { Public } from '../auth/access.decorator.js';
 import { InvalidToken, TokenRequired } from '../auth/auth.errors.js';
 import { RouteNotFound } from '../common/errors/request-errors.js';
@@ -14,7 +14,7 @@ import { DatabaseGauges } from './database-gauges.js';
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
 @ApiTags('Health')
-@SkipThrottle()
+@NoRateLimit()
 @Public()
 @Controller()
 export class MetricsController {

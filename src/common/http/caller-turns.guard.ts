@@ -36,12 +36,11 @@ export function callerOf(request: Request): string | undefined {
  * answer has been taken; the others wait. So whatever one caller asks for, others find a place in every line, and the
  * answers that one caller does not read have a bounded size.
  *
- * It runs twice: a trusted service may name the user in the body, so its turn comes when that has been read.
+ * A trusted service that names the user in the body has no turn here: NamedUserGuard asks again when it has read the name.
  */
 @Injectable()
 export class CallerTurnsGuard implements CanActivate {
   private readonly turns: Turns;
-  private readonly asked = new WeakSet<Request>();
 
   constructor(@Inject(APP_CONFIG) config: AppConfig) {
     this.turns = new Turns({
@@ -58,8 +57,7 @@ export class CallerTurnsGuard implements CanActivate {
     const http = context.switchToHttp();
     const request = http.getRequest<Request>();
     const caller = callerOf(request);
-    if (caller === undefined || this.asked.has(request)) return true;
-    this.asked.add(request);
+    if (caller === undefined) return true;
     const response = http.getResponse<Response>();
     const end = this.turns.takeFree(caller);
     return end === undefined ? this.wait(caller, response) : endWith(response, end);
