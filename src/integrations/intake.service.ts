@@ -3,7 +3,7 @@ import { Turns } from '../common/turns.js';
 import { ChargesService } from './charges.service.js';
 import { type EventCountsDto, noEvents } from './dto/integrations.responses.js';
 import type { Gateway } from './gateway.js';
-import { type Quarantined, QuarantineService } from './quarantine.service.js';
+import { type Quarantined, QuarantineService, type Resolved } from './quarantine.service.js';
 
 /** One body of this size is read at a time: read, it takes several times as much memory. */
 const LARGE_BYTES = 1024 * 1024;
@@ -39,6 +39,7 @@ export class IntakeService {
     const outcomes = await this.charges.charge(gateway, calls);
     const counts = noEvents();
     const quarantined: Quarantined[] = [];
+    const charged: Resolved[] = [];
     for (const { reading, ...report } of reports) {
       const outcome = reading.kind === 'call' ? outcomes.get(reading.call) : undefined;
       if (reading.kind === 'nothing') counts.ignored++;
@@ -48,9 +49,15 @@ export class IntakeService {
         quarantined.push({ ...report, reason: 'unknown_user', detail: null });
       } else if (outcome.kind === 'refused') {
         quarantined.push({ ...report, reason: 'refused', detail: outcome.detail });
-      } else counts[outcome.kind]++;
+      } else {
+        const { kind, userId, usageId } = outcome;
+        counts[kind]++;
+        charged.push({ fingerprint: report.fingerprint, userId, usageId });
+      }
     }
     counts.quarantined = await this.quarantine.keep(gateway, quarantined);
+    // One that waited under another user's name would be charged again when that user appears.
+    await this.quarantine.resolve(charged);
     counts.duplicates += quarantined.length - counts.quarantined;
     if (counts.quarantined > 0)
       this.logger.warn(`${counts.quarantined} events of ${gateway.name} are in quarantine`);

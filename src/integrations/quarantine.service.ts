@@ -35,7 +35,7 @@ const take = (name: string, which: string) => ({
                         WHERE q.source = $3 AND q.resolved_at IS NULL
                           AND (q.attempted_at IS NULL OR q.attempted_at < $2) ${which}
                         ORDER BY q.attempted_at NULLS FIRST, q.id LIMIT $1 FOR UPDATE SKIP LOCKED)
-         RETURNING id, event`,
+         RETURNING fingerprint, event`,
 });
 const TAKE_ANY = take('quarantine_take', '');
 const TAKE_OF_KNOWN_USERS = take(
@@ -49,8 +49,8 @@ const RESOLVE = {
   name: 'quarantine_resolve',
   text: `UPDATE usage_quarantine q
             SET resolved_at = clock_timestamp(), usage_account_id = r.usage_account_id, usage_id = r.usage_id
-           FROM unnest($1::bigint[], $2::varchar[], $3::bigint[]) AS r (id, usage_account_id, usage_id)
-          WHERE q.id = r.id AND q.resolved_at IS NULL`,
+           FROM unnest($1::varchar[], $2::varchar[], $3::bigint[]) AS r (fingerprint, usage_account_id, usage_id)
+          WHERE q.fingerprint = r.fingerprint AND q.resolved_at IS NULL`,
 };
 
 export interface Quarantined {
@@ -61,8 +61,15 @@ export interface Quarantined {
   event: KeptEvent;
 }
 
+/** An event that waits no longer, and its record, if it has one. */
+export interface Resolved {
+  fingerprint: string;
+  userId: string | null;
+  usageId: number | null;
+}
+
 interface Taken {
-  id: string;
+  fingerprint: string;
   event: KeptEvent;
 }
 
@@ -94,6 +101,17 @@ export class QuarantineService {
       kept += rows.length;
     }
     return kept;
+  }
+
+  /** Lets those of the events that wait do so no longer. */
+  async resolve(events: Resolved[]): Promise<void> {
+    if (events.length === 0) return;
+    const sorted = events.toSorted((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
+    await this.database.rows(RESOLVE, [
+      sorted.map(({ fingerprint }) => fingerprint),
+      sorted.map(({ userId }) => userId),
+      sorted.map(({ usageId }) => usageId),
+    ]);
   }
 
   /** What waits of a gateway, oldest first. */
@@ -143,22 +161,18 @@ export class QuarantineService {
     const readings = taken.map(({ event }) => gateway.readKept(event));
     const calls = readings.flatMap((reading) => (reading.kind === 'call' ? [reading.call] : []));
     const outcomes = await this.charges.charge(gateway, calls);
-    const resolved: { id: string; userId: string | null; usageId: number | null }[] = [];
+    const resolved: Resolved[] = [];
     readings.forEach((reading, index) => {
-      const id = (taken[index] as Taken).id;
+      const { fingerprint } = taken[index] as Taken;
       const outcome = reading.kind === 'call' ? outcomes.get(reading.call) : undefined;
       if (reading.kind === 'nothing') {
         counts.ignored++;
-        resolved.push({ id, userId: null, usageId: null });
+        resolved.push({ fingerprint, userId: null, usageId: null });
       } else if (outcome !== undefined && 'usageId' in outcome) {
         counts[outcome.kind]++;
-        resolved.push({ id, userId: outcome.userId, usageId: outcome.usageId });
+        resolved.push({ fingerprint, userId: outcome.userId, usageId: outcome.usageId });
       } else counts.quarantined++;
     });
-    await this.database.rows(RESOLVE, [
-      resolved.map(({ id }) => id),
-      resolved.map(({ userId }) => userId),
-      resolved.map(({ usageId }) => usageId),
-    ]);
+    await this.resolve(resolved);
   }
 }

@@ -624,6 +624,21 @@ describe('the quarantine', () => {
     await other.close();
   });
 
+  it('lets go of an event that is sent again with a known user, and charges it once', async () => {
+    const user = await userWithCredits(service, 100);
+    const stranger = freshUser('stranger');
+    const call = event({ user: stranger });
+    const metadata = { ...call.metadata, user_api_key_user_id: user.userId };
+    const corrected = { ...call, metadata };
+    await expectCounts([call], { quarantined: 1 });
+    await expectCounts([corrected, call], { accepted: 1, duplicates: 1 });
+    const appeared = service.as(stranger);
+    await balanceOf(appeared);
+    await service.get(QuarantineSweeper).sweep();
+    expect([await recordsOf(user), await recordsOf(appeared)].map(({ length }) => length)).toEqual([1, 0]);
+    expect((await waiting()).filter(({ claimedUser }) => claimedUser === stranger)).toEqual([]);
+  });
+
   it('is charged by an admin, once for each event however many call at once', async () => {
     const stranger = freshUser('stranger');
     const calls = Array.from({ length: 20 }, () => event({ user: stranger }));
@@ -646,6 +661,12 @@ describe('the quarantine', () => {
     const user = service.as(stranger);
     await balanceOf(user);
     await expectCounts([call], { review: 1 });
+    // As if the process had died between the two.
+    await service.owner.query(
+      `UPDATE usage_quarantine SET resolved_at = NULL, usage_account_id = NULL, usage_id = NULL
+        WHERE claimed_user = $1`,
+      [stranger],
+    );
     const swept = await service.get(QuarantineSweeper).sweep();
     expect(swept).toEqual({ ...NONE, duplicates: 1 });
     expect(await recordsOf(user)).toHaveLength(1);
