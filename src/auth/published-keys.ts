@@ -10,9 +10,9 @@ const DEADLINE_MILLISECONDS = 3000;
 const MAXIMUM_BYTES = 1_000_000;
 const MAXIMUM_KEYS = 100;
 /** From this age on keys are fetched again in the background. */
-const REFRESH_MILLISECONDS = 300_000;
+const REFRESH_MILLISECONDS = 60_000;
 /** From this age on a request waits for the fetch, unless the last one has failed. */
-const STALE_MILLISECONDS = 600_000;
+const STALE_MILLISECONDS = 120_000;
 /** How long known keys serve while none can be fetched; a key that was withdrawn meanwhile ends here at last. */
 const TRUSTED_MILLISECONDS = 86_400_000;
 /** Fetches that may follow each other at once; after them one each KEYS_RETRY_SECONDS. */
