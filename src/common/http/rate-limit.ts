@@ -6,9 +6,10 @@ import {
   type ThrottlerOptions,
 } from '@nestjs/throttler';
 import type { Response } from 'express';
+import ipaddr from 'ipaddr.js';
 import type { AppConfig } from '../../config/env.js';
 import { ServiceError } from '../errors/service-error.js';
-import { RequestWindows } from './request-windows.js';
+import { ADDRESS, RequestWindows } from './request-windows.js';
 
 /** 429: more requests than the configured number in the configured window. */
 export class RateLimited extends ServiceError {
@@ -31,7 +32,8 @@ interface IdentifiedRequest {
 }
 
 /**
- * Counts requests by caller, over all routes: a user, or the address of an unauthenticated client. Trusted services are not
+ * Counts requests by caller, over all routes: a user, or the address of an unauthenticated client
+ * (of IPv6 its /64). Trusted services are not
  * limited: they ask for all users together, a hold refused here would stop everyone's chats, and a gateway drops the calls
  * that are answered with 429. The `X-RateLimit-*` headers of the answer give the limit, what is left of it, and the seconds
  * until it begins anew.
@@ -48,7 +50,14 @@ export function rateLimit({ rateLimit: { max, windowSeconds } }: AppConfig): Thr
 }
 
 function callerOf({ user, ip }: IdentifiedRequest): string {
-  return user === undefined ? `address:${ip ?? ''}` : `user:${user.userId}`;
+  return user === undefined ? ADDRESS + networkOf(ip ?? '') : `user:${user.userId}`;
+}
+
+/** Of an IPv6 address the /64, which is the least that one client has; of others the address itself. */
+export function networkOf(address: string): string {
+  if (!ipaddr.IPv6.isValid(address)) return address;
+  const parsed = ipaddr.process(address);
+  return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(':') : parsed.toString();
 }
 
 /** The library's guard, which refuses in the form of every other error. */

@@ -43,4 +43,11 @@ describe('windows', () => {
     expect((await count(windows, 'first')).totalHits).toBe(3);
     expect((await count(windows, 'second')).totalHits).toBe(1);
   });
+
+  it('of users are not forgotten for strangers’ addresses', async () => {
+    const windows = new RequestWindows();
+    await count(windows, 'user:alice');
+    for (let index = 0; index < 100_000; index++) await count(windows, `address:${index}`);
+    expect((await count(windows, 'user:alice')).totalHits).toBe(2);
+  });
 });
