@@ -40,7 +40,7 @@ export class EventStreams implements OnModuleDestroy {
   private readonly streams = new Set<EventStream>();
   private readonly byCaller = new Map<string, number>();
   /** Streams of more than the caller's own events, and who may have them only while their role is what it was. */
-  private readonly privileged = new Map<EventStream, { userId: string; role: Role | undefined }>();
+  private readonly privileged = new Map<EventStream, { userId: string; role: Role }>();
   private readonly look: PeriodicTask;
   /** Up to here every event has been given to the streams that are up to date. */
   private position: number | undefined;
@@ -135,11 +135,14 @@ export class EventStreams implements OnModuleDestroy {
   }
 
   /** Finds out where the stream begins; also shows that the database is there, while the answer can still be another. */
-  private async prepare(stream: EventStream, { userId }: Caller, after: number | undefined): Promise<void> {
+  private async prepare(
+    stream: EventStream,
+    { userId, role }: Caller,
+    after: number | undefined,
+  ): Promise<void> {
     const { newest, given } = await this.events.newest();
     if (after !== undefined && after > given) throw new PositionUnknown();
     if (stream.filter.userId !== userId) {
-      const role = (await this.accounts.rolesOf([userId])).get(userId);
       this.privileged.set(stream, { userId, role });
       stream.onClose(() => this.privileged.delete(stream));
     }
@@ -192,15 +195,15 @@ export class EventStreams implements OnModuleDestroy {
     }
   }
 
-  /** A newer token of the caller may have another role; the stream began with one that was good then. */
+  /** Another token of the caller may have been seen with another role than the one with which the stream began. */
   private async closeWhereRoleIsLost(): Promise<void> {
     if (this.privileged.size === 0) return;
     const users = new Set([...this.privileged.values()].map(({ userId }) => userId));
     const roles = await this.accounts.rolesOf([...users]);
     for (const [stream, begun] of this.privileged) {
       const role = roles.get(begun.userId);
-      if (role === begun.role) continue;
-      if (role !== undefined && hasRole(role, 'supervisor')) begun.role = role;
+      if (role === undefined || role === begun.role) continue;
+      if (hasRole(role, 'supervisor')) begun.role = role;
       else stream.close();
     }
   }
