@@ -353,7 +353,8 @@ CREATE INDEX idx_usage_quarantine_claimed ON usage_quarantine (claimed_user)
 ------------------------------------------------------------------------------------------------------------------------
 -- API keys
 
--- A rotated key is a new row; budget_key_id names the first of its line, whose row counts for all of them.
+-- A key's successor is a new row, made once (is_rotated); budget_key_id names the first of its line, whose row counts for
+-- all of them.
 -- gateway_due_at is when the sweeper must look at a key; every key that is not settled has one.
 CREATE TABLE api_keys (
   id               BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -374,6 +375,7 @@ CREATE TABLE api_keys (
   credits_used     non_negative_bigint NOT NULL DEFAULT 0,
   credits_held     non_negative_bigint NOT NULL DEFAULT 0,
   budget_key_id    BIGINT,
+  is_rotated       BOOLEAN NOT NULL DEFAULT FALSE,
   expiry_announced TIMESTAMPTZ,
   end_announced    TIMESTAMPTZ,
   gateway          VARCHAR(20),

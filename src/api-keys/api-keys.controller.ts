@@ -19,10 +19,12 @@ import { ApiKeysVerificationService } from './api-keys-verification.service.js';
 import {
   ApiKeyEnded,
   ApiKeyNotFound,
+  ApiKeyRotated,
   GatewayFailed,
   GatewayNotConfigured,
   GatewayRefused,
   GatewayUnavailable,
+  GatewayUserReserved,
   TooManyApiKeys,
 } from './api-keys.errors.js';
 import { ApiKeysService } from './api-keys.service.js';
@@ -34,7 +36,13 @@ import {
 } from './dto/api-keys.requests.js';
 import { ApiKeyDto, ApiKeyPageDto, CreatedApiKeyDto, VerificationDto } from './dto/api-keys.responses.js';
 
-const OF_GATEWAY = [GatewayNotConfigured, GatewayRefused, GatewayFailed, GatewayUnavailable];
+const OF_GATEWAY = [
+  GatewayNotConfigured,
+  GatewayUserReserved,
+  GatewayRefused,
+  GatewayFailed,
+  GatewayUnavailable,
+];
 const CREATE_EXAMPLES = {
   plain: {
     summary: 'A key for this service',
@@ -147,7 +155,7 @@ export class ApiKeysController {
     operationId: 'rotateApiKey',
   })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
-  @ApiProblems(ApiKeyNotFound, TooManyApiKeys, ApiKeyEnded, ...OF_GATEWAY)
+  @ApiProblems(ApiKeyNotFound, TooManyApiKeys, ApiKeyEnded, ApiKeyRotated, ...OF_GATEWAY)
   @ApiIdempotent({ answersSecret: true })
   @OwnerOrServiceAccess()
   async rotate(

@@ -14,6 +14,13 @@ export class ApiKeyEnded extends ServiceError {
   }
 }
 
+/** 409: the key has been rotated before; what continues it is its successor. */
+export class ApiKeyRotated extends ServiceError {
+  constructor() {
+    super(409, 'api_key.rotated', 'This API key already has a successor, which can be rotated instead');
+  }
+}
+
 /** As api_key_insert has it. */
 const MAXIMUM_ACTIVE_KEYS = 1000;
 
@@ -29,6 +36,15 @@ export class GatewayNotConfigured extends ServiceError {
   constructor() {
     super(422, 'gateway.not_configured', 'This service has no gateway configured', {
       errors: [{ field: 'gateway', message: 'is not configured' }],
+    });
+  }
+}
+
+/** 422: the gateway gives this user id every right, so a key of such a user would have them too. */
+export class GatewayUserReserved extends ServiceError {
+  constructor() {
+    super(422, 'gateway.user_reserved', 'This user id is reserved for the administrator of the gateway', {
+      errors: [{ field: 'gateway', message: 'reserves this user id for its administrator' }],
     });
   }
 }

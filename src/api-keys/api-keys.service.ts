@@ -11,7 +11,7 @@ import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common
 import type { Idempotency } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { SecretAnswers, type SecretIdempotency } from '../common/http/secret-answers.js';
-import { ApiKeyEnded, ApiKeyNotFound, TooManyApiKeys } from './api-keys.errors.js';
+import { ApiKeyEnded, ApiKeyNotFound, ApiKeyRotated, TooManyApiKeys } from './api-keys.errors.js';
 import type { CreateApiKeyDto, RotateApiKeyDto, UpdateApiKeyDto } from './dto/api-keys.requests.js';
 import {
   type ApiKeyAnswer,
@@ -26,7 +26,7 @@ import { GatewayKeysService, REVOKED } from './gateway-keys.service.js';
 /** What the operations return. `sealed`: the key, for a repeated request. */
 type Answer =
   | ({ outcome: 'ok'; replayed?: true; sealed?: string | null } & ApiKeyAnswer)
-  | { outcome: 'not_found' | 'ended' | 'past_expiry' | 'too_many' | 'idempotency_mismatch' };
+  | { outcome: 'not_found' | 'ended' | 'rotated' | 'past_expiry' | 'too_many' | 'idempotency_mismatch' };
 
 /** What they all name: the account, and where the answer has a key, how to return it again. */
 type KeyRequest = AccountRequest & Partial<Idempotency> & { sealed?: string | null };
@@ -78,7 +78,7 @@ export class ApiKeysService {
     idempotencyKey: string | null,
   ): Promise<Once<CreatedApiKeyDto>> {
     const { gateway = null } = request;
-    if (gateway !== null) this.gateway.requireConfigured(gateway);
+    if (gateway !== null) this.gateway.requireFor(caller.userId, gateway);
     if (caller.kind === 'internal' && !(await this.accounts.exists(caller.userId)))
       throw new AccountNotFound();
     const once = this.secrets.idempotency(idempotencyScope(caller), 'api-key', idempotencyKey, request);
@@ -125,7 +125,8 @@ export class ApiKeysService {
     const updated = ApiKeyDto.fromAnswer(
       await this.change(UPDATE, { accountId: caller.userId, id, changes }),
     );
-    if (updated.gateway !== null && expiresAt !== undefined) await this.gateway.follow(id);
+    const changesBounds = expiresAt !== undefined || creditLimit !== undefined;
+    if (updated.gateway !== null && changesBounds) await this.gateway.follow(id);
     return updated;
   }
 
@@ -133,7 +134,7 @@ export class ApiKeysService {
    * Makes a successor with the same name, permissions, expiry and budget; the old key stops after the overlap. At the
    * gateway the successor comes first, so that a failure there leaves the old key as it was.
    *
-   * @throws ApiKeyNotFound, ApiKeyEnded, TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws
+   * @throws ApiKeyNotFound, ApiKeyEnded, ApiKeyRotated, TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws
    */
   async rotate(
     caller: Caller,
@@ -142,7 +143,7 @@ export class ApiKeysService {
     idempotencyKey: string | null,
   ): Promise<Once<CreatedApiKeyDto>> {
     const { gateway } = await find(this.keys.manager, caller.userId, id);
-    if (gateway !== null) this.gateway.requireConfigured(gateway);
+    if (gateway !== null) this.gateway.requireFor(caller.userId, gateway);
     const content = { id, overlapSeconds };
     const once = this.secrets.idempotency(
       idempotencyScope(caller),
@@ -218,6 +219,8 @@ export class ApiKeysService {
         throw new ApiKeyNotFound();
       case 'ended':
         throw new ApiKeyEnded();
+      case 'rotated':
+        throw new ApiKeyRotated();
       case 'past_expiry':
         throw new ValidationError([{ field: 'expiresAt', message: 'must be in the future' }]);
       case 'too_many':

@@ -3,12 +3,16 @@ import { digestOf } from '../common/http/api-key-format.js';
 import { Database, type Statement } from '../common/database/database.js';
 import type { GatewayName } from '../common/gateways.js';
 import { isUnavailable } from '../common/errors/database-errors.js';
+import { inLanes } from '../common/lanes.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
 import {
   ApiKeyEnded,
   GatewayFailed,
   GatewayNotConfigured,
   GatewayRefused,
   GatewayUnavailable,
+  GatewayUserReserved,
 } from './api-keys.errors.js';
 import type { CreatedApiKeyDto } from './dto/api-keys.responses.js';
 import type { GatewayState } from './entities/api-key.entity.js';
@@ -25,6 +29,8 @@ import {
 const LATE_SECONDS = 300;
 /** The most keys of one gateway that a pass looks at. */
 const MAXIMUM_PER_PASS = 100;
+/** Keys looked at together, so that one slow answer does not hold up the rest. */
+const LANES = 4;
 
 const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END`;
 /** To be set with the revocation of any key, in the same statement. */
@@ -65,14 +71,11 @@ const ENDED = {
   text: `UPDATE api_keys SET gateway_state = 'ended', gateway_due_at = NULL
           WHERE account_id = $1 AND id = $2 AND gateway_state IN ('ending', 'failed')`,
 };
-/** When the expiry was changed again meanwhile, it is sent to the gateway again. */
-const EXPIRY_SENT = {
-  name: 'gateway_key_expiry_sent',
-  text: `UPDATE api_keys
-            SET gateway_due_at = CASE WHEN expires_at IS NOT DISTINCT FROM $3::timestamptz THEN expires_at
-                                      ELSE clock_timestamp() END,
-                gateway_attempts = 0
-          WHERE account_id = $1 AND id = $2 AND gateway_state = 'live'`,
+/** A key whose bounds were changed again meanwhile is due again since then, and stays so. */
+const BOUNDS_SENT = {
+  name: 'gateway_key_bounds_sent',
+  text: `UPDATE api_keys SET gateway_due_at = expires_at, gateway_attempts = 0
+          WHERE account_id = $1 AND id = $2 AND gateway_state = 'live' AND gateway_due_at = $3::timestamptz`,
 };
 
 /**
@@ -95,15 +98,19 @@ function claim(name: string, which: string): Statement {
                   gateway_due_at = clock_timestamp()
                     + make_interval(secs => least(300, 15 * 2 ^ least(k.gateway_attempts, 5)))
              FROM due WHERE k.account_id = due.account_id AND k.id = due.id
-        RETURNING k.account_id, k.id, k.key, k.gateway, k.gateway_state, k.expires_at::text,
+        RETURNING k.account_id, k.id, k.key, k.gateway, k.gateway_state, k.gateway_due_at::text,
+                  k.gateway_settings ->> 'maxBudgetUsd' AS max_budget_usd,
+                  (SELECT b.credit_limit::float8 FROM api_keys b
+                    WHERE b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)) AS credit_limit,
                   extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds_left,
                   k.created_at > clock_timestamp() - make_interval(secs => ${LATE_SECONDS}) AS may_come_late`,
   };
 }
+/** Keys whose creation failed have never worked, so keys that may still work come before them. */
 const CLAIM_DUE = claim(
   'gateway_keys_claim_due',
   `SELECT account_id, id FROM api_keys WHERE gateway_due_at <= clock_timestamp() AND gateway = $1
-    ORDER BY gateway_due_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
+    ORDER BY gateway_state = 'failed', gateway_due_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
 );
 const CLAIM_ONE = claim(
   'gateway_keys_claim_one',
@@ -118,7 +125,9 @@ interface ClaimedKey {
   key: string;
   gateway: GatewayName;
   gateway_state: GatewayState;
-  expires_at: string | null;
+  gateway_due_at: string;
+  max_budget_usd: string | null;
+  credit_limit: number | null;
   seconds_left: number | null;
   may_come_late: boolean;
 }
@@ -131,6 +140,7 @@ export class GatewayKeysService {
   constructor(
     private readonly database: Database,
     @Inject(KEY_GATEWAYS) private readonly gateways: KeyGateways,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   /** @throws GatewayNotConfigured */
@@ -138,6 +148,11 @@ export class GatewayKeysService {
     const gateway = this.gateways.get(name);
     if (gateway === undefined) throw new GatewayNotConfigured();
     return gateway;
+  }
+
+  /** @throws GatewayNotConfigured, GatewayUserReserved */
+  requireFor(userId: string, name: GatewayName): void {
+    if (this.requireConfigured(name).administratorId === userId) throw new GatewayUserReserved();
   }
 
   /**
@@ -203,14 +218,21 @@ export class GatewayKeysService {
 
   /** Until the gateway cannot be reached. */
   private async sweepAt(name: GatewayName, stopped: AbortSignal | undefined): Promise<number> {
-    for (let looked = 0; looked < MAXIMUM_PER_PASS; looked++) {
-      if (stopped?.aborted) return looked;
+    let looked = 0;
+    let goesOn = true;
+    const claims = Array<GatewayName>(MAXIMUM_PER_PASS).fill(name);
+    await inLanes(LANES, claims, async () => {
+      if (!goesOn || stopped?.aborted) return;
       const claimed = await this.database.row<ClaimedKey>(CLAIM_DUE, [name]);
-      if (claimed === undefined) return looked;
+      if (claimed === undefined) {
+        goesOn = false;
+        return;
+      }
+      looked++;
       const { kind } = await this.settle(claimed);
-      if (kind === 'unreached' || kind === 'unknown') return looked + 1;
-    }
-    return MAXIMUM_PER_PASS;
+      if (kind === 'unreached' || kind === 'unknown') goesOn = false;
+    });
+    return looked;
   }
 
   private async generate(
@@ -218,7 +240,7 @@ export class GatewayKeysService {
     userId: string,
     created: CreatedApiKeyDto,
   ): Promise<GatewayOutcome> {
-    const { id, key, models, maxBudgetUsd, rpmLimit, tpmLimit } = created;
+    const { id, key, models, maxBudgetUsd, creditLimit, rpmLimit, tpmLimit } = created;
     const left = await this.database.row<{ seconds: number | null }>(SECONDS_LEFT, [userId, id]);
     return gateway.generate({
       key,
@@ -226,9 +248,18 @@ export class GatewayKeysService {
       alias: `accounting-${id}-${digestOf(key).slice(0, 12)}`,
       userId,
       keyId: id,
-      settings: { models, maxBudgetUsd, rpmLimit, tpmLimit },
+      settings: { models, rpmLimit, tpmLimit },
+      maxBudgetUsd: this.budgetOf(maxBudgetUsd, creditLimit),
       secondsLeft: left?.seconds ?? null,
     });
+  }
+
+  /** The lower of what the owner asked for at the gateway and the line's limit here, in USD; null: neither. */
+  private budgetOf(maxBudgetUsd: string | null, creditLimit: number | null): number | null {
+    const asked = maxBudgetUsd === null ? Infinity : Number(maxBudgetUsd);
+    const limit = creditLimit === null ? Infinity : creditLimit / this.config.creditsPerUsd;
+    const lower = Math.min(asked, limit);
+    return lower === Infinity ? null : lower;
   }
 
   /** Ends a key that has not been shown to anyone. If that fails too, it stays as it is until the sweeper finds it. */
@@ -245,14 +276,17 @@ export class GatewayKeysService {
     const gateway = this.requireConfigured(key.gateway);
     const isLive = key.gateway_state === 'live';
     const outcome = isLive
-      ? await gateway.expireIn(key.key, key.seconds_left)
+      ? await gateway.bound(key.key, {
+          secondsLeft: key.seconds_left,
+          maxBudgetUsd: this.budgetOf(key.max_budget_usd, key.credit_limit),
+        })
       : await gateway.remove(key.key);
     const { kind } = outcome;
     if (kind === 'unreached' || kind === 'unknown' || kind === 'refused') {
       this.logger.warn(`API key ${key.id} (${key.gateway_state}) is not settled: ${describe(outcome)}`);
     } else if (isLive) {
       if (kind === 'absent') this.logger.warn(`The gateway has no key for the live API key ${key.id}`);
-      await this.database.row(EXPIRY_SENT, [key.account_id, key.id, key.expires_at]);
+      await this.database.row(BOUNDS_SENT, [key.account_id, key.id, key.gateway_due_at]);
     } else if (kind === 'done' || key.gateway_state === 'ending' || !key.may_come_late) {
       await this.database.row(ENDED, [key.account_id, key.id]);
     }

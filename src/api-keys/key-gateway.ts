@@ -9,15 +9,21 @@ export type GatewayOutcome =
   | { readonly kind: 'done' | 'absent' | 'unreached' | 'unknown' }
   | { readonly kind: 'refused'; readonly status: number };
 
-export interface GatewayKeyRequest {
+/** What the gateway itself enforces, and what may change. */
+export interface GatewayBounds {
+  /** Until the key expires; null: never. */
+  readonly secondsLeft: number | null;
+  /** The most that the key may spend there, by the gateway's own count; null: no limit. */
+  readonly maxBudgetUsd: number | null;
+}
+
+export interface GatewayKeyRequest extends GatewayBounds {
   readonly key: string;
   /** For people who look at the gateway. */
   readonly alias: string;
   readonly userId: string;
   readonly keyId: number;
-  readonly settings: GatewaySettings;
-  /** Until it expires; null: never. */
-  readonly secondsLeft: number | null;
+  readonly settings: Omit<GatewaySettings, 'maxBudgetUsd'>;
 }
 
 /**
@@ -25,11 +31,12 @@ export interface GatewayKeyRequest {
  * nothing of the gateway's answers goes further than its outcome. A digest is the SHA-256 of a key.
  */
 export interface KeyGateway {
+  /** The user id of the gateway's own administrator, whose keys may do everything there. */
+  readonly administratorId: string;
   /** Makes a key of our choosing, blocked: should the answer get lost, there is nothing that works. */
   generate(request: GatewayKeyRequest): Promise<GatewayOutcome>;
   unblock(key: string): Promise<GatewayOutcome>;
-  /** Sets when the gateway itself stops the key; null: never. */
-  expireIn(digest: string, secondsLeft: number | null): Promise<GatewayOutcome>;
+  bound(digest: string, bounds: GatewayBounds): Promise<GatewayOutcome>;
   remove(digest: string): Promise<GatewayOutcome>;
 }
 

@@ -6,7 +6,7 @@ import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { CHARGE } from '../usage/usage.operations.js';
 import type { Call, Gateway } from './gateway.js';
-import { inLanes } from './lanes.js';
+import { inLanes } from '../common/lanes.js';
 import { CallDirectory, type Owner } from './call-directory.js';
 
 /** Users whose calls are charged at once. */

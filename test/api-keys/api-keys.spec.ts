@@ -374,6 +374,17 @@ describe('POST /api-keys/:id/rotate', () => {
     expect((await user.post(`${KEYS}/${old.id}/rotate`)).status).toBe(409);
   });
 
+  it('409: a second time during the overlap, under whose end another successor would stop too', async () => {
+    const user = await userWithCredits(service);
+    const old = await makeKey(user);
+    const rotate = (id: number, key: string) =>
+      user.post<Key>(`${KEYS}/${id}/rotate`, { overlapSeconds: 60 }, { 'idempotency-key': key });
+    const first = await rotate(old.id, 'first');
+    expectProblem(await rotate(old.id, 'second'), 409, { code: 'api_key.rotated' });
+    expect((await rotate(old.id, 'first')).body).toEqual(first.body);
+    expect((await rotate(first.body.id, 'next')).body.expiresAt).toBeNull();
+  });
+
   it('201: without an overlap the old key stops at once; an overlap never prolongs an expiry', async () => {
     const user = await userWithCredits(service);
     const old = await makeKey(user);

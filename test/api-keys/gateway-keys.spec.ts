@@ -142,6 +142,7 @@ describe('POST /api-keys with gateway litellm', () => {
       key_alias: expect.stringMatching(`^accounting-${made.id}-[0-9a-f]{12}$`) as string,
       user_id: user.userId,
       blocked: true,
+      key_type: 'llm_api',
       metadata: { accounting_key_id: made.id },
       models: SETTINGS.models,
       max_budget: 25.5,
@@ -159,10 +160,32 @@ describe('POST /api-keys with gateway litellm', () => {
     const made = await makeKey(user, { expiresAt });
     expect(made).toMatchObject({ ...NO_SETTINGS, expiresAt });
     const { request, expiresAt: atProxy } = proxy.keys.get(digestOf(made.key)) ?? {};
-    expect(Object.keys(request ?? {}).sort()).toEqual(
-      ['blocked', 'duration', 'key', 'key_alias', 'metadata', 'user_id'].sort(),
-    );
+    expect(Object.keys(request ?? {}).sort()).toEqual([
+      'blocked',
+      'duration',
+      'key',
+      'key_alias',
+      'key_type',
+      'metadata',
+      'user_id',
+    ]);
     expect(Math.abs((atProxy as number) - Date.parse(expiresAt))).toBeLessThan(5000);
+  });
+
+  it.each([
+    ['its creditLimit, in USD', { creditLimit: 1250 }, 1.25],
+    ['its creditLimit, when that is less than maxBudgetUsd', { creditLimit: 1, maxBudgetUsd: '25.5' }, 0.001],
+    ['maxBudgetUsd, when that is less', { creditLimit: 25_501, maxBudgetUsd: '25.5' }, 25.5],
+    ['nothing, when its creditLimit is 0', { creditLimit: 0 }, 0],
+  ])('201: the key may spend there %s', async (_, limits, budget) => {
+    const made = await makeKey(service.as(), limits);
+    expect(proxy.keys.get(digestOf(made.key))?.maxBudget).toBe(budget);
+  });
+
+  it('422: never for the user id of the proxy’s own administrator', async () => {
+    const answer = await create(service.as('default_user_id'));
+    expectProblem(answer, 422, { code: 'gateway.user_reserved', field: 'gateway' });
+    expect(proxy.of('default_user_id')).toEqual([]);
   });
 
   it('201: sends no duration that the proxy’s calendar cannot hold', async () => {
@@ -311,6 +334,7 @@ describe('a creation that goes wrong leaves no key that works, on either side, a
     ['/key/generate', { status: 401, body: REFUSAL }, FAILED],
     ['/key/generate', { status: 404, body: { detail: PROXY_DETAIL } }, FAILED],
     ['/key/generate', { status: 302, body: PROXY_DETAIL }, FAILED],
+    ['/key/unblock', { status: 200, body: `<html>${PROXY_DETAIL}</html>` }, UNAVAILABLE],
     ['/key/unblock', { status: 400, body: REFUSAL }, FAILED],
     ['/key/unblock', { status: 404, body: REFUSAL }, FAILED],
   ];
@@ -532,7 +556,9 @@ describe('DELETE /api-keys/:id', () => {
     ['isLost', false],
     ['isLostDone', true],
     [{ status: 401, body: REFUSAL }, false],
-    // A web server where the proxy should be has no such page; that says nothing of the key.
+    // A web server where the proxy should be says nothing of the key.
+    [{ status: 200, body: '<html>Maintenance</html>' }, false],
+    [{ status: 200, body: { deleted_keys: [] } }, false],
     [{ status: 404, body: '<html>Not Found</html>' }, false],
     [{ status: 404, body: { detail: 'Not Found' } }, false],
     [{ status: 302, body: '' }, false],
@@ -626,6 +652,16 @@ describe('POST /api-keys/:id/rotate', () => {
     expect(await worksOnBothSides(winner.body)).toEqual([true, true]);
   });
 
+  it('409: again during the overlap, whose end its second successor would not survive', async () => {
+    const user = service.as();
+    const old = await makeKey(user);
+    const { body: successor } = await rotate(user, old, 3600);
+    expectProblem(await rotate(user, old, 3600), 409, { code: 'api_key.rotated' });
+    expect(proxy.liveOf(user.userId)).toHaveLength(2);
+    const next = await rotate(user, successor, 3600);
+    expect(next).toMatchObject({ status: 201, body: { expiresAt: null } });
+  });
+
   it('201: when the proxy cannot take the end of the overlap, it gets it later', async () => {
     const user = service.as();
     const old = await makeKey(user);
@@ -688,10 +724,42 @@ describe('an expiry', () => {
     const user = service.as();
     const made = await makeKey(user);
     const before = proxy.requests.length;
-    const answer = await user.send('PATCH', `${KEYS}/${made.id}`, { name: 'other', creditLimit: 5 }, {});
+    const answer = await user.send('PATCH', `${KEYS}/${made.id}`, { name: 'other' }, {});
     expect(answer.status).toBe(200);
     await sweep();
     expect(proxy.requests).toHaveLength(before);
+  });
+});
+
+describe('a creditLimit', () => {
+  it('that is changed or taken away holds at the proxy too, for every key of the line', async () => {
+    const user = service.as();
+    const old = await makeKey(user, { creditLimit: 1000 });
+    const { body: successor } = await user.post<Key>(`${KEYS}/${old.id}/rotate`, { overlapSeconds: 3600 });
+    const budgets = () => [old, successor].map(({ key }) => proxy.keys.get(digestOf(key))?.maxBudget);
+    expect(budgets()).toEqual([1, 1]);
+    for (const [creditLimit, budget] of [[2500, 2.5] as const, [null, null] as const]) {
+      expect((await user.send('PATCH', `${KEYS}/${successor.id}`, { creditLimit }, {})).status).toBe(200);
+      expect(budgets()[1]).toBe(budget);
+      await sweep();
+      expect(budgets()).toEqual([budget, budget]);
+    }
+  });
+
+  it('that is changed while the change before it is sent is sent again', async () => {
+    const user = service.as();
+    const made = await makeKey(user);
+    const change = (creditLimit: number) => user.send('PATCH', `${KEYS}/${made.id}`, { creditLimit }, {});
+    const { arrived, release } = proxy.hold('/key/update', 'after');
+    const first = change(1000);
+    await arrived;
+    proxy.fail('/key/update', 'fails');
+    await change(2000);
+    release();
+    expect((await first).status).toBe(200);
+    await letTimePass(user);
+    await sweep();
+    expect(proxy.keys.get(digestOf(made.key))?.maxBudget).toBe(2);
   });
 });
 
@@ -732,16 +800,47 @@ describe('the sweeper', () => {
     await expectAllEnded(user);
   });
 
-  it('asks a proxy that does not answer once in a pass, not once for every key', async () => {
+  it('asks a proxy that does not answer a few times in a pass, not once for every key', async () => {
     const user = service.as();
-    const made = await times(3, () => makeKey(user));
+    const made = await times(9, () => makeKey(user));
     await proxy.stop();
-    await times(3, (n) => user.delete(`${KEYS}/${made[n]?.id}`));
+    await times(9, (n) => user.delete(`${KEYS}/${made[n]?.id}`));
     await letTimePass(user);
-    expect(await sweep()).toBe(1);
+    expect(await sweep()).toBeLessThan(5);
     await proxy.start();
     await letTimePass(user);
-    expect(await sweep()).toBe(3);
+    expect(await sweep()).toBe(9);
+    await expectAllEnded(user);
+  });
+
+  it('ends keys that have worked before it looks after creations that failed, and waits for no slow one', async () => {
+    const [user, other] = [service.as(), service.as()];
+    const made = await times(3, () => makeKey(user));
+    for (let failed = 0; failed < 8; failed++) {
+      proxy.fail('/key/generate', 'isLost');
+      expectProblem(await create(other), 503);
+    }
+    await proxy.stop();
+    await times(3, (n) => user.delete(`${KEYS}/${made[n]?.id}`));
+    await proxy.start();
+    await service.owner.query(
+      `UPDATE api_keys SET gateway_due_at = now() - CASE account_id WHEN $1 THEN interval '1 s' ELSE interval '1 h' END
+        WHERE account_id IN ($1, $2)`,
+      [user.userId, other.userId],
+    );
+    const before = proxy.calls('/key/delete').length;
+    const { arrived, release } = proxy.hold('/key/delete');
+    const swept = sweep();
+    await arrived;
+    await expect.poll(() => proxy.of(user.userId).length).toBe(1);
+    release();
+    expect(await swept).toBe(11);
+    const asked = proxy.calls('/key/delete').slice(before, before + 3);
+    expect(asked.map(({ keys }) => (keys as string[])[0]).sort()).toEqual(
+      made.map(({ key }) => digestOf(key)).sort(),
+    );
+    await letTimePass(other);
+    await sweep();
     await expectAllEnded(user);
   });
 

@@ -22,6 +22,7 @@ export interface ProxyKey {
   userId: string | null;
   blocked: boolean;
   expiresAt: number | null;
+  maxBudget: number | null;
   request: Record<string, unknown>;
 }
 
@@ -153,8 +154,10 @@ export class LitellmProxy {
     const known = this.keys.get(digestIfNeeded(body.key as string));
     if (known === undefined) return problem(404, 'Key not found in database');
     if (path === '/key/block' || path === '/key/unblock') known.blocked = path === '/key/block';
-    else if (path === '/key/update') known.expiresAt = expiryOf(body.duration as string);
-    else return [404, { detail: 'Not Found' }];
+    else if (path === '/key/update') {
+      known.expiresAt = expiryOf(body.duration as string);
+      known.maxBudget = body.max_budget as number | null;
+    } else return [404, { detail: 'Not Found' }];
     return [200, { key: body.key }];
   }
 
@@ -172,6 +175,7 @@ export class LitellmProxy {
         userId: (body.user_id as string | undefined) ?? null,
         blocked: body.blocked === true,
         expiresAt: expiryOf((body.duration as string | undefined) ?? '-1'),
+        maxBudget: (body.max_budget as number | undefined) ?? null,
         request: body,
       });
     }

@@ -34,7 +34,10 @@ const EXPIRES_AT = {
 const CREDIT_LIMIT = {
   description:
     'Maximum credits that may be spent and held with the key and its rotated successors together; ' +
-    'null: no limit',
+    'null: no limit. With a gateway it is also the maximum that each of these keys may spend there, ' +
+    'converted to USD with CREDITS_PER_USD and counted by the gateway at provider cost. Calls through ' +
+    'the gateway are recorded after they have finished: neither the limit nor the balance of this ' +
+    'service stops them',
   example: 500,
   required: false,
   nullable: true,
@@ -77,7 +80,9 @@ export class CreateApiKeyDto {
   models?: string[];
 
   @DecimalField({
-    description: 'Maximum that the key may spend at the gateway, in USD, as counted by the gateway',
+    description:
+      'Maximum that the key may spend at the gateway, in USD, as counted by the gateway; the lower of ' +
+      'this and `creditLimit` in USD applies',
     example: '25.5',
     required: false,
     integerDigits: 10,

@@ -21,7 +21,7 @@ const IS_DIGEST = /^[0-9a-f]{64}$/;
 /** Stands for what cannot be stored: the character that Unicode has for it. */
 const UNSTORABLE = '\ufffd';
 /** What the proxy calls a caller that uses its master key: no user of ours. */
-const PROXY_ADMIN = 'default_user_id';
+export const PROXY_ADMIN = 'default_user_id';
 /** The client hung up before the end of a stream. */
 const CLIENT_CLOSED = '499';
 

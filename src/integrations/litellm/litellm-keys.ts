@@ -1,6 +1,12 @@
-import type { GatewayKeyRequest, GatewayOutcome, KeyGateway } from '../../api-keys/key-gateway.js';
+import type {
+  GatewayBounds,
+  GatewayKeyRequest,
+  GatewayOutcome,
+  KeyGateway,
+} from '../../api-keys/key-gateway.js';
 import { boundedFetch } from '../../common/http/bounded-fetch.js';
 import type { LitellmConfig } from '../../config/env.js';
+import { PROXY_ADMIN } from './litellm-event.js';
 
 /** Errors that come before a single byte of the request has gone out. */
 const NEVER_SENT = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'];
@@ -16,18 +22,23 @@ const MAXIMUM_DURATION_SECONDS = 3_155_760_000;
  * SHA-256 as we do, so everything but making and opening it goes by the digest.
  */
 export class LitellmKeys implements KeyGateway {
+  readonly administratorId = PROXY_ADMIN;
+
   constructor(private readonly settings: LitellmConfig) {}
 
   async generate(request: GatewayKeyRequest): Promise<GatewayOutcome> {
-    const { models, maxBudgetUsd, rpmLimit, tpmLimit } = request.settings;
+    const { maxBudgetUsd } = request;
+    const { models, rpmLimit, tpmLimit } = request.settings;
     const { outcome, body } = await this.post('/key/generate', {
       key: request.key,
       key_alias: request.alias,
       user_id: request.userId,
       blocked: true,
+      // Calls of models only: without it, a key may also read and change what its user may at the proxy.
+      key_type: 'llm_api',
       metadata: { accounting_key_id: request.keyId },
       ...(models === null ? {} : { models }),
-      ...(maxBudgetUsd === null ? {} : { max_budget: Number(maxBudgetUsd) }),
+      ...(maxBudgetUsd === null ? {} : { max_budget: maxBudgetUsd }),
       ...(rpmLimit === null ? {} : { rpm_limit: rpmLimit }),
       ...(tpmLimit === null ? {} : { tpm_limit: tpmLimit }),
       ...(request.secondsLeft === null ? {} : { duration: durationOf(request.secondsLeft) }),
@@ -41,13 +52,16 @@ export class LitellmKeys implements KeyGateway {
     return (await this.post('/key/unblock', { key })).outcome;
   }
 
-  async expireIn(digest: string, secondsLeft: number | null): Promise<GatewayOutcome> {
+  async bound(digest: string, { secondsLeft, maxBudgetUsd }: GatewayBounds): Promise<GatewayOutcome> {
     const duration = secondsLeft === null ? '-1' : durationOf(secondsLeft);
-    return (await this.post('/key/update', { key: digest, duration })).outcome;
+    return (await this.post('/key/update', { key: digest, duration, max_budget: maxBudgetUsd })).outcome;
   }
 
   async remove(digest: string): Promise<GatewayOutcome> {
-    return (await this.post('/key/delete', { keys: [digest] })).outcome;
+    const { outcome, body } = await this.post('/key/delete', { keys: [digest] });
+    const deleted = body?.deleted_keys;
+    const isNamed = Array.isArray(deleted) && deleted.includes(digest);
+    return outcome.kind === 'done' && !isNamed ? { kind: 'unknown' } : outcome;
   }
 
   private async post(
@@ -74,10 +88,11 @@ export class LitellmKeys implements KeyGateway {
 }
 
 function outcomeOf(status: number, answer: Record<string, unknown> | undefined): GatewayOutcome {
-  if (status >= 200 && status < 300) return { kind: 'done' };
+  // A page of whatever else may be at that address says nothing of keys.
+  if (status >= 200 && status < 300) return { kind: answer === undefined ? 'unknown' : 'done' };
   if (status === 429) return { kind: 'unreached' };
   if (status >= 500 || status === 408) return { kind: 'unknown' };
-  // A 404 counts in the proxy's own words only: one from whatever else may be at that address says nothing of keys.
+  // A 404, too, counts in the proxy's own words only.
   if (status === 404 && typeof answer?.error === 'object') return { kind: 'absent' };
   return { kind: 'refused', status };
 }
@@ -89,7 +104,8 @@ function durationOf(seconds: number): string {
 function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
 -- Makes an API key live that its gateway has opened, and lets the one that it succeeds (oldId, if any) stop after the
 -- overlap. Nothing is done unless the outcome is a new ok.
--- Outcomes: ok (the key), ended (it was given up meanwhile, or the old one has ended), idempotency_mismatch.
+-- Outcomes: ok (the key), ended (it was given up meanwhile, or the old one has ended), rotated (the old one has another
+-- successor), idempotency_mismatch.
 CREATE OR REPLACE FUNCTION api_key_open(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -21,7 +22,12 @@ BEGIN
   PERFORM api_key_lock(p_account);
   v_answer := earlier_answer(p);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
-  IF p_old IS NOT NULL AND api_key_is_live(p_account, p_old) IS NOT TRUE THEN RETURN '{"outcome": "ended"}'; END IF;
+  IF p_old IS NOT NULL THEN
+    IF api_key_is_live(p_account, p_old) IS NOT TRUE THEN RETURN '{"outcome": "ended"}'; END IF;
+    IF (SELECT is_rotated FROM api_keys WHERE account_id = p_account AND id = p_old) THEN
+      RETURN '{"outcome": "rotated"}';
+    END IF;
+  END IF;
   UPDATE api_keys SET gateway_state = 'live', gateway_due_at = expires_at
    WHERE account_id = p_account AND id = p_id AND gateway_state = 'opening';
   IF NOT FOUND THEN RETURN '{"outcome": "ended"}'; END IF;

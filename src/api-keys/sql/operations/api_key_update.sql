@@ -33,6 +33,10 @@ BEGIN
   IF p_changes ? 'creditLimit' THEN
     UPDATE api_keys SET credit_limit = (p_changes ->> 'creditLimit')::bigint
      WHERE account_id = p_account AND id = coalesce(k.budget_key_id, k.id);
+    -- The gateway has the limit with each key of the line.
+    UPDATE api_keys SET gateway_due_at = clock_timestamp()
+     WHERE account_id = p_account AND coalesce(budget_key_id, id) = coalesce(k.budget_key_id, k.id)
+       AND gateway_state = 'live';
   END IF;
   RETURN api_key_answer(p_account, p_id);
 END
