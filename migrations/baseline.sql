@@ -481,4 +481,4 @@ CREATE TABLE webhook_lanes (
   lease           UUID,
   CONSTRAINT pk_webhook_lanes PRIMARY KEY (endpoint_id, account_id)
 );
-CREATE INDEX idx_webhook_lanes_due ON webhook_lanes (next_attempt_at);
+CREATE INDEX idx_webhook_lanes_due ON webhook_lanes (endpoint_id, next_attempt_at);

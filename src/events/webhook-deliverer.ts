@@ -9,12 +9,12 @@ import { type AccountingEvent, webhookId } from './event-types.js';
 import { WebhookSecrets } from './webhook-secrets.js';
 import { type Attempt, type Message, WebhookSender } from './webhook-sender.js';
 
-const CLAIM = { name: 'webhook_claim', text: 'SELECT webhook_claim($1, $2, $3) AS lane' };
+const CLAIM = { name: 'webhook_claim', text: 'SELECT webhook_claim($1, $2, $3, $4) AS lane' };
 const SETTLE = operation<object, Settled>('webhook_settle');
 
-/** Deliveries of this process at once, and to one endpoint. */
+/** Deliveries of this process at once, and those to endpoints whose last attempt failed. */
 const PARALLEL = 16;
-const PARALLEL_PER_ENDPOINT = 8;
+const PARALLEL_FAILING = 8;
 const MINUTE = 60;
 const HOUR = 3600;
 /** Seconds before each retry, 31 hours in all. */
@@ -52,7 +52,7 @@ interface Settled {
   disabled: boolean;
 }
 
-/** Delivers what is due, a few at once: of one user and endpoint never two, of the others as many as there is room for. */
+/** Delivers what is due, a few at once: of one user and endpoint never two, of the others as each has a share in the room. */
 @Injectable()
 export class WebhookDeliverer implements OnModuleDestroy {
   private readonly logger = new Logger(WebhookDeliverer.name);
@@ -99,19 +99,14 @@ export class WebhookDeliverer implements OnModuleDestroy {
   }
 
   private async claim(): Promise<void> {
-    const room = Math.min(PARALLEL - this.underWay.size, PARALLEL_PER_ENDPOINT);
+    const free = PARALLEL - this.underWay.size;
     // A delivery that ends makes room and claims again.
-    if (room === 0) return;
-    const lanes = await this.database.rows<{ lane: Lane }>(CLAIM, [room, this.leaseSeconds, this.busy()]);
+    if (free === 0) return;
+    const byEndpoint: Record<string, number> = {};
+    for (const id of this.underWay.values()) byEndpoint[id] = (byEndpoint[id] ?? 0) + 1;
+    const values = [free, PARALLEL_FAILING, this.leaseSeconds, JSON.stringify(byEndpoint)];
+    const lanes = await this.database.rows<{ lane: Lane }>(CLAIM, values);
     for (const { lane } of lanes) this.begin(lane);
-    if (lanes.length === room) this.wake();
-  }
-
-  /** A slow endpoint must not take all the room. */
-  private busy(): number[] {
-    const counts = new Map<number, number>();
-    for (const id of this.underWay.values()) counts.set(id, (counts.get(id) ?? 0) + 1);
-    return [...counts].filter(([, count]) => count >= PARALLEL_PER_ENDPOINT).map(([id]) => id);
   }
 
   private begin(lane: Lane): void {

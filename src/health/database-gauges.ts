@@ -21,8 +21,9 @@ export const STATE = {
     (SELECT coalesce(extract(epoch FROM now() - min(occurred_at)), 0)
        FROM (SELECT occurred_at FROM event_outbox ORDER BY id LIMIT 1) oldest) AS event_lag,
     (SELECT count(*) FROM webhook_deliveries WHERE status = 'pending') AS deliveries,
-    (SELECT coalesce(extract(epoch FROM now() - min(next_attempt_at)), 0) FROM webhook_lanes
-      WHERE next_attempt_at <= now()) AS webhook_lag,
+    (SELECT coalesce(extract(epoch FROM now() - min(due_at)), 0) FROM webhook_endpoints e CROSS JOIN LATERAL (
+       SELECT min(next_attempt_at) AS due_at FROM webhook_lanes WHERE endpoint_id = e.id) lane
+      WHERE due_at <= now()) AS webhook_lag,
     (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM webhook_deliveries
       WHERE status = 'pending') AS delivery_age,
     (SELECT count(*) FROM webhook_endpoints WHERE disabled_at IS NOT NULL) AS disabled`,

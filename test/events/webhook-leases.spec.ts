@@ -301,12 +301,13 @@ describe('deliveries at once', () => {
     const answers = holdAnswers();
     for (let n = 0; n < 5; n++) await makeEndpoint(service, receiver);
     for (let n = 0; n < 8; n++) await writeEvent(service, `many-${n}`);
-    await begin(service, 16);
+    // Each has two or three, and two are left for one that has none.
+    await begin(service, 14);
     for (let n = 0; n < 5; n++) {
       service.get(WebhookDeliverer).wake();
       await service.get(EventPublisher).publish();
     }
-    expect(receiver.received).toHaveLength(16);
+    expect(receiver.received).toHaveLength(14);
     receiver.reply = () => ({ status: 200 });
     for (const answer of answers) answer({ status: 200 });
     await settled();

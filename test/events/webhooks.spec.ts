@@ -1,6 +1,8 @@
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EventPublisher } from '../../src/events/event-publisher.js';
 import { EventsSweeper } from '../../src/events/events.sweeper.js';
+import { WebhookDeliverer } from '../../src/events/webhook-deliverer.js';
 import { WebhookSender } from '../../src/events/webhook-sender.js';
 import {
   deliver,
@@ -265,12 +267,67 @@ describe('a delivery', () => {
     await makeEndpoint(service, receiver);
     await writeEvent(service, 'orphan-user');
     await service.owner.query('SELECT events_publish(10)');
-    await service.owner.query(`SELECT webhook_claim(10, 3600, '{}')`);
+    await service.owner.query(`SELECT webhook_claim(16, 8, 3600, '{}')`);
     await deliver(service);
     expect(receiver.received).toHaveLength(0);
     await endPauses(service);
     await deliver(service);
     expect(receiver.received).toHaveLength(1);
+  });
+});
+
+describe('endpoints that never answer', () => {
+  it.each([2, 10])('take no other one’s turn: %i of them beside one that is well', async (count) => {
+    const silent = await new WebhookReceiver().start();
+    silent.reply = () => ({ status: 204, isSilent: true });
+    for (let n = 0; n < count; n++) await makeEndpoint(service, silent);
+    await makeEndpoint(service, receiver);
+    for (let user = 0; user < 60; user++) await writeEvent(service, `beside-${user}`);
+    await service.get(EventPublisher).publish();
+    service.get(WebhookDeliverer).wake();
+    await expect.poll(() => receiver.received.length, { timeout: 20_000 }).toBe(60);
+    // They would have had nearly all of theirs first.
+    expect(silent.received.length).toBeLessThan(60);
+    await service.owner.query('DELETE FROM webhook_endpoints');
+    await service.get(WebhookDeliverer).deliver();
+    await silent.stop();
+  });
+
+  it('have one delivery each under way and half of the room in all, and take turns', async () => {
+    const made = await Promise.all(Array.from({ length: 10 }, () => makeEndpoint(service, receiver)));
+    const well = await makeEndpoint(service, receiver);
+    for (const user of ['a', 'b', 'c']) await writeEvent(service, `turns-${user}`);
+    await service.get(EventPublisher).publish();
+    const { owner } = service;
+    await owner.query('UPDATE webhook_endpoints SET failing_since = now() WHERE id <> $1', [well.id]);
+    type Claimed = { endpointId: number; accountId: string; lease: string; deliveryId: number };
+    const claim = async (free: number, underWay: object) =>
+      (
+        await owner.query<{ lane: Claimed }>('SELECT webhook_claim($1, 8, 60, $2) AS lane', [free, underWay])
+      ).rows.map(({ lane }) => lane);
+    const failingOf = (lanes: Claimed[]) =>
+      lanes.map(({ endpointId }) => endpointId).filter((id) => id !== well.id);
+    const first = await claim(16, {});
+    expect(first).toHaveLength(11);
+    expect(new Set(failingOf(first)).size).toBe(8);
+    const underWay = Object.fromEntries(failingOf(first).map((id) => [id, 1]));
+    expect(await claim(8, underWay)).toEqual([]);
+    for (const { endpointId, accountId, lease, deliveryId } of first) {
+      const attempt = {
+        isDelivered: endpointId === well.id,
+        pauses: [5],
+        atLeastSeconds: 0,
+        patienceSeconds: 9999,
+      };
+      await owner.query('SELECT webhook_settle($1)', [
+        { endpointId, accountId, lease, deliveryId, ...attempt },
+      ]);
+    }
+    const next = failingOf(await claim(16, {}));
+    expect(next).toHaveLength(8);
+    expect(next).toEqual(
+      expect.arrayContaining(made.map(({ id }) => id).filter((id) => !failingOf(first).includes(id))),
+    );
   });
 });
 

@@ -59,7 +59,7 @@ describe('an endpoint that is deleted', () => {
       await service.get(EventPublisher).publish();
       const before = await deadlocks();
       const claimed = await service.owner.query<{ lane: { lease: string; deliveryId: number } }>(
-        `SELECT webhook_claim(10, 60, '{}') AS lane`,
+        `SELECT webhook_claim(16, 8, 60, '{}') AS lane`,
       );
       const { lease, deliveryId } = claimed.rows[0]?.lane as { lease: string; deliveryId: number };
       // The delete holds its first row: the settlement comes to it before it has a lane that the delete will want.
