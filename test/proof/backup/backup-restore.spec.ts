@@ -6,12 +6,15 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEmbeddedDatabase, migrate } from '../../../src/postgres-server/open-database.js';
+import { EventStreamClient } from '../../support/event-stream-client.js';
+import { eventsOf, writeEvent } from '../../support/events.js';
 import { expectSoundBooks, initialize, ledgerOf, SONNET, userWithCredits } from '../../support/money.js';
 import { findPostgresTools, startCluster, type TestCluster } from '../../support/postgres-tools.js';
 import { ownerPool, startOn, type TestService } from '../../support/service.js';
+import { accessToken } from '../../support/tokens.js';
 
 const NAME = 'accounting';
-const PROGRAMS = ['pg_dump', 'pg_restore', 'createuser', 'initdb', 'postgres'];
+const PROGRAMS = ['pg_dump', 'pg_restore', 'createuser', 'psql', 'initdb', 'postgres'];
 const tools = findPostgresTools(PROGRAMS);
 const why = tools ? '' : ` (SKIPPED: this machine has no PostgreSQL with ${PROGRAMS.join(', ')})`;
 if (!tools) process.stderr.write(`Backup and restore are not tested${why}\n`);
@@ -119,6 +122,9 @@ describe.skipIf(!tools)(`a backup by pg_dump under load, restored to a fresh ser
     const before = await entries(owner);
     await runDocumented('backup', source);
     const atTheEnd = await entries(owner);
+    // An event that a client has had, and that the dump has not.
+    await writeEvent(service, 'reader');
+    const [lost] = await eventsOf(service, service.as('reader'));
     expect(await stop()).toBeGreaterThan(100);
     expect(atTheEnd, 'the load went on while the dump was taken').toBeGreaterThan(before);
 
@@ -140,6 +146,18 @@ describe.skipIf(!tools)(`a backup by pg_dump under load, restored to a fresh ser
     after = await startOn(url('accounting_app:new-2'), restored);
     expect((await after.anonymous().get('/health/ready')).status).toBe(200);
     await expectSoundBooks(after);
+
+    const reader = after.as('reader');
+    const stream = new EventStreamClient(`${after.url}/api/events/stream`, {
+      authorization: `Bearer ${accessToken({ sub: 'reader', role: 'user' }, { expiresIn: 3600 })}`,
+      'last-event-id': String(lost?.id),
+    });
+    await stream.opened;
+    await writeEvent(after, 'reader');
+    const [next] = await eventsOf(after, reader);
+    expect(next?.id).toBeGreaterThan(lost?.id as number);
+    await expect.poll(() => stream.events.map(({ id }) => Number(id))).toEqual([next?.id]);
+    stream.close();
 
     const user = after.as(users[0]?.userId);
     const old = await ledgerOf(user);
