@@ -1,13 +1,12 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recordUsage, WRITE_USAGE } from '../support/sql.js';
-import { Database } from '../../src/common/database/database.js';
 import { UsageTotalsSweeper } from '../../src/usage/usage-totals.sweeper.js';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { HttpClient } from '../support/http-client.js';
 import { endLeases, initialize, SONNET, userWithCredits } from '../support/money.js';
 import { SeededRandom } from '../support/seeded-random.js';
-import { freshUser, startOn, startService, type TestService } from '../support/service.js';
+import { freshUser, startService, type TestService } from '../support/service.js';
 import { byName, type Fact, inRange, isoTime, readFacts, statisticsOf } from '../support/usage-model.js';
 
 const RECORDS = 2400;
@@ -53,16 +52,11 @@ type SystemStats = Omit<UserStats, 'userId' | 'recentActivity'> & {
 
 const random = new SeededRandom();
 let service: TestService;
-/** The same database, through connections whose time zone is not UTC. */
-let elsewhere: TestService;
 let facts: Fact[];
 
 beforeAll(async () => {
   service = await startService();
   await service.owner.query(WRITE_USAGE);
-  const url = new URL(service.databaseUrl);
-  url.searchParams.set('options', '-c timezone=Asia/Kolkata');
-  elsewhere = await startOn(url.toString(), service.owner);
   for (const userId of USERS) await service.as(userId).get('/api/credits/balance');
   await writeRecords();
   // Some days are closed when their records change, some are not.
@@ -73,7 +67,6 @@ beforeAll(async () => {
   facts = await readFacts(service.owner);
 });
 afterAll(async () => {
-  await elsewhere.close();
   await service.close();
 });
 
@@ -157,9 +150,8 @@ async function asNewYork(work: (database: pg.Client) => Promise<unknown>): Promi
 
 async function recordOverHttp(): Promise<void> {
   for (let index = 0; index < 40; index++) {
-    const instance = index % 2 === 0 ? service : elsewhere;
     const { account_id, at, credits, operation, ...record } = randomRecord();
-    const answer = await instance.internal().post('/api/usage/record', {
+    const answer = await service.internal().post('/api/usage/record', {
       ...{ userId: account_id, service: record.service, operation, credits, timestamp: at },
     });
     expect(answer.status).toBe(201);
@@ -184,7 +176,7 @@ async function runSessions(): Promise<void> {
   for (const index of [6, 7]) await settle(`s${index}`, 'abort', {});
   await service.owner.query(`UPDATE streaming_sessions SET expires_at = now() - interval '1 second'
                               WHERE status = 'active'`);
-  expect(await elsewhere.get(StreamingSessionsSweeper).sweep()).toBe(16);
+  expect(await service.get(StreamingSessionsSweeper).sweep()).toBe(16);
   for (let index = 8; index < 20; index++) {
     const late = await settle(`s${index}`, 'finalize', {
       actualTokens: random.integer(0, 5000),
@@ -334,18 +326,17 @@ describe('GET /usage/stats, /usage/stats/:userId and /usage/system-stats', () =>
       if (index % 8 === 7) await closeDay();
       const range = (RANGE_KINDS[index % RANGE_KINDS.length] as () => Range)();
       const message = `TEST_SEED=${random.seed}, range ${index}: ${JSON.stringify(range)}`;
-      const instance = index % 2 === 0 ? service : elsewhere;
       const within = inRange(facts, range.startDate, range.endDate);
       const top = random.pick([1, 3, 1000]);
-      const system = await instance
+      const system = await service
         .as('root', { role: 'admin' })
         .get<SystemStats>(`/api/usage/system-stats${queryOf(range, { top: String(top) })}`);
       expect(system.status, message).toBe(200);
       expectSystem(system.body, within, top, message);
       const userId = random.pick(everyone);
       const [caller, path] = random.chance(0.5)
-        ? [instance.as('boss', { role: 'supervisor' }), `stats/${encodeURIComponent(userId)}`]
-        : [instance.as(userId), 'stats'];
+        ? [service.as('boss', { role: 'supervisor' }), `stats/${encodeURIComponent(userId)}`]
+        : [service.as(userId), 'stats'];
       const user = await caller.get<UserStats>(`/api/usage/${path}${queryOf(range)}`);
       expect(user.status, message).toBe(200);
       expectUser(user.body, userId, within, message);
@@ -364,14 +355,6 @@ describe('GET /usage/stats, /usage/stats/:userId and /usage/system-stats', () =>
       .as('root', { role: 'admin' })
       .get<SystemStats>('/api/usage/system-stats?top=1000');
     expectSystem(body, facts, 1000, 'all days closed');
-  });
-
-  it('were compared over connections that really have different time zones', async () => {
-    const zoneOf = async (instance: TestService) =>
-      (await instance.get(Database).row<{ TimeZone: string }>({ name: 'zone', text: 'SHOW timezone' }))
-        ?.TimeZone;
-    expect(await zoneOf(service)).toBe('UTC');
-    expect(await zoneOf(elsewhere)).toBe('Asia/Kolkata');
   });
 
   it('were compared on data with late finalizes, unknown costs and days that begin to the microsecond', async () => {
