@@ -4,7 +4,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import express, { type Response } from 'express';
-import { boundUnreadAnswers, openAnswers } from './unread-answers.js';
+import { OpenAnswers } from './open-answers.js';
+import { boundUnreadAnswers } from './unread-answers.js';
 import { answerUnreadableRequests } from './unreadable-requests.js';
 
 /** How often the server looks for requests that have taken too long; Node's own 30 s would double the limits. */
@@ -44,14 +45,14 @@ export class LimitedExpressAdapter extends ExpressAdapter {
       this.getInstance(),
     );
     server.setTimeout(Math.max(this.requestTimeoutSeconds * 2, 60) * 1000);
-    const open = openAnswers(server);
+    const open = new OpenAnswers(server);
     waitForAnswers(server, open);
     boundUnreadAnswers(server, open, {
       milliseconds: this.requestTimeoutSeconds * 2000,
       bytes: MAXIMUM_UNREAD_BYTES,
       bytesOfConnection: MAXIMUM_UNREAD_BYTES_OF_CONNECTION,
     });
-    answerUnreadableRequests(server);
+    answerUnreadableRequests(server, open);
     this.setHttpServer(server);
   }
 
@@ -125,9 +126,9 @@ function withPrototype<Constructor extends new (...parameters: never[]) => objec
  * The limit of silence is for clients. A connection is silent too while a request is worked on, for which the work has
  * limits of its own (those of its statements), and which gets its answer.
  */
-function waitForAnswers(server: Server, open: ReadonlySet<ServerResponse>): void {
+function waitForAnswers(server: Server, open: OpenAnswers): void {
   server.on('timeout', (socket: Socket) => {
-    const current = [...open].find(({ req }) => req.socket === socket);
+    const [current] = open.of(socket);
     if (current === undefined || !current.req.complete || current.headersSent) socket.destroy();
   });
 }

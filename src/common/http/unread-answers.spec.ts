@@ -1,7 +1,8 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { boundUnreadAnswers, openAnswers } from './unread-answers.js';
+import { OpenAnswers } from './open-answers.js';
+import { boundUnreadAnswers } from './unread-answers.js';
 
 const MEGABYTE = 1024 * 1024;
 /** More than the buffers of a connection take that its client does not read. */
@@ -29,7 +30,7 @@ afterEach(async () => {
 
 async function listen(limits: Partial<Parameters<typeof boundUnreadAnswers>[2]>): Promise<void> {
   const most = { milliseconds: 60_000, bytes: 1000 * MEGABYTE, bytesOfConnection: 1000 * MEGABYTE };
-  boundUnreadAnswers(server, openAnswers(server), { ...most, ...limits });
+  boundUnreadAnswers(server, new OpenAnswers(server), { ...most, ...limits });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
 }
 

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Server, type ServerResponse, STATUS_CODES } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { type Server, STATUS_CODES } from 'node:http';
 import {
   HeadersTooLarge,
   MalformedRequest,
@@ -8,6 +7,7 @@ import {
   RequestTooLarge,
 } from '../errors/request-errors.js';
 import type { ServiceError } from '../errors/service-error.js';
+import type { OpenAnswers } from './open-answers.js';
 import { problemOf } from './problem.filter.js';
 
 /** Node's error with what the parser was given last. */
@@ -17,17 +17,10 @@ type Unreadable = NodeJS.ErrnoException & { rawPacket?: Buffer };
  * Answers what cannot be read as HTTP, or not in time, in the form of every other error: no route ever sees it, and
  * Node's own answer has no body.
  */
-export function answerUnreadableRequests(server: Server): void {
-  const answers = new WeakMap<Duplex, ServerResponse[]>();
-  // A request that was refused before it had come whole is one, too: a second answer would be taken for the next one's.
-  const unfinished = (socket: Duplex) =>
-    (answers.get(socket) ?? []).filter(({ writableFinished, req }) => !writableFinished || !req.complete);
-  server.on('request', ({ socket }, response) => {
-    answers.set(socket, [...unfinished(socket), response]);
-  });
+export function answerUnreadableRequests(server: Server, open: OpenAnswers): void {
   server.on('clientError', (error: Unreadable, socket) => {
     // It would stand in the middle of another answer, or be taken for that of a request that is being carried out.
-    const misleads = unfinished(socket).some(({ headersSent, req }) => headersSent || req.complete);
+    const misleads = open.of(socket).some(({ headersSent, req }) => headersSent || req.complete);
     if (error.code === 'ECONNRESET' || !socket.writable || misleads) return void socket.destroy();
     const isHead = error.rawPacket?.subarray(0, 5).toString('latin1') === 'HEAD ';
     socket.end(answerTo(error.code, isHead));
