@@ -51,7 +51,8 @@ export function weakness(secret: string): string | undefined {
 /** Whether too little is left without common words and numbers. */
 function isSentence(secret: string): boolean {
   const words = secret.toLowerCase().split(/[^a-z0-9]+/);
-  const stemOf = (word: string) => word.replace(/\d+$/, '');
+  // The number behind a word; hexadecimal digits may end in many figures, too.
+  const stemOf = (word: string) => word.replace(/^([a-z]*)\d+$/, '$1');
   if (!words.some((word) => REVEALING_WORDS.has(stemOf(word)) || REVEALING.test(word))) return false;
   const left = words.map((word) => stemOf(word).replace(KNOWN, '')).filter((rest) => rest.length > 2);
   return left.join('').length < MINIMUM_BESIDE_WORDS;
