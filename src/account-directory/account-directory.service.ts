@@ -15,10 +15,11 @@ const FIELDS = ['user_id', 'username', 'email'];
 const LOOKED_AT = 10_000;
 
 /**
- * The accounts found by one field, along one range of its index: $1 is how it begins, $2 the most rows, and $3 to $5 where
- * the page before ended: by which field, at which value of it, and at which account. An account that an earlier field finds is not found again. Once a page is
- * full, or a field has been looked at only in part, the later fields are not looked at; `reach` is where the looking ended.
- * The numbers are selected: a planner who knows them takes all accounts of the range to be fewer, and sorts these.
+ * The accounts found by one field, along one range of its index: $1 is how it begins, $2 the most rows, and $3 to $5
+ * where the page before ended: by which field, at which value of it, and at which account. An account that an earlier
+ * field finds is not found again. Once a page is full, or a field has been looked at only in part, the later fields are
+ * not looked at; `reach` is where the looking ended. The numbers are selected: a planner who knows them takes all
+ * accounts of the range to be fewer, and sorts these.
  */
 function foundBy(field: string, index: number): string {
   const found = index + 1;

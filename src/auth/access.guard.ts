@@ -1,8 +1,8 @@
 import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
 import { RouteNotFound } from '../common/errors/request-errors.js';
 import { ValidationError } from '../common/errors/service-error.js';
 import { CallerTurnsGuard } from '../common/http/caller-turns.guard.js';
-import { RouteMetadata } from '../common/http/route-metadata.js';
 import { userIdProblem } from '../common/http/text.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -32,12 +32,12 @@ const FOR_SERVICES = [
 @Injectable()
 export class AccessGuard implements CanActivate {
   constructor(
-    private readonly metadata: RouteMetadata,
+    private readonly reflector: Reflector,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   canActivate(context: ExecutionContext): boolean {
-    const access = accessOf(this.metadata, context);
+    const access = accessOf(this.reflector, context);
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
     if (access?.kind === 'public') {
       if (access.isThereFor?.(request) === false) throw new RouteNotFound();
@@ -69,7 +69,7 @@ export class AccessGuard implements CanActivate {
 @Injectable()
 export class NamedUserGuard implements CanActivate {
   constructor(
-    private readonly metadata: RouteMetadata,
+    private readonly reflector: Reflector,
     private readonly turns: CallerTurnsGuard,
   ) {}
 
@@ -78,14 +78,14 @@ export class NamedUserGuard implements CanActivate {
     const caller = request.user;
     if (caller === undefined) return true;
     requireOneUser(request);
-    if (accessOf(this.metadata, context)?.kind !== 'self') return true;
+    if (accessOf(this.reflector, context)?.kind !== 'self') return true;
     request.user = onWhoseAccount(request, caller);
     return request.user === caller ? true : this.turns.canActivate(context);
   }
 }
 
-function accessOf(metadata: RouteMetadata, context: ExecutionContext): Access | undefined {
-  return metadata.getAllAndOverride<Access | undefined>(ACCESS, [context.getHandler(), context.getClass()]);
+function accessOf(reflector: Reflector, context: ExecutionContext): Access | undefined {
+  return reflector.getAllAndOverride<Access | undefined>(ACCESS, [context.getHandler(), context.getClass()]);
 }
 
 /** What a key has not been allowed it may not do, and what no permission is for, no key may do. */

@@ -1,11 +1,10 @@
 import { Module } from '@nestjs/common';
-import { APP_GUARD, Reflector } from '@nestjs/core';
+import { APP_GUARD } from '@nestjs/core';
 import { ThrottlerModule } from '@nestjs/throttler';
 import { AccountsModule } from '../accounts/accounts.module.js';
 import { BodyGuard } from '../common/http/bodies.js';
 import { CallerTurnsGuard } from '../common/http/caller-turns.guard.js';
 import { rateLimit, RateLimitGuard } from '../common/http/rate-limit.js';
-import { RouteMetadata } from '../common/http/route-metadata.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import { AccessGuard, NamedUserGuard } from './access.guard.js';
 import { AuthenticationGuard } from './authentication.guard.js';
@@ -16,15 +15,13 @@ import { KnownTokens } from './known-tokens.js';
 
 /**
  * The global guards, in the order they run: who is calling, how often, whether they may, when it is their turn, what was
- * sent, and which user it is about, for whom a trusted service then waits its turn. What a caller may not
- * do takes no turn and has no body read: a turn lasts for as long as the body takes to come, so a key without permissions
- * could otherwise hold all turns of its owner.
+ * sent, and which user it is about, for whom a trusted service then waits its turn. What a caller may not do takes no turn,
+ * and its body is not read: a turn lasts for as long as the body takes to come, so a key without permissions could otherwise
+ * hold all turns of its owner.
  */
 @Module({
   imports: [AccountsModule, ThrottlerModule.forRootAsync({ inject: [APP_CONFIG], useFactory: rateLimit })],
   providers: [
-    RouteMetadata,
-    { provide: Reflector, useExisting: RouteMetadata },
     KnownTokens,
     JwtStrategy,
     ApiKeyAuthenticator,

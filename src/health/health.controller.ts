@@ -1,6 +1,6 @@
 import { Controller, Get, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiProperty, ApiTags } from '@nestjs/swagger';
-import { NoRateLimit } from '../common/http/rate-limit.js';
+import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
 import { ServiceUnavailable } from '../common/errors/service-error.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -17,7 +17,7 @@ export class HealthDto {
 }
 
 @ApiTags('Health')
-@NoRateLimit()
+@SkipThrottle()
 @Public()
 @Controller()
 export class HealthController {

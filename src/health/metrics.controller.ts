@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Controller, Get, Header, Headers, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { NoRateLimit } from '../common/http/rate-limit.js';
+import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
 import { InvalidToken, TokenRequired } from '../auth/auth.errors.js';
 import { RouteNotFound } from '../common/errors/request-errors.js';
@@ -14,7 +14,7 @@ import { DatabaseGauges } from './database-gauges.js';
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
 @ApiTags('Health')
-@NoRateLimit()
+@SkipThrottle()
 @Public()
 @Controller()
 export class MetricsController {

@@ -169,9 +169,10 @@ const knownAs = (operation: string, field: string): Parameter | undefined =>
   PARAMETERS[`${operation}.${field}`] ?? PARAMETERS[field];
 
 /** The error of one call as the service's role, which is taken back; undefined when there is none. */
-async function call(operation: string, { fields, takesRequest }: Called, changed?: [string, unknown]) {
+async function call(operation: string, { fields, takesRequest }: Called, ...changed: [string, unknown][]) {
+  const bad = new Map(changed);
   const given = fields.map((name): [string, unknown] => {
-    const value = changed?.[0] === name ? changed[1] : knownAs(operation, name)?.good;
+    const value = bad.has(name) ? bad.get(name) : knownAs(operation, name)?.good;
     return [name, value === 'USER' ? userId : value];
   });
   const values = takesRequest ? [JSON.stringify(Object.fromEntries(given))] : given.map(([, value]) => value);
@@ -211,6 +212,16 @@ describe('every operation, called as the service’s role', () => {
       }
     }
     expect(wrong.join('\n')).toBe('');
+  });
+
+  it('refuses an organisation as the user, also of its own account', async () => {
+    await service.owner.query(`INSERT INTO credit_balances (account_id) VALUES ('org:x')`);
+    for (const operation of ['session_hold', 'usage_charge', 'usage_record']) {
+      const called = operations().get(operation) as Called;
+      const error = await call(operation, called, ['accountId', 'org:x'], ['userId', 'org:x']);
+      expect(error, operation).toMatchObject({ code: '22023', column: 'userId' });
+    }
+    await service.owner.query(`DELETE FROM credit_balances WHERE account_id = 'org:x'`);
   });
 
   it('refuses a negative deduction in a batch as well', async () => {

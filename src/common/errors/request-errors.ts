@@ -60,6 +60,7 @@ export class UnsupportedMediaType extends ServiceError {
     field: 'Content-Type',
     message: 'must be application/json',
   });
+
   constructor(error: FieldError, message = 'The body must be sent as application/json in UTF-8') {
     super(415, 'request.unsupported_media_type', message, { errors: [error] });
   }

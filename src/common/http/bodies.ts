@@ -5,10 +5,10 @@ import {
   Injectable,
   type PipeTransform,
 } from '@nestjs/common';
+import { Reflector } from '@nestjs/core';
 import { json, raw, type Request, type RequestHandler, type Response } from 'express';
 import { LargeBodyTooLarge, UnsupportedMediaType } from '../errors/request-errors.js';
 import { refuseLargeJson } from './json-limits.js';
-import { RouteMetadata } from './route-metadata.js';
 
 const readJson = json({
   limit: '100kb',
@@ -42,15 +42,13 @@ interface LargeBodyOptions {
  */
 @Injectable()
 export class BodyGuard implements CanActivate {
-  constructor(private readonly metadata: RouteMetadata) {}
+  constructor(private readonly reflector: Reflector) {}
 
   canActivate(context: ExecutionContext): true | Promise<true> {
     const http = context.switchToHttp();
     const request = http.getRequest<Request>();
     if (!WITH_BODY.has(request.method)) return true;
-    const large = this.metadata.getAllAndOverride<LargeBodyOptions | undefined>(LARGE_BODY, [
-      context.getHandler(),
-    ]);
+    const large = this.reflector.get<LargeBodyOptions | undefined>(LARGE_BODY, context.getHandler());
     requireReadable(request, large?.mayBeLines ?? false);
     return large === undefined ? read(readJson, request, http.getResponse<Response>()) : true;
   }

@@ -1,9 +1,8 @@
 import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { StreamableFile } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
-import express, { type Response } from 'express';
+import express from 'express';
 import { OpenAnswers } from './open-answers.js';
 import { boundUnreadAnswers } from './unread-answers.js';
 import { answerUnreadableRequests } from './unreadable-requests.js';
@@ -21,7 +20,6 @@ const IDLE_MILLISECONDS = 50;
 const MAXIMUM_UNREAD_BYTES = 128 * 1024 * 1024;
 /** The same on one connection: several times the largest answer, and more than requests sent one behind the other need. */
 const MAXIMUM_UNREAD_BYTES_OF_CONNECTION = 16 * 1024 * 1024;
-const JSON_UTF8 = 'application/json; charset=utf-8';
 
 /** Express on a server with limits: a client that sends or reads slowly, or not at all, cannot keep a connection for ever. */
 export class LimitedExpressAdapter extends ExpressAdapter {
@@ -81,17 +79,6 @@ export class LimitedExpressAdapter extends ExpressAdapter {
       });
     });
     return this.closed;
-  }
-
-  /** JSON without what Express does for every other kind of answer. */
-  override reply(response: Response, body: unknown, statusCode?: number): unknown {
-    const isJson = typeof body === 'object' && body !== null && !(body instanceof StreamableFile);
-    if (!isJson || response.req.method === 'HEAD') return super.reply(response, body, statusCode);
-    const text = JSON.stringify(body);
-    response.statusCode = statusCode ?? response.statusCode;
-    if (!response.hasHeader('Content-Type')) response.setHeader('Content-Type', JSON_UTF8);
-    response.setHeader('Content-Length', Buffer.byteLength(text));
-    return response.end(text);
   }
 }
 
