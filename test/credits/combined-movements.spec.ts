@@ -252,11 +252,13 @@ describe('movements of one account that wait', () => {
 
   it('are 503 after the limit on waiting, however long the statement before them takes', async () => {
     const user = await knownUser(1000);
-    const { head, late } = await whileLocked([user], async () => {
-      const first = await underWay(() => initialize(user, 'head'));
-      // DB_CONNECT_TIMEOUT_MS is 3 s; the statement before it may take 10 s.
-      return { head: first.answer, late: await initialize(user, 'late') };
-    });
+    await direct.owner.query(`
+      CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$;
+      CREATE TRIGGER pause BEFORE INSERT ON streaming_sessions FOR EACH ROW
+        WHEN (NEW.account_id = '${user.userId}' AND NEW.session_id = 'head') EXECUTE FUNCTION pause()`);
+    const { answer: head } = await underWay(() => initialize(user, 'head'));
+    // DB_CONNECT_TIMEOUT_MS is 3 s.
+    const late = await initialize(user, 'late');
     expectProblem(late, 503, { code: 'service.unavailable' });
     expect((await head).status).toBe(201);
     expect((await initialize(user, 'late')).status).toBe(201);

@@ -126,6 +126,27 @@ describe('a server that lacks what it needs', () => {
 });
 
 describe('a full pool', () => {
+  it.each(['on', 'off'])(
+    '503 after three seconds for movements of a locked account, long before the statement timeout: COMBINE_MOVEMENTS=%s',
+    async (combined) => {
+      const patient = await direct.another({
+        DB_POOL_SIZE: '2',
+        DB_STATEMENT_TIMEOUT_MS: '20000',
+        COMBINE_MOVEMENTS: combined,
+      });
+      const same = patient.as(user.userId);
+      await balance(same);
+      const release = await holdBalanceOf(user.userId);
+      const begun = Date.now();
+      (await times(3, (index) => initialize(same, `s${index}`))).forEach(expectUnavailable);
+      // Those that arrived while the first one waited go together after it.
+      expect(Date.now() - begun).toBeLessThan(12_000);
+      await release();
+      await patient.close();
+      expect((await balanceOf(user)).heldCredits).toBe(0);
+    },
+  );
+
   it('503 for requests that get no place in time; those inside finish', async () => {
     const patient = await direct.another({
       DB_POOL_SIZE: '2',

@@ -36,6 +36,9 @@ export interface Refused<Outcome extends string> {
 /** Movements and combined reads; all other statements, also those of TypeORM; reports over many rows. */
 export type PoolName = 'movements' | 'other' | 'reports';
 
+/** How long a movement waits for an account that another transaction has locked: the connection is missed by all others. */
+export const LOCK_MILLISECONDS = 3000;
+
 /** A lost race (40001, 40P01) is rolled back whole and tried again, at most this often. */
 const MAXIMUM_ATTEMPTS = 4;
 
@@ -54,7 +57,11 @@ export class Database implements OnApplicationShutdown {
   ) {
     const { poolSize, timeoutMilliseconds } = config.reports;
     this.pools = {
-      movements: new DatabasePool({ ...other.options, max: config.database.poolSize }),
+      movements: new DatabasePool({
+        ...other.options,
+        max: config.database.poolSize,
+        lock_timeout: LOCK_MILLISECONDS,
+      }),
       other,
       reports: new DatabasePool({
         ...other.options,

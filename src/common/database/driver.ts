@@ -213,7 +213,7 @@ export interface ConnectionSettings {
 export function connectionPool(settings: ConnectionSettings): DatabasePool {
   const url = new URL(settings.url);
   const asked = url.searchParams.getAll('options');
-  for (const name of ['options', 'statement_timeout', 'idle_in_transaction_session_timeout'])
+  for (const name of ['options', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'])
     url.searchParams.delete(name);
   return new DatabasePool({
     connectionString: url.href,

@@ -4,7 +4,7 @@ import type { AppConfig } from '../../config/env.js';
 import { mayBeOfOneRequest } from '../errors/database-errors.js';
 import { ServiceUnavailable } from '../errors/service-error.js';
 import { Combiner, type Keyed, NOT_CARRIED_OUT } from './combiner.js';
-import { Database, type Operation } from './database.js';
+import { Database, LOCK_MILLISECONDS, type Operation } from './database.js';
 
 /**
  * Statements under way at once. While all are, movements wait, and those that have gathered go together in the next one:
@@ -17,7 +17,7 @@ const MAXIMUM_TOGETHER = 64;
 const MAXIMUM_WAITING_PER_ACCOUNT = 1000;
 const MAXIMUM_WAITING = 10_000;
 /** How long accounts of one statement wait for a lock that one of them cannot get. */
-const LOCK_MILLISECONDS = 250;
+const LOCK_MILLISECONDS_TOGETHER = 250;
 
 /** The one function that carries out several operations by their names: in `src/sql`, since it calls those of all modules. */
 const MOVEMENTS = { name: 'movements', text: 'SELECT place, answer FROM movements($1, $2)' };
@@ -85,7 +85,7 @@ export class Movements {
     const hasSeveralAccounts = movements.some(({ key }) => key !== movements[0]?.key);
     const rows = await this.database.rows<{ place: string; answer: { outcome: string } | null }>(
       MOVEMENTS,
-      [JSON.stringify(calls), hasSeveralAccounts ? LOCK_MILLISECONDS : 0],
+      [JSON.stringify(calls), hasSeveralAccounts ? LOCK_MILLISECONDS_TOGETHER : LOCK_MILLISECONDS],
       'movements',
     );
     const answers = new Map(rows.map(({ place, answer }) => [Number(place), answer]));
