@@ -20,24 +20,26 @@ CREATE DOMAIN balance_state AS VARCHAR(10) CHECK (VALUE IN ('low', 'exhausted'))
 CREATE DOMAIN session_status AS VARCHAR(20) CHECK (VALUE IN ('active', 'completed', 'failed'));
 CREATE DOMAIN session_end_reason AS VARCHAR(20) CHECK (VALUE IN ('finalized', 'aborted', 'timeout'));
 CREATE DOMAIN usage_billing_status AS VARCHAR(20) CHECK (VALUE IN ('recorded', 'billed', 'needs_review', 'waived'));
+CREATE DOMAIN pricing_source AS VARCHAR(10) CHECK (VALUE IN ('rule', 'default', 'fallback'));
+CREATE DOMAIN service_tier AS VARCHAR(10) CHECK (VALUE IN ('standard', 'batch', 'flex', 'priority'));
 CREATE DOMAIN usage_cost_source AS VARCHAR(10) CHECK (VALUE IN ('reported', 'computed'));
 CREATE DOMAIN review_decision AS VARCHAR(10) CHECK (VALUE IN ('bill', 'waive'));
 CREATE DOMAIN event_type AS VARCHAR(40) CHECK (VALUE IN (
   'credits.low', 'credits.exhausted', 'credits.recovered', 'credits.expiring', 'credits.expired', 'session.timed_out',
   'usage.needs_review', 'usage.settled', 'api_key.created', 'api_key.revoked', 'api_key.expiring', 'api_key.expired'));
 
--- What functions hand to each other as one. See lock_account, take_credits, price_for, session_close and count_usage.
+-- What functions hand to each other as one. See lock_account, take_credits, rule_for, price_call, session_close and count_usage.
 CREATE TYPE account_lock AS (
   account_id VARCHAR, available BIGINT, held BIGINT, next_expiry TIMESTAMPTZ, low_threshold BIGINT, last_event VARCHAR,
   locked_at TIMESTAMPTZ);
 CREATE TYPE entry_cause AS (
   user_id VARCHAR, kind VARCHAR, session_id VARCHAR, usage_id BIGINT, actor VARCHAR, notes TEXT);
-CREATE TYPE price AS (
-  rule_id BIGINT, source VARCHAR, price NUMERIC, input_price NUMERIC, output_price NUMERIC, cached_price NUMERIC,
-  cost NUMERIC, input_cost NUMERIC, output_cost NUMERIC, cached_cost NUMERIC);
+CREATE TYPE model_rule AS (id BIGINT, source VARCHAR, model_id VARCHAR);
+CREATE TYPE call_price AS (
+  credits BIGINT, provider_cost_usd NUMERIC, tokens BIGINT, fallback_classes VARCHAR[]);
 CREATE TYPE session_end AS (
-  reason VARCHAR, status VARCHAR, tokens BIGINT, input BIGINT, output BIGINT, cached BIGINT, reported_cost_usd NUMERIC,
-  credits BIGINT, provider_cost_usd NUMERIC, service VARCHAR, metadata JSONB, actor VARCHAR);
+  reason VARCHAR, status VARCHAR, quantities JSONB, service_tier VARCHAR, reported_cost_usd NUMERIC, price call_price,
+  doubtful_credits BIGINT, service VARCHAR, metadata JSONB, actor VARCHAR);
 CREATE TYPE usage_sums AS (
   records BIGINT, credits NUMERIC, provider_cost_usd NUMERIC, costed_records BIGINT, costed_credits NUMERIC,
   unpriced_records BIGINT, charged_credits NUMERIC);
@@ -125,43 +127,69 @@ CREATE INDEX idx_idempotency_created ON idempotency_keys (created_at);
 ------------------------------------------------------------------------------------------------------------------------
 -- Prices
 
--- Catalogues give prices per token with up to 23 decimals, and a mark-up adds some: NUMERIC keeps all of them.
--- A rule that was withdrawn ends where it begins: it stays, because a session may have started at that very moment.
+-- What a model costs over a period, see price_components. model_id may be a prefix: gpt-4o* is for each model whose id begins
+-- with gpt-4o. The built-in prices are rules as well: source is default for those of known models, and fallback for * that
+-- of all others; people make rules of source rule. A rule that was withdrawn ends where it begins: it stays, because a
+-- session may have started at that very moment.
 CREATE TABLE pricing_rules (
-  id                                 BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_pricing_rules PRIMARY KEY,
-  model_id                           VARCHAR(100) NOT NULL,
-  price_per_1k_tokens                NUMERIC NOT NULL,
-  input_price_per_1k_tokens          NUMERIC,
-  output_price_per_1k_tokens         NUMERIC,
-  cached_input_price_per_1k_tokens   NUMERIC,
-  provider_cost_per_1k_tokens        NUMERIC,
-  provider_input_cost_per_1k_tokens  NUMERIC,
-  provider_output_cost_per_1k_tokens NUMERIC,
-  provider_cached_cost_per_1k_tokens NUMERIC,
-  effective_from                     TIMESTAMPTZ NOT NULL DEFAULT now(),
-  effective_to                       TIMESTAMPTZ,
-  superseded_by                      BIGINT,
-  created_by                         VARCHAR(50) NOT NULL
-                                     CONSTRAINT fk_pricing_rules_creator REFERENCES user_accounts (user_id),
-  CONSTRAINT ck_pricing_rules_prices CHECK (
-    price_per_1k_tokens BETWEEN 0 AND 1000000
-    AND input_price_per_1k_tokens BETWEEN 0 AND 1000000
-    AND output_price_per_1k_tokens BETWEEN 0 AND 1000000
-    AND cached_input_price_per_1k_tokens BETWEEN 0 AND 1000000
-    AND provider_cost_per_1k_tokens >= 0
-    AND provider_input_cost_per_1k_tokens >= 0
-    AND provider_output_cost_per_1k_tokens >= 0
-    AND provider_cached_cost_per_1k_tokens >= 0),
+  id             BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_pricing_rules PRIMARY KEY,
+  model_id       VARCHAR(100) NOT NULL,
+  source         pricing_source NOT NULL DEFAULT 'rule',
+  effective_from TIMESTAMPTZ NOT NULL DEFAULT now(),
+  effective_to   TIMESTAMPTZ,
+  superseded_by  BIGINT,
+  created_by     VARCHAR(50) CONSTRAINT fk_pricing_rules_creator REFERENCES user_accounts (user_id),
+  CONSTRAINT ck_pricing_rules_creator CHECK ((created_by IS NULL) = (source <> 'rule')),
   CONSTRAINT ck_pricing_rules_period CHECK (effective_to >= effective_from),
   CONSTRAINT ex_pricing_rules_period EXCLUDE USING gist
-    (model_id WITH =, tstzrange(effective_from, effective_to) WITH &&)
+    (model_id WITH =, source WITH =, tstzrange(effective_from, effective_to) WITH &&)
 );
 CREATE INDEX idx_pricing_model_from ON pricing_rules (model_id, effective_from DESC);
+CREATE INDEX idx_pricing_prefix     ON pricing_rules (model_id) WHERE model_id LIKE '%*';
+
+-- One price of a rule: of one class, see price_classes, for one service tier, and for calls whose prompt has more than
+-- context_above tokens. In credits for one token (image, second …), and what the provider charges for it in USD, NULL where
+-- that is unknown. Catalogues give up to 23 decimals, and a mark-up adds some: NUMERIC keeps all of them.
+CREATE TABLE price_components (
+  rule_id       BIGINT NOT NULL CONSTRAINT fk_price_components_rule REFERENCES pricing_rules,
+  class         VARCHAR(30) NOT NULL,
+  service_tier  service_tier NOT NULL DEFAULT 'standard',
+  context_above BIGINT NOT NULL DEFAULT 0,
+  price         NUMERIC NOT NULL,
+  cost          non_negative_numeric,
+  CONSTRAINT pk_price_components PRIMARY KEY (rule_id, class, service_tier, context_above),
+  CONSTRAINT ck_price_components_price CHECK (price BETWEEN 0 AND 1000000 AND context_above >= 0)
+);
+
+-- Other names of models, and the names of providers that stand in front of models' ids, as imports have seen them.
+CREATE TABLE pricing_aliases (
+  id         BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_pricing_aliases PRIMARY KEY,
+  alias      VARCHAR(100) NOT NULL CONSTRAINT uq_pricing_aliases UNIQUE,
+  model_id   VARCHAR(100) NOT NULL,
+  created_by VARCHAR(50) NOT NULL CONSTRAINT fk_pricing_aliases_creator REFERENCES user_accounts (user_id),
+  created_at TIMESTAMPTZ NOT NULL DEFAULT now()
+);
+CREATE TABLE pricing_providers (
+  name VARCHAR(100) CONSTRAINT pk_pricing_providers PRIMARY KEY
+);
+
+INSERT INTO pricing_rules (model_id, source, effective_from) VALUES
+  ('*', 'fallback', '1970-01-01Z'),
+  ('anthropic.claude-3-sonnet-20240229-v1:0', 'default', '1970-01-01Z'),
+  ('anthropic.claude-3-haiku-20240307-v1:0', 'default', '1970-01-01Z'),
+  ('anthropic.claude-instant-v1', 'default', '1970-01-01Z'),
+  ('amazon.titan-text-express-v1', 'default', '1970-01-01Z');
+INSERT INTO price_components (rule_id, class, price)
+SELECT r.id, 'tokens', b.price
+  FROM pricing_rules r
+  JOIN (VALUES ('*', 0.001), ('anthropic.claude-3-sonnet-20240229-v1:0', 0.003),
+               ('anthropic.claude-3-haiku-20240307-v1:0', 0.00025), ('anthropic.claude-instant-v1', 0.0008),
+               ('amazon.titan-text-express-v1', 0.0003)) b (model_id, price) USING (model_id);
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Streaming sessions
 
--- The price is pinned by reference, see pinned_price. held_lots and held_credits say lot by lot what the session has
+-- The price is pinned by reference: rules never change. held_lots and held_credits say lot by lot what the session has
 -- taken and not given back: while it is active they add up to allocated_credits (the hold), afterwards to what it paid.
 CREATE TABLE streaming_sessions (
   id                      BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -169,7 +197,7 @@ CREATE TABLE streaming_sessions (
   user_id                 VARCHAR(50) NOT NULL,
   session_id              VARCHAR(100) NOT NULL,
   model_id                VARCHAR(100) NOT NULL,
-  pricing_rule_id         BIGINT,
+  pricing_rule_id         BIGINT NOT NULL,
   pricing_source          VARCHAR(10) NOT NULL,
   api_key_id              BIGINT,
   estimated_tokens        BIGINT,
@@ -187,10 +215,8 @@ CREATE TABLE streaming_sessions (
   status                  session_status NOT NULL DEFAULT 'active',
   end_reason              session_end_reason,
   is_late                 BOOLEAN NOT NULL DEFAULT FALSE,
-  final_tokens            BIGINT,
-  final_input_tokens      BIGINT,
-  final_output_tokens     BIGINT,
-  final_cached_tokens     BIGINT,
+  final_quantities        JSONB,
+  final_service_tier      service_tier,
   provider_cost_usd       NUMERIC,
   usage_id                BIGINT,
   started_at              TIMESTAMPTZ NOT NULL,
@@ -220,6 +246,9 @@ CREATE TABLE usage_records (
   session_id           VARCHAR(100),
   pricing_rule_id      BIGINT,
   pricing_source       VARCHAR(10),
+  quantities           JSONB,
+  service_tier         service_tier,
+  fallback_classes     VARCHAR[],
   api_key_id           BIGINT,
   request_id           VARCHAR(200),
   request_hash         BYTEA,

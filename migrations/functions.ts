@@ -35,7 +35,8 @@ export function sqlFunctions(): SqlFunction[] {
 /**
  * Puts every function in place whose text differs from what is installed; the database keeps the release and the hash of
  * each text in the function's comment. Runs after the migrations, in one transaction, while instances of the previous
- * release go on calling. A function with the same parameters is replaced and keeps its identity and rights. One with other
+ * release go on calling. A function with triggers has one of its own, after it: a trigger locks its table, and a
+ * transaction that locked two of them could wait for a movement that waits for it. A function with the same parameters is replaced and keeps its identity and rights. One with other
  * parameters is dropped and created: a call at that very moment fails, and the service repeats it.
  *
  * Where a newer release is installed this does nothing: an instance of the previous release that restarts during an
@@ -51,14 +52,29 @@ export async function installFunctions(runner: QueryRunner): Promise<void> {
   const changed = functions.filter(({ name, text }) => installed.get(name)?.hash !== hashOf(text));
   if (changed.length === 0) return;
   const callers = await rolesThatCall(runner, functions);
+  const isTrigger = ({ text }: SqlFunction) => text.includes('CREATE OR REPLACE TRIGGER');
+  const groups = [
+    changed.filter((each) => !isTrigger(each)),
+    ...changed.filter(isTrigger).map((each) => [each]),
+  ];
+  for (const group of groups) await replaceTogether(runner, group, installed, callers);
+}
+
+/** Those of a group are in place together or not at all. */
+async function replaceTogether(
+  runner: QueryRunner,
+  group: SqlFunction[],
+  installed: Map<string, InstalledFunction>,
+  callers: string[],
+): Promise<void> {
+  if (group.length === 0) return;
   await runner.startTransaction();
   try {
     await runner.query('SET LOCAL check_function_bodies = off');
-    for (const each of changed)
-      await replaceFunction(runner, each, installed.get(each.name)?.signatures ?? []);
-    const names = changed.map(({ name }) => name).join(', ');
+    for (const each of group) await replaceFunction(runner, each, installed.get(each.name)?.signatures ?? []);
+    const names = group.map(({ name }) => name).join(', ');
     await runner.query(`REVOKE ALL ON FUNCTION ${names} FROM PUBLIC`);
-    for (const role of callers) await grantOperations(runner, role, changed);
+    for (const role of callers) await grantOperations(runner, role, group);
     await runner.commitTransaction();
   } catch (error) {
     await runner.rollbackTransaction();

@@ -54,12 +54,16 @@ export const AUDIT_CHECKS: AuditCheck[] = [
   {
     name: 'balanceAfter is a gapless chain',
     explanation:
-      'An entry has a balance that does not follow from the entry before: one is missing, or was changed.',
+      'An entry has a balance that does not follow from the entry before: one is missing, or was changed. After a repair ' +
+      'of the balance the chain begins anew.',
     query: `
       SELECT account_id, ${subject({ entry_id: 'id' })}, before + credits AS expected, balance_after AS actual FROM (
         SELECT e.account_id, e.id, e.credits, e.balance_after,
-               lag(e.balance_after, 1, 0::bigint) OVER (PARTITION BY e.account_id ORDER BY e.id) AS before
-          FROM credit_ledger e JOIN users u ON u.account_id = e.account_id) chain`,
+               lag(e.balance_after, 1, 0::bigint) OVER (PARTITION BY e.account_id ORDER BY e.id) AS before,
+               max(e.id) FILTER (WHERE e.kind = 'correction' AND e.allocation_id IS NULL)
+                 OVER (PARTITION BY e.account_id) AS repaired
+          FROM credit_ledger e JOIN users u ON u.account_id = e.account_id) chain
+       WHERE id > coalesce(repaired, 0)`,
   },
   {
     name: 'lot = ledger',
@@ -153,7 +157,7 @@ export const AUDIT_CHECKS: AuditCheck[] = [
       'A record has changed without a correction or decision that is kept, or one of them has left no trace.',
     query: `
       SELECT r.account_id, ${subject({ usage_id: 'r.id', session_id: 'r.session_id' })},
-             1 + coalesce(d.decisions, 0) + coalesce((s.completed_at > r.timestamp)::integer, 0) AS expected,
+             1 + coalesce(d.decisions, 0) + coalesce((s.completed_at <> r.timestamp)::integer, 0) AS expected,
              r.version AS actual
         FROM users u JOIN usage_records r ON r.account_id = u.account_id
         LEFT JOIN streaming_sessions s ON s.account_id = r.account_id AND s.session_id = r.session_id

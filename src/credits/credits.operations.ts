@@ -1,7 +1,8 @@
 import { type Ok, operation, type Refused } from '../common/database/database.js';
 import type { AccountRequest } from '../common/database/movements.js';
 import type { Idempotency } from '../common/http/idempotency.js';
-import type { Quote, TokenCounts } from '../pricing/price.js';
+import type { Call } from '../pricing/call.js';
+import type { Quote } from '../pricing/price.js';
 
 /** The operations of this module, in `sql/operations`. An outcome other than `ok` is a refusal that moved nothing. */
 
@@ -71,7 +72,7 @@ export const EXPIRE = operation<
 
 /** What a call costs at the price in force. Moves nothing. */
 export const QUOTE = operation<
-  { modelId: string; rejectUnpriced: boolean } & TokenCounts,
+  { modelId: string; rejectUnpriced: boolean } & Call,
   Ok<Quote> | Refused<'unpriced'>
 >('credit_quote');
 

@@ -13,6 +13,7 @@ import { isoTime } from '../common/http/time.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
+import { callOf } from '../pricing/call.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import {
   AllocationNotFound,
@@ -140,10 +141,9 @@ export class CreditsService {
 
   /** @throws UnpricedModel */
   async calculate(request: CalculateCreditsDto): Promise<QuoteDto> {
-    const { modelId, tokens, inputTokens, outputTokens, cachedInputTokens } = request;
-    const counts = { tokens, inputTokens, outputTokens, cachedInputTokens };
+    const { modelId } = request;
     const rejectUnpriced = this.config.unpricedModelPolicy === 'reject';
-    const quote = await this.database.call(QUOTE, { modelId, ...counts, rejectUnpriced });
+    const quote = await this.database.call(QUOTE, { modelId, ...callOf(request), rejectUnpriced });
     if (quote.outcome === 'unpriced') throw new UnpricedModel();
     return QuoteDto.from(modelId, quote);
   }

@@ -143,10 +143,13 @@ class Author {
         ...named,
         reason,
         success,
-        tokens,
-        inputTokens: fresh,
-        outputTokens: made,
-        cachedInputTokens: cached,
+        tokensGenerated: tokens,
+        quantities: {
+          input: fresh ?? 0,
+          output: made ?? 0,
+          ...(cached === null ? {} : { cached_input: cached }),
+        },
+        serviceTier: 'standard',
       });
     };
     const end = random.weighted([
@@ -235,9 +238,8 @@ class Author {
       requestId: request,
       contentHash: createHash('sha256').update(request).digest('hex'),
       modelId,
-      inputTokens: input,
-      outputTokens: output,
-      cachedInputTokens: cached,
+      quantities: { input, output, cached_input: cached },
+      serviceTier: 'standard',
       service,
       metadata,
       billingStatus: billing,

@@ -55,7 +55,7 @@ export const UNPRICED_MODEL = 'qwen3-235b-a22b';
 const MARKUP = 1.3;
 const CREDITS_PER_USD = 1000;
 
-/** Credits for 1,000 tokens. */
+/** Credits for what costs so many USD. */
 export function userPrice(usd: number): number {
   return usd * MARKUP * CREDITS_PER_USD;
 }
@@ -67,5 +67,5 @@ export function blended({ input, output }: ProviderPrice): number {
 
 /** As the columns take it: a decimal without an exponent. */
 export function decimal(value: number): string {
-  return value.toFixed(9).replace(/\.?0+$/, '');
+  return value.toFixed(12).replace(/\.?0+$/, '');
 }

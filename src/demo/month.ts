@@ -55,21 +55,30 @@ function makeRules(now: number): PastRule[] {
   );
 }
 
-/** A rule as the row of the table. */
-export function ruleRow({ modelId, provider, basis, from, to }: PastRule) {
-  const { input, output, cachedInput } = provider;
+/** A rule as the row of its table. */
+export function ruleRow({ modelId, from, to }: PastRule) {
   return {
     model_id: modelId,
-    price_per_1k_tokens: decimal(userPrice(blended(basis))),
-    input_price_per_1k_tokens: decimal(userPrice(basis.input)),
-    output_price_per_1k_tokens: decimal(userPrice(basis.output)),
-    cached_input_price_per_1k_tokens: decimal(userPrice(basis.cachedInput)),
-    provider_cost_per_1k_tokens: decimal(blended(provider)),
-    provider_input_cost_per_1k_tokens: decimal(input),
-    provider_output_cost_per_1k_tokens: decimal(output),
-    provider_cached_cost_per_1k_tokens: decimal(cachedInput),
+    source: 'rule',
     effective_from: new Date(from),
     effective_to: to === null ? null : new Date(to),
     created_by: CAST.admin.userId,
   };
+}
+
+/** Its components, with what the row of the rule is found by. */
+export function componentRows({ modelId, provider, basis, from }: PastRule) {
+  const component = (name: string, price: number, cost: number) => ({
+    model_id: modelId,
+    effective_from: new Date(from),
+    class: name,
+    price: decimal(userPrice(price) / 1000),
+    cost: decimal(cost / 1000),
+  });
+  return [
+    component('tokens', blended(basis), blended(provider)),
+    component('input', basis.input, provider.input),
+    component('output', basis.output, provider.output),
+    component('cached_input', basis.cachedInput, provider.cachedInput),
+  ];
 }

@@ -5,8 +5,7 @@ import type { Call } from './gateway.js';
 
 /**
  * Which of the named users and keys are known here, and the places of the names of models that had a price when their
- * call was made, as `price_for` finds it: all of a batch in one round trip. The subquery is no join, so that each name is
- * looked up in the index, however many rules there are.
+ * call was made: all of a batch in one round trip.
  */
 const LOOK_UP = {
   name: 'gateway_look_up',
@@ -15,12 +14,7 @@ const LOOK_UP = {
          UNION ALL
          SELECT 'key', key, account_id, id FROM api_keys WHERE key = ANY($2::varchar[])
          UNION ALL
-         SELECT 'model', NULL, NULL, n.place
-           FROM unnest($3::varchar[], $4::timestamptz[]) WITH ORDINALITY AS n (model_id, made_at, place)
-          WHERE (SELECT TRUE FROM pricing_rules r
-                  WHERE r.model_id = n.model_id AND r.effective_from <= least(n.made_at, now())
-                    AND (r.effective_to IS NULL OR r.effective_to > least(n.made_at, now()))
-                  ORDER BY r.effective_from DESC LIMIT 1)`,
+         SELECT 'model', NULL, NULL, priced_models($3, $4)`,
 };
 
 /** To which of the possible users a call was charged before. */

@@ -4,6 +4,7 @@ import { isFinalRefusal, postgresError } from '../common/errors/database-errors.
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
+import { callOf } from '../pricing/call.js';
 import { CHARGE } from '../usage/usage.operations.js';
 import type { Call, Gateway } from './gateway.js';
 import { inLanes } from '../common/lanes.js';
@@ -105,7 +106,7 @@ export class ChargesService {
       requestId,
       contentHash: call.fingerprint,
       modelId: model,
-      ...call.counts,
+      ...callOf(call.counts),
       service: call.service,
       metadata: call.metadata,
       timestamp: call.timestamp,

@@ -1,6 +1,6 @@
 import type { KeyGateway } from '../api-keys/key-gateway.js';
 import type { GatewayName } from '../common/gateways.js';
-import type { TokenCounts } from '../pricing/price.js';
+import type { TokenCounts } from '../pricing/call.js';
 
 /** A finished call, ready to be charged. */
 export interface Call {

@@ -1,21 +1,31 @@
+import type { PriceClass } from './price-classes.js';
+
 export const PRICING_SOURCES = ['rule', 'default', 'fallback'] as const;
 export type PricingSource = (typeof PRICING_SOURCES)[number];
 
-/** The tokens of a call: all together, or by class. Classes are exclusive: cached input is not in `inputTokens`. */
-export interface TokenCounts {
-  tokens?: number | undefined;
-  inputTokens?: number | undefined;
-  outputTokens?: number | undefined;
-  cachedInputTokens?: number | undefined;
+/** What one class of a call costs, before the rounding. Decimals as text; null: the rule has no such price. */
+export interface ClassAmount {
+  class: PriceClass;
+  quantity: number;
+  /** The class whose price it took; null: none, so it is free. */
+  pricedAs: PriceClass | null;
+  price: string | null;
+  credits: string | null;
+  providerCostUsd: string | null;
 }
 
-/** What a call costs, and the price it was calculated at: decimals as text, credits per 1,000 tokens. */
+/** What a call costs, and by which rule. */
 export interface Quote {
   credits: number;
+  providerCostUsd: string | null;
   pricingSource: PricingSource;
-  pricingRuleId: number | null;
-  price: string;
-  inputPrice: string | null;
-  outputPrice: string | null;
-  cachedInputPrice: string | null;
+  pricingRuleId: number;
+  /** The model, or the pattern of models, that the rule is for. */
+  pricedAs: string;
+  /** The short form of the rule: credits per 1,000 tokens as text; null where it has no price of its own for them. */
+  pricePerThousandTokens: string | null;
+  pricePerThousandInputTokens: string | null;
+  pricePerThousandOutputTokens: string | null;
+  pricePerThousandCachedInputTokens: string | null;
+  classes: ClassAmount[];
 }

@@ -6,10 +6,11 @@ import { Changes, type Once } from '../common/database/changes.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
+import { rulePrices } from './components.js';
 import type { PriceImportQueryDto } from './dto/price-import.requests.js';
 import type { PriceChangeDto, PriceImportDto } from './dto/price-import.responses.js';
-import { type RulePrices, rulePrices } from './dto/pricing.responses.js';
 import { modelFilter } from './model-filter.js';
+import type { Component } from './price-classes.js';
 import { type ModelPrice, type PriceMap, readPriceMap } from './price-map.js';
 import { databaseTime, lockAllModels, PRICING } from './pricing-locks.js';
 
@@ -24,8 +25,8 @@ interface Comparison {
   modelId: string;
   /** The rule in force; null: none. */
   currentId: string | null;
-  /** Its prices and costs. */
-  before: RulePrices | null;
+  /** What it says. */
+  before: Component[] | null;
   /** The next rule to come; null: none. */
   nextId: string | null;
   isSame: boolean;
@@ -48,7 +49,7 @@ export class PricingImportService {
     query: PriceImportQueryDto,
     key: string | null,
   ): Promise<Once<PriceImportDto>> {
-    const { prices, skipped, notes } = readPriceMap(map, {
+    const { prices, skipped, notes, providers } = readPriceMap(map, {
       creditsPerUsd: query.creditsPerUsd ?? this.config.creditsPerUsd,
       markup: query.markup,
       includeFree: query.includeFree,
@@ -62,6 +63,7 @@ export class PricingImportService {
         prices,
         query.dryRun,
       );
+      if (!query.dryRun) await manager.query(ADD_PROVIDERS, [[...providers]]);
       const late = preempted.map((modelId) => ({
         modelId,
         reason: 'another rule begins at this moment: import again',
@@ -80,7 +82,7 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
   const now = await databaseTime(manager);
   const begunAt = performance.now();
   const instant = new Date(now.getTime() + lead);
-  const compared: Comparison[] = await manager.query(COMPARE, [...columnsOf(prices), instant]);
+  const compared: Comparison[] = await manager.query(COMPARE, [jsonOf(prices), instant]);
   const preempted = compared.filter(({ isPreempted }) => isPreempted).map(({ modelId }) => modelId);
   const changes = compared.filter(({ isSame, isPreempted }) => !isSame && !isPreempted);
   const ended = changes.flatMap(({ currentId }) => (currentId === null ? [] : [currentId]));
@@ -92,7 +94,7 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
     ]);
     const changed = changes.map(({ modelId }) => byModel.get(modelId) as ModelPrice);
     const next = changes.map(({ nextId }) => nextId);
-    await manager.query(OPEN, [...columnsOf(changed), instant, next, createdBy]);
+    await manager.query(OPEN, [jsonOf(changed), instant, next, createdBy]);
     await manager.query(SUPERSEDE, [ended, instant]);
     await pause(Math.max(lead - (performance.now() - begunAt), 0));
   }
@@ -103,7 +105,7 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
       .slice(0, MOST_CHANGES)
       .map(({ modelId, before }): PriceChangeDto => {
         const after = byModel.get(modelId) as ModelPrice;
-        return { modelId, before: before && rulePrices(before), after: rulePrices(after) };
+        return { modelId, before: before && rulePrices(before), after: rulePrices(after.components) };
       }),
     closed: ended.length,
     unchanged: compared.length - changes.length - preempted.length,
@@ -111,56 +113,54 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
   };
 }
 
-/** One array per column, as `unnest` takes them: one statement for any number of models. */
-function columnsOf(prices: ModelPrice[]): (string | null)[][] {
-  return PRICE_COLUMNS.map(([property]) => prices.map((price) => price[property]));
-}
+/** One parameter for any number of models. Prices are texts: a number of JSON would lose digits. */
+const jsonOf = (prices: ModelPrice[]) => JSON.stringify(prices);
 
-const PRICE_COLUMNS = [
-  ['modelId', 'model_id'],
-  ['price', 'price_per_1k_tokens'],
-  ['inputPrice', 'input_price_per_1k_tokens'],
-  ['outputPrice', 'output_price_per_1k_tokens'],
-  ['cachedInputPrice', 'cached_input_price_per_1k_tokens'],
-  ['providerCost', 'provider_cost_per_1k_tokens'],
-  ['providerInputCost', 'provider_input_cost_per_1k_tokens'],
-  ['providerOutputCost', 'provider_output_cost_per_1k_tokens'],
-  ['providerCachedCost', 'provider_cached_cost_per_1k_tokens'],
-] as const satisfies [keyof ModelPrice, string][];
+const IMPORTED = `jsonb_to_recordset($1::jsonb) AS imported ("modelId" text, components jsonb)`;
 
-const COLUMNS = PRICE_COLUMNS.map(([, column]) => column);
-const PRICES = COLUMNS.slice(1);
-const IMPORTED = `unnest($1::text[], ${PRICES.map((_, index) => `$${index + 2}::numeric[]`).join(', ')})`;
-const INSTANT = `$${COLUMNS.length + 1}::timestamptz`;
-
-// As text: a number of JSON would lose digits.
-const BEFORE = `CASE WHEN current.id IS NOT NULL THEN json_build_object(${PRICE_COLUMNS.slice(1)
-  .map(([property, column]) => `'${property}', trim_scale(current.${column})::text`)
-  .join(', ')}) END`;
+/** A rule's components as `readPriceMap` has them, in its order. */
+const COMPONENTS = `
+  SELECT jsonb_agg(jsonb_build_object(
+           'class', c.class, 'serviceTier', c.service_tier, 'contextAbove', c.context_above,
+           'price', trim_scale(c.price)::text, 'cost', trim_scale(c.cost)::text)
+           ORDER BY c.class COLLATE "C", c.service_tier COLLATE "C", c.context_above)
+    FROM price_components c WHERE c.rule_id = current.id`;
 
 const COMPARE = `
-  SELECT imported.model_id AS "modelId", current.id AS "currentId", ${BEFORE} AS before, next.id AS "nextId",
-         coalesce(next.effective_from = ${INSTANT}, FALSE) AS "isPreempted",
-         current.id IS NOT NULL AND (${PRICES.map((column) => `imported.${column}`).join(', ')})
-           IS NOT DISTINCT FROM (${PRICES.map((column) => `current.${column}`).join(', ')}) AS "isSame"
-    FROM ${IMPORTED} AS imported (${COLUMNS.join(', ')})
-    LEFT JOIN pricing_rules current
-      ON current.model_id = imported.model_id AND current.effective_from < ${INSTANT}
-     AND (current.effective_to IS NULL OR current.effective_to > ${INSTANT})
+  SELECT imported."modelId", current.id AS "currentId", current.components AS before, next.id AS "nextId",
+         coalesce(next.effective_from = $2, FALSE) AS "isPreempted",
+         current.id IS NOT NULL AND imported.components = current.components AS "isSame"
+    FROM ${IMPORTED}
+    LEFT JOIN LATERAL (
+      SELECT current.id, (${COMPONENTS}) AS components FROM pricing_rules current
+       WHERE current.model_id = imported."modelId" AND current.source = 'rule' AND current.effective_from < $2
+         AND (current.effective_to IS NULL OR current.effective_to > $2)) current ON TRUE
     LEFT JOIN LATERAL (
       SELECT rule.id, rule.effective_from FROM pricing_rules rule
-       WHERE rule.model_id = imported.model_id AND rule.effective_from >= ${INSTANT}
+       WHERE rule.model_id = imported."modelId" AND rule.source = 'rule' AND rule.effective_from >= $2
          AND (rule.effective_to IS NULL OR rule.effective_to > rule.effective_from)
        ORDER BY rule.effective_from LIMIT 1) next ON TRUE`;
 
 // superseded_by: withdrawing the rule to come before it begins lets the new one go on.
 const OPEN = `
-  INSERT INTO pricing_rules (${COLUMNS.join(', ')}, effective_from, effective_to, superseded_by, created_by)
-  SELECT ${COLUMNS.map((column) => `imported.${column}`).join(', ')}, ${INSTANT}, next.effective_from, next.id, $12
-    FROM ${IMPORTED.replace(/\)$/, `, $11::bigint[])`)} AS imported (${COLUMNS.join(', ')}, next_id)
-    LEFT JOIN pricing_rules next ON next.id = imported.next_id`;
+  WITH opened AS (
+    INSERT INTO pricing_rules (model_id, effective_from, effective_to, superseded_by, created_by)
+    SELECT imported."modelId", $2, next.effective_from, next.id, $4
+      FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS ("modelId" text), unnest($3::bigint[]))
+           AS imported ("modelId", next_id)
+      LEFT JOIN pricing_rules next ON next.id = imported.next_id
+    RETURNING id, model_id)
+  INSERT INTO price_components (rule_id, class, service_tier, context_above, price, cost)
+  SELECT opened.id, c.class, c."serviceTier", c."contextAbove", c.price, c.cost
+    FROM ${IMPORTED}
+    JOIN opened ON opened.model_id = imported."modelId"
+   CROSS JOIN LATERAL jsonb_to_recordset(imported.components)
+           AS c (class text, "serviceTier" text, "contextAbove" bigint, price numeric, cost numeric)`;
+
+const ADD_PROVIDERS = `
+  INSERT INTO pricing_providers (name) SELECT unnest($1::varchar[]) ON CONFLICT (name) DO NOTHING`;
 
 const SUPERSEDE = `
   UPDATE pricing_rules ended SET superseded_by = opened.id
     FROM pricing_rules opened
-   WHERE ended.id = ANY($1::bigint[]) AND opened.model_id = ended.model_id AND opened.effective_from = $2`;
+   WHERE ended.id = ANY($1::bigint[]) AND opened.model_id = ended.model_id AND opened.source = 'rule' AND opened.effective_from = $2`;

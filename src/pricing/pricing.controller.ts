@@ -24,7 +24,12 @@ import { ModelIdParam } from './model-id.param.js';
 import { MAXIMUM_USD_PER_TOKEN, type PriceMap } from './price-map.js';
 import { PriceMapBody } from './price-map.body.js';
 import { PricingImportService } from './pricing-import.service.js';
-import { PricingOverlap, PricingRuleEnded, PricingRuleNotFound } from './pricing.errors.js';
+import {
+  PricingOverlap,
+  PricingRuleBuiltIn,
+  PricingRuleEnded,
+  PricingRuleNotFound,
+} from './pricing.errors.js';
 import { PricingService } from './pricing.service.js';
 
 @ApiTags('Pricing')
@@ -123,7 +128,7 @@ export class PricingController {
     operationId: 'deletePricingRule',
   })
   @ApiNoContentResponse({ description: 'Done' })
-  @ApiProblems(PricingRuleNotFound, PricingRuleEnded)
+  @ApiProblems(PricingRuleNotFound, PricingRuleBuiltIn, PricingRuleEnded)
   @RoleAccess('admin')
   remove(@IdParam() id: number): Promise<void> {
     return this.pricing.remove(id);

@@ -23,6 +23,29 @@ export class PricingRuleEnded extends ServiceError {
   }
 }
 
+/** 409: built-in rules stay; a rule of one's own comes before them. */
+export class PricingRuleBuiltIn extends ServiceError {
+  constructor() {
+    super(409, 'pricing.rule_built_in', 'The rule is built in: create a rule for the model instead');
+  }
+}
+
+/** 409: the name is an alias already. */
+export class AliasExists extends ServiceError {
+  constructor() {
+    super(409, 'pricing.alias_exists', 'This alias exists already', {
+      errors: [{ field: 'alias', message: 'is an alias already: delete it first' }],
+    });
+  }
+}
+
+/** 404: no alias of that id. */
+export class AliasNotFound extends ServiceError {
+  constructor() {
+    super(404, 'pricing.alias_not_found', 'Alias not found');
+  }
+}
+
 /** 422: the model has no price and UNPRICED_MODEL_POLICY is `reject`. */
 export class UnpricedModel extends ServiceError {
   constructor() {

@@ -1,16 +1,23 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, MoreThan, MoreThanOrEqual, QueryFailedError, Repository } from 'typeorm';
+import { type EntityManager, In, MoreThan, MoreThanOrEqual, QueryFailedError, Repository } from 'typeorm';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { postgresError } from '../common/errors/database-errors.js';
 import { ValidationError } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import { componentsOf } from './components.js';
 import { type CreatePricingRuleDto, PERIOD_PROBLEM } from './dto/pricing.requests.js';
 import { type ModelPricingDto, type PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
+import { PriceComponent } from './entities/price-component.entity.js';
 import { PricingRule } from './entities/pricing-rule.entity.js';
-import { PricingOverlap, PricingRuleEnded, PricingRuleNotFound } from './pricing.errors.js';
+import {
+  PricingOverlap,
+  PricingRuleBuiltIn,
+  PricingRuleEnded,
+  PricingRuleNotFound,
+} from './pricing.errors.js';
 import { databaseTime, lockModel, PRICING } from './pricing-locks.js';
 
 /** How far a client's clock may lag when it says «from now». */
@@ -44,11 +51,7 @@ export class PricingService {
       .orderBy('rule.id')
       .limit(limit + 1)
       .getMany();
-    return toPage(
-      rules.map((rule) => PricingRuleDto.from(rule)),
-      limit,
-      (rule) => rule,
-    );
+    return toPage(await this.described(rules), limit, (rule) => rule);
   }
 
   /** What is known of a model's price, to a bound; empty for a model without rules. */
@@ -62,19 +65,25 @@ export class PricingService {
       .orderBy('rule.effectiveFrom', 'DESC')
       .getRawAndEntities<{ is_upcoming: boolean; is_current: boolean }>();
     const answer: ModelPricingDto = { current: null, upcoming: [], history: [] };
-    rules.entities.forEach((entity, index) => {
-      const rule = PricingRuleDto.from(entity);
+    const described = await this.described(rules.entities);
+    described.forEach((rule, index) => {
       if (rules.raw[index]?.is_upcoming) answer.upcoming.unshift(rule);
-      else if (rules.raw[index]?.is_current) answer.current = rule;
+      // The built-in rule is in force only where there is no other.
+      else if (rules.raw[index]?.is_current)
+        answer.current = answer.current?.source === 'rule' ? answer.current : rule;
       else answer.history.push(rule);
     });
     return answer;
   }
 
+  private described(rules: PricingRule[]): Promise<PricingRuleDto[]> {
+    return describe(this.rules.manager, rules);
+  }
+
   /**
    * Adds a rule and ends the model's open rule where the new one begins.
    *
-   * @throws ValidationError when it would begin in the past or end before it begins, PricingOverlap
+   * @throws ValidationError when it has no price, would begin in the past or end before it begins; PricingOverlap
    */
   async create(
     caller: Caller,
@@ -95,12 +104,13 @@ export class PricingService {
   /**
    * Takes a rule out of force: one that has not begun is withdrawn, the current one ends now.
    *
-   * @throws PricingRuleNotFound, PricingRuleEnded
+   * @throws PricingRuleNotFound, PricingRuleBuiltIn, PricingRuleEnded
    */
   async remove(id: number): Promise<void> {
     await this.changes.transaction(PRICING, async (manager) => {
-      const { modelId } = (await rulesLeft(manager).andWhere({ id }).getOne()) ?? {};
+      const { modelId, source } = (await rulesLeft(manager).andWhere({ id }).getOne()) ?? {};
       if (modelId === undefined) throw new PricingRuleNotFound();
+      if (source !== 'rule') throw new PricingRuleBuiltIn();
       await lockModel(manager, modelId);
       // The time after the wait: the change that was waited for may have ended the rule.
       const now = await databaseTime(manager);
@@ -132,7 +142,7 @@ async function withdraw(manager: EntityManager, id: number, modelId: string, now
   if (rule === null) return false;
   await manager.update(PricingRule, { id }, { effectiveTo: rule.effectiveFrom, supersededBy: null });
   const next = await rulesLeft(manager)
-    .andWhere({ modelId, effectiveFrom: MoreThan(rule.effectiveFrom) })
+    .andWhere({ modelId, source: 'rule', effectiveFrom: MoreThan(rule.effectiveFrom) })
     .orderBy('rule.effectiveFrom')
     .getOne();
   await manager.update(
@@ -143,6 +153,20 @@ async function withdraw(manager: EntityManager, id: number, modelId: string, now
   return true;
 }
 
+/** Rules as the API says them, each with its components. */
+async function describe(manager: EntityManager, rules: PricingRule[]): Promise<PricingRuleDto[]> {
+  const components = await manager.find(PriceComponent, {
+    where: { ruleId: In(rules.map(({ id }) => id)) },
+    order: { class: 'ASC', serviceTier: 'ASC', contextAbove: 'ASC' },
+  });
+  return rules.map((rule) =>
+    PricingRuleDto.from(
+      rule,
+      components.filter(({ ruleId }) => ruleId === rule.id).map(({ ruleId: _, ...component }) => component),
+    ),
+  );
+}
+
 const rulesLeft = (manager: EntityManager) =>
   manager.createQueryBuilder(PricingRule, 'rule').where(NOT_WITHDRAWN);
 
@@ -151,6 +175,7 @@ async function addRule(
   createdBy: string,
   request: CreatePricingRuleDto,
 ): Promise<PricingRuleDto> {
+  const components = componentsOf(request);
   await lockModel(manager, request.modelId);
   const effectiveFrom = await startOf(manager, request.effectiveFrom);
   const effectiveTo = request.effectiveTo === undefined ? null : new Date(request.effectiveTo);
@@ -162,22 +187,18 @@ async function addRule(
     .createQueryBuilder()
     .update(PricingRule)
     .set({ effectiveTo: effectiveFrom })
-    .where('model_id = :modelId AND effective_to IS NULL AND effective_from < :effectiveFrom', {
-      modelId: request.modelId,
-      effectiveFrom,
-    })
+    .where(
+      `model_id = :modelId AND source = 'rule' AND effective_to IS NULL AND effective_from < :effectiveFrom`,
+      {
+        modelId: request.modelId,
+        effectiveFrom,
+      },
+    )
     .returning('id')
     .execute();
   const { identifiers } = await manager.insert(PricingRule, {
     modelId: request.modelId,
-    price: request.pricePerThousandTokens,
-    inputPrice: request.pricePerThousandInputTokens ?? null,
-    outputPrice: request.pricePerThousandOutputTokens ?? null,
-    cachedInputPrice: request.pricePerThousandCachedInputTokens ?? null,
-    providerCost: request.providerCostPerThousandTokens ?? null,
-    providerInputCost: request.providerCostPerThousandInputTokens ?? null,
-    providerOutputCost: request.providerCostPerThousandOutputTokens ?? null,
-    providerCachedCost: request.providerCostPerThousandCachedInputTokens ?? null,
+    source: 'rule',
     effectiveFrom,
     effectiveTo,
     createdBy,
@@ -185,7 +206,12 @@ async function addRule(
   const id = Number(identifiers[0]?.id);
   const ended = (closed.raw as { id: string }[])[0];
   if (ended) await manager.update(PricingRule, { id: Number(ended.id) }, { supersededBy: id });
-  return PricingRuleDto.from(await manager.findOneByOrFail(PricingRule, { id }));
+  await manager.insert(
+    PriceComponent,
+    components.map((component) => ({ ruleId: id, ...component })),
+  );
+  const [answer] = await describe(manager, [await manager.findOneByOrFail(PricingRule, { id })]);
+  return answer as PricingRuleDto;
 }
 
 /** When the rule begins, by the database's clock. */

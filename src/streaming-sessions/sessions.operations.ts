@@ -1,7 +1,9 @@
 import { type Ok, operation, type Refused } from '../common/database/database.js';
 import type { AccountRequest } from '../common/database/movements.js';
 import type { Shortage } from '../credits/credits.operations.js';
-import type { PricingSource, TokenCounts } from '../pricing/price.js';
+import type { Call } from '../pricing/call.js';
+import type { PricingSource } from '../pricing/price.js';
+import type { ServiceTier } from '../pricing/price-classes.js';
 
 /** The operations of this module, in `sql/operations`. */
 
@@ -26,6 +28,8 @@ export interface SessionStartedAnswer {
   completedAt: string | null;
   remainingCredits: number;
   pricingSource: PricingSource;
+  /** The model, or the pattern of models, that the rule is for. */
+  pricedAs: string;
 }
 
 /** What is done to a session that is there. */
@@ -92,7 +96,14 @@ export interface SettlementAnswer {
 /** Ends a session by its client: charges what was used and gives the rest back to the lots it came from. */
 export const SETTLE = operation<
   LaterRequest &
-    TokenCounts & { reason: 'finalized' | 'aborted'; success: boolean; providerCostUsd: string | null },
+    Partial<Call> & {
+      reason: 'finalized' | 'aborted';
+      success: boolean;
+      serviceTier: ServiceTier;
+      /** Of an aborted session; left out: as many as the last progress reported. */
+      tokensGenerated?: number | undefined;
+      providerCostUsd: string | null;
+    },
   Ok<SettlementAnswer> | Refused<'session_not_found' | 'already_ended' | 'balance_limit'>
 >('session_settle');
 

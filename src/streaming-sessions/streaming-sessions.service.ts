@@ -9,6 +9,7 @@ import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { BalanceLimit, shortage } from '../credits/credits.errors.js';
+import { callOf } from '../pricing/call.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import type {
   AbortSessionDto,
@@ -117,10 +118,7 @@ export class StreamingSessionsService {
       sessionId: request.sessionId,
       reason: 'finalized',
       success: request.success,
-      tokens: request.actualTokens,
-      inputTokens: request.inputTokens,
-      outputTokens: request.outputTokens,
-      cachedInputTokens: request.cachedInputTokens,
+      ...callOf({ ...request, tokens: request.actualTokens }),
       providerCostUsd: request.providerCostUsd ?? null,
       actor: caller.actor,
       apiKeyId: seeingKeyOf(caller),
@@ -138,7 +136,8 @@ export class StreamingSessionsService {
       sessionId: request.sessionId,
       reason: 'aborted',
       success: false,
-      tokens: request.tokensGenerated,
+      serviceTier: 'standard',
+      tokensGenerated: request.tokensGenerated,
       providerCostUsd: null,
       actor: caller.actor,
       apiKeyId: seeingKeyOf(caller),

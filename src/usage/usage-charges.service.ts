@@ -10,6 +10,7 @@ import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js'
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { shortage } from '../credits/credits.errors.js';
+import { callOf } from '../pricing/call.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import type { ChargeUsageDto, ReviewUsageDto } from './dto/usage.requests.js';
 import { type UsagePageDto, UsageRecordDto } from './dto/usage.responses.js';
@@ -50,10 +51,7 @@ export class UsageChargesService {
       contentHash: createHash('sha256').update(canonicalJson(content)).digest('hex'),
       modelId: request.modelId,
       credits: request.credits,
-      tokens: request.tokens,
-      inputTokens: request.inputTokens,
-      outputTokens: request.outputTokens,
-      cachedInputTokens: request.cachedInputTokens,
+      ...callOf(request),
       service: request.service,
       metadata: request.metadata ?? {},
       timestamp: null,

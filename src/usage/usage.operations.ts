@@ -2,7 +2,9 @@ import { type Ok, operation, type Refused } from '../common/database/database.js
 import type { AccountRequest } from '../common/database/movements.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import type { Shortage } from '../credits/credits.operations.js';
-import type { PricingSource, TokenCounts } from '../pricing/price.js';
+import type { Call } from '../pricing/call.js';
+import type { PricingSource } from '../pricing/price.js';
+import type { PriceClass, Quantities, ServiceTier } from '../pricing/price-classes.js';
 
 /** The operations of this module, in `sql/operations`. */
 
@@ -28,6 +30,10 @@ export interface UsageAnswer {
   sessionId: string | null;
   pricingRuleId: number | null;
   pricingSource: PricingSource | null;
+  pricedAs: string | null;
+  quantities: Quantities | null;
+  serviceTier: ServiceTier | null;
+  fallbackClasses: PriceClass[] | null;
   reviewAction: ReviewAction | null;
   reviewedBy: string | null;
   reviewedAt: string | null;
@@ -57,7 +63,7 @@ export interface ChargeAnswer {
 /** Prices, debits and records one finished call, idempotent by its request id. */
 export const CHARGE = operation<
   UsageRequest &
-    TokenCounts & {
+    Call & {
       requestId: string;
       /** SHA-256 of the content, in hexadecimal: the same request id with other content is refused. */
       contentHash: string;

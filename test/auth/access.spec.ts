@@ -80,6 +80,11 @@ async function pricingRule(): Promise<Needs> {
   return { path: { id: String((await as('admin').post('/api/pricing', rule)).body.id) } };
 }
 
+async function pricingAlias(): Promise<Needs> {
+  const alias = { alias: freshUser('alias'), modelId: freshUser('model') };
+  return { path: { id: String((await as('admin').post('/api/pricing/aliases', alias)).body.id) } };
+}
+
 async function apiKey(): Promise<Needs> {
   const answer = await service.as(ALICE).post('/api/api-keys', { name: 'of the walk' });
   return { path: { id: String(answer.body.id) } };
@@ -186,7 +191,16 @@ const OPERATIONS: Record<string, Row> = {
     permission: 'pricing:read',
     needs: () => ({ path: { id: 'some/model' } }),
   },
-  createPricingRule: { access: 'admin', needs: () => ({ body: { modelId: freshUser('model') } }) },
+  createPricingRule: {
+    access: 'admin',
+    needs: () => ({ body: { modelId: freshUser('model'), pricePerThousandTokens: '1' } }),
+  },
+  listPricingAliases: { access: 'caller', permission: 'pricing:read' },
+  createPricingAlias: {
+    access: 'admin',
+    needs: () => ({ body: { alias: freshUser('alias'), modelId: freshUser('model') } }),
+  },
+  deletePricingAlias: { access: 'admin', needs: pricingAlias },
   deletePricingRule: { access: 'admin', needs: pricingRule },
   importPricing: { access: 'admin', needs: priceMap },
 

@@ -181,10 +181,10 @@ const HEAVY_STEPS = [
     'ended sessions of one user',
     `INSERT INTO streaming_sessions
        (session_id, account_id, user_id, model_id, estimated_credits, allocated_credits, used_credits, status, end_reason,
-        estimated_tokens, final_tokens, pricing_source, held_lots, held_credits, first_hold,
+        estimated_tokens, final_quantities, final_service_tier, pricing_rule_id, pricing_source, held_lots, held_credits, first_hold,
         remaining_after_hold, usage_id, started_at, expires_at, completed_at)
-     SELECT r.session_id, r.account_id, r.account_id, r.operation, ${ESTIMATE}, ${HOLD}, ${ESTIMATE}, 'completed', 'finalized', 3333, 3333,
-            'default', ARRAY[l.id], ARRAY[${ESTIMATE}], ${HOLD},
+     SELECT r.session_id, r.account_id, r.account_id, r.operation, ${ESTIMATE}, ${HOLD}, ${ESTIMATE}, 'completed', 'finalized', 3333,
+            '{"tokens": 3333}', 'standard', (SELECT id FROM pricing_rules WHERE model_id = '${MODEL}' AND source = 'default'), 'default', ARRAY[l.id], ARRAY[${ESTIMATE}], ${HOLD},
             l.total_credits - ${ESTIMATE} * (row_number() OVER (ORDER BY r.id) - 1) - ${HOLD}, r.id,
             r.timestamp - interval '1 minute', r.timestamp + interval '14 minutes', r.timestamp
        FROM usage_records r JOIN credit_allocations l ON l.account_id = r.account_id

@@ -18,6 +18,7 @@ let root: HttpClient;
 beforeAll(async () => {
   service = await startService();
   root = service.as('root', { role: 'admin' });
+  await root.get('/api/credits/balance');
 });
 afterAll(() => service.close());
 
@@ -90,25 +91,39 @@ const asDecimals = (values: Record<string, unknown>) =>
     ]),
   );
 
-const PRICE = '(NULL, NULL, price, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::price';
-
-describe('credits_for_tokens', () => {
+describe('price_call', () => {
   it(`is the exact sum rounded once, up, for ${RANDOM_CASES} random calls with 4, 8 and 18 decimals`, async () => {
     const calls = Array.from({ length: RANDOM_CASES }, randomCall);
-    const { rows } = await service.owner.query<{ credits: string }>(
-      `SELECT credits_for_tokens(tokens, input, output, cached,
-                (NULL, NULL, price, "inputPrice", "outputPrice", "cachedPrice", NULL, NULL, NULL, NULL)::price)
-                AS credits
-         FROM ROWS FROM (json_to_recordset($1) AS (tokens bigint, input bigint, output bigint, cached bigint,
-                price numeric, "inputPrice" numeric, "outputPrice" numeric, "cachedPrice" numeric)) WITH ORDINALITY
-        ORDER BY ordinality`,
+    await service.owner.query(
+      `WITH calls AS MATERIALIZED (
+         SELECT * FROM ROWS FROM (json_to_recordset($1) AS (tokens bigint, input bigint, output bigint, cached bigint,
+                price numeric, "inputPrice" numeric, "outputPrice" numeric, "cachedPrice" numeric)) WITH ORDINALITY),
+       rules AS (
+         INSERT INTO pricing_rules (model_id, created_by) SELECT 'random-' || ordinality, 'root' FROM calls
+         RETURNING id, model_id)
+       INSERT INTO price_components (rule_id, class, price)
+       SELECT r.id, c.class, c.price * 0.001
+         FROM calls JOIN rules r ON r.model_id = 'random-' || calls.ordinality
+        CROSS JOIN LATERAL (VALUES ('tokens', calls.price), ('input', "inputPrice"), ('output', "outputPrice"),
+                                   ('cached_input', "cachedPrice")) c (class, price)
+        WHERE c.price IS NOT NULL`,
       [JSON.stringify(calls.map((call) => asDecimals({ ...call })))],
+    );
+    const quantities = calls.map(({ tokens, input, output, cached }) =>
+      Object.fromEntries(
+        Object.entries({ tokens, input, output, cached_input: cached }).filter(([, count]) => count !== null),
+      ),
+    );
+    const { rows } = await service.owner.query<{ credits: string }>(
+      `SELECT (price_call(r.id, q.value, 'standard')).credits
+         FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY q (value, n)
+         JOIN pricing_rules r ON r.model_id = 'random-' || q.n ORDER BY q.n`,
+      [JSON.stringify(quantities)],
     );
     expect(rows).toHaveLength(RANDOM_CASES);
     for (const [index, call] of calls.entries()) {
-      expect(BigInt(rows[index]?.credits ?? -1), `${seed}: ${JSON.stringify(asDecimals({ ...call }))}`).toBe(
-        creditsFor(call),
-      );
+      const message = `${seed}: ${JSON.stringify(asDecimals({ ...call }))}`;
+      expect(BigInt(rows[index]?.credits ?? -1), message).toBe(creditsFor(call));
     }
   });
 });
@@ -123,10 +138,10 @@ describe('tokens_for_credits', () => {
       return { credits, fixed, price: randomPrice(random.pick([4, 8, 18])) };
     });
     const { rows } = await service.owner.query<{ tokens: string; fits: boolean; one_more_fits: boolean }>(
-      `SELECT tokens, credits_for_tokens(tokens, 0, 0, 0, ${PRICE}) <= credits AS fits,
-              credits_for_tokens(tokens + 1, 0, 0, 0, ${PRICE}) <= credits AS one_more_fits
+      `SELECT tokens, ceil(tokens * price * 0.001) <= credits AS fits,
+              ceil((tokens + 1) * price * 0.001) <= credits AS one_more_fits
          FROM unnest($1::bigint[], $2::numeric[], $3::numeric[]) WITH ORDINALITY AS c (credits, fixed, price, n),
-              tokens_for_credits(credits, fixed, price) AS tokens
+              tokens_for_credits(credits, fixed * 0.001, price * 0.001) AS tokens
         ORDER BY n`,
       [
         cases.map(({ credits }) => String(credits)),

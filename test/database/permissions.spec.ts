@@ -94,6 +94,7 @@ describe("the service's role", () => {
       'idempotency_earlier',
       'idempotency_keep',
       'movements',
+      'priced_models',
       'session_hold',
       'session_progress',
       'session_settle',
@@ -132,6 +133,9 @@ const RIGHTS: Record<string, string[]> = {
   events: ['SELECT'],
   migrations: ['SELECT'],
   pricing_rules: ['SELECT', 'INSERT', 'UPDATE'],
+  price_components: ['SELECT', 'INSERT'],
+  pricing_aliases: ['SELECT', 'INSERT', 'DELETE'],
+  pricing_providers: ['SELECT', 'INSERT'],
   streaming_sessions: ['SELECT'],
   usage_daily: ['SELECT'],
   usage_totals: ['SELECT'],
@@ -335,7 +339,7 @@ describe('a movement over books that are broken', () => {
     const ids = { accountId: user.userId, userId: user.userId, actor: user.userId };
     const movements = {
       hold: `SELECT session_hold('${JSON.stringify({ ...ids, sessionId: 'x', modelId: SONNET, estimatedTokens: 40_000, bufferPercent: 0, leaseSeconds: 60, rejectUnpriced: false })}')`,
-      settle: `SELECT session_settle('${JSON.stringify({ ...ids, sessionId: 'open', reason: 'finalized', success: true, tokens: 0 })}')`,
+      settle: `SELECT session_settle('${JSON.stringify({ ...ids, sessionId: 'open', reason: 'finalized', success: true, quantities: { tokens: 0 }, serviceTier: 'standard' })}')`,
     };
     const movement = message.startsWith('would') ? movements.settle : movements.hold;
     await expect(runtime.query(movement)).rejects.toMatchObject({

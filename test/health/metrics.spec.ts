@@ -135,9 +135,9 @@ describe('GET /metrics', () => {
     const { userId } = await userWithCredits(service, 100);
     await service.owner.query(
       `INSERT INTO streaming_sessions (session_id, account_id, user_id, model_id, estimated_credits, allocated_credits, status,
-         end_reason, pricing_source, held_lots, held_credits, remaining_after_hold, started_at,
+         end_reason, pricing_rule_id, pricing_source, held_lots, held_credits, remaining_after_hold, started_at,
          expires_at, completed_at, first_hold)
-       SELECT 'past-' || n, $1, $1, 'm', 1, 1, 'completed', 'finalized', 'default', '{}', '{}', 0, now(), now(), now(), 1
+       SELECT 'past-' || n, $1, $1, 'm', 1, 1, 'completed', 'finalized', 1, 'default', '{}', '{}', 0, now(), now(), now(), 1
          FROM generate_series(1, 20000) n`,
       [userId],
     );

@@ -1,4 +1,5 @@
 // @module-tag two-instances
+import { insertRules } from '../support/prices.js';
 import { createHash, randomUUID } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import pg from 'pg';
@@ -532,12 +533,10 @@ describe('ids that a client chooses', () => {
 
 it('a call that is reported late costs what it cost when it was made', async () => {
   const user = await userWithCredits(service, 1000);
-  const { rows } = await service.owner.query<{ id: string }>(
-    `INSERT INTO pricing_rules (model_id, price_per_1k_tokens, effective_from, effective_to, created_by)
-     VALUES ('late-model', 3, now() - interval '1 day', now() - interval '1 hour', $1),
-            ('late-model', 300, now() - interval '1 hour', NULL, $1) RETURNING id`,
-    [user.userId],
-  );
+  const [then, now] = await insertRules(service.owner, user.userId, [
+    { modelId: 'late-model', price: 3, from: '-1 day', to: '-1 hour' },
+    { modelId: 'late-model', price: 300, from: '-1 hour' },
+  ]);
   const twoHoursAgo = Date.now() / 1000 - 7200;
   const late = { startTime: twoHoursAgo, endTime: twoHoursAgo };
   const calls = [late, {}].map((times) =>
@@ -552,20 +551,18 @@ it('a call that is reported late costs what it cost when it was made', async () 
   await expectCounts(calls, { accepted: 2 });
   const charged = (await recordsOf(user)).map(({ credits, pricingRuleId }) => [credits, pricingRuleId]);
   expect(charged).toEqual([
-    [300, Number(rows[1]?.id)],
-    [3, Number(rows[0]?.id)],
+    [300, now],
+    [3, then],
   ]);
 });
 
 it('also when the rule of then had another of its names', async () => {
   const user = await userWithCredits(service, 1000);
-  await service.owner.query(
-    `INSERT INTO pricing_rules (model_id, price_per_1k_tokens, effective_from, effective_to, created_by)
-     VALUES ('acme/ended', 3, now() - interval '1 day', now() - interval '1 hour', $1),
-            ('begun', 4, now() - interval '1 day', NULL, $1),
-            ('acme/begun', 5, now() - interval '1 hour', NULL, $1)`,
-    [user.userId],
-  );
+  await insertRules(service.owner, user.userId, [
+    { modelId: 'acme/ended', price: 3, from: '-1 day', to: '-1 hour' },
+    { modelId: 'begun', price: 4, from: '-1 day' },
+    { modelId: 'acme/begun', price: 5, from: '-1 hour' },
+  ]);
   const call = (name: string, endTime: number) =>
     event({ user: user.userId, model: `acme/${name}`, custom_llm_provider: 'acme', endTime });
   const now = Date.now() / 1000;

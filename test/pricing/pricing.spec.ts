@@ -54,7 +54,8 @@ async function pricingOf(modelId: string): Promise<ModelPricing> {
 async function periodsOf(modelId: string) {
   const { rows } = await service.owner.query<{ id: number; from: number; to: number | null; price: string }>(
     `SELECT id::integer, (extract(epoch FROM effective_from) * 1000)::float8 AS from,
-            (extract(epoch FROM effective_to) * 1000)::float8 AS to, trim_scale(price_per_1k_tokens)::text AS price
+            (extract(epoch FROM effective_to) * 1000)::float8 AS to,
+            (SELECT trim_scale(price * 1000)::text FROM price_components WHERE rule_id = id AND class = 'tokens') AS price
        FROM pricing_rules WHERE model_id = $1 AND effective_to IS DISTINCT FROM effective_from ORDER BY effective_from`,
     [modelId],
   );
@@ -103,7 +104,16 @@ describe('POST /pricing', () => {
     expect(answer.body).toEqual({
       id: expect.any(Number) as number,
       modelId,
+      source: 'rule',
       ...PRICES,
+      components: [
+        ['cached_input', '0.000123456789012345678', '123.456000000000000000001'],
+        ['input', '0.000000000000000000001', '0'],
+        ['output', '999.999999999999999999999', '0.000100000000000000005'],
+        ['tokens', '123.456123456789012345678', '1000'],
+      ].map(([name, price, providerCostUsd]) => ({
+        ...{ class: name, unit: 'token', serviceTier: 'standard', contextAbove: 0, price, providerCostUsd },
+      })),
       effectiveFrom: expect.any(String) as string,
       effectiveTo: null,
       createdBy: 'root',
@@ -510,7 +520,11 @@ describe('DELETE /pricing/:id', () => {
     expect(history).toMatchObject([{ id: rule.id, pricePerThousandTokens: '7' }]);
     expect(Math.abs(Date.parse(history[0]?.effectiveTo as string) - Date.now())).toBeLessThan(30 * SECOND);
     const quote = await root.post('/api/credits/calculate', { modelId, tokens: 1000 });
-    expect(quote.body).toMatchObject({ pricingSource: 'fallback', credits: 1, pricingRuleId: null });
+    expect(quote.body).toMatchObject({
+      pricingSource: 'fallback',
+      credits: 1,
+      pricingRuleId: expect.any(Number) as number,
+    });
     // The next price can begin at once.
     await created(modelId, '8');
   });
@@ -593,28 +607,27 @@ describe('GET /pricing/:modelId', () => {
     },
   );
 
-  it.each([
-    'import',
-    '1',
-    'pricing',
-    'active/all',
-    'api/health',
-    '*',
-    ':id',
-    '__proto__',
-    'constructor',
-    'null',
-  ])('takes %j for a model, though it looks like something else', async (modelId) => {
-    const current = await created(modelId, '5');
-    expect((await root.get(`/api/pricing/${modelId}`)).body).toEqual({ current, upcoming: [], history: [] });
-  });
+  it.each(['import', '1', 'pricing', 'active/all', 'api/health', ':id', '__proto__', 'constructor', 'null'])(
+    'takes %j for a model, though it looks like something else',
+    async (modelId) => {
+      const current = await created(modelId, '5');
+      expect((await root.get(`/api/pricing/${modelId}`)).body).toEqual({
+        current,
+        upcoming: [],
+        history: [],
+      });
+    },
+  );
 
   it('shows the rule in force and the next and last 200, however many there are', async () => {
     const modelId = freshModel();
     await service.owner.query(
-      `INSERT INTO pricing_rules (model_id, price_per_1k_tokens, effective_from, effective_to, created_by)
-       SELECT $1, n + 300, now() + (n - 0.5) * interval '1 hour', now() + (n + 0.5) * interval '1 hour', 'root'
-         FROM generate_series(-250, 250) n`,
+      `WITH rules AS (
+         INSERT INTO pricing_rules (model_id, effective_from, effective_to, created_by)
+         SELECT $1, now() + (n - 0.5) * interval '1 hour', now() + (n + 0.5) * interval '1 hour', 'root'
+           FROM generate_series(-250, 250) n
+         RETURNING id, extract(epoch FROM effective_from - now()) / 3600 + 300.5 AS price)
+       INSERT INTO price_components (rule_id, class, price) SELECT id, 'tokens', price * 0.001 FROM rules`,
       [modelId],
     );
     const { current, upcoming, history } = await pricingOf(modelId);
@@ -657,7 +670,11 @@ describe('what a call costs', () => {
     ['Anthropic.Claude-Instant-V1', '1', 'fallback'],
   ])('follows a rule for %s, and without one the price %s (%s)', async (modelId, price, pricingSource) => {
     const quote = async () => (await calculate(modelId, { tokens: 1000 })).body;
-    const builtIn = { pricePerThousandTokens: price, pricingSource, pricingRuleId: null };
+    const builtIn = {
+      pricePerThousandTokens: price,
+      pricingSource,
+      pricingRuleId: expect.any(Number) as number,
+    };
     expect(await quote()).toMatchObject(builtIn);
     const rule = await created(modelId, '17.5');
     expect(await quote()).toMatchObject({

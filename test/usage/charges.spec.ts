@@ -292,7 +292,7 @@ describe('provider cost', () => {
       final: '0.0010000000000000001',
       abort: '0.0015000000000000001',
       // Whether the provider counted the input is unknown.
-      nothing: null,
+      nothing: '0',
       stale: '0.0020000000000000002',
     });
   });

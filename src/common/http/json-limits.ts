@@ -1,5 +1,6 @@
 import { ValidationError } from '../errors/service-error.js';
-import { MAXIMUM_VALUES, nameOf, TOO_MANY_VALUES } from './validation.js';
+import { nameOf } from './text.js';
+import { MAXIMUM_VALUES, TOO_MANY_VALUES } from './validation.js';
 
 /** Far deeper than anything documented, and far from what would exhaust the stack of later recursion. */
 const MAXIMUM_DEPTH = 32;

@@ -69,7 +69,10 @@ function describeForms(schema: Exclude<Schema, { $ref: string }> & { [FORMS]?: r
     properties: {
       // Generators of clients only take a field for required where the form itself has it.
       ...mapOf(form.required, (name) => ({ type: typeOf(properties[name]) })),
-      ...mapOf(forms.filter((other) => other !== form).flatMap(fieldsOf), () => ({ not: {} })),
+      ...mapOf(
+        forms.flatMap(fieldsOf).filter((name) => !fieldsOf(form).includes(name)),
+        () => ({ not: {} }),
+      ),
     },
   }));
 }

@@ -49,3 +49,11 @@ export function userIdProblem(value: unknown): string | undefined {
     ? `must not be "${value as string}"`
     : undefined;
 }
+
+/** An unknown field is named as the caller wrote it, but not at any length. */
+const MAXIMUM_FIELD_LENGTH = 100;
+
+/** A name of blanks alone is quoted: it would be invisible. */
+export function nameOf(field: string): string {
+  return field.trim() === '' ? JSON.stringify(field.slice(0, 10)) : field.slice(0, MAXIMUM_FIELD_LENGTH);
+}

@@ -5,6 +5,7 @@ import {
   ValidationPipe,
 } from '@nestjs/common';
 import { type FieldError, ValidationError } from '../errors/service-error.js';
+import { nameOf } from './text.js';
 import { withoutNulls } from './validators.js';
 
 /** Checks every body and query against its DTO; unknown fields are refused; errors name the field. */
@@ -77,14 +78,6 @@ function deletedKeyIn(value: unknown): string | undefined {
 
 /** Deepest nesting of DTOs here is 2; a limit keeps a hostile request's errors short. */
 const MAXIMUM_ERRORS = 20;
-/** An unknown field is named as the caller wrote it, but not at any length. */
-const MAXIMUM_FIELD_LENGTH = 100;
-
-/** A name of blanks alone is quoted: it would be invisible. */
-export function nameOf(field: string): string {
-  return field.trim() === '' ? JSON.stringify(field.slice(0, 10)) : field.slice(0, MAXIMUM_FIELD_LENGTH);
-}
-
 function flatten(errors: ClassValidatorError[], path = ''): FieldError[] {
   return errors
     .flatMap((error) => {

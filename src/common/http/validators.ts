@@ -1,10 +1,10 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiExtension, ApiProperty, type ApiPropertyOptions } from '@nestjs/swagger';
 import { Transform, Type } from 'class-transformer';
-import { ValidateBy, ValidateIf } from 'class-validator';
+import { ValidateBy, ValidateIf, ValidateNested } from 'class-validator';
 import { Decimal } from '../money/decimal.js';
 import { fieldsOf, type Form, FORMS } from './openapi-schemas.js';
-import { idProblem, isStorable, pathIdProblem, USER_ID_LENGTH, userIdProblem } from './text.js';
+import { idProblem, isStorable, nameOf, pathIdProblem, USER_ID_LENGTH, userIdProblem } from './text.js';
 
 /** Largest number of tokens in one call. */
 export const MAXIMUM_TOKENS = 1_000_000_000;
@@ -56,6 +56,14 @@ export function withoutNulls(body: object, type: (new () => object) | undefined)
   return Object.fromEntries(
     Object.entries(body).filter(([name, value]) => value !== null || !names.has(name)),
   );
+}
+
+/** The same for an object inside the body. */
+function dropNulls(item: unknown, type: new () => object): void {
+  const names = leftOutByNull.get(type.prototype as object) ?? new Set();
+  if (typeof item !== 'object' || item === null) return;
+  for (const name of names)
+    if ((item as Record<string, unknown>)[name] === null) delete (item as Record<string, unknown>)[name];
 }
 
 /** Optional means: may be left out, or null. Where null is a value of its own, the field says so (`nullable`). */
@@ -286,6 +294,63 @@ export function EnumListField<Value extends string>(
       if (!Array.isArray(value) || new Set(value).size !== value.length) return problem;
       if (value.length < (options.minimumItems ?? 0)) return 'must not be empty';
       return value.every((item) => allowed.includes(item as Value)) ? undefined : problem;
+    }),
+  );
+}
+
+/**
+ * An object of whole numbers by names out of a few, at least one.
+ *
+ * @param insteadOf fields that say the same in another way
+ */
+export function CountsField(names: readonly string[], insteadOf: string[], options: FieldOptions) {
+  return Field(
+    options,
+    {
+      type: 'object',
+      minProperties: 1,
+      additionalProperties: false,
+      properties: Object.fromEntries(
+        names.map((name) => [
+          name,
+          { type: 'integer', format: 'int64', minimum: 0, maximum: MAXIMUM_TOKENS },
+        ]),
+      ),
+    },
+    Type(() => Boolean),
+    Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]),
+    Rule('counts', (value, owner) => {
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be a JSON object';
+      const entries = Object.entries(value);
+      if (entries.length === 0) return 'must not be empty';
+      for (const [name, count] of entries) {
+        if (!names.includes(name))
+          return `must not contain ${nameOf(name)}: the names are ${names.join(', ')}`;
+        const problem = integerProblem(count, 0, MAXIMUM_TOKENS);
+        if (problem !== undefined) return `${name} ${problem}`;
+      }
+      const twice = insteadOf.find((field) => (owner as Record<string, unknown>)[field] !== undefined);
+      return twice === undefined ? undefined : `cannot be given together with ${twice}`;
+    }),
+  );
+}
+
+/** A list of objects of one type, at least one. */
+export function ListField(type: new () => object, maximumItems: number, options: FieldOptions) {
+  const isObject = (item: unknown) => typeof item === 'object' && item !== null && !Array.isArray(item);
+  return Field(
+    options,
+    { type: () => type, isArray: true, minItems: 1, maxItems: maximumItems },
+    Rule('list', (value) =>
+      Array.isArray(value) && value.length > 0 && value.length <= maximumItems && value.every(isObject)
+        ? undefined
+        : `must be a list of 1 to ${maximumItems} objects`,
+    ),
+    ValidateNested(),
+    Type(() => type),
+    Transform(({ value }: { value: unknown }) => {
+      for (const item of Array.isArray(value) ? value : []) dropNulls(item, type);
+      return value;
     }),
   );
 }

@@ -6,10 +6,15 @@ import {
   MODEL_ID_LENGTH,
   OnBehalfField,
   TextField,
+  TOKENS_BY_CLASS,
   TokensField,
   UserIdField,
   WholeTokensField,
 } from '../../common/http/validators.js';
+import type { SearchContextSize } from '../../pricing/call.js';
+import { CALL_FORMS, CallField } from '../../pricing/dto/call.fields.js';
+import type { Quantities, ServiceTier } from '../../pricing/price-classes.js';
+import type { Provider } from '../../pricing/provider-usage.js';
 
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const NOTES_LENGTH = 1000;
@@ -22,11 +27,18 @@ export class CheckCreditsDto {
   userId?: string;
 }
 
+const COUNTS = ['tokens', 'inputTokens', 'outputTokens', 'cachedInputTokens'];
+const CALL = CallField(COUNTS);
+
 export class CalculateCreditsDto {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })
   modelId: string;
 
-  @WholeTokensField({ description: 'Total tokens of the call, charged at the blended price', example: 1000 })
+  @WholeTokensField(
+    { description: 'Total tokens of the call, charged at the blended price', example: 1000 },
+    TOKENS_BY_CLASS,
+    ...CALL_FORMS,
+  )
   tokens?: number;
 
   @TokensField({ description: 'Input tokens, excluding cached ones', required: false })
@@ -37,6 +49,27 @@ export class CalculateCreditsDto {
 
   @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
   cachedInputTokens?: number;
+
+  @CALL.quantities
+  quantities?: Quantities;
+
+  @CALL.provider
+  provider?: Provider;
+
+  @CALL.usage
+  usage?: Record<string, unknown>;
+
+  @CALL.serviceTier
+  serviceTier?: ServiceTier;
+
+  @CALL.searchContextSize
+  searchContextSize?: SearchContextSize;
+
+  @CALL.images
+  images?: number;
+
+  @CALL.seconds
+  seconds?: number;
 }
 
 export class AllocateCreditsDto {

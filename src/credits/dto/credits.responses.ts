@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
+import { ClassAmountDto } from '../../pricing/dto/call.responses.js';
 import { PRICING_SOURCES, type PricingSource, type Quote } from '../../pricing/price.js';
 import type { AllocationAnswer, DeductionAnswer } from '../credits.operations.js';
 import { LEDGER_KINDS, type LedgerEntry, type LedgerKind } from '../entities/ledger-entry.entity.js';
@@ -51,8 +52,20 @@ export class QuoteDto {
   @ApiProperty({ example: 'anthropic.claude-3-sonnet-20240229-v1:0' }) modelId: string;
   @ApiProperty({ ...CREDITS, description: 'Cost of the call, rounded up', example: 3 })
   credits: number;
-  @ApiProperty({ description: 'Blended price in credits per 1,000 tokens', example: '3' })
-  pricePerThousandTokens: string;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'What the provider charges, in USD, exact; null if unknown',
+    example: null,
+  })
+  providerCostUsd: string | null;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Blended price in credits per 1,000 tokens; null if the rule prices no text tokens',
+    example: '3',
+  })
+  pricePerThousandTokens: string | null;
   @ApiProperty({
     type: 'string',
     nullable: true,
@@ -83,18 +96,29 @@ export class QuoteDto {
     example: 'default',
   })
   pricingSource: PricingSource;
-  @ApiProperty({ ...ID, nullable: true, example: null }) pricingRuleId: number | null;
+  @ApiProperty({ ...ID, description: 'The pricing rule' }) pricingRuleId: number;
+  @ApiProperty({
+    description:
+      'The model of the rule, or the pattern of models; differs from `modelId` where that has no rule of its own',
+    example: 'anthropic.claude-3-sonnet-20240229-v1:0',
+  })
+  pricedAs: string;
+  @ApiProperty({ type: () => [ClassAmountDto], description: 'What each class costs, before the rounding' })
+  classes: ClassAmountDto[];
 
   static from(modelId: string, quote: Quote): QuoteDto {
     return {
       modelId,
       credits: quote.credits,
-      pricePerThousandTokens: quote.price,
-      pricePerThousandInputTokens: quote.inputPrice,
-      pricePerThousandOutputTokens: quote.outputPrice,
-      pricePerThousandCachedInputTokens: quote.cachedInputPrice,
+      providerCostUsd: quote.providerCostUsd,
+      pricePerThousandTokens: quote.pricePerThousandTokens,
+      pricePerThousandInputTokens: quote.pricePerThousandInputTokens,
+      pricePerThousandOutputTokens: quote.pricePerThousandOutputTokens,
+      pricePerThousandCachedInputTokens: quote.pricePerThousandCachedInputTokens,
       pricingSource: quote.pricingSource,
       pricingRuleId: quote.pricingRuleId,
+      pricedAs: quote.pricedAs,
+      classes: quote.classes,
     };
   }
 }

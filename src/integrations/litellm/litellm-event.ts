@@ -3,7 +3,7 @@ import { type GatewayName, requestIdPrefix } from '../../common/gateways.js';
 import { idProblem, userIdProblem } from '../../common/http/text.js';
 import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../../common/http/validators.js';
 import { Decimal } from '../../common/money/decimal.js';
-import type { TokenCounts } from '../../pricing/price.js';
+import type { TokenCounts } from '../../pricing/call.js';
 import type { Call, Reading } from '../gateway.js';
 import { numberText } from './exact-json.js';
 

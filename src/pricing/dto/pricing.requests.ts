@@ -1,10 +1,27 @@
-import { DecimalField, IdField, MODEL_ID_LENGTH, TimeField, Together } from '../../common/http/validators.js';
+import { ApiExtension } from '@nestjs/swagger';
+import { FORMS } from '../../common/http/openapi-schemas.js';
+import {
+  DecimalField,
+  EnumField,
+  IdField,
+  IntegerField,
+  ListField,
+  MAXIMUM_TOKENS,
+  MODEL_ID_LENGTH,
+  TimeField,
+  Together,
+} from '../../common/http/validators.js';
+import { componentsProblem } from '../components.js';
+import { CLASS_NAMES, type PriceClass, SERVICE_TIERS, type ServiceTier } from '../price-classes.js';
 
-const price = (description: string, example?: string, required = false) =>
+/** More than any model has. A request has at most 500 values. */
+const MAXIMUM_COMPONENTS = 80;
+
+const price = (description: string, example?: string) =>
   DecimalField({
     description: `${description}. In credits per 1,000 tokens, at most 1,000,000`,
     example,
-    required,
+    required: false,
     integerDigits: 7,
     maximum: '1000000',
   });
@@ -18,16 +35,57 @@ const cost = (description: string) =>
 
 export const PERIOD_PROBLEM = 'must be later than effectiveFrom and than now';
 
+/** One price: of a class of what calls use, for a service tier, and for prompts of more than some size. */
+export class ComponentRequestDto {
+  @EnumField('PriceClass', CLASS_NAMES, { description: 'What is priced', example: 'cache_write_1h' })
+  class: PriceClass;
+
+  @EnumField('ServiceTier', SERVICE_TIERS, {
+    description: 'The service tier; defaults to `standard`',
+    example: 'standard',
+    required: false,
+  })
+  serviceTier?: ServiceTier;
+
+  @IntegerField(0, MAXIMUM_TOKENS, {
+    description: 'The price applies to calls whose prompt has more tokens than this; by default to all',
+    example: 0,
+    required: false,
+  })
+  contextAbove?: number;
+
+  @DecimalField({
+    description: 'In credits for one unit of the class (a token, an image, a second …), at most 1,000,000',
+    example: '0.006',
+    integerDigits: 7,
+    maximum: '1000000',
+  })
+  price: string;
+
+  @DecimalField({
+    description: 'What the provider charges for one unit, in USD; by default it is unknown',
+    example: '0.000006',
+    required: false,
+    integerDigits: 7,
+    maximum: '1000000',
+  })
+  providerCostUsd?: string;
+}
+
+@ApiExtension(FORMS, [
+  { required: ['pricePerThousandTokens'], optional: ['components'] },
+  { required: ['components'] },
+])
 export class CreatePricingRuleDto {
   @IdField(MODEL_ID_LENGTH, {
-    description: 'The model',
+    description: 'The model, or with `*` at its end all models whose id begins so',
     example: 'anthropic.claude-3-sonnet-20240229-v1:0',
     inPath: true,
   })
   modelId: string;
 
-  @price('Blended price', '3', true)
-  pricePerThousandTokens: string;
+  @price('Blended price, for tokens whose class is unknown or has no price of its own', '3')
+  pricePerThousandTokens?: string;
 
   @price('Price of input tokens; defaults to the blended price', '2.5')
   pricePerThousandInputTokens?: string;
@@ -49,6 +107,13 @@ export class CreatePricingRuleDto {
 
   @cost('Provider cost of cached input tokens')
   providerCostPerThousandCachedInputTokens?: string;
+
+  @ListField(ComponentRequestDto, MAXIMUM_COMPONENTS, {
+    description: 'Prices of other classes, service tiers and sizes of prompts',
+    required: false,
+  })
+  @Together('components', componentsProblem)
+  components?: ComponentRequestDto[];
 
   @TimeField({
     description:

@@ -1,15 +1,54 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { rulePrices } from '../components.js';
 import type { PricingRule } from '../entities/pricing-rule.entity.js';
+import { PRICING_SOURCES, type PricingSource } from '../price.js';
+import {
+  CLASS_NAMES,
+  type Component,
+  type PriceClass,
+  SERVICE_TIERS,
+  type ServiceTier,
+  type Unit,
+  UNITS,
+} from '../price-classes.js';
 
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const TIME = { type: 'string', format: 'date-time', example: '2026-11-21T12:00:00.000Z' } as const;
 const optionalDecimal = (description: string) =>
   ({ type: 'string', nullable: true, description, example: null }) as const;
 
+export class PriceComponentDto {
+  @ApiProperty({ enum: CLASS_NAMES, enumName: 'PriceClass', description: 'What is priced', example: 'input' })
+  class: PriceClass;
+  @ApiProperty({
+    enum: UNITS,
+    enumName: 'PriceUnit',
+    description: 'What the price is for one of',
+    example: 'token',
+  })
+  unit: Unit;
+  @ApiProperty({ enum: SERVICE_TIERS, enumName: 'ServiceTier', example: 'standard' })
+  serviceTier: ServiceTier;
+  @ApiProperty({
+    type: 'integer',
+    minimum: 0,
+    description: 'The price applies to calls whose prompt has more tokens than this',
+    example: 0,
+  })
+  contextAbove: number;
+  @ApiProperty({ description: 'Credits for one unit', example: '0.0025' })
+  price: string;
+  @ApiProperty(optionalDecimal('What the provider charges for one unit, in USD; null if unknown'))
+  providerCostUsd: string | null;
+}
+
 /** What a rule says of prices and provider costs. */
 export class RulePricesDto {
-  @ApiProperty({ description: 'Blended price in credits per 1,000 tokens', example: '3' })
-  pricePerThousandTokens: string;
+  @ApiProperty({
+    ...optionalDecimal('Blended price in credits per 1,000 tokens; null if the rule prices no text tokens'),
+    example: '3',
+  })
+  pricePerThousandTokens: string | null;
   @ApiProperty(optionalDecimal('Price of input tokens; null if the blended price applies'))
   pricePerThousandInputTokens: string | null;
   @ApiProperty(optionalDecimal('Price of output tokens; null if the blended price applies'))
@@ -24,35 +63,29 @@ export class RulePricesDto {
   providerCostPerThousandOutputTokens: string | null;
   @ApiProperty(optionalDecimal('Provider cost of cached input tokens; null if unknown'))
   providerCostPerThousandCachedInputTokens: string | null;
+  @ApiProperty({
+    type: () => [PriceComponentDto],
+    description: 'Every price of the rule, those of the short form above included',
+  })
+  components: PriceComponentDto[];
 }
-
-/** The same by the names of the columns' properties. */
-export type RulePrices = Pick<
-  PricingRule,
-  | 'price'
-  | 'inputPrice'
-  | 'outputPrice'
-  | 'cachedInputPrice'
-  | 'providerCost'
-  | 'providerInputCost'
-  | 'providerOutputCost'
-  | 'providerCachedCost'
->;
-
-export const rulePrices = (rule: RulePrices): RulePricesDto => ({
-  pricePerThousandTokens: rule.price,
-  pricePerThousandInputTokens: rule.inputPrice,
-  pricePerThousandOutputTokens: rule.outputPrice,
-  pricePerThousandCachedInputTokens: rule.cachedInputPrice,
-  providerCostPerThousandTokens: rule.providerCost,
-  providerCostPerThousandInputTokens: rule.providerInputCost,
-  providerCostPerThousandOutputTokens: rule.providerOutputCost,
-  providerCostPerThousandCachedInputTokens: rule.providerCachedCost,
-});
 
 export class PricingRuleDto extends RulePricesDto {
   @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, example: 1 }) id: number;
-  @ApiProperty({ example: MODEL }) modelId: string;
+  @ApiProperty({
+    description: 'The model, or with `*` at its end all models whose id begins so',
+    example: MODEL,
+  })
+  modelId: string;
+  @ApiProperty({
+    enum: PRICING_SOURCES,
+    enumName: 'PricingSource',
+    description:
+      '`rule`: made by an admin; `default`: the built-in price of a model; `fallback`: the built-in price of all ' +
+      'models that have no other',
+    example: 'rule',
+  })
+  source: PricingSource;
   @ApiProperty({ ...TIME, description: 'The time from which the rule applies' }) effectiveFrom: string;
   @ApiProperty({
     ...TIME,
@@ -61,13 +94,20 @@ export class PricingRuleDto extends RulePricesDto {
     description: 'The time at which the rule ends, exclusive; null if it has no end',
   })
   effectiveTo: string | null;
-  @ApiProperty({ description: 'Who created the rule', example: 'root' }) createdBy: string;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Who created the rule; null if it is built in',
+    example: 'root',
+  })
+  createdBy: string | null;
 
-  static from(rule: PricingRule): PricingRuleDto {
+  static from(rule: PricingRule, components: readonly Component[]): PricingRuleDto {
     return {
       id: rule.id,
       modelId: rule.modelId,
-      ...rulePrices(rule),
+      source: rule.source,
+      ...rulePrices(components),
       effectiveFrom: rule.effectiveFrom.toISOString(),
       effectiveTo: rule.effectiveTo?.toISOString() ?? null,
       createdBy: rule.createdBy,

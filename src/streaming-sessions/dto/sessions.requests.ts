@@ -4,10 +4,15 @@ import {
   IdField,
   MODEL_ID_LENGTH,
   SESSION_ID_LENGTH,
+  TOKENS_BY_CLASS,
   TokensField,
   OnBehalfField,
   WholeTokensField,
 } from '../../common/http/validators.js';
+import type { SearchContextSize } from '../../pricing/call.js';
+import { CALL_FORMS, CallField } from '../../pricing/dto/call.fields.js';
+import type { Quantities, ServiceTier } from '../../pricing/price-classes.js';
+import type { Provider } from '../../pricing/provider-usage.js';
 
 const SESSION = { description: 'The caller’s id for the stream, unique per user', example: 'session-1' };
 
@@ -45,11 +50,14 @@ export class ProgressDto {
   userId?: string;
 }
 
+const COUNTS = ['actualTokens', 'inputTokens', 'outputTokens', 'cachedInputTokens'];
+const CALL = CallField(COUNTS);
+
 export class FinalizeSessionDto {
   @IdField(SESSION_ID_LENGTH, SESSION)
   sessionId: string;
 
-  @WholeTokensField({ description: 'Total tokens used', example: 700 })
+  @WholeTokensField({ description: 'Total tokens used', example: 700 }, TOKENS_BY_CLASS, ...CALL_FORMS)
   actualTokens?: number;
 
   @TokensField({ description: 'Input tokens used, excluding cached ones', required: false })
@@ -60,6 +68,27 @@ export class FinalizeSessionDto {
 
   @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
   cachedInputTokens?: number;
+
+  @CALL.quantities
+  quantities?: Quantities;
+
+  @CALL.provider
+  provider?: Provider;
+
+  @CALL.usage
+  usage?: Record<string, unknown>;
+
+  @CALL.serviceTier
+  serviceTier?: ServiceTier;
+
+  @CALL.searchContextSize
+  searchContextSize?: SearchContextSize;
+
+  @CALL.images
+  images?: number;
+
+  @CALL.seconds
+  seconds?: number;
 
   @BooleanField({
     description: 'Whether the stream completed successfully',

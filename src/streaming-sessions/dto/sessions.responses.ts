@@ -48,6 +48,12 @@ export class SessionStartedDto {
     example: 'default',
   })
   pricingSource: string;
+  @ApiProperty({
+    description:
+      'The model of the rule, or the pattern of models; differs from `modelId` where that has no rule of its own',
+    example: 'anthropic.claude-3-sonnet-20240229-v1:0',
+  })
+  pricedAs: string;
 
   static from(answer: SessionStartedAnswer): SessionStartedDto {
     return {
@@ -65,6 +71,7 @@ export class SessionStartedDto {
       completedAt: answer.completedAt === null ? null : isoTime(answer.completedAt),
       remainingCredits: answer.remainingCredits,
       pricingSource: answer.pricingSource,
+      pricedAs: answer.pricedAs,
     };
   }
 }

@@ -26,6 +26,10 @@ import {
   SESSION_ID_LENGTH,
   UserIdField,
 } from '../../common/http/validators.js';
+import type { SearchContextSize } from '../../pricing/call.js';
+import { CALL_FORMS, CallField } from '../../pricing/dto/call.fields.js';
+import type { Quantities, ServiceTier } from '../../pricing/price-classes.js';
+import type { Provider } from '../../pricing/provider-usage.js';
 
 const SERVICE_LENGTH = 50;
 const MAXIMUM_VERSION = 2_147_483_647;
@@ -74,6 +78,10 @@ const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const REQUEST_ID_LENGTH = 200;
 const RESERVED_PREFIXES = GATEWAYS.map(requestIdPrefix);
 
+const COUNTS = ['tokens', 'inputTokens', 'outputTokens', 'cachedInputTokens'] as const;
+
+const CALL = CallField(COUNTS);
+
 export class ChargeUsageDto {
   @IdField(REQUEST_ID_LENGTH, {
     description: `The caller’s id for the call, unique per user. It must not begin with \`${RESERVED_PREFIXES.join('` or `')}\``,
@@ -91,6 +99,7 @@ export class ChargeUsageDto {
   @WholeTokensField(
     { description: 'Total tokens of the call, charged at the blended price', example: 1000 },
     TOKENS_BY_CLASS,
+    ...CALL_FORMS,
     { required: ['credits'] },
   )
   tokens?: number;
@@ -99,8 +108,8 @@ export class ChargeUsageDto {
     description: 'A cost that was calculated elsewhere, instead of tokens; only from trusted services',
     required: false,
   })
-  @Together('creditsAlone', ({ tokens, inputTokens, outputTokens, cachedInputTokens }: ChargeUsageDto) =>
-    [tokens, inputTokens, outputTokens, cachedInputTokens].every((count) => count === undefined)
+  @Together('creditsAlone', (request: ChargeUsageDto) =>
+    [...COUNTS, 'quantities' as const, 'usage' as const].every((field) => request[field] === undefined)
       ? undefined
       : 'cannot be given together with tokens or token classes',
   )
@@ -114,6 +123,27 @@ export class ChargeUsageDto {
 
   @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
   cachedInputTokens?: number;
+
+  @CALL.quantities
+  quantities?: Quantities;
+
+  @CALL.provider
+  provider?: Provider;
+
+  @CALL.usage
+  usage?: Record<string, unknown>;
+
+  @CALL.serviceTier
+  serviceTier?: ServiceTier;
+
+  @CALL.searchContextSize
+  searchContextSize?: SearchContextSize;
+
+  @CALL.images
+  images?: number;
+
+  @CALL.seconds
+  seconds?: number;
 
   @IdField(SERVICE_LENGTH, {
     description: 'The service that was used',

@@ -2,6 +2,13 @@ import { ApiExtraModels, ApiProperty, type ApiPropertyOptions, getSchemaPath } f
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
 import { PRICING_SOURCES } from '../../pricing/price.js';
+import {
+  CLASS_NAMES,
+  type PriceClass,
+  type Quantities,
+  SERVICE_TIERS,
+  type ServiceTier,
+} from '../../pricing/price-classes.js';
 import type { ChargeAnswer, UsageAnswer } from '../usage.operations.js';
 import {
   BILLING_STATUSES,
@@ -129,6 +136,31 @@ export class UsageRecordDto {
     example: 'default',
   })
   pricingSource: string | null;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'The model of the rule, or the pattern of models; null if the call was not priced here',
+    example: 'anthropic.claude-3-sonnet-20240229-v1:0',
+  })
+  pricedAs: string | null;
+  @ApiProperty({
+    type: 'object',
+    nullable: true,
+    additionalProperties: { type: 'integer', minimum: 0 },
+    description: 'What the call used, by class; null if it was not priced here',
+    example: { input: 1000, output: 200 },
+  })
+  quantities: Quantities | null;
+  @ApiProperty({ enum: SERVICE_TIERS, enumName: 'ServiceTier', nullable: true, example: 'standard' })
+  serviceTier: ServiceTier | null;
+  @ApiProperty({
+    enum: CLASS_NAMES,
+    enumName: 'PriceClass',
+    isArray: true,
+    description: 'Classes that the rule has no price for: they took the price of another class, or were free',
+    example: [],
+  })
+  fallbackClasses: PriceClass[];
 
   @ApiProperty({
     enum: REVIEW_ACTIONS,
@@ -161,6 +193,10 @@ export class UsageRecordDto {
       sessionId: record.sessionId,
       pricingRuleId: record.pricingRuleId,
       pricingSource: record.pricingSource,
+      pricedAs: record.pricedAs,
+      quantities: record.quantities,
+      serviceTier: record.serviceTier,
+      fallbackClasses: record.fallbackClasses ?? [],
       reviewAction: record.reviewAction,
       reviewedBy: record.reviewedBy,
       reviewedAt: record.reviewedAt === null ? null : isoTime(record.reviewedAt),

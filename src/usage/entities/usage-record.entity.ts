@@ -1,4 +1,5 @@
-import { Column, Entity, PrimaryColumn } from 'typeorm';
+import type { PriceClass, Quantities, ServiceTier } from '../../pricing/price-classes.js';
+import { Column, Entity, PrimaryColumn, VirtualColumn } from 'typeorm';
 import { BIGINT, DECIMAL } from '../../common/database/transformers.js';
 
 export const BILLING_STATUSES = ['recorded', 'billed', 'needs_review', 'waived'] as const;
@@ -81,4 +82,21 @@ export class UsageRecord {
 
   @Column({ name: 'pricing_source', type: 'varchar', nullable: true })
   pricingSource: 'rule' | 'default' | 'fallback' | null;
+
+  /** The model, or the pattern of models, of the rule. */
+  @VirtualColumn({
+    query: (record) => `SELECT model_id FROM pricing_rules WHERE id = ${record}.pricing_rule_id`,
+  })
+  pricedAs: string | null;
+
+  /** What the call used, by class; null where no price of ours was asked for. */
+  @Column({ type: 'jsonb', nullable: true })
+  quantities: Quantities | null;
+
+  @Column({ name: 'service_tier', type: 'varchar', nullable: true })
+  serviceTier: ServiceTier | null;
+
+  /** The classes that took another class's price, or had none. */
+  @Column({ name: 'fallback_classes', type: 'varchar', array: true, nullable: true })
+  fallbackClasses: PriceClass[] | null;
 }

@@ -197,7 +197,9 @@ class Subject {
           providerCostUsd: null,
           reason: command.do === 'abort' ? 'aborted' : 'finalized',
           success: command.do === 'finalize' && command.success,
-          tokens: command.tokens ?? undefined,
+          quantities: { tokens: command.tokens ?? undefined },
+          serviceTier: 'standard',
+          tokensGenerated: command.tokens ?? undefined,
           apiKeyId: null,
         });
       case 'timeOut':
@@ -220,7 +222,9 @@ class Subject {
       requestId: command.key,
       contentHash: (command.tokens % 256).toString(16).padStart(64, '0'),
       modelId: SONNET,
-      tokens: command.tokens,
+      quantities: { tokens: command.tokens },
+      serviceTier: 'standard',
+      unexplainedTokens: 0,
       service: 'chat',
       metadata: {},
       timestamp: null,

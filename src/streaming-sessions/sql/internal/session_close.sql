@@ -1,11 +1,15 @@
 -- Ends an active session as p_end says. What it held above its cost goes back to the lots it came from; what it cost above
--- its hold is taken from the account's other lots, and what they cannot cover stays on the usage record for review. The
--- caller holds the account's lock. Returns session_settled_answer.
+-- its hold is taken from the account's other lots, and what they cannot cover stays on the usage record for review, with what
+-- is doubtful. The caller holds the account's lock. Returns session_settled_answer.
 CREATE OR REPLACE FUNCTION session_close(s streaming_sessions, p_lock account_lock, p_end session_end) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
-  v_overage bigint := greatest(p_end.credits - s.allocated_credits, 0);
-  v_uncollected bigint := greatest(v_overage - p_lock.available, 0);
+  v_credits bigint := (p_end.price).credits;
+  v_cost numeric := coalesce(p_end.reported_cost_usd, (p_end.price).provider_cost_usd);
+  v_due bigint := v_credits - p_end.doubtful_credits;
+  v_overage bigint := greatest(v_due - s.allocated_credits, 0);
+  v_collected bigint := least(v_overage, p_lock.available);
+  v_uncollected bigint := v_overage - v_collected + p_end.doubtful_credits;
   v_status varchar := CASE WHEN v_uncollected > 0 THEN 'needs_review' ELSE 'billed' END;
   v_usage bigint;
   v_moved record;
@@ -13,33 +17,34 @@ DECLARE
 BEGIN
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
-     provider_cost_usd, provider_cost_source, session_id, pricing_rule_id, pricing_source, api_key_id, counted_as_other)
+     provider_cost_usd, provider_cost_source, session_id, pricing_rule_id, pricing_source, quantities, service_tier,
+     fallback_classes, api_key_id, counted_as_other)
   VALUES
-    (s.account_id, s.user_id, p_lock.locked_at, p_end.service, s.model_id, p_end.credits, p_end.metadata, v_status,
-     v_uncollected, p_end.provider_cost_usd, cost_source(p_end.reported_cost_usd, p_end.provider_cost_usd),
-     s.session_id, s.pricing_rule_id, s.pricing_source, s.api_key_id,
+    (s.account_id, s.user_id, p_lock.locked_at, p_end.service, s.model_id, v_credits, p_end.metadata, v_status,
+     v_uncollected, v_cost, cost_source(p_end.reported_cost_usd, v_cost),
+     s.session_id, s.pricing_rule_id, s.pricing_source, p_end.quantities, p_end.service_tier,
+     (p_end.price).fallback_classes, s.api_key_id,
      count_usage(s.account_id, s.user_id, p_lock.locked_at, p_end.service, s.model_id,
-                 sums_of_record(p_end.credits, v_uncollected, v_status, p_end.provider_cost_usd, s.pricing_source)))
+                 sums_of_record(v_credits, v_uncollected, v_status, v_cost, s.pricing_source)))
   RETURNING id INTO v_usage;
   IF v_uncollected > 0 THEN PERFORM emit_review_event(s.account_id, v_usage); END IF;
   IF v_overage > 0 THEN
     v_moved := take_credits(
       p_lock, (s.user_id, 'charge', s.session_id, v_usage, p_end.actor, NULL),
-      v_overage - v_uncollected, -s.allocated_credits, s.held_lots, s.held_credits);
+      v_collected, -s.allocated_credits, s.held_lots, s.held_credits);
   ELSE
     v_moved := return_credits(
       p_lock, (s.user_id, 'refund', s.session_id, v_usage, p_end.actor, NULL),
-      s.allocated_credits - p_end.credits, -s.allocated_credits, s.held_lots, s.held_credits);
+      s.allocated_credits - v_due, -s.allocated_credits, s.held_lots, s.held_credits);
   END IF;
   IF s.api_key_id IS NOT NULL THEN
-    PERFORM api_key_count(s.account_id, s.api_key_id, -s.allocated_credits, p_end.credits - v_uncollected);
+    PERFORM api_key_count(s.account_id, s.api_key_id, -s.allocated_credits, v_credits - v_uncollected);
   END IF;
   UPDATE streaming_sessions
      SET status = p_end.status, end_reason = p_end.reason,
          is_late = p_end.reason <> 'timeout' AND expires_at <= p_lock.locked_at,
-         used_credits = p_end.credits, uncollected_credits = v_uncollected, final_tokens = p_end.tokens,
-         final_input_tokens = p_end.input, final_output_tokens = p_end.output, final_cached_tokens = p_end.cached,
-         provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
+         used_credits = v_credits, uncollected_credits = v_uncollected, final_quantities = p_end.quantities,
+         final_service_tier = p_end.service_tier, provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
          usage_id = v_usage, completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
   RETURNING session_settled_answer(streaming_sessions) INTO v_answer;

@@ -6,7 +6,10 @@
 CREATE OR REPLACE FUNCTION session_correct(s streaming_sessions, p_lock account_lock, p_end session_end) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
+  v_credits bigint := (p_end.price).credits;
+  v_cost numeric := coalesce(p_end.reported_cost_usd, (p_end.price).provider_cost_usd);
   r usage_records;
+  v_due bigint;
   v_before bigint;
   v_waived bigint;
   v_charge bigint;
@@ -18,25 +21,28 @@ DECLARE
 BEGIN
   SELECT * INTO STRICT r FROM usage_records WHERE account_id = s.account_id AND id = s.usage_id;
   v_before := r.credits - r.uncollected_credits;
-  IF p_lock.available + p_lock.held + v_before - p_end.credits > 9007199254740991 THEN
+  IF p_lock.available + p_lock.held + v_before - v_credits + p_end.doubtful_credits > 9007199254740991 THEN
     RETURN '{"outcome": "balance_limit"}';
   END IF;
   SELECT coalesce(sum(uncollected_credits - billed_credits), 0) INTO v_waived
     FROM usage_reviews WHERE account_id = s.account_id AND usage_id = s.usage_id;
-  v_charge := greatest(p_end.credits - v_waived - v_before, 0);
-  v_uncollected := greatest(v_charge - p_lock.available, 0);
-  v_charge := v_charge - v_uncollected;
-  v_return := greatest(v_before - p_end.credits - greatest(-v_waived, 0), 0);
+  v_due := v_credits - p_end.doubtful_credits;
+  v_charge := least(greatest(v_due - v_waived - v_before, 0), p_lock.available);
+  v_return := greatest(v_before - v_due - greatest(-v_waived, 0), 0);
   v_paid := v_before + v_charge - v_return;
+  v_uncollected := greatest(v_credits - v_paid - v_waived, 0);
   r.uncollected_credits := CASE WHEN v_uncollected = 0 AND r.billing_status = 'waived'
-                                THEN greatest(p_end.credits - v_paid, 0) ELSE v_uncollected END;
+                                THEN greatest(v_credits - v_paid, 0) ELSE v_uncollected END;
   r.billing_status := CASE WHEN v_uncollected > 0 THEN 'needs_review'
                            WHEN r.uncollected_credits > 0 THEN 'waived' ELSE 'billed' END;
   r.service := p_end.service;
   r.credits := v_paid + r.uncollected_credits;
   r.metadata := p_end.metadata;
-  r.provider_cost_usd := p_end.provider_cost_usd;
-  r.provider_cost_source := cost_source(p_end.reported_cost_usd, p_end.provider_cost_usd);
+  r.quantities := p_end.quantities;
+  r.service_tier := p_end.service_tier;
+  r.fallback_classes := (p_end.price).fallback_classes;
+  r.provider_cost_usd := v_cost;
+  r.provider_cost_source := cost_source(p_end.reported_cost_usd, v_cost);
   r := replace_usage(r);
   IF v_return > 0 THEN
     v_moved := return_credits(
@@ -50,9 +56,8 @@ BEGIN
   IF s.api_key_id IS NOT NULL THEN PERFORM api_key_count(s.account_id, s.api_key_id, 0, v_paid - v_before); END IF;
   UPDATE streaming_sessions
      SET status = p_end.status, end_reason = p_end.reason, is_late = TRUE,
-         used_credits = p_end.credits, uncollected_credits = v_uncollected, final_tokens = p_end.tokens,
-         final_input_tokens = p_end.input, final_output_tokens = p_end.output, final_cached_tokens = p_end.cached,
-         provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
+         used_credits = v_credits, uncollected_credits = v_uncollected, final_quantities = p_end.quantities,
+         final_service_tier = p_end.service_tier, provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
          completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
   RETURNING session_settled_answer(streaming_sessions) INTO v_answer;

@@ -5,5 +5,6 @@ LANGUAGE sql STABLE AS $$
     'outcome', p_outcome, 'id', s.id, 'sessionId', s.session_id, 'accountId', s.account_id, 'userId', s.user_id,
     'modelId', s.model_id, 'estimatedCredits', s.estimated_credits, 'allocatedCredits', s.first_hold, 'usedCredits', 0,
     'status', s.status, 'startedAt', s.started_at, 'expiresAt', s.expires_at, 'completedAt', s.completed_at,
-    'remainingCredits', s.remaining_after_hold, 'pricingSource', s.pricing_source)
+    'remainingCredits', s.remaining_after_hold, 'pricingSource', s.pricing_source,
+    'pricedAs', (SELECT model_id FROM pricing_rules WHERE id = s.pricing_rule_id))
 $$;

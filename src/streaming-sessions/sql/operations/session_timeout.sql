@@ -9,7 +9,7 @@ DECLARE
   p_session varchar := p ->> 'sessionId';
   p_wait boolean := p ->> 'wait';
   v_lock account_lock;
-  v_price price;
+  v_quantities jsonb;
   v_answer jsonb;
   s streaming_sessions;
 BEGIN
@@ -27,10 +27,10 @@ BEGIN
    WHERE account_id = p_account AND user_id = p_user AND session_id = p_session AND status = 'active'
      AND expires_at <= v_lock.locked_at;
   IF NOT FOUND THEN RETURN '{"outcome": "not_stale"}'; END IF;
-  v_price := pinned_price(s.pricing_rule_id, s.model_id);
+  v_quantities := session_quantities(s, s.tokens_generated);
   v_answer := session_close(s, v_lock, (
-    'timeout', 'failed', s.tokens_generated, NULL, NULL, NULL, NULL, session_cost(s, s.tokens_generated, v_price),
-    session_provider_cost(s, s.tokens_generated, v_price), 'chat-streaming-timeout',
+    'timeout', 'failed', v_quantities, 'standard', NULL, price_call(s.pricing_rule_id, v_quantities, 'standard'), 0,
+    'chat-streaming-timeout',
     jsonb_build_object('sessionId', p_session, 'partialTokens', s.tokens_generated,
                        'duration', round(extract(epoch FROM v_lock.locked_at - s.started_at), 3)),
     'service:accounting'));

@@ -12,10 +12,9 @@ DECLARE
   p_content_hash varchar := p ->> 'contentHash';
   p_model varchar := p ->> 'modelId';
   p_credits bigint := p ->> 'credits';
-  p_tokens bigint := p ->> 'tokens';
-  p_input bigint := p ->> 'inputTokens';
-  p_output bigint := p ->> 'outputTokens';
-  p_cached bigint := p ->> 'cachedInputTokens';
+  p_quantities jsonb := p -> 'quantities';
+  p_tier varchar := p ->> 'serviceTier';
+  p_unexplained bigint := p ->> 'unexplainedTokens';
   p_service varchar := p ->> 'service';
   p_metadata jsonb := p -> 'metadata';
   p_at timestamptz := p ->> 'timestamp';
@@ -26,10 +25,12 @@ DECLARE
   p_actor varchar := p ->> 'actor';
   p_api_key bigint := p ->> 'apiKeyId';
   v_lock account_lock := lock_account(p_account);
-  v_price price;
+  v_rule model_rule;
+  v_call call_price;
   v_cost numeric := p_cost;
   v_room bigint;
-  v_uncollected bigint := 0;
+  v_doubtful bigint := 0;
+  v_uncollected bigint;
   v_answer jsonb;
   r usage_records;
   v_checks boolean[] := ARRAY[
@@ -37,10 +38,9 @@ DECLARE
     p_content_hash ~ '^[0-9a-f]{64}$',
     is_id(p_model, 100),
     coalesce(p_credits BETWEEN 0 AND 1000000000000, TRUE),
-    coalesce(p_tokens BETWEEN 0 AND 1000000000, p_credits IS NOT NULL OR (p_input IS NOT NULL AND p_output IS NOT NULL)),
-    coalesce(p_input BETWEEN 0 AND 1000000000, TRUE),
-    coalesce(p_output BETWEEN 0 AND 1000000000, TRUE),
-    coalesce(p_cached BETWEEN 0 AND 1000000000, TRUE),
+    jsonb_typeof(p_quantities) = 'object' OR p_credits IS NOT NULL,
+    p_tier IN ('standard', 'batch', 'flex', 'priority'),
+    coalesce(p_unexplained BETWEEN 0 AND 1000000000, TRUE),
     is_id(p_service, 50),
     coalesce(p_at BETWEEN '1970-01-01Z' AND now() + interval '2 days', TRUE),
     jsonb_typeof(p_metadata) = 'object' AND pg_column_size(p_metadata) <= 100000,
@@ -55,7 +55,7 @@ BEGIN
     PERFORM refuse('{accountId,userId}', ARRAY[is_account_id(p_account), is_user_id(p_user)]);
   END IF;
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{requestId,contentHash,modelId,credits,tokens,inputTokens,outputTokens,cachedInputTokens,service,timestamp,metadata,providerCostUsd,billingStatus,onInsufficient,rejectUnpriced,actor,"Idempotency-Key"}', v_checks);
+    PERFORM refuse('{requestId,contentHash,modelId,credits,quantities,serviceTier,usage,service,timestamp,metadata,providerCostUsd,billingStatus,onInsufficient,rejectUnpriced,actor,"Idempotency-Key"}', v_checks);
   END IF;
   IF p ->> 'idempotencyKey' IS NOT NULL THEN
     v_answer := earlier_answer(p);
@@ -76,14 +76,19 @@ BEGIN
   END IF;
   IF p_credits IS NULL THEN
     -- A call that a gateway reports late costs what it cost when it was made.
-    v_price := price_for(p_model, least(p_at, v_lock.locked_at));
-    IF p_reject_unpriced AND v_price.source = 'fallback' THEN RETURN '{"outcome": "unpriced"}'; END IF;
-    p_credits := credits_for_tokens(p_tokens, p_input, p_output, p_cached, v_price);
-    v_cost := coalesce(p_cost, cost_for_tokens(p_tokens, p_input, p_output, p_cached, v_price));
+    v_rule := rule_for(p_model, least(p_at, v_lock.locked_at));
+    IF p_reject_unpriced AND v_rule.source = 'fallback' THEN RETURN '{"outcome": "unpriced"}'; END IF;
+    v_call := price_call(v_rule.id, p_quantities, p_tier);
+    p_credits := v_call.credits;
+    v_cost := coalesce(p_cost, v_call.provider_cost_usd);
+    IF p_unexplained > 0 THEN v_doubtful := doubtful_credits(v_rule.id, p_quantities, p_tier, v_call); END IF;
+  ELSE
+    p_quantities := NULL;
+    p_tier := NULL;
   END IF;
   IF p_billing = 'billed' THEN
     v_room := CASE WHEN p_api_key IS NOT NULL THEN api_key_room(p_account, p_api_key) END;
-    IF p_credits > least(v_lock.available, v_room) THEN
+    IF p_credits - v_doubtful > least(v_lock.available, v_room) THEN
       IF p_on_short = 'reject' THEN
         RETURN jsonb_build_object(
           'outcome', CASE WHEN p_credits > v_lock.available THEN 'insufficient' ELSE 'key_limit' END,
@@ -94,21 +99,24 @@ BEGIN
     END IF;
   END IF;
   p_at := coalesce(p_at, v_lock.locked_at);
-  IF p_billing = 'needs_review' THEN v_uncollected := p_credits; END IF;
+  v_uncollected := CASE WHEN p_billing = 'needs_review' THEN p_credits ELSE v_doubtful END;
+  IF p_unexplained > 0 THEN p_billing := 'needs_review'; END IF;
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
-     provider_cost_usd, provider_cost_source, pricing_rule_id, pricing_source, api_key_id, request_id, request_hash,
+     provider_cost_usd, provider_cost_source, pricing_rule_id, pricing_source, quantities, service_tier,
+     fallback_classes, api_key_id, request_id, request_hash,
      balance_after, counted_as_other)
   VALUES
     (p_account, p_user, p_at, p_service, p_model, p_credits, p_metadata, p_billing, v_uncollected,
-     v_cost, cost_source(p_cost, v_cost), v_price.rule_id, v_price.source, p_api_key, p_request, decode(p_content_hash, 'hex'),
+     v_cost, cost_source(p_cost, v_cost), v_rule.id, v_rule.source, p_quantities, p_tier,
+     v_call.fallback_classes, p_api_key, p_request, decode(p_content_hash, 'hex'),
      v_lock.available - p_credits + v_uncollected,
      count_usage(p_account, p_user, p_at, p_service, p_model,
-                 sums_of_record(p_credits, v_uncollected, p_billing, v_cost, v_price.source)))
+                 sums_of_record(p_credits, v_uncollected, p_billing, v_cost, v_rule.source)))
   RETURNING * INTO r;
-  IF p_billing = 'needs_review' THEN
-    PERFORM emit_review_event(p_account, r.id);
-  ELSIF p_credits > 0 THEN
+  IF p_billing = 'needs_review' THEN PERFORM emit_review_event(p_account, r.id); END IF;
+  p_credits := p_credits - v_uncollected;
+  IF p_credits > 0 THEN
     PERFORM take_credits(v_lock, (p_user, 'charge', NULL, r.id, p_actor, NULL), p_credits, 0, '{}', '{}');
     IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_account, p_api_key, 0, p_credits); END IF;
   END IF;

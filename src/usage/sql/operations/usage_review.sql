@@ -39,7 +39,9 @@ BEGIN
   r.review_credits := p_credits;
   r.reviewed_by := p_actor;
   -- Later than the last decision, also when the clock has been set back: replace_usage recognises it by this.
-  r.reviewed_at := greatest(v_lock.locked_at, r.reviewed_at + interval '1 microsecond');
+  -- Also when the clock was set back; the ledger has the same time.
+  v_lock.locked_at := greatest(v_lock.locked_at, r.reviewed_at + interval '1 microsecond');
+  r.reviewed_at := v_lock.locked_at;
   r.billing_status := 'waived';
   IF p_action = 'bill' THEN
     v_amount := coalesce(p_credits, r.uncollected_credits);

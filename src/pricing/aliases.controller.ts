@@ -1,0 +1,64 @@
+import { Body, Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
+import {
+  ApiCreatedResponse,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
+import type { Response } from 'express';
+import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
+import type { Caller } from '../common/http/caller.js';
+import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
+import { PageQueryDto } from '../common/http/page.js';
+import { IdParam } from '../common/http/params.js';
+import { ApiProblems } from '../common/http/problem.dto.js';
+import { AliasesService } from './aliases.service.js';
+import { AliasDto, AliasPageDto, CreateAliasDto } from './dto/aliases.dto.js';
+import { AliasExists, AliasNotFound } from './pricing.errors.js';
+
+@ApiTags('Pricing')
+@Controller('pricing/aliases')
+export class AliasesController {
+  constructor(private readonly aliases: AliasesService) {}
+
+  @Get()
+  @ApiOperation({ summary: 'List the aliases of models', operationId: 'listPricingAliases' })
+  @ApiOkResponse({ type: AliasPageDto })
+  @CallerAccess('pricing:read')
+  list(@Query() page: PageQueryDto): Promise<AliasPageDto> {
+    return this.aliases.list(page);
+  }
+
+  @Post()
+  @ApiOperation({
+    summary: 'Give a model another name',
+    description:
+      'Calls under the alias cost what the model costs, unless the alias has a pricing rule itself.',
+    operationId: 'createPricingAlias',
+  })
+  @ApiCreatedResponse({ type: AliasDto })
+  @ApiProblems(AliasExists)
+  @ApiIdempotent()
+  @RoleAccess('admin')
+  async create(
+    @CurrentCaller() caller: Caller,
+    @Body() body: CreateAliasDto,
+    @IdempotencyKey() key: string | null,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<AliasDto> {
+    const { answer, replayed } = await this.aliases.create(caller, body, key);
+    markReplayed(response, replayed);
+    return answer;
+  }
+
+  @Delete(':id')
+  @HttpCode(204)
+  @ApiOperation({ summary: 'Delete an alias', operationId: 'deletePricingAlias' })
+  @ApiNoContentResponse({ description: 'Done' })
+  @ApiProblems(AliasNotFound)
+  @RoleAccess('admin')
+  remove(@IdParam() id: number): Promise<void> {
+    return this.aliases.remove(id);
+  }
+}

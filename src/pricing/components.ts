@@ -1,0 +1,90 @@
+import { ValidationError } from '../common/errors/service-error.js';
+import { Decimal } from '../common/money/decimal.js';
+import type { CreatePricingRuleDto } from './dto/pricing.requests.js';
+import type { RulePricesDto } from './dto/pricing.responses.js';
+import { type Component, PRICE_CLASSES, type PriceClass } from './price-classes.js';
+
+/** The short form: prices per 1,000 tokens of these classes, of the standard tier and for prompts of any size. */
+const SHORT = [
+  ['tokens', 'pricePerThousandTokens', 'providerCostPerThousandTokens'],
+  ['input', 'pricePerThousandInputTokens', 'providerCostPerThousandInputTokens'],
+  ['output', 'pricePerThousandOutputTokens', 'providerCostPerThousandOutputTokens'],
+  ['cached_input', 'pricePerThousandCachedInputTokens', 'providerCostPerThousandCachedInputTokens'],
+] as const;
+/** What a price or a cost that is not given is taken from. */
+const TAKEN_FROM: Partial<Record<PriceClass, PriceClass>> = {
+  input: 'tokens',
+  output: 'tokens',
+  cached_input: 'input',
+};
+const THOUSAND = Decimal.of(1000);
+const THOUSANDTH = Decimal.of('0.001');
+
+/** What a rule says, in the short form and as the whole list. */
+export function rulePrices(components: readonly Component[]): RulePricesDto {
+  const short = SHORT.flatMap(([name, price, cost]) => {
+    const component = components.find((each) => keyOf(each) === keyOf(standard(name)));
+    return [
+      [price, perThousand(component?.price)],
+      [cost, perThousand(component?.cost)],
+    ];
+  });
+  return {
+    ...(Object.fromEntries(short) as Omit<RulePricesDto, 'components'>),
+    components: components.map(({ cost, ...component }) => ({
+      ...component,
+      unit: PRICE_CLASSES[component.class],
+      providerCostUsd: cost,
+    })),
+  };
+}
+
+/**
+ * The components that a request describes. A class whose price or cost is named and whose other one is not takes that one
+ * from the class that it falls back to.
+ *
+ * @throws ValidationError for a request without a price, or with a cost that has none
+ */
+export function componentsOf(request: CreatePricingRuleDto): Component[] {
+  const short = new Map<PriceClass, Component>();
+  for (const [name, priceField, costField] of SHORT) {
+    const taken = short.get(TAKEN_FROM[name] ?? name) ?? short.get('tokens');
+    const [price, cost] = [perUnit(request[priceField]), perUnit(request[costField])];
+    if (price === null && cost === null) continue;
+    const ownOrTaken = price ?? taken?.price;
+    if (ownOrTaken === undefined) throw missing('is required');
+    short.set(name, { ...standard(name), price: ownOrTaken, cost: cost ?? taken?.cost ?? null });
+  }
+  const others = (request.components ?? []).map((component) => ({
+    ...standard(component.class),
+    serviceTier: component.serviceTier ?? 'standard',
+    contextAbove: component.contextAbove ?? 0,
+    price: component.price,
+    cost: component.providerCostUsd ?? null,
+  }));
+  if (short.size + others.length === 0) throw missing('is required, or components');
+  return [...short.values(), ...others];
+}
+
+/** Why a request's prices are none, or undefined. */
+export function componentsProblem(request: CreatePricingRuleDto): string | undefined {
+  const given = SHORT.filter(
+    ([, price, cost]) => request[price] !== undefined || request[cost] !== undefined,
+  );
+  const keys = [...given.map(([name]) => keyOf(standard(name))), ...(request.components ?? []).map(keyOf)];
+  const twice = keys.find((key, index) => keys.indexOf(key) !== index);
+  return twice === undefined ? undefined : `must not price a class twice: ${twice}`;
+}
+
+const missing = (message: string) => new ValidationError([{ field: 'pricePerThousandTokens', message }]);
+
+const standard = (name: PriceClass) => ({ class: name, serviceTier: 'standard', contextAbove: 0 }) as const;
+
+const keyOf = (component: { class: PriceClass; serviceTier?: string; contextAbove?: number }) =>
+  [component.class, component.serviceTier ?? 'standard', component.contextAbove ?? 0].join(' ');
+
+const perThousand = (perUnit: string | null | undefined) =>
+  perUnit == null ? null : Decimal.of(perUnit).times(THOUSAND).toString();
+
+const perUnit = (perThousand: string | undefined) =>
+  perThousand === undefined ? null : Decimal.of(perThousand).times(THOUSANDTH).toString();
