@@ -18,6 +18,9 @@ const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 @Public()
 @Controller()
 export class MetricsController {
+  /** On its way: whoever asks meanwhile gets the same, as writing it takes milliseconds. */
+  private text: Promise<string> | undefined;
+
   constructor(
     private readonly metrics: Metrics,
     private readonly gauges: DatabaseGauges,
@@ -40,6 +43,11 @@ export class MetricsController {
   async read(@Headers('authorization') authorization: string | undefined): Promise<string> {
     if (this.config.metricsAccess === 'off') throw new RouteNotFound();
     this.requireToken(authorization);
+    this.text ??= this.write().finally(() => (this.text = undefined));
+    return this.text;
+  }
+
+  private async write(): Promise<string> {
     await this.gauges.refresh();
     return this.metrics.registry.metrics();
   }

@@ -84,7 +84,7 @@ const keyOf = (component: { class: PriceClass; serviceTier?: string; contextAbov
   [component.class, component.serviceTier ?? 'standard', component.contextAbove ?? 0].join(' ');
 
 const perThousand = (perUnit: string | null | undefined) =>
-  perUnit == null ? null : Decimal.of(perUnit).times(THOUSAND).toString();
+  perUnit === undefined || perUnit === null ? null : Decimal.of(perUnit).times(THOUSAND).toString();
 
 const perUnit = (perThousand: string | undefined) =>
   perThousand === undefined ? null : Decimal.of(perThousand).times(THOUSANDTH).toString();

@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { IncomingMessage, Server } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -38,11 +38,17 @@ const UNTOUCHED = { body: undefined, readableFlowing: null, readableDidRead: fal
 
 /** Takes all the turns of a caller until what it returns is called: the answers wait behind a stream of another user. */
 async function takeAllTurns(path: string, credentials: string): Promise<() => void> {
+  const sockets = await Promise.all([1, 2, 3, 4].map(() => openStream()));
+  for (const socket of sockets) socket.write(head(`GET ${path}`, [credentials]).repeat(32));
+  return () => sockets.forEach((socket) => socket.destroy());
+}
+
+/** A connection whose next answers wait behind a stream of events. */
+async function openStream(): Promise<Socket> {
   const socket = connect(Number(new URL(service.url).port), '127.0.0.1').on('error', () => undefined);
   socket.write(head('GET /api/events/stream', [tokenOf(freshUser())]));
   await new Promise((begun) => socket.once('data', begun));
-  socket.write(head(`GET ${path}`, [credentials]).repeat(128));
-  return () => void socket.destroy();
+  return socket;
 }
 
 describe('the body of a caller without valid credentials', () => {

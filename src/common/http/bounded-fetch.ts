@@ -32,6 +32,9 @@ export function boundedFetch(url: string | URL, request: BoundedRequest): Promis
 
 export class TooLate extends Error {}
 
+/** Answers that only announce the answer: `100 Continue`, `103 Early Hints`. */
+const MAXIMUM_ANNOUNCEMENTS = 10;
+
 type Opened = { destroy(): unknown }[];
 
 /**
@@ -68,6 +71,11 @@ export async function withDeadline<Answer>(
  */
 export function responseTo(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
+    let announced = 0;
+    request.on('information', () => {
+      if (++announced > MAXIMUM_ANNOUNCEMENTS)
+        request.destroy(new Error('the answer is announced without end'));
+    });
     request.on('response', resolve).on('error', reject);
     request.on('close', () => reject(new Error('the connection was closed without an answer')));
   });

@@ -1,8 +1,9 @@
-import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import express from 'express';
+import { boundBodies, boundOpenRequests } from './bounded-requests.js';
 import { OpenAnswers } from './open-answers.js';
 import { boundUnreadAnswers } from './unread-answers.js';
 import { answerUnreadableRequests } from './unreadable-requests.js';
@@ -32,15 +33,17 @@ export class LimitedExpressAdapter extends ExpressAdapter {
   }
 
   override initHttpServer(): void {
-    const server = createServer(
+    const app = this.getInstance<RequestListener & { request: object; response: object }>();
+    boundBodies(app.request);
+    const server: Server = createServer(
       {
         connectionsCheckingInterval: CHECK_MILLISECONDS,
         requestTimeout: this.requestTimeoutSeconds * 1000,
         headersTimeout: Math.min(this.requestTimeoutSeconds, HEADERS_SECONDS) * 1000,
         keepAliveTimeout: KEEP_ALIVE_MILLISECONDS,
-        ...messagesOf(this.getInstance<{ request: object; response: object }>()),
+        ...messagesOf(app),
       },
-      this.getInstance(),
+      boundOpenRequests(app, () => open),
     );
     server.setTimeout(Math.max(this.requestTimeoutSeconds * 2, 60) * 1000);
     const open = new OpenAnswers(server);

@@ -1,5 +1,5 @@
 import type { Server, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { type Duplex, PassThrough } from 'node:stream';
 
 /**
  * What a server has not answered in full yet, by connection. Nothing is kept for each request alone: a set of all answers,
@@ -22,7 +22,8 @@ export class OpenAnswers {
       );
     });
     server.on('request', ({ socket }, response) => {
-      if (this.byConnection.has(socket)) this.byConnection.set(socket, [...this.of(socket), response]);
+      if (!socket.destroyed && this.byConnection.has(socket))
+        this.byConnection.set(socket, [...this.of(socket), response]);
     });
   }
 
@@ -45,4 +46,7 @@ function close(response: ServerResponse): void {
   if (response.destroyed) return;
   response.destroy();
   response.emit('close');
+  // on-finished, by which files are sent, waits for the connection of an answer that has not had one yet. Node ends this
+  // one, as the answer has been destroyed.
+  response.emit('socket', new PassThrough());
 }
