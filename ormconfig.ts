@@ -9,7 +9,6 @@ import { loadConfig } from './src/config/env.js';
 import { LedgerEntry } from './src/credits/entities/ledger-entry.entity.js';
 import { WebhookEndpoint } from './src/events/entities/webhook-endpoint.entity.js';
 import { UsageQuarantine } from './src/integrations/entities/usage-quarantine.entity.js';
-import { PriceComponent } from './src/pricing/entities/price-component.entity.js';
 import { PricingAlias } from './src/pricing/entities/pricing-alias.entity.js';
 import { PricingRule } from './src/pricing/entities/pricing-rule.entity.js';
 import { StreamingSession } from './src/streaming-sessions/entities/streaming-session.entity.js';
@@ -30,7 +29,6 @@ export class AccountingDataSource extends DataSource {
       entities: [
         ApiKey,
         LedgerEntry,
-        PriceComponent,
         PricingAlias,
         PricingRule,
         StreamingSession,

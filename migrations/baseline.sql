@@ -34,9 +34,9 @@ CREATE TYPE account_lock AS (
   locked_at TIMESTAMPTZ);
 CREATE TYPE entry_cause AS (
   user_id VARCHAR, kind VARCHAR, session_id VARCHAR, usage_id BIGINT, actor VARCHAR, notes TEXT);
-CREATE TYPE model_rule AS (id BIGINT, source VARCHAR, model_id VARCHAR);
+CREATE TYPE model_rule AS (id BIGINT, source VARCHAR, model_id VARCHAR, components JSONB);
 CREATE TYPE call_price AS (
-  credits BIGINT, provider_cost_usd NUMERIC, tokens BIGINT, fallback_classes VARCHAR[]);
+  credits BIGINT, provider_cost_usd NUMERIC, tokens BIGINT, fallback_classes VARCHAR[], amounts JSONB);
 CREATE TYPE session_end AS (
   reason VARCHAR, status VARCHAR, quantities JSONB, service_tier VARCHAR, reported_cost_usd NUMERIC, price call_price,
   doubtful_credits BIGINT, service VARCHAR, metadata JSONB, actor VARCHAR);
@@ -127,7 +127,10 @@ CREATE INDEX idx_idempotency_created ON idempotency_keys (created_at);
 ------------------------------------------------------------------------------------------------------------------------
 -- Prices
 
--- What a model costs over a period, see price_components. model_id may be a prefix: gpt-4o* is for each model whose id begins
+-- What a model costs over a period. components has the prices by class and service tier ("input priority"), each list with
+-- the highest threshold first: the price applies to calls whose prompt has more tokens than above. price is in credits for
+-- one token (image, second …), cost what the provider charges for it in USD, null where that is unknown. Both are texts, as
+-- catalogues give up to 23 decimals, a mark-up adds some, and readers of JSON numbers would lose them. model_id may be a prefix: gpt-4o* is for each model whose id begins
 -- with gpt-4o. The built-in prices are rules as well: source is default for those of known models, and fallback for * that
 -- of all others; people make rules of source rule. A rule that was withdrawn ends where it begins: it stays, because a
 -- session may have started at that very moment.
@@ -138,6 +141,7 @@ CREATE TABLE pricing_rules (
   effective_from TIMESTAMPTZ NOT NULL DEFAULT now(),
   effective_to   TIMESTAMPTZ,
   superseded_by  BIGINT,
+  components     JSONB NOT NULL,
   created_by     VARCHAR(50) CONSTRAINT fk_pricing_rules_creator REFERENCES user_accounts (user_id),
   CONSTRAINT ck_pricing_rules_creator CHECK ((created_by IS NULL) = (source <> 'rule')),
   CONSTRAINT ck_pricing_rules_period CHECK (effective_to >= effective_from),
@@ -146,20 +150,6 @@ CREATE TABLE pricing_rules (
 );
 CREATE INDEX idx_pricing_model_from ON pricing_rules (model_id, effective_from DESC);
 CREATE INDEX idx_pricing_prefix     ON pricing_rules (model_id) WHERE model_id LIKE '%*';
-
--- One price of a rule: of one class, see price_classes, for one service tier, and for calls whose prompt has more than
--- context_above tokens. In credits for one token (image, second …), and what the provider charges for it in USD, NULL where
--- that is unknown. Catalogues give up to 23 decimals, and a mark-up adds some: NUMERIC keeps all of them.
-CREATE TABLE price_components (
-  rule_id       BIGINT NOT NULL CONSTRAINT fk_price_components_rule REFERENCES pricing_rules,
-  class         VARCHAR(30) NOT NULL,
-  service_tier  service_tier NOT NULL DEFAULT 'standard',
-  context_above BIGINT NOT NULL DEFAULT 0,
-  price         NUMERIC NOT NULL,
-  cost          non_negative_numeric,
-  CONSTRAINT pk_price_components PRIMARY KEY (rule_id, class, service_tier, context_above),
-  CONSTRAINT ck_price_components_price CHECK (price BETWEEN 0 AND 1000000 AND context_above >= 0)
-);
 
 -- Other names of models, and the names of providers that stand in front of models' ids, as imports have seen them.
 CREATE TABLE pricing_aliases (
@@ -173,23 +163,18 @@ CREATE TABLE pricing_providers (
   name VARCHAR(100) CONSTRAINT pk_pricing_providers PRIMARY KEY
 );
 
-INSERT INTO pricing_rules (model_id, source, effective_from) VALUES
-  ('*', 'fallback', '1970-01-01Z'),
-  ('anthropic.claude-3-sonnet-20240229-v1:0', 'default', '1970-01-01Z'),
-  ('anthropic.claude-3-haiku-20240307-v1:0', 'default', '1970-01-01Z'),
-  ('anthropic.claude-instant-v1', 'default', '1970-01-01Z'),
-  ('amazon.titan-text-express-v1', 'default', '1970-01-01Z');
-INSERT INTO price_components (rule_id, class, price)
-SELECT r.id, 'tokens', b.price
-  FROM pricing_rules r
-  JOIN (VALUES ('*', 0.001), ('anthropic.claude-3-sonnet-20240229-v1:0', 0.003),
-               ('anthropic.claude-3-haiku-20240307-v1:0', 0.00025), ('anthropic.claude-instant-v1', 0.0008),
-               ('amazon.titan-text-express-v1', 0.0003)) b (model_id, price) USING (model_id);
+INSERT INTO pricing_rules (model_id, source, effective_from, components)
+SELECT model_id, CASE model_id WHEN '*' THEN 'fallback' ELSE 'default' END, '1970-01-01Z',
+       jsonb_build_object('tokens standard', jsonb_build_array(
+         jsonb_build_object('class', 'tokens', 'above', 0, 'price', price, 'cost', NULL)))
+  FROM (VALUES ('*', '0.001'), ('anthropic.claude-3-sonnet-20240229-v1:0', '0.003'),
+               ('anthropic.claude-3-haiku-20240307-v1:0', '0.00025'), ('anthropic.claude-instant-v1', '0.0008'),
+               ('amazon.titan-text-express-v1', '0.0003')) built_in (model_id, price);
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Streaming sessions
 
--- The price is pinned by reference: rules never change. held_lots and held_credits say lot by lot what the session has
+-- The price is pinned by reference: rules never change. priced_as is the rule's model where that is another. held_lots and held_credits say lot by lot what the session has
 -- taken and not given back: while it is active they add up to allocated_credits (the hold), afterwards to what it paid.
 CREATE TABLE streaming_sessions (
   id                      BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -199,6 +184,7 @@ CREATE TABLE streaming_sessions (
   model_id                VARCHAR(100) NOT NULL,
   pricing_rule_id         BIGINT NOT NULL,
   pricing_source          VARCHAR(10) NOT NULL,
+  priced_as               VARCHAR(100),
   api_key_id              BIGINT,
   estimated_tokens        BIGINT,
   estimated_input_tokens  BIGINT,
@@ -246,6 +232,7 @@ CREATE TABLE usage_records (
   session_id           VARCHAR(100),
   pricing_rule_id      BIGINT,
   pricing_source       VARCHAR(10),
+  priced_as            VARCHAR(100),
   quantities           JSONB,
   service_tier         service_tier,
   fallback_classes     VARCHAR[],

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { EventsConfig } from '../config/env.js';
 import { joinedAt, type PastCall } from './allocations.js';
-import { componentRows, type Month, ruleRow } from './month.js';
+import { type Month, ruleRow } from './month.js';
 import { DAY, HISTORY_DAYS } from './people.js';
 
 const CALLS_PER_STATEMENT = 500;
@@ -33,7 +33,6 @@ export async function playMonth(
     await insert(client, 'user_accounts', month.people.map(accountRow));
     await client.query('INSERT INTO credit_balances (account_id) SELECT user_id FROM user_accounts');
     await insert(client, 'pricing_rules', month.rules.map(ruleRow));
-    await client.query(COMPONENTS, [JSON.stringify(month.rules.flatMap(componentRows))]);
     await client.query(SUPERSEDED);
     await insert(client, 'api_keys', month.keys.map(keyRow), 'OVERRIDING SYSTEM VALUE');
     await client.query(`SELECT setval(pg_get_serial_sequence('api_keys', 'id'), ${month.keys.length + 1})`);
@@ -103,12 +102,6 @@ BEGIN
     END CASE;
   END LOOP;
 END $$`;
-
-const COMPONENTS = `INSERT INTO price_components (rule_id, class, price, cost)
-  SELECT r.id, c.class, c.price, c.cost
-    FROM jsonb_to_recordset($1::jsonb)
-         AS c (model_id text, effective_from timestamptz, class text, price numeric, cost numeric)
-    JOIN pricing_rules r ON r.source = 'rule' AND r.model_id = c.model_id AND r.effective_from = c.effective_from`;
 
 const SUPERSEDED = `UPDATE pricing_rules ended SET superseded_by = next.id
   FROM pricing_rules next WHERE next.model_id = ended.model_id AND next.effective_from = ended.effective_to`;

@@ -1,3 +1,5 @@
+import { stored } from '../pricing/components.js';
+import type { Component, PriceClass } from '../pricing/price-classes.js';
 import type { PastCall } from './allocations.js';
 import { makeCalls } from './calls.js';
 import { decimal, MODELS, type ProviderPrice, blended, userPrice } from './models.js';
@@ -56,29 +58,25 @@ function makeRules(now: number): PastRule[] {
 }
 
 /** A rule as the row of its table. */
-export function ruleRow({ modelId, from, to }: PastRule) {
+export function ruleRow({ modelId, provider, basis, from, to }: PastRule) {
+  const component = (name: PriceClass, price: number, cost: number): Component => ({
+    class: name,
+    serviceTier: 'standard',
+    contextAbove: 0,
+    price: decimal(userPrice(price) / 1000),
+    cost: decimal(cost / 1000),
+  });
   return {
     model_id: modelId,
     source: 'rule',
+    components: stored([
+      component('tokens', blended(basis), blended(provider)),
+      component('input', basis.input, provider.input),
+      component('output', basis.output, provider.output),
+      component('cached_input', basis.cachedInput, provider.cachedInput),
+    ]),
     effective_from: new Date(from),
     effective_to: to === null ? null : new Date(to),
     created_by: CAST.admin.userId,
   };
-}
-
-/** Its components, with what the row of the rule is found by. */
-export function componentRows({ modelId, provider, basis, from }: PastRule) {
-  const component = (name: string, price: number, cost: number) => ({
-    model_id: modelId,
-    effective_from: new Date(from),
-    class: name,
-    price: decimal(userPrice(price) / 1000),
-    cost: decimal(cost / 1000),
-  });
-  return [
-    component('tokens', blended(basis), blended(provider)),
-    component('input', basis.input, provider.input),
-    component('output', basis.output, provider.output),
-    component('cached_input', basis.cachedInput, provider.cachedInput),
-  ];
 }

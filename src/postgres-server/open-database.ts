@@ -218,11 +218,21 @@ export async function migrate(
 }
 
 /**
- * A database with tables of our names that no release of this service has made stays as it is.
+ * A database with tables of our names that no release of this service has made stays as it is, and so does one whose role has
+ * another schema than public.
  *
  * @throws Error that names them
  */
 async function refuseForeignTables(runner: QueryRunner): Promise<void> {
+  const [{ schema }] = (await runner.query('SELECT current_schema() AS schema')) as [
+    { schema: string | null },
+  ];
+  if (schema !== 'public') {
+    throw new Error(
+      `The database role does not use the schema public${schema === null ? '' : ` but ${schema}`}, where this service has its ` +
+        'tables and functions. Grant it CREATE on the schema public, and set search_path = public for it.',
+    );
+  }
   const found = (await runner.query(
     `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
       WHERE nspname = current_schema() AND relname = ANY ($1) ORDER BY 1`,

@@ -2,7 +2,13 @@ import { ValidationError } from '../common/errors/service-error.js';
 import { Decimal } from '../common/money/decimal.js';
 import type { CreatePricingRuleDto } from './dto/pricing.requests.js';
 import type { RulePricesDto } from './dto/pricing.responses.js';
-import { type Component, PRICE_CLASSES, type PriceClass } from './price-classes.js';
+import {
+  type Component,
+  PRICE_CLASSES,
+  type PriceClass,
+  type ServiceTier,
+  type StoredComponents,
+} from './price-classes.js';
 
 /** The short form: prices per 1,000 tokens of these classes, of the standard tier and for prompts of any size. */
 const SHORT = [
@@ -20,8 +26,33 @@ const TAKEN_FROM: Partial<Record<PriceClass, PriceClass>> = {
 const THOUSAND = Decimal.of(1000);
 const THOUSANDTH = Decimal.of('0.001');
 
+/** Components as the database keeps them. */
+export function stored(components: readonly Component[]): StoredComponents {
+  const byKey: StoredComponents = {};
+  const highestFirst = [...components].sort((one, other) => other.contextAbove - one.contextAbove);
+  for (const { class: name, serviceTier, contextAbove, price, cost } of highestFirst)
+    (byKey[`${name} ${serviceTier}`] ??= []).push({ class: name, above: contextAbove, price, cost });
+  return byKey;
+}
+
+/** The other way round, in the order of class, tier and threshold. */
+function listed(components: StoredComponents): Component[] {
+  return Object.entries(components)
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .flatMap(([key, prices]) =>
+      [...prices].reverse().map(({ class: name, above, price, cost }) => ({
+        class: name,
+        serviceTier: key.slice(name.length + 1) as ServiceTier,
+        contextAbove: above,
+        price,
+        cost,
+      })),
+    );
+}
+
 /** What a rule says, in the short form and as the whole list. */
-export function rulePrices(components: readonly Component[]): RulePricesDto {
+export function rulePrices(from: StoredComponents): RulePricesDto {
+  const components = listed(from);
   const short = SHORT.flatMap(([name, price, cost]) => {
     const component = components.find((each) => keyOf(each) === keyOf(standard(name)));
     return [

@@ -71,3 +71,9 @@ export interface Component {
   /** null: unknown. */
   readonly cost: string | null;
 }
+
+/** The same as the database keeps it: by class and tier (`input priority`), the highest threshold first. */
+export type StoredComponents = Record<
+  string,
+  { class: PriceClass; above: number; price: string; cost: string | null }[]
+>;

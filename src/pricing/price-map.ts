@@ -198,8 +198,8 @@ class UsdPrices {
    * above a threshold costs the standard long price where the tier has none, and reasoning what the tier's output costs.
    */
   completeTiers(): void {
-    for (const { class: of, tier, above } of this.prices.values()) {
-      if (above > 0 && this.get(of, tier, 0) === undefined && this.get(of, 'standard', 0) === undefined)
+    for (const { class: of, above } of this.prices.values()) {
+      if (above > 0 && (of === 'input' || of === 'output') && this.get(of, 'standard', 0) === undefined)
         throw new Unusable('has prices for long prompts only');
     }
     const output = this.get('output', 'standard', 0);

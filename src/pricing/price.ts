@@ -1,4 +1,4 @@
-import type { PriceClass } from './price-classes.js';
+import type { PriceClass, StoredComponents } from './price-classes.js';
 
 export const PRICING_SOURCES = ['rule', 'default', 'fallback'] as const;
 export type PricingSource = (typeof PRICING_SOURCES)[number];
@@ -22,10 +22,7 @@ export interface Quote {
   pricingRuleId: number;
   /** The model, or the pattern of models, that the rule is for. */
   pricedAs: string;
-  /** The short form of the rule: credits per 1,000 tokens as text; null where it has no price of its own for them. */
-  pricePerThousandTokens: string | null;
-  pricePerThousandInputTokens: string | null;
-  pricePerThousandOutputTokens: string | null;
-  pricePerThousandCachedInputTokens: string | null;
+  /** The rule's. */
+  components: StoredComponents;
   classes: ClassAmount[];
 }

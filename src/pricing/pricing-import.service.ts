@@ -6,11 +6,11 @@ import { Changes, type Once } from '../common/database/changes.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { rulePrices } from './components.js';
+import { rulePrices, stored } from './components.js';
 import type { PriceImportQueryDto } from './dto/price-import.requests.js';
 import type { PriceChangeDto, PriceImportDto } from './dto/price-import.responses.js';
 import { modelFilter } from './model-filter.js';
-import type { Component } from './price-classes.js';
+import type { StoredComponents } from './price-classes.js';
 import { type ModelPrice, type PriceMap, readPriceMap } from './price-map.js';
 import { databaseTime, lockAllModels, PRICING } from './pricing-locks.js';
 
@@ -26,7 +26,7 @@ interface Comparison {
   /** The rule in force; null: none. */
   currentId: string | null;
   /** What it says. */
-  before: Component[] | null;
+  before: StoredComponents | null;
   /** The next rule to come; null: none. */
   nextId: string | null;
   isSame: boolean;
@@ -105,7 +105,7 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
       .slice(0, MOST_CHANGES)
       .map(({ modelId, before }): PriceChangeDto => {
         const after = byModel.get(modelId) as ModelPrice;
-        return { modelId, before: before && rulePrices(before), after: rulePrices(after.components) };
+        return { modelId, before: before && rulePrices(before), after: rulePrices(stored(after.components)) };
       }),
     closed: ended.length,
     unchanged: compared.length - changes.length - preempted.length,
@@ -113,28 +113,20 @@ async function applyPrices(manager: EntityManager, createdBy: string, prices: Mo
   };
 }
 
-/** One parameter for any number of models. Prices are texts: a number of JSON would lose digits. */
-const jsonOf = (prices: ModelPrice[]) => JSON.stringify(prices);
+/** One parameter for any number of models. */
+const jsonOf = (prices: ModelPrice[]) =>
+  JSON.stringify(prices.map(({ modelId, components }) => ({ modelId, components: stored(components) })));
 
 const IMPORTED = `jsonb_to_recordset($1::jsonb) AS imported ("modelId" text, components jsonb)`;
-
-/** A rule's components as `readPriceMap` has them, in its order. */
-const COMPONENTS = `
-  SELECT jsonb_agg(jsonb_build_object(
-           'class', c.class, 'serviceTier', c.service_tier, 'contextAbove', c.context_above,
-           'price', trim_scale(c.price)::text, 'cost', trim_scale(c.cost)::text)
-           ORDER BY c.class COLLATE "C", c.service_tier COLLATE "C", c.context_above)
-    FROM price_components c WHERE c.rule_id = current.id`;
 
 const COMPARE = `
   SELECT imported."modelId", current.id AS "currentId", current.components AS before, next.id AS "nextId",
          coalesce(next.effective_from = $2, FALSE) AS "isPreempted",
          current.id IS NOT NULL AND imported.components = current.components AS "isSame"
     FROM ${IMPORTED}
-    LEFT JOIN LATERAL (
-      SELECT current.id, (${COMPONENTS}) AS components FROM pricing_rules current
-       WHERE current.model_id = imported."modelId" AND current.source = 'rule' AND current.effective_from < $2
-         AND (current.effective_to IS NULL OR current.effective_to > $2)) current ON TRUE
+    LEFT JOIN pricing_rules current
+      ON current.model_id = imported."modelId" AND current.source = 'rule' AND current.effective_from < $2
+     AND (current.effective_to IS NULL OR current.effective_to > $2)
     LEFT JOIN LATERAL (
       SELECT rule.id, rule.effective_from FROM pricing_rules rule
        WHERE rule.model_id = imported."modelId" AND rule.source = 'rule' AND rule.effective_from >= $2
@@ -143,19 +135,11 @@ const COMPARE = `
 
 // superseded_by: withdrawing the rule to come before it begins lets the new one go on.
 const OPEN = `
-  WITH opened AS (
-    INSERT INTO pricing_rules (model_id, effective_from, effective_to, superseded_by, created_by)
-    SELECT imported."modelId", $2, next.effective_from, next.id, $4
-      FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS ("modelId" text), unnest($3::bigint[]))
-           AS imported ("modelId", next_id)
-      LEFT JOIN pricing_rules next ON next.id = imported.next_id
-    RETURNING id, model_id)
-  INSERT INTO price_components (rule_id, class, service_tier, context_above, price, cost)
-  SELECT opened.id, c.class, c."serviceTier", c."contextAbove", c.price, c.cost
-    FROM ${IMPORTED}
-    JOIN opened ON opened.model_id = imported."modelId"
-   CROSS JOIN LATERAL jsonb_to_recordset(imported.components)
-           AS c (class text, "serviceTier" text, "contextAbove" bigint, price numeric, cost numeric)`;
+  INSERT INTO pricing_rules (model_id, components, effective_from, effective_to, superseded_by, created_by)
+  SELECT imported."modelId", imported.components, $2, next.effective_from, next.id, $4
+    FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS ("modelId" text, components jsonb), unnest($3::bigint[]))
+         AS imported ("modelId", components, next_id)
+    LEFT JOIN pricing_rules next ON next.id = imported.next_id`;
 
 const ADD_PROVIDERS = `
   INSERT INTO pricing_providers (name) SELECT unnest($1::varchar[]) ON CONFLICT (name) DO NOTHING`;

@@ -1,16 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, In, MoreThan, MoreThanOrEqual, QueryFailedError, Repository } from 'typeorm';
+import { type EntityManager, MoreThan, MoreThanOrEqual, QueryFailedError, Repository } from 'typeorm';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { postgresError } from '../common/errors/database-errors.js';
 import { ValidationError } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
-import { componentsOf } from './components.js';
+import { componentsOf, stored } from './components.js';
 import { type CreatePricingRuleDto, PERIOD_PROBLEM } from './dto/pricing.requests.js';
 import { type ModelPricingDto, type PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
-import { PriceComponent } from './entities/price-component.entity.js';
 import { PricingRule } from './entities/pricing-rule.entity.js';
 import {
   PricingOverlap,
@@ -51,7 +50,11 @@ export class PricingService {
       .orderBy('rule.id')
       .limit(limit + 1)
       .getMany();
-    return toPage(await this.described(rules), limit, (rule) => rule);
+    return toPage(
+      rules.map((rule) => PricingRuleDto.from(rule)),
+      limit,
+      (rule) => rule,
+    );
   }
 
   /** What is known of a model's price, to a bound; empty for a model without rules. */
@@ -65,8 +68,8 @@ export class PricingService {
       .orderBy('rule.effectiveFrom', 'DESC')
       .getRawAndEntities<{ is_upcoming: boolean; is_current: boolean }>();
     const answer: ModelPricingDto = { current: null, upcoming: [], history: [] };
-    const described = await this.described(rules.entities);
-    described.forEach((rule, index) => {
+    rules.entities.forEach((entity, index) => {
+      const rule = PricingRuleDto.from(entity);
       if (rules.raw[index]?.is_upcoming) answer.upcoming.unshift(rule);
       // The built-in rule is in force only where there is no other.
       else if (rules.raw[index]?.is_current)
@@ -74,10 +77,6 @@ export class PricingService {
       else answer.history.push(rule);
     });
     return answer;
-  }
-
-  private described(rules: PricingRule[]): Promise<PricingRuleDto[]> {
-    return describe(this.rules.manager, rules);
   }
 
   /**
@@ -153,20 +152,6 @@ async function withdraw(manager: EntityManager, id: number, modelId: string, now
   return true;
 }
 
-/** Rules as the API says them, each with its components. */
-async function describe(manager: EntityManager, rules: PricingRule[]): Promise<PricingRuleDto[]> {
-  const components = await manager.find(PriceComponent, {
-    where: { ruleId: In(rules.map(({ id }) => id)) },
-    order: { class: 'ASC', serviceTier: 'ASC', contextAbove: 'ASC' },
-  });
-  return rules.map((rule) =>
-    PricingRuleDto.from(
-      rule,
-      components.filter(({ ruleId }) => ruleId === rule.id).map(({ ruleId: _, ...component }) => component),
-    ),
-  );
-}
-
 const rulesLeft = (manager: EntityManager) =>
   manager.createQueryBuilder(PricingRule, 'rule').where(NOT_WITHDRAWN);
 
@@ -175,7 +160,7 @@ async function addRule(
   createdBy: string,
   request: CreatePricingRuleDto,
 ): Promise<PricingRuleDto> {
-  const components = componentsOf(request);
+  const components = stored(componentsOf(request));
   await lockModel(manager, request.modelId);
   const effectiveFrom = await startOf(manager, request.effectiveFrom);
   const effectiveTo = request.effectiveTo === undefined ? null : new Date(request.effectiveTo);
@@ -199,6 +184,7 @@ async function addRule(
   const { identifiers } = await manager.insert(PricingRule, {
     modelId: request.modelId,
     source: 'rule',
+    components,
     effectiveFrom,
     effectiveTo,
     createdBy,
@@ -206,12 +192,7 @@ async function addRule(
   const id = Number(identifiers[0]?.id);
   const ended = (closed.raw as { id: string }[])[0];
   if (ended) await manager.update(PricingRule, { id: Number(ended.id) }, { supersededBy: id });
-  await manager.insert(
-    PriceComponent,
-    components.map((component) => ({ ruleId: id, ...component })),
-  );
-  const [answer] = await describe(manager, [await manager.findOneByOrFail(PricingRule, { id })]);
-  return answer as PricingRuleDto;
+  return PricingRuleDto.from(await manager.findOneByOrFail(PricingRule, { id }));
 }
 
 /** When the rule begins, by the database's clock. */

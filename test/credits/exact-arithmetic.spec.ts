@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Decimal } from '../../src/common/money/decimal.js';
+import { stored } from '../../src/pricing/components.js';
+import type { PriceClass } from '../../src/pricing/price-classes.js';
 import type { HttpClient } from '../support/http-client.js';
 import { initialize, userWithCredits } from '../support/money.js';
 import { SeededRandom } from '../support/seeded-random.js';
@@ -91,23 +94,27 @@ const asDecimals = (values: Record<string, unknown>) =>
     ]),
   );
 
+/** The rule's components for the price of a call; credits for one token have three decimals more than for 1,000. */
+function componentsOf({ price, inputPrice, outputPrice, cachedPrice }: Call) {
+  const prices = { tokens: price, input: inputPrice, output: outputPrice, cached_input: cachedPrice };
+  const perToken = (perThousand: bigint) =>
+    Decimal.of(unscaled(perThousand)).times(Decimal.of('0.001')).toString();
+  return stored(
+    (Object.entries(prices) as [PriceClass, bigint | null][]).flatMap(([name, each]) =>
+      each === null
+        ? []
+        : [{ class: name, serviceTier: 'standard', contextAbove: 0, price: perToken(each), cost: null }],
+    ),
+  );
+}
+
 describe('price_call', () => {
   it(`is the exact sum rounded once, up, for ${RANDOM_CASES} random calls with 4, 8 and 18 decimals`, async () => {
     const calls = Array.from({ length: RANDOM_CASES }, randomCall);
     await service.owner.query(
-      `WITH calls AS MATERIALIZED (
-         SELECT * FROM ROWS FROM (json_to_recordset($1) AS (tokens bigint, input bigint, output bigint, cached bigint,
-                price numeric, "inputPrice" numeric, "outputPrice" numeric, "cachedPrice" numeric)) WITH ORDINALITY),
-       rules AS (
-         INSERT INTO pricing_rules (model_id, created_by) SELECT 'random-' || ordinality, 'root' FROM calls
-         RETURNING id, model_id)
-       INSERT INTO price_components (rule_id, class, price)
-       SELECT r.id, c.class, c.price * 0.001
-         FROM calls JOIN rules r ON r.model_id = 'random-' || calls.ordinality
-        CROSS JOIN LATERAL (VALUES ('tokens', calls.price), ('input', "inputPrice"), ('output', "outputPrice"),
-                                   ('cached_input', "cachedPrice")) c (class, price)
-        WHERE c.price IS NOT NULL`,
-      [JSON.stringify(calls.map((call) => asDecimals({ ...call })))],
+      `INSERT INTO pricing_rules (model_id, created_by, components)
+       SELECT 'random-' || n, 'root', value FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY c (value, n)`,
+      [JSON.stringify(calls.map(componentsOf))],
     );
     const quantities = calls.map(({ tokens, input, output, cached }) =>
       Object.fromEntries(
@@ -115,7 +122,7 @@ describe('price_call', () => {
       ),
     );
     const { rows } = await service.owner.query<{ credits: string }>(
-      `SELECT (price_call(r.id, q.value, 'standard')).credits
+      `SELECT (price_call(r.components, q.value, 'standard')).credits
          FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY q (value, n)
          JOIN pricing_rules r ON r.model_id = 'random-' || q.n ORDER BY q.n`,
       [JSON.stringify(quantities)],

@@ -133,7 +133,6 @@ const RIGHTS: Record<string, string[]> = {
   events: ['SELECT'],
   migrations: ['SELECT'],
   pricing_rules: ['SELECT', 'INSERT', 'UPDATE'],
-  price_components: ['SELECT', 'INSERT'],
   pricing_aliases: ['SELECT', 'INSERT', 'DELETE'],
   pricing_providers: ['SELECT', 'INSERT'],
   streaming_sessions: ['SELECT'],

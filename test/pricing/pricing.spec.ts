@@ -1,3 +1,4 @@
+import { blended } from '../support/prices.js';
 // @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, HttpClient } from '../support/http-client.js';
@@ -55,7 +56,7 @@ async function periodsOf(modelId: string) {
   const { rows } = await service.owner.query<{ id: number; from: number; to: number | null; price: string }>(
     `SELECT id::integer, (extract(epoch FROM effective_from) * 1000)::float8 AS from,
             (extract(epoch FROM effective_to) * 1000)::float8 AS to,
-            (SELECT trim_scale(price * 1000)::text FROM price_components WHERE rule_id = id AND class = 'tokens') AS price
+            trim_scale((components #>> '{tokens standard,0,price}')::numeric * 1000)::text AS price
        FROM pricing_rules WHERE model_id = $1 AND effective_to IS DISTINCT FROM effective_from ORDER BY effective_from`,
     [modelId],
   );
@@ -622,13 +623,11 @@ describe('GET /pricing/:modelId', () => {
   it('shows the rule in force and the next and last 200, however many there are', async () => {
     const modelId = freshModel();
     await service.owner.query(
-      `WITH rules AS (
-         INSERT INTO pricing_rules (model_id, effective_from, effective_to, created_by)
-         SELECT $1, now() + (n - 0.5) * interval '1 hour', now() + (n + 0.5) * interval '1 hour', 'root'
-           FROM generate_series(-250, 250) n
-         RETURNING id, extract(epoch FROM effective_from - now()) / 3600 + 300.5 AS price)
-       INSERT INTO price_components (rule_id, class, price) SELECT id, 'tokens', price * 0.001 FROM rules`,
-      [modelId],
+      `INSERT INTO pricing_rules (model_id, components, effective_from, effective_to, created_by)
+       SELECT $1, jsonb_set($2, '{tokens standard,0,price}', to_jsonb(((n + 300) * 0.001)::text)),
+              now() + (n - 0.5) * interval '1 hour', now() + (n + 0.5) * interval '1 hour', 'root'
+         FROM generate_series(-250, 250) n`,
+      [modelId, JSON.stringify(blended(1))],
     );
     const { current, upcoming, history } = await pricingOf(modelId);
     const pricesOf = (rules: Rule[]) => rules.map(({ pricePerThousandTokens: price }) => Number(price));

@@ -1,4 +1,11 @@
 import type pg from 'pg';
+import { stored } from '../../src/pricing/components.js';
+
+/** The components of a rule that has a blended price of 1,000 tokens only. */
+export const blended = (price: number) =>
+  stored([
+    { class: 'tokens', serviceTier: 'standard', contextAbove: 0, price: String(price / 1000), cost: null },
+  ]);
 
 /** Rules as they can only be made by waiting: `from` and `to` are intervals from now, the price is the blended one of 1,000 tokens. */
 export async function insertRules(
@@ -9,11 +16,9 @@ export async function insertRules(
   const ids: number[] = [];
   for (const { modelId, price, from, to } of rules) {
     const { rows } = await owner.query<{ id: string }>(
-      `WITH rule AS (
-         INSERT INTO pricing_rules (model_id, effective_from, effective_to, created_by)
-         VALUES ($1, now() + $2::interval, now() + $3::interval, $4) RETURNING id)
-       INSERT INTO price_components (rule_id, class, price) SELECT id, 'tokens', $5 * 0.001 FROM rule RETURNING rule_id AS id`,
-      [modelId, from, to ?? null, createdBy, price],
+      `INSERT INTO pricing_rules (model_id, components, effective_from, effective_to, created_by)
+       VALUES ($1, $2, now() + $3::interval, now() + $4::interval, $5) RETURNING id`,
+      [modelId, JSON.stringify(blended(price)), from, to ?? null, createdBy],
     );
     ids.push(Number(rows[0]?.id));
   }

@@ -207,8 +207,7 @@ export interface ConnectionSettings {
 }
 
 /**
- * Connections as the service, the migrations and the scripts all use them. Tables and functions are in the schema public:
- * a schema of the role's own name would come before it. pg prefers what the URL asks for; here it is
+ * Connections as the service, the migrations and the scripts all use them. pg prefers what the URL asks for; here it is
  * added to, and of two values of one setting the last counts.
  */
 export function connectionPool(settings: ConnectionSettings): DatabasePool {
@@ -228,7 +227,7 @@ export function connectionPool(settings: ConnectionSettings): DatabasePool {
     keepAlive: true,
     options: [
       ...asked,
-      '-c search_path=public -c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\\ committed',
+      '-c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\\ committed',
       ...(settings.lowThreshold === undefined
         ? []
         : [`-c accounting.low_threshold=${settings.lowThreshold}`]),

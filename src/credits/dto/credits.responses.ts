@@ -1,6 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
+import { rulePrices } from '../../pricing/components.js';
 import { ClassAmountDto } from '../../pricing/dto/call.responses.js';
 import { PRICING_SOURCES, type PricingSource, type Quote } from '../../pricing/price.js';
 import type { AllocationAnswer, DeductionAnswer } from '../credits.operations.js';
@@ -107,14 +108,15 @@ export class QuoteDto {
   classes: ClassAmountDto[];
 
   static from(modelId: string, quote: Quote): QuoteDto {
+    const prices = rulePrices(quote.components);
     return {
       modelId,
       credits: quote.credits,
       providerCostUsd: quote.providerCostUsd,
-      pricePerThousandTokens: quote.pricePerThousandTokens,
-      pricePerThousandInputTokens: quote.pricePerThousandInputTokens,
-      pricePerThousandOutputTokens: quote.pricePerThousandOutputTokens,
-      pricePerThousandCachedInputTokens: quote.pricePerThousandCachedInputTokens,
+      pricePerThousandTokens: prices.pricePerThousandTokens,
+      pricePerThousandInputTokens: prices.pricePerThousandInputTokens,
+      pricePerThousandOutputTokens: prices.pricePerThousandOutputTokens,
+      pricePerThousandCachedInputTokens: prices.pricePerThousandCachedInputTokens,
       pricingSource: quote.pricingSource,
       pricingRuleId: quote.pricingRuleId,
       pricedAs: quote.pricedAs,

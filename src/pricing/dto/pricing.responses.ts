@@ -4,7 +4,6 @@ import type { PricingRule } from '../entities/pricing-rule.entity.js';
 import { PRICING_SOURCES, type PricingSource } from '../price.js';
 import {
   CLASS_NAMES,
-  type Component,
   type PriceClass,
   SERVICE_TIERS,
   type ServiceTier,
@@ -102,12 +101,12 @@ export class PricingRuleDto extends RulePricesDto {
   })
   createdBy: string | null;
 
-  static from(rule: PricingRule, components: readonly Component[]): PricingRuleDto {
+  static from(rule: PricingRule): PricingRuleDto {
     return {
       id: rule.id,
       modelId: rule.modelId,
       source: rule.source,
-      ...rulePrices(components),
+      ...rulePrices(rule.components),
       effectiveFrom: rule.effectiveFrom.toISOString(),
       effectiveTo: rule.effectiveTo?.toISOString() ?? null,
       createdBy: rule.createdBy,

@@ -1,5 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { BIGINT } from '../../common/database/transformers.js';
+import type { StoredComponents } from '../price-classes.js';
 import type { PricingSource } from '../price.js';
 
 /**
@@ -17,6 +18,9 @@ export class PricingRule {
   /** `default` and `fallback` are built in. */
   @Column({ type: 'varchar' })
   source: PricingSource;
+
+  @Column({ type: 'jsonb' })
+  components: StoredComponents;
 
   @Column({ name: 'effective_from', type: 'timestamptz' })
   effectiveFrom: Date;

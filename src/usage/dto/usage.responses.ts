@@ -193,7 +193,7 @@ export class UsageRecordDto {
       sessionId: record.sessionId,
       pricingRuleId: record.pricingRuleId,
       pricingSource: record.pricingSource,
-      pricedAs: record.pricedAs,
+      pricedAs: record.pricedAs ?? (record.pricingRuleId === null ? null : record.operation),
       quantities: record.quantities,
       serviceTier: record.serviceTier,
       fallbackClasses: record.fallbackClasses ?? [],

@@ -1,5 +1,5 @@
 import type { PriceClass, Quantities, ServiceTier } from '../../pricing/price-classes.js';
-import { Column, Entity, PrimaryColumn, VirtualColumn } from 'typeorm';
+import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { BIGINT, DECIMAL } from '../../common/database/transformers.js';
 
 export const BILLING_STATUSES = ['recorded', 'billed', 'needs_review', 'waived'] as const;
@@ -83,10 +83,8 @@ export class UsageRecord {
   @Column({ name: 'pricing_source', type: 'varchar', nullable: true })
   pricingSource: 'rule' | 'default' | 'fallback' | null;
 
-  /** The model, or the pattern of models, of the rule. */
-  @VirtualColumn({
-    query: (record) => `SELECT model_id FROM pricing_rules WHERE id = ${record}.pricing_rule_id`,
-  })
+  /** The model, or the pattern of models, of the rule where that is not the operation. */
+  @Column({ name: 'priced_as', type: 'varchar', nullable: true })
   pricedAs: string | null;
 
   /** What the call used, by class; null where no price of ours was asked for. */

@@ -16,14 +16,10 @@ BEGIN
     p_reject_unpriced IS NOT NULL]);
   v_rule := rule_for(p_model, now());
   IF p_reject_unpriced AND v_rule.source = 'fallback' THEN RETURN '{"outcome": "unpriced"}'; END IF;
-  v_call := price_call(v_rule.id, p_quantities, p_tier);
+  v_call := price_call(v_rule.components, p_quantities, p_tier, TRUE);
   RETURN jsonb_build_object(
     'outcome', 'ok', 'credits', v_call.credits, 'providerCostUsd', trim_scale(v_call.provider_cost_usd)::text,
     'pricingSource', v_rule.source, 'pricingRuleId', v_rule.id, 'pricedAs', v_rule.model_id,
-    'pricePerThousandTokens', price_per_thousand(v_rule.id, 'tokens'),
-    'pricePerThousandInputTokens', price_per_thousand(v_rule.id, 'input'),
-    'pricePerThousandOutputTokens', price_per_thousand(v_rule.id, 'output'),
-    'pricePerThousandCachedInputTokens', price_per_thousand(v_rule.id, 'cached_input'),
-    'classes', call_amounts(v_rule.id, p_quantities, p_tier));
+    'components', v_rule.components, 'classes', v_call.amounts);
 END
 $$;

@@ -3,7 +3,7 @@
 -- rule of its own or of a prefix.
 CREATE OR REPLACE FUNCTION rule_by_name(p_model varchar, p_at timestamptz) RETURNS model_rule
 LANGUAGE sql STABLE AS $$
-  SELECT (r.id, r.source, r.model_id)::model_rule
+  SELECT (r.id, r.source, r.model_id, r.components)::model_rule
     FROM (SELECT 1 AS turn, p_model AS name
           UNION ALL SELECT 2, model_id FROM pricing_aliases WHERE alias = p_model
           UNION ALL SELECT 3, substr(p_model, strpos(p_model, '/') + 1) FROM pricing_providers

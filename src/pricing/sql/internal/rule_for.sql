@@ -5,7 +5,7 @@ LANGUAGE plpgsql STABLE AS $$
 DECLARE
   v_rule model_rule;
 BEGIN
-  SELECT r.id, r.source, r.model_id INTO v_rule
+  SELECT r.id, r.source, r.model_id, r.components INTO v_rule
     FROM pricing_rules r
    WHERE r.model_id = p_model AND r.effective_from <= p_at AND (r.effective_to IS NULL OR r.effective_to > p_at)
    ORDER BY r.source = 'rule' DESC, r.effective_from DESC

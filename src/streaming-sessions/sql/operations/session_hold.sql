@@ -55,7 +55,7 @@ BEGIN
   v_rule := rule_for(p_model, v_lock.locked_at);
   IF p_reject_unpriced AND v_rule.source = 'fallback' THEN RETURN '{"outcome": "unpriced"}'; END IF;
   v_estimate := (price_call(
-    v_rule.id, CASE WHEN p_tokens IS NOT NULL THEN jsonb_build_object('tokens', p_tokens)
+    v_rule.components, CASE WHEN p_tokens IS NOT NULL THEN jsonb_build_object('tokens', p_tokens)
                     ELSE jsonb_build_object('input', p_input, 'output', p_output) END, 'standard')).credits;
   v_hold := ceil(v_estimate * (100 + p_buffer_percent) * 0.01);
   v_most := least(v_lock.available, CASE WHEN p_api_key IS NOT NULL THEN api_key_room(p_account, p_api_key) END);
@@ -65,16 +65,16 @@ BEGIN
       'requiredCredits', v_hold,
       'availableCredits', CASE WHEN v_hold > v_lock.available THEN v_lock.available ELSE v_most END,
       'maxAffordableTokens', session_affordable_tokens(
-        p_tokens, p_input, v_rule.id, div(v_most * 100::numeric, 100 + p_buffer_percent)::bigint));
+        p_tokens, p_input, v_rule.components, div(v_most * 100::numeric, 100 + p_buffer_percent)::bigint));
   END IF;
   v_taken := take_credits(v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL), v_hold, v_hold, '{}', '{}');
   IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_account, p_api_key, v_hold, 0); END IF;
   INSERT INTO streaming_sessions
-    (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, api_key_id, estimated_tokens,
+    (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, priced_as, api_key_id, estimated_tokens,
      estimated_input_tokens, estimated_output_tokens, estimated_credits, first_hold, remaining_after_hold,
      allocated_credits, held_lots, held_credits, started_at, expires_at)
   VALUES
-    (p_account, p_user, p_session, p_model, v_rule.id, v_rule.source, p_api_key, p_tokens,
+    (p_account, p_user, p_session, p_model, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_api_key, p_tokens,
      p_input, p_output, v_estimate, v_hold, v_lock.available - v_hold,
      v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
   RETURNING session_started_answer(streaming_sessions, 'created') INTO v_answer;

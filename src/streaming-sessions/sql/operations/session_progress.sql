@@ -17,6 +17,7 @@ DECLARE
   p_actor varchar := p ->> 'actor';
   p_api_key bigint := p ->> 'apiKeyId';
   v_lock account_lock := lock_account(p_account);
+  v_components jsonb;
   v_generated bigint;
   v_used bigint;
   v_missing bigint;
@@ -43,7 +44,8 @@ BEGIN
   v_end := s.started_at + make_interval(secs => p_maximum_age_seconds);
   IF s.status <> 'active' OR v_end <= v_lock.locked_at THEN RETURN '{"outcome": "already_ended"}'; END IF;
   v_generated := greatest(s.tokens_generated, p_generated);
-  v_used := (price_call(s.pricing_rule_id, session_quantities(s, v_generated), 'standard')).credits;
+  v_components := components_of(s.pricing_rule_id);
+  v_used := (price_call(v_components, session_quantities(s, v_generated), 'standard')).credits;
   v_most := least(v_lock.available,
                   CASE WHEN s.api_key_id IS NOT NULL THEN api_key_room(p_account, s.api_key_id) END);
   v_missing := ceil(v_used * (100 + p_buffer_percent) * 0.01)::bigint - s.allocated_credits;
@@ -67,7 +69,7 @@ BEGIN
     'outcome', 'ok', 'sessionId', p_session, 'status', s.status, 'tokensGenerated', s.tokens_generated,
     'usedCredits', s.used_credits, 'allocatedCredits', s.allocated_credits, 'shouldStop', v_missing > v_grow,
     'maxAffordableTokens', session_affordable_tokens(
-      s.estimated_tokens, s.estimated_input_tokens, s.pricing_rule_id, s.allocated_credits + v_most - v_grow),
+      s.estimated_tokens, s.estimated_input_tokens, v_components, s.allocated_credits + v_most - v_grow),
     'expiresAt', s.expires_at);
 END
 $$;

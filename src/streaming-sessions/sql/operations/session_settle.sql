@@ -19,6 +19,7 @@ DECLARE
   p_api_key bigint := p ->> 'apiKeyId';
   v_lock account_lock := lock_account(p_account);
   v_status varchar := CASE WHEN p_reason = 'finalized' AND p_success THEN 'completed' ELSE 'failed' END;
+  v_components jsonb;
   v_call call_price;
   v_end session_end;
   s streaming_sessions;
@@ -51,9 +52,10 @@ BEGIN
     END IF;
     IF s.end_reason <> 'timeout' THEN RETURN '{"outcome": "already_ended"}'; END IF;
   END IF;
-  v_call := price_call(s.pricing_rule_id, p_quantities, p_tier);
+  v_components := components_of(s.pricing_rule_id);
+  v_call := price_call(v_components, p_quantities, p_tier);
   v_end := (p_reason, v_status, p_quantities, p_tier, p_cost, v_call,
-            CASE WHEN p_unexplained > 0 THEN doubtful_credits(s.pricing_rule_id, p_quantities, p_tier, v_call) ELSE 0 END,
+            CASE WHEN p_unexplained > 0 THEN doubtful_credits(v_components, p_quantities, p_tier, v_call) ELSE 0 END,
             CASE WHEN p_reason = 'aborted' THEN 'chat-streaming-aborted'
                  WHEN p_success THEN 'chat-streaming' ELSE 'chat-streaming-failed' END,
             jsonb_build_object(

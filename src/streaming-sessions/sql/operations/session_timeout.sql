@@ -29,7 +29,7 @@ BEGIN
   IF NOT FOUND THEN RETURN '{"outcome": "not_stale"}'; END IF;
   v_quantities := session_quantities(s, s.tokens_generated);
   v_answer := session_close(s, v_lock, (
-    'timeout', 'failed', v_quantities, 'standard', NULL, price_call(s.pricing_rule_id, v_quantities, 'standard'), 0,
+    'timeout', 'failed', v_quantities, 'standard', NULL, price_call(components_of(s.pricing_rule_id), v_quantities, 'standard'), 0,
     'chat-streaming-timeout',
     jsonb_build_object('sessionId', p_session, 'partialTokens', s.tokens_generated,
                        'duration', round(extract(epoch FROM v_lock.locked_at - s.started_at), 3)),

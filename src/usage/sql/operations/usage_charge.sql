@@ -78,10 +78,10 @@ BEGIN
     -- A call that a gateway reports late costs what it cost when it was made.
     v_rule := rule_for(p_model, least(p_at, v_lock.locked_at));
     IF p_reject_unpriced AND v_rule.source = 'fallback' THEN RETURN '{"outcome": "unpriced"}'; END IF;
-    v_call := price_call(v_rule.id, p_quantities, p_tier);
+    v_call := price_call(v_rule.components, p_quantities, p_tier);
     p_credits := v_call.credits;
     v_cost := coalesce(p_cost, v_call.provider_cost_usd);
-    IF p_unexplained > 0 THEN v_doubtful := doubtful_credits(v_rule.id, p_quantities, p_tier, v_call); END IF;
+    IF p_unexplained > 0 THEN v_doubtful := doubtful_credits(v_rule.components, p_quantities, p_tier, v_call); END IF;
   ELSE
     p_quantities := NULL;
     p_tier := NULL;
@@ -103,12 +103,12 @@ BEGIN
   IF p_unexplained > 0 THEN p_billing := 'needs_review'; END IF;
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
-     provider_cost_usd, provider_cost_source, pricing_rule_id, pricing_source, quantities, service_tier,
+     provider_cost_usd, provider_cost_source, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
      fallback_classes, api_key_id, request_id, request_hash,
      balance_after, counted_as_other)
   VALUES
     (p_account, p_user, p_at, p_service, p_model, p_credits, p_metadata, p_billing, v_uncollected,
-     v_cost, cost_source(p_cost, v_cost), v_rule.id, v_rule.source, p_quantities, p_tier,
+     v_cost, cost_source(p_cost, v_cost), v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_quantities, p_tier,
      v_call.fallback_classes, p_api_key, p_request, decode(p_content_hash, 'hex'),
      v_lock.available - p_credits + v_uncollected,
      count_usage(p_account, p_user, p_at, p_service, p_model,
