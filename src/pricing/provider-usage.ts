@@ -42,7 +42,8 @@ const OPENAI: Format = {
     ['cached_input', either(['cached_tokens'], ...PROMPT), ['cached_audio_input']],
     ['cache_write_5m', either(['cache_write_tokens', 'cache_creation_tokens'], ...PROMPT)],
     ['audio_input', either(['audio_tokens'], ...PROMPT), ['cached_audio_input']],
-    ['image_input', either(['image_tokens'], ...PROMPT)],
+    // A cached image is cached input: no catalogue has a price of its own for it.
+    ['image_input', PROMPT.map((from) => `${from}.image_tokens-${from}.cached_tokens_details.image_tokens`)],
     ['video_input', either(['video_tokens'], ...PROMPT)],
     [
       'input',
@@ -95,8 +96,14 @@ const FORMATS: Record<Provider, Format> = {
       ['cached_audio_input', ['cacheTokensDetails[modality=AUDIO].tokenCount']],
       ['cached_input', ['cachedContentTokenCount'], ['cached_audio_input']],
       ['audio_input', ['promptTokensDetails[modality=AUDIO].tokenCount'], ['cached_audio_input']],
-      ['image_input', ['promptTokensDetails[modality=IMAGE].tokenCount']],
-      ['video_input', ['promptTokensDetails[modality=VIDEO].tokenCount']],
+      [
+        'image_input',
+        ['promptTokensDetails[modality=IMAGE].tokenCount-cacheTokensDetails[modality=IMAGE].tokenCount'],
+      ],
+      [
+        'video_input',
+        ['promptTokensDetails[modality=VIDEO].tokenCount-cacheTokensDetails[modality=VIDEO].tokenCount'],
+      ],
       [
         'input',
         ['promptTokenCount+toolUsePromptTokenCount'],
@@ -155,11 +162,12 @@ function tokensIn(quantities: Quantities): number {
   return entries.reduce((sum, [name, count]) => (PRICE_CLASSES[name] === 'token' ? sum + count : sum), 0);
 }
 
-/** A path such as `a.b`, `list[key=value].b`, or two of them with `+` between. undefined: not there. */
+/** A path such as `a.b`, `list[key=value].b`, or two of them with `+` or `-` between. undefined: not there. */
 function read(usage: Record<string, unknown>, path: string): number | undefined {
-  const counts = path.split('+').map((each) => readOne(usage, each));
-  const given = counts.filter((count) => count !== undefined);
-  return given.length === 0 ? undefined : given.reduce((sum, count) => sum + count, 0);
+  const [first = '', sign, second = ''] = path.split(/([+-])/);
+  const [one, other] = [readOne(usage, first), readOne(usage, second)];
+  if (one === undefined && other === undefined) return undefined;
+  return (one ?? 0) + (sign === '-' ? -1 : 1) * (other ?? 0);
 }
 
 function readOne(usage: Record<string, unknown>, path: string): number | undefined {

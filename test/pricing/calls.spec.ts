@@ -1,0 +1,264 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CLASS_NAMES, PRICE_CLASSES } from '../../src/pricing/price-classes.js';
+import type { HttpClient } from '../support/http-client.js';
+import { balanceOf, expectSoundBooks, initialize, userWithCredits } from '../support/money.js';
+import { expectProblem } from '../support/problems.js';
+import { freshUser, startService, type TestService } from '../support/service.js';
+
+let service: TestService;
+let root: HttpClient;
+beforeAll(async () => {
+  service = await startService();
+  root = service.as('root', { role: 'admin' });
+});
+afterAll(async () => {
+  await expectSoundBooks(service);
+  await service.close();
+});
+
+const freshModel = () => freshUser('model');
+const component = (name: string, price: string, more: object = {}) => ({ class: name, price, ...more });
+
+async function modelWith(...components: object[]): Promise<string> {
+  const modelId = freshModel();
+  expect((await root.post('/api/pricing', { modelId, components })).status).toBe(201);
+  return modelId;
+}
+
+const calculate = (body: object) =>
+  root.post<{ credits: number; classes: object[] }>('/api/credits/calculate', body);
+async function creditsOf(body: object): Promise<number> {
+  const answer = await calculate(body);
+  expect(answer.status, answer.text).toBe(200);
+  return answer.body.credits;
+}
+
+it('the classes of the API are those of the database, and tokens are those that fall back to tokens', async () => {
+  const { rows } = await service.owner.query<{ name: string; classes: string[] | null }>(
+    'SELECT name, price_classes(name) AS classes FROM unnest($1::text[]) name',
+    [[...CLASS_NAMES, 'none']],
+  );
+  for (const { name, classes } of rows) {
+    expect(classes?.[0] ?? 'none').toBe(name);
+    if (name !== 'none')
+      expect(classes?.includes('tokens')).toBe(
+        PRICE_CLASSES[name as keyof typeof PRICE_CLASSES] === 'token' && name !== 'citation',
+      );
+  }
+});
+
+describe('POST /credits/calculate', () => {
+  it('prices each class by its own component, and rounds once', async () => {
+    const modelId = await modelWith(
+      component('input', '0.003', { providerCostUsd: '0.000003' }),
+      component('cached_input', '0.0003', { providerCostUsd: '0.0000003' }),
+      component('cache_write_1h', '0.006', { providerCostUsd: '0.000006' }),
+      component('output', '0.015', { providerCostUsd: '0.000015' }),
+    );
+    const answer = await calculate({
+      modelId,
+      provider: 'anthropic',
+      usage: {
+        input_tokens: 2048,
+        cache_read_input_tokens: 1800,
+        cache_creation_input_tokens: 100,
+        cache_creation: { ephemeral_1h_input_tokens: 100 },
+        output_tokens: 503,
+      },
+    });
+    // 6.144 + 0.54 + 0.6 + 7.545
+    expect(answer.body).toMatchObject({ credits: 15, providerCostUsd: '0.014829', pricedAs: modelId });
+    expect(answer.body.classes).toContainEqual({
+      ...{ class: 'cache_write_1h', quantity: 100, pricedAs: 'cache_write_1h' },
+      ...{ price: '0.006', credits: '0.6', providerCostUsd: '0.0006' },
+    });
+  });
+
+  it('takes the price of the service tier where there is one, and the standard one elsewhere', async () => {
+    const modelId = await modelWith(
+      component('input', '0.1'),
+      component('output', '1'),
+      component('output', '2', { serviceTier: 'priority' }),
+    );
+    const quantities = { input: 100, output: 100 };
+    expect(await creditsOf({ modelId, quantities })).toBe(110);
+    expect(await creditsOf({ modelId, quantities, serviceTier: 'priority' })).toBe(210);
+    expect(await creditsOf({ modelId, quantities, serviceTier: 'flex' })).toBe(110);
+  });
+
+  it('takes the price above a threshold by the whole prompt of the call, of every input class', async () => {
+    const modelId = await modelWith(
+      component('input', '0.001'),
+      component('input', '0.002', { contextAbove: 200_000 }),
+      component('input', '0.003', { contextAbove: 400_000 }),
+      component('cached_input', '0'),
+      component('output', '0.01'),
+      component('output', '0.1', { contextAbove: 200_000 }),
+    );
+    const quantities = (input: number, cached: number) => ({ input, cached_input: cached, output: 1000 });
+    expect(await creditsOf({ modelId, quantities: quantities(1000, 199_000) })).toBe(1 + 10);
+    expect(await creditsOf({ modelId, quantities: quantities(1000, 199_001) })).toBe(2 + 100);
+    expect(await creditsOf({ modelId, quantities: quantities(1000, 400_000) })).toBe(3 + 100);
+  });
+
+  it.each([
+    ['reasoning', { output: '0.01', tokens: '1' }, 10, ['output']],
+    ['cache_write_1h', { input: '0.02', tokens: '1' }, 20, ['input']],
+    ['cache_write_1h', { cache_write_5m: '0.03', input: '0.02' }, 30, ['cache_write_5m']],
+    ['cached_audio_input', { input: '0.02' }, 20, ['input']],
+    ['search_high', { tokens: '1' }, 0, [null]],
+    ['input', { tokens: '0.005' }, 5, ['tokens']],
+  ])('a class without a price takes the stated one: %s of %o', async (name, prices, credits, pricedAs) => {
+    const modelId = await modelWith(...Object.entries(prices).map(([each, price]) => component(each, price)));
+    const answer = await calculate({ modelId, quantities: { [name]: 1000 } });
+    expect(answer.body).toMatchObject({
+      credits,
+      classes: pricedAs.map((each) => ({ class: name, pricedAs: each })),
+    });
+  });
+
+  it('counts images, seconds and searches beside the tokens', async () => {
+    const modelId = await modelWith(
+      component('input', '0.001'),
+      component('output', '0.001'),
+      component('images', '40'),
+      component('seconds', '2'),
+      component('search_low', '5'),
+      component('search_high', '9'),
+    );
+    const tokens = { modelId, inputTokens: 1000, outputTokens: 0 };
+    expect(await creditsOf({ ...tokens, images: 2, seconds: 3 })).toBe(1 + 80 + 6);
+    expect(await creditsOf({ ...tokens, searchContextSize: 'high' })).toBe(1 + 9);
+    const usage = { input_tokens: 1000, output_tokens: 0, server_tool_use: { web_search_requests: 3 } };
+    expect(await creditsOf({ modelId, provider: 'anthropic', usage, searchContextSize: 'low' })).toBe(1 + 15);
+  });
+
+  it.each<[string, object, string]>([
+    ['an unknown class', { quantities: { inputs: 1 } }, 'quantities'],
+    ['a negative count', { quantities: { input: -1 } }, 'quantities'],
+    ['a fraction', { quantities: { input: 1.5 } }, 'quantities'],
+    ['no class', { quantities: {} }, 'quantities'],
+    ['quantities beside tokens', { quantities: { input: 1 }, tokens: 1 }, 'quantities'],
+    [
+      'quantities beside usage',
+      { quantities: { input: 1 }, provider: 'openai', usage: { prompt_tokens: 1 } },
+      'quantities',
+    ],
+    ['usage without a provider', { usage: { prompt_tokens: 1 } }, 'usage'],
+    ['a provider without usage', { provider: 'openai' }, 'provider'],
+    ['an unknown provider', { provider: 'acme', usage: { prompt_tokens: 1 } }, 'provider'],
+    ['usage of another provider', { provider: 'gemini', usage: { prompt_tokens: 1 } }, 'usage'],
+    [
+      'usage that counts more than its total',
+      { provider: 'openai', usage: { prompt_tokens: 9, total_tokens: 5 } },
+      'usage',
+    ],
+    ['images twice', { quantities: { images: 1 }, images: 1 }, 'images'],
+    ['an unknown tier', { tokens: 1, serviceTier: 'fast' }, 'serviceTier'],
+  ])('400 that names the field: %s', async (_, body, field) => {
+    expectProblem(await calculate({ modelId: 'm', ...body }), 400, { field });
+  });
+});
+
+describe('the rule of a model without one of its own', () => {
+  it('is that of the longest prefix, then of an alias, then of the id without its provider, then the fallback', async () => {
+    const name = freshModel();
+    const priced = (modelId: string, price: string) =>
+      root.post('/api/pricing', { modelId, pricePerThousandTokens: price });
+    const pricedAs = async (modelId: string) => {
+      const { body } = await calculate({ modelId, tokens: 1000 });
+      return [(body as unknown as { pricedAs: string }).pricedAs, body.credits];
+    };
+    expect(await pricedAs(`${name}-x`)).toEqual(['*', 1]);
+    await root.post('/api/pricing/import', {
+      [`acme/${name}-other`]: {
+        litellm_provider: 'acme',
+        input_cost_per_token: 1e-6,
+        output_cost_per_token: 1e-6,
+      },
+    });
+    await priced(`${name}-x`, '5');
+    expect(await pricedAs(`acme/${name}-x`)).toEqual([`${name}-x`, 5]);
+    expect(await pricedAs(`nobody/${name}-x`)).toEqual(['*', 1]);
+    const alias = await root.post<{ id: number }>('/api/pricing/aliases', {
+      alias: `acme/${name}-x`,
+      modelId: `acme/${name}-other`,
+    });
+    expect(await pricedAs(`acme/${name}-x`)).toEqual([`acme/${name}-other`, 1]);
+    await priced(`acme/${name}*`, '7');
+    await priced(`acme/${name}-x*`, '8');
+    expect(await pricedAs(`acme/${name}-x`)).toEqual([`acme/${name}-x*`, 8]);
+    await priced(`acme/${name}-x`, '9');
+    expect(await pricedAs(`acme/${name}-x`)).toEqual([`acme/${name}-x`, 9]);
+    expect((await root.delete(`/api/pricing/aliases/${alias.body.id}`)).status).toBe(204);
+    expectProblem(await root.delete(`/api/pricing/aliases/${alias.body.id}`), 404, {
+      code: 'pricing.alias_not_found',
+    });
+  });
+
+  it('409 for a second alias of one name; the list has those that are left', async () => {
+    const alias = freshModel();
+    expect((await root.post('/api/pricing/aliases', { alias, modelId: 'a' })).status).toBe(201);
+    expectProblem(await root.post('/api/pricing/aliases', { alias, modelId: 'b' }), 409, {
+      code: 'pricing.alias_exists',
+      field: 'alias',
+    });
+    const { body } = await root.get<{ items: { alias: string }[] }>('/api/pricing/aliases?limit=200');
+    expect(body.items.map((item) => item.alias)).toContain(alias);
+  });
+
+  it('409 for the deletion of a built-in rule', async () => {
+    const { body } = await root.get<{ items: { id: number; source: string }[] }>('/api/pricing');
+    const builtIn = body.items.find(({ source }) => source === 'fallback');
+    expectProblem(await root.delete(`/api/pricing/${builtIn?.id}`), 409, { code: 'pricing.rule_built_in' });
+  });
+});
+
+describe('a total that the classes of the usage do not explain', () => {
+  const usage = { prompt_tokens: 600, completion_tokens: 100, total_tokens: 1000 };
+  const prices = [component('tokens', '0.1'), component('input', '0.1'), component('output', '0.1')];
+
+  it('is charged for what they explain, and the rest waits for a review', async () => {
+    const modelId = await modelWith(...prices);
+    const user = service.as((await userWithCredits(service, 1000)).userId);
+    const { body } = await user.post('/api/usage/charge', {
+      requestId: 'r',
+      modelId,
+      provider: 'openai',
+      usage,
+    });
+    expect(body).toMatchObject({
+      totalCredits: 930,
+      record: {
+        ...{ credits: 100, uncollectedCredits: 30, billingStatus: 'needs_review' },
+        quantities: { input: 600, output: 100, tokens: 300 },
+      },
+    });
+  });
+
+  it('is so when a session ends, and when it ends once more after a time-out', async () => {
+    const modelId = await modelWith(...prices);
+    const user = service.as((await userWithCredits(service, 1000)).userId);
+    for (const sessionId of ['in time', 'late']) {
+      expect((await initialize(user, sessionId, { modelId, estimatedTokens: 500 })).status).toBe(201);
+      if (sessionId === 'late') await timeOut(user, sessionId);
+      const answer = await user.post('/api/streaming-sessions/finalize', {
+        sessionId,
+        provider: 'openai',
+        usage,
+      });
+      expect(answer.body).toMatchObject({ actualCredits: 100, uncollected: 30 });
+    }
+    expect(await balanceOf(user)).toMatchObject({ totalCredits: 860, heldCredits: 0 });
+  });
+
+  async function timeOut(user: HttpClient, sessionId: string): Promise<void> {
+    await service.owner.query(
+      `UPDATE streaming_sessions SET expires_at = now() - interval '1 minute' WHERE account_id = $1 AND session_id = $2`,
+      [user.userId, sessionId],
+    );
+    await service.owner.query(`SELECT session_timeout($1)`, [
+      JSON.stringify({ accountId: user.userId, userId: user.userId, sessionId, wait: true }),
+    ]);
+  }
+});
