@@ -53,13 +53,11 @@ function listed(components: StoredComponents): Component[] {
 /** What a rule says, in the short form and as the whole list. */
 export function rulePrices(from: StoredComponents): RulePricesDto {
   const components = listed(from);
-  const short = SHORT.flatMap(([name, price, cost]) => {
-    const component = components.find((each) => keyOf(each) === keyOf(standard(name)));
-    return [
-      [price, perThousand(component?.price)],
-      [cost, perThousand(component?.cost)],
-    ];
-  });
+  const find = (name: PriceClass) => components.find((each) => keyOf(each) === keyOf(standard(name)));
+  const short = [
+    ...SHORT.map(([name, price]) => [price, perThousand(find(name)?.price)]),
+    ...SHORT.map(([name, , cost]) => [cost, perThousand(find(name)?.cost)]),
+  ];
   return {
     ...(Object.fromEntries(short) as Omit<RulePricesDto, 'components'>),
     components: components.map(({ cost, ...component }) => ({

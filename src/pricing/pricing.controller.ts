@@ -94,8 +94,8 @@ export class PricingController {
       'Accepts LiteLLM’s `model_prices_and_context_window.json`, whole or in part, up to 10 MB. Prices are read with all ' +
       'their decimals. If a price has changed, the rule in force ends and a new one begins, at the same instant for all ' +
       'models. The new rule ends when the next rule that is already set begins. Importing the same prices again ' +
-      'changes nothing. Entries that are not clearly a price per token are skipped with a reason, and so are prices ' +
-      `above ${MAXIMUM_USD_PER_TOKEN} USD per token.`,
+      'changes nothing. Entries without a price are skipped with a reason, and so are prices above ' +
+      `${MAXIMUM_USD_PER_TOKEN} USD per token. A single price that a rule cannot express is named in \`notes\`.`,
     operationId: 'importPricing',
   })
   @ApiBody({ schema: PRICE_MAP_SCHEMA })

@@ -66,8 +66,8 @@ const usdPerToken = (description: string) =>
 export const PRICE_MAP_SCHEMA = {
   type: 'object' as const,
   description:
-    'An object that has LiteLLM’s entry for each model under its model id. Fields that are not listed ' +
-    'here are ignored',
+    'An object that has LiteLLM’s entry for each model under its model id. Every price field is read, of ' +
+    'which a few are listed here',
   additionalProperties: {
     type: 'object' as const,
     properties: {

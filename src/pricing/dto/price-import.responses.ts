@@ -7,7 +7,7 @@ export class SkippedModelDto {
   @ApiProperty({ example: 'dall-e-3' }) modelId: string;
   @ApiProperty({
     description: 'Why the model was not imported. The text is the same for all models with the same cause',
-    example: 'is not charged by text tokens: mode image_generation',
+    example: 'costs 0: free or unknown, includeFree=true imports it',
   })
   reason: string;
 }
@@ -15,8 +15,8 @@ export class SkippedModelDto {
 export class ImportNoteDto {
   @ApiProperty({ example: 'gemini-2.5-pro' }) modelId: string;
   @ApiProperty({
-    description: 'The part of the model’s pricing that a rule cannot express',
-    example: 'has other prices for long prompts: the base price applies',
+    description: 'What was left out of the model’s prices',
+    example: 'has a price that is not imported: input_dbu_cost_per_token',
   })
   note: string;
 }
