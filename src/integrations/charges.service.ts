@@ -106,7 +106,7 @@ export class ChargesService {
       requestId,
       contentHash: call.fingerprint,
       modelId: model,
-      ...callOf(call.counts),
+      ...callOf({ quantities: call.quantities }),
       service: call.service,
       metadata: call.metadata,
       timestamp: call.timestamp,

@@ -1,6 +1,6 @@
 import type { KeyGateway } from '../api-keys/key-gateway.js';
 import type { GatewayName } from '../common/gateways.js';
-import type { TokenCounts } from '../pricing/call.js';
+import type { Quantities } from '../pricing/price-classes.js';
 
 /** A finished call, ready to be charged. */
 export interface Call {
@@ -18,7 +18,7 @@ export interface Call {
   keyHash: string | null;
   /** When it ended, ISO 8601 with microseconds. */
   timestamp: string;
-  counts: TokenCounts;
+  quantities: Quantities;
   /** null: unknown. */
   providerCostUsd: string | null;
   /** What cannot be priced by tokens waits for a person. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createHmac } from 'node:crypto';
 import pg from 'pg';
 import type { QueryRunner } from 'typeorm';
@@ -80,6 +81,11 @@ export async function openDatabase(
  * running, or the embedded server started for as long as the tool needs it.
  */
 export async function reachDatabase(config: DatabaseConfig): Promise<Pick<OpenDatabase, 'url' | 'close'>> {
+  if (config.url === undefined && !existsSync(config.embeddedDirectory)) {
+    throw new Error(
+      `There is no database in ${config.embeddedDirectory}: set DATABASE_URL, or EMBEDDED_POSTGRES_DIR`,
+    );
+  }
   try {
     return await openDatabase(config);
   } catch (error) {

@@ -34,5 +34,6 @@ function exampleOf(schema: Schema, schemas: Schemas): unknown {
     return alternative && exampleOf(alternative, schemas);
   }
   const fields = Object.entries(schema.properties).map(([name, field]) => [name, exampleOf(field, schemas)]);
-  return Object.fromEntries(fields.filter(([, example]) => example !== undefined));
+  const shown = fields.filter(([, example]) => example !== undefined);
+  return shown.length === 0 && schema.minProperties !== undefined ? undefined : Object.fromEntries(shown);
 }

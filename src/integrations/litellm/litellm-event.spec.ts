@@ -78,48 +78,63 @@ describe('what is kept of an event', () => {
 });
 
 describe('the tokens of a call', () => {
-  it.each<[what: string, fields: Record<string, string>, metadata: object | undefined, counts: object]>([
-    ['by class', {}, undefined, { inputTokens: 10, outputTokens: 20, cachedInputTokens: 0 }],
+  it.each<[what: string, fields: Record<string, string>, metadata: object | undefined, quantities: object]>([
+    ['by class', {}, undefined, { input: 10, output: 20 }],
     [
       "with cached input in OpenAI's form",
       {},
       { usage_object: { prompt_tokens_details: { cached_tokens: 4 } } },
-      { inputTokens: 6, outputTokens: 20, cachedInputTokens: 4 },
+      { input: 6, output: 20, cached_input: 4 },
     ],
     [
       "with cached input in Anthropic's form",
       {},
       { usage_object: { cache_read_input_tokens: 10 } },
-      { inputTokens: 0, outputTokens: 20, cachedInputTokens: 10 },
+      { input: 0, output: 20, cached_input: 10 },
     ],
     [
       'with cached input in the answer only',
       { response: '{"usage":{"prompt_tokens_details":{"cached_tokens":3}}}' },
       {},
-      { inputTokens: 7, outputTokens: 20, cachedInputTokens: 3 },
+      { input: 7, output: 20, cached_input: 3 },
+    ],
+    [
+      'with what is written to a cache, thoughts, sounds, pictures and searches',
+      { prompt_tokens: '100', completion_tokens: '50', total_tokens: '150' },
+      {
+        usage_object: {
+          cache_read_input_tokens: 10,
+          cache_creation_input_tokens: 20,
+          cache_creation: { ephemeral_1h_input_tokens: 5 },
+          prompt_tokens_details: { audio_tokens: 3, image_tokens: 7 },
+          completion_tokens_details: { reasoning_tokens: 30, audio_tokens: 4, image_tokens: 6 },
+          server_tool_use: { web_search_requests: 2 },
+        },
+      },
+      {
+        ...{
+          input: 60,
+          cached_input: 10,
+          cache_write_5m: 15,
+          cache_write_1h: 5,
+          audio_input: 3,
+          image_input: 7,
+        },
+        ...{ output: 10, reasoning: 30, audio_output: 4, image_output: 6, search_medium: 2 },
+      },
     ],
     ['a total alone', { prompt_tokens: '0', completion_tokens: '0' }, undefined, { tokens: 30 }],
     ['a total that is more than its classes', { total_tokens: '50' }, undefined, { tokens: 50 }],
-    [
-      'no total',
-      { total_tokens: 'null' },
-      undefined,
-      { inputTokens: 10, outputTokens: 20, cachedInputTokens: 0 },
-    ],
-    [
-      'written as decimals',
-      { prompt_tokens: '10.0' },
-      undefined,
-      { inputTokens: 10, outputTokens: 20, cachedInputTokens: 0 },
-    ],
+    ['no total', { total_tokens: 'null' }, undefined, { input: 10, output: 20 }],
+    ['written as decimals', { prompt_tokens: '10.0' }, undefined, { input: 10, output: 20 }],
     [
       'the most there may be',
       { prompt_tokens: '999999980', total_tokens: '1e9' },
       undefined,
-      { inputTokens: 999_999_980, outputTokens: 20, cachedInputTokens: 0 },
+      { input: 999_999_980, output: 20 },
     ],
-  ])('are counted %s', (_, fields, metadata, counts) => {
-    expect(callWith(fields, metadata).counts).toEqual(counts);
+  ])('are counted %s', (_, fields, metadata, quantities) => {
+    expect(callWith(fields, metadata).quantities).toEqual(quantities);
   });
 
   it.each(['-1', '1.5', '1e10', '1e400', '"ten"', '{}', '[]', 'true', 'NaN', 'Infinity', '""'])(
@@ -131,7 +146,9 @@ describe('the tokens of a call', () => {
     },
   );
 
-  it('are not understood when all are missing, or more are cached than sent', () => {
+  it('are not understood when all are missing, or a part is more than the whole', () => {
+    const reasoning = { usage_object: { completion_tokens_details: { reasoning_tokens: 21 } } };
+    expect(readWith({}, reasoning).kind).toBe('unclear');
     const none = { prompt_tokens: undefined, completion_tokens: undefined, total_tokens: undefined };
     expect(readWith(none).kind).toBe('unclear');
     expect(readWith({}, { usage_object: { cache_read_input_tokens: 11 } }).kind).toBe('unclear');

@@ -3,7 +3,7 @@ import { type GatewayName, requestIdPrefix } from '../../common/gateways.js';
 import { idProblem, userIdProblem } from '../../common/http/text.js';
 import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../../common/http/validators.js';
 import { Decimal } from '../../common/money/decimal.js';
-import type { TokenCounts } from '../../pricing/call.js';
+import type { Quantities } from '../../pricing/price-classes.js';
 import type { Call, Reading } from '../gateway.js';
 import { numberText } from './exact-json.js';
 
@@ -54,16 +54,35 @@ const FIELDS = {
 /** Identifies a call. Two calls that differ anywhere, even at the end of a long id, have different identities. */
 const IDS: ReadonlySet<string> = new Set(['id', 'litellmCallId'] satisfies (keyof typeof FIELDS)[]);
 
-/** Cached input as OpenAI's and Anthropic's usage reports it, as the proxy sums it up or in the answer itself. */
-const CACHED_TOKENS = [
-  ['metadata', 'usage_object', 'prompt_tokens_details', 'cached_tokens'],
-  ['metadata', 'usage_object', 'cache_read_input_tokens'],
-  ['response', 'usage', 'prompt_tokens_details', 'cached_tokens'],
-  ['response', 'usage', 'cache_read_input_tokens'],
+/**
+ * Parts of the prompt and of the answer that have prices of their own, where the usage of the call has them: in OpenAI's or in
+ * Anthropic's form, as the proxy sums it up or in the answer itself.
+ */
+const PARTS = {
+  cachedTokens: [['prompt_tokens_details', 'cached_tokens'], ['cache_read_input_tokens']],
+  cacheWriteTokens: [['prompt_tokens_details', 'cache_creation_tokens'], ['cache_creation_input_tokens']],
+  cacheWrite1hTokens: [
+    ['prompt_tokens_details', 'cache_creation_token_details', 'ephemeral_1h_input_tokens'],
+    ['cache_creation', 'ephemeral_1h_input_tokens'],
+  ],
+  audioInputTokens: [['prompt_tokens_details', 'audio_tokens']],
+  imageInputTokens: [['prompt_tokens_details', 'image_tokens']],
+  reasoningTokens: [['completion_tokens_details', 'reasoning_tokens']],
+  audioOutputTokens: [['completion_tokens_details', 'audio_tokens']],
+  imageOutputTokens: [['completion_tokens_details', 'image_tokens']],
+  webSearches: [
+    ['prompt_tokens_details', 'web_search_requests'],
+    ['server_tool_use', 'web_search_requests'],
+  ],
+} as const;
+const PART_NAMES = Object.keys(PARTS) as (keyof typeof PARTS)[];
+const USAGES = [
+  ['metadata', 'usage_object'],
+  ['response', 'usage'],
 ];
 
 /** An event without its contents: the few facts that accounting needs, each a short text; numbers as they were written. */
-export type LitellmEvent = Record<keyof typeof FIELDS | 'cachedTokens', string | null>;
+export type LitellmEvent = Record<keyof typeof FIELDS | keyof typeof PARTS, string | null>;
 
 /** Takes the known facts out of whatever was posted. Prompts, answers and error texts stay behind. */
 export function reduceEvent(element: unknown): LitellmEvent {
@@ -73,8 +92,11 @@ export function reduceEvent(element: unknown): LitellmEvent {
       return [name, IDS.has(name) ? idOf(value) : textOf(value)];
     }),
   );
-  const cached = CACHED_TOKENS.map((path) => textOf(valueAt(element, path))).find((text) => text !== null);
-  return { ...facts, cachedTokens: cached ?? null } as LitellmEvent;
+  const parts = PART_NAMES.map((name) => {
+    const paths = USAGES.flatMap((usage) => PARTS[name].map((path) => [...usage, ...path]));
+    return [name, paths.map((path) => textOf(valueAt(element, path))).find((text) => text !== null) ?? null];
+  });
+  return { ...facts, ...(Object.fromEntries(parts) as object) } as LitellmEvent;
 }
 
 /**
@@ -102,7 +124,7 @@ export function readEvent(event: LitellmEvent, now: number, trustsEndUser: boole
     userId: asUserId(claimedUser(event, trustsEndUser)),
     keyHash: IS_DIGEST.test(event.keyHash ?? '') ? event.keyHash : null,
     timestamp: instantOf(event.endTime) as string,
-    counts: tokens.counts,
+    quantities: tokens.quantities,
     providerCostUsd: cost,
     billingStatus: isFailure || tokens.sum === 0 ? 'needs_review' : 'billed',
     service: serviceOf(event.callType),
@@ -126,26 +148,48 @@ function asUserId(text: string | null): string | null {
 }
 
 const TOKENS_PROBLEM =
-  'tokens: must be whole numbers from 0 to 1000000000, the cached ones a part of the prompt';
+  'tokens: must be whole numbers from 0 to 1000000000, their parts no more than the whole';
 
 /**
  * By class where the classes add up, else all together; `sum` is how many there are.
  *
  * @returns undefined when one of the numbers is no count, or none is there
  */
-function tokensOf(event: LitellmEvent): { counts: TokenCounts; sum: number } | undefined {
+function tokensOf(event: LitellmEvent): { quantities: Quantities; sum: number } | undefined {
   const texts = tokenTexts(event);
   const isKnown = texts.some((text) => text !== null);
   const [prompt, output, total] = texts.map(countOf);
-  const cachedInput = countOf(event.cachedTokens);
   if (prompt === undefined || output === undefined || total === undefined || !isKnown) return undefined;
-  if (cachedInput === undefined || cachedInput > prompt) return undefined;
-  return total > prompt + output
-    ? { counts: { tokens: total }, sum: total }
-    : {
-        counts: { inputTokens: prompt - cachedInput, outputTokens: output, cachedInputTokens: cachedInput },
-        sum: prompt + output,
-      };
+  const parts = partsOf(event);
+  if (parts === undefined) return undefined;
+  const { search_medium: searches, ...tokens } = parts;
+  const ofOutput = tokens.reasoning + tokens.audio_output + tokens.image_output;
+  const ofPrompt = Object.values(tokens).reduce((sum, count) => sum + count, 0) - ofOutput;
+  if (ofPrompt > prompt || ofOutput > output) return undefined;
+  if (total > prompt + output) return { quantities: { tokens: total }, sum: total };
+  const used = Object.entries({ ...tokens, search_medium: searches }).filter(([, count]) => count > 0);
+  return {
+    quantities: { input: prompt - ofPrompt, output: output - ofOutput, ...Object.fromEntries(used) },
+    sum: prompt + output,
+  };
+}
+
+/** @returns undefined when one of them is no count, or more was written for an hour than in all */
+function partsOf(event: LitellmEvent) {
+  // What was kept by an earlier release has fewer.
+  const count = (name: keyof typeof PARTS) => countOf(event[name] ?? null) ?? Number.NaN;
+  const parts = {
+    cached_input: count('cachedTokens'),
+    cache_write_5m: count('cacheWriteTokens') - count('cacheWrite1hTokens'),
+    cache_write_1h: count('cacheWrite1hTokens'),
+    audio_input: count('audioInputTokens'),
+    image_input: count('imageInputTokens'),
+    reasoning: count('reasoningTokens'),
+    audio_output: count('audioOutputTokens'),
+    image_output: count('imageOutputTokens'),
+    search_medium: count('webSearches'),
+  };
+  return Object.values(parts).every((each) => each >= 0) ? parts : undefined;
 }
 
 function tokenTexts({ promptTokens, completionTokens, totalTokens }: LitellmEvent) {
