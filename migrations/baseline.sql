@@ -198,6 +198,7 @@ CREATE TABLE streaming_sessions (
   tokens_generated        BIGINT NOT NULL DEFAULT 0,
   used_credits            non_negative_bigint NOT NULL DEFAULT 0,
   uncollected_credits     non_negative_bigint NOT NULL DEFAULT 0,
+  doubtful_credits        non_negative_bigint NOT NULL DEFAULT 0,
   status                  session_status NOT NULL DEFAULT 'active',
   end_reason              session_end_reason,
   is_late                 BOOLEAN NOT NULL DEFAULT FALSE,

@@ -75,6 +75,8 @@ export function rulePrices(from: StoredComponents): RulePricesDto {
  * @throws ValidationError for a request without a price, or with a cost that has none
  */
 export function componentsOf(request: CreatePricingRuleDto): Component[] {
+  if (request.pricePerThousandTokens === undefined && request.components === undefined)
+    throw missing('is required, or components');
   const short = new Map<PriceClass, Component>();
   for (const [name, priceField, costField] of SHORT) {
     const taken = short.get(TAKEN_FROM[name] ?? name) ?? short.get('tokens');
@@ -91,7 +93,6 @@ export function componentsOf(request: CreatePricingRuleDto): Component[] {
     price: component.price,
     cost: component.providerCostUsd ?? null,
   }));
-  if (short.size + others.length === 0) throw missing('is required, or components');
   return [...short.values(), ...others];
 }
 
@@ -100,16 +101,21 @@ export function componentsProblem(request: CreatePricingRuleDto): string | undef
   const given = SHORT.filter(
     ([, price, cost]) => request[price] !== undefined || request[cost] !== undefined,
   );
-  const keys = [...given.map(([name]) => keyOf(standard(name))), ...(request.components ?? []).map(keyOf)];
+  // What is no list of components is refused as that.
+  const components = Array.isArray(request.components) ? request.components : [];
+  const keys = [
+    ...given.map(([name]) => keyOf(standard(name))),
+    ...components.map((each) => keyOf(each ?? {})),
+  ];
   const twice = keys.find((key, index) => keys.indexOf(key) !== index);
-  return twice === undefined ? undefined : `must not price a class twice: ${twice}`;
+  return twice === undefined ? undefined : 'must not price a class twice for one tier and threshold';
 }
 
 const missing = (message: string) => new ValidationError([{ field: 'pricePerThousandTokens', message }]);
 
 const standard = (name: PriceClass) => ({ class: name, serviceTier: 'standard', contextAbove: 0 }) as const;
 
-const keyOf = (component: { class: PriceClass; serviceTier?: string; contextAbove?: number }) =>
+const keyOf = (component: { class?: PriceClass; serviceTier?: string; contextAbove?: number }) =>
   [component.class, component.serviceTier ?? 'standard', component.contextAbove ?? 0].join(' ');
 
 const perThousand = (perUnit: string | null | undefined) =>

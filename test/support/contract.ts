@@ -39,7 +39,9 @@ export function operationOf(method: string, url: string): { path: string; operat
   // A service sees neither the query nor a fragment in the path.
   // Beside a fragment a backslash counts as a slash.
   const path = url.split(/[?#]/)[0] as string;
-  const pathname = url.includes('#') ? path.replaceAll('\\', '/') : path;
+  const slashed = url.includes('#') ? path.replaceAll('\\', '/') : path;
+  // Nor does it see a slash at the end, which the rest of a path could be taken to have.
+  const pathname = slashed.replace(/(?<=.)\/$/, '');
   for (const route of routes) {
     const operation = document.paths[route.path]?.[method.toLowerCase()];
     if (patternOf(route.path, method).test(pathname) && operation) return { path: route.path, operation };

@@ -25,15 +25,20 @@ function addToContent(content: Content | undefined, schemas: Schemas): void {
 }
 
 /** The example of a schema; undefined when an optional field has none, and is then left out. */
-function exampleOf(schema: Schema, schemas: Schemas): unknown {
-  if ('$ref' in schema) return exampleOf(schemas[schema.$ref.split('/').at(-1) as string] as Schema, schemas);
+function exampleOf(schema: Schema, schemas: Schemas, isField = false): unknown {
+  if ('$ref' in schema) {
+    return exampleOf(schemas[schema.$ref.split('/').at(-1) as string] as Schema, schemas, isField);
+  }
   if (schema.example !== undefined) return schema.example as unknown;
   if (schema.type === 'array') return schema.items ? [exampleOf(schema.items, schemas)] : [];
   if (schema.properties === undefined) {
     const alternative = schema.allOf?.[0] ?? schema.oneOf?.[0] ?? schema.anyOf?.[0];
-    return alternative && exampleOf(alternative, schemas);
+    return alternative && exampleOf(alternative, schemas, isField);
   }
-  const fields = Object.entries(schema.properties).map(([name, field]) => [name, exampleOf(field, schemas)]);
+  const fields = Object.entries(schema.properties).map(([name, field]) => [
+    name,
+    exampleOf(field, schemas, true),
+  ]);
   const shown = fields.filter(([, example]) => example !== undefined);
-  return shown.length === 0 && schema.minProperties !== undefined ? undefined : Object.fromEntries(shown);
+  return shown.length === 0 && isField ? undefined : Object.fromEntries(shown);
 }

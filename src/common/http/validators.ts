@@ -301,22 +301,18 @@ export function EnumListField<Value extends string>(
 /**
  * An object of whole numbers by names out of a few, at least one.
  *
+ * @param type that describes it in the document
  * @param insteadOf fields that say the same in another way
  */
-export function CountsField(names: readonly string[], insteadOf: string[], options: FieldOptions) {
+export function CountsField(
+  type: new () => object,
+  names: readonly string[],
+  insteadOf: string[],
+  options: FieldOptions,
+) {
   return Field(
     options,
-    {
-      type: 'object',
-      minProperties: 1,
-      additionalProperties: false,
-      properties: Object.fromEntries(
-        names.map((name) => [
-          name,
-          { type: 'integer', format: 'int64', minimum: 0, maximum: MAXIMUM_TOKENS },
-        ]),
-      ),
-    },
+    { type: () => type },
     Type(() => Boolean),
     Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]),
     Rule('counts', (value, owner) => {
@@ -333,6 +329,15 @@ export function CountsField(names: readonly string[], insteadOf: string[], optio
       return twice === undefined ? undefined : `cannot be given together with ${twice}`;
     }),
   );
+}
+
+/** Describes each name of such an object. */
+export function describeCounts(type: new () => object, names: readonly string[]): void {
+  for (const name of names)
+    ApiProperty({ type: 'integer', format: 'int64', minimum: 0, maximum: MAXIMUM_TOKENS, required: false })(
+      type.prototype as object,
+      name,
+    );
 }
 
 /** A list of objects of one type, at least one. */

@@ -1,6 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import {
   CountsField,
+  describeCounts,
   EnumField,
   MetadataField,
   TokensField,
@@ -9,6 +10,10 @@ import {
 import { SEARCH_CONTEXT_SIZES } from '../call.js';
 import { CLASS_NAMES, SERVICE_TIERS } from '../price-classes.js';
 import { PROVIDERS } from '../provider-usage.js';
+
+/** How much of each class a call used; classes that it did not use may be left out. */
+export class QuantitiesDto {}
+describeCounts(QuantitiesDto, CLASS_NAMES);
 
 /** In place of token counts: what a call used of each class, or the provider's own account of it. */
 export const CALL_FORMS = [{ required: ['quantities'] }, { required: ['provider', 'usage'] }];
@@ -21,7 +26,7 @@ export function CallField(counts: readonly string[]) {
       return other === undefined ? undefined : `cannot be given together with ${other}`;
     });
   return {
-    quantities: CountsField(CLASS_NAMES, [...counts, 'usage', 'provider'], {
+    quantities: CountsField(QuantitiesDto, CLASS_NAMES, [...counts, 'usage', 'provider'], {
       description:
         'What the call used, by class, in place of token counts. Each token is in one class only: `input` excludes ' +
         'cached tokens, `output` excludes reasoning',

@@ -74,6 +74,7 @@ const GOOD: Record<string, object> = {
   abortSession: { sessionId: SESSION },
   recordUsage: { service: 'embeddings', operation: 'embed', credits: 1 },
   createPricingRule: { modelId: 'bad/model', pricePerThousandTokens: '3' },
+  createPricingAlias: { alias: 'bad/alias', modelId: 'bad/model' },
   chargeUsage: { requestId: 'never-charged', modelId: SONNET, tokens: 1000 },
   'chargeUsage by class': {
     requestId: 'never-charged',
@@ -209,6 +210,8 @@ describe('a text', () => {
     ['recordUsage', 'operation'],
     ['recordUsage', 'userId'],
     ['createPricingRule', 'modelId'],
+    ['createPricingAlias', 'alias'],
+    ['createPricingAlias', 'modelId'],
     ['allocateCredits', 'username'],
     ['allocateCredits', 'email'],
   ])('%s refuses %s that is no id', async (name, field) => {

@@ -56,7 +56,8 @@ BEGIN
   IF s.api_key_id IS NOT NULL THEN PERFORM api_key_count(s.account_id, s.api_key_id, 0, v_paid - v_before); END IF;
   UPDATE streaming_sessions
      SET status = p_end.status, end_reason = p_end.reason, is_late = TRUE,
-         used_credits = v_credits, uncollected_credits = v_uncollected, final_quantities = p_end.quantities,
+         used_credits = v_credits, uncollected_credits = v_uncollected, doubtful_credits = p_end.doubtful_credits,
+         final_quantities = p_end.quantities,
          final_service_tier = p_end.service_tier, provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
          completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
