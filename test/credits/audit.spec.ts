@@ -301,6 +301,20 @@ describe('a repair', () => {
     );
   });
 
+  it('puts right a balance that a movement has used meanwhile', async () => {
+    const sound = await balanceOf(user);
+    await behindTheBack('UPDATE credit_balances SET available = available + 30 WHERE account_id = $1', [
+      user.userId,
+    ]);
+    expect((await initialize(user, 'meanwhile')).status).toBe(201);
+    expect((await audit()).ok).toBe(false);
+    await repair();
+    expect(await audit()).toMatchObject({ ok: true });
+    expect((await balanceOf(user)).totalCredits).toBeLessThan(sound.totalCredits);
+    expect((await initialize(user, 'afterwards')).status).toBe(201);
+    expect(await audit()).toMatchObject({ ok: true });
+  });
+
   it('of a lot that was changed writes a correction, so that the ledger adds up again', async () => {
     await behindTheBack(
       `UPDATE credit_allocations SET remaining_credits = remaining_credits - 5 WHERE account_id = $1 AND total_credits = 100`,

@@ -72,6 +72,21 @@ describe('migrations', () => {
     }
   });
 
+  it('refuse a role that has a schema of its own, which would come before public', async () => {
+    const own = await createEmbeddedDatabase(inject('server'), `own_${randomUUID().replaceAll('-', '')}`);
+    const client = new pg.Client({ connectionString: own.ownerUrl });
+    await client.connect();
+    try {
+      await client.query(`DO $$ BEGIN EXECUTE format('CREATE SCHEMA %I', current_user); END $$`);
+      await expect(migrate(CONFIG, own.ownerUrl, 'accounting_app')).rejects.toThrow(
+        /does not use the schema public but .* search_path = public/s,
+      );
+    } finally {
+      await client.end();
+      await admin.query(`DROP DATABASE ${new URL(own.ownerUrl).pathname.slice(1)} WITH (FORCE)`);
+    }
+  });
+
   it('wait for another process that has the lock, and say so once', async () => {
     const other = new pg.Client({ connectionString: ownerUrl });
     await other.connect();

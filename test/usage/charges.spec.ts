@@ -556,6 +556,28 @@ describe('POST /usage/records/:id/review', () => {
     await expectUsageIsWhatWasTaken();
     await expectRollUpIsSound();
   });
+
+  it('and the audit agree although the database’s clock was set back before a late finalize and a second review', async () => {
+    const user = await userWithCredits(service, 6);
+    await initialize(user, 's');
+    await user.post('/api/streaming-sessions/progress', { sessionId: 's', tokensGenerated: 3000 });
+    await endLeases(service, user);
+    await service.get(StreamingSessionsSweeper).sweep();
+    const [record] = (await user.get<{ items: RecordBody[] }>('/api/usage/records')).body.items;
+    const setBack = (column: string) =>
+      service.owner.query(
+        `UPDATE usage_records SET ${column} = ${column} + interval '11 seconds' WHERE account_id = $1`,
+        [user.userId],
+      );
+    await topUp(user, 100);
+    await review(record?.id as number, { action: 'bill' });
+    await setBack('timestamp');
+    await setBack('reviewed_at');
+    await user.post('/api/streaming-sessions/finalize', { sessionId: 's', actualTokens: 100_000 });
+    await topUp(user, 1000);
+    expect((await review(record?.id as number, { action: 'bill', version: 3 })).status).toBe(200);
+    await expectSoundBooks(service);
+  });
 });
 
 describe('GET /usage/needs-review', () => {
