@@ -18,7 +18,7 @@ const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 @Public()
 @Controller()
 export class MetricsController {
-  /** On its way: whoever asks meanwhile gets the same, as writing it takes milliseconds. */
+  /** On its way: requests that arrive meanwhile share it, as writing it takes milliseconds. */
   private text: Promise<string> | undefined;
 
   constructor(

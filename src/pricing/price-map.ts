@@ -220,7 +220,7 @@ class UsdPrices {
     }
   }
 
-  /** In credits, with the blended price: the highest of the text classes, so that who only knows a total never pays too little. */
+  /** In credits, with the blended price: the highest of the text classes, so that a call with only a total never costs too little. */
   components({ creditsPerUsd, markup, includeFree }: ImportTerms): Component[] {
     const blended = greatest(
       (['input', 'output', 'cached_input', 'reasoning'] as const)

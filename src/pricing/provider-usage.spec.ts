@@ -177,7 +177,7 @@ describe('usage of each provider', () => {
     ],
     ['of another provider', 'anthropic', { input_tokens: 1, total_tokens: 1 }, /not the usage of anthropic/],
     ['of another provider', 'bedrock', { prompt_tokens: 1, inputTokens: 1 }, /not the usage of bedrock/],
-    ['of nobody', 'gemini', { tokens: 1 }, /none of promptTokenCount/],
+    ['of no provider', 'gemini', { tokens: 1 }, /none of promptTokenCount/],
     ['with a negative count', 'openai', { prompt_tokens: -1 }, /prompt_tokens that is not a whole number/],
     ['with half a token', 'openai', { prompt_tokens: 1.5 }, /prompt_tokens that is not a whole number/],
     ['with a text', 'anthropic', { input_tokens: '5' }, /input_tokens that is not a whole number/],

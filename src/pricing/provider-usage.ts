@@ -130,7 +130,7 @@ const FORMATS: Record<Provider, Format> = {
 };
 
 /**
- * A provider's own usage object as quantities of exclusive classes. It changes nothing and asks nobody.
+ * A provider's own usage object as quantities of exclusive classes. It is a pure function.
  *
  * @throws UsageProblem for another provider's object, a count that is none, or classes that exceed what they are part of
  */

@@ -179,7 +179,7 @@ describe('the rule of a model without one of its own', () => {
     });
     await priced(`${name}-x`, '5');
     expect(await pricedAs(`acme/${name}-x`)).toEqual([`${name}-x`, 5]);
-    expect(await pricedAs(`nobody/${name}-x`)).toEqual(['*', 1]);
+    expect(await pricedAs(`unknown/${name}-x`)).toEqual(['*', 1]);
     const alias = await root.post<{ id: number }>('/api/pricing/aliases', {
       alias: `acme/${name}-x`,
       modelId: `acme/${name}-other`,
