@@ -28,7 +28,8 @@ CREATE DOMAIN event_type AS VARCHAR(40) CHECK (VALUE IN (
   'credits.low', 'credits.exhausted', 'credits.recovered', 'credits.expiring', 'credits.expired', 'session.timed_out',
   'usage.needs_review', 'usage.settled', 'api_key.created', 'api_key.revoked', 'api_key.expiring', 'api_key.expired'));
 
--- What functions hand to each other as one. See lock_account, take_credits, rule_for, price_call, session_close and count_usage.
+-- What functions hand to each other as one. See lock_account, take_credits, rule_for, price_call, session_close and
+-- count_usage.
 CREATE TYPE account_lock AS (
   account_id VARCHAR, available BIGINT, held BIGINT, next_expiry TIMESTAMPTZ, low_threshold BIGINT, last_event VARCHAR,
   locked_at TIMESTAMPTZ);
@@ -130,10 +131,10 @@ CREATE INDEX idx_idempotency_created ON idempotency_keys (created_at);
 -- What a model costs over a period. components has the prices by class and service tier ("input priority"), each list with
 -- the highest threshold first: the price applies to calls whose prompt has more tokens than above. price is in credits for
 -- one token (image, second …), cost what the provider charges for it in USD, null where that is unknown. Both are texts, as
--- catalogues give up to 23 decimals, a mark-up adds some, and readers of JSON numbers would lose them. model_id may be a prefix: gpt-4o* is for each model whose id begins
--- with gpt-4o. The built-in prices are rules as well: source is default for those of known models, and fallback for * that
--- of all others; people make rules of source rule. A rule that was withdrawn ends where it begins: it stays, because a
--- session may have started at that very moment.
+-- catalogues give up to 23 decimals, a mark-up adds some, and readers of JSON numbers would lose them.
+-- model_id may be a prefix: gpt-4o* is for each model whose id begins with gpt-4o. The built-in prices are rules as well:
+-- source is default for those of known models, and fallback for *, that of all others. A rule that was withdrawn ends where
+-- it begins: it stays, because a session may have started at that very moment.
 CREATE TABLE pricing_rules (
   id             BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_pricing_rules PRIMARY KEY,
   model_id       VARCHAR(100) NOT NULL,
@@ -143,6 +144,9 @@ CREATE TABLE pricing_rules (
   superseded_by  BIGINT,
   components     JSONB NOT NULL,
   created_by     VARCHAR(50) CONSTRAINT fk_pricing_rules_creator REFERENCES user_accounts (user_id),
+  CONSTRAINT ck_pricing_rules_prices CHECK (components <> '{}' AND NOT jsonb_path_exists(components, '$.*[*] ? (
+    @.price.type() != "string" || !(@.price like_regex "^[0-9]+([.][0-9]+)?$") || @.price.double() > 1000000
+    || @.cost.type() == "number" || !(@.cost == null || @.cost like_regex "^[0-9]+([.][0-9]+)?$"))')),
   CONSTRAINT ck_pricing_rules_creator CHECK ((created_by IS NULL) = (source <> 'rule')),
   CONSTRAINT ck_pricing_rules_period CHECK (effective_to >= effective_from),
   CONSTRAINT ex_pricing_rules_period EXCLUDE USING gist
@@ -174,8 +178,9 @@ SELECT model_id, CASE model_id WHEN '*' THEN 'fallback' ELSE 'default' END, '197
 ------------------------------------------------------------------------------------------------------------------------
 -- Streaming sessions
 
--- The price is pinned by reference: rules never change. priced_as is the rule's model where that is another. held_lots and held_credits say lot by lot what the session has
--- taken and not given back: while it is active they add up to allocated_credits (the hold), afterwards to what it paid.
+-- The price is pinned by reference: rules never change. priced_as is the rule's model where that is another. doubtful_credits
+-- are the part of the cost that no class of the usage explains. held_lots and held_credits say lot by lot what the session
+-- has taken and not given back: while it is active they add up to allocated_credits (the hold), afterwards to what it paid.
 CREATE TABLE streaming_sessions (
   id                      BIGINT GENERATED ALWAYS AS IDENTITY,
   account_id              VARCHAR(50) NOT NULL,

@@ -36,8 +36,10 @@ export function sqlFunctions(): SqlFunction[] {
  * Puts every function in place whose text differs from what is installed; the database keeps the release and the hash of
  * each text in the function's comment. Runs after the migrations, in one transaction, while instances of the previous
  * release go on calling. A function with triggers has one of its own, after it: a trigger locks its table, and a
- * transaction that locked two of them could wait for a movement that waits for it. A function with the same parameters is replaced and keeps its identity and rights. One with other
- * parameters is dropped and created: a call at that very moment fails, and the service repeats it.
+ * transaction that locked two of them could wait for a movement that waits for it.
+ *
+ * A function with the same parameters is replaced and keeps its identity and rights. One with other parameters is dropped
+ * and created: a call at that very moment fails, and the service repeats it.
  *
  * Where a newer release is installed this does nothing: an instance of the previous release that restarts during an
  * upgrade must not bring back its own functions.

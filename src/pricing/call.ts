@@ -1,5 +1,5 @@
 import { ValidationError } from '../common/errors/service-error.js';
-import type { PriceClass, Quantities, ServiceTier } from './price-classes.js';
+import type { Quantities, ServiceTier } from './price-classes.js';
 import { normaliseUsage, type Provider, UsageProblem } from './provider-usage.js';
 
 /** The tokens of a call: all together, or by class. Classes are exclusive: cached input is not in `inputTokens`. */
@@ -40,7 +40,13 @@ export function callOf(request: CallRequest): Call {
     if (quantities[field] !== undefined) throw problem(field, 'is in the usage or the quantities already');
     quantities[field] = request[field];
   }
-  if (request.searchContextSize !== undefined) setSearchSize(quantities, request.searchContextSize);
+  if (request.searchContextSize !== undefined) {
+    const isCounted = SEARCH_CONTEXT_SIZES.some(
+      (size) => request.quantities?.[`search_${size}`] !== undefined,
+    );
+    if (isCounted) throw problem('searchContextSize', 'is in the quantities already');
+    setSearchSize(quantities, request.searchContextSize);
+  }
   return { quantities, serviceTier: request.serviceTier ?? 'standard', unexplainedTokens };
 }
 
@@ -64,12 +70,9 @@ function described(request: CallRequest): { quantities: Quantities; unexplainedT
 
 /** Providers report how many searches a call made, not of which size: that is the caller's to say. */
 function setSearchSize(quantities: Quantities, size: SearchContextSize): void {
-  const name: PriceClass = `search_${size}`;
   const searches = quantities.search_medium ?? 1;
-  if (name !== 'search_medium' && quantities[name] !== undefined)
-    throw problem('searchContextSize', 'is in the quantities already');
   delete quantities.search_medium;
-  quantities[name] = searches;
+  quantities[`search_${size}`] = searches;
 }
 
 const problem = (field: string, message: string) => new ValidationError([{ field, message }]);

@@ -101,6 +101,29 @@ describe('POST /credits/calculate', () => {
     expect(await creditsOf({ modelId, quantities: quantities(1000, 400_000) })).toBe(3 + 100);
   });
 
+  it('takes no price above a threshold that the prompt does not exceed, though there is no other of its class', async () => {
+    const modelId = await modelWith(
+      component('input', '0.01'),
+      component('cache_write_5m', '1', { contextAbove: 1000 }),
+      component('output', '0.01'),
+      component('output', '5', { contextAbove: 1000, serviceTier: 'priority' }),
+      component('output', '6', { contextAbove: 2000, serviceTier: 'priority' }),
+      component('images', '1', { contextAbove: 1000 }),
+    );
+    const cost = (quantities: object) => creditsOf({ modelId, quantities, serviceTier: 'priority' });
+    expect(await cost({ cache_write_5m: 1000 })).toBe(10);
+    expect(await cost({ cache_write_5m: 1001 })).toBe(1001);
+    expect(await cost({ input: 1000, output: 1000 })).toBe(20);
+    expect(await cost({ input: 1100, output: 1000 })).toBe(5011);
+    expect(await cost({ input: 2100, output: 1000 })).toBe(6021);
+    expect(await cost({ images: 3 })).toBe(0);
+  });
+
+  it('takes null for what is left out', async () => {
+    const nothing = { quantities: null, provider: null, usage: null, serviceTier: null, images: null };
+    expect(await creditsOf({ modelId: 'm', tokens: 1000, ...nothing })).toBe(1);
+  });
+
   it.each([
     ['reasoning', { output: '0.01', tokens: '1' }, 10, ['output']],
     ['cache_write_1h', { input: '0.02', tokens: '1' }, 20, ['input']],
@@ -153,11 +176,48 @@ describe('POST /credits/calculate', () => {
       { provider: 'openai', usage: { prompt_tokens: 9, total_tokens: 5 } },
       'usage',
     ],
+    [
+      'a size of searches that are counted',
+      { quantities: { search_low: 1 }, searchContextSize: 'high' },
+      'searchContextSize',
+    ],
     ['images twice', { quantities: { images: 1 }, images: 1 }, 'images'],
     ['an unknown tier', { tokens: 1, serviceTier: 'fast' }, 'serviceTier'],
   ])('400 that names the field: %s', async (_, body, field) => {
     expectProblem(await calculate({ modelId: 'm', ...body }), 400, { field });
   });
+});
+
+it('400 for a call that would cost more than JSON can say', async () => {
+  const modelId = await modelWith(component('images', '1000000'), component('pages', '1000000'));
+  expect(await creditsOf({ modelId, quantities: { images: 1_000_000_000 } })).toBe(1e15);
+  const answer = await calculate({ modelId, quantities: { images: 1_000_000_000, pages: 1 } });
+  expectProblem(answer, 400, { field: 'quantities' });
+});
+
+describe('POST /pricing with components', () => {
+  it.each<[string, object[], string]>([
+    ['a class twice', [component('input', '1'), component('input', '2')], 'components'],
+    ['a token for more than 1,000', [component('input', '1000.1')], 'components.0.price'],
+    ['an unknown class', [component('inputs', '1')], 'components.0.class'],
+    ['no price', [{ class: 'input' }], 'components.0.price'],
+    ['an empty list', [], 'components'],
+  ])('400 that names the field: %s', async (_, components, field) => {
+    expectProblem(await root.post('/api/pricing', { modelId: freshModel(), components }), 400, { field });
+  });
+
+  it.each(['-1', '1000001', 'NaN', '', '1e3', null, 5])(
+    'the database takes no price of %j',
+    async (price) => {
+      const components = { 'input standard': [{ class: 'input', above: 0, price, cost: null }] };
+      await expect(
+        service.owner.query(
+          `INSERT INTO pricing_rules (model_id, components, created_by) VALUES ($1, $2, 'root')`,
+          [freshModel(), JSON.stringify(components)],
+        ),
+      ).rejects.toThrow('ck_pricing_rules_prices');
+    },
+  );
 });
 
 describe('the rule of a model without one of its own', () => {

@@ -36,7 +36,7 @@ export interface Refused<Outcome extends string> {
 /** Movements and combined reads; all other statements, also those of TypeORM; reports over many rows. */
 export type PoolName = 'movements' | 'other' | 'reports';
 
-/** How long a movement waits for an account that another transaction has locked: the connection is missed by all others. */
+/** How long a movement waits for an account that another transaction has locked: others need its connection. */
 export const LOCK_MILLISECONDS = 3000;
 
 /** A lost race (40001, 40P01) is rolled back whole and tried again, at most this often. */

@@ -49,20 +49,31 @@ function LeftOutByNull(owner: object, name: string | symbol): void {
   leftOutByNull.set(owner, (leftOutByNull.get(owner) ?? new Set()).add(String(name)));
 }
 
+/** Those of a type and of what it extends. */
+function namesLeftOut(type: (new () => object) | undefined): string[] {
+  const names: string[] = [];
+  for (
+    let owner = type?.prototype as object | null;
+    owner;
+    owner = Object.getPrototypeOf(owner) as object | null
+  )
+    names.push(...(leftOutByNull.get(owner) ?? []));
+  return names;
+}
+
 /** The body without the nulls that mean the same as leaving the field out. */
 export function withoutNulls(body: object, type: (new () => object) | undefined): object {
-  const names = type && leftOutByNull.get(type.prototype as object);
-  if (!names) return body;
+  const names = namesLeftOut(type);
+  if (names.length === 0) return body;
   return Object.fromEntries(
-    Object.entries(body).filter(([name, value]) => value !== null || !names.has(name)),
+    Object.entries(body).filter(([name, value]) => value !== null || !names.includes(name)),
   );
 }
 
 /** The same for an object inside the body. */
 function dropNulls(item: unknown, type: new () => object): void {
-  const names = leftOutByNull.get(type.prototype as object) ?? new Set();
   if (typeof item !== 'object' || item === null) return;
-  for (const name of names)
+  for (const name of namesLeftOut(type))
     if ((item as Record<string, unknown>)[name] === null) delete (item as Record<string, unknown>)[name];
 }
 

@@ -11,10 +11,7 @@ import {
   UserIdField,
   WholeTokensField,
 } from '../../common/http/validators.js';
-import type { SearchContextSize } from '../../pricing/call.js';
-import { CALL_FORMS, CallField } from '../../pricing/dto/call.fields.js';
-import type { Quantities, ServiceTier } from '../../pricing/price-classes.js';
-import type { Provider } from '../../pricing/provider-usage.js';
+import { CALL_FORMS, DescribedCall } from '../../pricing/dto/described-call.dto.js';
 
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
 const NOTES_LENGTH = 1000;
@@ -28,9 +25,8 @@ export class CheckCreditsDto {
 }
 
 const COUNTS = ['tokens', 'inputTokens', 'outputTokens', 'cachedInputTokens'];
-const CALL = CallField(COUNTS);
 
-export class CalculateCreditsDto {
+export class CalculateCreditsDto extends DescribedCall(COUNTS) {
   @IdField(MODEL_ID_LENGTH, { description: 'The model', example: MODEL })
   modelId: string;
 
@@ -49,27 +45,6 @@ export class CalculateCreditsDto {
 
   @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
   cachedInputTokens?: number;
-
-  @CALL.quantities
-  quantities?: Quantities;
-
-  @CALL.provider
-  provider?: Provider;
-
-  @CALL.usage
-  usage?: Record<string, unknown>;
-
-  @CALL.serviceTier
-  serviceTier?: ServiceTier;
-
-  @CALL.searchContextSize
-  searchContextSize?: SearchContextSize;
-
-  @CALL.images
-  images?: number;
-
-  @CALL.seconds
-  seconds?: number;
 }
 
 export class AllocateCreditsDto {

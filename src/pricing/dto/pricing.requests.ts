@@ -12,10 +12,18 @@ import {
   Together,
 } from '../../common/http/validators.js';
 import { componentsProblem } from '../components.js';
-import { CLASS_NAMES, type PriceClass, SERVICE_TIERS, type ServiceTier } from '../price-classes.js';
+import {
+  CLASS_NAMES,
+  PRICE_CLASSES,
+  type PriceClass,
+  SERVICE_TIERS,
+  type ServiceTier,
+} from '../price-classes.js';
 
 /** More than any model has. A request has at most 500 values. */
 const MAXIMUM_COMPONENTS = 80;
+/** The same as the 1,000,000 of the short form, which are for 1,000 tokens. */
+const MAXIMUM_PER_TOKEN = 1000;
 
 const price = (description: string, example?: string) =>
   DecimalField({
@@ -55,11 +63,17 @@ export class ComponentRequestDto {
   contextAbove?: number;
 
   @DecimalField({
-    description: 'In credits for one unit of the class (a token, an image, a second …), at most 1,000,000',
+    description:
+      'In credits for one unit of the class (a token, an image, a second …), at most 1,000,000, and 1,000 for a token',
     example: '0.006',
     integerDigits: 7,
     maximum: '1000000',
   })
+  @Together('tokenPrice', ({ class: name, price }: ComponentRequestDto) =>
+    PRICE_CLASSES[name] === 'token' && Number(price) > MAXIMUM_PER_TOKEN
+      ? `must be at most ${MAXIMUM_PER_TOKEN} for one token`
+      : undefined,
+  )
   price: string;
 
   @DecimalField({

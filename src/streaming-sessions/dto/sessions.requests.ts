@@ -9,10 +9,7 @@ import {
   OnBehalfField,
   WholeTokensField,
 } from '../../common/http/validators.js';
-import type { SearchContextSize } from '../../pricing/call.js';
-import { CALL_FORMS, CallField } from '../../pricing/dto/call.fields.js';
-import type { Quantities, ServiceTier } from '../../pricing/price-classes.js';
-import type { Provider } from '../../pricing/provider-usage.js';
+import { CALL_FORMS, DescribedCall } from '../../pricing/dto/described-call.dto.js';
 
 const SESSION = { description: 'The caller’s id for the stream, unique per user', example: 'session-1' };
 
@@ -51,9 +48,8 @@ export class ProgressDto {
 }
 
 const COUNTS = ['actualTokens', 'inputTokens', 'outputTokens', 'cachedInputTokens'];
-const CALL = CallField(COUNTS);
 
-export class FinalizeSessionDto {
+export class FinalizeSessionDto extends DescribedCall(COUNTS) {
   @IdField(SESSION_ID_LENGTH, SESSION)
   sessionId: string;
 
@@ -68,27 +64,6 @@ export class FinalizeSessionDto {
 
   @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
   cachedInputTokens?: number;
-
-  @CALL.quantities
-  quantities?: Quantities;
-
-  @CALL.provider
-  provider?: Provider;
-
-  @CALL.usage
-  usage?: Record<string, unknown>;
-
-  @CALL.serviceTier
-  serviceTier?: ServiceTier;
-
-  @CALL.searchContextSize
-  searchContextSize?: SearchContextSize;
-
-  @CALL.images
-  images?: number;
-
-  @CALL.seconds
-  seconds?: number;
 
   @BooleanField({
     description: 'Whether the stream completed successfully',

@@ -26,10 +26,7 @@ import {
   SESSION_ID_LENGTH,
   UserIdField,
 } from '../../common/http/validators.js';
-import type { SearchContextSize } from '../../pricing/call.js';
-import { CALL_FORMS, CallField } from '../../pricing/dto/call.fields.js';
-import type { Quantities, ServiceTier } from '../../pricing/price-classes.js';
-import type { Provider } from '../../pricing/provider-usage.js';
+import { CALL_FORMS, DescribedCall } from '../../pricing/dto/described-call.dto.js';
 
 const SERVICE_LENGTH = 50;
 const MAXIMUM_VERSION = 2_147_483_647;
@@ -80,9 +77,7 @@ const RESERVED_PREFIXES = GATEWAYS.map(requestIdPrefix);
 
 const COUNTS = ['tokens', 'inputTokens', 'outputTokens', 'cachedInputTokens'] as const;
 
-const CALL = CallField(COUNTS);
-
-export class ChargeUsageDto {
+export class ChargeUsageDto extends DescribedCall(COUNTS) {
   @IdField(REQUEST_ID_LENGTH, {
     description: `The caller’s id for the call, unique per user. It must not begin with \`${RESERVED_PREFIXES.join('` or `')}\``,
     example: 'call-1',
@@ -109,7 +104,9 @@ export class ChargeUsageDto {
     required: false,
   })
   @Together('creditsAlone', (request: ChargeUsageDto) =>
-    [...COUNTS, 'quantities' as const, 'usage' as const].every((field) => request[field] === undefined)
+    ([...COUNTS, 'quantities', 'usage', 'images', 'seconds', 'searchContextSize'] as const).every(
+      (field) => request[field] === undefined,
+    )
       ? undefined
       : 'cannot be given together with tokens or token classes',
   )
@@ -123,27 +120,6 @@ export class ChargeUsageDto {
 
   @TokensField({ description: 'Input tokens read from the provider’s cache', required: false })
   cachedInputTokens?: number;
-
-  @CALL.quantities
-  quantities?: Quantities;
-
-  @CALL.provider
-  provider?: Provider;
-
-  @CALL.usage
-  usage?: Record<string, unknown>;
-
-  @CALL.serviceTier
-  serviceTier?: ServiceTier;
-
-  @CALL.searchContextSize
-  searchContextSize?: SearchContextSize;
-
-  @CALL.images
-  images?: number;
-
-  @CALL.seconds
-  seconds?: number;
 
   @IdField(SERVICE_LENGTH, {
     description: 'The service that was used',

@@ -1,7 +1,8 @@
--- What a call costs by a rule's components: the exact sum over its classes, rounded once, up. A class without any price is free. The
--- provider's cost is exact, and NULL, which is unknown and never 0, where a class that the call uses has none.
+-- What a call costs by a rule's components: the exact sum over its classes, rounded once, up. A class without any price is
+-- free. The provider's cost is exact, and NULL, which is unknown and never 0, where a class that the call uses has none.
 -- fallback_classes are those that another class's price was taken for, or none: but the blended price of tokens is every
--- token's own. With p_amounts each class's part is returned as well, for people.
+-- token's own. With p_amounts each class's part is returned as well, for people. A call that costs more than any account
+-- could have is refused: JSON clients would not read the number exactly.
 CREATE OR REPLACE FUNCTION price_call(p_components jsonb, p_quantities jsonb, p_tier varchar, p_amounts boolean DEFAULT FALSE)
 RETURNS call_price
 LANGUAGE plpgsql STABLE AS $$
@@ -37,7 +38,7 @@ BEGIN
         'providerCostUsd', trim_scale(v_count * (v_component ->> 'cost')::numeric)::text);
     END IF;
   END LOOP;
-  IF v_class IS NULL THEN PERFORM refuse('{quantities}', '{f}'); END IF;
+  IF v_class IS NULL OR v_credits > 1000000000000000 THEN PERFORM refuse('{quantities}', '{f}'); END IF;
   v_call.credits := ceil(v_credits);
   v_call.provider_cost_usd := CASE WHEN v_is_known THEN v_cost END;
   RETURN v_call;

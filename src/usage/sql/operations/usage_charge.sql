@@ -100,7 +100,7 @@ BEGIN
   END IF;
   p_at := coalesce(p_at, v_lock.locked_at);
   v_uncollected := CASE WHEN p_billing = 'needs_review' THEN p_credits ELSE v_doubtful END;
-  IF p_unexplained > 0 THEN p_billing := 'needs_review'; END IF;
+  IF v_doubtful > 0 THEN p_billing := 'needs_review'; END IF;
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
      provider_cost_usd, provider_cost_source, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
