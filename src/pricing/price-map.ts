@@ -104,7 +104,22 @@ const STAND_INS = {
   reasoning: 'output',
 } as const;
 /** What these give back is no text and costs nothing. */
-const INPUT_ONLY_MODES = ['embedding', 'rerank', 'moderation'];
+const INPUT_ONLY_MODES = ['embedding', 'rerank', 'moderation', 'evaluation'];
+/** A model with one of these prices is charged for its input in that unit: tokens of input without a price are free. */
+const INPUT_IN_OTHER_UNITS = [
+  'input_cost_per_query',
+  'input_cost_per_request',
+  'input_cost_per_second',
+  'input_cost_per_character',
+  'input_cost_per_image',
+  'input_cost_per_audio_per_second',
+  'input_cost_per_video_per_second',
+];
+/**
+ * What providers charge for cached input, as a share of the price of input, where the file has no price: Fireworks by
+ * https://docs.fireworks.ai/serverless/overview
+ */
+const CACHED_SHARES = new Map([['fireworks_ai', '0.5']]);
 /** Their prices above a threshold begin at it, and not above it. */
 const INCLUSIVE_PROVIDERS = ['xai'];
 const FREE = 'free or unknown, includeFree=true imports it';
@@ -173,6 +188,7 @@ class UsdPrices {
     }
     if (Array.isArray(ranges)) this.readRanges(ranges, notes);
     this.setImages();
+    this.setInput();
   }
 
   /**
@@ -185,7 +201,7 @@ class UsdPrices {
     if (!isAnyCharged && !includeFree) throw new Unusable(`costs 0: ${FREE}`);
     if (includeFree) return;
     for (const [key, price] of this.prices) {
-      if (!price.usd.isZero || (price.class === 'output' && this.isInputOnly)) continue;
+      if (!price.usd.isZero || this.isFree(price.class)) continue;
       this.prices.delete(key);
       if (PRICE_CLASSES[price.class] === 'token' && price.tier === 'standard' && price.above === 0) {
         notes.push(`costs 0 for ${named(price.class)} (${FREE}): left out`);
@@ -198,6 +214,8 @@ class UsdPrices {
    * above a threshold costs the standard long price where the tier has none, and reasoning what the tier's output costs.
    */
   completeTiers(): void {
+    const standards = [...this.prices.values()].filter(({ tier }) => tier === 'standard');
+    if (standards.length === 0) throw new Unusable('has prices for other service tiers only');
     for (const { class: of, above } of this.prices.values()) {
       if (above > 0 && (of === 'input' || of === 'output') && this.get(of, 'standard', 0) === undefined)
         throw new Unusable('has prices for long prompts only');
@@ -245,8 +263,10 @@ class UsdPrices {
       });
   }
 
-  private get isInputOnly(): boolean {
-    return INPUT_ONLY_MODES.includes(this.entry.mode as string);
+  /** Whether a price of 0 means free, and not unknown. */
+  private isFree(name: PriceClass): boolean {
+    if (name === 'output') return INPUT_ONLY_MODES.includes(this.entry.mode as string);
+    return name === 'input' && INPUT_IN_OTHER_UNITS.some((field) => isCharged(this.entry[field]));
   }
 
   private readField(field: string, value: unknown, from: number, notes: string[]): void {
@@ -297,6 +317,16 @@ class UsdPrices {
     this.set({ ...price, class: 'images' });
   }
 
+  /** Prices of input that follow from others: without them, it would cost what output does. */
+  private setInput(): void {
+    const input = this.get('input', 'standard', 0);
+    if (input === undefined && this.isFree('input') && this.get('output', 'standard', 0) !== undefined)
+      this.set({ class: 'input', tier: 'standard', above: 0, usd: Decimal.of(0) });
+    const share = CACHED_SHARES.get(this.entry.litellm_provider as string);
+    if (input !== undefined && share !== undefined && !this.get('cached_input', 'standard', 0))
+      this.set({ ...input, class: 'cached_input', usd: input.usd.times(Decimal.of(share)) });
+  }
+
   private get(name: PriceClass, tier: ServiceTier, above: number): UsdPrice | undefined {
     return this.prices.get(keyOf({ class: name, tier, above }));
   }
@@ -315,8 +345,11 @@ const isObject = (value: unknown): value is Entry =>
 const named = (name: PriceClass) => name.replaceAll('_', ' ');
 const shortName = (field: string) => field.slice(0, 80).replace(/[^\w.]/g, '?');
 
+/** Whether it is a price above 0, or has one. */
 function isCharged(value: unknown): boolean {
-  return isLosslessNumber(value) && Number(value.value) > 0;
+  return isLosslessNumber(value)
+    ? Number(value.value) > 0
+    : isObject(value) && Object.values(value).some(isCharged);
 }
 
 function usdOf(field: string, value: unknown): Decimal {

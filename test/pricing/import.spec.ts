@@ -124,9 +124,9 @@ const NOTES = [
   costsNothing('acme/cached-for-nothing', 'cached input'),
   costsNothing('acme/free-output', 'output'),
   costsNothing('acme/free-input', 'input'),
-  costsNothing('acme/by-request', 'input'),
-  costsNothing('acme/by-query', 'input'),
 ];
+/** What includeFree changes: it gives acme/by-query a blended price of 0, too. */
+const CHANGED_BY_FREE = NOTES.length + 1;
 const FREE = ['acme/free', 'acme/free-embedding'];
 
 describe('POST /pricing/import of the map', () => {
@@ -209,9 +209,9 @@ describe('POST /pricing/import of the map', () => {
   it('imports prices of 0 only when asked, but not of what is charged otherwise', async () => {
     const answer = await imported(PRICE_MAP, '?includeFree=true');
     expect(answer).toMatchObject({
-      created: FREE.length + NOTES.length,
-      closed: NOTES.length,
-      unchanged: IMPORTED.length - NOTES.length,
+      created: FREE.length + CHANGED_BY_FREE,
+      closed: CHANGED_BY_FREE,
+      unchanged: IMPORTED.length - CHANGED_BY_FREE,
       notes: [],
     });
     const reasons = Object.fromEntries(answer.skipped.map(({ modelId, reason }) => [modelId, reason]));
@@ -230,6 +230,81 @@ describe('POST /pricing/import of the map', () => {
       pricePerThousandCachedInputTokens: '0',
     });
   });
+});
+
+describe('a class without a price above 0', () => {
+  const output = { output_cost_per_token: 8e-6 };
+  it.each<[string, object, object, string]>([
+    [
+      'input is free where it is charged by the second of video',
+      { input_cost_per_video_per_second: 0.0005, ...output },
+      { input: 1000, video_input_seconds: 2 },
+      '0.001',
+    ],
+    [
+      'input is free where it is charged by the request',
+      { input_cost_per_token: 0, input_cost_per_request: 0.005, ...output },
+      { input: 1000, output: 1000, requests: 1 },
+      '0.013',
+    ],
+    [
+      'input is free where it is charged by the query',
+      { mode: 'rerank', input_cost_per_token: 0, output_cost_per_token: 0, input_cost_per_query: 0.002 },
+      { input: 1000, queries: 3 },
+      '0.006',
+    ],
+    [
+      'output is free of what answers with a decision',
+      { mode: 'evaluation', input_cost_per_token: 1e-6, output_cost_per_token: 0 },
+      { input: 1000, output: 1000 },
+      '0.001',
+    ],
+    [
+      'cached input of Fireworks costs half of input',
+      { litellm_provider: 'fireworks_ai', input_cost_per_token: 1e-6, ...output },
+      { input: 1000, cached_input: 1000 },
+      '0.0015',
+    ],
+    [
+      'cached input of Fireworks costs what the file says',
+      {
+        ...{ litellm_provider: 'fireworks_ai', input_cost_per_token: 1e-6 },
+        ...{ cache_read_input_token_cost: 3e-7, ...output },
+      },
+      { input: 1000, cached_input: 1000 },
+      '0.0013',
+    ],
+    [
+      'cached input of others costs what input does',
+      { litellm_provider: 'acme', input_cost_per_token: 1e-6, ...output },
+      { input: 1000, cached_input: 1000 },
+      '0.002',
+    ],
+  ])('%s', async (_, entry, quantities, providerCostUsd) => {
+    const modelId = freshModel();
+    await imported({ [modelId]: { mode: 'chat', ...entry } });
+    const { body } = await root.post('/api/credits/calculate', { modelId, quantities });
+    expect(body).toMatchObject({ providerCostUsd, pricedAs: modelId });
+  });
+});
+
+it('skips a model that has a price for priority only: others would cost nothing', async () => {
+  const modelId = freshModel();
+  const entry = { input_cost_per_token_priority: 2e-6, output_cost_per_token_priority: 2e-6 };
+  expect((await imported({ [modelId]: { mode: 'chat', ...entry } })).skipped).toEqual([
+    { modelId, reason: 'has prices for other service tiers only' },
+  ]);
+});
+
+it('names prices by the time of day, which it does not import', async () => {
+  const modelId = freshModel();
+  const entry = {
+    input_cost_per_token: 2e-6,
+    off_peak_pricing: { hours_utc: '16:30-00:30', input_cost_per_token: 1e-6 },
+  };
+  expect((await imported({ [modelId]: entry })).notes).toEqual([
+    { modelId, note: 'has a price that is not imported: off_peak_pricing' },
+  ]);
 });
 
 describe('the terms of an import', () => {
