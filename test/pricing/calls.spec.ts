@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CLASS_NAMES, PRICE_CLASSES } from '../../src/pricing/price-classes.js';
+import { CLASS_NAMES, PRICE_CLASSES, SERVICE_TIERS } from '../../src/pricing/price-classes.js';
 import type { HttpClient } from '../support/http-client.js';
 import { balanceOf, expectSoundBooks, initialize, userWithCredits } from '../support/money.js';
 import { expectProblem } from '../support/problems.js';
@@ -186,6 +187,69 @@ describe('POST /credits/calculate', () => {
   ])('400 that names the field: %s', async (_, body, field) => {
     expectProblem(await calculate({ modelId: 'm', ...body }), 400, { field });
   });
+});
+
+/** Classes whose tokens are in the size of the prompt, and those whose are not. */
+const INPUTS = [
+  'input',
+  'cached_input',
+  'cache_write_5m',
+  'cache_write_1h',
+  'audio_input',
+  'image_input',
+] as const;
+const OUTPUTS = ['output', 'reasoning', 'audio_output', 'image_output'] as const;
+
+it('tokens split among classes never cost less than in the cheapest class, nor more than in the dearest', async () => {
+  // In 10,000ths of a credit, so that sums are whole numbers.
+  const price = fc.record({
+    class: fc.constantFrom('tokens', ...INPUTS, ...OUTPUTS),
+    serviceTier: fc.constantFrom(...SERVICE_TIERS),
+    contextAbove: fc.constantFrom(0, 500, 900),
+    price: fc.nat(20_000).map((tenThousandths) => String(tenThousandths / 10_000)),
+  });
+  const prices = fc.uniqueArray(price, {
+    minLength: 1,
+    maxLength: 30,
+    selector: (each) => `${each.class} ${each.serviceTier} ${each.contextAbove}`,
+  });
+  const counts = (classes: readonly string[]) =>
+    fc.array(fc.nat(300), { minLength: classes.length, maxLength: classes.length });
+  const split = (classes: readonly string[], sizes: number[]) =>
+    Object.fromEntries(classes.map((name, index) => [name, sizes[index] ?? 0]));
+  const exact = async (modelId: string, serviceTier: string, quantities: object) => {
+    const { body } = await calculate({ modelId, serviceTier, quantities });
+    const classes = body.classes as { credits: string | null }[];
+    return classes.reduce((sum, { credits }) => sum + Math.round(Number(credits) * 10_000), 0);
+  };
+  await fc.assert(
+    fc.asyncProperty(
+      prices,
+      fc.constantFrom(...SERVICE_TIERS),
+      counts(INPUTS),
+      counts(OUTPUTS),
+      async (components, tier, inputSizes, outputSizes) => {
+        const modelId = await modelWith(...components);
+        const cost = await exact(modelId, tier, {
+          ...split(INPUTS, inputSizes),
+          ...split(OUTPUTS, outputSizes),
+        });
+        // The prompt has the same size in all of them, and so the same prices.
+        const [input, output] = [inputSizes, outputSizes].map((sizes) =>
+          sizes.reduce((sum, each) => sum + each, 0),
+        );
+        const inputs = await Promise.all(INPUTS.map((name) => exact(modelId, tier, { [name]: input })));
+        const outputs = await Promise.all(
+          OUTPUTS.map(
+            async (name) => (await exact(modelId, tier, { input, [name]: output })) - (inputs[0] as number),
+          ),
+        );
+        expect(cost).toBeGreaterThanOrEqual(Math.min(...inputs) + Math.min(...outputs));
+        expect(cost).toBeLessThanOrEqual(Math.max(...inputs) + Math.max(...outputs));
+      },
+    ),
+    { numRuns: 60 },
+  );
 });
 
 it('400 for a call that would cost more than JSON can say', async () => {
