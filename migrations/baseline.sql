@@ -377,7 +377,8 @@ CREATE INDEX idx_usage_quarantine_claimed ON usage_quarantine (claimed_user)
 
 -- A key's successor is a new row, made once (is_rotated); budget_key_id names the first of its line, whose row counts for
 -- all of them.
--- gateway_due_at is when the sweeper must look at a key; every key that is not settled has one.
+-- gateway_due_at is when the sweeper must look at a key; every key that is not settled has one. Until
+-- gateway_unsure_until the gateway may still carry out a request to which there is no answer.
 CREATE TABLE api_keys (
   id               BIGINT GENERATED ALWAYS AS IDENTITY,
   account_id       VARCHAR(50) NOT NULL CONSTRAINT fk_api_keys_account REFERENCES credit_balances,
@@ -406,6 +407,7 @@ CREATE TABLE api_keys (
   gateway_settings JSONB,
   gateway_due_at   TIMESTAMPTZ,
   gateway_attempts INTEGER NOT NULL DEFAULT 0,
+  gateway_unsure_until TIMESTAMPTZ,
   CONSTRAINT pk_api_keys PRIMARY KEY (account_id, id),
   CONSTRAINT fk_api_keys_budget FOREIGN KEY (account_id, budget_key_id) REFERENCES api_keys (account_id, id),
   CONSTRAINT ck_api_keys_whole CHECK (
