@@ -450,6 +450,8 @@ CREATE TABLE events (
 CREATE INDEX idx_events_id        ON events (id);
 CREATE INDEX idx_events_published ON events (published_at);
 
+-- The row alone says whether an endpoint is switched on, or deleted: its lanes may be a million. What is to be done with
+-- them goes on in parts (webhook_go_on).
 CREATE TABLE webhook_endpoints (
   id                    BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_webhook_endpoints PRIMARY KEY,
   url                   VARCHAR(2000) NOT NULL,
@@ -458,6 +460,8 @@ CREATE TABLE webhook_endpoints (
   is_active             BOOLEAN NOT NULL DEFAULT TRUE,
   disabled_at           TIMESTAMPTZ,
   disabled_reason       VARCHAR(10) CONSTRAINT ck_webhook_endpoints_reason CHECK (disabled_reason IN ('failing', 'gone')),
+  deleted_at            TIMESTAMPTZ,
+  resuming_after        VARCHAR(50),
   failing_since         TIMESTAMPTZ,
   secret                TEXT NOT NULL,
   previous_secret       TEXT,

@@ -51,8 +51,8 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   );
   await runner.query(
     `GRANT SELECT, INSERT, DELETE,
-           UPDATE (url, event_types, description, is_active, disabled_at, disabled_reason, failing_since, secret,
-                   previous_secret, previous_secret_until, updated_at)
+           UPDATE (url, event_types, description, is_active, disabled_at, disabled_reason, deleted_at, resuming_after,
+                   failing_since, secret, previous_secret, previous_secret_until, updated_at)
         ON webhook_endpoints TO ${role}`,
   );
   await grantOperations(runner, role);

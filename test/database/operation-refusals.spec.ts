@@ -150,8 +150,7 @@ const NOT_CHECKED = [
   'usage_leaders',
   'usage_make_leaders',
   'webhook_claim',
-  'webhook_delete',
-  'webhook_lanes_due',
+  'webhook_go_on',
   'webhook_replay',
   'webhook_settle',
 ];
