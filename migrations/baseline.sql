@@ -377,7 +377,8 @@ CREATE INDEX idx_usage_quarantine_claimed ON usage_quarantine (claimed_user)
 
 -- A key's successor is a new row, made once (is_rotated); budget_key_id names the first of its line, whose row counts for
 -- all of them.
--- gateway_due_at is when the sweeper must look at a key; every key that is not settled has one.
+-- gateway_due_at is when the sweeper must look at a key; every key that is not settled has one. Until
+-- gateway_unsure_until the gateway may still carry out a request to which there is no answer.
 CREATE TABLE api_keys (
   id               BIGINT GENERATED ALWAYS AS IDENTITY,
   account_id       VARCHAR(50) NOT NULL CONSTRAINT fk_api_keys_account REFERENCES credit_balances,
@@ -406,6 +407,7 @@ CREATE TABLE api_keys (
   gateway_settings JSONB,
   gateway_due_at   TIMESTAMPTZ,
   gateway_attempts INTEGER NOT NULL DEFAULT 0,
+  gateway_unsure_until TIMESTAMPTZ,
   CONSTRAINT pk_api_keys PRIMARY KEY (account_id, id),
   CONSTRAINT fk_api_keys_budget FOREIGN KEY (account_id, budget_key_id) REFERENCES api_keys (account_id, id),
   CONSTRAINT ck_api_keys_whole CHECK (
@@ -448,6 +450,8 @@ CREATE TABLE events (
 CREATE INDEX idx_events_id        ON events (id);
 CREATE INDEX idx_events_published ON events (published_at);
 
+-- The row alone says whether an endpoint is switched on, or deleted: its lanes may be a million. What is to be done with
+-- them goes on in parts (webhook_go_on).
 CREATE TABLE webhook_endpoints (
   id                    BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_webhook_endpoints PRIMARY KEY,
   url                   VARCHAR(2000) NOT NULL,
@@ -456,6 +460,8 @@ CREATE TABLE webhook_endpoints (
   is_active             BOOLEAN NOT NULL DEFAULT TRUE,
   disabled_at           TIMESTAMPTZ,
   disabled_reason       VARCHAR(10) CONSTRAINT ck_webhook_endpoints_reason CHECK (disabled_reason IN ('failing', 'gone')),
+  deleted_at            TIMESTAMPTZ,
+  resuming_after        VARCHAR(50),
   failing_since         TIMESTAMPTZ,
   secret                TEXT NOT NULL,
   previous_secret       TEXT,

@@ -39,7 +39,8 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   await runner.query(`GRANT SELECT, INSERT, DELETE ON pricing_aliases TO ${role}`);
   // Operations create and change keys. The service itself only ends them and keeps them in step with a gateway.
   await runner.query(
-    `GRANT UPDATE (last_used, is_active, revoked_at, gateway_state, gateway_due_at, gateway_attempts)
+    `GRANT UPDATE (last_used, is_active, revoked_at, gateway_state, gateway_due_at, gateway_attempts,
+                   gateway_unsure_until)
         ON api_keys TO ${role}`,
   );
   await runner.query(
@@ -50,8 +51,8 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   );
   await runner.query(
     `GRANT SELECT, INSERT, DELETE,
-           UPDATE (url, event_types, description, is_active, disabled_at, disabled_reason, failing_since, secret,
-                   previous_secret, previous_secret_until, updated_at)
+           UPDATE (url, event_types, description, is_active, disabled_at, disabled_reason, deleted_at, resuming_after,
+                   failing_since, secret, previous_secret, previous_secret_until, updated_at)
         ON webhook_endpoints TO ${role}`,
   );
   await grantOperations(runner, role);

@@ -2,6 +2,7 @@ import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { OpenAPIObject } from '@nestjs/swagger';
+import { ThrottlerStorage } from '@nestjs/throttler';
 import type { NextFunction, Request, Response } from 'express';
 import helmet from 'helmet';
 import type { Logger } from 'pino';
@@ -11,6 +12,7 @@ import { type Tracing, TRACING } from './common/tracing/tracing.js';
 import { createLogger, NestLogger, requestLogging } from './common/http/logging.js';
 import { LimitedExpressAdapter } from './common/http/limited-express.adapter.js';
 import { answerOtherPaths } from './common/http/problem.filter.js';
+import { countStranger } from './common/http/rate-limit.js';
 import { createDocument, setUpSwagger } from './common/http/swagger.js';
 import { setUpConsole } from './console/console.js';
 import { type AppConfig, loadConfig } from './config/env.js';
@@ -62,7 +64,8 @@ export async function createApp(
   if (config.hasApiDocs) setUpSwagger(app, config.version);
   setUpConsole(app);
   await app.init();
-  answerOtherPaths(app);
+  const windows = app.get<ThrottlerStorage>(ThrottlerStorage, { strict: false });
+  answerOtherPaths(app, (request) => countStranger(windows, config, request));
   return app;
 }
 

@@ -26,7 +26,16 @@ import { GatewayKeysService, REVOKED } from './gateway-keys.service.js';
 /** What the operations return. `sealed`: the key, for a repeated request. */
 type Answer =
   | ({ outcome: 'ok'; replayed?: true; sealed?: string | null } & ApiKeyAnswer)
-  | { outcome: 'not_found' | 'ended' | 'rotated' | 'past_expiry' | 'too_many' | 'idempotency_mismatch' };
+  | {
+      outcome:
+        | 'not_found'
+        | 'ended'
+        | 'rotated'
+        | 'past_expiry'
+        | 'beyond_overlap'
+        | 'too_many'
+        | 'idempotency_mismatch';
+    };
 
 /** What they all name: the account, and where the answer has a key, how to return it again. */
 type KeyRequest = AccountRequest & Partial<Idempotency> & { sealed?: string | null };
@@ -223,6 +232,10 @@ export class ApiKeysService {
         throw new ApiKeyRotated();
       case 'past_expiry':
         throw new ValidationError([{ field: 'expiresAt', message: 'must be in the future' }]);
+      case 'beyond_overlap':
+        throw new ValidationError([
+          { field: 'expiresAt', message: 'must not be later: the key has a successor' },
+        ]);
       case 'too_many':
         throw new TooManyApiKeys();
       case 'idempotency_mismatch':

@@ -25,7 +25,7 @@ import {
   type KeyGateways,
 } from './key-gateway.js';
 
-/** How long after its creation a key may still appear at the gateway, from a request that has timed out here. */
+/** How long the gateway may still carry out a request that has timed out here: a creation, or a change of bounds. */
 const LATE_SECONDS = 300;
 /** The most keys of one gateway that a pass looks at. */
 const MAXIMUM_PER_PASS = 100;
@@ -71,10 +71,25 @@ const ENDED = {
   text: `UPDATE api_keys SET gateway_state = 'ended', gateway_due_at = NULL
           WHERE account_id = $1 AND id = $2 AND gateway_state IN ('ending', 'failed')`,
 };
-/** A key whose bounds were changed again meanwhile is due again since then, and stays so. */
+/** Read after the claim: what changes from now on makes the key due again. */
+const BOUNDS = {
+  name: 'gateway_key_bounds',
+  text: `SELECT k.gateway_settings ->> 'maxBudgetUsd' AS max_budget_usd, b.credit_limit::float8 AS credit_limit,
+                extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds_left
+           FROM api_keys k
+           JOIN api_keys b ON b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)
+          WHERE k.account_id = $1 AND k.id = $2`,
+};
+/**
+ * A key whose bounds were changed again meanwhile is due again since then, and stays so. While an earlier request may
+ * still come ($4), it stays due as its claim has set it: what comes late is overwritten.
+ */
 const BOUNDS_SENT = {
   name: 'gateway_key_bounds_sent',
-  text: `UPDATE api_keys SET gateway_due_at = expires_at, gateway_attempts = 0
+  text: `UPDATE api_keys
+            SET gateway_due_at = CASE WHEN $4::timestamptz IS NULL THEN expires_at ELSE gateway_due_at END,
+                gateway_attempts = CASE WHEN $4::timestamptz IS NULL THEN 0 ELSE gateway_attempts END,
+                gateway_unsure_until = $4::timestamptz
           WHERE account_id = $1 AND id = $2 AND gateway_state = 'live' AND gateway_due_at = $3::timestamptz`,
 };
 
@@ -95,26 +110,25 @@ function claim(name: string, which: string): Statement {
                   revoked_at = CASE WHEN k.gateway_state IN ('pending', 'opening') THEN clock_timestamp()
                                     ELSE k.revoked_at END,
                   gateway_attempts = k.gateway_attempts + 1,
+                  gateway_unsure_until = clock_timestamp() + make_interval(secs => ${LATE_SECONDS}),
                   gateway_due_at = clock_timestamp()
                     + make_interval(secs => least(300, 15 * 2 ^ least(k.gateway_attempts, 5)))
              FROM due WHERE k.account_id = due.account_id AND k.id = due.id
         RETURNING k.account_id, k.id, k.key, k.gateway, k.gateway_state, k.gateway_due_at::text,
-                  k.gateway_settings ->> 'maxBudgetUsd' AS max_budget_usd,
-                  (SELECT b.credit_limit::float8 FROM api_keys b
-                    WHERE b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)) AS credit_limit,
-                  extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds_left,
+                  CASE WHEN due.gateway_unsure_until > clock_timestamp() THEN due.gateway_unsure_until::text END
+                    AS unsure_until,
                   k.created_at > clock_timestamp() - make_interval(secs => ${LATE_SECONDS}) AS may_come_late`,
   };
 }
 /** Keys whose creation failed have never worked, so keys that may still work come before them. */
 const CLAIM_DUE = claim(
   'gateway_keys_claim_due',
-  `SELECT account_id, id FROM api_keys WHERE gateway_due_at <= clock_timestamp() AND gateway = $1
+  `SELECT account_id, id, gateway_unsure_until FROM api_keys WHERE gateway_due_at <= clock_timestamp() AND gateway = $1
     ORDER BY gateway_state = 'failed', gateway_due_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
 );
 const CLAIM_ONE = claim(
   'gateway_keys_claim_one',
-  `SELECT account_id, id FROM api_keys
+  `SELECT account_id, id, gateway_unsure_until FROM api_keys
     WHERE id = $1 AND gateway = ANY($2::varchar[]) AND gateway_due_at IS NOT NULL
       AND gateway_state IN ('live', 'ending', 'failed') FOR UPDATE`,
 );
@@ -126,10 +140,15 @@ interface ClaimedKey {
   gateway: GatewayName;
   gateway_state: GatewayState;
   gateway_due_at: string;
+  /** Until then an earlier request may still be carried out; null: none can. */
+  unsure_until: string | null;
+  may_come_late: boolean;
+}
+
+interface Bounds {
   max_budget_usd: string | null;
   credit_limit: number | null;
   seconds_left: number | null;
-  may_come_late: boolean;
 }
 
 /** Keeps the keys at the gateways in step with ours. States and rules in README.md beside this file. */
@@ -275,22 +294,25 @@ export class GatewayKeysService {
   private async settle(key: ClaimedKey): Promise<GatewayOutcome> {
     const gateway = this.requireConfigured(key.gateway);
     const isLive = key.gateway_state === 'live';
-    const outcome = isLive
-      ? await gateway.bound(key.key, {
-          secondsLeft: key.seconds_left,
-          maxBudgetUsd: this.budgetOf(key.max_budget_usd, key.credit_limit),
-        })
-      : await gateway.remove(key.key);
+    const outcome = isLive ? await this.sendBounds(gateway, key) : await gateway.remove(key.key);
     const { kind } = outcome;
     if (kind === 'unreached' || kind === 'unknown' || kind === 'refused') {
       this.logger.warn(`API key ${key.id} (${key.gateway_state}) is not settled: ${describe(outcome)}`);
     } else if (isLive) {
       if (kind === 'absent') this.logger.warn(`The gateway has no key for the live API key ${key.id}`);
-      await this.database.row(BOUNDS_SENT, [key.account_id, key.id, key.gateway_due_at]);
+      await this.database.row(BOUNDS_SENT, [key.account_id, key.id, key.gateway_due_at, key.unsure_until]);
     } else if (kind === 'done' || key.gateway_state === 'ending' || !key.may_come_late) {
       await this.database.row(ENDED, [key.account_id, key.id]);
     }
     return outcome;
+  }
+
+  private async sendBounds(gateway: KeyGateway, key: ClaimedKey): Promise<GatewayOutcome> {
+    const bounds = (await this.database.row<Bounds>(BOUNDS, [key.account_id, key.id])) as Bounds;
+    return gateway.bound(key.key, {
+      secondsLeft: bounds.seconds_left,
+      maxBudgetUsd: this.budgetOf(bounds.max_budget_usd, bounds.credit_limit),
+    });
   }
 }
 

@@ -173,6 +173,19 @@ describe('the configuration', () => {
     expect(warningsOf(BASE, '0')).toEqual([]);
   });
 
+  it('warns of migrations in another database than the service uses, with both names', () => {
+    const warningsOf = (migrated: string, env: object = {}) =>
+      loadConfig({ ...BASE, ...env, MIGRATION_DATABASE_URL: `postgresql://o:hidden-5@h/${migrated}` })
+        .warnings;
+    expect(warningsOf('d')).toEqual([]);
+    const [warning, ...others] = warningsOf('other');
+    expect(warning).toBe(
+      'MIGRATION_DATABASE_URL names the database "other", and DATABASE_URL (or DB_NAME) "d": migrations would not reach the database that the service uses',
+    );
+    expect(others).toEqual([]);
+    expect(warningsOf('other', { DATABASE_URL: undefined, DB_HOST: 'h' })[0]).toContain('"accounting_db"');
+  });
+
   it('in production refuses one secret for two purposes', () => {
     const names = ['JWT_ACCESS_SECRET', 'INTERNAL_API_KEY', 'METRICS_TOKEN', 'WEBHOOK_SECRETS_KEY'];
     for (const [index, name] of names.entries())

@@ -299,6 +299,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
       'NODE_TLS_REJECT_UNAUTHORIZED is 0: certificates are not checked, and who is between this service and another can read and change what they send',
     );
   }
+  warnings.push(...differentDatabases(config.database));
   if (config.sessions.maximumAgeSeconds < config.sessions.leaseSeconds) {
     read.problems.push('SESSION_MAX_AGE_SECONDS must be at least SESSION_LEASE_SECONDS');
   }
@@ -386,6 +387,17 @@ function readDatabase(read: Reader): DatabaseConfig {
     connectTimeoutMilliseconds: read.integer('DB_CONNECT_TIMEOUT_MS', 3000, 100, 60_000),
     embeddedDirectory: resolve(read.text('EMBEDDED_POSTGRES_DIR') ?? '.data/postgres'),
   };
+}
+
+/** A warning, and no refusal: a pooler may give the same database another name. */
+function differentDatabases({ url, migrationUrl }: DatabaseConfig): string[] {
+  if (url === undefined || migrationUrl === undefined) return [];
+  const nameIn = (address: string) => new URL(address).pathname.slice(1);
+  const [used, migrated] = [nameIn(url), nameIn(migrationUrl)];
+  if (used === migrated) return [];
+  return [
+    `MIGRATION_DATABASE_URL names the database "${migrated}", and DATABASE_URL (or DB_NAME) "${used}": migrations would not reach the database that the service uses`,
+  ];
 }
 
 function readLitellm(read: Reader): LitellmConfig | undefined {

@@ -13,6 +13,7 @@ import type { AppConfig } from '../config/env.js';
 import { EventPublisher } from './event-publisher.js';
 import { EventSignals } from './event-signals.js';
 import { WebhookDeliverer } from './webhook-deliverer.js';
+import { WebhooksService } from './webhooks.service.js';
 
 const ANNOUNCE_LOTS = { name: 'events_announce_lots', text: 'SELECT events_announce_lots($1, $2) AS count' };
 const ANNOUNCE_KEYS = { name: 'events_announce_keys', text: 'SELECT events_announce_keys($1, $2) AS count' };
@@ -35,6 +36,7 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(EventsSweeper.name);
   private readonly announcements: PeriodicTask;
   private readonly look: PeriodicTask;
+  private readonly endpoints: PeriodicTask;
   private readonly stopListening: (() => void)[] = [];
   private readonly publishing: TaskOnRequest;
 
@@ -43,6 +45,7 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly publisher: EventPublisher,
     private readonly deliverer: WebhookDeliverer,
     private readonly signals: EventSignals,
+    webhooks: WebhooksService,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
     const { sweepIntervalSeconds } = config;
@@ -57,12 +60,16 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
     this.look = new PeriodicTask(this.logger, 'Event publisher', lookSeconds, () =>
       this.publishing.request(),
     );
+    this.endpoints = new PeriodicTask(this.logger, 'Webhooks sweeper', lookSeconds, (stopped) =>
+      webhooks.sweep(stopped),
+    );
   }
 
   onApplicationBootstrap(): void {
     if (this.config.sweepIntervalSeconds === 0) return;
     this.announcements.start();
     this.look.start();
+    this.endpoints.start();
     this.stopListening.push(
       this.signals.on('written', () => void this.publishing.request()),
       this.signals.on('published', () => this.deliverer.wake()),
@@ -71,7 +78,7 @@ export class EventsSweeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   async onModuleDestroy(): Promise<void> {
     for (const stop of this.stopListening) stop();
-    await Promise.all([this.announcements.stop(), this.look.stop()]);
+    await Promise.all([this.announcements.stop(), this.look.stop(), this.endpoints.stop()]);
     await this.publishing.stop();
   }
 

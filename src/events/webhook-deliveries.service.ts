@@ -10,9 +10,10 @@ import { DeliveryNotFound, WebhookInactive, WebhookNotFound } from './events.err
 
 const DELIVERY = `SELECT d.id, d.event_id, v.type, v.occurred_at, d.account_id, d.status, d.attempts, d.created_at, d.last_attempt_at,
                          d.last_status, d.last_error, d.delivered_at,
-                         CASE WHEN d.status = 'pending' AND isfinite(l.next_attempt_at) THEN l.next_attempt_at END
+                         CASE WHEN d.status = 'pending' AND e.is_active THEN l.next_attempt_at END
                            AS next_attempt_at
                     FROM webhook_deliveries d JOIN events v ON v.account_id = d.account_id AND v.id = d.event_id
+                    JOIN webhook_endpoints e ON e.id = d.endpoint_id AND e.deleted_at IS NULL
                     LEFT JOIN webhook_lanes l ON l.endpoint_id = d.endpoint_id AND l.account_id = d.account_id
                    WHERE d.endpoint_id = $1`;
 const PAGE = {
@@ -26,7 +27,7 @@ const STATUS_PAGE = {
 const ONE = { name: 'webhook_delivery', text: `${DELIVERY} AND d.id = $2` };
 const IS_ACTIVE = {
   name: 'webhook_is_active',
-  text: 'SELECT is_active FROM webhook_endpoints WHERE id = $1',
+  text: 'SELECT is_active FROM webhook_endpoints WHERE id = $1 AND deleted_at IS NULL',
 };
 const REPLAY = { name: 'webhook_replay', text: 'SELECT webhook_replay($1, $2, $3, $4) AS count' };
 

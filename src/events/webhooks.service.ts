@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, LessThan, Repository } from 'typeorm';
+import { type EntityManager, IsNull, LessThan, Repository } from 'typeorm';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
@@ -36,14 +36,15 @@ const ACTIVITY = `SELECT e.id, t.last_attempt_at AS "lastAttemptAt", t.last_stat
                       SELECT last_attempt_at, last_status, last_error FROM webhook_deliveries d
                        WHERE d.endpoint_id = e.id AND d.last_attempt_at IS NOT NULL
                        ORDER BY d.last_attempt_at DESC LIMIT 1) t ON TRUE`;
-const DELETE = { name: 'webhook_delete', text: 'SELECT webhook_delete($1, $2) AS is_deleted' };
-/** Deliveries that are deleted by one statement. */
-const DELETED_AT_ONCE = 10_000;
-const LANES_DUE = 'SELECT webhook_lanes_due($1, $2)';
+const GO_ON = { name: 'webhook_go_on', text: 'SELECT webhook_go_on($1, $2) AS had_any' };
+/** Users, or deliveries, of an endpoint that one statement deletes or makes due. */
+const ROWS_AT_ONCE = 10_000;
 
 /** Endpoints that events are delivered to. Rules in README.md beside this file. */
 @Injectable()
 export class WebhooksService {
+  private readonly logger = new Logger(WebhooksService.name);
+
   constructor(
     @InjectRepository(WebhookEndpoint) private readonly endpoints: Repository<WebhookEndpoint>,
     private readonly database: Database,
@@ -91,15 +92,17 @@ export class WebhooksService {
   }
 
   /**
-   * Changes what is given. Switched on again, an endpoint gets what it still had to get.
+   * Changes what is given. Switched on again, or at another URL, an endpoint gets what it still had to get.
    *
    * @throws WebhookNotFound, TargetRefused
    */
-  update(id: number, request: UpdateWebhookDto): Promise<WebhookDto> {
+  async update(id: number, request: UpdateWebhookDto): Promise<WebhookDto> {
     if (request.url !== undefined) this.requireTarget(request.url);
     const { url, eventTypes, description, isActive } = request;
-    const wasSwitched = isActive === undefined ? {} : { disabledAt: null, disabledReason: null };
-    return this.endpoints.manager.transaction(async (manager) => {
+    const wasSwitched =
+      isActive === undefined ? {} : { disabledAt: null, disabledReason: null, resumingAfter: null };
+    const resumes = isActive === true || url !== undefined;
+    const updated = await this.endpoints.manager.transaction(async (manager) => {
       await manager.findOne(WebhookEndpoint, { where: { id }, lock: { mode: 'for_no_key_update' } });
       await manager.update(
         WebhookEndpoint,
@@ -109,23 +112,30 @@ export class WebhooksService {
           ...(eventTypes === undefined ? {} : { eventTypes }),
           ...(description === undefined ? {} : { description }),
           ...(isActive === undefined ? {} : { isActive }),
-          ...(isActive === true ? { failingSince: null } : {}),
           ...wasSwitched,
+          ...(resumes ? { failingSince: null, resumingAfter: '' } : {}),
           updatedAt: () => 'clock_timestamp()',
         },
       );
-      if (isActive !== undefined) await manager.query(LANES_DUE, [id, isActive]);
       return find(manager, id);
     });
+    if (resumes) await this.goOn(id);
+    return updated;
   }
 
   /** What it still had to get goes with it. @throws WebhookNotFound */
   async delete(id: number): Promise<void> {
-    const step = () => this.database.row<{ is_deleted: boolean | null }>(DELETE, [id, DELETED_AT_ONCE]);
-    let row = await step();
-    if (row?.is_deleted === null) throw new WebhookNotFound();
-    // Null from now on: another call has done the rest.
-    while (row?.is_deleted === false) row = await step();
+    const { affected } = await this.endpoints.update(
+      { id, deletedAt: IsNull() },
+      { isActive: false, deletedAt: () => 'clock_timestamp()' },
+    );
+    if (!affected) throw new WebhookNotFound();
+    await this.goOn(id);
+  }
+
+  /** Goes on with what deletions, and endpoints that were switched on again, have left to do. */
+  async sweep(stopped?: AbortSignal): Promise<void> {
+    while (!stopped?.aborted && (await this.doPart(null)));
   }
 
   /** A new secret; until the overlap has passed, messages bear signatures by both. @throws WebhookNotFound */
@@ -176,6 +186,21 @@ export class WebhooksService {
     const attempt = await this.deliverer.sendTo({ url, secrets }, { id: `test_${randomUUID()}`, body });
     const { isDelivered, status, error, milliseconds } = attempt;
     return { isDelivered, status, error, milliseconds };
+  }
+
+  /** The first part, which is all of it for most endpoints. It never fails: what is not done now, the sweeper does. */
+  private async goOn(id: number): Promise<void> {
+    try {
+      await this.doPart(id);
+    } catch (error) {
+      this.logger.warn(`Webhook ${id} is left to the sweeper: ${(error as Error).message}`);
+    }
+  }
+
+  /** Whether there was anything to do. */
+  private async doPart(id: number | null): Promise<boolean> {
+    const row = await this.database.row<{ had_any: boolean }>(GO_ON, [id, ROWS_AT_ONCE]);
+    return row?.had_any === true;
   }
 
   /** A change with a new secret, which its answer shows; remembered, it is sealed. */

@@ -23,10 +23,10 @@ export const STATE = {
     (SELECT count(*) FROM webhook_deliveries WHERE status = 'pending') AS deliveries,
     (SELECT coalesce(extract(epoch FROM now() - min(due_at)), 0) FROM webhook_endpoints e CROSS JOIN LATERAL (
        SELECT min(next_attempt_at) AS due_at FROM webhook_lanes WHERE endpoint_id = e.id) lane
-      WHERE due_at <= now()) AS webhook_lag,
+      WHERE e.is_active AND due_at <= now()) AS webhook_lag,
     (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM webhook_deliveries
       WHERE status = 'pending') AS delivery_age,
-    (SELECT count(*) FROM webhook_endpoints WHERE disabled_at IS NOT NULL) AS disabled`,
+    (SELECT count(*) FROM webhook_endpoints WHERE disabled_at IS NOT NULL AND deleted_at IS NULL) AS disabled`,
 };
 
 type State = Record<

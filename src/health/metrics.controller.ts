@@ -1,11 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Controller, Get, Header, Headers, Inject } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { SkipThrottle } from '@nestjs/throttler';
 import { Public } from '../auth/access.decorator.js';
 import { InvalidToken, TokenRequired } from '../auth/auth.errors.js';
 import { RouteNotFound } from '../common/errors/request-errors.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { RateLimited } from '../common/http/rate-limit.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -14,7 +14,6 @@ import { DatabaseGauges } from './database-gauges.js';
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
 @ApiTags('Health')
-@SkipThrottle()
 @Public()
 @Controller()
 export class MetricsController {
@@ -39,7 +38,7 @@ export class MetricsController {
   @ApiOkResponse({
     content: { 'text/plain': { schema: { type: 'string' }, example: 'accounting_sessions_active 3\n' } },
   })
-  @ApiProblems(TokenRequired, InvalidToken, RouteNotFound)
+  @ApiProblems(TokenRequired, InvalidToken, RouteNotFound, RateLimited)
   async read(@Headers('authorization') authorization: string | undefined): Promise<string> {
     if (this.config.metricsAccess === 'off') throw new RouteNotFound();
     this.requireToken(authorization);

@@ -356,6 +356,22 @@ describe('PATCH /api-keys/:id', () => {
     await user.delete(`${KEYS}/${id}`);
     expect((await patch({ name: 'x' })).status).toBe(409);
   });
+
+  it('400 for a later end of a key that was rotated: only its successor goes on', async () => {
+    const user = service.as();
+    const { id } = await makeKey(user);
+    await user.post(`${KEYS}/${id}/rotate`, { overlapSeconds: 3600 });
+    const { expiresAt } = (await user.get<Key>(`${KEYS}/${id}`)).body;
+    const patch = (body: object) => user.send<Key>('PATCH', `${KEYS}/${id}`, body, {});
+    for (const later of [null, '2090-01-01T00:00:00Z']) {
+      const refused = await patch({ expiresAt: later });
+      expectProblem(refused, 400, { code: 'validation.failed' });
+      expect(refused.text).toContain('expiresAt');
+    }
+    expect((await patch({ name: 'old', expiresAt })).body).toMatchObject({ name: 'old', expiresAt });
+    const sooner = new Date(Date.now() + 60_000).toISOString();
+    expect((await patch({ expiresAt: sooner })).body).toMatchObject({ expiresAt: sooner });
+  });
 });
 
 describe('POST /api-keys/:id/rotate', () => {

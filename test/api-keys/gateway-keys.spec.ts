@@ -4,8 +4,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GatewayKeysService } from '../../src/api-keys/gateway-keys.service.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { digestOf, type Fault, LitellmProxy, PROXY_DETAIL } from '../support/litellm-proxy.js';
+import { waitingForLocks } from '../support/hold-up.js';
 import { countByStatus, times } from '../support/money.js';
 import { expectProblem, type Problem } from '../support/problems.js';
+import { SeededRandom } from '../support/seeded-random.js';
 import { freshUser, startService, type TestService } from '../support/service.js';
 
 const KEYS = '/api/api-keys';
@@ -96,7 +98,8 @@ async function rowsOf(user: HttpClient): Promise<Row[]> {
 /** What waits for its time at this user's keys is due, and creations are long past, as minutes would make it. */
 async function letTimePass(user: HttpClient): Promise<void> {
   await service.owner.query(
-    `UPDATE api_keys SET gateway_due_at = clock_timestamp(), created_at = created_at - interval '10 minutes'
+    `UPDATE api_keys SET gateway_due_at = clock_timestamp(), created_at = created_at - interval '10 minutes',
+                         gateway_unsure_until = gateway_unsure_until - interval '10 minutes'
       WHERE account_id = $1 AND gateway_due_at IS NOT NULL`,
     [user.userId],
   );
@@ -760,6 +763,115 @@ describe('a creditLimit', () => {
     await letTimePass(user);
     await sweep();
     expect(proxy.keys.get(digestOf(made.key))?.maxBudget).toBe(2);
+  });
+});
+
+describe('changes whose requests overlap at the proxy', () => {
+  const budgetOf = ({ key }: Key) => proxy.keys.get(digestOf(key))?.maxBudget;
+  const limit = (user: HttpClient, { id }: Key, creditLimit: number, on = service) =>
+    on.as(user.userId).send('PATCH', `${KEYS}/${id}`, { creditLimit }, {});
+  /** The next look at this user's keys, while a request that was lost may still come. */
+  async function sweepSoon(user: HttpClient): Promise<void> {
+    await service.owner.query(
+      'UPDATE api_keys SET gateway_due_at = now() WHERE account_id = $1 AND gateway_due_at IS NOT NULL',
+      [user.userId],
+    );
+    await sweep();
+  }
+  /** Keys of the user's that the sweeper must still look at. */
+  const due = async (user: HttpClient) =>
+    (
+      await service.owner.query('SELECT FROM api_keys WHERE account_id = $1 AND gateway_due_at IS NOT NULL', [
+        user.userId,
+      ])
+    ).rowCount;
+
+  it('hold as the last one says, also when the proxy carries out the first one after it', async () => {
+    const user = service.as();
+    const made = await makeKey(user);
+    proxy.fail('/key/update', 'comesLate');
+    await limit(user, made, 1000);
+    await limit(user, made, 2000);
+    await sweepSoon(user);
+    proxy.arrive();
+    expect(budgetOf(made)).toBe(1);
+    expect(await due(user)).toBe(1);
+    await sweepSoon(user);
+    expect(budgetOf(made)).toBe(2);
+    await letTimePass(user);
+    await sweep();
+    expect([budgetOf(made), await due(user)]).toEqual([2, 0]);
+  });
+
+  it('hold as the last one says when the first is still under way, at another instance', async () => {
+    const user = service.as();
+    const made = await makeKey(user);
+    const { arrived, release } = proxy.hold('/key/update');
+    const first = limit(user, made, 1000, second);
+    await arrived;
+    await limit(user, made, 2000);
+    release();
+    await first;
+    await expect.poll(() => budgetOf(made)).toBe(1);
+    await sweepSoon(user);
+    expect(budgetOf(made)).toBe(2);
+    await letTimePass(user);
+    await sweep();
+    expect(await due(user)).toBe(0);
+  });
+
+  it('hold as the last one says when it is written while the first is about to be sent', async () => {
+    const user = service.as();
+    const made = await makeKey(user, { expiresAt: '2040-01-01T00:00:00.000Z' });
+    const other = await service.owner.connect();
+    await other.query('BEGIN');
+    await other.query('SELECT api_key_update($1)', [
+      { accountId: user.userId, id: made.id, changes: { creditLimit: 2000 } },
+    ]);
+    const sending = service.get(GatewayKeysService).follow(made.id);
+    await expect.poll(() => waitingForLocks(service)).toBe(1);
+    await other.query('COMMIT');
+    other.release();
+    await sending;
+    expect(budgetOf(made)).toBe(2);
+  });
+
+  it('hold for a successor that is being made meanwhile', async () => {
+    const user = service.as();
+    const old = await makeKey(user, { creditLimit: 1000 });
+    const { arrived, release } = proxy.hold('/key/generate', 'after');
+    const rotating = user.post<Key>(`${KEYS}/${old.id}/rotate`, { overlapSeconds: 60 });
+    await arrived;
+    await limit(user, old, 2000, second);
+    release();
+    const { body: successor } = await rotating;
+    await sweep();
+    expect([budgetOf(old), budgetOf(successor)]).toEqual([2, 2]);
+  });
+
+  it('hold whatever is lost, late or repeated, and no request is made any more when all is settled', async () => {
+    const random = new SeededRandom();
+    const faults = ['comesLate', 'isLost', 'isLostDone', 'failsDone', null, null] as const;
+    for (let round = 0; round < 12; round++) {
+      const user = service.as();
+      const made = await makeKey(user);
+      for (let step = 1; step <= 6; step++) {
+        const fault = random.pick(faults);
+        if (fault !== null) proxy.fail('/key/update', fault);
+        if (random.chance(0.7)) await limit(user, made, step * 1000, random.pick([service, second]));
+        else await sweepSoon(user);
+        if (random.chance(0.3)) proxy.arrive();
+      }
+      proxy.recover();
+      await limit(user, made, 9000);
+      await sweepSoon(user);
+      proxy.arrive();
+      for (let pass = 0; pass < 2; pass++) {
+        await letTimePass(user);
+        await sweep();
+      }
+      expect([budgetOf(made), await due(user)], `seed ${random.seed}, round ${round}`).toEqual([9, 0]);
+    }
   });
 });
 

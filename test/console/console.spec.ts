@@ -8,7 +8,7 @@ import { HttpClient } from '../support/http-client.js';
 import { type CompiledService, compileService, type ServiceProcess } from '../support/service-process.js';
 
 /** So few that the console's own files would use them up, if they were counted. */
-const RATE_LIMIT = 5;
+const RATE_LIMIT = 20;
 
 let service: ConsoleService;
 /** Compiled without the console. */

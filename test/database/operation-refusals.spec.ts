@@ -150,8 +150,7 @@ const NOT_CHECKED = [
   'usage_leaders',
   'usage_make_leaders',
   'webhook_claim',
-  'webhook_delete',
-  'webhook_lanes_due',
+  'webhook_go_on',
   'webhook_replay',
   'webhook_settle',
 ];
@@ -298,6 +297,9 @@ describe('a user id', () => {
     const refused = ['org:x', 'org:'];
     for (const hidden of '\u0080\u009f\u00ad\u061c\u180e\u200b\u200f\u2028\u202e\u2060\u206f\ufeff\ufff9\ufffb')
       refused.push(`a${hidden}b`);
+    // Blank, or not seen at all, by whatever they stand.
+    for (const hidden of '\u034f\u115f\u1160\u17b4\u17b5\u180b\u180f\u2800\u3164\ufe00\ufe0f\uffa0\ufff0\ufff8\u{1bca0}\u{1d173}\u{e0000}\u{e0041}\u{e0fff}')
+      refused.push(hidden, `a${hidden}b`);
     ids.push(...refused, 'a\u00a0b', 'a\u200ab', 'a\u2010b', '\u{1f600}');
     const { rows } = await service.owner.query<{ id: string; is: boolean }>(
       'SELECT id, is_user_id(id) AS is FROM unnest($1::text[]) AS id',

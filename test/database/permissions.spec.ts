@@ -107,8 +107,7 @@ describe("the service's role", () => {
       'usage_record',
       'usage_review',
       'webhook_claim',
-      'webhook_delete',
-      'webhook_lanes_due',
+      'webhook_go_on',
       'webhook_replay',
       'webhook_settle',
     ]);

@@ -197,6 +197,21 @@ describe('while a delivery is under way', () => {
     expect((await deliveriesOf(endpoint)).map(({ status }) => status)).toEqual(['delivered', 'delivered']);
   });
 
+  it('its endpoint is switched on, which it is already, or gets another URL: it is not sent a second time', async () => {
+    const endpoint = await makeEndpoint(service, receiver);
+    const answers = holdAnswers();
+    await writeEvent(service, 'once');
+    await begin(service, 1);
+    for (const change of [{ isActive: true }, { isActive: false }, { isActive: true }, { url: receiver.url }])
+      await root.send('PATCH', `/api/webhooks/${endpoint.id}`, change, {});
+    await deliver(second);
+    answers[0]?.({ status: 200 });
+    await settled();
+    await deliver(second);
+    expect(receiver.received).toHaveLength(1);
+    expect(await deliveriesOf(endpoint)).toMatchObject([{ status: 'delivered', attempts: 1 }]);
+  });
+
   it('its endpoint is deleted: nothing is left of it, nothing fails, and others get theirs', async () => {
     const endpoint = await makeEndpoint(service, receiver);
     const answers = holdAnswers();

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EventPublisher } from '../../src/events/event-publisher.js';
 import { EventsSweeper } from '../../src/events/events.sweeper.js';
 import { WebhookDeliverer } from '../../src/events/webhook-deliverer.js';
+import { WebhooksService } from '../../src/events/webhooks.service.js';
 import { WebhookSender } from '../../src/events/webhook-sender.js';
 import {
   deliver,
@@ -369,6 +370,19 @@ describe('an endpoint', () => {
     expect(await pauseOf('patient-user')).toBeLessThan(7);
   });
 
+  it('that gets another URL is sent there at once what has failed', async () => {
+    const endpoint = await makeEndpoint(service, receiver);
+    const other = await new WebhookReceiver().start();
+    receiver.reply = () => ({ status: 500 });
+    await writeEvent(service, 'moved-user');
+    await deliver(service);
+    await root.send('PATCH', `/api/webhooks/${endpoint.id}`, { url: other.url }, {});
+    await deliver(service);
+    expect([receiver.received.length, other.received.length]).toEqual([1, 1]);
+    expect(await deliveriesOf(endpoint)).toMatchObject([{ status: 'delivered', attempts: 2 }]);
+    await other.stop();
+  });
+
   it('is one of a hundred at most, also when many are made at once', async () => {
     await service.owner.query(
       `INSERT INTO webhook_endpoints (url, secret, created_by, is_active)
@@ -459,6 +473,106 @@ describe('an endpoint', () => {
     }
     await keyed.close();
     await other.close();
+  });
+});
+
+describe('an endpoint for which very many users wait', () => {
+  const USERS = 25_000;
+  const SWITCH_OFF = { isActive: false };
+
+  /** Each has failed eight times, and is to be tried again in an hour. */
+  async function makeCrowded(): Promise<string> {
+    const { id } = await makeEndpoint(service, receiver);
+    await service.owner.query(
+      `INSERT INTO webhook_lanes (endpoint_id, account_id, attempts, next_attempt_at)
+       SELECT $1, 'crowd-' || n, 8, now() + interval '1 hour' FROM generate_series(1, ${USERS}) n`,
+      [id],
+    );
+    return `/api/webhooks/${id}`;
+  }
+  /** How many users wait as they did, and how many of the others begin anew now. */
+  const lanes = async () =>
+    (
+      await service.owner.query<{ as_before: number; anew: number }>(
+        `SELECT count(*) FILTER (WHERE attempts = 8 AND next_attempt_at > now())::integer AS as_before,
+                count(*) FILTER (WHERE attempts = 0 AND next_attempt_at <= now())::integer AS anew
+           FROM webhook_lanes`,
+      )
+    ).rows[0];
+  /** While this is done, another has a lane of each user in hand. */
+  async function whileLanesAreLocked<T>(act: () => Promise<T>): Promise<T> {
+    const other = await service.owner.connect();
+    await other.query('BEGIN; SELECT FROM webhook_lanes FOR UPDATE');
+    return act().finally(async () => {
+      await other.query('ROLLBACK');
+      other.release();
+    });
+  }
+
+  it('is switched off without a look at them, by an admin or by its own answer', async () => {
+    const path = await makeCrowded();
+    await whileLanesAreLocked(async () => {
+      expect((await root.send('PATCH', path, SWITCH_OFF, {})).body).toMatchObject(SWITCH_OFF);
+    });
+    await root.delete(path);
+    await second.get(WebhooksService).sweep();
+
+    const crowded = await makeCrowded();
+    receiver.reply = () => ({ status: 410 });
+    await writeEvent(service, 'gone-user');
+    await service.get(EventPublisher).publish();
+    const crowd = await service.owner.connect();
+    await crowd.query(`BEGIN; SELECT FROM webhook_lanes WHERE account_id LIKE 'crowd-%' FOR UPDATE`);
+    await service.get(WebhookDeliverer).deliver();
+    await crowd.query('ROLLBACK');
+    crowd.release();
+    expect((await root.get(crowded)).body).toMatchObject({ isActive: false, disabledReason: 'gone' });
+    expect(await lanes()).toMatchObject({ as_before: USERS });
+  });
+
+  it('is switched on in parts: when its instance dies after the first, another goes on', async () => {
+    const path = await makeCrowded();
+    await root.send('PATCH', path, SWITCH_OFF, {});
+    expect((await root.send('PATCH', path, { isActive: true }, {})).status).toBe(200);
+    expect(await lanes()).toEqual({ as_before: 15_000, anew: 10_000 });
+    await second.get(WebhooksService).sweep();
+    expect(await lanes()).toEqual({ as_before: 0, anew: USERS });
+    // Once: what fails again from now on has its pauses.
+    await service.owner.query(
+      `UPDATE webhook_lanes SET attempts = 8, next_attempt_at = now() + interval '1 hour'`,
+    );
+    await second.get(WebhooksService).sweep();
+    expect(await lanes()).toEqual({ as_before: USERS, anew: 0 });
+  });
+
+  it('is deleted in parts: it is gone at once, and when its instance dies after the first, another goes on', async () => {
+    const path = await makeCrowded();
+    await service.owner.query(
+      `WITH made AS (INSERT INTO events (account_id, type, occurred_at, data)
+                     SELECT account_id, 'credits.exhausted', now(), '{}' FROM webhook_lanes RETURNING account_id, id)
+       INSERT INTO webhook_deliveries (endpoint_id, account_id, event_id)
+       SELECT (SELECT max(id) FROM webhook_endpoints), account_id, id FROM made`,
+    );
+    expect((await root.delete(path)).status).toBe(204);
+    expect(await lanes()).toEqual({ as_before: 15_000, anew: 0 });
+    const inList = await root.get<{ items: object[] }>('/api/webhooks');
+    expect(inList.body.items).toEqual([]);
+    for (const call of [
+      root.get(path),
+      root.delete(path),
+      root.get(`${path}/deliveries`),
+      root.post(`${path}/rotate-secret`),
+      root.send<object>('PATCH', path, { isActive: true }, {}),
+    ])
+      expectProblem(await call, 404, { code: 'webhook.not_found' });
+    const sweeping = await service.another({ SWEEP_INTERVAL_SECONDS: '1' });
+    const left = () => service.owner.query('SELECT FROM webhook_endpoints');
+    await expect.poll(async () => (await left()).rowCount, { timeout: 10_000 }).toBe(0);
+    await sweeping.close();
+    const { rowCount } = await service.owner.query(
+      'SELECT FROM webhook_lanes UNION ALL SELECT FROM webhook_deliveries',
+    );
+    expect(rowCount).toBe(0);
   });
 });
 

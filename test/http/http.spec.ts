@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HttpClient } from '../support/http-client.js';
 import { countByStatus, initialize, SONNET, times, userWithCredits } from '../support/money.js';
+import { expectProblem } from '../support/problems.js';
 import { INTERNAL_KEY, startService, type TestService } from '../support/service.js';
 import { accessToken } from '../support/tokens.js';
 
@@ -108,6 +109,26 @@ describe('rate limit', () => {
       anonymous.get('/api/credits/balance', index % 2 ? { authorization: 'Bearer x.y.z' } : {}),
     );
     expect(countByStatus(answers)).toEqual({ 401: 5, 429: 3 });
+  });
+
+  it.each(['/metrics', '/api/unknown', '/elsewhere', '/api/api-keys/%ff', '/console/assets/unknown.js'])(
+    'counts %s by address, together with what else strangers ask for',
+    async (path) => {
+      const apart = await service.another({ RATE_LIMIT_MAX: '5' });
+      const stranger = apart.anonymous();
+      expect((await stranger.get('/api/credits/balance')).status).toBe(401);
+      const answers = await times(7, () => stranger.get(path));
+      expect(answers.filter(({ status }) => status === 429)).toHaveLength(3);
+      expectProblem(await stranger.get(path), 429, { code: 'rate_limit.exceeded' });
+      await apart.close();
+    },
+  );
+
+  it('lets two Prometheus read the metrics every second', async () => {
+    const byDefault = await service.another({ RATE_LIMIT_MAX: '', RATE_LIMIT_WINDOW_SECONDS: '' });
+    const scrapes = await times(2 * 60, () => byDefault.anonymous().get('/metrics'));
+    expect(countByStatus(scrapes)).toEqual({ 200: 120 });
+    await byDefault.close();
   });
 
   it('never counts trusted services, also with a forwarded token, nor health', async () => {

@@ -35,9 +35,10 @@ export async function sendCsv(
 class ReaderGone extends Error {}
 
 async function write(text: string, response: Response, patienceSeconds: number): Promise<void> {
+  // Also where there is nothing to write: a search that finds nothing more would go on to its end.
+  if (response.destroyed) throw new ReaderGone();
   const bytes = Buffer.from(text);
   for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-    if (response.destroyed) throw new ReaderGone();
     const goesOn = response.write(bytes.subarray(at, at + PIECE_BYTES));
     if (!goesOn) await drained(response, patienceSeconds);
   }

@@ -57,6 +57,12 @@ export class LimitedExpressAdapter extends ExpressAdapter {
     this.setHttpServer(server);
   }
 
+  /** What no route takes is left to `answerOtherPaths`, which counts it. */
+  override setNotFoundHandler(): void {}
+
+  /** As above. */
+  override setErrorHandler(): void {}
+
   /**
    * Stops taking connections. Clients get a warning first: a connection that is closed just when the next request is sent on it
    * would lose that request.

@@ -29,13 +29,21 @@ export class ProblemFilter implements ExceptionFilter {
   }
 }
 
-/** The same for requests that no route of the application has taken. */
-export function answerOtherPaths(app: INestApplication): void {
+/**
+ * The same for requests that no route of the application has taken.
+ *
+ * @param count counts such a request, and throws when there were too many
+ */
+export function answerOtherPaths(app: INestApplication, count: (request: Request) => Promise<void>): void {
   const express = app.getHttpAdapter().getInstance() as Express;
-  express.use((request: Request, response: Response) => sendProblem(new RouteNotFound(), request, response));
+  const answer = (problem: unknown, request: Request, response: Response) =>
+    count(request)
+      .catch((refusal: unknown) => (problem = refusal))
+      .then(() => sendProblem(problem, request, response));
+  express.use((request: Request, response: Response) => answer(new RouteNotFound(), request, response));
   // Express knows an error handler by its four parameters.
   express.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
-    sendProblem(error, request, response),
+    answer(error, request, response),
   );
 }
 
@@ -98,13 +106,13 @@ function toServiceError(thrown: unknown): ServiceError {
   const error = translateDatabaseError(thrown);
   if (error instanceof ServiceError) return error;
   if (error instanceof HttpException) return fromHttpStatus(error.getStatus(), error.message);
+  if (error instanceof URIError) return malformed(error.message);
   // Body parser and router errors of Express carry a status and a message for the caller.
   const { status, type, code, expose } = (error ?? {}) as Partial<ErrorOfExpress>;
   if (typeof status === 'number' && status >= 400 && status < 500) {
     if (code?.startsWith('Z_')) return new MalformedRequest('The body is not what its Content-Encoding says');
     return fromHttpStatus(status, expose === false ? '' : httpMessage(status, type));
   }
-  if (error instanceof URIError) return malformed(error.message);
   return new InternalError();
 }
 

@@ -1,5 +1,10 @@
 import { type ExecutionContext, Injectable } from '@nestjs/common';
-import { ThrottlerGuard, type ThrottlerLimitDetail, type ThrottlerModuleOptions } from '@nestjs/throttler';
+import {
+  ThrottlerGuard,
+  type ThrottlerLimitDetail,
+  type ThrottlerModuleOptions,
+  type ThrottlerStorage,
+} from '@nestjs/throttler';
 import ipaddr from 'ipaddr.js';
 import type { AppConfig } from '../../config/env.js';
 import { ServiceError } from '../errors/service-error.js';
@@ -46,6 +51,16 @@ export function networkOf(address: string): string {
   if (!ipaddr.IPv6.isValid(address)) return address;
   const parsed = ipaddr.process(address);
   return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(':') : parsed.toString();
+}
+
+/** Counts a request that no route has taken, by its address: who sent it is not looked at. @throws RateLimited */
+export async function countStranger(
+  storage: ThrottlerStorage,
+  { rateLimit: { max, windowSeconds } }: AppConfig,
+  { ip = '' }: Pick<IdentifiedRequest, 'ip'>,
+): Promise<void> {
+  const window = await storage.increment(callerOf({ ip }), windowSeconds * 1000, max, 0, '');
+  if (window.isBlocked) throw new RateLimited(window.timeToBlockExpire);
 }
 
 /** The library's guard, which refuses in the form of every other error. It takes 2 µs of a request (Node 20.20). */

@@ -13,8 +13,11 @@ const RESERVED_PREFIXES: readonly string[] = ['service:', 'org:'];
 // eslint-disable-next-line no-control-regex -- control characters are what is looked for
 const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f-\u009f]/;
 
-/** Line separators, and what has no width or turns the direction of a text: two ids that look the same are not the same. */
-const HIDDEN_CHARACTERS = /[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/;
+/**
+ * Line separators, and what is not seen (Unicode's Default_Ignorable_Code_Point, annotations, and the blank of Braille) or turns
+ * the direction of a text: two ids that look the same are not the same. As is_user_id.sql.
+ */
+const HIDDEN_CHARACTERS = /[\u2028-\u202e\u2800\ufff9-\ufffb]|\p{Default_Ignorable_Code_Point}/u;
 
 /** Whether a text can be stored as it is: PostgreSQL takes no NUL, and a lone surrogate is no character. */
 export function isStorable(text: string): boolean {

@@ -1,4 +1,4 @@
-import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { Column, DeleteDateColumn, Entity, PrimaryColumn } from 'typeorm';
 import { BIGINT } from '../../common/database/transformers.js';
 import type { EventType } from '../event-types.js';
 
@@ -30,6 +30,14 @@ export class WebhookEndpoint {
 
   @Column({ name: 'disabled_reason', type: 'varchar', nullable: true })
   disabledReason: DisabledReason | null;
+
+  /** Since then no query finds it; its deliveries are deleted in parts, and it with the last of them. */
+  @DeleteDateColumn({ name: 'deleted_at', type: 'timestamptz', select: false })
+  deletedAt: Date | null;
+
+  /** The users up to this one have what waits made due again; null: all. */
+  @Column({ name: 'resuming_after', type: 'varchar', nullable: true, select: false })
+  resumingAfter: string | null;
 
   /** Since its last success it has failed; null: it has not. */
   @Column({ name: 'failing_since', type: 'timestamptz', nullable: true })

@@ -136,7 +136,7 @@ describe('everything that may be done to endpoints at once', () => {
           // Not in the order of the functions: so nothing is waited for.
           await service.owner.query(
             `UPDATE webhook_lanes l SET next_attempt_at = now() FROM (
-               SELECT endpoint_id, account_id FROM webhook_lanes WHERE isfinite(next_attempt_at) AND lease IS NULL
+               SELECT endpoint_id, account_id FROM webhook_lanes WHERE lease IS NULL
                 FOR UPDATE SKIP LOCKED) paused
               WHERE l.endpoint_id = paused.endpoint_id AND l.account_id = paused.account_id`,
           );

@@ -28,7 +28,10 @@ BEGIN
       RETURN '{"outcome": "rotated"}';
     END IF;
   END IF;
-  UPDATE api_keys SET gateway_state = 'live', gateway_due_at = expires_at
+  -- The limit of a line may have changed since the gateway was given it with the successor.
+  UPDATE api_keys
+     SET gateway_state = 'live',
+         gateway_due_at = CASE WHEN budget_key_id IS NULL THEN expires_at ELSE clock_timestamp() END
    WHERE account_id = p_account AND id = p_id AND gateway_state = 'opening';
   IF NOT FOUND THEN RETURN '{"outcome": "ended"}'; END IF;
   IF p_old IS NOT NULL THEN PERFORM api_key_end_after(p_account, p_old, p_overlap_seconds); END IF;

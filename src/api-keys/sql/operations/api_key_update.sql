@@ -1,5 +1,5 @@
 -- Changes of an API key what changes has: name, permissions, expiresAt, creditLimit (of its line); null clears the last
--- two. Outcomes: ok (the key), not_found, ended, past_expiry.
+-- two. Outcomes: ok (the key), not_found, ended, past_expiry, beyond_overlap (the key was rotated, and would end later).
 CREATE OR REPLACE FUNCTION api_key_update(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -20,6 +20,10 @@ BEGIN
   IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;
   IF NOT api_key_is_live(p_account, p_id) THEN RETURN '{"outcome": "ended"}'; END IF;
   IF (p_changes ->> 'expiresAt')::timestamptz <= clock_timestamp() THEN RETURN '{"outcome": "past_expiry"}'; END IF;
+  -- The end of a rotation's overlap is not put off: the key has a successor, which may have its expiry changed.
+  IF k.is_rotated AND p_changes ? 'expiresAt' AND (p_changes ->> 'expiresAt')::timestamptz <= k.expires_at IS NOT TRUE THEN
+    RETURN '{"outcome": "beyond_overlap"}';
+  END IF;
   IF p_changes ? 'permissions' THEN
     k.permissions := ARRAY(SELECT jsonb_array_elements_text(p_changes -> 'permissions'));
   END IF;

@@ -36,7 +36,6 @@ BEGIN
     v_failing_since := CASE WHEN NOT p_is_delivered THEN coalesce(v_failing_since, v_now) END;
     v_is_disabled := v_is_active AND p_delivery IS NOT NULL AND NOT p_is_delivered
                      AND (p_status = 410 OR v_failing_since <= v_now - make_interval(secs => p_patience_seconds));
-    IF v_is_disabled THEN PERFORM FROM webhook_lanes WHERE endpoint_id = p_endpoint ORDER BY account_id FOR UPDATE; END IF;
   END IF;
   SELECT * INTO v_lane FROM webhook_lanes
    WHERE endpoint_id = p_endpoint AND account_id = p_account AND lease = p_lease FOR UPDATE;
@@ -76,7 +75,6 @@ BEGIN
   ELSE
     DELETE FROM webhook_lanes WHERE endpoint_id = p_endpoint AND account_id = p_account;
   END IF;
-  IF v_is_disabled THEN PERFORM webhook_lanes_due(p_endpoint, FALSE); END IF;
   RETURN jsonb_build_object('outcome', v_outcome, 'disabled', v_is_disabled);
 END
 $$;
