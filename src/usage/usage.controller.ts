@@ -8,7 +8,7 @@ import {
   getSchemaPath,
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
-import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
+import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
@@ -36,12 +36,15 @@ import {
 import {
   ChargeDto,
   SystemStatsDto,
+  UsageClassesDto,
   UsagePageDto,
+  UsageRecordDetailsDto,
   UsageRecordDto,
   UsageSearchPageDto,
   UsageStatsDto,
 } from './dto/usage.responses.js';
 import { UsageStatisticsService } from './usage-statistics.service.js';
+import { UsageClassesService } from './usage-classes.service.js';
 import { UsageChargesService } from './usage-charges.service.js';
 import { UsageSearchService } from './usage-search.service.js';
 import {
@@ -65,6 +68,9 @@ const SEARCHED =
   'A page has at most 512 kB, and one request searches at most 50,000 records. A page may therefore ' +
   'be short, or even empty if few records match the filter, although more pages follow. The list ' +
   'ends when `nextCursor` is null. A caller may run up to four CSV downloads at once.';
+const CLASSES =
+  'Exact sums before the rounding of each call, at the prices the calls were made at. Of a range with more than 200,000 ' +
+  'records only the newest count, and `since` says from when.';
 
 @ApiTags('Usage')
 @ApiExtraModels(UsageSearchPageDto)
@@ -75,6 +81,7 @@ export class UsageController {
     private readonly charges: UsageChargesService,
     private readonly statistics: UsageStatisticsService,
     private readonly search: UsageSearchService,
+    private readonly classes: UsageClassesService,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
@@ -244,6 +251,62 @@ export class UsageController {
     @Res({ passthrough: true }) response: Response,
   ): Promise<UsageSearchPageDto | undefined> {
     return this.pageOrCsv(userId, query, request, response);
+  }
+
+  @Get('records/:id/details')
+  @ApiOperation({
+    summary: 'Get a usage record with what each class cost',
+    description:
+      'Yours, or for supervisors, admins and trusted services anyone’s. Another user’s record is the same 404 as one that ' +
+      'does not exist.',
+    operationId: 'getUsageRecord',
+  })
+  @ApiOkResponse({ type: UsageRecordDetailsDto })
+  @ApiProblems(UsageNotFound)
+  @CallerAccess('usage:read')
+  recordById(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<UsageRecordDetailsDto> {
+    return this.classes.ofRecord(caller, id);
+  }
+
+  @Get('classes')
+  @ApiOperation({
+    summary: 'Get what your calls used, by class',
+    description: CLASSES,
+    operationId: 'getUsageClasses',
+  })
+  @ApiOkResponse({ type: UsageClassesDto })
+  @ApiProblems(AccountNotFound)
+  @SelfAccess('usage:read', { userIdIn: 'body' })
+  @Report()
+  ownClasses(@CurrentCaller() caller: Caller, @Query() query: OwnRangeQueryDto): Promise<UsageClassesDto> {
+    return this.classes.ofRange(caller.userId, timeRange(query));
+  }
+
+  @Get('classes/all')
+  @ApiOperation({
+    summary: 'Get what the calls of all users used, by class',
+    description: CLASSES,
+    operationId: 'getSystemClasses',
+  })
+  @ApiOkResponse({ type: UsageClassesDto })
+  @RoleAccess('admin')
+  @Report()
+  systemClasses(@Query() query: RangeQueryDto): Promise<UsageClassesDto> {
+    return this.classes.ofRange(null, timeRange(query));
+  }
+
+  @Get('classes/:userId')
+  @ApiOperation({
+    summary: 'Get what a user’s calls used, by class',
+    description: CLASSES,
+    operationId: 'getUserUsageClasses',
+  })
+  @ApiOkResponse({ type: UsageClassesDto })
+  @ApiProblems(AccountNotFound)
+  @RoleAccess('supervisor', { hasOwnPath: true })
+  @Report()
+  userClasses(@UserIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageClassesDto> {
+    return this.classes.ofRange(userId, timeRange(query));
   }
 
   private async pageOrCsv(userId: string, query: RecordsQueryDto, request: Request, response: Response) {

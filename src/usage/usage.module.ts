@@ -5,6 +5,7 @@ import { UsageRecord } from './entities/usage-record.entity.js';
 import { UsageStatisticsService } from './usage-statistics.service.js';
 import { UsageTotalsSweeper } from './usage-totals.sweeper.js';
 import { UsageChargesService } from './usage-charges.service.js';
+import { UsageClassesService } from './usage-classes.service.js';
 import { UsageController } from './usage.controller.js';
 import { UsageSearchService } from './usage-search.service.js';
 import { UsageService } from './usage.service.js';
@@ -15,6 +16,7 @@ import { UsageService } from './usage.service.js';
   providers: [
     UsageService,
     UsageChargesService,
+    UsageClassesService,
     UsageSearchService,
     UsageStatisticsService,
     UsageTotalsSweeper,

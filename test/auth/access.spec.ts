@@ -104,6 +104,7 @@ async function delivery(): Promise<Needs> {
   const { body } = await as('admin').get<{ items: { id: number }[] }>(`/api/webhooks/${path?.id}/deliveries`);
   return { path: { ...path, deliveryId: String(body.items[0]?.id) } };
 }
+const ownRecord = async (): Promise<Needs> => ({ path: (await recordInReview()).path });
 async function recordInReview(): Promise<Needs> {
   const charge = { requestId: freshUser('call'), modelId: SONNET, tokens: 1, billingStatus: 'needs_review' };
   const answer = await service.as(ALICE).post<{ record: { id: number } }>('/api/usage/charge', charge);
@@ -174,6 +175,10 @@ const OPERATIONS: Record<string, Row> = {
   getUserUsageStats: { access: 'supervisor', needs: ofAlice },
   getSystemStats: { access: 'admin' },
   listUsageRecords: { access: 'self', userIdIn: 'query', permission: 'usage:read' },
+  getUsageRecord: { access: 'caller', permission: 'usage:read', needs: ownRecord },
+  getUsageClasses: { access: 'self', userIdIn: 'query', permission: 'usage:read' },
+  getSystemClasses: { access: 'admin' },
+  getUserUsageClasses: { access: 'supervisor', needs: ofAlice },
   listUserUsageRecords: { access: 'supervisor', needs: ofAlice },
 
   createApiKey: { access: 'owner', orService: true, userIdIn: 'body' },

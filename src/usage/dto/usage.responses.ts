@@ -2,6 +2,7 @@ import { ApiExtraModels, ApiProperty, type ApiPropertyOptions, getSchemaPath } f
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
 import { PRICING_SOURCES } from '../../pricing/price.js';
+import { ClassAmountDto } from '../../pricing/dto/call.responses.js';
 import {
   CLASS_NAMES,
   type PriceClass,
@@ -202,6 +203,58 @@ export class UsageRecordDto {
       reviewedAt: record.reviewedAt === null ? null : isoTime(record.reviewedAt),
     };
   }
+}
+
+export class UsageRecordDetailsDto extends UsageRecordDto {
+  @ApiProperty({
+    type: () => [ClassAmountDto],
+    nullable: true,
+    description: 'What each class cost, before the rounding; null if the call was not priced here',
+  })
+  classes: ClassAmountDto[] | null;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description:
+      'The exact sum of the classes, of which the price is the next whole number; null if the call was not priced here',
+    example: '2.1',
+  })
+  exactCredits: string | null;
+}
+
+export class ClassUsageDto {
+  @ApiProperty({ enum: CLASS_NAMES, enumName: 'PriceClass', example: 'input' }) class: PriceClass;
+  @ApiProperty({ ...CREDITS, description: 'Units used', example: 12000 }) quantity: number;
+  @ApiProperty({ type: 'string', description: 'Credits for them, exact', example: '2.16' }) credits: string;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description:
+      'What the provider charges for them, in USD, exact; null if it is unknown for one of the calls',
+    example: '0.0018',
+  })
+  providerCostUsd: string | null;
+  @ApiProperty({ ...CREDITS, description: 'Number of records that used the class', example: 1 })
+  records: number;
+  @ApiProperty({
+    ...CREDITS,
+    description:
+      'Of these, how many had no price for the class: another class’s price applied, or it was free',
+    example: 0,
+  })
+  fallbackRecords: number;
+}
+
+export class UsageClassesDto {
+  @ApiProperty({ type: () => [ClassUsageDto], description: 'The class that cost the most first' })
+  classes: ClassUsageDto[];
+  @ApiProperty({
+    ...TIME,
+    nullable: true,
+    description: 'Set if the range has more than 200,000 records: the time of the oldest that counts',
+    example: null,
+  })
+  since: string | null;
 }
 
 /** A record as a SQL function answers it, or as it is read. */

@@ -1,0 +1,67 @@
+import { Injectable } from '@nestjs/common';
+import { AccountsService } from '../accounts/accounts.service.js';
+import { Database } from '../common/database/database.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
+import { type Caller, hasRole } from '../common/http/caller.js';
+import { isoTime } from '../common/http/time.js';
+import type { ClassAmount } from '../pricing/price.js';
+import type { TimeRange } from './dto/usage.requests.js';
+import {
+  type ClassUsageDto,
+  type UsageClassesDto,
+  type UsageRecordDetailsDto,
+  UsageRecordDto,
+} from './dto/usage.responses.js';
+import { UsageNotFound } from './usage.errors.js';
+import type { UsageAnswer } from './usage.operations.js';
+
+/** The most records of a range that are added up: they take about a second. */
+export const COUNTED_RECORDS = 200_000;
+
+interface Details {
+  record: UsageAnswer;
+  classes: ClassAmount[] | null;
+  exactCredits: string | null;
+}
+
+const DETAILS = { name: 'usage_details', text: 'SELECT usage_details($1, $2) AS details' };
+const CLASSES = {
+  name: 'usage_classes',
+  text: 'SELECT usage_classes($1, $2, $3, $4) AS usage',
+  isPlannedAnew: true,
+};
+
+/** What calls used and cost by class: computed from the records and the rules that priced them, never stored beside them. */
+@Injectable()
+export class UsageClassesService {
+  constructor(
+    private readonly database: Database,
+    private readonly accounts: AccountsService,
+  ) {}
+
+  /** @throws UsageNotFound also for a record that the caller may not see */
+  async ofRecord(caller: Caller, id: number): Promise<UsageRecordDetailsDto> {
+    const seesAll =
+      caller.kind === 'internal' || (caller.kind === 'user' && hasRole(caller.role, 'supervisor'));
+    const [row] = await this.database.rows<{ details: Details | null }>(DETAILS, [
+      id,
+      seesAll ? null : caller.userId,
+    ]);
+    if (!row?.details) throw new UsageNotFound();
+    const { record, classes, exactCredits } = row.details;
+    return { ...UsageRecordDto.from(record), classes, exactCredits };
+  }
+
+  /** @param accountId null: of all accounts. @throws AccountNotFound */
+  async ofRange(accountId: string | null, { from, to }: TimeRange): Promise<UsageClassesDto> {
+    const [row] = await this.database.report<{ usage: { classes: ClassUsageDto[]; since: string | null } }>(
+      CLASSES,
+      [accountId, from, to, COUNTED_RECORDS],
+    );
+    if (row === undefined) throw new Error('the usage by class returned nothing');
+    const { classes, since } = row.usage;
+    if (classes.length === 0 && accountId !== null && !(await this.accounts.exists(accountId)))
+      throw new AccountNotFound();
+    return { classes, since: since === null ? null : isoTime(since) };
+  }
+}
