@@ -235,6 +235,7 @@ CREATE TABLE usage_records (
   uncollected_credits  non_negative_bigint NOT NULL DEFAULT 0,
   provider_cost_usd    non_negative_numeric,
   provider_cost_source usage_cost_source,
+  computed_cost_usd    non_negative_numeric,
   session_id           VARCHAR(100),
   pricing_rule_id      BIGINT,
   pricing_source       VARCHAR(10),
@@ -258,6 +259,8 @@ CREATE INDEX idx_usage_user_timestamp ON usage_records (account_id, timestamp, i
 CREATE INDEX idx_usage_timestamp      ON usage_records (timestamp);
 CREATE INDEX idx_usage_id             ON usage_records (id);
 CREATE INDEX idx_usage_needs_review   ON usage_records (timestamp, id) WHERE billing_status = 'needs_review';
+-- Calls whose reported cost differs from ours by more than 1 %.
+CREATE INDEX idx_usage_cost_differs   ON usage_records (id) WHERE abs(provider_cost_usd - computed_cost_usd) > 0.01 * computed_cost_usd;
 CREATE UNIQUE INDEX uq_usage_request  ON usage_records (account_id, request_id) WHERE request_id IS NOT NULL;
 
 -- One decision for each version of a record, and append-only: a version that was decided on has a successor.

@@ -1,9 +1,11 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Metrics } from '../common/metrics/metrics.service.js';
 import { Movements } from '../common/database/movements.js';
 import { isFinalRefusal, postgresError } from '../common/errors/database-errors.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
+import type { GatewayName } from '../common/gateways.js';
 import { callOf } from '../pricing/call.js';
 import { CHARGE } from '../usage/usage.operations.js';
 import type { Call, Gateway } from './gateway.js';
@@ -23,6 +25,7 @@ export type Outcome =
 
 interface Charge extends Owner {
   call: Call;
+  gateway: GatewayName;
   model: string;
   actor: string;
 }
@@ -35,6 +38,7 @@ export class ChargesService {
   constructor(
     private readonly directory: CallDirectory,
     private readonly movements: Movements,
+    private readonly metrics: Metrics,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
@@ -51,7 +55,7 @@ export class ChargesService {
       const owner = ownerOf(call);
       if (owner === undefined) continue;
       // As the ledger names who did it.
-      const charge = { ...owner, call, model: modelOf(call), actor: `service:${name}` };
+      const charge = { ...owner, call, gateway: name, model: modelOf(call), actor: `service:${name}` };
       const others = byUser.get(owner.userId);
       if (others === undefined) byUser.set(owner.userId, [charge]);
       else others.push(charge);
@@ -99,7 +103,7 @@ export class ChargesService {
     billingStatus: Call['billingStatus'],
     rejectUnpriced = this.config.unpricedModelPolicy === 'reject',
   ): Promise<Outcome | undefined> {
-    const { call, model, actor, userId, apiKeyId } = charge;
+    const { call, gateway, model, actor, userId, apiKeyId } = charge;
     const answer = await this.movements.run(CHARGE, {
       accountId: userId,
       userId,
@@ -120,6 +124,7 @@ export class ChargesService {
     });
     switch (answer.outcome) {
       case 'ok': {
+        if (answer.costDiffers && !answer.replayed) this.metrics.countCostDifference(gateway);
         const kind = answer.record.billingStatus === 'needs_review' ? 'review' : 'accepted';
         return { kind: answer.replayed ? 'duplicates' : kind, userId, usageId: answer.record.id };
       }

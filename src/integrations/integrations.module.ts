@@ -8,6 +8,7 @@ import { ALL_GATEWAYS, type Gateway } from './gateway.js';
 import { GATEWAY_PARTS } from './gateways.js';
 import { IntakeService } from './intake.service.js';
 import { QuarantineService } from './quarantine.service.js';
+import { DifferencesService } from './differences.service.js';
 import { QuarantineSweeper } from './quarantine.sweeper.js';
 
 const PARTS = Object.values(GATEWAY_PARTS);
@@ -31,6 +32,7 @@ function keyGateways(gateways: Gateway[]): KeyGateways {
     { provide: KEY_GATEWAYS, inject: [ALL_GATEWAYS], useFactory: keyGateways },
     CallDirectory,
     ChargesService,
+    DifferencesService,
     IntakeService,
     QuarantineService,
     QuarantineSweeper,

@@ -57,6 +57,8 @@ export const RECORD = operation<
 export interface ChargeAnswer {
   record: UsageAnswer;
   totalCredits: number;
+  /** By more than 1 %: the cost that was reported, and that of the pricing rule. */
+  costDiffers: boolean;
   replayed?: boolean;
 }
 

@@ -230,6 +230,7 @@ const OPERATIONS: Record<string, Row> = {
   replayWebhook: { access: 'admin', needs: webhook },
 
   takeLitellmLogs: { access: 'service' },
+  listCostDifferences: { access: 'admin' },
   listQuarantine: { access: 'admin' },
   replayQuarantine: { access: 'admin' },
 };

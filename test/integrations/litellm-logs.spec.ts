@@ -933,3 +933,64 @@ describe('POST logs: refusals', () => {
     await away.close();
   });
 });
+
+describe('GET /integrations/litellm/differences', () => {
+  interface Difference {
+    userId: string;
+    modelId: string;
+    requestId: string;
+    reportedCostUsd: string;
+    computedCostUsd: string;
+  }
+  interface Page {
+    items: Difference[];
+    nextCursor: string | null;
+  }
+  const DIFFERENCES = '/api/integrations/litellm/differences';
+  const counted = async () =>
+    Number(
+      /accounting_cost_differences_total\{gateway="litellm"\} (\d+)/.exec(
+        (await service.anonymous().get('/metrics')).text,
+      )?.[1],
+    );
+
+  it('lists and counts the calls whose cost is more than 1 % off that of the rule, once each', async () => {
+    const modelId = freshUser('model');
+    const price = { price: '0.001', providerCostUsd: '0.000001' };
+    const components = ['input', 'output'].map((name) => ({ class: name, ...price }));
+    expect((await admin.post('/api/pricing', { modelId, components })).status).toBe(201);
+    const user = await userWithCredits(service, 1000);
+    // 1,000 tokens cost 0.001 USD by the rule.
+    const costs = [0.001, 0.00101, 0.00099, 0.00102, 0.0009, 0];
+    const events = costs.map((cost) =>
+      event({ user: user.userId, model: modelId, custom_llm_provider: null, response_cost: cost }),
+    );
+    const before = await counted();
+    for (let sent = 0; sent < 2; sent++) await service.internal().post(LOGS, events);
+    expect(await counted()).toBe(before + 2);
+    const pages: Difference[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const path: string = DIFFERENCES + (cursor === '' ? '?limit=1' : `?limit=1&cursor=${cursor}`);
+      const page: Answer<Page> = await admin.get<Page>(path);
+      pages.push(...page.body.items);
+      cursor = page.body.nextCursor;
+    }
+    expect(pages.filter(({ userId }) => userId === user.userId)).toMatchObject(
+      [4, 3].map((index) => ({
+        modelId,
+        requestId: `litellm:${events[index]?.id}`,
+        reportedCostUsd: String(costs[index]),
+        computedCostUsd: '0.001',
+      })),
+    );
+  });
+
+  it('has no call that was charged without a gateway, and none whose cost by the rule is unknown', async () => {
+    const user = await userWithCredits(service, 1000);
+    await service.internal().post(LOGS, [event({ user: user.userId, response_cost: 5 })]);
+    const call = { requestId: freshUser('call'), modelId: SONNET, tokens: 10, providerCostUsd: '5' };
+    expect((await user.post('/api/usage/charge', call)).status).toBe(201);
+    const { body } = await admin.get<{ items: Difference[] }>(`${DIFFERENCES}?limit=200`);
+    expect(body.items.filter(({ userId }) => userId === user.userId)).toEqual([]);
+  });
+});

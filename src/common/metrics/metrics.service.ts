@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { NextFunction, Request, Response } from 'express';
+import { type GatewayName, GATEWAYS } from '../gateways.js';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 const SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -35,6 +36,12 @@ export class Metrics {
     help: 'Credits written off by the sweeper of this process',
     registers: [this.registry],
   });
+  private readonly costDifferences = new Counter({
+    name: 'accounting_cost_differences_total',
+    help: 'Calls whose cost as a gateway reported it differs by more than 1 % from that of the pricing rule',
+    labelNames: ['gateway'],
+    registers: [this.registry],
+  });
   private readonly auditDifferences = new Gauge({
     name: 'accounting_audit_differences',
     help: 'Differences that the last audit of this process found; absent until one has run',
@@ -52,6 +59,7 @@ export class Metrics {
   constructor() {
     collectDefaultMetrics({ register: this.registry });
     // From the start: a rate over a series that appears with its first event misses that event.
+    for (const gateway of GATEWAYS) this.costDifferences.inc({ gateway }, 0);
     for (const reason of ['insufficient', 'key_limit']) this.refusedHolds.inc({ reason }, 0);
   }
 
@@ -76,6 +84,10 @@ export class Metrics {
 
   countExpiredCredits(credits: number): void {
     this.expiredCredits.inc(credits);
+  }
+
+  countCostDifference(gateway: GatewayName): void {
+    this.costDifferences.inc({ gateway });
   }
 
   reportAudit(differences: number): void {

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
 import type { KeptEvent } from '../gateway.js';
 import {
@@ -79,6 +80,30 @@ export class QuarantinedEventDto {
 
 export class QuarantinePageDto {
   @ApiProperty({ type: () => [QuarantinedEventDto] }) items: QuarantinedEventDto[];
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Cursor of the next page; null on the last page',
+    example: null,
+  })
+  nextCursor: string | null;
+}
+
+export class CostDifferenceDto {
+  @ApiProperty({ ...ID, description: 'Id of the usage record' }) usageId: number;
+  @ApiProperty(ACCOUNT) accountId: string;
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty(TIME) timestamp: string;
+  @ApiProperty({ example: 'gpt-4o-mini' }) modelId: string;
+  @ApiProperty({ example: 'litellm:chatcmpl-1' }) requestId: string;
+  @ApiProperty({ description: 'What the gateway reported, in USD', example: '0.0021' })
+  reportedCostUsd: string;
+  @ApiProperty({ description: 'What the pricing rule says, in USD', example: '0.0018' })
+  computedCostUsd: string;
+}
+
+export class CostDifferencePageDto {
+  @ApiProperty({ type: () => [CostDifferenceDto] }) items: CostDifferenceDto[];
   @ApiProperty({
     type: 'string',
     nullable: true,

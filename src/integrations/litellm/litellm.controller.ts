@@ -7,7 +7,8 @@ import { PageQueryDto } from '../../common/http/page.js';
 import { ApiProblems } from '../../common/http/problem.dto.js';
 import { LitellmGateway } from './litellm.gateway.js';
 import { LITELLM_LOGS_BODY } from './litellm.requests.js';
-import { EventCountsDto, QuarantinePageDto } from '../dto/integrations.responses.js';
+import { CostDifferencePageDto, EventCountsDto, QuarantinePageDto } from '../dto/integrations.responses.js';
+import { DifferencesService } from '../differences.service.js';
 import { IntakeService } from '../intake.service.js';
 import { QuarantineService } from '../quarantine.service.js';
 
@@ -18,6 +19,7 @@ export class LitellmController {
     private readonly intake: IntakeService,
     private readonly gateway: LitellmGateway,
     private readonly quarantine: QuarantineService,
+    private readonly differences: DifferencesService,
   ) {}
 
   @Post('logs')
@@ -46,6 +48,17 @@ export class LitellmController {
   @RoleAccess('admin')
   waiting(@Query() page: PageQueryDto): Promise<QuarantinePageDto> {
     return this.quarantine.page(this.gateway, page);
+  }
+
+  @Get('differences')
+  @ApiOperation({
+    summary: 'List calls whose reported cost differs from the pricing rule’s by more than 1 %, newest first',
+    operationId: 'listCostDifferences',
+  })
+  @ApiOkResponse({ type: CostDifferencePageDto })
+  @RoleAccess('admin')
+  costDifferences(@Query() page: PageQueryDto): Promise<CostDifferencePageDto> {
+    return this.differences.page(this.gateway, page);
   }
 
   @Post('quarantine/replay')

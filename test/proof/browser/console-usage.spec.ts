@@ -131,6 +131,7 @@ describe('usage of everyone', () => {
       .getByRole('button', { name: /a-model/ })
       .click();
     await dialog(page).getByText(`T of ${two.userId}`).waitFor();
+    await dialog(page).getByText('Exact sum: 3 credits').waitFor();
     await page.keyboard.press('Escape');
     const [download] = await Promise.all([
       page.waitForEvent('download'),

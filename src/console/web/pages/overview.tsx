@@ -1,14 +1,16 @@
 import { useQuery } from '@tanstack/preact-query';
+import { useState } from 'preact/hooks';
 import { type Range, totals } from '../api/accounts';
 import { answer, api, type SystemStats } from '../api/client';
 import { isAdmin, isSupervisor, session } from '../api/session';
 import { TimeChart } from '../components/chart';
 import { CreditsByModel, isRest } from '../components/credits-by-model';
 import { previousOf, RangePicker, useRange } from '../components/range';
-import { Card, Credits, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
+import { Button, Card, Credits, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
 import { compact, day, daysBetween, percent, plural, usd, whole } from '../format';
 import { pathTo } from '../navigation';
 import { Activity } from './activity';
+import { AliasForm } from './alias-form';
 import { AccountOverview } from './account-overview';
 import { ModelMargins } from './model-margins';
 import { TroubledUsers } from './troubled-users';
@@ -220,6 +222,7 @@ async function callsToReview(signal: AbortSignal): Promise<Waiting> {
 
 function Attention({ stats, waiting }: { stats: SystemStats; waiting: Waiting | undefined }) {
   const { unpricedModels, truncated } = stats;
+  const [aliased, setAliased] = useState<string | null>(null);
   const loss = Object.entries(stats.marginByModel).filter(
     ([name, { marginUsd }]) =>
       !isRest(name, truncated.includes('marginByModel')) && marginUsd !== null && Number(marginUsd) < 0,
@@ -228,32 +231,38 @@ function Attention({ stats, waiting }: { stats: SystemStats; waiting: Waiting | 
   if (!isWaiting && unpricedModels.length === 0 && loss.length === 0)
     return <p class="hint">Nothing needs attention.</p>;
   return (
-    <ul class="attention">
-      {isWaiting && (
-        <li>
-          <a href={pathTo('review')}>
-            {waiting.calls} {waiting.calls === '1' ? 'call' : 'calls'} to review
-          </a>
-          <span class="hint">{waiting.missing}</span>
-        </li>
-      )}
-      {unpricedModels.map(({ modelId, records }) => (
-        <li key={modelId}>
-          <a class="clip" href={pathTo('prices', modelId)}>
-            {modelId}
-          </a>
-          <span class="hint">no price, {plural(records, 'call')}</span>
-        </li>
-      ))}
-      {loss.map(([modelId, { marginUsd }]) => (
-        <li key={modelId}>
-          <a class="clip" href={pathTo('prices', modelId)}>
-            {modelId}
-          </a>
-          <span class="hint">loses {usd(Math.abs(Number(marginUsd)))}</span>
-        </li>
-      ))}
-    </ul>
+    <>
+      <ul class="attention">
+        {isWaiting && (
+          <li>
+            <a href={pathTo('review')}>
+              {waiting.calls} {waiting.calls === '1' ? 'call' : 'calls'} to review
+            </a>
+            <span class="hint">{waiting.missing}</span>
+          </li>
+        )}
+        {unpricedModels.map(({ modelId, records }) => (
+          <li key={modelId}>
+            <a class="clip" href={pathTo('prices', modelId)}>
+              {modelId}
+            </a>
+            <span class="hint">no price, {plural(records, 'call')}</span>
+            <Button kind="quiet" aria-label={`Alias ${modelId}`} onClick={() => setAliased(modelId)}>
+              Alias
+            </Button>
+          </li>
+        ))}
+        {loss.map(([modelId, { marginUsd }]) => (
+          <li key={modelId}>
+            <a class="clip" href={pathTo('prices', modelId)}>
+              {modelId}
+            </a>
+            <span class="hint">loses {usd(Math.abs(Number(marginUsd)))}</span>
+          </li>
+        ))}
+      </ul>
+      {aliased !== null && <AliasForm alias={aliased} onClose={() => setAliased(null)} />}
+    </>
   );
 }
 

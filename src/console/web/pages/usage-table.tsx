@@ -1,6 +1,7 @@
+import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import type { UsageSource } from '../api/accounts';
-import type { UsageRecord } from '../api/client';
+import { answer, api, type Schemas, type UsageRecord } from '../api/client';
 import { usePages } from '../api/hooks';
 import { isAdmin } from '../api/session';
 import { Dialog } from '../components/dialog';
@@ -8,6 +9,8 @@ import { type Fact, Facts } from '../components/facts';
 import { Table } from '../components/table';
 import { Badge, CountNote, Credits, Moment, type Tone, UserLink } from '../components/ui';
 import { price, time, usdOfCall, whole } from '../format';
+
+type ClassAmount = Schemas['ClassAmountDto'];
 
 const TONES: Record<UsageRecord['billingStatus'], Tone> = {
   billed: 'good',
@@ -113,6 +116,54 @@ export function tokensOf({ metadata }: UsageRecord): string {
 const costOf = ({ providerCostUsd, providerCostSource }: UsageRecord) =>
   providerCostUsd === null ? 'unknown' : `$${price(providerCostUsd)} (${providerCostSource})`;
 
+/** What each class of the call cost, and how that became its price. */
+function ClassAmounts({ record: { id, version } }: { record: UsageRecord }) {
+  const details = useQuery({
+    queryKey: ['record', id, version],
+    queryFn: ({ signal }) =>
+      answer(api.GET('/api/usage/records/{id}/details', { params: { path: { id } }, signal })),
+  });
+  const { classes, exactCredits, fallbackClasses } = details.data ?? {};
+  if (!classes?.length) return null;
+  return (
+    <>
+      <h3>Price by class</h3>
+      <Table
+        caption="What each class of the call cost"
+        rows={classes}
+        keyOf={(row) => row.class}
+        empty=""
+        columns={[
+          {
+            header: 'Class',
+            cell: (row) =>
+              row.class.replaceAll('_', ' ') +
+              (fallbackClasses?.includes(row.class)
+                ? ` (${row.pricedAs ? `at the price of ${row.pricedAs.replaceAll('_', ' ')}` : 'no price'})`
+                : ''),
+          },
+          { header: 'Quantity', cell: (row) => whole(row.quantity), isNumber: true },
+          { header: 'Credits each', cell: (row) => price(row.price) ?? '–', isNumber: true },
+          { header: 'Credits', cell: (row) => price(row.credits) ?? '0', isNumber: true },
+          ...(isAdmin.value
+            ? [
+                {
+                  header: 'Provider cost',
+                  cell: (row: ClassAmount) =>
+                    row.providerCostUsd === null ? '–' : usdOfCall(row.providerCostUsd),
+                  isNumber: true,
+                },
+              ]
+            : []),
+        ]}
+      />
+      <p class="hint">
+        Exact sum: {price(exactCredits)} credits. A call is rounded up once, to whole credits.
+      </p>
+    </>
+  );
+}
+
 export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose: () => void }) {
   const facts: Fact[] = [
     ['User', record.userId],
@@ -142,6 +193,7 @@ export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose
           <span class="hint">{MEANINGS[record.billingStatus]}</span>
         </p>
         <Facts facts={facts} />
+        <ClassAmounts record={record} />
         {Object.keys(record.metadata).length > 0 && (
           <>
             <h3>Metadata</h3>

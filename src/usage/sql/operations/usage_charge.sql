@@ -103,12 +103,12 @@ BEGIN
   IF v_doubtful > 0 THEN p_billing := 'needs_review'; END IF;
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
-     provider_cost_usd, provider_cost_source, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
+     provider_cost_usd, provider_cost_source, computed_cost_usd, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
      fallback_classes, api_key_id, request_id, request_hash,
      balance_after, counted_as_other)
   VALUES
     (p_account, p_user, p_at, p_service, p_model, p_credits, p_metadata, p_billing, v_uncollected,
-     v_cost, cost_source(p_cost, v_cost), v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_quantities, p_tier,
+     v_cost, cost_source(p_cost, v_cost), CASE WHEN p_cost IS NOT NULL THEN v_call.provider_cost_usd END, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_quantities, p_tier,
      v_call.fallback_classes, p_api_key, p_request, decode(p_content_hash, 'hex'),
      v_lock.available - p_credits + v_uncollected,
      count_usage(p_account, p_user, p_at, p_service, p_model,
