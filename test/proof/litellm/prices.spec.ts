@@ -64,7 +64,7 @@ const EXCEPTIONS: Exception[] = [
     models: /^(coralbricks\/|gemini-robotics-er-1\.5-preview$)/,
     count: 7,
     classes: ['cached_input'],
-    wrong: 'nobody knows',
+    wrong: 'unknown',
     why: 'the file has 0, and nothing that we have seen says whether cached input is free',
   },
   {
@@ -85,14 +85,14 @@ const EXCEPTIONS: Exception[] = [
     models: /^(scaledown\/|together_ai\/together\/Tev1|cloudflare\/(@cf\/cloudflare\/)?clairic$)/,
     count: 8,
     classes: OUTPUT,
-    wrong: 'nobody knows',
+    wrong: 'unknown',
     why: 'the file has 0 for output of models that give back text',
   },
   {
     models: /dall-e-3$|\/lyria-|^(gemini\/)?gemini-2\.0-flash-exp-image-generation$/,
     count: 16,
     classes: ['input', 'cached_input', ...WRITES, ...OUTPUT],
-    wrong: 'nobody: they are not charged by token',
+    wrong: 'neither: they are not charged by token',
     why: 'LiteLLM says that tokens cost the provider 0, we say that it is unknown, and charge 0',
   },
 ];
