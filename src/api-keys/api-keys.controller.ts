@@ -122,7 +122,7 @@ export class ApiKeysController {
   @ApiOperation({ summary: 'List a user’s API keys, newest first', operationId: 'listUserApiKeys' })
   @ApiOkResponse({ type: ApiKeyPageDto })
   @ApiProblems(AccountNotFound)
-  @RoleAccess('supervisor')
+  @RoleAccess('supervisor', { hasOwnPath: true })
   listOf(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<ApiKeyPageDto> {
     return this.keys.page(userId, page);
   }

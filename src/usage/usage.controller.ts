@@ -234,7 +234,7 @@ export class UsageController {
     return this.download(this.search.csv(query, reporterOf(request)), response);
   }
 
-  @Get('records/:userId')
+  @Get('records/user/:userId')
   @ApiOperation({
     summary: 'List a user’s usage records, newest first',
     description: SEARCHED,
@@ -253,7 +253,7 @@ export class UsageController {
     return this.pageOrCsv(userId, query, request, response);
   }
 
-  @Get('records/:id/details')
+  @Get('records/:id')
   @ApiOperation({
     summary: 'Get a usage record with what each class cost',
     description:

@@ -33,7 +33,7 @@ export interface UsageAnswer {
   pricedAs: string | null;
   quantities: Quantities | null;
   serviceTier: ServiceTier | null;
-  fallbackClasses: PriceClass[] | null;
+  pricingNotes: PriceClass[] | null;
   reviewAction: ReviewAction | null;
   reviewedBy: string | null;
   reviewedAt: string | null;

@@ -352,7 +352,7 @@ describe('a trusted service that reads a user on a path for supervisors', () => 
     const isServed = [...operations.values()].some(
       (other) =>
         other.method === method &&
-        `${other.path}/{userId}` === path &&
+        [`${other.path}/{userId}`, `${other.path}/user/{userId}`].includes(path) &&
         OPERATIONS[other.operationId]?.userIdIn === 'query',
     );
     expect(refused.text.includes('?userId='), refused.text).toBe(isServed);
@@ -445,7 +445,11 @@ describe('an operation on the own account', () => {
   it.each(['ALL', 'All', 'aLL'])(
     '400 for %s in the place of a user: it is neither everyone nor someone',
     async (id) => {
-      for (const path of ['/api/usage/records', '/api/streaming-sessions/active', '/api/credits/balance'])
+      for (const path of [
+        '/api/usage/records/user',
+        '/api/streaming-sessions/active',
+        '/api/credits/balance',
+      ])
         expectProblem(await as('admin').get(`${path}/${id}`), 400, { field: 'userId' });
     },
   );

@@ -157,7 +157,7 @@ describe('GET /usage/records/all', () => {
 
   it('says of each record what the list of its user says', async () => {
     for (const userId of USERS) {
-      const theirs = await root.get<Page>(`/api/usage/records/${userId}?limit=200`);
+      const theirs = await root.get<Page>(`/api/usage/records/user/${userId}?limit=200`);
       const answer = await root.get<Page>(`${LIST}?limit=200&userId=${userId}`);
       expect(answer.body.items).toEqual(theirs.body.items);
     }
@@ -255,7 +255,7 @@ describe('GET /usage/records/all', () => {
     // The sub-route of one user answers a supervisor; this one does not.
     const boss = service.as('boss', { role: 'supervisor' });
     expect((await boss.get(LIST)).status).toBe(403);
-    expect((await boss.get('/api/usage/records/alice')).status).toBe(200);
+    expect((await boss.get('/api/usage/records/user/alice')).status).toBe(200);
   });
 
   it('403 for everyone but admins, 401 without credentials, as JSON and as CSV', async () => {
@@ -353,7 +353,7 @@ describe('a rare filter among many records', () => {
     const boss = many.as('boss', { role: 'supervisor' });
     for (const [caller, list] of [
       [user, '/api/usage/records'],
-      [boss, `/api/usage/records/${user.userId}`],
+      [boss, `/api/usage/records/user/${user.userId}`],
     ] as const) {
       const times: (string | null)[] = [];
       const found: number[] = [];

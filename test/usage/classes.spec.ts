@@ -22,7 +22,7 @@ interface Amount {
 interface Details {
   id: number;
   credits: number;
-  fallbackClasses: string[];
+  pricingNotes: string[];
   classes: Amount[] | null;
   exactCredits: string | null;
 }
@@ -43,9 +43,9 @@ async function charge(user: HttpClient, call: object): Promise<number> {
   return answer.body.record.id;
 }
 const details = async (reader: HttpClient, id: number) =>
-  (await reader.get<Details>(`/api/usage/records/${id}/details`)).body;
+  (await reader.get<Details>(`/api/usage/records/${id}`)).body;
 
-describe('GET /usage/records/:id/details', () => {
+describe('GET /usage/records/:id', () => {
   it('has what each class cost at the price of the call, and the sum that was rounded', async () => {
     const modelId = await model(
       { class: 'input', price: '0.003', providerCostUsd: '0.000003' },
@@ -55,7 +55,7 @@ describe('GET /usage/records/:id/details', () => {
     const id = await charge(user, { modelId, quantities: { input: 100, output: 10, reasoning: 5 } });
     await root.post('/api/pricing', { modelId, pricePerThousandTokens: '900' });
     const record = await details(user, id);
-    expect(record).toMatchObject({ id, credits: 1, exactCredits: '0.525', fallbackClasses: ['reasoning'] });
+    expect(record).toMatchObject({ id, credits: 1, exactCredits: '0.525', pricingNotes: ['reasoning'] });
     expect(record.classes).toContainEqual({
       ...{ class: 'reasoning', quantity: 5, pricedAs: 'output', price: '0.015' },
       ...{ credits: '0.075', providerCostUsd: '0.000075' },
@@ -81,12 +81,12 @@ describe('GET /usage/records/:id/details', () => {
       [service.as(freshUser()), id],
       [root, 999_999_999],
     ] as const)
-      expectProblem(await reader.get<object>(`/api/usage/records/${which}/details`), 404, {
+      expectProblem(await reader.get<object>(`/api/usage/records/${which}`), 404, {
         code: 'usage.not_found',
       });
     for (const reader of [user, service.as('boss', { role: 'supervisor' }), service.internal()])
       expect((await details(reader, id)).id).toBe(id);
-    expectProblem(await root.get<object>('/api/usage/records/alice/details'), 400, { field: 'id' });
+    expectProblem(await root.get<object>('/api/usage/records/alice'), 400, { field: 'id' });
   });
 
   it('of a key is only of its owner’s account', async () => {
@@ -96,7 +96,7 @@ describe('GET /usage/records/:id/details', () => {
     });
     const header = { 'x-api-key': made.body.key };
     const id = await charge(owner, { modelId: freshUser('model'), tokens: 10 });
-    const answer = await service.anonymous().get<object>(`/api/usage/records/${id}/details`, header);
+    const answer = await service.anonymous().get<object>(`/api/usage/records/${id}`, header);
     expectProblem(answer, 404, { code: 'usage.not_found' });
   });
 });
@@ -130,7 +130,7 @@ describe('GET /usage/classes', () => {
     }
     const sums = new Map<string, { quantity: number; credits: number; records: number; fallbacks: number }>();
     for (const id of ids) {
-      const { classes, fallbackClasses } = await details(user, id);
+      const { classes, pricingNotes } = await details(user, id);
       for (const { class: name, quantity, credits } of classes ?? []) {
         if (quantity === 0) continue;
         const sum = sums.get(name) ?? { quantity: 0, credits: 0, records: 0, fallbacks: 0 };
@@ -138,7 +138,7 @@ describe('GET /usage/classes', () => {
           quantity: sum.quantity + quantity,
           credits: sum.credits + Number(credits ?? 0),
           records: sum.records + 1,
-          fallbacks: sum.fallbacks + (fallbackClasses.includes(name) ? 1 : 0),
+          fallbacks: sum.fallbacks + (pricingNotes.includes(name) ? 1 : 0),
         });
       }
     }

@@ -65,7 +65,7 @@ describe('POST /usage/record', () => {
       pricedAs: null,
       quantities: null,
       serviceTier: null,
-      fallbackClasses: [],
+      pricingNotes: [],
       reviewAction: null,
       reviewedBy: null,
       reviewedAt: null,
@@ -432,21 +432,21 @@ describe('GET /usage/records', () => {
 
   it('shows a supervisor the records of a user, page by page', async () => {
     const boss = service.as('boss', { role: 'supervisor' });
-    const pages = await walk(boss, `/api/usage/records/${user.userId}?limit=200&service=service-0`);
+    const pages = await walk(boss, `/api/usage/records/user/${user.userId}?limit=200&service=service-0`);
     expect(pages.flat()).toHaveLength(Math.ceil(COUNT / 3));
     expect(pages.flat().every(({ userId }) => userId === user.userId)).toBe(true);
   });
 
   it('403 for a user who asks for another, known or not', async () => {
     for (const id of [user.userId, freshUser('unknown')]) {
-      expect((await service.as().get(`/api/usage/records/${id}`)).status).toBe(403);
+      expect((await service.as().get(`/api/usage/records/user/${id}`)).status).toBe(403);
     }
   });
 
   it('404 for a user never seen, as JSON and as CSV', async () => {
     const boss = service.as('boss', { role: 'supervisor' });
     for (const accept of ['application/json', 'text/csv']) {
-      const answer = await boss.get(`/api/usage/records/${freshUser('unknown')}`, { accept });
+      const answer = await boss.get(`/api/usage/records/user/${freshUser('unknown')}`, { accept });
       expect(answer).toMatchObject({ status: 404, body: { code: 'account.not_found' } });
     }
   });
@@ -596,7 +596,7 @@ describe('GET /usage/records with Accept: text/csv', () => {
     const user = service.as();
     await record(user);
     const boss = service.as('boss', { role: 'supervisor' });
-    const answer = await boss.get(`/api/usage/records/${user.userId}`, asCsv);
+    const answer = await boss.get(`/api/usage/records/user/${user.userId}`, asCsv);
     expect(parseCsv(answer.text)).toHaveLength(2);
   });
 

@@ -161,7 +161,7 @@ export class UsageRecordDto {
     description: 'Classes that the rule has no price for: they took the price of another class, or were free',
     example: [],
   })
-  fallbackClasses: PriceClass[];
+  pricingNotes: PriceClass[];
 
   @ApiProperty({
     enum: REVIEW_ACTIONS,
@@ -197,7 +197,7 @@ export class UsageRecordDto {
       pricedAs: record.pricedAs ?? (record.pricingRuleId === null ? null : record.operation),
       quantities: record.quantities,
       serviceTier: record.serviceTier,
-      fallbackClasses: record.fallbackClasses ?? [],
+      pricingNotes: record.pricingNotes ?? [],
       reviewAction: record.reviewAction,
       reviewedBy: record.reviewedBy,
       reviewedAt: record.reviewedAt === null ? null : isoTime(record.reviewedAt),

@@ -96,5 +96,5 @@ export class UsageRecord {
 
   /** The classes that took another class's price, or had none. */
   @Column({ name: 'fallback_classes', type: 'varchar', array: true, nullable: true })
-  fallbackClasses: PriceClass[] | null;
+  pricingNotes: PriceClass[] | null;
 }

@@ -481,7 +481,7 @@ describe('a path', () => {
     '/api/credits/balance/',
     '/api/credits/ledger/',
     '/api/usage/stats/',
-    '/api/usage/records/',
+    '/api/usage/records/user/',
   ].concat('/api/streaming-sessions/active/');
 
   it.each([...users, '/api/pricing/', '/api/pricing/a/', '/api/nowhere/'])(
@@ -500,7 +500,7 @@ describe('a path', () => {
   it.each(users)('that begins %s is refused when no user can be named so', async (prefix) => {
     const names = ['x'.repeat(51), 'service:internal', '%00', 'a%00b', '%20a', '%0a', '%7f'];
     // Elsewhere it is everyone, for admins.
-    if (!/active|records/.test(prefix)) names.push('all');
+    if (!/active/.test(prefix)) names.push('all');
     for (const name of names) await expectPathRefused({ path: prefix + name, field: 'userId' });
   });
 
@@ -525,7 +525,7 @@ describe('a query', () => {
     '/api/credits/ledger',
     '/api/credits/ledger/root',
     '/api/usage/records',
-    '/api/usage/records/root',
+    '/api/usage/records/user/root',
   ].concat('/api/pricing', '/api/integrations/litellm/quarantine');
   const ranges = [
     '/api/usage/stats',

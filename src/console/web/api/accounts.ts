@@ -149,7 +149,7 @@ function another(userId: string): AccountReader {
     usage: async (filters, cursor, signal) =>
       page(
         await answer(
-          api.GET('/api/usage/records/{userId}', {
+          api.GET('/api/usage/records/user/{userId}', {
             params: { path, query: { limit: LIMIT, ...filters, ...given({ cursor }) } },
             signal,
           }),

@@ -120,10 +120,9 @@ const costOf = ({ providerCostUsd, providerCostSource }: UsageRecord) =>
 function ClassAmounts({ record: { id, version } }: { record: UsageRecord }) {
   const details = useQuery({
     queryKey: ['record', id, version],
-    queryFn: ({ signal }) =>
-      answer(api.GET('/api/usage/records/{id}/details', { params: { path: { id } }, signal })),
+    queryFn: ({ signal }) => answer(api.GET('/api/usage/records/{id}', { params: { path: { id } }, signal })),
   });
-  const { classes, exactCredits, fallbackClasses } = details.data ?? {};
+  const { classes, exactCredits, pricingNotes } = details.data ?? {};
   if (!classes?.length) return null;
   return (
     <>
@@ -138,7 +137,7 @@ function ClassAmounts({ record: { id, version } }: { record: UsageRecord }) {
             header: 'Class',
             cell: (row) =>
               row.class.replaceAll('_', ' ') +
-              (fallbackClasses?.includes(row.class)
+              (pricingNotes?.includes(row.class)
                 ? ` (${row.pricedAs ? `at the price of ${row.pricedAs.replaceAll('_', ' ')}` : 'no price'})`
                 : ''),
           },

@@ -166,7 +166,7 @@ function pathOf(isAll: boolean, user: string): string {
   if (isAll) return '/api/usage/records/all';
   return user === session.value?.userId
     ? '/api/usage/records'
-    : `/api/usage/records/${encodeURIComponent(user)}`;
+    : `/api/usage/records/user/${encodeURIComponent(user)}`;
 }
 
 function AdminFilters({ text }: { text: (name: string) => string }) {

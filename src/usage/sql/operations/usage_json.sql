@@ -9,6 +9,6 @@ LANGUAGE sql STABLE AS $$
     'requestId', r.request_id, 'apiKeyId', r.api_key_id, 'sessionId', r.session_id, 'pricingRuleId', r.pricing_rule_id,
     'pricingSource', r.pricing_source, 'pricedAs', CASE WHEN r.pricing_rule_id IS NOT NULL THEN coalesce(r.priced_as, r.operation) END,
     'quantities', r.quantities, 'serviceTier', r.service_tier,
-    'fallbackClasses', coalesce(to_json(r.fallback_classes), '[]'), 'reviewAction', r.review_action, 'reviewedBy', r.reviewed_by,
+    'pricingNotes', coalesce(to_json(r.fallback_classes), '[]'), 'reviewAction', r.review_action, 'reviewedBy', r.reviewed_by,
     'reviewedAt', r.reviewed_at)
 $$;
