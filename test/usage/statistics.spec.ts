@@ -487,7 +487,7 @@ describe('the ends of a range', () => {
     ['9999-12-31', '1970-01-01'],
   ])('400 when the end lies before the start: %s to %s', async (startDate, endDate) => {
     const root = service.as('root', { role: 'admin' });
-    for (const path of ['stats', 'stats/alice', 'system-stats', 'records', 'records/alice']) {
+    for (const path of ['stats', 'stats/alice', 'system-stats', 'records', 'records/user/alice', 'classes']) {
       const answer = await root.get(`/api/usage/${path}${queryOf({ startDate, endDate })}`);
       expect(answer.status, path).toBe(400);
       expect(answer.body.errors).toEqual([expect.objectContaining({ field: 'endDate' })]);
