@@ -111,6 +111,7 @@ export class ChargesService {
       contentHash: call.fingerprint,
       modelId: model,
       ...callOf({ quantities: call.quantities }),
+      unexplainedTokens: call.unexplainedTokens,
       service: call.service,
       metadata: call.metadata,
       timestamp: call.timestamp,

@@ -19,6 +19,8 @@ export interface Call {
   /** When it ended, ISO 8601 with microseconds. */
   timestamp: string;
   quantities: Quantities;
+  /** Of `quantities.tokens`: those in the gateway's total that no class explains. They wait for a review. */
+  unexplainedTokens: number;
   /** null: unknown. */
   providerCostUsd: string | null;
   /** What cannot be priced by tokens waits for a person. */

@@ -40,7 +40,13 @@ const OPENAI: Format = {
   classes: [
     ['cached_audio_input', either(['cached_tokens_details.audio_tokens'], ...PROMPT)],
     ['cached_input', either(['cached_tokens'], ...PROMPT), ['cached_audio_input']],
-    ['cache_write_5m', either(['cache_write_tokens', 'cache_creation_tokens'], ...PROMPT)],
+    // Gateways write Anthropic's writes for an hour so, in OpenAI's form.
+    ['cache_write_1h', either(['cache_creation_token_details.ephemeral_1h_input_tokens'], ...PROMPT)],
+    [
+      'cache_write_5m',
+      either(['cache_write_tokens', 'cache_creation_tokens'], ...PROMPT),
+      ['cache_write_1h'],
+    ],
     ['audio_input', either(['audio_tokens'], ...PROMPT), ['cached_audio_input']],
     // A cached image is cached input: no catalogue has a price of its own for it.
     ['image_input', PROMPT.map((from) => `${from}.image_tokens-${from}.cached_tokens_details.image_tokens`)],
@@ -48,7 +54,15 @@ const OPENAI: Format = {
     [
       'input',
       ['prompt_tokens', 'input_tokens'],
-      ['cached_input', 'cached_audio_input', 'cache_write_5m', 'audio_input', 'image_input', 'video_input'],
+      [
+        'cached_input',
+        'cached_audio_input',
+        'cache_write_5m',
+        'cache_write_1h',
+        'audio_input',
+        'image_input',
+        'video_input',
+      ],
     ],
     ['reasoning', either(['reasoning_tokens'], ...COMPLETION)],
     ['audio_output', either(['audio_tokens'], ...COMPLETION)],

@@ -204,6 +204,17 @@ describe('POST logs: 200', () => {
     expect(costs).toEqual(['0', null, '0.000004499999999999999', '0.12345678901234567890123456789']);
   });
 
+  it('charges what its classes explain, and leaves the rest of a higher total to a review', async () => {
+    const user = await userWithCredits(service, 1000);
+    await expectCounts([event({ user: user.userId, total_tokens: 3000 })], { review: 1 });
+    // 3 credits for each 1,000 tokens, of which 2,000 are in no class.
+    expect((await recordsOf(user))[0]).toMatchObject({
+      ...{ credits: 9, uncollectedCredits: 6, billingStatus: 'needs_review' },
+      quantities: { input: 400, output: 600, tokens: 2000 },
+    });
+    expect((await balanceOf(user)).totalCredits).toBe(997);
+  });
+
   it('computes a cost that is unknown from the rule, and says so', async () => {
     const user = await userWithCredits(service, 1000);
     const modelId = freshUser('vendor/model');

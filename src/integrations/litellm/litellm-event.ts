@@ -3,7 +3,7 @@ import { type GatewayName, requestIdPrefix } from '../../common/gateways.js';
 import { idProblem, userIdProblem } from '../../common/http/text.js';
 import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../../common/http/validators.js';
 import { Decimal } from '../../common/money/decimal.js';
-import type { Quantities } from '../../pricing/price-classes.js';
+import { normaliseUsage, type NormalUsage, UsageProblem } from '../../pricing/provider-usage.js';
 import type { Call, Reading } from '../gateway.js';
 import { numberText } from './exact-json.js';
 
@@ -125,6 +125,7 @@ export function readEvent(event: LitellmEvent, now: number, trustsEndUser: boole
     keyHash: IS_DIGEST.test(event.keyHash ?? '') ? event.keyHash : null,
     timestamp: instantOf(event.endTime) as string,
     quantities: tokens.quantities,
+    unexplainedTokens: tokens.unexplainedTokens,
     providerCostUsd: cost,
     billingStatus: isFailure || tokens.sum === 0 ? 'needs_review' : 'billed',
     service: serviceOf(event.callType),
@@ -150,46 +151,61 @@ function asUserId(text: string | null): string | null {
 const TOKENS_PROBLEM =
   'tokens: must be whole numbers from 0 to 1000000000, their parts no more than the whole';
 
+interface Tokens extends NormalUsage {
+  /** How many there are. */
+  sum: number;
+}
+
 /**
- * By class where the classes add up, else all together; `sum` is how many there are.
+ * By class, as the usage of every other call is read: LiteLLM writes all usage in OpenAI's form. A total alone is all
+ * together; tokens that the total has beyond prompt and answer are unexplained.
  *
- * @returns undefined when one of the numbers is no count, or none is there
+ * @returns undefined when one of the numbers is no count, none is there, or a part has more than the whole
  */
-function tokensOf(event: LitellmEvent): { quantities: Quantities; sum: number } | undefined {
+function tokensOf(event: LitellmEvent): Tokens | undefined {
   const texts = tokenTexts(event);
   const isKnown = texts.some((text) => text !== null);
   const [prompt, output, total] = texts.map(countOf);
-  if (prompt === undefined || output === undefined || total === undefined || !isKnown) return undefined;
   const parts = partsOf(event);
-  if (parts === undefined) return undefined;
-  const { search_medium: searches, ...tokens } = parts;
-  const ofOutput = tokens.reasoning + tokens.audio_output + tokens.image_output;
-  const ofPrompt = Object.values(tokens).reduce((sum, count) => sum + count, 0) - ofOutput;
-  if (ofPrompt > prompt || ofOutput > output) return undefined;
-  if (total > prompt + output) return { quantities: { tokens: total }, sum: total };
-  const used = Object.entries({ ...tokens, search_medium: searches }).filter(([, count]) => count > 0);
-  return {
-    quantities: { input: prompt - ofPrompt, output: output - ofOutput, ...Object.fromEntries(used) },
-    sum: prompt + output,
+  if (prompt === undefined || output === undefined || total === undefined || !isKnown || parts === undefined)
+    return undefined;
+  if (prompt + output === 0) return { quantities: { tokens: total }, unexplainedTokens: 0, sum: total };
+  const usage = {
+    prompt_tokens: prompt,
+    completion_tokens: output,
+    // A lower one is the proxy's mistake: each class was counted.
+    total_tokens: Math.max(total, prompt + output),
+    prompt_tokens_details: {
+      cached_tokens: parts.cachedTokens,
+      cache_creation_tokens: parts.cacheWriteTokens,
+      cache_creation_token_details: { ephemeral_1h_input_tokens: parts.cacheWrite1hTokens },
+      audio_tokens: parts.audioInputTokens,
+      image_tokens: parts.imageInputTokens,
+    },
+    completion_tokens_details: {
+      reasoning_tokens: parts.reasoningTokens,
+      audio_tokens: parts.audioOutputTokens,
+      image_tokens: parts.imageOutputTokens,
+    },
   };
+  try {
+    const { quantities, unexplainedTokens } = normaliseUsage('openai', usage);
+    if (unexplainedTokens > 0) quantities.tokens = unexplainedTokens;
+    if (parts.webSearches > 0) quantities.search_medium = parts.webSearches;
+    return { quantities, unexplainedTokens, sum: Math.max(total, prompt + output) };
+  } catch (error) {
+    if (error instanceof UsageProblem) return undefined;
+    throw error;
+  }
 }
 
-/** @returns undefined when one of them is no count, or more was written for an hour than in all */
-function partsOf(event: LitellmEvent) {
+/** @returns undefined when one of them is no count */
+function partsOf(event: LitellmEvent): Record<keyof typeof PARTS, number> | undefined {
   // What was kept by an earlier release has fewer.
-  const count = (name: keyof typeof PARTS) => countOf(event[name] ?? null) ?? Number.NaN;
-  const parts = {
-    cached_input: count('cachedTokens'),
-    cache_write_5m: count('cacheWriteTokens') - count('cacheWrite1hTokens'),
-    cache_write_1h: count('cacheWrite1hTokens'),
-    audio_input: count('audioInputTokens'),
-    image_input: count('imageInputTokens'),
-    reasoning: count('reasoningTokens'),
-    audio_output: count('audioOutputTokens'),
-    image_output: count('imageOutputTokens'),
-    search_medium: count('webSearches'),
-  };
-  return Object.values(parts).every((each) => each >= 0) ? parts : undefined;
+  const counts = PART_NAMES.map((name) => [name, countOf(event[name] ?? null)] as const);
+  return counts.some(([, count]) => count === undefined)
+    ? undefined
+    : (Object.fromEntries(counts) as Record<keyof typeof PARTS, number>);
 }
 
 function tokenTexts({ promptTokens, completionTokens, totalTokens }: LitellmEvent) {
