@@ -185,6 +185,7 @@ describe('a person who opens the demo', () => {
       .getByRole('button', { name: /^Details of record/ })
       .first()
       .click();
+    await page.getByRole('dialog').getByRole('heading', { name: 'Price by class' }).waitFor();
     expect(await page.getByRole('dialog').getByText('Provider cost').count()).toBe(columns);
     await page.keyboard.press('Escape');
     await place(page, 'Prices').click();

@@ -147,7 +147,7 @@ function ClassAmounts({ record: { id, version } }: { record: UsageRecord }) {
           ...(isAdmin.value
             ? [
                 {
-                  header: 'Provider cost',
+                  header: 'Cost in USD',
                   cell: (row: ClassAmount) =>
                     row.providerCostUsd === null ? '–' : usdOfCall(row.providerCostUsd),
                   isNumber: true,

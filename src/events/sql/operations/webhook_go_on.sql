@@ -7,6 +7,7 @@ DECLARE
   v_endpoint webhook_endpoints;
   v_done integer;
   v_last varchar;
+  v_last_id bigint;
 BEGIN
   IF p_endpoint IS NULL THEN
     -- What another instance has in hand is left to it.
@@ -18,29 +19,25 @@ BEGIN
   IF v_endpoint.deleted_at IS NOT NULL THEN
     -- A publisher that has not seen the deletion is waited for.
     PERFORM FROM webhook_endpoints WHERE id = p_endpoint FOR UPDATE;
-    DELETE FROM webhook_lanes l
-     USING (SELECT account_id FROM webhook_lanes WHERE endpoint_id = p_endpoint ORDER BY account_id LIMIT p_limit FOR UPDATE) part
-     WHERE l.endpoint_id = p_endpoint AND l.account_id = part.account_id;
-    GET DIAGNOSTICS v_done = ROW_COUNT;
+    -- By ranges and not by a join: its plan may have been made while there were few rows.
+    SELECT count(*), max(account_id) INTO v_done, v_last FROM (
+      SELECT account_id FROM webhook_lanes WHERE endpoint_id = p_endpoint ORDER BY account_id LIMIT p_limit FOR UPDATE) part;
+    DELETE FROM webhook_lanes WHERE endpoint_id = p_endpoint AND account_id <= v_last;
     IF v_done = p_limit THEN RETURN TRUE; END IF;
-    DELETE FROM webhook_deliveries d
-     USING (SELECT account_id, id FROM webhook_deliveries WHERE endpoint_id = p_endpoint ORDER BY id LIMIT p_limit) part
-     WHERE d.account_id = part.account_id AND d.id = part.id;
-    GET DIAGNOSTICS v_done = ROW_COUNT;
+    SELECT count(*), max(id) INTO v_done, v_last_id FROM (
+      SELECT id FROM webhook_deliveries WHERE endpoint_id = p_endpoint ORDER BY id LIMIT p_limit) part;
+    DELETE FROM webhook_deliveries WHERE endpoint_id = p_endpoint AND id <= v_last_id;
     IF v_done = p_limit THEN RETURN TRUE; END IF;
     DELETE FROM webhook_endpoints WHERE id = p_endpoint;
   ELSIF v_endpoint.resuming_after IS NOT NULL THEN
-    WITH part AS MATERIALIZED (
+    SELECT count(*), max(account_id) INTO v_done, v_last FROM (
       SELECT account_id FROM webhook_lanes WHERE endpoint_id = p_endpoint AND account_id > v_endpoint.resuming_after
-       ORDER BY account_id LIMIT p_limit FOR UPDATE
-    ), due AS (
-      -- What is under way keeps its lease: it must not be sent a second time beside it.
-      UPDATE webhook_lanes l
-         SET attempts = 0, next_attempt_at = CASE WHEN l.lease IS NULL THEN clock_timestamp() ELSE l.next_attempt_at END
-        FROM part WHERE l.endpoint_id = p_endpoint AND l.account_id = part.account_id
-         AND (l.attempts > 0 OR l.next_attempt_at > clock_timestamp())
-    )
-    SELECT count(*), max(account_id) INTO v_done, v_last FROM part;
+       ORDER BY account_id LIMIT p_limit FOR UPDATE) part;
+    -- What is under way keeps its lease: it must not be sent a second time beside it.
+    UPDATE webhook_lanes
+       SET attempts = 0, next_attempt_at = CASE WHEN lease IS NULL THEN clock_timestamp() ELSE next_attempt_at END
+     WHERE endpoint_id = p_endpoint AND account_id > v_endpoint.resuming_after AND account_id <= v_last
+       AND (attempts > 0 OR next_attempt_at > clock_timestamp());
     UPDATE webhook_endpoints SET resuming_after = CASE WHEN v_done = p_limit THEN v_last END WHERE id = p_endpoint;
     PERFORM pg_notify('accounting_events', 'published');
   ELSE
