@@ -30,11 +30,10 @@ export class DifferencesService {
       decodeCursor(cursor) ?? null,
       limit + 1,
     ]);
-    const page = toPage(
+    return toPage(
       rows.map((row) => ({ ...row, id: row.usageId })),
       limit,
       ({ id: _, ...row }) => ({ ...row, timestamp: isoTime(row.timestamp) }),
     );
-    return page;
   }
 }

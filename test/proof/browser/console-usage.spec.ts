@@ -252,3 +252,29 @@ describe('usage of everyone', () => {
     await page.getByText('1 record', { exact: true }).waitFor();
   }, 240_000);
 });
+
+describe('a model without a price', () => {
+  it('becomes an alias of a model that has one: its next call costs what that model costs', async () => {
+    const root = service.direct.as('root', { role: 'admin' });
+    const modelId = freshUser('gpt');
+    const alias = `some-gateway/${modelId}-2026-01-02`;
+    expect((await root.post('/api/pricing', { modelId, pricePerThousandTokens: '7' })).status).toBe(201);
+    const charge = async () => {
+      const call = {
+        requestId: freshUser('call'),
+        modelId: alias,
+        tokens: 1000,
+        billingStatus: 'needs_review',
+      };
+      const { body } = await root.post<{ record: object }>('/api/usage/charge', call);
+      return body.record;
+    };
+    expect(await charge()).toMatchObject({ credits: 1, pricingSource: 'fallback' });
+    const page = await as('root', 'admin');
+    await page.getByRole('button', { name: `Alias ${alias}` }).click();
+    expect(await dialog(page).getByLabel('Costs what this model costs').inputValue()).toBe(modelId);
+    await dialog(page).getByRole('button', { name: 'Create alias' }).click();
+    await dialog(page).waitFor({ state: 'detached' });
+    expect(await charge()).toMatchObject({ credits: 7, pricedAs: modelId });
+  });
+});

@@ -3,17 +3,24 @@
 -- the same thresholds have the same prices, so what they used is added up before it is priced.
 CREATE OR REPLACE FUNCTION usage_classes(p_account varchar, p_from timestamptz, p_to timestamptz, p_most integer) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-  WITH rules AS MATERIALIZED (
-    SELECT id, components, (SELECT array_agg(DISTINCT (price -> 'above')::bigint) FROM jsonb_each(components) c
-                             CROSS JOIN jsonb_array_elements(c.value) price WHERE price -> 'above' <> '0') AS thresholds
-      FROM pricing_rules
-  ), newest AS MATERIALIZED (
-    SELECT timestamp, pricing_rule_id, service_tier, quantities, fallback_classes FROM usage_records
-     WHERE (p_account IS NULL OR account_id = p_account)
-       AND timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
-     ORDER BY timestamp DESC LIMIT p_most + 1
+  WITH newest AS MATERIALIZED (
+    -- Two statements, of which one finds nothing: before PostgreSQL 18 one plan serves all arguments, and with one condition
+    -- for both it could not use the account's index.
+    (SELECT timestamp, pricing_rule_id, service_tier, quantities, fallback_classes FROM usage_records
+      WHERE account_id = p_account
+        AND timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
+      ORDER BY timestamp DESC LIMIT p_most + 1)
+    UNION ALL
+    (SELECT timestamp, pricing_rule_id, service_tier, quantities, fallback_classes FROM usage_records
+      WHERE p_account IS NULL
+        AND timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
+      ORDER BY timestamp DESC LIMIT p_most + 1)
   ), counted AS MATERIALIZED (
     SELECT * FROM newest ORDER BY timestamp DESC LIMIT p_most
+  ), rules AS MATERIALIZED (
+    SELECT id, components, (SELECT array_agg(DISTINCT (price -> 'above')::bigint) FROM jsonb_each(components) c
+                             CROSS JOIN jsonb_array_elements(c.value) price WHERE price -> 'above' <> '0') AS thresholds
+      FROM pricing_rules WHERE id IN (SELECT pricing_rule_id FROM counted)
   ), used AS MATERIALIZED (
     SELECT r.pricing_rule_id, r.service_tier, t.above, q.key AS class, sum(q.value::bigint) AS quantity,
            count(*) AS records, count(*) FILTER (WHERE q.key = ANY (r.fallback_classes)) AS fallbacks
