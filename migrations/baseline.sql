@@ -26,15 +26,25 @@ CREATE DOMAIN usage_cost_source AS VARCHAR(10) CHECK (VALUE IN ('reported', 'com
 CREATE DOMAIN review_decision AS VARCHAR(10) CHECK (VALUE IN ('bill', 'waive'));
 CREATE DOMAIN event_type AS VARCHAR(40) CHECK (VALUE IN (
   'credits.low', 'credits.exhausted', 'credits.recovered', 'credits.expiring', 'credits.expired', 'session.timed_out',
-  'usage.needs_review', 'usage.settled', 'api_key.created', 'api_key.revoked', 'api_key.expiring', 'api_key.expired'));
+  'usage.needs_review', 'usage.settled', 'api_key.created', 'api_key.revoked', 'api_key.expiring', 'api_key.expired',
+  'budget.threshold', 'budget.exhausted', 'budget.recovered', 'limit.reached',
+  'organisation.created', 'organisation.renamed', 'organisation.archived',
+  'organisation.member_added', 'organisation.member_changed', 'organisation.member_removed'));
+CREATE DOMAIN member_role AS VARCHAR(10) CHECK (VALUE IN ('owner', 'admin', 'billing', 'member'));
+CREATE DOMAIN budget_scope AS VARCHAR(12) CHECK (VALUE IN (
+  'account', 'unit', 'member', 'each_member', 'key', 'model', 'tag'));
+CREATE DOMAIN budget_unit AS VARCHAR(10) CHECK (VALUE IN ('credits', 'tokens', 'requests', 'sessions'));
+CREATE DOMAIN budget_window AS VARCHAR(10) CHECK (VALUE IN ('minute', 'hour', 'day', 'week', 'month', 'lifetime'));
+CREATE DOMAIN budget_mode AS VARCHAR(4) CHECK (VALUE IN ('hard', 'soft'));
 
 -- What functions hand to each other as one. See lock_account, take_credits, rule_for, price_call, session_close and
 -- count_usage.
 CREATE TYPE account_lock AS (
   account_id VARCHAR, available BIGINT, held BIGINT, next_expiry TIMESTAMPTZ, low_threshold BIGINT, last_event VARCHAR,
-  locked_at TIMESTAMPTZ);
+  has_budgets BOOLEAN, locked_at TIMESTAMPTZ);
 CREATE TYPE entry_cause AS (
-  user_id VARCHAR, kind VARCHAR, session_id VARCHAR, usage_id BIGINT, actor VARCHAR, notes TEXT);
+  user_id VARCHAR, kind VARCHAR, session_id VARCHAR, usage_id BIGINT, actor VARCHAR, notes TEXT, unit_id BIGINT,
+  api_key_id BIGINT);
 CREATE TYPE model_rule AS (id BIGINT, source VARCHAR, model_id VARCHAR, components JSONB);
 CREATE TYPE call_price AS (
   credits BIGINT, provider_cost_usd NUMERIC, tokens BIGINT, fallback_classes VARCHAR[], amounts JSONB);
@@ -72,7 +82,8 @@ CREATE TABLE credit_balances (
   held          credit_balance NOT NULL DEFAULT 0,
   next_expiry   TIMESTAMPTZ,
   low_threshold non_negative_bigint,
-  last_event    balance_state
+  last_event    balance_state,
+  has_budgets   BOOLEAN NOT NULL DEFAULT FALSE
 ) WITH (fillfactor = 50);
 
 -- is_open changes only when a lot runs empty or is refilled. The partial indexes use it in place of
@@ -110,9 +121,122 @@ CREATE TABLE credit_ledger (
   usage_id      BIGINT,
   actor         VARCHAR(64) NOT NULL,
   notes         TEXT,
+  unit_id       BIGINT,
+  api_key_id    BIGINT,
   created_at    TIMESTAMPTZ NOT NULL,
   CONSTRAINT pk_credit_ledger PRIMARY KEY (account_id, id)
 );
+
+------------------------------------------------------------------------------------------------------------------------
+-- Organisations
+
+-- An account that several users spend from.
+CREATE TABLE organisations (
+  account_id  VARCHAR(50)  CONSTRAINT pk_organisations PRIMARY KEY
+              CONSTRAINT fk_organisations_account REFERENCES credit_balances
+              CONSTRAINT ck_organisations_id CHECK (account_id LIKE 'org:_%'),
+  name        VARCHAR(100) NOT NULL,
+  created_by  VARCHAR(64)  NOT NULL,
+  created_at  TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  archived_at TIMESTAMPTZ
+);
+
+-- path has the ids from the top unit down to the unit itself: what a member of the unit spends counts for all of them.
+CREATE TABLE units (
+  account_id VARCHAR(50)  NOT NULL CONSTRAINT fk_units_account REFERENCES organisations,
+  id         BIGINT GENERATED ALWAYS AS IDENTITY,
+  parent_id  BIGINT,
+  name       VARCHAR(100) NOT NULL,
+  path       BIGINT[]     NOT NULL CONSTRAINT ck_units_depth CHECK (cardinality(path) BETWEEN 1 AND 5),
+  created_at TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  CONSTRAINT pk_units PRIMARY KEY (account_id, id),
+  CONSTRAINT fk_units_parent FOREIGN KEY (account_id, parent_id) REFERENCES units (account_id, id)
+);
+CREATE UNIQUE INDEX uq_units_name ON units (account_id, coalesce(parent_id, 0), name);
+
+CREATE TABLE members (
+  account_id VARCHAR(50) NOT NULL CONSTRAINT fk_members_account REFERENCES organisations,
+  user_id    VARCHAR(50) NOT NULL,
+  role       member_role NOT NULL,
+  unit_id    BIGINT,
+  added_by   VARCHAR(64) NOT NULL,
+  added_at   TIMESTAMPTZ NOT NULL DEFAULT now(),
+  CONSTRAINT pk_members PRIMARY KEY (account_id, user_id),
+  CONSTRAINT fk_members_unit FOREIGN KEY (account_id, unit_id) REFERENCES units (account_id, id)
+);
+CREATE INDEX idx_members_user ON members (user_id);
+CREATE INDEX idx_members_unit ON members (account_id, unit_id);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Budgets
+
+-- applies_to is the scope with what it is for, as a movement looks it up: account, each_member, unit:7, member:alice, key:12,
+-- model:gpt-4o, model:gpt-4o* (each model whose id begins so), tag:feature=search. amount is null where the budget only
+-- counts. A key's own lifetime budget of credits is made with the key (is_key_limit).
+CREATE TABLE budgets (
+  account_id   VARCHAR(50)   NOT NULL CONSTRAINT fk_budgets_account REFERENCES credit_balances,
+  id           BIGINT GENERATED ALWAYS AS IDENTITY,
+  scope        budget_scope  NOT NULL,
+  scope_id     VARCHAR(200),
+  applies_to   VARCHAR(220)  NOT NULL GENERATED ALWAYS AS (scope || coalesce(':' || scope_id, '')) STORED,
+  unit         budget_unit   NOT NULL,
+  time_window  budget_window NOT NULL,
+  time_zone    VARCHAR(64)   NOT NULL DEFAULT 'UTC',
+  anchor_day   SMALLINT      NOT NULL DEFAULT 1 CONSTRAINT ck_budgets_anchor CHECK (anchor_day BETWEEN 1 AND 31),
+  amount       non_negative_bigint,
+  mode         budget_mode   NOT NULL DEFAULT 'hard',
+  alerts       SMALLINT[]    NOT NULL DEFAULT '{}',
+  set_by       VARCHAR(8)    NOT NULL CONSTRAINT ck_budgets_set_by CHECK (set_by IN ('platform', 'account')),
+  is_key_limit BOOLEAN       NOT NULL DEFAULT FALSE,
+  created_by   VARCHAR(64)   NOT NULL,
+  created_at   TIMESTAMPTZ   NOT NULL DEFAULT clock_timestamp(),
+  deleted_at   TIMESTAMPTZ,
+  CONSTRAINT pk_budgets PRIMARY KEY (account_id, id),
+  CONSTRAINT ck_budgets_whole CHECK (
+    (scope_id IS NULL) = (scope IN ('account', 'each_member'))
+    AND (unit <> 'sessions' OR time_window = 'lifetime')
+    AND (is_key_limit OR amount IS NOT NULL)
+    AND (NOT is_key_limit OR (scope = 'key' AND unit = 'credits' AND time_window = 'lifetime')))
+);
+CREATE INDEX idx_budgets_applies ON budgets (account_id, applies_to) WHERE deleted_at IS NULL;
+CREATE INDEX idx_budgets_prefix  ON budgets (account_id) WHERE deleted_at IS NULL AND scope = 'model' AND applies_to LIKE '%*';
+CREATE UNIQUE INDEX uq_budgets_key_limit ON budgets (account_id, applies_to) WHERE is_key_limit;
+
+-- One period of a budget, since its first movement; user_id is the member's for each_member, else ''. A period of a minute
+-- or an hour goes when the next one begins. held is reserved by open sessions, used is settled. Where used reaches next_alert
+-- an event is due; is_exhausted: budget.exhausted was emitted last. is_reached: limit.reached was emitted.
+CREATE TABLE budget_periods (
+  account_id   VARCHAR(50) NOT NULL,
+  id           BIGINT GENERATED ALWAYS AS IDENTITY,
+  budget_id    BIGINT      NOT NULL,
+  user_id      VARCHAR(50) NOT NULL DEFAULT '',
+  unit         budget_unit NOT NULL,
+  starts_at    TIMESTAMPTZ NOT NULL,
+  ends_at      TIMESTAMPTZ NOT NULL,
+  counts_from  TIMESTAMPTZ NOT NULL,
+  used         BIGINT NOT NULL DEFAULT 0,
+  held         BIGINT NOT NULL DEFAULT 0,
+  has_raises   BOOLEAN NOT NULL DEFAULT FALSE,
+  next_alert   BIGINT,
+  is_exhausted BOOLEAN NOT NULL DEFAULT FALSE,
+  is_reached   BOOLEAN NOT NULL DEFAULT FALSE,
+  CONSTRAINT pk_budget_periods PRIMARY KEY (account_id, id),
+  CONSTRAINT uq_budget_periods UNIQUE (account_id, budget_id, user_id, starts_at)
+) WITH (fillfactor = 50);
+
+CREATE TABLE budget_raises (
+  account_id VARCHAR(50) NOT NULL,
+  id         BIGINT GENERATED ALWAYS AS IDENTITY,
+  period_id  BIGINT NOT NULL,
+  amount     BIGINT NOT NULL CONSTRAINT ck_budget_raises_amount CHECK (amount > 0),
+  until      TIMESTAMPTZ,
+  reason     VARCHAR(200) NOT NULL,
+  made_by    VARCHAR(64) NOT NULL,
+  made_at    TIMESTAMPTZ NOT NULL,
+  CONSTRAINT pk_budget_raises PRIMARY KEY (account_id, id),
+  CONSTRAINT fk_budget_raises_period FOREIGN KEY (account_id, period_id) REFERENCES budget_periods (account_id, id)
+);
+CREATE INDEX idx_budget_raises_period ON budget_raises (account_id, period_id);
 
 CREATE TABLE idempotency_keys (
   account_id   VARCHAR(64) NOT NULL,
@@ -191,6 +315,11 @@ CREATE TABLE streaming_sessions (
   pricing_source          VARCHAR(10) NOT NULL,
   priced_as               VARCHAR(100),
   api_key_id              BIGINT,
+  unit_id                 BIGINT,
+  tags                    JSONB,
+  periods                 BIGINT[],
+  held_tokens             BIGINT NOT NULL DEFAULT 0,
+  overrun                 JSONB,
   estimated_tokens        BIGINT,
   estimated_input_tokens  BIGINT,
   estimated_output_tokens BIGINT,
@@ -244,6 +373,9 @@ CREATE TABLE usage_records (
   service_tier         service_tier,
   fallback_classes     VARCHAR[],
   api_key_id           BIGINT,
+  unit_id              BIGINT,
+  tags                 JSONB,
+  periods              BIGINT[],
   request_id           VARCHAR(200),
   request_hash         BYTEA,
   balance_after        BIGINT,

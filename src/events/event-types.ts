@@ -11,6 +11,16 @@ export const EVENT_TYPES = [
   'api_key.revoked',
   'api_key.expiring',
   'api_key.expired',
+  'budget.threshold',
+  'budget.exhausted',
+  'budget.recovered',
+  'limit.reached',
+  'organisation.created',
+  'organisation.renamed',
+  'organisation.archived',
+  'organisation.member_added',
+  'organisation.member_changed',
+  'organisation.member_removed',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 

@@ -126,6 +126,49 @@ export class ApiKeyRevokedData extends ApiKeyData {
   reason: (typeof REVOCATION_REASONS)[number];
 }
 
+/** `budget.exhausted` and `limit.reached`: the limit is used up, or has refused a call for the first time in its period. */
+export class BudgetData {
+  @ApiProperty(ID) budgetId: number;
+  @ApiProperty({ example: 'unit' }) scope: string;
+  @ApiProperty({ type: 'string', nullable: true, example: '7' }) scopeId: string | null;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'The member whose period it is, for budgets of each member',
+    example: null,
+  })
+  userId: string | null;
+  @ApiProperty({ example: 'credits' }) unit: string;
+  @ApiProperty({ example: 'month' }) window: string;
+  @ApiProperty({ ...CREDITS, description: 'The amount with its raises, in the unit', example: 1000 })
+  limit: number;
+  @ApiProperty({ ...CREDITS, example: 1000 }) used: number;
+  @ApiProperty({ ...CREDITS, description: 'Reserved by open sessions', example: 0 }) held: number;
+  @ApiProperty({ ...TIME, nullable: true, description: 'End of the period; null: it has none' })
+  resetsAt: string | null;
+}
+
+/** `budget.threshold`: as much is used as one of the budget's alerts says. */
+export class BudgetThresholdData extends BudgetData {
+  @ApiProperty({ type: 'integer', minimum: 1, maximum: 100, example: 80 }) percent: number;
+}
+
+/** `budget.recovered`: a budget that was exhausted no longer is: by a raise, a correction or a new period. */
+export class BudgetRecoveredData extends BudgetData {}
+
+/** `organisation.created`, `organisation.renamed`, `organisation.archived`. */
+export class OrganisationData {
+  @ApiProperty({ example: 'Acme' }) name: string;
+}
+
+/** `organisation.member_added`, `organisation.member_changed`, `organisation.member_removed`. */
+export class OrganisationMemberData {
+  @ApiProperty({ example: 'alice' }) userId: string;
+  @ApiProperty({ example: 'member' }) role: string;
+  @ApiProperty({ type: 'integer', format: 'int64', nullable: true, minimum: 1, example: 1 }) unitId:
+    number | null;
+}
+
 const DATA: Record<EventType, Type> = {
   'credits.low': CreditsLowData,
   'credits.exhausted': CreditsExhaustedData,
@@ -139,6 +182,16 @@ const DATA: Record<EventType, Type> = {
   'api_key.revoked': ApiKeyRevokedData,
   'api_key.expiring': ApiKeyData,
   'api_key.expired': ApiKeyData,
+  'budget.threshold': BudgetThresholdData,
+  'budget.exhausted': BudgetData,
+  'budget.recovered': BudgetRecoveredData,
+  'limit.reached': BudgetData,
+  'organisation.created': OrganisationData,
+  'organisation.renamed': OrganisationData,
+  'organisation.archived': OrganisationData,
+  'organisation.member_added': OrganisationMemberData,
+  'organisation.member_changed': OrganisationMemberData,
+  'organisation.member_removed': OrganisationMemberData,
 };
 
 /** An event, as pages, the stream and webhooks show it. */

@@ -108,6 +108,16 @@ const WORDS: Record<Schemas['EventDto']['type'], string> = {
   'api_key.revoked': 'had an API key revoked',
   'api_key.expiring': 'has an API key expiring soon',
   'api_key.expired': 'had an API key expire',
+  'budget.threshold': 'has used much of a budget',
+  'budget.exhausted': 'has used up a budget',
+  'budget.recovered': 'has room in a budget again',
+  'limit.reached': 'had a call refused by a limit',
+  'organisation.created': 'was created',
+  'organisation.renamed': 'was renamed',
+  'organisation.archived': 'was archived',
+  'organisation.member_added': 'has a new member',
+  'organisation.member_changed': 'had a member changed',
+  'organisation.member_removed': 'had a member removed',
 };
 
 /** A newer service may emit other types. */

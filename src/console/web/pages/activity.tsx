@@ -12,6 +12,10 @@ const TONES: Record<string, Tone> = {
   'credits.expired': 'warn',
   'session.timed_out': 'warn',
   'usage.settled': 'good',
+  'budget.threshold': 'warn',
+  'budget.exhausted': 'bad',
+  'budget.recovered': 'good',
+  'limit.reached': 'warn',
 };
 
 const NAMES: Record<string, string> = {
@@ -27,6 +31,16 @@ const NAMES: Record<string, string> = {
   'api_key.revoked': 'key revoked',
   'api_key.expiring': 'key expiring',
   'api_key.expired': 'key expired',
+  'budget.threshold': 'budget',
+  'budget.exhausted': 'budget used up',
+  'budget.recovered': 'budget recovered',
+  'limit.reached': 'limit reached',
+  'organisation.created': 'new organisation',
+  'organisation.renamed': 'renamed',
+  'organisation.archived': 'archived',
+  'organisation.member_added': 'new member',
+  'organisation.member_changed': 'member changed',
+  'organisation.member_removed': 'member removed',
 };
 
 /** Recent events, updated live; empty where the service reports none. */

@@ -27,6 +27,16 @@ const TYPES: Record<EventType, string> = {
   'api_key.revoked': 'API key revoked',
   'api_key.expiring': 'API key expiring soon',
   'api_key.expired': 'API key expired',
+  'budget.threshold': 'Budget used up to an alert',
+  'budget.exhausted': 'Budget used up',
+  'budget.recovered': 'Budget has room again',
+  'limit.reached': 'Limit refused a call',
+  'organisation.created': 'Organisation created',
+  'organisation.renamed': 'Organisation renamed',
+  'organisation.archived': 'Organisation archived',
+  'organisation.member_added': 'Member added',
+  'organisation.member_changed': 'Member changed',
+  'organisation.member_removed': 'Member removed',
 };
 const NAMES = Object.keys(TYPES) as EventType[];
 

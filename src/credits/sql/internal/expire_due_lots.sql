@@ -21,7 +21,7 @@ BEGIN
    WHERE account_id = v_account AND is_open AND expires_at <= v_now;
   PERFORM apply_balance(p_lock, p_lock.available - v_expired, p_lock.held,
                         (SELECT min(expires_at) FROM credit_allocations WHERE account_id = v_account AND is_open));
-  SELECT account_id, available, held, next_expiry, low_threshold, last_event, v_now INTO p_lock
+  SELECT account_id, available, held, next_expiry, low_threshold, last_event, has_budgets, v_now INTO p_lock
     FROM credit_balances WHERE account_id = v_account;
   RETURN p_lock;
 END

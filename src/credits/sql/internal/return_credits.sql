@@ -31,17 +31,20 @@ BEGIN
         USING ERRCODE = 'data_corrupted';
     END IF;
     INSERT INTO credit_ledger
-      (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
+      (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, unit_id, api_key_id,
+       created_at)
     VALUES (p_lock.account_id, p_cause.user_id, p_cause.kind, v_give, v_available + v_give, lots[v_last],
-            p_cause.session_id, p_cause.usage_id, p_cause.actor, p_lock.locked_at);
+            p_cause.session_id, p_cause.usage_id, p_cause.actor, p_cause.unit_id, p_cause.api_key_id, p_lock.locked_at);
     IF v_expires_at > p_lock.locked_at AND v_revoked_at IS NULL THEN
       v_available := v_available + v_give;
       v_next_expiry := least(v_next_expiry, v_expires_at);
     ELSE
       INSERT INTO credit_ledger
-        (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, created_at)
+        (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, unit_id, api_key_id,
+       created_at)
       VALUES (p_lock.account_id, p_cause.user_id, CASE WHEN v_revoked_at IS NULL THEN 'expiry' ELSE 'revocation' END,
-              -v_give, v_available, lots[v_last], p_cause.session_id, p_cause.usage_id, 'service:accounting', p_lock.locked_at);
+              -v_give, v_available, lots[v_last], p_cause.session_id, p_cause.usage_id, 'service:accounting', p_cause.unit_id,
+              p_cause.api_key_id, p_lock.locked_at);
       IF v_revoked_at IS NULL THEN
         PERFORM emit_lot_expired(p_lock.account_id, lots[v_last], v_give, v_total, v_expires_at);
       END IF;

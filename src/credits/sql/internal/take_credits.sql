@@ -30,9 +30,9 @@ BEGIN
        WHERE account_id = p_lock.account_id AND id = v_lot
     )
     INSERT INTO credit_ledger
-      (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, notes, created_at)
+      (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, notes, unit_id, api_key_id, created_at)
     VALUES (p_lock.account_id, p_cause.user_id, p_cause.kind, -v_take, v_available, v_lot, p_cause.session_id,
-            p_cause.usage_id, p_cause.actor, p_cause.notes, p_lock.locked_at);
+            p_cause.usage_id, p_cause.actor, p_cause.notes, p_cause.unit_id, p_cause.api_key_id, p_lock.locked_at);
     IF lots[cardinality(lots)] = v_lot THEN
       credits[cardinality(credits)] := credits[cardinality(credits)] + v_take;
     ELSE

@@ -26,7 +26,7 @@ BEGIN
     RETURN jsonb_build_object('outcome', 'insufficient', 'requiredCredits', p_credits,
                               'availableCredits', v_lock.available);
   END IF;
-  PERFORM take_credits(v_lock, (NULL, 'deduction', NULL, NULL, p_actor, p_notes), p_credits, 0, '{}', '{}');
+  PERFORM take_credits(v_lock, (NULL, 'deduction', NULL, NULL, p_actor, p_notes, NULL, NULL), p_credits, 0, '{}', '{}');
   RETURN keep_answer(p, jsonb_build_object(
     'outcome', 'ok', 'accountId', p_account, 'userId', p_account, 'deducted', p_credits,
     'totalCredits', v_lock.available - p_credits));

@@ -17,7 +17,7 @@ BEGIN
     is_account_id(p_account),
     char_length(p_actor) BETWEEN 1 AND 64]);
   -- Not lock_account: that would expire lots of a balance that may be wrong.
-  SELECT account_id, available, held, next_expiry, low_threshold, last_event INTO v_lock
+  SELECT account_id, available, held, next_expiry, low_threshold, last_event, has_budgets INTO v_lock
     FROM credit_balances WHERE account_id = p_account FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   v_lock.locked_at := clock_timestamp();

@@ -30,11 +30,11 @@ BEGIN
   IF v_uncollected > 0 THEN PERFORM emit_review_event(s.account_id, v_usage); END IF;
   IF v_overage > 0 THEN
     v_moved := take_credits(
-      p_lock, (s.user_id, 'charge', s.session_id, v_usage, p_end.actor, NULL),
+      p_lock, (s.user_id, 'charge', s.session_id, v_usage, p_end.actor, NULL, s.unit_id, s.api_key_id),
       v_collected, -s.allocated_credits, s.held_lots, s.held_credits);
   ELSE
     v_moved := return_credits(
-      p_lock, (s.user_id, 'refund', s.session_id, v_usage, p_end.actor, NULL),
+      p_lock, (s.user_id, 'refund', s.session_id, v_usage, p_end.actor, NULL, s.unit_id, s.api_key_id),
       s.allocated_credits - v_due, -s.allocated_credits, s.held_lots, s.held_credits);
   END IF;
   IF s.api_key_id IS NOT NULL THEN

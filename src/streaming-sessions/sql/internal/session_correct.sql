@@ -46,10 +46,10 @@ BEGIN
   r := replace_usage(r);
   IF v_return > 0 THEN
     v_moved := return_credits(
-      p_lock, (s.user_id, 'refund', s.session_id, r.id, p_end.actor, NULL), v_return, 0, s.held_lots, s.held_credits);
+      p_lock, (s.user_id, 'refund', s.session_id, r.id, p_end.actor, NULL, s.unit_id, s.api_key_id), v_return, 0, s.held_lots, s.held_credits);
   ELSIF v_charge > 0 THEN
     v_moved := take_credits(
-      p_lock, (s.user_id, 'charge', s.session_id, r.id, p_end.actor, NULL), v_charge, 0, s.held_lots, s.held_credits);
+      p_lock, (s.user_id, 'charge', s.session_id, r.id, p_end.actor, NULL, s.unit_id, s.api_key_id), v_charge, 0, s.held_lots, s.held_credits);
   ELSE
     SELECT s.held_lots AS lots, s.held_credits AS credits INTO v_moved;
   END IF;

@@ -19,6 +19,7 @@ DECLARE
   p_api_key bigint := p ->> 'apiKeyId';
   v_lock account_lock := lock_account(p_account);
   v_rule model_rule;
+  v_unit bigint;
   v_estimate bigint;
   v_hold bigint;
   v_most bigint;
@@ -67,7 +68,7 @@ BEGIN
       'maxAffordableTokens', session_affordable_tokens(
         p_tokens, p_input, v_rule.components, div(v_most * 100::numeric, 100 + p_buffer_percent)::bigint));
   END IF;
-  v_taken := take_credits(v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL), v_hold, v_hold, '{}', '{}');
+  v_taken := take_credits(v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL, v_unit, p_api_key), v_hold, v_hold, '{}', '{}');
   IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_account, p_api_key, v_hold, 0); END IF;
   INSERT INTO streaming_sessions
     (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, priced_as, api_key_id, estimated_tokens,

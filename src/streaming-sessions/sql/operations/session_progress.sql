@@ -54,7 +54,7 @@ BEGIN
   END IF;
   IF v_grow > 0 THEN
     v_taken := take_credits(
-      v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL), v_grow, v_grow, s.held_lots, s.held_credits);
+      v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL, s.unit_id, s.api_key_id), v_grow, v_grow, s.held_lots, s.held_credits);
     IF s.api_key_id IS NOT NULL THEN PERFORM api_key_count(p_account, s.api_key_id, v_grow, 0); END IF;
     s.held_lots := v_taken.lots;
     s.held_credits := v_taken.credits;

@@ -26,6 +26,7 @@ DECLARE
   p_api_key bigint := p ->> 'apiKeyId';
   v_lock account_lock := lock_account(p_account);
   v_rule model_rule;
+  v_unit bigint;
   v_call call_price;
   v_cost numeric := p_cost;
   v_room bigint;
@@ -117,7 +118,7 @@ BEGIN
   IF p_billing = 'needs_review' THEN PERFORM emit_review_event(p_account, r.id); END IF;
   p_credits := p_credits - v_uncollected;
   IF p_credits > 0 THEN
-    PERFORM take_credits(v_lock, (p_user, 'charge', NULL, r.id, p_actor, NULL), p_credits, 0, '{}', '{}');
+    PERFORM take_credits(v_lock, (p_user, 'charge', NULL, r.id, p_actor, NULL, v_unit, p_api_key), p_credits, 0, '{}', '{}');
     IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_account, p_api_key, 0, p_credits); END IF;
   END IF;
   v_answer := charge_answer(r);

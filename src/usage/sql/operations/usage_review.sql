@@ -52,7 +52,7 @@ BEGIN
     SELECT * INTO s FROM streaming_sessions
      WHERE account_id = p_account AND user_id = r.user_id AND session_id = r.session_id;
     v_taken := take_credits(
-      v_lock, (r.user_id, 'charge', r.session_id, r.id, p_actor, NULL), v_amount, 0,
+      v_lock, (r.user_id, 'charge', r.session_id, r.id, p_actor, NULL, r.unit_id, r.api_key_id), v_amount, 0,
       coalesce(s.held_lots, '{}'), coalesce(s.held_credits, '{}'));
     -- A late finalize may still return some of it, to the lots it came from.
     UPDATE streaming_sessions SET held_lots = v_taken.lots, held_credits = v_taken.credits
