@@ -15,6 +15,7 @@ export const MAY_IMPORT = {
   pricing: ['auth', 'common', 'config'],
   credits: ['accounts', 'auth', 'common', 'config', 'pricing'],
   'account-directory': ['auth', 'common'],
+  budgets: ['accounts', 'auth', 'common'],
   'api-keys': ['accounts', 'auth', 'common', 'config'],
   console: ['auth', 'common', 'config'],
   health: ['auth', 'common', 'config', 'credits', 'migrations'],

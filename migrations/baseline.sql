@@ -51,6 +51,9 @@ CREATE TYPE call_price AS (
 CREATE TYPE session_end AS (
   reason VARCHAR, status VARCHAR, quantities JSONB, service_tier VARCHAR, reported_cost_usd NUMERIC, price call_price,
   doubtful_credits BIGINT, service VARCHAR, metadata JSONB, actor VARCHAR);
+-- What a call reserves or has used; and the periods that it counts in, with what still fits them (NULL: no limit).
+CREATE TYPE call_amounts AS (credits BIGINT, tokens BIGINT, requests INTEGER, sessions INTEGER);
+CREATE TYPE call_budgets AS (periods BIGINT[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT);
 CREATE TYPE usage_sums AS (
   records BIGINT, credits NUMERIC, provider_cost_usd NUMERIC, costed_records BIGINT, costed_credits NUMERIC,
   unpriced_records BIGINT, charged_credits NUMERIC);
@@ -410,11 +413,12 @@ CREATE TABLE usage_reviews (
   CONSTRAINT ck_usage_reviews_whole CHECK (version > 0 AND (action = 'bill' OR billed_credits = 0))
 );
 
--- One row per account, user, UTC day, service and operation, kept in the transaction that writes the record. The costed columns
+-- One row per account, user, unit (0: none), UTC day, service and operation, kept in the transaction that writes the record. The costed columns
 -- count records whose provider cost is known: a margin can be calculated from these only.
 CREATE TABLE usage_daily (
   account_id        VARCHAR(50) NOT NULL,
   user_id           VARCHAR(50) NOT NULL,
+  unit_id           BIGINT NOT NULL DEFAULT 0,
   day               DATE NOT NULL,
   service           VARCHAR(50) NOT NULL,
   operation         VARCHAR(100) NOT NULL,
@@ -425,7 +429,7 @@ CREATE TABLE usage_daily (
   unpriced_records  BIGINT NOT NULL DEFAULT 0,
   costed_credits    NUMERIC NOT NULL DEFAULT 0,
   charged_credits   NUMERIC NOT NULL DEFAULT 0,
-  CONSTRAINT pk_usage_daily PRIMARY KEY (account_id, day, user_id, service, operation)
+  CONSTRAINT pk_usage_daily PRIMARY KEY (account_id, day, user_id, unit_id, service, operation)
 ) WITH (fillfactor = 70);
 -- With account_id, although nothing needs it: a plan made while the table is empty may take this index for a movement, and
 -- would read all rows of the day for each.
@@ -510,8 +514,8 @@ CREATE INDEX idx_usage_quarantine_claimed ON usage_quarantine (claimed_user)
 ------------------------------------------------------------------------------------------------------------------------
 -- API keys
 
--- A key's successor is a new row, made once (is_rotated); budget_key_id names the first of its line, whose row counts for
--- all of them.
+-- A key's successor is a new row, made once (is_rotated); budget_key_id names the first of its line, whose budgets count all
+-- of them.
 -- gateway_due_at is when the sweeper must look at a key; every key that is not settled has one. Until
 -- gateway_unsure_until the gateway may still carry out a request to which there is no answer.
 CREATE TABLE api_keys (
@@ -529,9 +533,6 @@ CREATE TABLE api_keys (
   last_used        TIMESTAMPTZ,
   is_active        BOOLEAN NOT NULL DEFAULT TRUE,
   revoked_at       TIMESTAMPTZ,
-  credit_limit     non_negative_bigint,
-  credits_used     non_negative_bigint NOT NULL DEFAULT 0,
-  credits_held     non_negative_bigint NOT NULL DEFAULT 0,
   budget_key_id    BIGINT,
   is_rotated       BOOLEAN NOT NULL DEFAULT FALSE,
   expiry_announced TIMESTAMPTZ,

@@ -12,6 +12,7 @@ import { TracingModule } from './common/tracing/tracing.module.js';
 import { ProblemFilter } from './common/http/problem.filter.js';
 import { ReportsModule } from './common/http/reports.module.js';
 import { RequestValidationPipe } from './common/http/validation.js';
+import { BudgetsModule } from './budgets/budgets.module.js';
 import { ConsoleModule } from './console/console.module.js';
 import { ConfigModule } from './config/config.module.js';
 import type { AppConfig } from './config/env.js';
@@ -49,6 +50,7 @@ export class AppModule {
         AuthModule,
         CreditsModule,
         AccountDirectoryModule,
+        BudgetsModule,
         UsageModule,
         StreamingSessionsModule,
         PricingModule,

@@ -1,7 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import type { Role } from '../common/http/caller.js';
+import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
+
+export const MEMBER_ROLES = ['owner', 'admin', 'billing', 'member'] as const;
+export type MemberRole = (typeof MEMBER_ROLES)[number];
 
 /** What a token says of its user. */
 export interface AccountClaims {
@@ -12,10 +16,18 @@ export interface AccountClaims {
 }
 
 const UPSERT = { name: 'account_upsert', text: 'SELECT account_upsert($1, $2, $3, $4)' };
-const EXISTS = { name: 'account_exists', text: 'SELECT 1 FROM user_accounts WHERE user_id = $1' };
+const EXISTS = { name: 'account_exists', text: 'SELECT 1 FROM credit_balances WHERE account_id = $1' };
 const ROLES = {
   name: 'account_roles',
   text: 'SELECT user_id, role FROM user_accounts WHERE user_id = ANY ($1::varchar[])',
+};
+/** By account and user, with a blank between them: an organisation's id has none. */
+const MEMBER_ROLE = {
+  name: 'member_role',
+  text: `SELECT asked.key, m.role
+           FROM unnest($1::varchar[]) asked (key)
+           JOIN members m ON m.account_id = split_part(asked.key, ' ', 1)
+                         AND m.user_id = substr(asked.key, strpos(asked.key, ' ') + 1)`,
 };
 /** Users remembered per instance; about 200 bytes each. */
 const KNOWN_USERS = 100_000;
@@ -46,7 +58,11 @@ export class AccountsService {
     ttl: KNOWN_MILLISECONDS,
   });
 
-  constructor(private readonly database: Database) {}
+  private readonly members: CombinedReads<{ key: string; role: MemberRole }>;
+
+  constructor(private readonly database: Database) {
+    this.members = database.reads(MEMBER_ROLE);
+  }
 
   /**
    * Creates the account at a user's first request, updates it when the claims have changed, and otherwise does nothing.
@@ -76,9 +92,14 @@ export class AccountsService {
     return written;
   }
 
-  /** Whether the user has been seen; false is an answer, not an error. */
-  async exists(userId: string): Promise<boolean> {
-    return (await this.database.row(EXISTS, [userId])) !== undefined;
+  /** A user's role in an organisation, undefined for a user who is not a member. */
+  async memberRole(accountId: string, userId: string): Promise<MemberRole | undefined> {
+    return (await this.members.of(`${accountId} ${userId}`))?.role;
+  }
+
+  /** Whether there is such an account; false is an answer, not an error. */
+  async exists(accountId: string): Promise<boolean> {
+    return (await this.database.row(EXISTS, [accountId])) !== undefined;
   }
 
   /** The roles that users' last tokens gave them. */

@@ -14,10 +14,8 @@ export const VERIFY = {
   text: `SELECT k.key, k.id, k.account_id, k.permissions, k.expires_at, k.expires_at <= now() AS is_expired,
                 k.is_active AND (coalesce(k.gateway_state, 'live') = 'live' OR k.expires_at <= now()) AS is_active,
                 available_credits(k.account_id) AS available,
-                CASE WHEN b.credit_limit IS NOT NULL
-                     THEN greatest(b.credit_limit - b.credits_used - b.credits_held, 0) END AS room
+                credits_room(k.account_id, k.user_id, k.id) AS room
            FROM api_keys k
-           JOIN api_keys b ON b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)
           WHERE k.key = ANY($1::varchar[]) AND coalesce(k.gateway_state, 'live') NOT IN ('pending', 'opening')`,
 };
 

@@ -9,11 +9,11 @@ import {
 } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { CurrentCaller, OwnerOrServiceAccess, RoleAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../common/http/caller.js';
+import { type Caller, seenUser } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
-import { IdParam, UserIdParam } from '../common/http/params.js';
+import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { ApiKeysVerificationService } from './api-keys-verification.service.js';
 import {
@@ -106,7 +106,7 @@ export class ApiKeysController {
   @ApiProblems(AccountNotFound)
   @OwnerOrServiceAccess({ userIdIn: 'body' })
   list(@CurrentCaller() caller: Caller, @Query() page: OwnPageQueryDto): Promise<ApiKeyPageDto> {
-    return this.keys.page(caller.userId, page);
+    return this.keys.page(caller.accountId, page, seenUser(caller));
   }
 
   @Post('verify')
@@ -123,7 +123,7 @@ export class ApiKeysController {
   @ApiOkResponse({ type: ApiKeyPageDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
-  listOf(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<ApiKeyPageDto> {
+  listOf(@AccountIdParam() userId: string, @Query() page: PageQueryDto): Promise<ApiKeyPageDto> {
     return this.keys.page(userId, page);
   }
 

@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, In, LessThan, Repository } from 'typeorm';
+import { type EntityManager, LessThan, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { digestOf, GATEWAY_KEY_PREFIX, generateApiKey, hintOf } from '../common/http/api-key-format.js';
-import { type Caller, hasRole, idempotencyScope } from '../common/http/caller.js';
+import { type Caller, hasRole, idempotencyScope, seenUser } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { operation, type Operation } from '../common/database/database.js';
 import type { AccountRequest } from '../common/database/movements.js';
+import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
@@ -88,12 +89,12 @@ export class ApiKeysService {
   ): Promise<Once<CreatedApiKeyDto>> {
     const { gateway = null } = request;
     if (gateway !== null) this.gateway.requireFor(caller.userId, gateway);
-    if (caller.kind === 'internal' && !(await this.accounts.exists(caller.userId)))
+    if (caller.kind === 'internal' && !(await this.accounts.exists(caller.accountId)))
       throw new AccountNotFound();
     const once = this.secrets.idempotency(idempotencyScope(caller), 'api-key', idempotencyKey, request);
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
     const created = await this.change(CREATE, {
-      accountId: caller.userId,
+      accountId: caller.accountId,
       userId: caller.userId,
       digest: digestOf(key),
       hint: hintOf(key),
@@ -108,22 +109,31 @@ export class ApiKeysService {
     return this.opened(caller, show(created, key, once), once, null);
   }
 
-  /** A user's keys, newest first, also those that have ended. @throws AccountNotFound for a user never seen */
-  async page(userId: string, { limit, cursor }: PageQueryDto): Promise<ApiKeyPageDto> {
+  /**
+   * An account's keys, newest first, also those that have ended.
+   *
+   * @param userId only those that this member has made
+   * @throws AccountNotFound
+   */
+  async page(accountId: string, { limit, cursor }: PageQueryDto, userId?: string): Promise<ApiKeyPageDto> {
     const before = decodeCursor(cursor);
     const keys = await this.keys.find({
-      where: { accountId: userId, ...(before !== undefined && { id: LessThan(before) }) },
+      where: {
+        accountId,
+        ...(userId !== undefined && { userId }),
+        ...(before !== undefined && { id: LessThan(before) }),
+      },
       order: { id: 'DESC' },
       take: limit + 1,
     });
-    if (keys.length === 0 && !(await this.accounts.exists(userId))) throw new AccountNotFound();
-    const budgets = await budgetsOf(this.keys.manager, userId, keys);
+    if (keys.length === 0 && !(await this.accounts.exists(accountId))) throw new AccountNotFound();
+    const budgets = await budgetsOf(this.keys.manager, accountId, keys);
     return toPage(keys, limit, (key) => ApiKeyDto.from(key, budgets.get(key.id) as KeyBudget));
   }
 
   /** @throws ApiKeyNotFound */
   async one(caller: Caller, id: number): Promise<ApiKeyDto> {
-    return describe(this.keys.manager, await find(this.keys.manager, caller.userId, id));
+    return describe(this.keys.manager, await find(this.keys.manager, caller, id));
   }
 
   /** Changes what is given; null takes the expiry or the limit away. @throws ApiKeyNotFound, ApiKeyEnded */
@@ -132,7 +142,7 @@ export class ApiKeysService {
     const expiresAt = utcTime(request.expiresAt);
     const changes = { name, permissions, creditLimit, expiresAt };
     const updated = ApiKeyDto.fromAnswer(
-      await this.change(UPDATE, { accountId: caller.userId, id, changes }),
+      await this.change(UPDATE, { accountId: caller.accountId, id, changes }),
     );
     const changesBounds = expiresAt !== undefined || creditLimit !== undefined;
     if (updated.gateway !== null && changesBounds) await this.gateway.follow(id);
@@ -151,7 +161,7 @@ export class ApiKeysService {
     { overlapSeconds }: RotateApiKeyDto,
     idempotencyKey: string | null,
   ): Promise<Once<CreatedApiKeyDto>> {
-    const { gateway } = await find(this.keys.manager, caller.userId, id);
+    const { gateway } = await find(this.keys.manager, caller, id);
     if (gateway !== null) this.gateway.requireFor(caller.userId, gateway);
     const content = { id, overlapSeconds };
     const once = this.secrets.idempotency(
@@ -162,7 +172,7 @@ export class ApiKeysService {
     );
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
     const rotated = await this.change(ROTATE, {
-      accountId: caller.userId,
+      accountId: caller.accountId,
       id,
       digest: digestOf(key),
       hint: hintOf(key),
@@ -187,8 +197,7 @@ export class ApiKeysService {
       })
       .where('id = :id', { id })
       .returning('gateway');
-    if (!hasRole(caller.role, 'admin'))
-      revoked.andWhere('account_id = :accountId', { accountId: caller.userId });
+    if (!hasRole(caller.role, 'admin')) revoked.andWhere(ownedBy(caller));
     const [key] = (await revoked.execute()).raw as { gateway: string | null }[];
     if (key === undefined) throw new ApiKeyNotFound();
     if (key.gateway !== null) await this.gateway.follow(id);
@@ -196,16 +205,16 @@ export class ApiKeysService {
 
   /** A new key, live at its gateway too, if it has one. */
   private opened(
-    { userId }: Caller,
+    { accountId }: Caller,
     created: Once<CreatedApiKeyDto>,
     once: SecretIdempotency,
     old: { id: number; overlapSeconds: number } | null,
   ): Promise<Once<CreatedApiKeyDto>> | Once<CreatedApiKeyDto> {
     const { id, key, gateway } = created.answer;
     if (gateway === null || created.replayed) return created;
-    return this.gateway.provision(userId, created.answer, once.idempotencyKey !== null, async () => {
+    return this.gateway.provision(accountId, created.answer, once.idempotencyKey !== null, async () => {
       const opened = await this.change(OPEN, {
-        accountId: userId,
+        accountId,
         id,
         oldId: old?.id ?? null,
         overlapSeconds: old?.overlapSeconds ?? null,
@@ -263,9 +272,15 @@ function show(
   };
 }
 
-/** Another user's key is not found, as one that does not exist. */
-async function find(manager: EntityManager, userId: string, id: number): Promise<ApiKey> {
-  const key = await manager.findOneBy(ApiKey, { accountId: userId, id });
+/** The keys that a caller sees: of an organisation, a member only their own. */
+function ownedBy(caller: Caller): { accountId: string; userId?: string } {
+  const userId = seenUser(caller);
+  return { accountId: caller.accountId, ...(userId !== undefined && { userId }) };
+}
+
+/** Another's key is not found, as one that does not exist. */
+async function find(manager: EntityManager, caller: Caller, id: number): Promise<ApiKey> {
+  const key = await manager.findOneBy(ApiKey, { ...ownedBy(caller), id });
   if (key === null) throw new ApiKeyNotFound();
   return key;
 }
@@ -277,13 +292,26 @@ async function describe(manager: EntityManager, key: ApiKey): Promise<ApiKeyDto>
 /** What is counted for each key's line, by the id of the key. */
 async function budgetsOf(
   manager: EntityManager,
-  userId: string,
+  accountId: string,
   keys: ApiKey[],
 ): Promise<Map<number, KeyBudget>> {
   const first = keys.map((key) => key.budgetKeyId ?? key.id);
-  const budgets = await manager.findBy(ApiKey, { accountId: userId, id: In(first) });
-  const byId = new Map(budgets.map((budget) => [budget.id, budget]));
-  return new Map(keys.map((key) => [key.id, byId.get(key.budgetKeyId ?? key.id) as KeyBudget]));
+  const rows = await manager.query<{ line: string; limit: string | null; used: string; held: string }[]>(
+    `SELECT line, b.credit_limit AS limit, b.credits_used AS used, b.credits_held AS held
+       FROM unnest($2::bigint[]) line CROSS JOIN LATERAL api_key_budget($1, line) b`,
+    [accountId, first],
+  );
+  const byLine = new Map(
+    rows.map(({ line, limit, used, held }) => [
+      toSafeInteger(line),
+      {
+        creditLimit: limit === null ? null : toSafeInteger(limit),
+        creditsUsed: toSafeInteger(used),
+        creditsHeld: toSafeInteger(held),
+      },
+    ]),
+  );
+  return new Map(keys.map((key) => [key.id, byLine.get(key.budgetKeyId ?? key.id) as KeyBudget]));
 }
 
 function gatewaySettingsOf(request: CreateApiKeyDto): GatewaySettings {

@@ -77,7 +77,7 @@ const BOUNDS = {
   text: `SELECT k.gateway_settings ->> 'maxBudgetUsd' AS max_budget_usd, b.credit_limit::float8 AS credit_limit,
                 extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds_left
            FROM api_keys k
-           JOIN api_keys b ON b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)
+           CROSS JOIN LATERAL api_key_budget(k.account_id, coalesce(k.budget_key_id, k.id)) b
           WHERE k.account_id = $1 AND k.id = $2`,
 };
 /**

@@ -6,6 +6,7 @@ import { TooManyAtOnce } from '../common/http/caller-turns.guard.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { RateLimited } from '../common/http/rate-limit.js';
 import {
+  AccountRoleRequired,
   AmbiguousCredentials,
   ApiKeyAsToken,
   ForeignUser,
@@ -41,6 +42,12 @@ export interface Access {
   readonly isThereFor?: (request: Request) => boolean;
   /** The same path without the user is the user's own, and a trusted service may use it. */
   readonly hasOwnPath?: boolean;
+  /**
+   * What a member of an organisation needs there. `spend`: the movement itself asks whether the user is a member. `own`
+   * (the default): members see what is theirs, and owners, admins and billing people everything. `oversight`: those only.
+   * `manage`: owners and admins only.
+   */
+  readonly account?: 'spend' | 'own' | 'oversight' | 'manage';
   /** A metering route: with METERING_CALLERS=service only a trusted service may call it. */
   readonly metering?: boolean;
 }
@@ -77,37 +84,61 @@ export const CallerAccess = (permission: Permission) =>
     ApiCallerProblems(new PermissionRequired(permission)),
   );
 
-const NAMED_IN_QUERY = ApiQuery({
-  name: 'userId',
-  required: false,
-  description: 'The user to act for; required from a trusted service that does not forward a user’s token',
-  schema: { type: 'string', minLength: 1, maxLength: 50 },
-});
+const NAMED_IN_QUERY = [
+  ApiQuery({
+    name: 'userId',
+    required: false,
+    description: 'The user to act for; required from a trusted service that does not forward a user’s token',
+    schema: { type: 'string', minLength: 1, maxLength: 50 },
+  }),
+  ApiQuery({
+    name: 'accountId',
+    required: false,
+    description: 'The account: an organisation of the user; if omitted, the user’s personal account',
+    schema: { type: 'string', minLength: 1, maxLength: 50 },
+  }),
+];
+
+interface SelfAccessOptions extends Pick<Access, 'account' | 'metering'> {
+  userIdIn?: 'body';
+}
 
 /**
  * A user on their own account. A trusted service names the user in `userId` (query, or body where the body has it) or
  * forwards the user's token.
  */
-export const SelfAccess = (permission: Permission, options: { metering?: boolean; userIdIn?: 'body' } = {}) =>
+export const SelfAccess = (
+  permission: Permission,
+  { metering = false, account = metering ? 'spend' : 'own', userIdIn }: SelfAccessOptions = {},
+) =>
   applyDecorators(
-    SetMetadata(ACCESS, { kind: 'self', permission, metering: options.metering ?? false } satisfies Access),
+    SetMetadata(ACCESS, { kind: 'self', permission, metering, account } satisfies Access),
     ApiBearerAuth(),
     ApiSecurity('api-key'),
     ApiSecurity('internal'),
-    ...(options.userIdIn === 'body' ? [] : [NAMED_IN_QUERY]),
+    ...(userIdIn === 'body' ? [] : NAMED_IN_QUERY),
     ApiCallerProblems(
       new PermissionRequired(permission),
       ForeignUser,
-      ...(options.metering ? [ServiceCallerRequired] : []),
+      ...(account === 'oversight' ? [AccountRoleRequired] : []),
+      ...(metering ? [ServiceCallerRequired] : []),
     ),
   );
 
-/** A user on their own account, by their own token. */
+/** A user on their own account, or on one that they manage, by their own token. */
 export const OwnerAccess = () =>
   applyDecorators(
-    SetMetadata(ACCESS, { kind: 'self', tokenOnly: true } satisfies Access),
+    SetMetadata(ACCESS, { kind: 'self', tokenOnly: true, account: 'manage' } satisfies Access),
     ApiBearerAuth(),
-    ApiCallerProblems(UserTokenRequired, ForeignUser),
+    ApiCallerProblems(UserTokenRequired, ForeignUser, AccountRoleRequired),
+  );
+
+/** An account of the user's, by their own token; supervisors and admins on any account. */
+export const AccountAccess = (account: 'own' | 'manage') =>
+  applyDecorators(
+    SetMetadata(ACCESS, { kind: 'self', tokenOnly: true, account } satisfies Access),
+    ApiBearerAuth(),
+    ApiCallerProblems(UserTokenRequired, ...(account === 'manage' ? [AccountRoleRequired] : [])),
   );
 
 /** A user on their own account by their own token, or a trusted service that names the user; no API key. */
@@ -116,7 +147,7 @@ export const OwnerOrServiceAccess = (options: { userIdIn?: 'body' } = {}) =>
     SetMetadata(ACCESS, { kind: 'self', tokenOnly: true, orService: true } satisfies Access),
     ApiBearerAuth(),
     ApiSecurity('internal'),
-    ...(options.userIdIn === 'body' ? [] : [NAMED_IN_QUERY]),
+    ...(options.userIdIn === 'body' ? [] : NAMED_IN_QUERY),
     ApiCallerProblems(UserTokenRequired, ForeignUser),
   );
 

@@ -10,7 +10,7 @@ import type { Caller, Permission } from '../common/http/caller.js';
 /** By the digest's unique index: how long it takes says nothing about which keys exist. */
 const LIVE_KEY = {
   name: 'api_key_live',
-  text: `SELECT key, id, account_id, permissions FROM api_keys
+  text: `SELECT key, id, account_id, user_id, permissions FROM api_keys
           WHERE key = ANY($1::varchar[]) AND is_active AND (expires_at IS NULL OR expires_at > now())
             AND coalesce(gateway_state, 'live') = 'live'`,
 };
@@ -22,6 +22,7 @@ export class ApiKeyAuthenticator {
     key: string;
     id: string;
     account_id: string;
+    user_id: string;
     permissions: Permission[];
   }>;
 
@@ -41,7 +42,8 @@ export class ApiKeyAuthenticator {
     this.use.note(row.account_id, apiKeyId);
     return {
       kind: 'api_key',
-      userId: row.account_id,
+      userId: row.user_id,
+      accountId: row.account_id,
       role: 'user',
       actor: `service:api-key-${apiKeyId}`,
       isTrustedService: false,

@@ -116,3 +116,10 @@ export class ForeignUser extends ServiceError {
     });
   }
 }
+
+/** 403: the caller is a member of the organisation, and may not do this there. */
+export class AccountRoleRequired extends ServiceError {
+  constructor() {
+    super(403, 'account.role_required', 'Your role in this organisation does not allow this');
+  }
+}

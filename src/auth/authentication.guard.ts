@@ -122,6 +122,7 @@ function isOnce({ rawHeaders }: AuthenticatedRequest, name: string): boolean {
 const TRUSTED_SERVICE: Caller = {
   kind: 'internal',
   userId: '',
+  accountId: '',
   role: 'user',
   actor: INTERNAL_ACTOR,
   isTrustedService: true,

@@ -59,6 +59,7 @@ export class JwtStrategy extends PassportStrategy(Strategy, 'jwt') {
     const caller: Caller = {
       kind: 'user',
       userId: claims.sub,
+      accountId: claims.sub,
       role,
       actor: claims.sub,
       isTrustedService: false,

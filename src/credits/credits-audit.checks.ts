@@ -4,21 +4,28 @@ export interface AuditCheck {
   explanation: string;
   /**
    * Differences of the users in `users`: account_id, the thing at fault (allocation_id, session_id, usage_id, entry_id,
-   * api_key_id; NULL where it is none of these), what the books say otherwise (expected) and what stands there (actual).
+   * period_id; NULL where it is none of these), what the books say otherwise (expected) and what stands there (actual).
    */
   query: string;
 }
 
 /** `lot`, `session` … as columns of a difference; what is not given is NULL. */
 function subject(
-  given: Partial<Record<'allocation_id' | 'session_id' | 'usage_id' | 'entry_id' | 'api_key_id', string>>,
+  given: Partial<Record<'allocation_id' | 'session_id' | 'usage_id' | 'entry_id' | 'period_id', string>>,
 ) {
-  const bigints = ['allocation_id', 'usage_id', 'entry_id', 'api_key_id'] as const;
+  const bigints = ['allocation_id', 'usage_id', 'entry_id', 'period_id'] as const;
   const columns = bigints.map((column) => `${given[column] ?? 'NULL'}::bigint AS ${column}`);
   return [...columns, `${given.session_id ?? 'NULL'}::varchar AS session_id`].join(', ');
 }
 
 const NOTHING = subject({});
+
+/** What a session holds of a period, and what a record has used of it; credit_repair.sql has the same. */
+const HELD_IN_PERIOD = `CASE p.unit WHEN 'credits' THEN s.allocated_credits WHEN 'tokens' THEN s.held_tokens
+                        ELSE (s.session_id IS NOT NULL)::integer END`;
+const USED_IN_PERIOD = `CASE p.unit WHEN 'credits' THEN r.credits - r.uncollected_credits
+                        WHEN 'tokens' THEN tokens_of(r.quantities)
+                        WHEN 'requests' THEN (r.id IS NOT NULL)::integer ELSE 0 END`;
 
 /**
  * The books' laws, each as a query over one batch of users; all of a batch run in one statement and so in one snapshot,
@@ -103,13 +110,13 @@ export const AUDIT_CHECKS: AuditCheck[] = [
       SELECT coalesce(h.account_id, t.account_id) AS account_id,
              ${subject({ allocation_id: 'coalesce(h.lot, t.lot)', session_id: 'coalesce(h.session_id, t.session_id)' })},
              coalesce(t.credits, 0) AS expected, coalesce(h.credits, 0) AS actual
-        FROM (SELECT s.account_id, s.session_id, x.lot, sum(x.credits) AS credits
+        FROM (SELECT s.account_id, s.user_id, s.session_id, x.lot, sum(x.credits) AS credits
                 FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id
-               CROSS JOIN unnest(s.held_lots, s.held_credits) AS x (lot, credits) GROUP BY 1, 2, 3) h
-        FULL JOIN (SELECT e.account_id, e.session_id, e.allocation_id AS lot, -sum(e.credits) AS credits
+               CROSS JOIN unnest(s.held_lots, s.held_credits) AS x (lot, credits) GROUP BY 1, 2, 3, 4) h
+        FULL JOIN (SELECT e.account_id, e.user_id, e.session_id, e.allocation_id AS lot, -sum(e.credits) AS credits
                      FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
-                    WHERE e.session_id IS NOT NULL AND e.kind IN ('hold', 'charge', 'refund') GROUP BY 1, 2, 3) t
-          ON t.account_id = h.account_id AND t.session_id = h.session_id AND t.lot = h.lot`,
+                    WHERE e.session_id IS NOT NULL AND e.kind IN ('hold', 'charge', 'refund') GROUP BY 1, 2, 3, 4) t
+          ON t.account_id = h.account_id AND t.user_id = h.user_id AND t.session_id = h.session_id AND t.lot = h.lot`,
   },
   {
     name: 'usage = ledger',
@@ -160,7 +167,7 @@ export const AUDIT_CHECKS: AuditCheck[] = [
              1 + coalesce(d.decisions, 0) + coalesce((s.completed_at <> r.timestamp)::integer, 0) AS expected,
              r.version AS actual
         FROM users u JOIN usage_records r ON r.account_id = u.account_id
-        LEFT JOIN streaming_sessions s ON s.account_id = r.account_id AND s.session_id = r.session_id
+        LEFT JOIN streaming_sessions s ON s.account_id = r.account_id AND s.user_id = r.user_id AND s.session_id = r.session_id
         LEFT JOIN (SELECT d.account_id, d.usage_id, count(*) AS decisions
                      FROM users u JOIN usage_reviews d ON d.account_id = u.account_id GROUP BY 1, 2) d
           ON d.account_id = r.account_id AND d.usage_id = r.id`,
@@ -170,36 +177,41 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     explanation: 'A session has ended without its usage record.',
     query: `
       SELECT x.account_id, ${subject({ session_id: 'x.session_id' })}, 1 AS expected, sum(x.records) AS actual
-        FROM (SELECT s.account_id, s.session_id, 1 AS ended, 0 AS records
+        FROM (SELECT s.account_id, s.user_id, s.session_id, 1 AS ended, 0 AS records
                 FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status <> 'active'
               UNION ALL
-              SELECT r.account_id, r.session_id, 0, 1
+              SELECT r.account_id, r.user_id, r.session_id, 0, 1
                 FROM users u JOIN usage_records r ON r.account_id = u.account_id AND r.session_id IS NOT NULL
                  AND r.billing_status <> 'recorded') x
-       GROUP BY x.account_id, x.session_id HAVING sum(x.ended) > 0`,
+       GROUP BY x.account_id, x.user_id, x.session_id HAVING sum(x.ended) > 0`,
   },
   {
-    name: 'API key holds = its sessions',
-    explanation: 'What is held against the limit of an API key is not what its active sessions hold.',
-    query: `
-      SELECT b.account_id, ${subject({ api_key_id: 'b.id' })}, coalesce(sum(s.allocated_credits), 0) AS expected,
-             b.credits_held AS actual
-        FROM users u JOIN api_keys b ON b.account_id = u.account_id AND b.budget_key_id IS NULL
-        LEFT JOIN api_keys k ON k.account_id = b.account_id AND coalesce(k.budget_key_id, k.id) = b.id
-        LEFT JOIN streaming_sessions s ON s.account_id = k.account_id AND s.api_key_id = k.id AND s.status = 'active'
-       GROUP BY b.account_id, b.id, b.credits_held`,
-  },
-  {
-    name: 'API key use = its records',
+    name: 'budget held = active sessions',
     explanation:
-      'What was spent against the limit of an API key is not what its usage records say was collected.',
+      'What is held in a period of a budget is not what the active sessions that began in it hold. A repair sets it to that.',
     query: `
-      SELECT b.account_id, ${subject({ api_key_id: 'b.id' })},
-             coalesce(sum(r.credits - r.uncollected_credits), 0) AS expected, b.credits_used AS actual
-        FROM users u JOIN api_keys b ON b.account_id = u.account_id AND b.budget_key_id IS NULL
-        LEFT JOIN api_keys k ON k.account_id = b.account_id AND coalesce(k.budget_key_id, k.id) = b.id
-        LEFT JOIN usage_records r ON r.account_id = k.account_id AND r.api_key_id = k.id AND r.billing_status <> 'recorded'
-       GROUP BY b.account_id, b.id, b.credits_used`,
+      SELECT p.account_id, ${subject({ period_id: 'p.id' })}, coalesce(sum(${HELD_IN_PERIOD}), 0) AS expected,
+             p.held AS actual
+        FROM users u JOIN budget_periods p ON p.account_id = u.account_id
+        LEFT JOIN (SELECT s.*, x.period_id
+                     FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status = 'active'
+                    CROSS JOIN unnest(s.periods) AS x (period_id)) s
+          ON s.account_id = p.account_id AND s.period_id = p.id
+       GROUP BY p.account_id, p.id, p.held`,
+  },
+  {
+    name: 'budget used = records',
+    explanation:
+      'What is used of a period of a budget is not what the records of the calls that began in it say. A repair sets it to that.',
+    query: `
+      SELECT p.account_id, ${subject({ period_id: 'p.id' })}, coalesce(sum(${USED_IN_PERIOD}), 0) AS expected,
+             p.used AS actual
+        FROM users u JOIN budget_periods p ON p.account_id = u.account_id
+        LEFT JOIN (SELECT r.*, x.period_id
+                     FROM users u JOIN usage_records r ON r.account_id = u.account_id
+                    CROSS JOIN unnest(r.periods) AS x (period_id)) r
+          ON r.account_id = p.account_id AND r.period_id = p.id
+       GROUP BY p.account_id, p.id, p.used`,
   },
   {
     name: 'roll-up = records',

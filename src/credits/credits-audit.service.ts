@@ -35,7 +35,7 @@ interface Difference {
   allocation_id: number | null;
   usage_id: number | null;
   entry_id: number | null;
-  api_key_id: number | null;
+  period_id: number | null;
   session_id: string | null;
   expected: number | null;
   actual: number;
@@ -88,7 +88,7 @@ function explained(difference: Difference): AuditDifferenceDto {
     sessionId: difference.session_id,
     usageId: difference.usage_id,
     ledgerEntryId: difference.entry_id,
-    apiKeyId: difference.api_key_id,
+    periodId: difference.period_id,
     expected: difference.expected,
     actual: difference.actual,
   };

@@ -16,7 +16,7 @@ const CHARGES = `FROM usage_records r
      AND r.billing_status <> 'recorded'`;
 const milliseconds = (time: string) => `floor(extract(epoch FROM ${time}) * 1000)::bigint`;
 
-/** $1 is the user, $2 the window in days. Days, not records, are added up: it costs the same however busy the days were. */
+/** $1 is the account, $2 the window in days. Days, not records, are added up: it costs the same however busy the days were. */
 export const FORECAST = {
   name: 'credit_forecast',
   text: `WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day), first_use AS (
@@ -48,8 +48,8 @@ export class CreditsForecastService {
   constructor(private readonly database: Database) {}
 
   /** @throws AccountNotFound */
-  async ofUser(userId: string, windowDays: number): Promise<ForecastDto> {
-    const [row] = await this.database.report<ForecastRow>(FORECAST, [userId, windowDays]);
+  async ofAccount(accountId: string, windowDays: number): Promise<ForecastDto> {
+    const [row] = await this.database.report<ForecastRow>(FORECAST, [accountId, windowDays]);
     if (row === undefined) throw new AccountNotFound();
     const now = Number(row.now);
     // An hour of use says little of a day.
@@ -59,7 +59,8 @@ export class CreditsForecastService {
     };
     const { runsOutAt, expirations, ...found } = forecast(row.lots, rate, now);
     return {
-      userId,
+      accountId,
+      userId: accountId,
       windowDays,
       ...found,
       availableCredits: row.lots.reduce((sum, { credits }) => sum + credits, 0),

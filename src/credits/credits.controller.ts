@@ -2,11 +2,11 @@ import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/commo
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../common/http/caller.js';
+import { type Caller, seenUser } from '../common/http/caller.js';
 import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
-import { IdParam, UserIdParam } from '../common/http/params.js';
+import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { Report } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -61,7 +61,7 @@ export class CreditsController {
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
   balance(@CurrentCaller() caller: Caller): Promise<BalanceDto> {
-    return this.credits.balance(caller.userId);
+    return this.credits.balance(caller.accountId);
   }
 
   @Get('balance/:userId')
@@ -69,7 +69,7 @@ export class CreditsController {
   @ApiOkResponse({ type: BalanceDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
-  userBalance(@UserIdParam() userId: string): Promise<BalanceDto> {
+  userBalance(@AccountIdParam() userId: string): Promise<BalanceDto> {
     return this.credits.balance(userId);
   }
 
@@ -96,7 +96,7 @@ export class CreditsController {
   @Post('allocate')
   @ApiOperation({ summary: 'Allocate credits to a user', operationId: 'allocateCredits' })
   @ApiCreatedResponse({ type: AllocationDto })
-  @ApiProblems(EmailTaken, TooManyAllocations, BalanceLimit)
+  @ApiProblems(AccountNotFound, EmailTaken, TooManyAllocations, BalanceLimit)
   @ApiIdempotent()
   @RoleAccess('supervisor')
   async allocate(
@@ -156,7 +156,7 @@ export class CreditsController {
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read', { userIdIn: 'body' })
   ledger(@CurrentCaller() caller: Caller, @Query() page: OwnPageQueryDto): Promise<LedgerPageDto> {
-    return this.credits.ledgerPage(caller.userId, page);
+    return this.credits.ledgerPage(caller.accountId, page, seenUser(caller));
   }
 
   @Get('ledger/:userId')
@@ -164,7 +164,7 @@ export class CreditsController {
   @ApiOkResponse({ type: LedgerPageDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
-  userLedger(@UserIdParam() userId: string, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
+  userLedger(@AccountIdParam() userId: string, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
     return this.credits.ledgerPage(userId, page);
   }
 
@@ -176,10 +176,10 @@ export class CreditsController {
   })
   @ApiOkResponse({ type: ForecastDto })
   @ApiProblems(AccountNotFound)
-  @SelfAccess('credits:read', { userIdIn: 'body' })
+  @SelfAccess('credits:read', { userIdIn: 'body', account: 'oversight' })
   @Report()
   forecast(@CurrentCaller() caller: Caller, @Query() query: OwnForecastQueryDto): Promise<ForecastDto> {
-    return this.forecasts.ofUser(caller.userId, query.windowDays);
+    return this.forecasts.ofAccount(caller.accountId, query.windowDays);
   }
 
   @Get('forecast/:userId')
@@ -192,8 +192,8 @@ export class CreditsController {
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
   @Report()
-  userForecast(@UserIdParam() userId: string, @Query() query: ForecastQueryDto): Promise<ForecastDto> {
-    return this.forecasts.ofUser(userId, query.windowDays);
+  userForecast(@AccountIdParam() userId: string, @Query() query: ForecastQueryDto): Promise<ForecastDto> {
+    return this.forecasts.ofAccount(userId, query.windowDays);
   }
 
   @Get('totals')

@@ -1,11 +1,13 @@
 import { ServiceError } from '../common/errors/service-error.js';
-import type { Shortage } from './credits.operations.js';
+import type { LimitReached, Shortage } from './credits.operations.js';
 
 interface ShortageMembers {
   requiredCredits: number;
   availableCredits: number;
   /** The largest estimate that the available credits could hold, when a session is started. */
   maxAffordableTokens?: number;
+  /** Every budget that stands in the way. */
+  limits?: LimitReached[];
 }
 
 /** 402: more credits are needed than are there; nothing was changed. */
@@ -17,20 +19,61 @@ export class InsufficientCredits extends ServiceError {
   }
 }
 
-/** 402: what is left of the API key's own limit does not cover the call, whatever the balance; nothing was changed. */
-export class KeyLimitReached extends ServiceError {
-  static readonly example = new KeyLimitReached({ requiredCredits: 4, availableCredits: 3 });
+const LIMIT = {
+  budgetId: 7,
+  scope: 'unit',
+  scopeId: '3',
+  unit: 'credits',
+  window: 'month',
+  limit: 1000,
+  used: 990,
+  held: 8,
+  resetsAt: '2026-12-01T00:00:00.000Z',
+};
+
+/** 402: a hard budget of credits does not cover the call, whatever the balance; nothing was changed. */
+export class BudgetExceeded extends ServiceError {
+  static readonly example = new BudgetExceeded({ requiredCredits: 4, availableCredits: 2, limits: [LIMIT] });
 
   constructor(members: ShortageMembers) {
-    super(402, 'api_key.over_limit', 'The remaining credit limit of this API key does not cover the call', {
+    super(402, 'budget.exceeded', `A budget does not cover the call: ${described(members)}`, { members });
+  }
+}
+
+/** 429: the call does not fit a limit of tokens, requests or sessions; nothing was changed. */
+export class LimitExceeded extends ServiceError {
+  static readonly example = new LimitExceeded(
+    {
+      requiredCredits: 4,
+      availableCredits: 500,
+      limits: [{ ...LIMIT, unit: 'requests', window: 'minute', limit: 60, used: 58, held: 2 }],
+    },
+    12,
+  );
+
+  constructor(members: ShortageMembers, retryAfterSeconds?: number | null) {
+    super(429, 'limit.exceeded', `The call exceeds a limit: ${described(members)}`, {
       members,
+      ...(typeof retryAfterSeconds === 'number' && { retryAfterSeconds }),
     });
   }
 }
 
+function described({ limits = [] }: ShortageMembers): string {
+  return limits
+    .map(({ scope, scopeId, unit, window, limit, used, held }) => {
+      const whose = scopeId === null ? scope.replace('_', ' ') : `${scope} ${scopeId}`;
+      const per = unit === 'sessions' ? 'at once' : window === 'lifetime' ? 'in all' : `per ${window}`;
+      return `${whose}: ${used} used and ${held} held of ${limit} ${unit} ${per}`;
+    })
+    .join('; ');
+}
+
 /** The refusal that a shortage becomes. */
-export function shortage({ outcome, ...members }: Shortage): ServiceError {
-  return outcome === 'key_limit' ? new KeyLimitReached(members) : new InsufficientCredits(members);
+export function shortage({ outcome, retryAfterSeconds, ...members }: Shortage): ServiceError {
+  if (outcome === 'budget_exceeded') return new BudgetExceeded(members);
+  if (outcome === 'limit_exceeded') return new LimitExceeded(members, retryAfterSeconds);
+  return new InsufficientCredits(members);
 }
 
 /** 404: no lot of that id. */

@@ -6,12 +6,28 @@ import type { Quote } from '../pricing/price.js';
 
 /** The operations of this module, in `sql/operations`. An outcome other than `ok` is a refusal that moved nothing. */
 
-/** Too few credits: `key_limit` where the limit of the API key is what is short, not the balance. */
+/** A limit that stands in the way of a call, as refusals name it. */
+export interface LimitReached {
+  budgetId: number;
+  scope: string;
+  scopeId: string | null;
+  unit: string;
+  window: string;
+  limit: number;
+  used: number;
+  held: number;
+  resetsAt: string | null;
+}
+
+/** What does not fit: the balance, a budget of credits, or a limit of tokens, requests or sessions. */
 export interface Shortage {
-  outcome: 'insufficient' | 'key_limit';
+  outcome: 'insufficient' | 'budget_exceeded' | 'limit_exceeded';
   requiredCredits: number;
   availableCredits: number;
   maxAffordableTokens?: number;
+  limits?: LimitReached[];
+  /** After so many seconds each limit in the way has begun a new period; null: waiting does not help. */
+  retryAfterSeconds?: number | null;
 }
 
 /** A lot; times are ISO 8601 texts. */
@@ -41,7 +57,8 @@ export const ALLOCATE = operation<
       email: string | null;
       username: string | null;
     },
-  Ok<AllocationAnswer> | Refused<'email_taken' | 'balance_limit' | 'too_many_lots' | 'idempotency_mismatch'>
+  | Ok<AllocationAnswer>
+  | Refused<'user_not_found' | 'email_taken' | 'balance_limit' | 'too_many_lots' | 'idempotency_mismatch'>
 >('credit_allocate');
 
 export interface DeductionAnswer {

@@ -56,18 +56,28 @@ export const BALANCE = {
 };
 export const AVAILABLE = {
   name: 'credit_available',
-  text: `SELECT b.account_id AS key, available_credits(b.account_id) AS total
+  text: `SELECT b.account_id AS key,
+                least(available_credits(b.account_id),
+                      CASE WHEN b.has_budgets THEN credits_room(b.account_id, b.account_id, NULL) END) AS total
            FROM credit_balances b WHERE b.account_id = ANY($1::varchar[])`,
 };
-/** The same for an API key, by its id: no more than is left of the limit of its line, as `api_key_room` counts it. */
+/** The same for a member of an organisation, by account and user with a blank between them: an organisation's id has none. */
+const AVAILABLE_TO_MEMBER = {
+  name: 'credit_available_to_member',
+  text: `SELECT asked.key, least(available_credits(m.account_id), credits_room(m.account_id, m.user_id, NULL)) AS total
+           FROM unnest($1::varchar[]) asked (key)
+           JOIN members m ON m.account_id = split_part(asked.key, ' ', 1)
+                         AND m.user_id = substr(asked.key, strpos(asked.key, ' ') + 1)`,
+};
+/** The same for an API key, by its id. */
 export const AVAILABLE_TO_KEY = {
   name: 'credit_available_to_key',
-  text: `SELECT k.id::text AS key, least(available_credits(k.account_id),
-                CASE WHEN b.credit_limit IS NOT NULL
-                     THEN greatest(b.credit_limit - b.credits_used - b.credits_held, 0) END) AS total
+  text: `SELECT k.id::text AS key,
+                least(available_credits(k.account_id), credits_room(k.account_id, k.user_id, k.id)) AS total
            FROM api_keys k
-           JOIN api_keys b ON b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)
-          WHERE k.id = ANY($1::bigint[])`,
+          WHERE k.id = ANY($1::bigint[])
+            AND (k.account_id = k.user_id OR EXISTS (
+              SELECT FROM members m WHERE m.account_id = k.account_id AND m.user_id = k.user_id))`,
 };
 /** The one look-up by a lot's id alone: an admin names the lot, and every later statement names its user. */
 const LOT_OWNER = {
@@ -91,11 +101,16 @@ const TOTALS = {
     FROM (SELECT count(*) AS users, coalesce(sum(available), 0) AS available FROM credit_balances) b`,
 };
 
+/** A body names one of the two. */
+const accountOf = ({ userId, accountId }: { userId?: string; accountId?: string }) =>
+  (userId ?? accountId) as string;
+
 /** Balances, allocations and the ledger. Rules in README.md beside this file. */
 @Injectable()
 export class CreditsService {
   private readonly balances: CombinedReads<BalanceRow>;
   private readonly available: CombinedReads<{ key: string; total: string }>;
+  private readonly availableToMember: CombinedReads<{ key: string; total: string }>;
   private readonly availableToKey: CombinedReads<{ key: string; total: string }>;
 
   constructor(
@@ -107,6 +122,7 @@ export class CreditsService {
   ) {
     this.balances = database.reads(BALANCE);
     this.available = database.reads(AVAILABLE);
+    this.availableToMember = database.reads(AVAILABLE_TO_MEMBER);
     this.availableToKey = database.reads(AVAILABLE_TO_KEY);
   }
 
@@ -129,11 +145,19 @@ export class CreditsService {
     };
   }
 
-  /** Whether the caller can spend `requiredCredits`. «No» is an answer. @throws AccountNotFound */
-  async check({ userId, apiKeyId }: Caller, requiredCredits: number): Promise<CheckCreditsAnswerDto> {
-    const row = await (apiKeyId === null
-      ? this.available.of(userId)
-      : this.availableToKey.of(String(apiKeyId)));
+  /**
+   * Whether the caller can spend `requiredCredits`: the balance and the budgets have them, but for those of models and tags.
+   * «No» is an answer.
+   *
+   * @throws AccountNotFound
+   */
+  async check(caller: Caller, requiredCredits: number): Promise<CheckCreditsAnswerDto> {
+    const { accountId, userId, apiKeyId } = caller;
+    const row = await (apiKeyId !== null
+      ? this.availableToKey.of(String(apiKeyId))
+      : accountId === userId
+        ? this.available.of(userId)
+        : this.availableToMember.of(`${accountId} ${userId}`));
     if (row === undefined) throw new AccountNotFound();
     const availableCredits = toSafeInteger(row.total);
     return { hasSufficientCredits: availableCredits >= requiredCredits, requiredCredits, availableCredits };
@@ -148,10 +172,10 @@ export class CreditsService {
     return QuoteDto.from(modelId, quote);
   }
 
-  /** Creates the account of an unknown user. @throws EmailTaken, BalanceLimit, TooManyAllocations, IdempotencyMismatch */
+  /** Creates the account of an unknown user. @throws AccountNotFound for an organisation that is not there; EmailTaken, BalanceLimit, TooManyAllocations, IdempotencyMismatch */
   async allocate(caller: Caller, request: AllocateCreditsDto, key: string | null): Promise<AllocationAnswer> {
     const answer = await this.movements.run(ALLOCATE, {
-      accountId: request.userId,
+      accountId: accountOf(request),
       credits: request.credits,
       expiryDays: request.expiryDays,
       notes: request.notes ?? null,
@@ -163,6 +187,8 @@ export class CreditsService {
     switch (answer.outcome) {
       case 'ok':
         return answer;
+      case 'user_not_found':
+        throw new AccountNotFound();
       case 'email_taken':
         throw new EmailTaken();
       case 'balance_limit':
@@ -177,7 +203,7 @@ export class CreditsService {
   /** @throws AccountNotFound, InsufficientCredits, IdempotencyMismatch */
   async deduct(caller: Caller, request: DeductCreditsDto, key: string | null): Promise<DeductionAnswer> {
     const answer = await this.movements.run(DEDUCT, {
-      accountId: request.userId,
+      accountId: accountOf(request),
       credits: request.credits,
       notes: request.notes,
       actor: caller.actor,
@@ -189,7 +215,8 @@ export class CreditsService {
       case 'user_not_found':
         throw new AccountNotFound();
       case 'insufficient':
-      case 'key_limit':
+      case 'budget_exceeded':
+      case 'limit_exceeded':
         throw shortage(answer);
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
@@ -222,15 +249,28 @@ export class CreditsService {
     }
   }
 
-  /** A user's ledger, newest first. @throws AccountNotFound for a user never seen */
-  async ledgerPage(userId: string, { limit, cursor }: PageQueryDto): Promise<LedgerPageDto> {
+  /**
+   * An account's ledger, newest first.
+   *
+   * @param userId only what this member spent
+   * @throws AccountNotFound
+   */
+  async ledgerPage(
+    accountId: string,
+    { limit, cursor }: PageQueryDto,
+    userId?: string,
+  ): Promise<LedgerPageDto> {
     const before = decodeCursor(cursor);
     const entries = await this.ledger.find({
-      where: { accountId: userId, ...(before !== undefined && { id: LessThan(before) }) },
+      where: {
+        accountId,
+        ...(userId !== undefined && { userId }),
+        ...(before !== undefined && { id: LessThan(before) }),
+      },
       order: { id: 'DESC' },
       take: limit + 1,
     });
-    if (entries.length === 0 && !(await this.accounts.exists(userId))) throw new AccountNotFound();
+    if (entries.length === 0 && !(await this.accounts.exists(accountId))) throw new AccountNotFound();
     return toPage(entries, limit, (entry) => LedgerEntryDto.from(entry));
   }
 

@@ -3,7 +3,7 @@ import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { CurrentCaller, OwnerAccess, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
-import { UserIdParam } from '../common/http/params.js';
+import { AccountIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { LowThresholdDto, SetLowThresholdDto } from './dto/thresholds.dto.js';
 import { ThresholdsService } from './thresholds.service.js';
@@ -19,7 +19,7 @@ export class ThresholdsController {
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
   get(@CurrentCaller() caller: Caller): Promise<LowThresholdDto> {
-    return this.thresholds.get(caller.userId);
+    return this.thresholds.get(caller.accountId);
   }
 
   @Put()
@@ -31,7 +31,7 @@ export class ThresholdsController {
   @ApiOkResponse({ type: LowThresholdDto })
   @OwnerAccess()
   set(@CurrentCaller() caller: Caller, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
-    return this.thresholds.set(caller.userId, body.threshold);
+    return this.thresholds.set(caller.accountId, body.threshold);
   }
 
   @Get(':userId')
@@ -39,7 +39,7 @@ export class ThresholdsController {
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
-  getOf(@UserIdParam() userId: string): Promise<LowThresholdDto> {
+  getOf(@AccountIdParam() userId: string): Promise<LowThresholdDto> {
     return this.thresholds.get(userId);
   }
 
@@ -48,7 +48,7 @@ export class ThresholdsController {
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
-  setOf(@UserIdParam() userId: string, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
+  setOf(@AccountIdParam() userId: string, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
     return this.thresholds.set(userId, body.threshold);
   }
 }

@@ -1,6 +1,6 @@
 import { type Ok, operation, type Refused } from '../common/database/database.js';
 import type { AccountRequest } from '../common/database/movements.js';
-import type { Shortage } from '../credits/credits.operations.js';
+import type { LimitReached, Shortage } from '../credits/credits.operations.js';
 import type { Call } from '../pricing/call.js';
 import type { PricingSource } from '../pricing/price.js';
 import type { ServiceTier } from '../pricing/price-classes.js';
@@ -45,6 +45,7 @@ export const HOLD = operation<
     estimatedTokens: number | undefined;
     estimatedInputTokens: number | undefined;
     estimatedOutputTokens: number | undefined;
+    tags?: Record<string, string> | undefined;
     bufferPercent: number;
     leaseSeconds: number;
     rejectUnpriced: boolean;
@@ -62,6 +63,9 @@ export interface ProgressAnswer {
   usedCredits: number;
   allocatedCredits: number;
   shouldStop: boolean;
+  /** What stands in the way of going on; null: nothing. */
+  reason: Shortage['outcome'] | null;
+  limits: LimitReached[];
   maxAffordableTokens: number;
   expiresAt: string;
 }
@@ -89,6 +93,7 @@ export interface SettlementAnswer {
   refund: number;
   overage: number;
   uncollected: number;
+  overrun: { budgetId: number; by: number }[];
   late: boolean;
   completedAt: string;
 }

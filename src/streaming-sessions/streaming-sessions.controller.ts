@@ -4,9 +4,14 @@ import type { Response } from 'express';
 import { CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import type { Caller } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
-import { UserIdParam } from '../common/http/params.js';
+import { AccountIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { BalanceLimit, InsufficientCredits, KeyLimitReached } from '../credits/credits.errors.js';
+import {
+  BalanceLimit,
+  BudgetExceeded,
+  InsufficientCredits,
+  LimitExceeded,
+} from '../credits/credits.errors.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import { SessionAlreadyEnded, SessionConflict, SessionNotFound } from './streaming-sessions.errors.js';
 import {
@@ -47,7 +52,8 @@ export class StreamingSessionsController {
   })
   @ApiProblems(
     InsufficientCredits,
-    KeyLimitReached,
+    BudgetExceeded,
+    LimitExceeded,
     AccountNotFound,
     SessionConflict,
     SessionAlreadyEnded,
@@ -146,7 +152,7 @@ export class StreamingSessionsController {
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
   userActive(
-    @UserIdParam() userId: string,
+    @AccountIdParam() userId: string,
     @Query() query: ListSessionsQueryDto,
   ): Promise<ActiveSessionDto[]> {
     return this.sessions.active(userId, query.limit);

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
-import type { Caller } from '../common/http/caller.js';
+import { type Caller, seenUser } from '../common/http/caller.js';
 import { Movements } from '../common/database/movements.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
@@ -48,14 +48,14 @@ export class StreamingSessionsService {
   /**
    * Holds the estimate plus the buffer. Repeated with the same content it gives the same session.
    *
-   * @throws AccountNotFound, InsufficientCredits, SessionConflict, SessionAlreadyEnded, UnpricedModel
+   * @throws AccountNotFound, InsufficientCredits, BudgetExceeded, LimitExceeded, SessionConflict, SessionAlreadyEnded, UnpricedModel
    */
   async initialize(
     caller: Caller,
     request: InitializeSessionDto,
   ): Promise<{ created: boolean; session: SessionStartedAnswer }> {
     const answer = await this.movements.run(HOLD, {
-      accountId: caller.userId,
+      accountId: caller.accountId,
       userId: caller.userId,
       sessionId: request.sessionId,
       modelId: request.modelId,
@@ -63,6 +63,7 @@ export class StreamingSessionsService {
       estimatedInputTokens: request.estimatedInputTokens,
       estimatedOutputTokens: request.estimatedOutputTokens,
       bufferPercent: this.config.sessions.bufferPercent,
+      tags: request.tags,
       leaseSeconds: this.config.sessions.leaseSeconds,
       rejectUnpriced: this.config.unpricedModelPolicy === 'reject',
       actor: caller.actor,
@@ -73,7 +74,8 @@ export class StreamingSessionsService {
       case 'repeated':
         return { created: answer.outcome === 'created', session: answer };
       case 'insufficient':
-      case 'key_limit':
+      case 'budget_exceeded':
+      case 'limit_exceeded':
         this.metrics.countRefusedHold(answer.outcome);
         throw shortage(answer);
       case 'user_not_found':
@@ -90,7 +92,7 @@ export class StreamingSessionsService {
   /** @throws SessionNotFound, SessionAlreadyEnded */
   async progress(caller: Caller, request: ProgressDto): Promise<ProgressAnswer> {
     const answer = await this.movements.run(PROGRESS, {
-      accountId: caller.userId,
+      accountId: caller.accountId,
       userId: caller.userId,
       sessionId: request.sessionId,
       tokensGenerated: request.tokensGenerated,
@@ -113,7 +115,7 @@ export class StreamingSessionsService {
    */
   async finalize(caller: Caller, request: FinalizeSessionDto): Promise<SettlementAnswer> {
     const answer = await this.movements.run(SETTLE, {
-      accountId: caller.userId,
+      accountId: caller.accountId,
       userId: caller.userId,
       sessionId: request.sessionId,
       reason: 'finalized',
@@ -131,7 +133,7 @@ export class StreamingSessionsService {
   /** Charges what was generated until the stream was broken off. @throws SessionNotFound, SessionAlreadyEnded */
   async abort(caller: Caller, request: AbortSessionDto): Promise<SettlementAnswer> {
     const answer = await this.movements.run(SETTLE, {
-      accountId: caller.userId,
+      accountId: caller.accountId,
       userId: caller.userId,
       sessionId: request.sessionId,
       reason: 'aborted',
@@ -147,19 +149,20 @@ export class StreamingSessionsService {
 
   /** A caller's own active sessions, newest first. @throws AccountNotFound for a user never seen */
   async own(caller: Caller, limit: number): Promise<ActiveSessionDto[]> {
-    return this.active(caller.userId, limit, seeingKeyOf(caller));
+    return this.active(caller.accountId, limit, { userId: seenUser(caller), apiKeyId: seeingKeyOf(caller) });
   }
 
   /**
-   * Active sessions, newest first: of one user, or of everyone.
+   * Active sessions, newest first: of one account, or of all.
    *
-   * @param apiKeyId only those that were started with a key of its line
-   * @throws AccountNotFound for a user never seen
+   * @param of.userId only those of this member
+   * @param of.apiKeyId only those that were started with a key of its line
+   * @throws AccountNotFound
    */
   async active(
-    userId: string | undefined,
+    accountId: string | undefined,
     limit: number,
-    apiKeyId: number | null = null,
+    { userId, apiKeyId = null }: { userId?: string | undefined; apiKeyId?: number | null } = {},
   ): Promise<ActiveSessionDto[]> {
     const sessions = this.sessions
       .createQueryBuilder('session')
@@ -167,10 +170,11 @@ export class StreamingSessionsService {
       .orderBy('session.startedAt', 'DESC')
       .addOrderBy('session.sessionId')
       .take(limit);
-    if (userId !== undefined) sessions.andWhere('session.accountId = :userId', { userId });
+    if (accountId !== undefined) sessions.andWhere('session.accountId = :accountId', { accountId });
+    if (userId !== undefined) sessions.andWhere('session.userId = :userId', { userId });
     if (apiKeyId !== null) sessions.andWhere(OF_LINE, { apiKeyId });
     const found = await sessions.getMany();
-    if (found.length === 0 && userId !== undefined && !(await this.accounts.exists(userId))) {
+    if (found.length === 0 && accountId !== undefined && !(await this.accounts.exists(accountId))) {
       throw new AccountNotFound();
     }
     return found.map((session) => ActiveSessionDto.from(session));

@@ -36,7 +36,7 @@ export class UsageChargesService {
   /**
    * Prices, debits and records one finished call. Repeated with the same request id it answers with the same record.
    *
-   * @throws AccountNotFound, InsufficientCredits, KeyLimitReached, RequestMismatch, IdempotencyMismatch, UnpricedModel;
+   * @throws AccountNotFound, InsufficientCredits, BudgetExceeded, LimitExceeded, RequestMismatch, IdempotencyMismatch, UnpricedModel;
    *   ValidationError for credits that a user names
    */
   async charge(caller: Caller, request: ChargeUsageDto, key: string | null): Promise<ChargeAnswer> {
@@ -45,7 +45,7 @@ export class UsageChargesService {
     }
     const content = { ...request, userId: caller.userId };
     const answer = await this.movements.run(CHARGE, {
-      accountId: caller.userId,
+      accountId: caller.accountId,
       userId: caller.userId,
       requestId: request.requestId,
       contentHash: createHash('sha256').update(canonicalJson(content)).digest('hex'),
@@ -54,6 +54,7 @@ export class UsageChargesService {
       ...callOf(request),
       service: request.service,
       metadata: request.metadata ?? {},
+      tags: request.tags,
       timestamp: null,
       providerCostUsd: request.providerCostUsd ?? null,
       billingStatus: request.billingStatus,
@@ -67,7 +68,8 @@ export class UsageChargesService {
       case 'ok':
         return answer;
       case 'insufficient':
-      case 'key_limit':
+      case 'budget_exceeded':
+      case 'limit_exceeded':
         throw shortage(answer);
       case 'user_not_found':
         throw new AccountNotFound();
@@ -125,7 +127,8 @@ export class UsageChargesService {
       case 'ok':
         return answer;
       case 'insufficient':
-      case 'key_limit':
+      case 'budget_exceeded':
+      case 'limit_exceeded':
         throw shortage(answer);
       case 'usage_not_found':
         throw new UsageNotFound();

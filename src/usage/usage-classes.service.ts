@@ -24,10 +24,10 @@ interface Details {
   exactCredits: string | null;
 }
 
-const DETAILS = { name: 'usage_details', text: 'SELECT usage_details($1, $2) AS details' };
+const DETAILS = { name: 'usage_details', text: 'SELECT usage_details($1, $2, $3) AS details' };
 const CLASSES = {
   name: 'usage_classes',
-  text: 'SELECT usage_classes($1, $2, $3, $4) AS usage',
+  text: 'SELECT usage_classes($1, $2, $3, $4, $5) AS usage',
   isPlannedAnew: true,
 };
 
@@ -46,17 +46,26 @@ export class UsageClassesService {
     const [row] = await this.database.rows<{ details: Details | null }>(DETAILS, [
       id,
       seesAll ? null : caller.userId,
+      caller.apiKeyId === null ? null : caller.accountId,
     ]);
     if (!row?.details) throw new UsageNotFound();
     const { record, classes, exactCredits } = row.details;
     return { ...UsageRecordDto.from(record), classes, exactCredits };
   }
 
-  /** @param accountId null: of all accounts. @throws AccountNotFound */
-  async ofRange(accountId: string | null, { from, to }: TimeRange): Promise<UsageClassesDto> {
+  /**
+   * @param accountId null: of all accounts
+   * @param userId only what this member spent
+   * @throws AccountNotFound
+   */
+  async ofRange(
+    accountId: string | null,
+    { from, to }: TimeRange,
+    userId?: string,
+  ): Promise<UsageClassesDto> {
     const [row] = await this.database.report<{ usage: { classes: ClassUsageDto[]; since: string | null } }>(
       CLASSES,
-      [accountId, from, to, COUNTED_RECORDS],
+      [accountId, from, to, COUNTED_RECORDS, userId ?? null],
     );
     if (row === undefined) throw new Error('the usage by class returned nothing');
     const { classes, since } = row.usage;

@@ -19,6 +19,9 @@ export const USAGE_CSV_HEADER = [
   'requestId',
   'apiKeyId',
   'reviewAction',
+  'accountId',
+  'unitId',
+  'tags',
 ];
 
 /** One record as a line of CSV (RFC 4180). */
@@ -41,6 +44,9 @@ export function usageCsvLine(record: RecordFacts): string {
     record.requestId,
     record.apiKeyId,
     record.reviewAction,
+    record.accountId,
+    record.unitId,
+    record.tags === null ? null : JSON.stringify(record.tags),
   ]);
 }
 

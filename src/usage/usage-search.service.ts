@@ -6,7 +6,7 @@ import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';
 import { ReportTurns } from '../common/http/reports.js';
 import { isoTime } from '../common/http/time.js';
 import type { UsageAnswer } from './usage.operations.js';
-import { type AllRecordsQueryDto, type RecordsQueryDto, timeRange } from './dto/usage.requests.js';
+import { type AllRecordsQueryDto, timeRange } from './dto/usage.requests.js';
 import { UsageRecordDto, type UsageSearchPageDto } from './dto/usage.responses.js';
 import { csvLine, USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
 import { recordJson } from './usage.sql.js';
@@ -19,6 +19,13 @@ export const SEARCHED_RECORDS = 50_000;
 /** The most bytes of a page but for its last record: reading and writing so much JSON keeps the process for few milliseconds. */
 export const PAGE_BYTES = 512 * 1024;
 const CSV_BATCH = 50;
+
+/** In the queries of lists `userId` is the account. */
+export type SearchedRecords = Partial<AllRecordsQueryDto> &
+  Pick<AllRecordsQueryDto, 'limit'> & {
+    /** Only what this member of the account spent. */
+    spentBy?: string | undefined;
+  };
 
 interface Found {
   /** The first of those wanted, as many as fit in a page. */
@@ -39,7 +46,7 @@ export class UsageSearchService {
   ) {}
 
   /** Newest first. A page may be short, and even empty, before the list has ended: see `searchedBackTo`. */
-  async page(query: AllRecordsQueryDto): Promise<UsageSearchPageDto> {
+  async page(query: SearchedRecords): Promise<UsageSearchPageDto> {
     const { records, isCut, searched } = await this.find(query, decodeCursor(query.cursor), query.limit + 1);
     const page = toPage(records, query.limit, (record) => UsageRecordDto.from(record));
     if (isCut)
@@ -49,10 +56,10 @@ export class UsageSearchService {
     return { items: page.items, nextCursor: encodeCursor(id), searchedBackTo: isoTime(timestamp) };
   }
 
-  /** A user's records. @throws AccountNotFound for a user never seen */
-  async pageOf(userId: string, query: RecordsQueryDto): Promise<UsageSearchPageDto> {
-    const page = await this.page({ ...query, userId });
-    if (page.items.length === 0) await this.requireAccount(userId);
+  /** An account's records. @throws AccountNotFound */
+  async pageOf(accountId: string, query: SearchedRecords): Promise<UsageSearchPageDto> {
+    const page = await this.page({ ...query, userId: accountId });
+    if (page.items.length === 0) await this.requireAccount(accountId);
     return page;
   }
 
@@ -61,7 +68,7 @@ export class UsageSearchService {
    *
    * @param reporter whose turns the batches take
    */
-  async *csv(query: AllRecordsQueryDto, reporter: string): AsyncGenerator<string> {
+  async *csv(query: SearchedRecords, reporter: string): AsyncGenerator<string> {
     let heading = csvLine(USAGE_CSV_HEADER);
     let after = decodeCursor(query.cursor);
     do {
@@ -79,7 +86,7 @@ export class UsageSearchService {
     if (!(await this.accounts.exists(userId))) throw new AccountNotFound();
   }
 
-  private async find(query: AllRecordsQueryDto, after: number | undefined, take: number): Promise<Found> {
+  private async find(query: SearchedRecords, after: number | undefined, take: number): Promise<Found> {
     const values: unknown[] = [];
     const parameter = (value: unknown) => `$${values.push(value)}`;
     const { order, rest } = conditions(query, after, parameter);
@@ -111,7 +118,7 @@ export class UsageSearchService {
  * the record itself; `rest` is looked at record by record.
  */
 function conditions(
-  query: AllRecordsQueryDto,
+  query: SearchedRecords,
   after: number | undefined,
   parameter: (value: unknown) => string,
 ): { order: string[]; rest: string[] } {
@@ -147,10 +154,11 @@ function conditions(
     const session = parameter(sessionId);
     rest.push(`session_id = ${session}`);
     if (user !== undefined) {
-      ofUser.push(`id = (SELECT s.usage_id FROM streaming_sessions s
+      ofUser.push(`id IN (SELECT s.usage_id FROM streaming_sessions s
                           WHERE s.account_id = ${user} AND s.session_id = ${session})`);
     }
   }
+  if (query.spentBy !== undefined) rest.push(`user_id = ${parameter(query.spentBy)}`);
   if (service !== undefined) rest.push(`service = ${parameter(service)}`);
   if (operation !== undefined) rest.push(`operation = ${parameter(operation)}`);
   return { order, rest };

@@ -98,18 +98,20 @@ const TOTALS = `
   ${byNames('operation', 'sum(credits)', IS_CHAT)} AS by_model,
   ${BY_DAY_AND_MODEL} AS by_day_and_model`;
 
-export const USER_STATS = {
-  name: 'usage_user_stats',
-  text: `WITH ${BOUNDS}, ${sums(facts('account_id = $3 AND'))}
+const ofAccount = (name: string, whose: string) => ({
+  name,
+  text: `WITH ${BOUNDS}, ${sums(facts(`${whose} AND`))}
   SELECT ${TOTALS},
-    EXISTS (SELECT 1 FROM user_accounts WHERE user_id = $3) AS known,
+    EXISTS (SELECT 1 FROM credit_balances WHERE account_id = $3) AS known,
     coalesce((SELECT json_agg(${recordJson('r')}
         ORDER BY timestamp DESC, id DESC)
       FROM (SELECT * FROM usage_records
-             WHERE account_id = $3 AND ($1::timestamptz IS NULL OR timestamp >= $1)
+             WHERE ${whose} AND ($1::timestamptz IS NULL OR timestamp >= $1)
                AND ($2::timestamptz IS NULL OR timestamp < $2)
              ORDER BY timestamp DESC, id DESC LIMIT 10) r), '[]') AS recent`,
-};
+});
+export const USER_STATS = ofAccount('usage_user_stats', 'account_id = $3');
+const MEMBER_STATS = ofAccount('usage_member_stats', 'account_id = $3 AND user_id = $4');
 
 /** Exact to 18 decimals; $4 is the credits that are one USD. */
 const usd = (credits: string) => `trim_scale(round(${credits}::numeric / $4::numeric, 18))`;
@@ -197,16 +199,16 @@ export class UsageStatisticsService {
   ) {}
 
   /** @throws AccountNotFound for a user never seen */
-  async ofUser(userId: string, range: TimeRange): Promise<UsageStatsDto> {
-    const [row] = await this.database.report<Totals & { known: boolean; recent: UsageAnswer[] }>(USER_STATS, [
-      range.from,
-      range.to,
-      userId,
-    ]);
+  async ofAccount(accountId: string, range: TimeRange, userId?: string): Promise<UsageStatsDto> {
+    const values = [range.from, range.to, accountId];
+    const [row] = await this.database.report<Totals & { known: boolean; recent: UsageAnswer[] }>(
+      userId === undefined ? USER_STATS : MEMBER_STATS,
+      userId === undefined ? values : [...values, userId],
+    );
     if (!row?.known) throw new AccountNotFound();
     return {
-      accountId: userId,
-      userId,
+      accountId,
+      userId: userId ?? accountId,
       ...totals(row),
       recentActivity: row.recent.map((record) => UsageRecordDto.from(record)),
     };

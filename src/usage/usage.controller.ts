@@ -9,17 +9,17 @@ import {
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../common/http/caller.js';
+import { type Caller, seenUser } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
-import { IdParam, UserIdParam } from '../common/http/params.js';
+import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { sendCsv } from '../common/http/csv-download.js';
 import { Report, reporterOf, wantsCsv } from '../common/http/reports.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { InsufficientCredits, KeyLimitReached } from '../credits/credits.errors.js';
+import { BudgetExceeded, InsufficientCredits, LimitExceeded } from '../credits/credits.errors.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import {
   AllRecordsQueryDto,
@@ -46,7 +46,7 @@ import {
 import { UsageStatisticsService } from './usage-statistics.service.js';
 import { UsageClassesService } from './usage-classes.service.js';
 import { UsageChargesService } from './usage-charges.service.js';
-import { UsageSearchService } from './usage-search.service.js';
+import { type SearchedRecords, UsageSearchService } from './usage-search.service.js';
 import {
   AlreadyReviewed,
   DayLimit,
@@ -116,7 +116,14 @@ export class UsageController {
   })
   @ApiCreatedResponse({ type: ChargeDto, description: 'The call was charged, or recorded for review' })
   @ApiOkResponse({ type: ChargeDto, description: 'The call had already been charged; this is its record' })
-  @ApiProblems(InsufficientCredits, KeyLimitReached, AccountNotFound, RequestMismatch, UnpricedModel)
+  @ApiProblems(
+    InsufficientCredits,
+    BudgetExceeded,
+    LimitExceeded,
+    AccountNotFound,
+    RequestMismatch,
+    UnpricedModel,
+  )
   @ApiIdempotent()
   @SelfAccess('usage:write', { metering: true, userIdIn: 'body' })
   async charge(
@@ -175,7 +182,7 @@ export class UsageController {
   @SelfAccess('usage:read', { userIdIn: 'body' })
   @Report()
   stats(@CurrentCaller() caller: Caller, @Query() query: OwnRangeQueryDto): Promise<UsageStatsDto> {
-    return this.statistics.ofUser(caller.userId, timeRange(query));
+    return this.statistics.ofAccount(caller.accountId, timeRange(query), seenUser(caller));
   }
 
   @Get('stats/:userId')
@@ -184,8 +191,8 @@ export class UsageController {
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
   @Report()
-  userStats(@UserIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageStatsDto> {
-    return this.statistics.ofUser(userId, timeRange(query));
+  userStats(@AccountIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageStatsDto> {
+    return this.statistics.ofAccount(userId, timeRange(query));
   }
 
   @Get('system-stats')
@@ -213,7 +220,7 @@ export class UsageController {
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UsageSearchPageDto | undefined> {
-    return this.pageOrCsv(caller.userId, query, request, response);
+    return this.pageOrCsv(caller.accountId, { ...query, spentBy: seenUser(caller) }, request, response);
   }
 
   @Get('records/all')
@@ -245,7 +252,7 @@ export class UsageController {
   @RoleAccess('supervisor', { hasOwnPath: true })
   @Report({ hasDownload: true })
   userRecords(
-    @UserIdParam() userId: string,
+    @AccountIdParam() userId: string,
     @Query() query: RecordsQueryDto,
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
@@ -279,7 +286,7 @@ export class UsageController {
   @SelfAccess('usage:read', { userIdIn: 'body' })
   @Report()
   ownClasses(@CurrentCaller() caller: Caller, @Query() query: OwnRangeQueryDto): Promise<UsageClassesDto> {
-    return this.classes.ofRange(caller.userId, timeRange(query));
+    return this.classes.ofRange(caller.accountId, timeRange(query), seenUser(caller));
   }
 
   @Get('classes/all')
@@ -305,11 +312,11 @@ export class UsageController {
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
   @Report()
-  userClasses(@UserIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageClassesDto> {
+  userClasses(@AccountIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageClassesDto> {
     return this.classes.ofRange(userId, timeRange(query));
   }
 
-  private async pageOrCsv(userId: string, query: RecordsQueryDto, request: Request, response: Response) {
+  private async pageOrCsv(userId: string, query: SearchedRecords, request: Request, response: Response) {
     if (!wantsCsv(request)) return this.search.pageOf(userId, query);
     await this.search.requireAccount(userId);
     return this.download(this.search.csv({ ...query, userId }, reporterOf(request)), response);

@@ -27,6 +27,8 @@ export interface UsageAnswer {
   providerCostSource: 'reported' | 'computed' | null;
   requestId: string | null;
   apiKeyId: number | null;
+  unitId: number | null;
+  tags: Record<string, string> | null;
   sessionId: string | null;
   pricingRuleId: number | null;
   pricingSource: PricingSource | null;
@@ -45,6 +47,7 @@ interface UsageRequest extends AccountRequest, Idempotency {
   timestamp: string | null;
   service: string;
   metadata: Record<string, unknown>;
+  tags?: Record<string, string> | undefined;
   apiKeyId: number | null;
 }
 

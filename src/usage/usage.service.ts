@@ -24,13 +24,14 @@ export class UsageService {
   async record(caller: Caller, request: RecordUsageDto, key: string | null): Promise<UsageAnswer> {
     if (!caller.isTrustedService) requireRecent(request.timestamp);
     const answer = await this.movements.run(RECORD, {
-      accountId: caller.userId,
+      accountId: caller.accountId,
       userId: caller.userId,
       timestamp: request.timestamp === undefined ? null : utcTime(request.timestamp),
       service: request.service,
       recordedOperation: request.operation,
       credits: request.credits,
       metadata: request.metadata ?? {},
+      tags: request.tags,
       apiKeyId: caller.apiKeyId,
       ...idempotencyOf(idempotencyScope(caller), 'record', key, {
         ...request,

@@ -421,7 +421,7 @@ describe('POST /api-keys/:id/rotate', () => {
     expect(rotated.body).toMatchObject({ creditLimit: 8, creditsUsed: 4 });
     expect((await initialize(withKey(rotated.body.key), 'new')).status).toBe(201);
     for (const { key } of [old, rotated.body]) {
-      expect((await initialize(withKey(key), 'more')).body.code).toBe('api_key.over_limit');
+      expect((await initialize(withKey(key), 'more')).body.code).toBe('budget.exceeded');
     }
   });
 });
@@ -482,7 +482,7 @@ describe('creditLimit', () => {
     expect(countByStatus(answers)).toEqual({ 201: 10, 402: 90 });
     const refused = answers.find(({ status }) => status === 402);
     expect(refused?.body).toMatchObject({
-      code: 'api_key.over_limit',
+      code: 'budget.exceeded',
       requiredCredits: 4,
       availableCredits: 2,
     });
@@ -508,7 +508,7 @@ describe('creditLimit', () => {
     expect(await used()).toBe(4);
     const most = await initialize(client, 'd', { estimatedTokens: 100_000 });
     expect(most.body).toMatchObject({
-      code: 'api_key.over_limit',
+      code: 'budget.exceeded',
       availableCredits: 6,
       maxAffordableTokens: 1666,
     });
@@ -536,7 +536,7 @@ describe('creditLimit', () => {
     const { key } = await makeKey(user, { creditLimit: 10 });
     const client = withKey(key);
     for (const [credits, code, availableCredits] of [
-      [60, 'api_key.over_limit', 10],
+      [60, 'budget.exceeded', 10],
       [600, 'credits.insufficient', 100],
     ] as const) {
       const refusal = { status: 402, body: { code, requiredCredits: credits, availableCredits } };

@@ -12,7 +12,6 @@ import { startService, type TestService } from '../support/service.js';
 let service: TestService;
 let root: HttpClient;
 let user: HttpClient;
-let keyId: number;
 beforeAll(async () => {
   service = await startService();
   root = service.as('root', { role: 'admin' });
@@ -22,7 +21,6 @@ beforeAll(async () => {
     name: 'k',
     permissions: ['sessions:write', 'usage:write'],
   });
-  keyId = key.body.id;
   const byKey = service.withHeaders({ 'x-api-key': key.body.key });
   await initialize(byKey, 'active');
   await initialize(byKey, 'ended', { estimatedTokens: 20_000 });
@@ -54,7 +52,7 @@ interface Difference {
   sessionId: string | null;
   usageId: number | null;
   ledgerEntryId: number | null;
-  apiKeyId: number | null;
+  periodId: number | null;
   expected: number;
   actual: number;
 }
@@ -174,16 +172,16 @@ describe('GET /credits/audit', () => {
       ({ sessionId }) => sessionId === 'stale',
     ],
     [
-      'API key holds = its sessions',
-      'UPDATE api_keys SET credits_held = credits_held + 1 WHERE account_id = $1',
-      'UPDATE api_keys SET credits_held = credits_held - 1 WHERE account_id = $1',
-      ({ apiKeyId }) => apiKeyId === keyId,
+      'budget held = active sessions',
+      'UPDATE budget_periods SET held = held + 1 WHERE account_id = $1',
+      'UPDATE budget_periods SET held = held - 1 WHERE account_id = $1',
+      ({ periodId }) => periodId,
     ],
     [
-      'API key use = its records',
-      'UPDATE api_keys SET credits_used = credits_used + 1 WHERE account_id = $1',
-      'UPDATE api_keys SET credits_used = credits_used - 1 WHERE account_id = $1',
-      ({ apiKeyId }) => apiKeyId === keyId,
+      'budget used = records',
+      'UPDATE budget_periods SET used = used + 1 WHERE account_id = $1',
+      'UPDATE budget_periods SET used = used - 1 WHERE account_id = $1',
+      ({ periodId }) => periodId,
     ],
     [
       'roll-up = records',

@@ -225,7 +225,7 @@ describe('GET /api/credits/forecast', () => {
       `INSERT INTO usage_daily (account_id, user_id, day, service, operation, records, credits, charged_credits)
        SELECT account_id, account_id, (timestamp AT TIME ZONE 'UTC')::date, service, operation, count(*), sum(credits), sum(credits)
          FROM usage_records WHERE account_id = $1 AND credits = 1 GROUP BY 1, 2, 3, 4, 5
-       ON CONFLICT (account_id, day, user_id, service, operation) DO UPDATE
+       ON CONFLICT (account_id, day, user_id, unit_id, service, operation) DO UPDATE
          SET charged_credits = usage_daily.charged_credits + excluded.charged_credits`,
       [user.userId],
     );

@@ -10,6 +10,7 @@ import {
   MAXIMUM_CREDITS,
   MODEL_ID_LENGTH,
   OnBehalfField,
+  PayerField,
   TextField,
   TimeField,
   Together,
@@ -112,6 +113,9 @@ export class CreateApiKeyDto {
 
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 export class UpdateApiKeyDto {

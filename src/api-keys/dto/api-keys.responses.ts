@@ -18,7 +18,7 @@ const PERMISSION_LIST: ApiPropertyOptions = {
 export const SHOWN_GATEWAY_STATES = ['pending', 'live', 'ending', 'failed', 'ended'] as const;
 export type ShownGatewayState = (typeof SHOWN_GATEWAY_STATES)[number];
 
-/** What the first key of a line counts for all of it. */
+/** What the lifetime budget of a key's line allows, and what of it is used and held. */
 export interface KeyBudget {
   creditLimit: number | null;
   creditsUsed: number;

@@ -61,19 +61,7 @@ export class ApiKey {
   @Column({ name: 'revoked_at', type: 'timestamptz', nullable: true })
   revokedAt: Date | null;
 
-  /** The most credits that may be spent and held with this key's line; null: no limit. Of the line's first key. */
-  @Column({ name: 'credit_limit', ...BIGINT, nullable: true })
-  creditLimit: number | null;
-
-  /** Of the line's first key. */
-  @Column({ name: 'credits_used', ...BIGINT })
-  creditsUsed: number;
-
-  /** Of the line's first key. */
-  @Column({ name: 'credits_held', ...BIGINT })
-  creditsHeld: number;
-
-  /** The first key of the line, whose row counts for all that rotation has made of it; null: this one. */
+  /** The first key of the line, whose budgets count all that rotation has made of it; null: this one. */
   @Column({ name: 'budget_key_id', ...BIGINT, nullable: true })
   budgetKeyId: number | null;
 

@@ -23,8 +23,12 @@ export interface Caller {
    * nothing of a user.
    */
   readonly kind: 'user' | 'api_key' | 'internal';
-  /** Whose credits, sessions and usage the request is about; empty for an internal caller that names no user. */
+  /** Who spends, and whose sessions and usage the request is about; empty for an internal caller that names no user. */
   readonly userId: string;
+  /** Who pays: the user's personal account, or an organisation. A movement itself asks whether the user is a member. */
+  readonly accountId: string;
+  /** In an organisation, whether a read shows everyone's or the user's own. */
+  readonly sees?: 'all' | 'own';
   readonly role: Role;
   /** Who did it, for the ledger: the user's id, `service:api-key-<id>`, or `service:internal`. */
   readonly actor: string;
@@ -52,6 +56,10 @@ export function roleOf(claim: unknown): Role {
 export function hasRole(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);
 }
+
+/** Whose usage of the account a read shows: undefined for everyone's. */
+export const seenUser = ({ sees, userId }: Caller): string | undefined =>
+  sees === 'own' ? userId : undefined;
 
 /** Idempotency keys belong to their caller: those of a user, and those of trusted services for a user, never meet. */
 export function idempotencyScope(caller: Caller): string {

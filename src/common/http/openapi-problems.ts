@@ -11,7 +11,14 @@ import {
   UnsupportedMediaType,
 } from '../errors/request-errors.js';
 import { type ProblemClass, type ServiceError, ValidationError } from '../errors/service-error.js';
-import { InsufficientCreditsDto, named, type NamedProblem, ProblemDto, takeProblems } from './problem.dto.js';
+import {
+  InsufficientCreditsDto,
+  named,
+  type NamedProblem,
+  ProblemDto,
+  RateProblemDto,
+  takeProblems,
+} from './problem.dto.js';
 import { problemOf } from './problem.filter.js';
 
 type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -20,7 +27,7 @@ type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 const DESCRIPTIONS: Record<number, string> = {
   400: 'The request is invalid; `errors` lists the invalid fields',
   401: 'Credentials are missing or invalid',
-  402: 'Not enough credits; nothing was changed',
+  402: 'The balance or a budget does not cover it; nothing was changed',
   403: 'The caller is not allowed to do this',
   404: 'Not found, or not visible to the caller',
   409: 'The request conflicts with the current state; nothing was changed',
@@ -83,6 +90,11 @@ function problemsOfForm(method: string, { parameters = [] }: Operation): Problem
   ];
 }
 
+function schemaOf(status: number, problems: NamedProblem[]) {
+  if (status === 402) return InsufficientCreditsDto;
+  return problems.some(([, { details }]) => details.members !== undefined) ? RateProblemDto : ProblemDto;
+}
+
 function responseOf(status: number, problems: NamedProblem[]) {
   const waits = problems.some(([, { details }]) => details.retryAfterSeconds !== undefined);
   const examples = problems.map(([name]) => [name, { $ref: `#/components/examples/${name}` }] as const);
@@ -91,7 +103,7 @@ function responseOf(status: number, problems: NamedProblem[]) {
     ...(waits ? { headers: { 'Retry-After': RETRY_AFTER } } : {}),
     content: {
       'application/problem+json': {
-        schema: { $ref: getSchemaPath(status === 402 ? InsufficientCreditsDto : ProblemDto) },
+        schema: { $ref: getSchemaPath(schemaOf(status, problems)) },
         examples: Object.fromEntries(examples),
       },
     },

@@ -1,7 +1,7 @@
 import { applyDecorators } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
 import { ValidateBy, ValidateIf } from 'class-validator';
-import { IntegerQuery, OnBehalfField } from './validators.js';
+import { IntegerQuery, OnBehalfField, PayerField } from './validators.js';
 
 export const DEFAULT_PAGE_SIZE = 50;
 export const MAXIMUM_PAGE_SIZE = 200;
@@ -55,6 +55,9 @@ export class PageQueryDto extends LimitQueryDto {
 export class OwnPageQueryDto extends PageQueryDto {
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 /** The id after which a page begins; undefined for text that is no cursor of ours. */

@@ -1,10 +1,12 @@
 import { Param, type PipeTransform } from '@nestjs/common';
 import { ValidationError } from '../errors/service-error.js';
-import { userIdProblem } from './text.js';
+import { accountIdProblem, userIdProblem } from './text.js';
 
 class UserIdPipe implements PipeTransform<unknown, string> {
+  constructor(private readonly problemOf: (value: unknown) => string | undefined) {}
+
   transform(value: unknown): string {
-    const problem = userIdProblem(value);
+    const problem = this.problemOf(value);
     if (problem !== undefined) throw new ValidationError([{ field: 'userId', message: problem }]);
     return value as string;
   }
@@ -25,7 +27,10 @@ class RowIdPipe implements PipeTransform<unknown, number> {
 }
 
 /** `:userId` of a path. */
-export const UserIdParam = () => Param('userId', new UserIdPipe());
+export const UserIdParam = () => Param('userId', new UserIdPipe(userIdProblem));
+
+/** `:userId` of a path that shows an account: a user's, or an organisation's by its own id. */
+export const AccountIdParam = () => Param('userId', new UserIdPipe(accountIdProblem));
 
 /** `:id` of a path, or another row's id. */
 export const IdParam = (name = 'id') => Param(name, new RowIdPipe(name));

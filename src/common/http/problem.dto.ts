@@ -55,6 +55,28 @@ export class ProblemDto {
   errors?: FieldErrorDto[];
 }
 
+/** A budget that stands in the way of a call. */
+export class LimitDto {
+  @ApiProperty({ type: 'integer', format: 'int64', minimum: 1, example: 7 }) budgetId: number;
+  @ApiProperty({ example: 'unit' }) scope: string;
+  @ApiProperty({ type: 'string', nullable: true, example: '3' }) scopeId: string | null;
+  @ApiProperty({ description: 'What the budget counts', example: 'credits' }) unit: string;
+  @ApiProperty({ example: 'month' }) window: string;
+  @ApiProperty({ type: 'integer', format: 'int64', description: 'The amount with its raises', example: 1000 })
+  limit: number;
+  @ApiProperty({ type: 'integer', format: 'int64', example: 990 }) used: number;
+  @ApiProperty({ type: 'integer', format: 'int64', description: 'Reserved by open sessions', example: 8 })
+  held: number;
+  @ApiProperty({
+    type: 'string',
+    format: 'date-time',
+    nullable: true,
+    description: 'End of the period; null: it has none',
+    example: '2026-12-01T00:00:00.000Z',
+  })
+  resetsAt: string | null;
+}
+
 /** 402: what was needed and what is there. */
 export class InsufficientCreditsDto extends ProblemDto {
   @ApiProperty({
@@ -78,8 +100,7 @@ export class InsufficientCreditsDto extends ProblemDto {
   @ApiProperty({
     enum: [],
     enumName: 'ShortageCode',
-    description:
-      '`credits.insufficient`: the balance is too low; `api_key.over_limit`: the limit of the API key is',
+    description: '`credits.insufficient`: the balance is too low; `budget.exceeded`: a budget of credits is',
     example: 'credits.insufficient',
   })
   declare code: string;
@@ -93,11 +114,30 @@ export class InsufficientCreditsDto extends ProblemDto {
   @ApiPropertyOptional({
     type: 'integer',
     description:
-      'The largest estimate for which the balance and the limit of the API key suffice, in output tokens if the request ' +
+      'The largest estimate that the balance and every budget have room for, in output tokens if the request ' +
       'estimates input and output tokens, otherwise in total tokens. Only when starting a session',
     example: 666,
   })
   maxAffordableTokens?: number;
+
+  @ApiPropertyOptional({ type: () => [LimitDto], description: 'Every budget that stands in the way' })
+  limits?: LimitDto[];
+}
+
+/** 429: the caller's rate, or a limit of tokens, requests or sessions (`limit.exceeded`), which the other members are for. */
+export class RateProblemDto extends ProblemDto {
+  @ApiPropertyOptional({ type: 'integer', description: 'Credits needed', example: 4 })
+  requiredCredits?: number;
+  @ApiPropertyOptional({ type: 'integer', description: 'Credits available', example: 500 })
+  availableCredits?: number;
+  @ApiPropertyOptional({
+    type: 'integer',
+    description: 'The largest estimate that the balance and every budget have room for',
+    example: 0,
+  })
+  maxAffordableTokens?: number;
+  @ApiPropertyOptional({ type: () => [LimitDto], description: 'Every budget that stands in the way' })
+  limits?: LimitDto[];
 }
 
 /** An error with the name of its example in the document. */
@@ -118,7 +158,7 @@ const EXTENSION = 'x-problem-';
 /** Names errors that a route may answer, beside those that any route of its form may (`describeProblems`). */
 export function ApiProblems(...problems: (ProblemClass | ServiceError)[]): MethodDecorator & ClassDecorator {
   return applyDecorators(
-    ApiExtraModels(ProblemDto, InsufficientCreditsDto),
+    ApiExtraModels(ProblemDto, InsufficientCreditsDto, RateProblemDto),
     ...problems.map(named).map(([name, error]) => ApiExtension(EXTENSION + name, [error])),
   );
 }

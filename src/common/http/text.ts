@@ -53,6 +53,19 @@ export function userIdProblem(value: unknown): string | undefined {
     : undefined;
 }
 
+/** Organisations are accounts with ids of this form. */
+const ORGANISATION_ID = /^org:[a-z0-9][a-z0-9-]{0,40}$/;
+
+export const isOrganisationId = (id: string): boolean => ORGANISATION_ID.test(id);
+
+/** Why a value is not an account's id, a user's or an organisation's, or undefined when it is. */
+export function accountIdProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string' || !value.startsWith('org:')) return userIdProblem(value);
+  return isOrganisationId(value)
+    ? undefined
+    : 'must be "org:" and then lower-case letters, digits and hyphens';
+}
+
 /** An unknown field is named as the caller wrote it, but not at any length. */
 const MAXIMUM_FIELD_LENGTH = 100;
 

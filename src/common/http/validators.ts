@@ -4,7 +4,15 @@ import { Transform, Type } from 'class-transformer';
 import { ValidateBy, ValidateIf, ValidateNested } from 'class-validator';
 import { Decimal } from '../money/decimal.js';
 import { fieldsOf, type Form, FORMS } from './openapi-schemas.js';
-import { idProblem, isStorable, nameOf, pathIdProblem, USER_ID_LENGTH, userIdProblem } from './text.js';
+import {
+  accountIdProblem,
+  idProblem,
+  isStorable,
+  nameOf,
+  pathIdProblem,
+  USER_ID_LENGTH,
+  userIdProblem,
+} from './text.js';
 
 /** Largest number of tokens in one call. */
 export const MAXIMUM_TOKENS = 1_000_000_000;
@@ -219,6 +227,23 @@ export function OnBehalfField() {
   });
 }
 
+/** The account that pays: left out, the user's own. */
+export function PayerField() {
+  return AccountField({
+    description:
+      'The account that pays: an organisation of the user; if omitted, the user’s personal account',
+    required: false,
+  });
+}
+
+export function AccountField(options: FieldOptions) {
+  return Field(
+    options,
+    { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH },
+    Rule('accountId', accountIdProblem),
+  );
+}
+
 /** Free text, which may have line breaks. */
 export function TextField(maximumLength: number, options: FieldOptions & { minimumLength?: number }) {
   const minimumLength = options.minimumLength ?? 0;
@@ -280,6 +305,33 @@ export function EnumField<Value extends string>(
     },
     Rule('enum', (value) =>
       allowed.includes(value as Value) ? undefined : `must be one of ${allowed.join(', ')}`,
+    ),
+  );
+}
+
+/** A list of different whole numbers. */
+export function IntegerListField(
+  minimum: number,
+  maximum: number,
+  maximumItems: number,
+  options: FieldOptions,
+) {
+  const problem = `must be a list of at most ${maximumItems} different whole numbers from ${minimum} to ${maximum}`;
+  return Field(
+    options,
+    {
+      type: 'array',
+      items: { type: 'integer', minimum, maximum },
+      uniqueItems: true,
+      maxItems: maximumItems,
+    },
+    Rule('integerList', (value) =>
+      Array.isArray(value) &&
+      value.length <= maximumItems &&
+      new Set(value).size === value.length &&
+      value.every((item) => integerProblem(item, minimum, maximum) === undefined)
+        ? undefined
+        : problem,
     ),
   );
 }
@@ -485,6 +537,43 @@ export function MetadataField(options: FieldOptions) {
     Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]),
     Rule('metadata', metadataProblem),
   );
+}
+
+const MAXIMUM_TAGS = 10;
+const TAG_NAME = /^[A-Za-z0-9_.-]{1,50}$/;
+const TAG_LENGTH = 100;
+
+/** What a call is for, by which it can be limited and reported. As SQL's `is_tags`. */
+export function TagsField() {
+  return Field(
+    {
+      description:
+        'What the call is for: at most 10 names of letters, digits and `_.-`, each with a text of at most 100 ' +
+        'characters. Budgets can be made for a tag',
+      required: false,
+    },
+    {
+      type: 'object',
+      additionalProperties: { type: 'string', minLength: 1, maxLength: TAG_LENGTH },
+      maxProperties: MAXIMUM_TAGS,
+      example: { feature: 'search' },
+    },
+    Type(() => Boolean),
+    Transform(({ obj, key }: { obj: Record<string, unknown>; key: string }) => obj[key]),
+    Rule('tags', tagsProblem),
+  );
+}
+
+function tagsProblem(value: unknown): Problem {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be a JSON object';
+  const tags = Object.entries(value);
+  if (tags.length > MAXIMUM_TAGS) return `must have at most ${MAXIMUM_TAGS} tags`;
+  for (const [name, text] of tags) {
+    if (!TAG_NAME.test(name)) return 'must have names of 1 to 50 letters, digits and _.-';
+    const problem = idProblem(text, TAG_LENGTH);
+    if (problem !== undefined) return `${name} ${problem}`;
+  }
+  return undefined;
 }
 
 function metadataProblem(value: unknown): Problem {

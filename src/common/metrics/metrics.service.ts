@@ -60,7 +60,8 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry });
     // From the start: a rate over a series that appears with its first event misses that event.
     for (const gateway of GATEWAYS) this.costDifferences.inc({ gateway }, 0);
-    for (const reason of ['insufficient', 'key_limit']) this.refusedHolds.inc({ reason }, 0);
+    for (const reason of ['insufficient', 'budget_exceeded', 'limit_exceeded'])
+      this.refusedHolds.inc({ reason }, 0);
   }
 
   /** Express middleware: the route as it is declared, never the path, which would make a series of each user. */
@@ -74,7 +75,7 @@ export class Metrics {
     next();
   };
 
-  countRefusedHold(reason: 'insufficient' | 'key_limit'): void {
+  countRefusedHold(reason: 'insufficient' | 'budget_exceeded' | 'limit_exceeded'): void {
     this.refusedHolds.inc({ reason });
   }
 

@@ -1,13 +1,19 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiExtension } from '@nestjs/swagger';
+import { FORMS } from '../../common/http/openapi-schemas.js';
 import {
+  AccountField,
   EmailField,
   IdField,
   IntegerField,
   MAXIMUM_CREDITS,
   MODEL_ID_LENGTH,
   OnBehalfField,
+  PayerField,
   TextField,
   TOKENS_BY_CLASS,
   TokensField,
+  Together,
   UserIdField,
   WholeTokensField,
 } from '../../common/http/validators.js';
@@ -22,6 +28,9 @@ export class CheckCreditsDto {
 
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 const COUNTS = ['tokens', 'inputTokens', 'outputTokens', 'cachedInputTokens'];
@@ -47,9 +56,32 @@ export class CalculateCreditsDto extends DescribedCall(COUNTS) {
   cachedInputTokens?: number;
 }
 
+/** Credits are given to a user or to an account, and are so taken away. */
+const NamedUserField = (description: string): PropertyDecorator =>
+  applyDecorators(
+    UserIdField({ description, required: false }),
+    Together('oneAccount', ({ userId, accountId }: { userId?: string; accountId?: string }) => {
+      if (userId === undefined && accountId === undefined) return 'is required, or accountId';
+      return userId !== undefined && accountId !== undefined
+        ? 'cannot be given together with accountId'
+        : undefined;
+    }),
+    (owner: object) =>
+      ApiExtension(FORMS, [{ required: ['userId'] }, { required: ['accountId'] }])(owner.constructor),
+  );
+const NamedAccountField = () =>
+  AccountField({
+    description: 'The account, instead of `userId`: a user’s id, or an organisation’s',
+    required: false,
+    example: undefined,
+  });
+
 export class AllocateCreditsDto {
-  @UserIdField({ description: 'The user to allocate to' })
-  userId: string;
+  @NamedUserField('The user to allocate to, also before the user’s first token')
+  userId?: string;
+
+  @NamedAccountField()
+  accountId?: string;
 
   @IntegerField(1, MAXIMUM_CREDITS, { description: 'Credits to allocate', example: 1000 })
   credits: number;
@@ -85,8 +117,11 @@ export class AllocateCreditsDto {
 }
 
 export class DeductCreditsDto {
-  @UserIdField({ description: 'The user to deduct from' })
-  userId: string;
+  @NamedUserField('The user to deduct from')
+  userId?: string;
+
+  @NamedAccountField()
+  accountId?: string;
 
   @IntegerField(1, MAXIMUM_CREDITS, { description: 'Credits to deduct', example: 5 })
   credits: number;

@@ -198,6 +198,17 @@ export class LedgerEntryDto {
   @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
   @ApiProperty({ ...ID, nullable: true, description: 'Id of the usage record', example: null }) usageId:
     number | null;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'Who spent; null if neither a session nor a charge is the cause',
+    example: 'alice',
+  })
+  userId: string | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'Unit of the organisation', example: null }) unitId:
+    number | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'API key that was used', example: null }) apiKeyId:
+    number | null;
   @ApiProperty({ description: 'Who made the change: a user id or `service:…`', example: 'alice' })
   actor: string;
   @ApiProperty({ type: 'string', nullable: true, example: null }) notes: string | null;
@@ -212,6 +223,9 @@ export class LedgerEntryDto {
       allocationId: entry.allocationId,
       sessionId: entry.sessionId,
       usageId: entry.usageId,
+      userId: entry.userId,
+      unitId: entry.unitId,
+      apiKeyId: entry.apiKeyId,
       actor: entry.actor,
       notes: entry.notes,
       createdAt: isoTime(entry.createdAt),
@@ -248,8 +262,13 @@ export class AuditDifferenceDto {
   usageId: number | null;
   @ApiProperty({ ...ID, nullable: true, description: 'Id of the ledger entry concerned', example: null })
   ledgerEntryId: number | null;
-  @ApiProperty({ ...ID, nullable: true, description: 'Id of the API key concerned', example: null })
-  apiKeyId: number | null;
+  @ApiProperty({
+    ...ID,
+    nullable: true,
+    description: 'Id of the period of a budget concerned',
+    example: null,
+  })
+  periodId: number | null;
   @ApiProperty({ type: 'integer', format: 'int64', nullable: true, example: 996 }) expected: number | null;
   @ApiProperty({ type: 'integer', format: 'int64', example: 997 }) actual: number;
 }

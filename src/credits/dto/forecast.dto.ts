@@ -1,5 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { IntegerQuery, OnBehalfField } from '../../common/http/validators.js';
+import { ACCOUNT } from '../../common/http/account.js';
+import { IntegerQuery, OnBehalfField, PayerField } from '../../common/http/validators.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
 const TIME = { type: 'string', format: 'date-time', example: '2026-12-21T12:00:00.000Z' } as const;
@@ -18,6 +19,9 @@ export class ForecastQueryDto {
 export class OwnForecastQueryDto extends ForecastQueryDto {
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 export class ExpirationDto {
@@ -34,6 +38,7 @@ export class ExpirationDto {
 }
 
 export class ForecastDto {
+  @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: DEFAULT_WINDOW_DAYS }) windowDays: number;
   @ApiProperty({

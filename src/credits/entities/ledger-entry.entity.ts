@@ -43,6 +43,16 @@ export class LedgerEntry {
   @Column({ name: 'usage_id', ...BIGINT, nullable: true })
   usageId: number | null;
 
+  /** Who spent; null where a session or a charge is not the cause. */
+  @Column({ name: 'user_id', type: 'varchar', nullable: true })
+  userId: string | null;
+
+  @Column({ name: 'unit_id', ...BIGINT, nullable: true })
+  unitId: number | null;
+
+  @Column({ name: 'api_key_id', ...BIGINT, nullable: true })
+  apiKeyId: number | null;
+
   /** Who did it: a user's id, or `service:…`. */
   @Column({ type: 'varchar' })
   actor: string;

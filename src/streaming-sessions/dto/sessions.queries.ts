@@ -1,4 +1,4 @@
-import { IntegerQuery, OnBehalfField } from '../../common/http/validators.js';
+import { IntegerQuery, OnBehalfField, PayerField } from '../../common/http/validators.js';
 
 const MAXIMUM_SESSIONS = 10_000;
 const DEFAULT_SESSIONS = 1000;
@@ -15,4 +15,7 @@ export class ListSessionsQueryDto {
 export class ActiveSessionsQueryDto extends ListSessionsQueryDto {
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }

@@ -4,9 +4,11 @@ import {
   IdField,
   MODEL_ID_LENGTH,
   SESSION_ID_LENGTH,
+  TagsField,
   TOKENS_BY_CLASS,
   TokensField,
   OnBehalfField,
+  PayerField,
   WholeTokensField,
 } from '../../common/http/validators.js';
 import { CALL_FORMS, DescribedCall } from '../../pricing/dto/described-call.dto.js';
@@ -32,8 +34,14 @@ export class InitializeSessionDto {
   @TokensField({ description: 'Expected output tokens', required: false })
   estimatedOutputTokens?: number;
 
+  @TagsField()
+  tags?: Record<string, string>;
+
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 export class ProgressDto {
@@ -45,6 +53,9 @@ export class ProgressDto {
 
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 const COUNTS = ['actualTokens', 'inputTokens', 'outputTokens', 'cachedInputTokens'];
@@ -86,6 +97,9 @@ export class FinalizeSessionDto extends DescribedCall(COUNTS) {
 
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 export class AbortSessionDto {
@@ -101,4 +115,7 @@ export class AbortSessionDto {
 
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }

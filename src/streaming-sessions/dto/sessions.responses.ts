@@ -1,5 +1,6 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { ACCOUNT } from '../../common/http/account.js';
+import { LimitDto } from '../../common/http/problem.dto.js';
 import { isoTime } from '../../common/http/time.js';
 import { PRICING_SOURCES } from '../../pricing/price.js';
 import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../sessions.operations.js';
@@ -19,6 +20,13 @@ const STATUS = {
   enumName: 'SessionStatus',
   example: 'active',
 } as const;
+/** As refusals name them: `credits.insufficient`, `budget.exceeded`, `limit.exceeded`. */
+const REASONS = {
+  insufficient: 'credits.insufficient',
+  budget_exceeded: 'budget.exceeded',
+  limit_exceeded: 'limit.exceeded',
+} as const;
+const STOP_REASONS = Object.values(REASONS);
 const LATE = { description: 'Whether the session had already timed out', example: false } as const;
 
 export class SessionStartedDto {
@@ -89,6 +97,18 @@ export class SessionProgressDto {
   })
   shouldStop: boolean;
   @ApiProperty({
+    enum: STOP_REASONS,
+    enumName: 'StopReason',
+    nullable: true,
+    description:
+      'What stands in the way of going on: the balance, a budget of credits, or a limit of tokens or sessions; null if ' +
+      '`shouldStop` is false',
+    example: null,
+  })
+  reason: (typeof STOP_REASONS)[number] | null;
+  @ApiProperty({ type: () => [LimitDto], description: 'Every budget that stands in the way' })
+  limits: LimitDto[];
+  @ApiProperty({
     ...CREDITS,
     description:
       'The number of generated tokens that the hold and the balance can pay for, at most 10^9: output ' +
@@ -107,11 +127,24 @@ export class SessionProgressDto {
       usedCredits: answer.usedCredits,
       allocatedCredits: answer.allocatedCredits,
       shouldStop: answer.shouldStop,
+      reason: answer.reason === null ? null : REASONS[answer.reason],
+      limits: answer.limits,
       maxAffordableTokens: answer.maxAffordableTokens,
       expiresAt: isoTime(answer.expiresAt),
     };
   }
 }
+
+/** A hard budget that a settlement above its hold has exceeded. */
+export class OverrunDto {
+  @ApiProperty(ID) budgetId: number;
+  @ApiProperty({ ...CREDITS, minimum: 1, description: 'By how much, in the unit of the budget', example: 3 })
+  by: number;
+}
+const OVERRUN = {
+  type: () => [OverrunDto],
+  description: 'The hard budgets that this settlement has exceeded because it cost more than its hold',
+};
 
 export class SessionSettledDto {
   @ApiProperty(ID) id: number;
@@ -127,10 +160,12 @@ export class SessionSettledDto {
   @ApiProperty({ ...CREDITS, description: 'Cost above the hold', example: 0 }) overage: number;
   @ApiProperty({
     ...CREDITS,
-    description: 'The part of the cost that the account could not pay, recorded for review',
+    description:
+      'The part of the cost that waits for review: the account could not pay it, or no class of the usage explains it',
     example: 0,
   })
   uncollected: number;
+  @ApiProperty(OVERRUN) overrun: OverrunDto[];
   @ApiProperty(LATE) late: boolean;
   @ApiProperty(TIME) completedAt: string;
 
@@ -146,6 +181,7 @@ export class SessionSettledDto {
       refund: answer.refund,
       overage: answer.overage,
       uncollected: answer.uncollected,
+      overrun: answer.overrun,
       late: answer.late,
       completedAt: isoTime(answer.completedAt),
     };
@@ -163,6 +199,7 @@ export class SessionAbortedDto {
   @ApiProperty({ ...CREDITS, example: 3 }) refund: number;
   @ApiProperty({ ...CREDITS, example: 0 }) overage: number;
   @ApiProperty({ ...CREDITS, example: 0 }) uncollected: number;
+  @ApiProperty(OVERRUN) overrun: OverrunDto[];
   @ApiProperty(LATE) late: boolean;
   @ApiProperty(TIME) completedAt: string;
 
@@ -177,6 +214,7 @@ export class SessionAbortedDto {
       refund: answer.refund,
       overage: answer.overage,
       uncollected: answer.uncollected,
+      overrun: answer.overrun,
       late: answer.late,
       completedAt: isoTime(answer.completedAt),
     };

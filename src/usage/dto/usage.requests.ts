@@ -23,6 +23,8 @@ import {
   MetadataField,
   TimeField,
   OnBehalfField,
+  PayerField,
+  TagsField,
   SESSION_ID_LENGTH,
   UserIdField,
 } from '../../common/http/validators.js';
@@ -67,8 +69,14 @@ export class RecordUsageDto {
   })
   timestamp?: string;
 
+  @TagsField()
+  tags?: Record<string, string>;
+
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 const MODEL = 'anthropic.claude-3-sonnet-20240229-v1:0';
@@ -161,8 +169,14 @@ export class ChargeUsageDto extends DescribedCall(COUNTS) {
   })
   onInsufficient: 'reject' | 'review' = 'reject';
 
+  @TagsField()
+  tags?: Record<string, string>;
+
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 export class ReviewUsageDto {
@@ -211,6 +225,9 @@ export class RangeQueryDto {
 export class OwnRangeQueryDto extends RangeQueryDto {
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 export class SystemStatsQueryDto extends RangeQueryDto {
@@ -249,6 +266,9 @@ export class RecordsQueryDto extends PageQueryDto {
 export class OwnRecordsQueryDto extends RecordsQueryDto {
   @OnBehalfField()
   userId?: string;
+
+  @PayerField()
+  accountId?: string;
 }
 
 /** Of the list over all users. */

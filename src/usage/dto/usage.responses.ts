@@ -122,6 +122,21 @@ export class UsageRecordDto {
     example: null,
   })
   apiKeyId: number | null;
+  @ApiProperty({
+    ...ID,
+    nullable: true,
+    description: 'The unit of the organisation that the user belonged to',
+    example: null,
+  })
+  unitId: number | null;
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    nullable: true,
+    description: 'What the call was for',
+    example: { feature: 'search' },
+  })
+  tags: Record<string, string> | null;
   @ApiProperty({ type: 'string', nullable: true, example: 'session-1' }) sessionId: string | null;
   @ApiProperty({
     ...ID,
@@ -191,6 +206,8 @@ export class UsageRecordDto {
       providerCostSource: record.providerCostSource,
       requestId: record.requestId,
       apiKeyId: record.apiKeyId,
+      unitId: record.unitId,
+      tags: record.tags,
       sessionId: record.sessionId,
       pricingRuleId: record.pricingRuleId,
       pricingSource: record.pricingSource,

@@ -60,7 +60,14 @@ export class UsageRecord {
   @Column({ name: 'api_key_id', ...BIGINT, nullable: true })
   apiKeyId: number | null;
 
-  /** The caller's id of a charge, unique per user. */
+  /** The unit of the organisation that the user belonged to. */
+  @Column({ name: 'unit_id', ...BIGINT, nullable: true })
+  unitId: number | null;
+
+  @Column({ type: 'jsonb', nullable: true })
+  tags: Record<string, string> | null;
+
+  /** The caller's id of a charge, unique in the account. */
   @Column({ name: 'request_id', type: 'varchar', nullable: true })
   requestId: string | null;
 

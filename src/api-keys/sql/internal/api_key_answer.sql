@@ -7,6 +7,6 @@ LANGUAGE sql STABLE AS $$
     'secondsLeft', extract(epoch FROM k.expires_at - clock_timestamp()),
     'gateway', k.gateway, 'gatewayState', k.gateway_state, 'gatewaySettings', k.gateway_settings,
     'creditLimit', b.credit_limit, 'creditsUsed', b.credits_used, 'creditsHeld', b.credits_held)
-    FROM api_keys k JOIN api_keys b ON b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)
+    FROM api_keys k CROSS JOIN LATERAL api_key_budget(k.account_id, coalesce(k.budget_key_id, k.id)) b
    WHERE k.account_id = p_account AND k.id = p_id
 $$;

@@ -35,8 +35,8 @@ BEGIN
                                ELSE gateway_due_at END
    WHERE account_id = p_account AND id = p_id;
   IF p_changes ? 'creditLimit' THEN
-    UPDATE api_keys SET credit_limit = (p_changes ->> 'creditLimit')::bigint
-     WHERE account_id = p_account AND id = coalesce(k.budget_key_id, k.id);
+    UPDATE budgets SET amount = (p_changes ->> 'creditLimit')::bigint
+     WHERE account_id = p_account AND applies_to = 'key:' || coalesce(k.budget_key_id, k.id) AND is_key_limit;
     -- The gateway has the limit with each key of the line.
     UPDATE api_keys SET gateway_due_at = clock_timestamp()
      WHERE account_id = p_account AND coalesce(budget_key_id, id) = coalesce(k.budget_key_id, k.id)

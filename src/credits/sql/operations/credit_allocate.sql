@@ -1,6 +1,6 @@
 -- Gives an account a new lot. The account of a user not yet seen is created, with email and username where they are given
 -- (accountCreated). An account has at most 1,000 open lots, so that no movement has to walk over more.
--- Outcomes: ok (the lot), email_taken, balance_limit, too_many_lots, idempotency_mismatch.
+-- Outcomes: ok (the lot), user_not_found (an organisation), email_taken, balance_limit, too_many_lots, idempotency_mismatch.
 CREATE OR REPLACE FUNCTION credit_allocate(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -30,6 +30,7 @@ BEGIN
   v_answer := earlier_answer(p);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   IF v_is_new THEN
+    IF p_account ^@ 'org:' THEN RETURN '{"outcome": "user_not_found"}'; END IF;
     BEGIN
       INSERT INTO user_accounts (user_id, email, username)
       VALUES (p_account, p_email, coalesce(p_username, p_account))

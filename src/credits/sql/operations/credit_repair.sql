@@ -1,4 +1,4 @@
--- Sets an account's balance to what its lots and active sessions add up to, and puts the ledger right with corrections: one
+-- Sets an account's balance to what its lots and active sessions add up to, and its budgets to what sessions and records say, and puts the ledger right with corrections: one
 -- for each lot whose entries add up to something else, and one of 0 that notes what the balance was. Nothing when all
 -- agrees. Returns the available and held credits before and after. Outcomes: ok, user_not_found.
 CREATE OR REPLACE FUNCTION credit_repair(p jsonb) RETURNS jsonb
@@ -45,6 +45,15 @@ BEGIN
             format('The balance said %s available and %s held', v_lock.available, v_lock.held), v_lock.locked_at);
   END IF;
   PERFORM apply_balance(v_lock, v_available, v_held, v_next_expiry);
+  UPDATE budget_periods p
+     SET held = (SELECT coalesce(sum(CASE p.unit WHEN 'credits' THEN s.allocated_credits WHEN 'tokens' THEN s.held_tokens ELSE 1 END), 0)
+                   FROM streaming_sessions s
+                  WHERE s.account_id = p_account AND s.status = 'active' AND s.periods @> ARRAY[p.id]),
+         used = (SELECT coalesce(sum(CASE p.unit WHEN 'credits' THEN r.credits - r.uncollected_credits
+                                                 WHEN 'tokens' THEN tokens_of(r.quantities)
+                                                 WHEN 'requests' THEN 1 ELSE 0 END), 0)
+                   FROM usage_records r WHERE r.account_id = p_account AND r.periods @> ARRAY[p.id])
+   WHERE p.account_id = p_account;
   RETURN jsonb_build_object('outcome', 'ok', 'availableBefore', v_lock.available, 'available', v_available,
                             'heldBefore', v_lock.held, 'held', v_held);
 END

@@ -13,18 +13,20 @@ DECLARE
   v_status varchar := CASE WHEN v_uncollected > 0 THEN 'needs_review' ELSE 'billed' END;
   v_usage bigint;
   v_moved record;
+  v_tokens bigint := coalesce((p_end.price).tokens, 0);
+  v_overrun jsonb;
   v_answer jsonb;
 BEGIN
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
      provider_cost_usd, provider_cost_source, session_id, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
-     fallback_classes, api_key_id, counted_as_other)
+     fallback_classes, api_key_id, unit_id, tags, periods, counted_as_other)
   VALUES
     (s.account_id, s.user_id, p_lock.locked_at, p_end.service, s.model_id, v_credits, p_end.metadata, v_status,
      v_uncollected, v_cost, cost_source(p_end.reported_cost_usd, v_cost),
      s.session_id, s.pricing_rule_id, s.pricing_source, s.priced_as, p_end.quantities, p_end.service_tier,
-     (p_end.price).fallback_classes, s.api_key_id,
-     count_usage(s.account_id, s.user_id, p_lock.locked_at, p_end.service, s.model_id,
+     (p_end.price).fallback_classes, s.api_key_id, s.unit_id, s.tags, s.periods,
+     count_usage(s.account_id, s.user_id, s.unit_id, p_lock.locked_at, p_end.service, s.model_id,
                  sums_of_record(v_credits, v_uncollected, v_status, v_cost, s.pricing_source)))
   RETURNING id INTO v_usage;
   IF v_uncollected > 0 THEN PERFORM emit_review_event(s.account_id, v_usage); END IF;
@@ -37,8 +39,12 @@ BEGIN
       p_lock, (s.user_id, 'refund', s.session_id, v_usage, p_end.actor, NULL, s.unit_id, s.api_key_id),
       s.allocated_credits - v_due, -s.allocated_credits, s.held_lots, s.held_credits);
   END IF;
-  IF s.api_key_id IS NOT NULL THEN
-    PERFORM api_key_count(s.account_id, s.api_key_id, -s.allocated_credits, v_credits - v_uncollected);
+  IF s.periods IS NOT NULL THEN
+    PERFORM count_budgets(s.account_id, s.periods, (-s.allocated_credits, -s.held_tokens, -1, -1),
+                          (v_credits - v_uncollected, v_tokens, 1, 0));
+    IF v_collected > 0 OR v_tokens > s.held_tokens THEN
+      v_overrun := budget_overrun(p_lock, s.periods, (v_collected, v_tokens - s.held_tokens, 0, 0));
+    END IF;
   END IF;
   UPDATE streaming_sessions
      SET status = p_end.status, end_reason = p_end.reason,
@@ -46,6 +52,7 @@ BEGIN
          used_credits = v_credits, uncollected_credits = v_uncollected, doubtful_credits = p_end.doubtful_credits,
          final_quantities = p_end.quantities,
          final_service_tier = p_end.service_tier, provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
+         overrun = v_overrun,
          usage_id = v_usage, completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
   RETURNING session_settled_answer(streaming_sessions) INTO v_answer;

@@ -17,10 +17,14 @@ DECLARE
   v_return bigint;
   v_paid bigint;
   v_moved record;
+  v_tokens bigint;
+  v_tokens_before bigint;
+  v_overrun jsonb;
   v_answer jsonb;
 BEGIN
   SELECT * INTO STRICT r FROM usage_records WHERE account_id = s.account_id AND id = s.usage_id;
   v_before := r.credits - r.uncollected_credits;
+  v_tokens_before := tokens_of(r.quantities);
   IF p_lock.available + p_lock.held + v_before - v_credits + p_end.doubtful_credits > 9007199254740991 THEN
     RETURN '{"outcome": "balance_limit"}';
   END IF;
@@ -53,13 +57,20 @@ BEGIN
   ELSE
     SELECT s.held_lots AS lots, s.held_credits AS credits INTO v_moved;
   END IF;
-  IF s.api_key_id IS NOT NULL THEN PERFORM api_key_count(s.account_id, s.api_key_id, 0, v_paid - v_before); END IF;
+  IF s.periods IS NOT NULL THEN
+    v_tokens := coalesce((p_end.price).tokens, 0);
+    PERFORM count_budgets(s.account_id, s.periods, (0, 0, 0, 0), (v_paid - v_before, v_tokens - v_tokens_before, 0, 0));
+    IF v_charge > 0 OR v_tokens > s.held_tokens THEN
+      v_overrun := budget_overrun(
+        p_lock, s.periods, (greatest(v_paid - s.allocated_credits, 0), greatest(v_tokens - s.held_tokens, 0), 0, 0));
+    END IF;
+  END IF;
   UPDATE streaming_sessions
      SET status = p_end.status, end_reason = p_end.reason, is_late = TRUE,
          used_credits = v_credits, uncollected_credits = v_uncollected, doubtful_credits = p_end.doubtful_credits,
          final_quantities = p_end.quantities,
          final_service_tier = p_end.service_tier, provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
-         completed_at = p_lock.locked_at
+         overrun = v_overrun, completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
   RETURNING session_settled_answer(streaming_sessions) INTO v_answer;
   RETURN v_answer;

@@ -1,7 +1,8 @@
 -- Starts a streaming session: prices the estimate, holds it plus the buffer, pins the price. The estimate is
 -- estimatedTokens, or estimatedInputTokens and estimatedOutputTokens.
--- Outcomes: created, repeated (same content again), conflict (other content), already_ended, user_not_found,
--- insufficient, key_limit (of the API key it is started with), unpriced (only with rejectUnpriced).
+-- Outcomes: created, repeated (same content again), conflict (other content), already_ended, user_not_found (also where
+-- the user is not a member of the account), insufficient, budget_exceeded, limit_exceeded, unpriced (only with
+-- rejectUnpriced).
 CREATE OR REPLACE FUNCTION session_hold(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -17,12 +18,15 @@ DECLARE
   p_reject_unpriced boolean := p ->> 'rejectUnpriced';
   p_actor varchar := p ->> 'actor';
   p_api_key bigint := p ->> 'apiKeyId';
+  p_tags jsonb := nullif(p -> 'tags', 'null');
   v_lock account_lock := lock_account(p_account);
   v_rule model_rule;
+  v_path bigint[];
   v_unit bigint;
+  v_budgets call_budgets;
+  v_tokens bigint := coalesce(p_tokens, p_input + p_output);
   v_estimate bigint;
   v_hold bigint;
-  v_most bigint;
   v_taken record;
   v_answer jsonb;
   s streaming_sessions;
@@ -44,6 +48,12 @@ BEGIN
     PERFORM refuse('{sessionId,modelId,estimatedTokens,estimatedInputTokens,estimatedOutputTokens,bufferPercent,leaseSeconds,rejectUnpriced,actor}', v_checks);
   END IF;
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+  IF p_account <> p_user THEN
+    v_path := member_path(p_account, p_user);
+    IF v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+    v_unit := v_path[cardinality(v_path)];
+  END IF;
+  IF p_tags IS NOT NULL THEN PERFORM refuse('{tags}', ARRAY[is_tags(p_tags)]); END IF;
   SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;
   IF FOUND THEN
     RETURN CASE
@@ -59,24 +69,30 @@ BEGIN
     v_rule.components, CASE WHEN p_tokens IS NOT NULL THEN jsonb_build_object('tokens', p_tokens)
                     ELSE jsonb_build_object('input', p_input, 'output', p_output) END, 'standard')).credits;
   v_hold := ceil(v_estimate * (100 + p_buffer_percent) * 0.01);
-  v_most := least(v_lock.available, CASE WHEN p_api_key IS NOT NULL THEN api_key_room(p_account, p_api_key) END);
-  IF v_hold > v_most THEN
-    RETURN jsonb_build_object(
-      'outcome', CASE WHEN v_hold > v_lock.available THEN 'insufficient' ELSE 'key_limit' END,
-      'requiredCredits', v_hold,
-      'availableCredits', CASE WHEN v_hold > v_lock.available THEN v_lock.available ELSE v_most END,
-      'maxAffordableTokens', session_affordable_tokens(
-        p_tokens, p_input, v_rule.components, div(v_most * 100::numeric, 100 + p_buffer_percent)::bigint));
+  IF v_lock.has_budgets OR p_api_key IS NOT NULL THEN
+    v_budgets := find_budgets(v_lock, p_user, v_path, p_api_key, p_model, p_tags);
+  END IF;
+  IF v_hold > v_lock.available OR v_hold > v_budgets.credits OR v_tokens > v_budgets.tokens OR v_budgets.requests < 1
+     OR v_budgets.sessions < 1 THEN
+    v_answer := budget_refusal(v_lock, v_budgets, (v_hold, v_tokens, 1, 1));
+    IF v_answer IS NOT NULL THEN
+      RETURN v_answer || jsonb_build_object('maxAffordableTokens', session_affordable_tokens(
+        p_tokens, p_input, v_rule.components,
+        div(greatest(least(v_lock.available, v_budgets.credits), 0) * 100::numeric, 100 + p_buffer_percent)::bigint,
+        v_budgets.tokens, least(v_budgets.requests, v_budgets.sessions)));
+    END IF;
   END IF;
   v_taken := take_credits(v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL, v_unit, p_api_key), v_hold, v_hold, '{}', '{}');
-  IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_account, p_api_key, v_hold, 0); END IF;
+  IF v_budgets.periods IS NOT NULL THEN
+    PERFORM count_budgets(p_account, v_budgets.periods, (v_hold, v_tokens, 1, 1), (0, 0, 0, 0));
+  END IF;
   INSERT INTO streaming_sessions
-    (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, priced_as, api_key_id, estimated_tokens,
-     estimated_input_tokens, estimated_output_tokens, estimated_credits, first_hold, remaining_after_hold,
+    (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, priced_as, api_key_id, unit_id,
+     tags, periods, held_tokens, estimated_tokens,estimated_input_tokens, estimated_output_tokens, estimated_credits, first_hold, remaining_after_hold,
      allocated_credits, held_lots, held_credits, started_at, expires_at)
   VALUES
-    (p_account, p_user, p_session, p_model, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_api_key, p_tokens,
-     p_input, p_output, v_estimate, v_hold, v_lock.available - v_hold,
+    (p_account, p_user, p_session, p_model, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_api_key, v_unit,
+     p_tags, v_budgets.periods, v_tokens, p_tokens,p_input, p_output, v_estimate, v_hold, v_lock.available - v_hold,
      v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
   RETURNING session_started_answer(streaming_sessions, 'created') INTO v_answer;
   RETURN v_answer;

@@ -1,7 +1,7 @@
 -- Notes the tokens a session has generated so far (never fewer than before) and renews its lease. When what was used plus
 -- the buffer no longer fits the hold, the hold grows out of the account's lots by at least the buffer of the first
--- estimate, so that it does not grow with every report. shouldStop: the account, or the API key it was started with,
--- cannot hold that much. No lease goes beyond maximumAgeSeconds from the start: at that age the session has ended for its
+-- estimate, so that it does not grow with every report. shouldStop: the account or a budget cannot hold that much; reason
+-- and limits say which; a lease that had ended is then not renewed, since its place among the sessions may be taken. No lease goes beyond maximumAgeSeconds from the start: at that age the session has ended for its
 -- client, and the sweeper settles it.
 -- Outcomes: ok, session_not_found, already_ended.
 CREATE OR REPLACE FUNCTION session_progress(p jsonb) RETURNS jsonb
@@ -23,6 +23,11 @@ DECLARE
   v_missing bigint;
   v_grow bigint := 0;
   v_most bigint;
+  v_tokens bigint;
+  v_more_tokens bigint := 0;
+  v_room call_budgets;
+  v_refusal jsonb;
+  v_is_lapsed boolean;
   v_taken record;
   v_end timestamptz;
   s streaming_sessions;
@@ -46,30 +51,46 @@ BEGIN
   v_generated := greatest(s.tokens_generated, p_generated);
   v_components := components_of(s.pricing_rule_id);
   v_used := (price_call(v_components, session_quantities(s, v_generated), 'standard')).credits;
-  v_most := least(v_lock.available,
-                  CASE WHEN s.api_key_id IS NOT NULL THEN api_key_room(p_account, s.api_key_id) END);
+  v_most := v_lock.available;
+  IF s.periods IS NOT NULL THEN
+    v_room := period_room(v_lock, s.periods);
+    v_most := greatest(least(v_most, v_room.credits), 0);
+    v_tokens := ceil((v_generated + coalesce(s.estimated_input_tokens, 0)) * (100 + p_buffer_percent) * 0.01);
+    v_more_tokens := greatest(least(v_tokens - s.held_tokens, v_room.tokens), 0);
+  END IF;
   v_missing := ceil(v_used * (100 + p_buffer_percent) * 0.01)::bigint - s.allocated_credits;
   IF v_missing > 0 THEN
     v_grow := least(v_most, greatest(v_missing, ceil(s.estimated_credits * p_buffer_percent * 0.01)::bigint));
   END IF;
+  v_is_lapsed := s.expires_at <= v_lock.locked_at;
+  IF v_missing > v_grow OR v_tokens > s.held_tokens + v_more_tokens OR v_is_lapsed AND s.periods IS NOT NULL THEN
+    v_refusal := budget_refusal(
+      v_lock, v_room, (greatest(v_missing, 0), greatest(v_tokens - s.held_tokens, 0), 0,
+                       CASE WHEN v_is_lapsed THEN 1 ELSE 0 END));
+  END IF;
   IF v_grow > 0 THEN
     v_taken := take_credits(
       v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL, s.unit_id, s.api_key_id), v_grow, v_grow, s.held_lots, s.held_credits);
-    IF s.api_key_id IS NOT NULL THEN PERFORM api_key_count(p_account, s.api_key_id, v_grow, 0); END IF;
     s.held_lots := v_taken.lots;
     s.held_credits := v_taken.credits;
   END IF;
+  IF v_grow > 0 AND s.periods IS NOT NULL OR v_more_tokens > 0 THEN
+    PERFORM count_budgets(p_account, s.periods, (v_grow, v_more_tokens, 0, 0), (0, 0, 0, 0));
+  END IF;
   UPDATE streaming_sessions
      SET tokens_generated = v_generated, used_credits = v_used, allocated_credits = allocated_credits + v_grow,
-         held_lots = s.held_lots, held_credits = s.held_credits,
-         expires_at = least(v_lock.locked_at + make_interval(secs => p_lease_seconds), v_end)
+         held_lots = s.held_lots, held_credits = s.held_credits, held_tokens = held_tokens + v_more_tokens,
+         expires_at = CASE WHEN v_is_lapsed AND v_refusal IS NOT NULL THEN expires_at
+                           ELSE least(v_lock.locked_at + make_interval(secs => p_lease_seconds), v_end) END
    WHERE account_id = p_account AND user_id = p_user AND session_id = p_session
   RETURNING * INTO s;
   RETURN jsonb_build_object(
     'outcome', 'ok', 'sessionId', p_session, 'status', s.status, 'tokensGenerated', s.tokens_generated,
-    'usedCredits', s.used_credits, 'allocatedCredits', s.allocated_credits, 'shouldStop', v_missing > v_grow,
+    'usedCredits', s.used_credits, 'allocatedCredits', s.allocated_credits, 'shouldStop', v_refusal IS NOT NULL,
+    'reason', v_refusal -> 'outcome', 'limits', coalesce(v_refusal -> 'limits', '[]'),
     'maxAffordableTokens', session_affordable_tokens(
-      s.estimated_tokens, s.estimated_input_tokens, v_components, s.allocated_credits + v_most - v_grow),
+      s.estimated_tokens, s.estimated_input_tokens, v_components, s.allocated_credits + v_most - v_grow,
+      s.held_tokens + v_room.tokens - v_more_tokens),
     'expiresAt', s.expires_at);
 END
 $$;

@@ -7,7 +7,7 @@ DECLARE
 BEGIN
   SELECT * INTO STRICT v_old FROM usage_records WHERE account_id = r.account_id AND id = r.id;
   PERFORM count_usage(
-    r.account_id, r.user_id, r.timestamp,
+    r.account_id, r.user_id, r.unit_id, r.timestamp,
     CASE WHEN v_old.counted_as_other THEN counted_service(v_old.service) ELSE v_old.service END,
     CASE WHEN v_old.counted_as_other THEN '' ELSE v_old.operation END,
     negated(sums_of_record(v_old.credits, v_old.uncollected_credits, v_old.billing_status, v_old.provider_cost_usd,
@@ -28,7 +28,7 @@ BEGIN
          review_action = r.review_action, review_credits = r.review_credits,
          reviewed_by = r.reviewed_by, reviewed_at = r.reviewed_at,
          counted_as_other = count_usage(
-           r.account_id, r.user_id, r.timestamp, r.service, r.operation,
+           r.account_id, r.user_id, r.unit_id, r.timestamp, r.service, r.operation,
            sums_of_record(r.credits, r.uncollected_credits, r.billing_status, r.provider_cost_usd, r.pricing_source))
    WHERE account_id = r.account_id AND id = r.id
   RETURNING * INTO r;

@@ -2,7 +2,8 @@
 -- Idempotent by requestId: again, it returns the record. billingStatus needs_review records without debiting; so does a
 -- short balance with onInsufficient review.
 -- Outcomes: ok (record, totalCredits), user_not_found, request_mismatch, idempotency_mismatch, unpriced, insufficient,
--- key_limit.
+-- budget_exceeded, limit_exceeded (both only with onInsufficient reject: with review, tokens and requests are counted,
+-- however many they are).
 CREATE OR REPLACE FUNCTION usage_charge(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -24,12 +25,15 @@ DECLARE
   p_reject_unpriced boolean := p ->> 'rejectUnpriced';
   p_actor varchar := p ->> 'actor';
   p_api_key bigint := p ->> 'apiKeyId';
+  p_tags jsonb := nullif(p -> 'tags', 'null');
   v_lock account_lock := lock_account(p_account);
   v_rule model_rule;
+  v_path bigint[];
   v_unit bigint;
+  v_budgets call_budgets;
+  v_tokens bigint;
   v_call call_price;
   v_cost numeric := p_cost;
-  v_room bigint;
   v_doubtful bigint := 0;
   v_uncollected bigint;
   v_answer jsonb;
@@ -68,6 +72,12 @@ BEGIN
     END IF;
   END IF;
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+  IF p_account <> p_user THEN
+    v_path := member_path(p_account, p_user);
+    IF v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+    v_unit := v_path[cardinality(v_path)];
+  END IF;
+  IF p_tags IS NOT NULL THEN PERFORM refuse('{tags}', ARRAY[is_tags(p_tags)]); END IF;
   SELECT * INTO r FROM usage_records WHERE account_id = p_account AND request_id = p_request;
   IF FOUND THEN
     IF r.request_hash <> decode(p_content_hash, 'hex') THEN RETURN '{"outcome": "request_mismatch"}'; END IF;
@@ -87,15 +97,18 @@ BEGIN
     p_quantities := NULL;
     p_tier := NULL;
   END IF;
+  IF v_lock.has_budgets OR p_api_key IS NOT NULL THEN
+    v_budgets := find_budgets(v_lock, p_user, v_path, p_api_key, p_model, p_tags);
+    v_tokens := coalesce(v_call.tokens, 0);
+  END IF;
   IF p_billing = 'billed' THEN
-    v_room := CASE WHEN p_api_key IS NOT NULL THEN api_key_room(p_account, p_api_key) END;
-    IF p_credits - v_doubtful > least(v_lock.available, v_room) THEN
-      IF p_on_short = 'reject' THEN
-        RETURN jsonb_build_object(
-          'outcome', CASE WHEN p_credits > v_lock.available THEN 'insufficient' ELSE 'key_limit' END,
-          'requiredCredits', p_credits,
-          'availableCredits', CASE WHEN p_credits > v_lock.available THEN v_lock.available ELSE v_room END);
+    IF p_on_short = 'reject' THEN
+      IF p_credits - v_doubtful > least(v_lock.available, v_budgets.credits) OR v_tokens > v_budgets.tokens
+         OR v_budgets.requests < 1 THEN
+        v_answer := budget_refusal(v_lock, v_budgets, (p_credits - v_doubtful, v_tokens, 1, 0));
+        IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
       END IF;
+    ELSIF p_credits - v_doubtful > least(v_lock.available, v_budgets.credits) THEN
       p_billing := 'needs_review';
     END IF;
   END IF;
@@ -105,21 +118,23 @@ BEGIN
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
      provider_cost_usd, provider_cost_source, computed_cost_usd, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
-     fallback_classes, api_key_id, request_id, request_hash,
+     fallback_classes, api_key_id, unit_id, tags, periods, request_id, request_hash,
      balance_after, counted_as_other)
   VALUES
     (p_account, p_user, p_at, p_service, p_model, p_credits, p_metadata, p_billing, v_uncollected,
      v_cost, cost_source(p_cost, v_cost), CASE WHEN p_cost IS NOT NULL THEN v_call.provider_cost_usd END, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_quantities, p_tier,
-     v_call.fallback_classes, p_api_key, p_request, decode(p_content_hash, 'hex'),
+     v_call.fallback_classes, p_api_key, v_unit, p_tags, v_budgets.periods, p_request, decode(p_content_hash, 'hex'),
      v_lock.available - p_credits + v_uncollected,
-     count_usage(p_account, p_user, p_at, p_service, p_model,
+     count_usage(p_account, p_user, v_unit, p_at, p_service, p_model,
                  sums_of_record(p_credits, v_uncollected, p_billing, v_cost, v_rule.source)))
   RETURNING * INTO r;
   IF p_billing = 'needs_review' THEN PERFORM emit_review_event(p_account, r.id); END IF;
   p_credits := p_credits - v_uncollected;
   IF p_credits > 0 THEN
     PERFORM take_credits(v_lock, (p_user, 'charge', NULL, r.id, p_actor, NULL, v_unit, p_api_key), p_credits, 0, '{}', '{}');
-    IF p_api_key IS NOT NULL THEN PERFORM api_key_count(p_account, p_api_key, 0, p_credits); END IF;
+  END IF;
+  IF v_budgets.periods IS NOT NULL THEN
+    PERFORM count_budgets(p_account, v_budgets.periods, (0, 0, 0, 0), (p_credits, v_tokens, 1, 0));
   END IF;
   v_answer := charge_answer(r);
   PERFORM keep_answer(p, v_answer #- '{record,metadata}');

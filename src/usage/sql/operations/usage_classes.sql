@@ -1,13 +1,14 @@
--- What the calls of a range used and cost by class, before the rounding: of one account, or of all. Of more records than
+-- What the calls of a range used and cost by class, before the rounding: of one account (and one user of it, if p_user
+-- names one), or of all. Of more records than
 -- p_most the newest count, and `since` is the time of the oldest of those. Calls of one rule and tier whose prompts exceed
 -- the same thresholds have the same prices, so what they used is added up before it is priced.
-CREATE OR REPLACE FUNCTION usage_classes(p_account varchar, p_from timestamptz, p_to timestamptz, p_most integer) RETURNS json
+CREATE OR REPLACE FUNCTION usage_classes(p_account varchar, p_from timestamptz, p_to timestamptz, p_most integer, p_user varchar) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
   WITH newest AS MATERIALIZED (
     -- Two statements, of which one finds nothing: before PostgreSQL 18 one plan serves all arguments, and with one condition
     -- for both it could not use the account's index.
     (SELECT timestamp, pricing_rule_id, service_tier, quantities, fallback_classes FROM usage_records
-      WHERE account_id = p_account
+      WHERE account_id = p_account AND (p_user IS NULL OR user_id = p_user)
         AND timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
       ORDER BY timestamp DESC LIMIT p_most + 1)
     UNION ALL

@@ -1,6 +1,7 @@
 -- A usage record with what each of its classes cost and their exact sum, which was rounded once: by the rule that priced it,
--- which never changes. NULL: there is none, or it is another account's. Without an account, any account's.
-CREATE OR REPLACE FUNCTION usage_details(p_id bigint, p_account varchar) RETURNS json
+-- which never changes. NULL: there is none, or p_user may not see it: that of another account, unless it is an organisation
+-- where the user oversees usage, or has spent it as a member. Without a user, anyone's; with p_account, that account's only.
+CREATE OR REPLACE FUNCTION usage_details(p_id bigint, p_user varchar, p_account varchar) RETURNS json
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT json_build_object(
     'record', usage_json(r), 'classes', c.amounts,
@@ -10,4 +11,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
    CROSS JOIN LATERAL (SELECT CASE WHEN r.pricing_rule_id IS NOT NULL AND r.quantities IS NOT NULL THEN
      (price_call(components_of(r.pricing_rule_id), r.quantities, r.service_tier, TRUE)).amounts END AS amounts) c
    WHERE r.id = p_id AND (p_account IS NULL OR r.account_id = p_account)
+     AND (p_user IS NULL OR r.account_id = p_user OR EXISTS (
+       SELECT FROM members m WHERE m.account_id = r.account_id AND m.user_id = p_user
+          AND (m.role <> 'member' OR r.user_id = p_user)))
 $$;

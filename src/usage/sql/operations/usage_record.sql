@@ -11,8 +11,11 @@ DECLARE
   p_credits bigint := p ->> 'credits';
   p_metadata jsonb := p -> 'metadata';
   p_api_key bigint := p ->> 'apiKeyId';
+  p_tags jsonb := nullif(p -> 'tags', 'null');
   -- It moves no credits, but it counts in the same roll-up as the operations that do.
   v_lock account_lock := lock_account(p_account);
+  v_path bigint[];
+  v_unit bigint;
   v_answer jsonb;
   r usage_records;
   v_checks boolean[] := ARRAY[
@@ -38,6 +41,12 @@ BEGIN
     END IF;
   END IF;
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+  IF p_account <> p_user THEN
+    v_path := member_path(p_account, p_user);
+    IF v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
+    v_unit := v_path[cardinality(v_path)];
+  END IF;
+  IF p_tags IS NOT NULL THEN PERFORM refuse('{tags}', ARRAY[is_tags(p_tags)]); END IF;
   p_at := coalesce(p_at, v_lock.locked_at);
   -- So that no user's records make the sums of all larger than a number can hold. Small records cannot, and look nothing up.
   IF p_credits > 1000000 AND p_credits + (
@@ -46,10 +55,10 @@ BEGIN
     RETURN '{"outcome": "day_limit"}';
   END IF;
   INSERT INTO usage_records
-    (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, api_key_id, counted_as_other)
+    (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, api_key_id, unit_id, tags, counted_as_other)
   VALUES
-    (p_account, p_user, p_at, p_service, p_operation, p_credits, p_metadata, 'recorded', p_api_key,
-     count_usage(p_account, p_user, p_at, p_service, p_operation,
+    (p_account, p_user, p_at, p_service, p_operation, p_credits, p_metadata, 'recorded', p_api_key, v_unit, p_tags,
+     count_usage(p_account, p_user, v_unit, p_at, p_service, p_operation,
                  sums_of_record(p_credits, 0, 'recorded', NULL, NULL)))
   RETURNING * INTO r;
   v_answer := usage_answer(r);

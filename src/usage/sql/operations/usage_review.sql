@@ -57,7 +57,9 @@ BEGIN
     -- A late finalize may still return some of it, to the lots it came from.
     UPDATE streaming_sessions SET held_lots = v_taken.lots, held_credits = v_taken.credits
      WHERE account_id = p_account AND user_id = r.user_id AND session_id = r.session_id;
-    IF r.api_key_id IS NOT NULL THEN PERFORM api_key_count(p_account, r.api_key_id, 0, v_amount); END IF;
+    IF r.periods IS NOT NULL THEN
+      PERFORM count_budgets(p_account, r.periods, (0, 0, 0, 0), (v_amount, 0, 0, 0));
+    END IF;
     r.credits := r.credits - r.uncollected_credits + v_amount;
     r.uncollected_credits := 0;
     r.billing_status := 'billed';

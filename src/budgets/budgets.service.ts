@@ -1,0 +1,196 @@
+import { Injectable } from '@nestjs/common';
+import { AccountsService } from '../accounts/accounts.service.js';
+import { Changes, type Once } from '../common/database/changes.js';
+import { Database } from '../common/database/database.js';
+import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
+import { type Caller, hasRole, idempotencyScope, seenUser } from '../common/http/caller.js';
+import { idempotencyOf } from '../common/http/idempotency.js';
+import { decodeCursor, toPage } from '../common/http/page.js';
+import {
+  BudgetNotFound,
+  BudgetOfKey,
+  BudgetScopeNotFound,
+  BudgetSetByPlatform,
+  TooManyBudgets,
+} from './budgets.errors.js';
+import {
+  type BudgetAnswer,
+  CREATE_BUDGET,
+  DELETE_BUDGET,
+  RAISE_BUDGET,
+  UPDATE_BUDGET,
+} from './budgets.operations.js';
+import type {
+  BudgetsQueryDto,
+  CreateBudgetDto,
+  RaiseBudgetDto,
+  UpdateBudgetDto,
+} from './dto/budgets.requests.js';
+import {
+  BudgetDto,
+  type BudgetPageDto,
+  type BudgetPeriodDto,
+  type BudgetPeriodPageDto,
+} from './dto/budgets.responses.js';
+import type { PageQueryDto } from '../common/http/page.js';
+
+const LIST = { name: 'budgets_list', text: 'SELECT budgets_list($1, $2, $3, $4, $5) AS budgets' };
+const PERIODS = {
+  name: 'budget_periods_list',
+  text: 'SELECT budget_periods_list($1, $2, $3, $4, $5) AS periods',
+};
+
+/** Budgets of accounts: what is decided with every hold and charge. Rules in README.md beside this file. */
+@Injectable()
+export class BudgetsService {
+  constructor(
+    private readonly database: Database,
+    private readonly changes: Changes,
+    private readonly accounts: AccountsService,
+  ) {}
+
+  /** @throws AccountNotFound, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError for an unknown zone */
+  async create(caller: Caller, request: CreateBudgetDto, key: string | null): Promise<Once<BudgetDto>> {
+    const {
+      scope,
+      scopeId = null,
+      unit,
+      window = 'lifetime',
+      amount,
+      mode,
+      timeZone,
+      anchorDay,
+      alerts,
+    } = request;
+    const answer = await this.changes.call(turnOf(caller), CREATE_BUDGET, {
+      accountId: caller.accountId,
+      scope,
+      scopeId,
+      unit,
+      window,
+      timeZone,
+      anchorDay,
+      amount,
+      mode,
+      alerts,
+      setBy: isPlatform(caller) ? 'platform' : 'account',
+      actor: caller.actor,
+      ...idempotencyOf(idempotencyScope(caller), 'budget', key, request),
+    });
+    switch (answer.outcome) {
+      case 'ok':
+        return { answer: BudgetDto.from(answer.budget), replayed: answer.replayed ?? false };
+      case 'account_not_found':
+        throw new AccountNotFound();
+      case 'scope_not_found':
+        throw new BudgetScopeNotFound('scopeId');
+      case 'unknown_time_zone':
+        throw new ValidationError([{ field: 'timeZone', message: 'must be the IANA name of a time zone' }]);
+      case 'too_many':
+        throw new TooManyBudgets('The account has 1000 budgets, which is the maximum');
+      case 'idempotency_mismatch':
+        throw new IdempotencyMismatch();
+    }
+  }
+
+  /** Newest first. A member who sees only their own gets what applies to them. @throws AccountNotFound */
+  async page(caller: Caller, { limit, cursor, memberId }: BudgetsQueryDto): Promise<BudgetPageDto> {
+    const member = memberOf(caller, memberId);
+    const values = [caller.accountId, member, null, decodeCursor(cursor) ?? null, limit + 1];
+    const row = await this.database.row<{ budgets: BudgetAnswer[] }>(LIST, values);
+    const budgets = row?.budgets ?? [];
+    if (budgets.length === 0 && !(await this.accounts.exists(caller.accountId))) throw new AccountNotFound();
+    return toPage(budgets, limit, (budget) => BudgetDto.from(budget));
+  }
+
+  /** @throws BudgetNotFound */
+  async one(caller: Caller, id: number): Promise<BudgetDto> {
+    const values = [caller.accountId, memberOf(caller), id, null, 1];
+    const row = await this.database.row<{ budgets: BudgetAnswer[] }>(LIST, values);
+    const [budget] = row?.budgets ?? [];
+    if (budget === undefined) throw new BudgetNotFound();
+    return BudgetDto.from(budget);
+  }
+
+  /** The history, newest first. @throws BudgetNotFound */
+  async periods(caller: Caller, id: number, { limit, cursor }: PageQueryDto): Promise<BudgetPeriodPageDto> {
+    await this.one(caller, id);
+    const values = [caller.accountId, id, memberOf(caller), decodeCursor(cursor) ?? null, limit + 1];
+    const row = await this.database.row<{ periods: BudgetPeriodDto[] }>(PERIODS, values);
+    return toPage(row?.periods ?? [], limit, (period) => period);
+  }
+
+  /** @throws BudgetNotFound, BudgetSetByPlatform */
+  async update(caller: Caller, id: number, { amount, mode, alerts }: UpdateBudgetDto): Promise<BudgetDto> {
+    const answer = await this.changes.call(turnOf(caller), UPDATE_BUDGET, {
+      accountId: caller.accountId,
+      id,
+      changes: { amount, mode, alerts },
+      isPlatform: isPlatform(caller),
+    });
+    if (answer.outcome === 'ok') return BudgetDto.from(answer.budget);
+    throw refusalOf(answer.outcome);
+  }
+
+  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey */
+  async remove(caller: Caller, id: number): Promise<void> {
+    const { outcome } = await this.changes.call(turnOf(caller), DELETE_BUDGET, {
+      accountId: caller.accountId,
+      id,
+      isPlatform: isPlatform(caller),
+    });
+    if (outcome !== 'ok') throw refusalOf(outcome);
+  }
+
+  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError */
+  async raise(
+    caller: Caller,
+    id: number,
+    request: RaiseBudgetDto,
+    key: string | null,
+  ): Promise<Once<BudgetDto>> {
+    const { memberId = null, amount, until, reason } = request;
+    const answer = await this.changes.call(turnOf(caller), RAISE_BUDGET, {
+      accountId: caller.accountId,
+      id,
+      memberId,
+      amount,
+      until: until === undefined ? null : new Date(until).toISOString(),
+      reason,
+      actor: caller.actor,
+      isPlatform: isPlatform(caller),
+      ...idempotencyOf(idempotencyScope(caller), 'budget-raise', key, { ...request, id }),
+    });
+    switch (answer.outcome) {
+      case 'ok':
+        return { answer: BudgetDto.from(answer.budget), replayed: answer.replayed ?? false };
+      case 'unlimited':
+        throw new BudgetOfKey();
+      case 'member_not_found':
+        throw new BudgetScopeNotFound('memberId');
+      case 'past_until':
+        throw new ValidationError([{ field: 'until', message: 'must be in the future' }]);
+      case 'too_many':
+        throw new TooManyBudgets('The period has 100 raises, which is the maximum');
+      case 'idempotency_mismatch':
+        throw new IdempotencyMismatch();
+      default:
+        throw refusalOf(answer.outcome);
+    }
+  }
+}
+
+const isPlatform = ({ role }: Caller) => hasRole(role, 'supervisor');
+const turnOf = ({ accountId }: Caller) => `budgets:${accountId}`;
+
+/** Whose budgets are shown: one's own, where that is all one sees; null: everyone's. */
+function memberOf(caller: Caller, asked?: string): string | null {
+  const own = seenUser(caller) ?? (caller.accountId === caller.userId ? caller.userId : undefined);
+  if (seenUser(caller) !== undefined && asked !== undefined && asked !== caller.userId) return own as string;
+  return asked ?? own ?? null;
+}
+
+function refusalOf(outcome: 'not_found' | 'set_by_platform' | 'key_limit') {
+  if (outcome === 'not_found') return new BudgetNotFound();
+  return outcome === 'key_limit' ? new BudgetOfKey() : new BudgetSetByPlatform();
+}

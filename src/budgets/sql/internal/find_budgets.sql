@@ -1,0 +1,32 @@
+-- The periods that a call counts in, all of them begun, and how much still fits every hard budget: NULL where none limits.
+-- The caller holds the account's lock. An API key of another account is refused.
+CREATE OR REPLACE FUNCTION find_budgets(
+  p_lock account_lock, p_user varchar, p_path bigint[], p_key bigint, p_model varchar, p_tags jsonb
+) RETURNS call_budgets
+LANGUAGE plpgsql AS $$
+DECLARE
+  v_line bigint;
+  v_is_open boolean;
+  v call_budgets;
+BEGIN
+  IF p_key IS NOT NULL THEN
+    SELECT coalesce(budget_key_id, id) INTO v_line FROM api_keys WHERE account_id = p_lock.account_id AND id = p_key;
+    IF NOT FOUND THEN PERFORM refuse('{apiKeyId}', '{f}'); END IF;
+  END IF;
+  LOOP
+    SELECT array_agg(period_id), bool_and(period_id IS NOT NULL),
+           min(amount - used - held) FILTER (WHERE unit = 'credits' AND mode = 'hard'),
+           min(amount - used - held) FILTER (WHERE unit = 'tokens' AND mode = 'hard'),
+           min(amount - used - held) FILTER (WHERE unit = 'requests' AND mode = 'hard'),
+           min(amount - used - held) FILTER (WHERE unit = 'sessions' AND mode = 'hard')
+      INTO v.periods, v_is_open, v.credits, v.tokens, v.requests, v.sessions
+      FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, p_model, p_tags, p_lock.locked_at);
+    EXIT WHEN v_is_open IS NOT FALSE;
+    PERFORM open_period(b, m.member, p_lock.locked_at)
+       FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, p_model, p_tags, p_lock.locked_at) m
+       JOIN budgets b ON b.account_id = p_lock.account_id AND b.id = m.budget_id
+      WHERE m.period_id IS NULL;
+  END LOOP;
+  RETURN v;
+END
+$$;

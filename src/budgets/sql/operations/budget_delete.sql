@@ -1,0 +1,20 @@
+-- Ends a budget: it limits nothing from now on, and its history stays. Outcomes: ok, not_found, set_by_platform, key_limit
+-- (the limit of an API key ends with PATCH /api-keys/:id).
+CREATE OR REPLACE FUNCTION budget_delete(p jsonb) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
+DECLARE
+  p_account varchar := p ->> 'accountId';
+  p_id bigint := p ->> 'id';
+  v_lock account_lock := lock_account(p_account);
+  v_refusal jsonb;
+  b budgets;
+BEGIN
+  PERFORM refuse('{accountId,id,isPlatform}', ARRAY[is_account_id(p_account), p_id > 0, p ->> 'isPlatform' IS NOT NULL]);
+  SELECT * INTO b FROM budgets WHERE account_id = p_account AND id = p_id;
+  v_refusal := budget_refusal_of(b, (p ->> 'isPlatform')::boolean);
+  IF v_refusal IS NOT NULL THEN RETURN v_refusal; END IF;
+  IF b.is_key_limit THEN RETURN '{"outcome": "key_limit"}'; END IF;
+  UPDATE budgets SET deleted_at = v_lock.locked_at WHERE account_id = p_account AND id = p_id;
+  RETURN '{"outcome": "ok"}';
+END
+$$;
