@@ -19,6 +19,7 @@ import { CreditsModule } from './credits/credits.module.js';
 import { EventsModule } from './events/events.module.js';
 import { HealthModule } from './health/health.module.js';
 import { IntegrationsModule } from './integrations/integrations.module.js';
+import { OrganisationsModule } from './organisations/organisations.module.js';
 import { PricingModule } from './pricing/pricing.module.js';
 import { StreamingSessionsModule } from './streaming-sessions/streaming-sessions.module.js';
 import { UsageModule } from './usage/usage.module.js';
@@ -48,6 +49,8 @@ export class AppModule {
         ReportsModule,
         AuthModule,
         CreditsModule,
+        // Before the directory, whose path of an account would take /accounts/mine.
+        OrganisationsModule,
         AccountDirectoryModule,
         UsageModule,
         StreamingSessionsModule,
