@@ -1,5 +1,6 @@
 // @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { holdUp } from '../support/hold-up.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { countByStatus, expectSoundBooks, initialize, times, userWithCredits } from '../support/money.js';
 import {
@@ -74,6 +75,21 @@ describe('POST /organisations', () => {
     for (const answer of answers) expect(answer.body).toEqual(answers[0]?.body);
     const other = await boss.post(ORGANISATIONS, { name: freshUser('Other') }, key);
     expectProblem(other, 422, { code: 'idempotency.mismatch' });
+  });
+
+  it('201: once under an Idempotency-Key, also at the same moment through two instances', async () => {
+    const second = await service.another();
+    const [id, key] = [freshId(), { 'idempotency-key': freshUser('key') }];
+    const create = ({ url }: TestService) => boss.at(url).post(ORGANISATIONS, { id, name: 'Acme' }, key);
+    const answers = await holdUp<Answer>(
+      service,
+      'INSERT INTO credit_balances (account_id) VALUES ($1)',
+      [id],
+      [() => create(service), () => create(second)],
+    );
+    await second.close();
+    expect(countByStatus(answers)).toEqual({ 201: 2 });
+    expect(answers[1]?.body).toEqual(answers[0]?.body);
   });
 
   it('403: a plain user, unless ORGANISATIONS_CREATED_BY is any; never a service alone', async () => {
