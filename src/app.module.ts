@@ -49,7 +49,7 @@ export class AppModule {
         ReportsModule,
         AuthModule,
         CreditsModule,
-        // Before the directory, whose path of an account would take /accounts/mine.
+        // Before the directory, whose /accounts/:userId would match /accounts/mine.
         OrganisationsModule,
         AccountDirectoryModule,
         UsageModule,

@@ -1,6 +1,6 @@
 import { ServiceError } from '../common/errors/service-error.js';
 
-/** 404: there is no such organisation, or the caller is no member of it. */
+/** 404: there is no such organisation, or the caller is not a member of it. */
 export class OrganisationNotFound extends ServiceError {
   constructor() {
     super(404, 'organisation.not_found', 'Organisation not found');
@@ -23,7 +23,7 @@ export class OrganisationIdTaken extends ServiceError {
   }
 }
 
-/** 409: an archived organisation no longer changes. */
+/** 409: an archived organisation cannot be changed. */
 export class OrganisationArchived extends ServiceError {
   constructor() {
     super(409, 'organisation.archived', 'The organisation is archived');
@@ -44,7 +44,7 @@ export class OrganisationOwnerRequired extends ServiceError {
   }
 }
 
-/** 404: the user is no member of the organisation. */
+/** 404: the user is not a member of the organisation. */
 export class MemberNotFound extends ServiceError {
   constructor() {
     super(404, 'member.not_found', 'Member not found');
@@ -75,7 +75,7 @@ export class UnitNotFound extends ServiceError {
   /** @param field that names the unit */
   constructor(field: 'unitId' | 'parentId' = 'unitId') {
     super(404, 'unit.not_found', 'Unit not found', {
-      errors: [{ field, message: 'is no unit of this organisation' }],
+      errors: [{ field, message: 'is not a unit of this organisation' }],
     });
   }
 }

@@ -74,7 +74,9 @@ export class OrganisationsService {
       .orderBy('o.accountId')
       .limit(limit + 1);
     if (!supervises(caller))
-      query.innerJoin(Member, 'm', 'm.accountId = o.accountId AND m.userId = :userId', caller);
+      query.innerJoin(Member, 'm', 'm.accountId = o.accountId AND m.userId = :userId', {
+        userId: caller.userId,
+      });
     if (cursor !== undefined) query.where('o.accountId > :after', { after: decodeTextCursor(cursor) });
     return toTextPage(
       await query.getMany(),

@@ -183,7 +183,7 @@ describe('the last owner', () => {
     const second = await service.another();
     const [one, other] = [acme.owner.at(service.url), (await acme.member('owner')).at(second.url)];
     const path = ({ userId }: HttpClient) => `${acme.path}/members/${userId}`;
-    // Whoever changes a member waits there, and has seen before that there are two owners.
+    // A change of a member waits there, after it has seen that there are two owners.
     const answers = await holdUp<Answer>(
       service,
       'SELECT FROM members WHERE account_id = $1 FOR UPDATE',

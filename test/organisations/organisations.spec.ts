@@ -195,7 +195,7 @@ describe('the roles in an organisation', () => {
     clients = { owner: acme.owner, admin, billing, member, supervisor: boss } as typeof clients;
   });
 
-  it('404 for a stranger, the same as for an organisation that there is not, and 403 for too low a role', async () => {
+  it('404 for a stranger, the same as for an organisation that does not exist, and 403 for too low a role', async () => {
     const other = (await acme.member('member')).userId;
     const unit = await acme.unit('refused');
     const stranger = service.as();
@@ -355,7 +355,7 @@ describe('GET /accounts/mine', () => {
     ]);
   });
 
-  it('is no user’s path: nobody may have that id', async () => {
+  it('is no user’s path: no user may have that id', async () => {
     expectProblem(await service.as('mine').get('/api/accounts/mine'), 401, { code: 'auth.invalid_token' });
   });
 });

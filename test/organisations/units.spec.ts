@@ -154,7 +154,7 @@ describe('PATCH …/units/:unitId', () => {
     const [a, b] = [await acme.unit('left'), await acme.unit('right')];
     const move = (unit: number, parentId: number, { url }: TestService) =>
       patch(acme.owner.at(url), `${acme.path}/units/${unit}`, { parentId });
-    // Whoever moves a unit waits there, and has seen before where the other one is.
+    // A move waits there, after it has seen where the other unit is.
     const answers = await holdUp<Answer>(
       service,
       'SELECT FROM units WHERE account_id = $1 FOR UPDATE',

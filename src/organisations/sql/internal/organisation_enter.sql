@@ -1,5 +1,5 @@
 -- Takes the lock of an organisation's account, and returns the role that a user has in it, `supervisor` for those of the
--- platform, and what refuses a change that these roles may make. Refusals: not_found (there is none, or the user is no
+-- platform, and what refuses a change that these roles may make. Refusals: not_found (there is none, or the user is not a
 -- member), role_required, archived; NULL: nothing does.
 CREATE OR REPLACE FUNCTION organisation_enter(
   p_account varchar, p_actor varchar, p_supervises boolean, p_roles varchar[], OUT role varchar, OUT refusal varchar

@@ -24,7 +24,7 @@ BEGIN
   IF m.role = 'owner' AND v_access.role = 'admin' THEN RETURN '{"outcome": "role_required"}'; END IF;
   IF member_is_last_owner(p_account, p_user) THEN RETURN '{"outcome": "owner_required"}'; END IF;
   DELETE FROM members WHERE account_id = p_account AND user_id = p_user;
-  -- As any revocation (REVOKED in src/api-keys), and after the member has gone: who creates a key holds their row.
+  -- As any revocation (REVOKED in src/api-keys), and after the member's row: an operation that creates a key holds that.
   UPDATE api_keys
      SET is_active = FALSE, revoked_at = coalesce(revoked_at, clock_timestamp()),
          gateway_state = CASE gateway_state WHEN 'pending' THEN 'failed' WHEN 'opening' THEN 'ending'
