@@ -9,6 +9,8 @@ import { loadConfig } from './src/config/env.js';
 import { LedgerEntry } from './src/credits/entities/ledger-entry.entity.js';
 import { WebhookEndpoint } from './src/events/entities/webhook-endpoint.entity.js';
 import { UsageQuarantine } from './src/integrations/entities/usage-quarantine.entity.js';
+import { Member } from './src/organisations/entities/member.entity.js';
+import { Organisation } from './src/organisations/entities/organisation.entity.js';
 import { PricingAlias } from './src/pricing/entities/pricing-alias.entity.js';
 import { PricingRule } from './src/pricing/entities/pricing-rule.entity.js';
 import { StreamingSession } from './src/streaming-sessions/entities/streaming-session.entity.js';
@@ -29,6 +31,8 @@ export class AccountingDataSource extends DataSource {
       entities: [
         ApiKey,
         LedgerEntry,
+        Member,
+        Organisation,
         PricingAlias,
         PricingRule,
         StreamingSession,

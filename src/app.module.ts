@@ -20,6 +20,7 @@ import { CreditsModule } from './credits/credits.module.js';
 import { EventsModule } from './events/events.module.js';
 import { HealthModule } from './health/health.module.js';
 import { IntegrationsModule } from './integrations/integrations.module.js';
+import { OrganisationsModule } from './organisations/organisations.module.js';
 import { PricingModule } from './pricing/pricing.module.js';
 import { StreamingSessionsModule } from './streaming-sessions/streaming-sessions.module.js';
 import { UsageModule } from './usage/usage.module.js';
@@ -49,6 +50,8 @@ export class AppModule {
         ReportsModule,
         AuthModule,
         CreditsModule,
+        // Before the directory, whose /accounts/:userId would match /accounts/mine.
+        OrganisationsModule,
         AccountDirectoryModule,
         BudgetsModule,
         UsageModule,

@@ -46,6 +46,8 @@ export interface AppConfig {
   readonly trustsLitellmEndUser: boolean;
   readonly unpricedModelPolicy: 'fallback' | 'reject';
   readonly meteringCallers: 'any' | 'service';
+  /** Who may create organisations, by a token of their own: supervisors and admins, or any user. */
+  readonly organisationsCreatedBy: 'supervisors' | 'any';
   readonly requestTimeoutSeconds: number;
   /** How long requests under way may take to finish after the signal to stop. */
   readonly shutdownSeconds: number;
@@ -277,6 +279,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     unpricedModelPolicy: read.oneOf('UNPRICED_MODEL_POLICY', 'fallback', ['fallback', 'reject'] as const),
     combinesMovements: read.oneOf('COMBINE_MOVEMENTS', 'on', ['on', 'off'] as const) === 'on',
     meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),
+    organisationsCreatedBy: read.oneOf('ORGANISATIONS_CREATED_BY', 'supervisors', [
+      'supervisors',
+      'any',
+    ] as const),
     requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
     shutdownSeconds: read.integer('SHUTDOWN_SECONDS', 20, 1, 600),
     tracing: readTracing(read),

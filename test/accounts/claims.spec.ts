@@ -144,6 +144,7 @@ describe('401 naming the claim, and no account', () => {
     ['sub', 'a list', ['alice']],
     ['sub', 'an object', { id: 'alice' }],
     ['sub', 'the reserved word all', 'all'],
+    ['sub', 'the reserved word mine', 'mine'],
     ['sub', 'the reserved word in capitals', 'ALL'],
     ['sub', 'the reserved word with a capital', 'All'],
     ['sub', 'a path to itself', '.'],

@@ -89,6 +89,27 @@ async function apiKey(): Promise<Needs> {
   const answer = await service.as(ALICE).post('/api/api-keys', { name: 'of the walk' });
   return { path: { id: String(answer.body.id) } };
 }
+/** An organisation that Alice owns, and in it what the call is about. */
+async function organisation(): Promise<{ path: Record<string, string> }> {
+  const id = `org:${freshUser('o')}`;
+  expect((await service.as(ALICE).post('/api/organisations', { id, name: 'Acme' })).status).toBe(201);
+  return { path: { id } };
+}
+async function member(): Promise<Needs> {
+  const { path } = await organisation();
+  const userId = freshUser('member');
+  await service.as(ALICE).post(`/api/organisations/${path.id}/members`, { userId, role: 'member' });
+  return { path: { ...path, userId } };
+}
+const newMember = async (): Promise<Needs> => ({
+  ...(await organisation()),
+  body: { userId: freshUser('member') },
+});
+async function unit(): Promise<Needs> {
+  const { path } = await organisation();
+  const answer = await service.as(ALICE).post(`/api/organisations/${path.id}/units`, { name: 'Research' });
+  return { path: { ...path, unitId: String(answer.body.id) } };
+}
 /** No server listens there, and no name server is asked. */
 const webhookTarget = () => ({ body: { url: 'https://127.0.0.1:65530/hook' } });
 async function webhook(): Promise<Needs> {
@@ -229,6 +250,21 @@ const OPERATIONS: Record<string, Row> = {
   replayWebhookDelivery: { access: 'admin', needs: delivery },
   replayWebhook: { access: 'admin', needs: webhook },
 
+  createOrganisation: { access: 'owner', needs: () => ({ body: { name: freshUser('Acme') } }) },
+  listOrganisations: { access: 'owner' },
+  getOrganisation: { access: 'owner', needs: organisation },
+  renameOrganisation: { access: 'owner', needs: organisation },
+  archiveOrganisation: { access: 'owner', needs: organisation },
+  addMember: { access: 'owner', needs: newMember },
+  listMembers: { access: 'owner', needs: organisation },
+  changeMember: { access: 'owner', needs: member },
+  removeMember: { access: 'owner', needs: member },
+  createUnit: { access: 'owner', needs: organisation },
+  getUnitTree: { access: 'owner', needs: organisation },
+  changeUnit: { access: 'owner', needs: unit },
+  deleteUnit: { access: 'owner', needs: unit },
+  listMyAccounts: { access: 'owner' },
+
   takeLitellmLogs: { access: 'service' },
   listCostDifferences: { access: 'admin' },
   listQuarantine: { access: 'admin' },
@@ -236,7 +272,10 @@ const OPERATIONS: Record<string, Row> = {
 };
 
 beforeAll(async () => {
-  service = await startService({ WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on' });
+  service = await startService({
+    WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on',
+    ORGANISATIONS_CREATED_BY: 'any',
+  });
   metered = await service.another({ METERING_CALLERS: 'service' });
   operations = await documentedOperations(service);
   // Known to both instances and with credits, so that no case below makes an account by the way.
@@ -564,7 +603,8 @@ describe.each(['supervisor', 'admin'] as const)('an operation for a %s', (needed
 describe('an operation with a user in its path', () => {
   it('refuses a plain user also for their own id', async () => {
     const ids = [...operations.values()]
-      .filter(({ path }) => path.includes('{userId}'))
+      // Of a member it depends on the organisation.
+      .filter(({ path }) => path.includes('{userId}') && !path.includes('/members/'))
       .map(({ operationId }) => operationId);
     expect(ids.length).toBeGreaterThan(0);
     // The cases above name ALICE in the path and call as ALICE.

@@ -44,6 +44,11 @@ const PARAMETERS: Record<string, Parameter> = {
   'idempotency_earlier.accountId': { good: 'user:x', bad: [null, '', text(65)] },
   'idempotency_keep.accountId': { good: 'user:x', bad: [null, '', text(65)] },
   p_user: { good: 'USER', bad: [...id(50), 'all', 'service:x'] },
+  actorId: { good: 'USER', bad: [...id(50), 'all', 'service:x', 'org:x'] },
+  supervises: { good: true, bad: [null] },
+  role: { good: 'member', bad: [null, '', 'supervisor'] },
+  unitId: { good: null, bad: [0, -1] },
+  parentId: { good: null, bad: [0, -1] },
   credits: { good: 5, bad: [null, 0, -5000, MOST + 1] },
   'usage_record.credits': { good: 5, bad: [null, -1, MOST + 1] },
   'usage_review.credits': { good: 5, bad: [-1, MOST + 1] },
@@ -129,6 +134,10 @@ const PARAMETERS: Record<string, Parameter> = {
   settings: { good: null, bad: [{}, []] },
   sealed: { good: 'x', bad: [null, text(1001)] },
   id: { good: 999, bad: [null, 0, -1] },
+  'organisation_create.id': {
+    good: 'org:x',
+    bad: [null, '', 'x', 'org:', 'org:-x', 'org:X', 'org:x\n', `org:${text(42)}`],
+  },
   overlapSeconds: { good: 0, bad: [null, -1, 2_592_001] },
   'api_key_open.overlapSeconds': { good: 0, bad: [-1, 2_592_001] },
   oldId: { good: null, bad: [0, -1] },
@@ -136,6 +145,8 @@ const PARAMETERS: Record<string, Parameter> = {
     good: {},
     bad: [null, [], { name: null }, { name: '' }, { permissions: 1 }, { creditLimit: -1 }],
   },
+  'member_change.changes': { good: {}, bad: [null, [], { role: null }, { role: 'x' }, { unitId: 0 }] },
+  'unit_change.changes': { good: {}, bad: [null, [], { name: null }, { name: '' }, { parentId: 0 }] },
 };
 
 /** Their arguments are the service's own, and none of them moves credits or makes a key. */
@@ -272,6 +283,7 @@ describe('a user id', () => {
       'alice',
       'a b',
       'ALL',
+      'Mine',
       'Service:x',
       'ä€',
       'Org:x',

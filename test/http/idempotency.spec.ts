@@ -22,6 +22,7 @@ const WITHOUT: Record<string, string> = {
   reportProgress: 'identified by the session id; counts never go down',
   finalizeSession: 'identified by the session id',
   abortSession: 'identified by the session id',
+  archiveOrganisation: 'an archived organisation is archived',
   takeLitellmLogs: 'each event is identified by its call id',
   replayQuarantine: 'each event is identified by its call id, and leaves the quarantine once',
   testWebhook: 'creates and moves nothing; two requests mean two messages',
@@ -56,6 +57,10 @@ it('each POST takes an Idempotency-Key, or is known to need none', async () => {
 const fresh = (prefix: string) => freshUser(prefix);
 const price = () => ({ modelId: fresh('model'), pricePerThousandTokens: '3' });
 const endpoint = { url: 'https://127.0.0.1/hook' };
+async function organisation(): Promise<string> {
+  const made = await root.post('/api/organisations', { name: fresh('Acme') });
+  return `/api/organisations/${String(made.body.id)}`;
+}
 
 type Call = (body: object, headers: Record<string, string>) => Promise<Answer>;
 interface Case {
@@ -148,6 +153,37 @@ const CASES: [name: string, prepare: () => Promise<Case>][] = [
         body: endpoint,
         other: { ...endpoint, description: 'another' },
       }),
+  ],
+  [
+    'an organisation',
+    () =>
+      Promise.resolve({
+        call: (sent, headers) => root.post('/api/organisations', sent, headers),
+        body: { name: fresh('Acme') },
+        other: { name: fresh('Other') },
+      }),
+  ],
+  [
+    'a member',
+    async () => {
+      const path = await organisation();
+      return {
+        call: (sent, headers) => root.post(`${path}/members`, sent, headers),
+        body: { userId: 'bob', role: 'member' },
+        other: { userId: 'bob', role: 'admin' },
+      };
+    },
+  ],
+  [
+    'a unit',
+    async () => {
+      const path = await organisation();
+      return {
+        call: (sent, headers) => root.post(`${path}/units`, sent, headers),
+        body: { name: 'Research' },
+        other: { name: 'Sales' },
+      };
+    },
   ],
   [
     'a new secret of a webhook',

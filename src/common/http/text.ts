@@ -5,7 +5,7 @@ export const USER_ID_LENGTH = 50;
 const LOST_IN_URLS: readonly string[] = ['.', '..'];
 
 /** Ids that no user may bear in any case: what a route has in the place of a user's id, and what a URL does not keep. */
-const RESERVED_USER_IDS: readonly string[] = ['all', ...LOST_IN_URLS];
+const RESERVED_USER_IDS: readonly string[] = ['all', 'mine', ...LOST_IN_URLS];
 
 /** Beginnings of what is no user: the ledger names services so, and organisations are accounts of this form. */
 const RESERVED_PREFIXES: readonly string[] = ['service:', 'org:'];
@@ -53,7 +53,7 @@ export function userIdProblem(value: unknown): string | undefined {
     : undefined;
 }
 
-/** Organisations are accounts with ids of this form. */
+/** Organisations are accounts with ids of this form. As organisation_create.sql. */
 const ORGANISATION_ID = /^org:[a-z0-9][a-z0-9-]{0,40}$/;
 
 export const isOrganisationId = (id: string): boolean => ORGANISATION_ID.test(id);

@@ -18,6 +18,7 @@ let alice: HttpClient;
 let root: HttpClient;
 let lotId: string;
 const SESSION = 'session-of-bad-input';
+const ORGANISATION = 'org:bad-input';
 
 beforeAll(async () => {
   service = await startService();
@@ -28,6 +29,8 @@ beforeAll(async () => {
   expect(lot.status).toBe(201);
   lotId = String(lot.body.id);
   expect((await initialize(root, SESSION)).status).toBe(201);
+  const made = await root.post('/api/organisations', { id: ORGANISATION, name: 'Bad input' });
+  expect(made.status).toBe(201);
 });
 afterAll(() => service.close());
 
@@ -88,12 +91,18 @@ const GOOD: Record<string, object> = {
   verifyApiKey: { key: 'ak_none' },
   createWebhook: { url: 'https://hooks.example/accounting' },
   rotateWebhookSecret: {},
+  createOrganisation: { name: 'bad' },
+  addMember: { userId: 'bad', role: 'member' },
+  createUnit: { name: 'bad' },
   replayWebhook: { since: '2026-11-21T00:00:00Z' },
 };
 
+/** What a path has in it. */
+const placeOf = ({ path }: DocumentedOperation) => (path.includes('/organisations/') ? ORGANISATION : lotId);
+
 function post(name: string, body: string, headers: Record<string, string> = {}): Promise<Answer> {
   const operation = operations.get(name.split(' ')[0] as string) as DocumentedOperation;
-  return root.post(pathWith(operation, { id: lotId }), body, headers);
+  return root.post(pathWith(operation, { id: placeOf(operation) }), body, headers);
 }
 
 /** Every one of these values is refused with a 400 that names the field, and nothing is written. */
@@ -212,6 +221,10 @@ describe('a text', () => {
     ['createPricingRule', 'modelId'],
     ['createPricingAlias', 'alias'],
     ['createPricingAlias', 'modelId'],
+    ['createOrganisation', 'id'],
+    ['createOrganisation', 'name'],
+    ['addMember', 'userId'],
+    ['createUnit', 'name'],
     ['allocateCredits', 'username'],
     ['allocateCredits', 'email'],
   ])('%s refuses %s that is no id', async (name, field) => {
@@ -222,8 +235,9 @@ describe('a text', () => {
     ['allocateCredits', 'userId'],
     ['deductCredits', 'userId'],
     ['initializeSession', 'userId'],
+    ['addMember', 'userId'],
   ])('%s refuses %s that no user may bear', async (name, field) => {
-    await expectFieldRefused(name, field, ['"all"', '"service:internal"', text('x'.repeat(51))]);
+    await expectFieldRefused(name, field, ['"all"', '"Mine"', '"service:internal"', text('x'.repeat(51))]);
   });
 
   it('allocateCredits refuses an invalid email', async () => {
@@ -684,7 +698,10 @@ describe('any value in any place', () => {
         for (const json of NASTY) {
           const body = jsonWith(await fuzzBase(operation), field, json);
           const name = `${operation.operationId} ${field}: ${json.slice(0, 60)}`;
-          const path = pathWith(operation, Object.fromEntries(parametersOf(operation, 'path', lotId)));
+          const path = pathWith(
+            operation,
+            Object.fromEntries(parametersOf(operation, 'path', placeOf(operation))),
+          );
           faults.push(...(await faultOf(name, () => root.post<object>(path, body))));
         }
     }

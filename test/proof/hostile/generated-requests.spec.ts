@@ -20,6 +20,9 @@ const BATCH = Number(process.env.HOSTILE_BATCH ?? 500);
 const SHARE_OF_SINGLE_CHANGES = 0.65;
 /** Begun beforehand: so many of the generator's own are never begun that some operation might not be accepted once. */
 const OPEN_SESSIONS = 60;
+const ORGANISATION = 'org:world';
+/** So many organisations are there to be archived; of twice as many units and members half are there to go. */
+const DISPOSABLE = 30;
 
 const seed = process.env.HOSTILE_SEED;
 const random = seed === undefined ? new SeededRandom() : new SeededRandom(Number(seed));
@@ -74,6 +77,16 @@ async function makeWorld(): Promise<World> {
     expect((await root.post('/api/usage/charge', review)).status).toBe(201);
     const rule = { modelId: `rule-${call}`, pricePerThousandTokens: '1' };
     expect((await root.post('/api/pricing', rule)).status).toBe(201);
+  }
+  for (let n = 0; n <= DISPOSABLE; n++) {
+    const id = n === 0 ? ORGANISATION : `${ORGANISATION}-${n}`;
+    expect((await root.post('/api/organisations', { id, name: 'Acme' })).status).toBe(201);
+  }
+  for (let n = 1; n <= 2 * DISPOSABLE; n++) {
+    const path = `/api/organisations/${ORGANISATION}`;
+    expect((await root.post(`${path}/units`, { name: `first-${n}` })).status).toBe(201);
+    const member = { userId: `first-${n}`, role: 'member' };
+    expect((await root.post(`${path}/members`, member)).status).toBe(201);
   }
   for (let session = 1; session <= OPEN_SESSIONS; session++) {
     const begin = { sessionId: `open-${session}`, modelId: SONNET, estimatedTokens: 1000 };
@@ -137,6 +150,17 @@ function valuesFor(operation: Operation, choice: SeededRandom, sequence: number)
   }
   if (['reportProgress', 'finalizeSession', 'abortSession'].includes(operation.id) && choice.chance(0.6))
     values.sessionId = `open-${choice.integer(1, OPEN_SESSIONS)}`;
+  if (operation.path.includes('/organisations')) {
+    const ofFirst = (isToGo: boolean) => choice.integer(1, DISPOSABLE) + (isToGo ? DISPOSABLE : 0);
+    values.id = operation.id === 'archiveOrganisation' ? `${ORGANISATION}-${ofFirst(false)}` : ORGANISATION;
+    if (operation.id === 'createOrganisation') values.id = `org:${recent('made', 300)}`;
+    if (operation.id === 'createUnit') values.name = recent('unit', 300);
+    values.userId =
+      operation.id === 'addMember'
+        ? recent('member', 300)
+        : `first-${ofFirst(operation.id === 'removeMember')}`;
+    values.unitId = operation.id === 'addMember' ? 1 : ofFirst(operation.id === 'deleteUnit');
+  }
   if (operation.id === 'createPricingRule') values.modelId = recent('model', 300);
   if (operation.id === 'reviewUsage') Object.assign(values, { action: 'waive', version: 1 });
   const named = [

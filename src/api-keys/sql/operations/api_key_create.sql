@@ -1,7 +1,7 @@
 -- Creates an API key of an account for a user; digest is its SHA-256. sealed is the key itself, sealed, for a repeated
 -- request alone.
 -- A key for a gateway is pending, and its idempotency key is kept by api_key_open.
--- Outcomes: ok (the key), past_expiry, too_many, idempotency_mismatch.
+-- Outcomes: ok (the key), not_a_member (of the organisation that the key is to spend from), past_expiry, too_many, idempotency_mismatch.
 CREATE OR REPLACE FUNCTION api_key_create(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -35,6 +35,11 @@ BEGIN
   PERFORM api_key_lock(p_account);
   v_answer := earlier_answer(p);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
+  IF p_account <> p_user THEN
+    -- Held until the key is there: removing a member revokes the member's keys.
+    PERFORM FROM members WHERE account_id = p_account AND user_id = p_user FOR KEY SHARE;
+    IF NOT FOUND THEN RETURN '{"outcome": "not_a_member"}'; END IF;
+  END IF;
   IF p_expires_at <= clock_timestamp() THEN RETURN '{"outcome": "past_expiry"}'; END IF;
   v_id := api_key_insert(p_account, p_user, p_digest, p_hint, p_name, p_permissions, p_expires_at, p_limit, NULL,
                          p_gateway, p_settings, NULL);

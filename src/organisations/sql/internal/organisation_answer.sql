@@ -1,0 +1,7 @@
+-- An organisation as operations return it.
+CREATE OR REPLACE FUNCTION organisation_answer(p_account varchar) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('outcome', 'ok', 'accountId', account_id, 'name', name, 'createdAt', created_at,
+                            'archivedAt', archived_at)
+    FROM organisations WHERE account_id = p_account
+$$;
