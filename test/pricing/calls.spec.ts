@@ -172,11 +172,7 @@ describe('POST /credits/calculate', () => {
     ['a provider without usage', { provider: 'openai' }, 'provider'],
     ['an unknown provider', { provider: 'acme', usage: { prompt_tokens: 1 } }, 'provider'],
     ['usage of another provider', { provider: 'gemini', usage: { prompt_tokens: 1 } }, 'usage'],
-    [
-      'usage that counts more than its total',
-      { provider: 'openai', usage: { prompt_tokens: 9, total_tokens: 5 } },
-      'usage',
-    ],
+    ['usage of too many tokens', { provider: 'openai', usage: { prompt_tokens: 1e9 + 1 } }, 'usage'],
     [
       'a size of searches that are counted',
       { quantities: { search_low: 1 }, searchContextSize: 'high' },
@@ -359,6 +355,31 @@ describe('a total that the classes of the usage do not explain', () => {
       },
     });
   });
+
+  it.each<[string, object, object]>([
+    ['classes exceed the total', { prompt_tokens: 600, total_tokens: 500 }, { tokens: 600 }],
+    [
+      'a part exceeds its whole',
+      { prompt_tokens: 600, prompt_tokens_details: { cached_tokens: 700 } },
+      { tokens: 600 },
+    ],
+  ])(
+    'is all that is doubtful where %s, and no finished call is refused',
+    async (_, contradiction, quantities) => {
+      const modelId = await modelWith(...prices);
+      const user = service.as((await userWithCredits(service, 1000)).userId);
+      const call = { provider: 'openai', usage: contradiction };
+      const charged = await user.post('/api/usage/charge', { requestId: 'r', modelId, ...call });
+      expect(charged.body).toMatchObject({
+        totalCredits: 1000,
+        record: { credits: 60, uncollectedCredits: 60, billingStatus: 'needs_review', quantities },
+      });
+      expect((await initialize(user, 's', { modelId, estimatedTokens: 500 })).status).toBe(201);
+      const ended = await user.post('/api/streaming-sessions/finalize', { sessionId: 's', ...call });
+      expect(ended.body).toMatchObject({ actualCredits: 60, uncollected: 60 });
+      expect(await balanceOf(user)).toMatchObject({ totalCredits: 1000, heldCredits: 0 });
+    },
+  );
 
   it('is so when a session ends, and when it ends once more after a time-out', async () => {
     const modelId = await modelWith(...prices);
