@@ -255,6 +255,34 @@ it('400 for a call that would cost more than JSON can say', async () => {
   expectProblem(answer, 400, { field: 'quantities' });
 });
 
+it('a threshold of any size that a rule has breaks no price', async () => {
+  const modelId = freshModel();
+  const standard = { class: 'input', price: '0.1', cost: null };
+  const components = {
+    'input standard': [
+      { ...standard, above: 1e22, price: '9' },
+      { ...standard, above: 0 },
+    ],
+  };
+  await service.owner.query(
+    `INSERT INTO pricing_rules (model_id, components, created_by) VALUES ($1, $2, 'root')`,
+    [modelId, JSON.stringify(components)],
+  );
+  expect(await creditsOf({ modelId, quantities: { input: 100 } })).toBe(10);
+});
+
+it('a price of any length that a rule has can be read', async () => {
+  const modelId = freshModel();
+  const price = `0.${'1'.repeat(80)}`;
+  const components = { 'input standard': [{ class: 'input', above: 0, price, cost: price }] };
+  await service.owner.query(
+    `INSERT INTO pricing_rules (model_id, components, created_by) VALUES ($1, $2, 'root')`,
+    [modelId, JSON.stringify(components)],
+  );
+  const answer = await root.get(`/api/pricing/${modelId}`);
+  expect(answer.body).toMatchObject({ current: { pricePerThousandInputTokens: `111.${'1'.repeat(77)}` } });
+});
+
 describe('POST /pricing with components', () => {
   it.each<[string, object[], string]>([
     ['a class twice', [component('input', '1'), component('input', '2')], 'components'],
