@@ -110,7 +110,7 @@ export class ChargesService {
       requestId,
       contentHash: call.fingerprint,
       modelId: model,
-      ...callOf({ quantities: call.quantities }),
+      ...callOf({ quantities: call.quantities, serviceTier: call.serviceTier }),
       unexplainedTokens: call.unexplainedTokens,
       service: call.service,
       metadata: call.metadata,

@@ -1,6 +1,6 @@
 import type { KeyGateway } from '../api-keys/key-gateway.js';
 import type { GatewayName } from '../common/gateways.js';
-import type { Quantities } from '../pricing/price-classes.js';
+import type { Quantities, ServiceTier } from '../pricing/price-classes.js';
 
 /** A finished call, ready to be charged. */
 export interface Call {
@@ -19,7 +19,8 @@ export interface Call {
   /** When it ended, ISO 8601 with microseconds. */
   timestamp: string;
   quantities: Quantities;
-  /** Of `quantities.tokens`: those in the gateway's total that no class explains. They wait for a review. */
+  serviceTier: ServiceTier;
+  /** Of `quantities.tokens`: those that no class explains, or that contradict themselves. They wait for a review. */
   unexplainedTokens: number;
   /** null: unknown. */
   providerCostUsd: string | null;

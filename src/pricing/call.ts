@@ -28,7 +28,7 @@ export interface CallRequest extends TokenCounts {
 export interface Call {
   quantities: Quantities;
   serviceTier: ServiceTier;
-  /** Tokens that the provider's total has and no class explains: they are in `quantities` as `tokens`. */
+  /** Tokens that no class explains, or that contradict themselves: they are in `quantities` as `tokens`. */
   unexplainedTokens: number;
 }
 

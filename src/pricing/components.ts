@@ -119,7 +119,7 @@ const keyOf = (component: { class?: PriceClass; serviceTier?: string; contextAbo
   [component.class, component.serviceTier ?? 'standard', component.contextAbove ?? 0].join(' ');
 
 const perThousand = (perUnit: string | null | undefined) =>
-  perUnit === undefined || perUnit === null ? null : Decimal.of(perUnit).times(THOUSAND).toString();
+  perUnit === undefined || perUnit === null ? null : Decimal.stored(perUnit).times(THOUSAND).toString();
 
 const perUnit = (perThousand: string | undefined) =>
   perThousand === undefined ? null : Decimal.of(perThousand).times(THOUSANDTH).toString();

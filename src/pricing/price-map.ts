@@ -1,6 +1,6 @@
 import { isLosslessNumber } from 'lossless-json';
 import { idProblem, pathIdProblem } from '../common/http/text.js';
-import { MODEL_ID_LENGTH } from '../common/http/validators.js';
+import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../common/http/validators.js';
 import { Decimal, greatest } from '../common/money/decimal.js';
 import type { ModelFilter } from './model-filter.js';
 import { type Component, PRICE_CLASSES, type PriceClass, type ServiceTier } from './price-classes.js';
@@ -253,13 +253,10 @@ class UsdPrices {
       .map(([, price]) => {
         const credits = price.usd.times(rate);
         checkSize(price.class, credits);
-        return {
-          class: price.class,
-          serviceTier: price.tier,
-          contextAbove: price.above,
-          price: credits.toString(),
-          cost: price.usd.toString(),
-        };
+        const amounts = { price: credits.toString(), cost: price.usd.toString() };
+        if (Object.values(amounts).some((amount) => Decimal.parse(amount) === undefined))
+          throw new Unusable('has a price of more digits than are read');
+        return { class: price.class, serviceTier: price.tier, contextAbove: price.above, ...amounts };
       });
   }
 
@@ -280,6 +277,8 @@ class UsdPrices {
     }
     const inclusive = INCLUSIVE_PROVIDERS.includes(this.entry.litellm_provider as string) ? 1 : 0;
     const above = thousands === undefined ? from : Number(thousands) * 1000 - inclusive;
+    if (above < 0 || above > MAXIMUM_TOKENS)
+      throw new Unusable(`${shortName(field)} is for prompts that no call has`);
     const usd = usdOf(field, value);
     const before = this.get(name, TIERS[tier ?? ''] ?? 'standard', above)?.usd;
     // Two fields for one class, for input and for output: LiteLLM charges for one of them.

@@ -131,6 +131,76 @@ const GOLDEN: [string, Provider, Record<string, unknown>, Record<string, number>
     { image_input: 258, input: 6, reasoning: 50, output: 30 },
   ],
   [
+    // https://github.com/BerriAI/litellm/issues/18750
+    'an image of which the cache says nothing',
+    'gemini',
+    {
+      promptTokenCount: 5000,
+      cachedContentTokenCount: 4096,
+      candidatesTokenCount: 100,
+      totalTokenCount: 5100,
+      promptTokensDetails: [
+        { modality: 'IMAGE', tokenCount: 4644 },
+        { modality: 'TEXT', tokenCount: 356 },
+      ],
+    },
+    { cached_input: 4096, image_input: 904, output: 100 },
+  ],
+  [
+    'pictures, a video and sound of which the cache says nothing',
+    'gemini',
+    {
+      promptTokenCount: 100,
+      cachedContentTokenCount: 90,
+      totalTokenCount: 100,
+      promptTokensDetails: ['IMAGE', 'VIDEO', 'AUDIO', 'TEXT'].map((modality) => ({
+        modality,
+        tokenCount: 25,
+      })),
+    },
+    { cached_input: 90, audio_input: 10 },
+  ],
+  [
+    'cached images of a prompt without details',
+    'gemini',
+    {
+      promptTokenCount: 300,
+      cachedContentTokenCount: 100,
+      totalTokenCount: 300,
+      cacheTokensDetails: [{ modality: 'IMAGE', tokenCount: 100 }],
+    },
+    { cached_input: 100, input: 200 },
+  ],
+  [
+    'thoughts within the answer',
+    'gemini',
+    { promptTokenCount: 57, candidatesTokenCount: 100, thoughtsTokenCount: 60, totalTokenCount: 157 },
+    { input: 57, reasoning: 60, output: 40 },
+  ],
+  [
+    // https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/grok/capabilities/reasoning
+    'reasoning beside the answer',
+    'openai',
+    {
+      prompt_tokens: 32,
+      completion_tokens: 50,
+      total_tokens: 382,
+      completion_tokens_details: { reasoning_tokens: 300 },
+    },
+    { input: 32, reasoning: 300, output: 50 },
+  ],
+  [
+    'a video read and made',
+    'openai',
+    {
+      prompt_tokens: 100,
+      completion_tokens: 50,
+      prompt_tokens_details: { video_tokens: 90 },
+      completion_tokens_details: { video_tokens: 45 },
+    },
+    { video_input: 90, input: 10, video_output: 45, output: 5 },
+  ],
+  [
     'a chat by billed units',
     'cohere',
     {
@@ -161,6 +231,62 @@ const GOLDEN: [string, Provider, Record<string, unknown>, Record<string, number>
     { input: 758, output: 102 },
     865,
   ],
+  [
+    'more cached tokens than there are',
+    'openai',
+    { prompt_tokens: 5, completion_tokens: 7, prompt_tokens_details: { cached_tokens: 6 } },
+    { output: 7 },
+    5,
+  ],
+  [
+    'more cached audio than is cached',
+    'openai',
+    {
+      prompt_tokens: 1459,
+      completion_tokens: 3,
+      total_tokens: 1462,
+      prompt_tokens_details: {
+        audio_tokens: 110,
+        cached_tokens: 50,
+        cached_tokens_details: { audio_tokens: 64 },
+      },
+    },
+    { audio_input: 110, input: 1299, output: 3 },
+    50,
+  ],
+  [
+    'more reasoning than there are tokens of output',
+    'openai',
+    {
+      prompt_tokens: 5,
+      completion_tokens: 7,
+      total_tokens: 12,
+      completion_tokens_details: { reasoning_tokens: 8 },
+    },
+    { input: 5 },
+    7,
+  ],
+  [
+    'more media than the prompt has, and no cache',
+    'gemini',
+    { promptTokenCount: 5, totalTokenCount: 5, promptTokensDetails: [{ modality: 'AUDIO', tokenCount: 6 }] },
+    { tokens: 0 },
+    5,
+  ],
+  [
+    'more writes for an hour than writes',
+    'anthropic',
+    { input_tokens: 5, cache_creation_input_tokens: 2, cache_creation: { ephemeral_1h_input_tokens: 3 } },
+    { input: 5 },
+    2,
+  ],
+  [
+    'more tokens than its total',
+    'openai',
+    { prompt_tokens: 5, completion_tokens: 6, total_tokens: 10 },
+    { tokens: 0 },
+    11,
+  ],
 ];
 
 describe('usage of each provider', () => {
@@ -181,17 +307,18 @@ describe('usage of each provider', () => {
     ['with a negative count', 'openai', { prompt_tokens: -1 }, /prompt_tokens that is not a whole number/],
     ['with half a token', 'openai', { prompt_tokens: 1.5 }, /prompt_tokens that is not a whole number/],
     ['with a text', 'anthropic', { input_tokens: '5' }, /input_tokens that is not a whole number/],
+    ['with more than any call has', 'openai', { prompt_tokens: 1_000_000_001 }, /more than 1000000000/],
     [
-      'with more cached tokens than there are',
+      'with more than any call has that nothing explains',
       'openai',
-      { prompt_tokens: 5, prompt_tokens_details: { cached_tokens: 6 } },
-      /more .* than prompt_tokens/,
+      { prompt_tokens: 1, total_tokens: 1_000_000_002 },
+      /more than 1000000000/,
     ],
     [
-      'with more tokens than its total',
-      'openai',
-      { prompt_tokens: 5, completion_tokens: 6, total_tokens: 10 },
-      /more tokens by class than total_tokens/,
+      'with more than any call has in two fields',
+      'gemini',
+      { promptTokenCount: 600_000_000, toolUsePromptTokenCount: 600_000_000 },
+      /more than 1000000000/,
     ],
   ])('%s is refused (%s)', (_, provider, usage, problem) => {
     expect(() => normaliseUsage(provider, usage)).toThrow(UsageProblem);

@@ -1,9 +1,10 @@
+import { MAXIMUM_TOKENS } from '../common/http/validators.js';
 import { type PriceClass, PRICE_CLASSES, type Quantities } from './price-classes.js';
 
 export const PROVIDERS = ['openai', 'anthropic', 'bedrock', 'gemini', 'cohere', 'openrouter'] as const;
 export type Provider = (typeof PROVIDERS)[number];
 
-/** What a provider's usage object says, by class, and the tokens of its total that no class explains. */
+/** What a provider's usage object says, by class, and the tokens that no class explains or that contradict themselves. */
 export interface NormalUsage {
   quantities: Quantities;
   unexplainedTokens: number;
@@ -12,7 +13,7 @@ export interface NormalUsage {
 /** Why an object is not usage of its provider. */
 export class UsageProblem extends Error {}
 
-/** How one class is read: the first of the fields that is there, less the classes that it includes. */
+/** How one class is read: the first of the fields that is there, less the classes before it that it includes. */
 type Reading = [name: PriceClass, fields: string[], includes?: PriceClass[]];
 
 interface Format {
@@ -22,7 +23,6 @@ interface Format {
   readonly has: string[];
   /** Fields of other providers' objects that look alike. */
   readonly hasNot: string[];
-  /** Later ones may include earlier ones. */
   readonly classes: Reading[];
   readonly total?: string;
 }
@@ -67,7 +67,12 @@ const OPENAI: Format = {
     ['reasoning', either(['reasoning_tokens'], ...COMPLETION)],
     ['audio_output', either(['audio_tokens'], ...COMPLETION)],
     ['image_output', either(['image_tokens'], ...COMPLETION)],
-    ['output', ['completion_tokens', 'output_tokens'], ['reasoning', 'audio_output', 'image_output']],
+    ['video_output', either(['video_tokens'], ...COMPLETION)],
+    [
+      'output',
+      ['completion_tokens', 'output_tokens'],
+      ['reasoning', 'audio_output', 'image_output', 'video_output'],
+    ],
     ['seconds', ['seconds']],
   ],
   total: 'total_tokens',
@@ -143,10 +148,14 @@ const FORMATS: Record<Provider, Format> = {
   },
 };
 
+/** What a cache may hold besides text, in the order in which it is taken to: rising prices. */
+const MEDIA = ['image_input', 'video_input', 'audio_input'] as const;
+
 /**
- * A provider's own usage object as quantities of exclusive classes. It is a pure function.
+ * A provider's own usage object as quantities of exclusive classes. It is a pure function. What contradicts itself is no
+ * reason to refuse a finished call: it is left to a review.
  *
- * @throws UsageProblem for another provider's object, a count that is none, or classes that exceed what they are part of
+ * @throws UsageProblem for another provider's object, a count that is none, or more than any call has
  */
 export function normaliseUsage(provider: Provider, usage: Record<string, unknown>): NormalUsage {
   const format = FORMATS[provider];
@@ -154,34 +163,84 @@ export function normaliseUsage(provider: Provider, usage: Record<string, unknown
   if (foreign !== undefined) throw new UsageProblem(`is not the usage of ${provider}: it has ${foreign}`);
   if (!format.has.some((field) => isGiven(usage[field])))
     throw new UsageProblem(`is not the usage of ${provider}: it has none of ${format.has.join(', ')}`);
+  const total = format.total === undefined ? undefined : read(usage, format.total);
+  let normal = byClass(usage, format.classes, total);
+  if (normal.unexplainedTokens > 0 && total !== undefined) {
+    // Some models count reasoning otherwise than their provider says; where that makes up the total, they do.
+    const otherwise = byClass(usage, format.classes.map(toggleReasoning), total);
+    if (otherwise.unexplainedTokens === 0) normal = otherwise;
+  }
+  if (Math.max(normal.unexplainedTokens, ...Object.values(normal.quantities)) > MAXIMUM_TOKENS)
+    throw new UsageProblem(`has more than ${MAXIMUM_TOKENS} of a class`);
+  return normal;
+}
+
+/** Output with reasoning becomes output beside it, and the other way round. */
+function toggleReasoning([name, fields, includes = []]: Reading): Reading {
+  if (name !== 'output') return [name, fields, includes];
+  const others = includes.filter((part) => part !== 'reasoning');
+  return [name, fields, others.length < includes.length ? others : [...includes, 'reasoning']];
+}
+
+function byClass(usage: Record<string, unknown>, classes: Reading[], total: number | undefined): NormalUsage {
   const quantities: Quantities = {};
-  for (const [name, fields, includes = []] of format.classes) {
+  const doubtful = new Set<PriceClass>();
+  for (const [name, fields, includes = []] of classes) {
     const count = fields.map((field) => read(usage, field)).find((value) => value !== undefined);
     if (count === undefined) continue;
-    const rest = includes.reduce((left, part) => left - (quantities[part] ?? 0), count);
-    if (rest < 0) throw new UsageProblem(`has more ${includes.join(', ')} than ${fields[0]} has in all`);
-    if (rest > 0) quantities[name] = rest;
+    let rest = includes.reduce((left, part) => left - (quantities[part] ?? 0), count);
+    if (name === 'input' && rest < 0) rest += takeCachedMedia(quantities, -rest);
+    quantities[name] = rest < 0 ? count : rest;
+    if (rest >= 0) continue;
+    // Parts of more than the whole: what is known is the whole.
+    for (const part of includes) delete quantities[part];
+    doubtful.add(name);
+  }
+  const known = tokensIn(quantities);
+  let unexplainedTokens = Math.max((total ?? known) - known, 0);
+  for (const [name, count] of entriesOf(quantities)) {
+    const exceedsTotal = total !== undefined && known > total && PRICE_CLASSES[name] === 'token';
+    const isDoubtful = exceedsTotal || doubtful.has(name);
+    if (isDoubtful) unexplainedTokens += count;
+    if (isDoubtful || count === 0) delete quantities[name];
   }
   if (Object.keys(quantities).length === 0) quantities.tokens = 0;
-  const total = format.total === undefined ? undefined : read(usage, format.total);
-  const unexplainedTokens = total === undefined ? 0 : total - tokensIn(quantities);
-  if (unexplainedTokens < 0) throw new UsageProblem(`has more tokens by class than ${format.total} says`);
   return { quantities, unexplainedTokens };
+}
+
+/**
+ * Where a prompt is counted too often because nothing says which of its tokens were cached, they were text as far as there
+ * is text, and media beyond that. Takes those from the media.
+ *
+ * @returns how many
+ */
+function takeCachedMedia(quantities: Quantities, twice: number): number {
+  const most = Math.min(twice, quantities.cached_input ?? 0);
+  let left = most;
+  for (const name of MEDIA) {
+    const count = quantities[name] ?? 0;
+    quantities[name] = Math.max(count - left, 0);
+    left = Math.max(left - count, 0);
+  }
+  return most - left;
 }
 
 const isGiven = (value: unknown) => value !== undefined && value !== null;
 
-function tokensIn(quantities: Quantities): number {
-  const entries = Object.entries(quantities) as [PriceClass, number][];
-  return entries.reduce((sum, [name, count]) => (PRICE_CLASSES[name] === 'token' ? sum + count : sum), 0);
-}
+const entriesOf = (quantities: Quantities) => Object.entries(quantities) as [PriceClass, number][];
 
-/** A path such as `a.b`, `list[key=value].b`, or two of them with `+` or `-` between. undefined: not there. */
+const tokensIn = (quantities: Quantities) =>
+  entriesOf(quantities).reduce(
+    (sum, [name, count]) => (PRICE_CLASSES[name] === 'token' ? sum + count : sum),
+    0,
+  );
+
+/** A path such as `a.b`, `list[key=value].b`, or two of them with `+` or `-` between, 0 at least. undefined: not there. */
 function read(usage: Record<string, unknown>, path: string): number | undefined {
   const [first = '', sign, second = ''] = path.split(/([+-])/);
   const [one, other] = [readOne(usage, first), readOne(usage, second)];
   if (one === undefined && other === undefined) return undefined;
-  return (one ?? 0) + (sign === '-' ? -1 : 1) * (other ?? 0);
+  return Math.max((one ?? 0) + (sign === '-' ? -1 : 1) * (other ?? 0), 0);
 }
 
 function readOne(usage: Record<string, unknown>, path: string): number | undefined {

@@ -271,6 +271,28 @@ describe('POST logs: 200', () => {
     expect((await recordsOf(user))[0]?.credits).toBe(2 * 10 + 20 + 1);
   });
 
+  it('prices by the service tier', async () => {
+    const user = await userWithCredits(service, 1000);
+    const modelId = freshUser('tiers');
+    const components = ['standard', 'priority'].map((serviceTier, index) => ({
+      ...{ class: 'tokens', serviceTier, price: String(0.01 * (index + 1)) },
+    }));
+    expect((await admin.post('/api/pricing', { modelId, components })).status).toBe(201);
+    const model_parameters = { service_tier: 'priority' };
+    await expectCounts([event({ user: user.userId, model: modelId, model_parameters })], { accepted: 1 });
+    expect((await recordsOf(user))[0]).toMatchObject({ credits: 20, serviceTier: 'priority' });
+  });
+
+  it('keeps what contradicts itself for a review', async () => {
+    const user = await userWithCredits(service, 100);
+    const metadata = { usage_object: { prompt_tokens_details: { cached_tokens: 500 } } };
+    await expectCounts([event({ user: user.userId, metadata })], { review: 1 });
+    expect((await recordsOf(user))[0]).toMatchObject({
+      ...{ credits: 3, uncollectedCredits: 1, billingStatus: 'needs_review' },
+      quantities: { tokens: 400, output: 600 },
+    });
+  });
+
   it('ignores failures without tokens, and charges an aborted stream for what it had', async () => {
     const user = await userWithCredits(service, 100);
     const none = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0, response_cost: 0 };

@@ -172,11 +172,7 @@ describe('POST /credits/calculate', () => {
     ['a provider without usage', { provider: 'openai' }, 'provider'],
     ['an unknown provider', { provider: 'acme', usage: { prompt_tokens: 1 } }, 'provider'],
     ['usage of another provider', { provider: 'gemini', usage: { prompt_tokens: 1 } }, 'usage'],
-    [
-      'usage that counts more than its total',
-      { provider: 'openai', usage: { prompt_tokens: 9, total_tokens: 5 } },
-      'usage',
-    ],
+    ['usage of too many tokens', { provider: 'openai', usage: { prompt_tokens: 1e9 + 1 } }, 'usage'],
     [
       'a size of searches that are counted',
       { quantities: { search_low: 1 }, searchContextSize: 'high' },
@@ -257,6 +253,31 @@ it('400 for a call that would cost more than JSON can say', async () => {
   expect(await creditsOf({ modelId, quantities: { images: 1_000_000_000 } })).toBe(1e15);
   const answer = await calculate({ modelId, quantities: { images: 1_000_000_000, pages: 1 } });
   expectProblem(answer, 400, { field: 'quantities' });
+});
+
+/** As the database keeps it, past what the API takes. */
+async function modelKept(...input: object[]): Promise<string> {
+  const modelId = freshModel();
+  await root.get('/api/credits/balance');
+  await service.owner.query(
+    `INSERT INTO pricing_rules (model_id, components, created_by) VALUES ($1, $2, 'root')`,
+    [modelId, JSON.stringify({ 'input standard': input.map((each) => ({ class: 'input', ...each })) })],
+  );
+  return modelId;
+}
+
+it('a threshold of any size that a rule has breaks no price', async () => {
+  const modelId = await modelKept(
+    { above: 1e22, price: '9', cost: null },
+    { above: 0, price: '0.1', cost: null },
+  );
+  expect(await creditsOf({ modelId, quantities: { input: 100 } })).toBe(10);
+});
+
+it('a price of any length that a rule has can be read', async () => {
+  const price = `0.${'1'.repeat(80)}`;
+  const answer = await root.get(`/api/pricing/${await modelKept({ above: 0, price, cost: price })}`);
+  expect(answer.body).toMatchObject({ current: { pricePerThousandInputTokens: `111.${'1'.repeat(77)}` } });
 });
 
 describe('POST /pricing with components', () => {
@@ -359,6 +380,31 @@ describe('a total that the classes of the usage do not explain', () => {
       },
     });
   });
+
+  it.each<[string, object, object]>([
+    ['classes exceed the total', { prompt_tokens: 600, total_tokens: 500 }, { tokens: 600 }],
+    [
+      'a part exceeds its whole',
+      { prompt_tokens: 600, prompt_tokens_details: { cached_tokens: 700 } },
+      { tokens: 600 },
+    ],
+  ])(
+    'is all that is doubtful where %s, and no finished call is refused',
+    async (_, contradiction, quantities) => {
+      const modelId = await modelWith(...prices);
+      const user = service.as((await userWithCredits(service, 1000)).userId);
+      const call = { provider: 'openai', usage: contradiction };
+      const charged = await user.post('/api/usage/charge', { requestId: 'r', modelId, ...call });
+      expect(charged.body).toMatchObject({
+        totalCredits: 1000,
+        record: { credits: 60, uncollectedCredits: 60, billingStatus: 'needs_review', quantities },
+      });
+      expect((await initialize(user, 's', { modelId, estimatedTokens: 500 })).status).toBe(201);
+      const ended = await user.post('/api/streaming-sessions/finalize', { sessionId: 's', ...call });
+      expect(ended.body).toMatchObject({ actualCredits: 60, uncollected: 60 });
+      expect(await balanceOf(user)).toMatchObject({ totalCredits: 1000, heldCredits: 0 });
+    },
+  );
 
   it('is so when a session ends, and when it ends once more after a time-out', async () => {
     const modelId = await modelWith(...prices);

@@ -340,6 +340,36 @@ describe('the terms of an import', () => {
     });
   });
 
+  it.each([
+    ['price', `0.0000001${'1'.repeat(45)}`, '?markup=1.234567890123456789'],
+    ['cost', '1e-59', ''],
+  ])('skip a model whose %s has more digits than are read', async (_, usd, query) => {
+    const [fine, modelId] = [freshModel(), freshModel()];
+    const map = `${mapOf(fine, '1e-6').slice(0, -1)},${mapOf(modelId, '1e-6', usd).slice(1)}`;
+    expect(await imported(map, query)).toMatchObject({
+      created: 1,
+      skipped: [{ modelId, reason: 'has a price of more digits than are read' }],
+    });
+    expect(await currentOf(modelId)).toBeNull();
+  });
+
+  it.each<[string, object]>([
+    ['more than a bigint', { input_cost_per_token_above_99999999999999999k_tokens: 1e-6 }],
+    ['more than a double', { [`input_cost_per_token_above_${'9'.repeat(400)}k_tokens`]: 1e-6 }],
+    ['more than a call has', { input_cost_per_token_above_1000001k_tokens: 1e-6 }],
+    ['less than 0', { litellm_provider: 'xai', input_cost_per_token_above_0k_tokens: 1e-6 }],
+    ['a range of more', { tiered_pricing: [{ range: [1_000_000_001, 2e9], input_cost_per_token: 1e-6 }] }],
+  ])('skip a model with a threshold that no prompt can have: %s', async (_, more) => {
+    const modelId = freshModel();
+    const entry = { mode: 'chat', input_cost_per_token: 1e-6, output_cost_per_token: 2e-6, ...more };
+    expect(await imported({ [modelId]: entry })).toMatchObject({
+      created: 0,
+      skipped: [
+        { modelId, reason: expect.stringMatching(/^\w+ is for prompts that no call has$/) as string },
+      ],
+    });
+  });
+
   const NAMES = ['a/chat', 'a/b/chat', 'A/chat', 'a.chat', 'b/cat', 'a/b*', 'a+(chat|cat)', '日本/モデル'];
   it.each([
     ['a/chat', ['a/chat']],

@@ -19,7 +19,18 @@ export class Decimal {
    * @returns undefined for text that is no number, or one of more than 60 characters or beyond 10^±60
    */
   static parse(text: string): Decimal | undefined {
-    const match = text.length <= MAXIMUM_LENGTH ? NUMBER.exec(text) : null;
+    return text.length <= MAXIMUM_LENGTH ? Decimal.read(text) : undefined;
+  }
+
+  /** What `toString` has written, of any length. @throws RangeError for text that is no number */
+  static stored(text: string): Decimal {
+    const decimal = Decimal.read(text);
+    if (decimal === undefined) throw new RangeError('What is stored is not a decimal number');
+    return decimal;
+  }
+
+  private static read(text: string): Decimal | undefined {
+    const match = NUMBER.exec(text);
     if (match === null) return undefined;
     const [, sign = '', whole = '', fraction = '', exponent = '0'] = match;
     if (Math.abs(Number(exponent)) > MAXIMUM_EXPONENT) return undefined;

@@ -74,6 +74,8 @@ describe('what is kept of an event', () => {
     const event = reduceEvent(EVENT);
     const kept = JSON.parse(JSON.stringify(event)) as typeof event;
     expect(readEvent(kept, NOW, false)).toEqual(readEvent(event, NOW, false));
+    const { serviceTier: _, cachedAudioTokens: __, ...ofEarlierRelease } = kept;
+    expect(readEvent(ofEarlierRelease as typeof event, NOW, false)).toEqual(readEvent(event, NOW, false));
   });
 });
 
@@ -123,6 +125,40 @@ describe('the tokens of a call', () => {
         ...{ output: 10, reasoning: 30, audio_output: 4, image_output: 6, search_medium: 2 },
       },
     ],
+    [
+      'with what the cache had of sounds, and videos',
+      { prompt_tokens: '1459', completion_tokens: '396', total_tokens: '1855' },
+      {
+        usage_object: {
+          prompt_tokens_details: {
+            ...{ audio_tokens: 110, video_tokens: 20, cached_tokens: 1386 },
+            cached_tokens_details: { text_tokens: 1312, audio_tokens: 64, image_tokens: 10 },
+            image_tokens: 12,
+          },
+          completion_tokens_details: { audio_tokens: 299, video_tokens: 7 },
+        },
+      },
+      {
+        ...{
+          cached_audio_input: 64,
+          cached_input: 1322,
+          audio_input: 46,
+          video_input: 20,
+          image_input: 2,
+        },
+        ...{ input: 5, output: 90, audio_output: 299, video_output: 7 },
+      },
+    ],
+    [
+      'with media of which the cache says nothing',
+      { prompt_tokens: '5000', completion_tokens: '100', total_tokens: '5100' },
+      {
+        usage_object: {
+          prompt_tokens_details: { cached_tokens: 4096, image_tokens: 4644, text_tokens: -3740 },
+        },
+      },
+      { cached_input: 4096, image_input: 904, output: 100 },
+    ],
     ['a total alone', { prompt_tokens: '0', completion_tokens: '0' }, undefined, { tokens: 30 }],
     [
       'a total that is more than its classes',
@@ -151,13 +187,47 @@ describe('the tokens of a call', () => {
     },
   );
 
-  it('are not understood when all are missing, or a part is more than the whole', () => {
-    const reasoning = { usage_object: { completion_tokens_details: { reasoning_tokens: 21 } } };
-    expect(readWith({}, reasoning).kind).toBe('unclear');
+  it('are not understood when all are missing', () => {
     const none = { prompt_tokens: undefined, completion_tokens: undefined, total_tokens: undefined };
     expect(readWith(none).kind).toBe('unclear');
-    expect(readWith({}, { usage_object: { cache_read_input_tokens: 11 } }).kind).toBe('unclear');
   });
+
+  it.each<[what: string, usage: object, quantities: object, unexplainedTokens: number]>([
+    ['more cached than there are', { cache_read_input_tokens: 11 }, { output: 20, tokens: 10 }, 10],
+    [
+      'more thoughts than output',
+      { completion_tokens_details: { reasoning_tokens: 21 } },
+      { input: 10, tokens: 20 },
+      20,
+    ],
+    ['a part that is no count', { prompt_tokens_details: { audio_tokens: -5 } }, { tokens: 30 }, 30],
+  ])('that contradict themselves wait for a review: %s', (_, usage_object, quantities, unexplainedTokens) => {
+    expect(callWith({}, { usage_object })).toMatchObject({ quantities, unexplainedTokens });
+    expect(Object.keys(callWith({}, { usage_object }).quantities)).toHaveLength(
+      Object.keys(quantities).length,
+    );
+  });
+});
+
+describe('the service tier', () => {
+  const served = (service_tier: unknown) => JSON.stringify({ service_tier, usage: {} });
+  it.each<[what: string, fields: Record<string, string>, usage: object, tier: string]>([
+    ['that served', { response: served('priority') }, { service_tier: 'flex' }, 'priority'],
+    ['that of the usage', { model_parameters: served('flex') }, { service_tier: 'batch' }, 'batch'],
+    ['that asked for', { model_parameters: served('flex') }, {}, 'flex'],
+    ['standard, where less was served than asked for', { ...both('default', 'priority') }, {}, 'standard'],
+    ['that asked for, where what was served says nothing', { ...both('auto', 'priority') }, {}, 'priority'],
+    ['standard, where any will do', { model_parameters: served('auto') }, {}, 'standard'],
+    ['standard, where it has no prices of its own', { response: served('scale') }, {}, 'standard'],
+    ['standard, where it is no text', { response: served({}) }, {}, 'standard'],
+    ['standard, where there is none', {}, {}, 'standard'],
+  ])('is %s', (_, fields, usage, tier) => {
+    expect(callWith(fields, { usage_object: usage }).serviceTier).toBe(tier);
+  });
+
+  function both(first: string, asked: string) {
+    return { response: served(first), model_parameters: served(asked) };
+  }
 });
 
 describe('the provider cost', () => {
@@ -229,15 +299,16 @@ describe('an event with nothing to charge', () => {
 });
 
 describe('an event that is not understood', () => {
+  const UNLISTED = { model_map_information: undefined };
   it.each<[fields: Record<string, string | undefined>, problem: RegExp]>([
     [{ status: undefined }, /^status/],
     [{ status: '"pending"' }, /^status/],
-    [{ model: undefined }, /^model/],
-    [{ model: '""' }, /^model/],
-    [{ model: JSON.stringify('x'.repeat(101)) }, /^model/],
-    [{ model: '"a\\nb"' }, /^model/],
-    [{ model: '"a\\u0000b"' }, /^model/],
-    [{ model: '{}' }, /^model/],
+    [{ ...UNLISTED, model: undefined }, /^model/],
+    [{ ...UNLISTED, model: '""' }, /^model/],
+    [{ ...UNLISTED, model: JSON.stringify('x'.repeat(101)) }, /^model/],
+    [{ ...UNLISTED, model: '"a\\nb"' }, /^model/],
+    [{ ...UNLISTED, model: '"a\\u0000b"' }, /^model/],
+    [{ ...UNLISTED, model: '{}' }, /^model/],
     [{ startTime: undefined }, /^startTime/],
     [{ startTime: '"yesterday"' }, /^startTime/],
     [{ endTime: 'null' }, /^endTime/],
@@ -320,6 +391,18 @@ describe('the model', () => {
       },
       'local/llama',
       ['local/llama'],
+    ],
+    [
+      'the entry, where the name is too long for one',
+      { model: JSON.stringify('x'.repeat(101)) },
+      'gpt-4o-mini',
+      ['gpt-4o-mini', 'mock'],
+    ],
+    [
+      'the name without the provider, where it is too long with it',
+      { model: JSON.stringify(`openai/${'x'.repeat(100)}`), model_map_information: undefined },
+      'x'.repeat(100),
+      ['x'.repeat(100), 'mock'],
     ],
     [
       'with the provider, where the list has it so',

@@ -3,6 +3,7 @@ import { type GatewayName, requestIdPrefix } from '../../common/gateways.js';
 import { idProblem, userIdProblem } from '../../common/http/text.js';
 import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../../common/http/validators.js';
 import { Decimal } from '../../common/money/decimal.js';
+import { SERVICE_TIERS, type ServiceTier } from '../../pricing/price-classes.js';
 import { normaliseUsage, type NormalUsage, UsageProblem } from '../../pricing/provider-usage.js';
 import type { Call, Reading } from '../gateway.js';
 import { numberText } from './exact-json.js';
@@ -60,6 +61,8 @@ const IDS: ReadonlySet<string> = new Set(['id', 'litellmCallId'] satisfies (keyo
  */
 const PARTS = {
   cachedTokens: [['prompt_tokens_details', 'cached_tokens'], ['cache_read_input_tokens']],
+  cachedAudioTokens: [['prompt_tokens_details', 'cached_tokens_details', 'audio_tokens']],
+  cachedImageTokens: [['prompt_tokens_details', 'cached_tokens_details', 'image_tokens']],
   cacheWriteTokens: [['prompt_tokens_details', 'cache_creation_tokens'], ['cache_creation_input_tokens']],
   cacheWrite1hTokens: [
     ['prompt_tokens_details', 'cache_creation_token_details', 'ephemeral_1h_input_tokens'],
@@ -67,9 +70,11 @@ const PARTS = {
   ],
   audioInputTokens: [['prompt_tokens_details', 'audio_tokens']],
   imageInputTokens: [['prompt_tokens_details', 'image_tokens']],
+  videoInputTokens: [['prompt_tokens_details', 'video_tokens']],
   reasoningTokens: [['completion_tokens_details', 'reasoning_tokens']],
   audioOutputTokens: [['completion_tokens_details', 'audio_tokens']],
   imageOutputTokens: [['completion_tokens_details', 'image_tokens']],
+  videoOutputTokens: [['completion_tokens_details', 'video_tokens']],
   webSearches: [
     ['prompt_tokens_details', 'web_search_requests'],
     ['server_tool_use', 'web_search_requests'],
@@ -80,9 +85,11 @@ const USAGES = [
   ['metadata', 'usage_object'],
   ['response', 'usage'],
 ];
+/** Where the service tier stands: that served comes before that asked for, which the provider may not have granted. */
+const TIERS = [['response'], ...USAGES, ['model_parameters']].map((owner) => [...owner, 'service_tier']);
 
 /** An event without its contents: the few facts that accounting needs, each a short text; numbers as they were written. */
-export type LitellmEvent = Record<keyof typeof FIELDS | keyof typeof PARTS, string | null>;
+export type LitellmEvent = Record<keyof typeof FIELDS | keyof typeof PARTS | 'serviceTier', string | null>;
 
 /** Takes the known facts out of whatever was posted. Prompts, answers and error texts stay behind. */
 export function reduceEvent(element: unknown): LitellmEvent {
@@ -96,7 +103,9 @@ export function reduceEvent(element: unknown): LitellmEvent {
     const paths = USAGES.flatMap((usage) => PARTS[name].map((path) => [...usage, ...path]));
     return [name, paths.map((path) => textOf(valueAt(element, path))).find((text) => text !== null) ?? null];
   });
-  return { ...facts, ...(Object.fromEntries(parts) as object) } as LitellmEvent;
+  const tiers = TIERS.map((path) => tierOf(textOf(valueAt(element, path))));
+  const serviceTier = tiers.find((tier) => tier !== undefined) ?? null;
+  return { ...facts, ...(Object.fromEntries(parts) as object), serviceTier } as LitellmEvent;
 }
 
 /**
@@ -125,6 +134,7 @@ export function readEvent(event: LitellmEvent, now: number, trustsEndUser: boole
     keyHash: IS_DIGEST.test(event.keyHash ?? '') ? event.keyHash : null,
     timestamp: instantOf(event.endTime) as string,
     quantities: tokens.quantities,
+    serviceTier: tierOf(event.serviceTier ?? null) ?? 'standard',
     unexplainedTokens: tokens.unexplainedTokens,
     providerCostUsd: cost,
     billingStatus: isFailure || tokens.sum === 0 ? 'needs_review' : 'billed',
@@ -148,8 +158,12 @@ function asUserId(text: string | null): string | null {
   return userIdProblem(text) === undefined && !text?.includes(UNSTORABLE) ? text : null;
 }
 
-const TOKENS_PROBLEM =
-  'tokens: must be whole numbers from 0 to 1000000000, their parts no more than the whole';
+const TOKENS_PROBLEM = 'tokens: must be whole numbers from 0 to 1000000000';
+
+/** `default` is the standard one; undefined for what names none, such as `auto`. */
+function tierOf(text: string | null): ServiceTier | undefined {
+  return text === 'default' ? 'standard' : SERVICE_TIERS.find((tier) => tier === text);
+}
 
 interface Tokens extends NormalUsage {
   /** How many there are. */
@@ -158,41 +172,45 @@ interface Tokens extends NormalUsage {
 
 /**
  * By class, as the usage of every other call is read: LiteLLM writes all usage in OpenAI's form. A total alone is all
- * together; tokens that the total has beyond prompt and answer are unexplained.
+ * together; tokens that the total has beyond prompt and answer are unexplained, and all of them where a part is no count.
  *
- * @returns undefined when one of the numbers is no count, none is there, or a part has more than the whole
+ * @returns undefined when one of the numbers is no count, none is there, or they are too many
  */
 function tokensOf(event: LitellmEvent): Tokens | undefined {
   const texts = tokenTexts(event);
   const isKnown = texts.some((text) => text !== null);
   const [prompt, output, total] = texts.map(countOf);
-  const parts = partsOf(event);
-  if (prompt === undefined || output === undefined || total === undefined || !isKnown || parts === undefined)
-    return undefined;
+  if (prompt === undefined || output === undefined || total === undefined || !isKnown) return undefined;
   if (prompt + output === 0) return { quantities: { tokens: total }, unexplainedTokens: 0, sum: total };
+  const sum = Math.max(total, prompt + output);
+  const parts = partsOf(event);
+  if (parts === undefined) return { quantities: { tokens: sum }, unexplainedTokens: sum, sum };
   const usage = {
     prompt_tokens: prompt,
     completion_tokens: output,
     // A lower one is the proxy's mistake: each class was counted.
-    total_tokens: Math.max(total, prompt + output),
+    total_tokens: sum,
     prompt_tokens_details: {
       cached_tokens: parts.cachedTokens,
+      cached_tokens_details: { audio_tokens: parts.cachedAudioTokens, image_tokens: parts.cachedImageTokens },
       cache_creation_tokens: parts.cacheWriteTokens,
       cache_creation_token_details: { ephemeral_1h_input_tokens: parts.cacheWrite1hTokens },
       audio_tokens: parts.audioInputTokens,
       image_tokens: parts.imageInputTokens,
+      video_tokens: parts.videoInputTokens,
     },
     completion_tokens_details: {
       reasoning_tokens: parts.reasoningTokens,
       audio_tokens: parts.audioOutputTokens,
       image_tokens: parts.imageOutputTokens,
+      video_tokens: parts.videoOutputTokens,
     },
   };
   try {
     const { quantities, unexplainedTokens } = normaliseUsage('openai', usage);
     if (unexplainedTokens > 0) quantities.tokens = unexplainedTokens;
     if (parts.webSearches > 0) quantities.search_medium = parts.webSearches;
-    return { quantities, unexplainedTokens, sum: Math.max(total, prompt + output) };
+    return { quantities, unexplainedTokens, sum };
   } catch (error) {
     if (error instanceof UsageProblem) return undefined;
     throw error;
@@ -219,10 +237,10 @@ function countOf(text: string | null): number | undefined {
 
 function problemOf(event: LitellmEvent, now: number): string | undefined {
   if (event.status !== 'success' && event.status !== 'failure') return 'status: must be success or failure';
-  const model = idProblem(event.model, MODEL_ID_LENGTH);
-  if (model !== undefined || event.model?.includes(UNSTORABLE)) {
-    return `model: ${model ?? 'must be a text that can be stored'}`;
-  }
+  const { model } = modelsOf(event);
+  const problem = idProblem(model, MODEL_ID_LENGTH);
+  if (problem !== undefined || model.includes(UNSTORABLE))
+    return `model: ${problem ?? 'must be a text that can be stored'}`;
   for (const name of ['startTime', 'endTime'] as const) {
     const time = Date.parse(instantOf(event[name]) ?? '');
     if (!(time >= EARLIEST && time <= now + DAY_MILLISECONDS)) return `${name}: must be a time that has been`;
@@ -275,7 +293,7 @@ function ownId({ id }: LitellmEvent): string | null {
  * it. `priceKey` is the entry of the list that the proxy itself has found.
  */
 function modelsOf({ model, provider, priceKey, modelGroup }: LitellmEvent): Pick<Call, 'model' | 'models'> {
-  const name = model as string;
+  const name = model ?? '';
   const prefix = `${provider}/`;
   const bare = provider !== null && name.startsWith(prefix) ? name.slice(prefix.length) : name;
   const listed = idProblem(priceKey, MODEL_ID_LENGTH) === undefined ? priceKey : null;

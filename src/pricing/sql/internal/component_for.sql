@@ -18,7 +18,7 @@ BEGIN
       -- The highest threshold comes first: where it is 0 there is no other.
       IF v_price -> 'above' = '0' THEN RETURN v_price; END IF;
       SELECT value INTO v_price FROM jsonb_array_elements(v_prices)
-       WHERE (value -> 'above')::bigint < prompt_tokens(p_quantities) OR (value -> 'above')::bigint = 0 LIMIT 1;
+       WHERE (value -> 'above')::numeric < prompt_tokens(p_quantities) OR value -> 'above' = '0' LIMIT 1;
       IF FOUND THEN RETURN v_price; END IF;
     END LOOP;
   END LOOP;
