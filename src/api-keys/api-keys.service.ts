@@ -32,6 +32,7 @@ type Answer =
         | 'not_found'
         | 'ended'
         | 'rotated'
+        | 'not_a_member'
         | 'past_expiry'
         | 'beyond_overlap'
         | 'too_many'
@@ -235,6 +236,8 @@ export class ApiKeysService {
         return answer;
       case 'not_found':
         throw new ApiKeyNotFound();
+      case 'not_a_member':
+        throw new AccountNotFound();
       case 'ended':
         throw new ApiKeyEnded();
       case 'rotated':

@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
+import { AccountsModule } from '../accounts/accounts.module.js';
 import { BudgetsController } from './budgets.controller.js';
 import { BudgetsService } from './budgets.service.js';
 
-@Module({ controllers: [BudgetsController], providers: [BudgetsService] })
+@Module({ imports: [AccountsModule], controllers: [BudgetsController], providers: [BudgetsService] })
 export class BudgetsModule {}

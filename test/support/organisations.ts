@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import type { Answer, HttpClient } from './http-client.js';
+import { initialize } from './money.js';
 import { freshUser, type TestService } from './service.js';
 
 export const ORGANISATIONS = '/api/organisations';
@@ -14,6 +15,12 @@ export interface TestOrganisation {
   member(role: string, more?: { userId?: string; unitId?: number }): Promise<HttpClient>;
   /** Adds a unit, and returns its id. */
   unit(name: string, parentId?: number): Promise<number>;
+  allocate(credits: number): Promise<void>;
+  /** Makes a budget of it, by its owner or another, and returns its id. */
+  budget(budget: Record<string, unknown>, by?: HttpClient): Promise<number>;
+  /** Starts a session of a user that the organisation pays: 1,000 tokens cost 3 credits, and 4 are held. */
+  start(user: HttpClient, sessionId: string, more?: Record<string, unknown>): Promise<Answer>;
+  finalize(user: HttpClient, sessionId: string, actualTokens: number): Promise<Answer>;
 }
 
 export function patch(client: HttpClient, path: string, body: object): Promise<Answer> {
@@ -40,7 +47,26 @@ export async function organisation(service: TestService, name = 'Acme'): Promise
     expect(added.status, added.text).toBe(201);
     return added.body.id;
   };
-  return { id, path, boss, owner, member, unit };
+  return {
+    id,
+    path,
+    boss,
+    owner,
+    member,
+    unit,
+    allocate: async (credits) => {
+      const given = await boss.post('/api/credits/allocate', { accountId: id, credits });
+      expect(given.status, given.text).toBe(201);
+    },
+    budget: async (budget, by = owner) => {
+      const made = await by.post<{ id: number }>('/api/budgets', { accountId: id, ...budget });
+      expect(made.status, made.text).toBe(201);
+      return made.body.id;
+    },
+    start: (user, sessionId, more = {}) => initialize(user, sessionId, { accountId: id, ...more }),
+    finalize: (user, sessionId, actualTokens) =>
+      user.post('/api/streaming-sessions/finalize', { sessionId, accountId: id, actualTokens }),
+  };
 }
 
 /** The organisation's events in their order, and what they say. */

@@ -42,7 +42,7 @@ function scopeIdProblem({ scope, scopeId }: CreateBudgetDto): string | undefined
   if (scope === 'account' || scope === 'each_member') {
     return scopeId === undefined ? undefined : `is not allowed with scope ${scope}`;
   }
-  if (scopeId === undefined) return `is required with scope ${scope}`;
+  if (scopeId === undefined) return undefined;
   if (scope === 'unit' || scope === 'key') {
     return /^[1-9]\d{0,15}$/.test(scopeId)
       ? undefined
@@ -75,6 +75,7 @@ export class CreateBudgetDto {
       'and `each_member`',
     example: '3',
     required: false,
+    isNeeded: ({ scope }: CreateBudgetDto) => scope !== 'account' && scope !== 'each_member',
   })
   @Together('scopeIdOfScope', scopeIdProblem)
   scopeId?: string;
@@ -90,11 +91,11 @@ export class CreateBudgetDto {
     description: 'How long a period lasts. Not with `sessions`, which has no periods',
     example: 'month',
     required: false,
+    isNeeded: ({ unit }: CreateBudgetDto) => unit !== 'sessions',
   })
-  @Together('windowOfUnit', ({ unit, window }: CreateBudgetDto) => {
-    if (unit === 'sessions') return window === undefined ? undefined : 'is not allowed with unit sessions';
-    return window === undefined ? `is required with unit ${unit}` : undefined;
-  })
+  @Together('windowOfUnit', ({ unit }: CreateBudgetDto) =>
+    unit === 'sessions' ? 'is not allowed with unit sessions' : undefined,
+  )
   window?: BudgetWindow;
 
   @IntegerField(0, MAXIMUM_CREDITS, AMOUNT)

@@ -35,6 +35,8 @@ interface FieldOptions {
   required?: boolean;
   /** Whether null is a value here: none, or unknown. */
   nullable?: boolean;
+  /** Whether a field that is not always required is, given the others. */
+  isNeeded?: (owner: never) => boolean;
 }
 
 type Problem = string | undefined;
@@ -100,7 +102,13 @@ function Field(
       example: options.example,
       ...(options.nullable ? { nullable: true } : {}),
     } as ApiPropertyOptions),
-    ...(required && !options.nullable ? [] : [ValidateIf((_, value) => isPresent(value, options))]),
+    ...(required && !options.nullable
+      ? []
+      : [
+          ValidateIf(
+            (owner, value) => isPresent(value, options) || (options.isNeeded?.(owner as never) ?? false),
+          ),
+        ]),
     ...(required || options.nullable ? [] : [LeftOutByNull]),
     ...rules,
   );

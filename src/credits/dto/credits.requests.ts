@@ -59,9 +59,12 @@ export class CalculateCreditsDto extends DescribedCall(COUNTS) {
 /** Credits are given to a user or to an account, and are so taken away. */
 const NamedUserField = (description: string): PropertyDecorator =>
   applyDecorators(
-    UserIdField({ description, required: false }),
+    UserIdField({
+      description,
+      required: false,
+      isNeeded: ({ accountId }: { accountId?: string }) => accountId === undefined,
+    }),
     Together('oneAccount', ({ userId, accountId }: { userId?: string; accountId?: string }) => {
-      if (userId === undefined && accountId === undefined) return 'is required, or accountId';
       return userId !== undefined && accountId !== undefined
         ? 'cannot be given together with accountId'
         : undefined;

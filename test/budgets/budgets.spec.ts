@@ -1,0 +1,477 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Answer, HttpClient } from '../support/http-client.js';
+import { countByStatus, expectSoundBooks, SONNET, times, userWithCredits } from '../support/money.js';
+import { eventsOf, organisation, patch } from '../support/organisations.js';
+import { startService, type TestService } from '../support/service.js';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startService();
+});
+afterAll(async () => {
+  await expectSoundBooks(service);
+  await service.close();
+});
+
+interface Budget {
+  id: number;
+  used: number;
+  held: number;
+  left: number;
+  limit: number;
+  setBy: string;
+  resetsAt: string | null;
+}
+const budgetOf = async (client: HttpClient, account: string, id: number) =>
+  (await client.get<Budget>(`/api/budgets/${id}?accountId=${account}`)).body;
+
+/** Ends the present periods of an account, as the time does. */
+const endPeriods = (account: string) =>
+  service.owner.query(
+    `UPDATE budget_periods SET starts_at = starts_at - interval '100 days', ends_at = now() WHERE account_id = $1`,
+    [account],
+  );
+
+describe('a hard budget of credits', () => {
+  it('402: refuses what it has no room for, names itself, and says what fits, exactly', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const user = await acme.member('member');
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'month', amount: 10 });
+    expect(await acme.start(user, 'a')).toMatchObject({ status: 201 });
+    const refused = await acme.start(user, 'b', { estimatedTokens: 2000 });
+    expect(refused).toMatchObject({
+      status: 402,
+      body: {
+        code: 'budget.exceeded',
+        requiredCredits: 8,
+        availableCredits: 6,
+        limits: [
+          { budgetId: id, scope: 'account', unit: 'credits', window: 'month', limit: 10, used: 0, held: 4 },
+        ],
+      },
+    });
+    const most = refused.body.maxAffordableTokens as number;
+    expect(await acme.start(user, 'c', { estimatedTokens: most + 1 })).toMatchObject({ status: 402 });
+    expect(await acme.start(user, 'd', { estimatedTokens: most })).toMatchObject({ status: 201 });
+    expect(await acme.finalize(user, 'a', 1000)).toMatchObject({ status: 200, body: { overrun: [] } });
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ used: 3, held: 6, left: 1 });
+  });
+
+  it('is decided together with every other: the refusal names all that stand in the way', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const top = await acme.unit('top');
+    const team = await acme.unit('team', top);
+    const user = await acme.member('member', { unitId: team });
+    const small = await Promise.all(
+      [
+        { scope: 'unit', scopeId: String(top) },
+        { scope: 'unit', scopeId: String(team) },
+        { scope: 'member', scopeId: user.userId },
+        { scope: 'each_member' },
+        { scope: 'model', scopeId: SONNET },
+        { scope: 'model', scopeId: 'anthropic.*' },
+        { scope: 'tag', scopeId: 'feature=search' },
+      ].map((scope) => acme.budget({ ...scope, unit: 'credits', window: 'day', amount: 3 })),
+    );
+    await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 100 });
+    await acme.budget({ scope: 'tag', scopeId: 'feature=other', unit: 'credits', window: 'day', amount: 0 });
+    await acme.budget({ scope: 'model', scopeId: 'gpt*', unit: 'credits', window: 'day', amount: 0 });
+    const refused = await acme.start(user, 's', { tags: { feature: 'search' } });
+    expect(refused.status).toBe(402);
+    const limits = refused.body.limits as { budgetId: number }[];
+    expect(limits.map(({ budgetId }) => budgetId).sort()).toEqual([...small].sort());
+    // Nothing was consumed.
+    expect(await budgetOf(acme.owner, acme.id, small[0] as number)).toMatchObject({ used: 0, held: 0 });
+    const stranger = await acme.member('member');
+    expect(await acme.start(stranger, 's', { modelId: 'gpt-4o-mini', estimatedTokens: 0 })).toMatchObject({
+      status: 201,
+    });
+  });
+
+  it('is never exceeded by parallel starts and charges through two instances', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(100_000);
+    const second = await service.another();
+    const users = await times(4, () => acme.member('member'));
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 100 });
+    const answers = await times(80, (n) => {
+      const user = users[n % 4] as HttpClient;
+      const client = n % 2 === 0 ? user : second.as(user.userId);
+      return n % 3 === 0
+        ? client.post('/api/usage/charge', {
+            requestId: `c${n}`,
+            accountId: acme.id,
+            modelId: SONNET,
+            tokens: 1000,
+          })
+        : acme.start(client, `s${n}`);
+    });
+    const budget = await budgetOf(acme.owner, acme.id, id);
+    expect(budget.used + budget.held).toBeGreaterThan(100 - 4);
+    expect(budget.left).toBeGreaterThanOrEqual(0);
+    expect(countByStatus(answers)[402]).toBeGreaterThan(0);
+    await second.close();
+  });
+
+  it('soft: only counts and emits', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(100);
+    const id = await acme.budget({
+      scope: 'account',
+      unit: 'credits',
+      window: 'day',
+      amount: 2,
+      mode: 'soft',
+      alerts: [50],
+    });
+    expect(await acme.start(acme.owner, 's')).toMatchObject({ status: 201 });
+    await acme.finalize(acme.owner, 's', 1000);
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ used: 3, left: 0 });
+    const types = (await eventsOf(service, acme.id)).map(([type]) => type);
+    expect(types).toEqual(expect.arrayContaining(['budget.threshold', 'budget.exhausted']));
+  });
+
+  it('of a key: counts its whole line, beside its creditLimit; POST /credits/check has all of it', async () => {
+    const user = await userWithCredits(service, 1000);
+    const { body: key } = await user.post<{ id: number; key: string }>('/api/api-keys', {
+      name: 'k',
+      permissions: ['sessions:write', 'credits:read'],
+    });
+    const made = await user.post('/api/budgets', {
+      scope: 'key',
+      scopeId: String(key.id),
+      unit: 'credits',
+      window: 'day',
+      amount: 5,
+    });
+    expect(made).toMatchObject({ status: 201, body: { setBy: 'account', amount: 5 } });
+    const client = service.withHeaders({ 'x-api-key': key.key });
+    expect((await client.post('/api/credits/check', { requiredCredits: 6 })).body).toMatchObject({
+      hasSufficientCredits: false,
+      availableCredits: 5,
+    });
+    const start = (name: string) =>
+      client.post('/api/streaming-sessions/initialize', {
+        sessionId: name,
+        modelId: SONNET,
+        estimatedTokens: 1000,
+      });
+    expect(await start('a')).toMatchObject({ status: 201 });
+    expect(await start('b')).toMatchObject({ status: 402, body: { code: 'budget.exceeded' } });
+    const list = (await user.get<{ items: { isKeyLimit: boolean; amount: number | null }[] }>('/api/budgets'))
+      .body;
+    expect(list.items).toMatchObject([
+      { isKeyLimit: false, amount: 5 },
+      { isKeyLimit: true, amount: null, held: 4 },
+    ]);
+  });
+});
+
+describe('limits of tokens, requests and sessions', () => {
+  it('429: says after how many seconds the minute is over; nothing is consumed', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const [tokens] = await Promise.all([
+      acme.budget({ scope: 'each_member', unit: 'tokens', window: 'hour', amount: 1500 }),
+      acme.budget({ scope: 'account', unit: 'requests', window: 'lifetime', amount: 100 }),
+    ]);
+    const user = await acme.member('member');
+    expect(await acme.start(user, 'a')).toMatchObject({ status: 201 });
+    const refused = await acme.start(user, 'b');
+    expect(refused).toMatchObject({
+      status: 429,
+      body: { code: 'limit.exceeded', limits: [{ budgetId: tokens, used: 0, held: 1000, limit: 1500 }] },
+    });
+    const seconds = Number(refused.headers.get('retry-after'));
+    const [limit] = refused.body.limits as { resetsAt: string }[];
+    expect(Math.abs(Date.parse(limit?.resetsAt as string) - Date.now() - seconds * 1000)).toBeLessThan(3000);
+    expect(refused.body.maxAffordableTokens).toBe(500);
+    expect(await acme.start(user, 'c', { estimatedTokens: 500 })).toMatchObject({ status: 201 });
+    // Corrected at settlement: 600 and 500 of 1500.
+    await acme.finalize(user, 'a', 600);
+    await acme.finalize(user, 'c', 500);
+    expect(await acme.start(user, 'd', { estimatedTokens: 400 })).toMatchObject({ status: 201 });
+    expect(await acme.start(user, 'e', { estimatedTokens: 1 })).toMatchObject({ status: 429 });
+    // Each member has a count of their own.
+    expect(await acme.start(await acme.member('member'), 'a')).toMatchObject({ status: 201 });
+  });
+
+  it('requests: counts sessions and charges; what never fits has no Retry-After', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    await acme.budget({ scope: 'account', unit: 'requests', window: 'minute', amount: 2 });
+    await acme.budget({ scope: 'account', unit: 'tokens', window: 'day', amount: 5000 });
+    const charge = (requestId: string, tokens = 10) =>
+      acme.owner.post('/api/usage/charge', { requestId, accountId: acme.id, modelId: SONNET, tokens });
+    const never = await charge('never', 6000);
+    expect(never.status).toBe(429);
+    expect(never.headers.get('retry-after')).toBeNull();
+    let answers: Answer[] = [];
+    // A minute may end between them: then again.
+    for (let turn = 0; turn < 2 && answers.at(-1)?.status !== 429; turn++) {
+      answers = [
+        await charge(`a${turn}`),
+        await acme.start(acme.owner, `b${turn}`),
+        await charge(`c${turn}`),
+      ];
+    }
+    expect(answers.map(({ status }) => status)).toEqual([201, 201, 429]);
+    expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeLessThanOrEqual(60);
+  });
+
+  it('sessions: a client that crashed frees its place when its lease ends, before any sweeper', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    await acme.budget({ scope: 'account', unit: 'sessions', amount: 2 });
+    expect(await acme.start(acme.owner, 'a')).toMatchObject({ status: 201 });
+    expect(await acme.start(acme.owner, 'b')).toMatchObject({ status: 201 });
+    const refused = await acme.start(acme.owner, 'c');
+    expect(refused).toMatchObject({ status: 429, body: { limits: [{ unit: 'sessions', held: 2 }] } });
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    await service.owner.query(
+      `UPDATE streaming_sessions SET expires_at = now() WHERE account_id = $1 AND session_id = 'a'`,
+      [acme.id],
+    );
+    expect(await acme.start(acme.owner, 'c')).toMatchObject({ status: 201 });
+    // Its place is taken: it may settle, and not go on.
+    const progress = await acme.owner.post('/api/streaming-sessions/progress', {
+      sessionId: 'a',
+      accountId: acme.id,
+      tokensGenerated: 5,
+    });
+    expect(progress.body).toMatchObject({ shouldStop: true, reason: 'limit.exceeded' });
+    await acme.finalize(acme.owner, 'b', 10);
+    expect(await acme.start(acme.owner, 'd')).toMatchObject({ status: 201 });
+    await acme.finalize(acme.owner, 'a', 10);
+    expect(await acme.start(acme.owner, 'e')).toMatchObject({ status: 429 });
+  });
+});
+
+describe('a running stream', () => {
+  it('is stopped by the budget that its growth meets, and named in the answer', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 6 });
+    await acme.start(acme.owner, 's');
+    const progress = async (tokensGenerated: number) =>
+      (
+        await acme.owner.post('/api/streaming-sessions/progress', {
+          sessionId: 's',
+          accountId: acme.id,
+          tokensGenerated,
+        })
+      ).body;
+    expect(await progress(900)).toMatchObject({
+      shouldStop: false,
+      reason: null,
+      limits: [],
+      allocatedCredits: 4,
+    });
+    expect(await progress(1500)).toMatchObject({ shouldStop: false, allocatedCredits: 6 });
+    expect(await progress(1800)).toMatchObject({
+      shouldStop: true,
+      reason: 'budget.exceeded',
+      limits: [{ budgetId: id, limit: 6, used: 0, held: 6 }],
+      maxAffordableTokens: 2000,
+    });
+    // Only a settlement above its hold may exceed it, and says so.
+    expect((await acme.finalize(acme.owner, 's', 3000)).body).toMatchObject({
+      actualCredits: 9,
+      overage: 3,
+      overrun: [{ budgetId: id, by: 3 }],
+    });
+    expect((await acme.finalize(acme.owner, 's', 3000)).body.overrun).toEqual([{ budgetId: id, by: 3 }]);
+  });
+
+  it('goes on in the period in which it began: midnight, late settlement and review count there', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 10 });
+    await acme.start(acme.owner, 'a');
+    await endPeriods(acme.id);
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ used: 0, held: 0, left: 10 });
+    await acme.start(acme.owner, 'b', { estimatedTokens: 2000 });
+    await acme.finalize(acme.owner, 'a', 1000);
+    const { items } = (
+      await acme.owner.get<{ items: object[] }>(`/api/budgets/${id}/periods?accountId=${acme.id}`)
+    ).body;
+    expect(items).toMatchObject([
+      { used: 0, held: 8 },
+      { used: 3, held: 0 },
+    ]);
+  });
+});
+
+describe('a raise', () => {
+  it('is for this period only, or until a moment in it, and lets go on what was refused', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 2 });
+    expect(await acme.start(acme.owner, 'a')).toMatchObject({ status: 402 });
+    const raise = (body: object) =>
+      acme.owner.post(`/api/budgets/${id}/raises`, { accountId: acme.id, reason: 'the launch', ...body });
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    expect(await raise({ amount: 4, until })).toMatchObject({
+      status: 201,
+      body: { limit: 6, amount: 2, left: 6 },
+    });
+    expect(await acme.start(acme.owner, 'a')).toMatchObject({ status: 201 });
+    // It ends in mid-stream: what is held stays, and nothing more fits.
+    await service.owner.query('UPDATE budget_raises SET until = now() WHERE account_id = $1', [acme.id]);
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ limit: 2, held: 4, left: 0 });
+    expect(await acme.start(acme.owner, 'b', { estimatedTokens: 1 })).toMatchObject({ status: 402 });
+    expect((await acme.finalize(acme.owner, 'a', 1000)).body).toMatchObject({
+      actualCredits: 3,
+      overrun: [],
+    });
+    await raise({ amount: 5 });
+    await endPeriods(acme.id);
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ limit: 2, used: 0 });
+    const { items } = (
+      await acme.owner.get<{ items: { raises: object[] }[] }>(
+        `/api/budgets/${id}/periods?accountId=${acme.id}`,
+      )
+    ).body;
+    expect(items[0]?.raises).toMatchObject([
+      { amount: 4, reason: 'the launch' },
+      { amount: 5, until: null },
+    ]);
+    expect(await raise({ amount: 1, until: '2020-01-01T00:00:00Z' })).toMatchObject({
+      status: 400,
+      body: { errors: [{ field: 'until' }] },
+    });
+  });
+});
+
+describe('changes', () => {
+  it('an amount below what is used and held breaks nothing, and nothing more fits', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 100 });
+    await acme.start(acme.owner, 'a');
+    const lowered = await patch(acme.owner, `/api/budgets/${id}`, { accountId: acme.id, amount: 1 });
+    expect(lowered).toMatchObject({ status: 200, body: { amount: 1, held: 4, left: 0 } });
+    expect(await acme.start(acme.owner, 'b')).toMatchObject({ status: 402 });
+    expect(await acme.finalize(acme.owner, 'a', 1000)).toMatchObject({ status: 200, body: { refund: 1 } });
+    expect((await acme.owner.delete(`/api/budgets/${id}?accountId=${acme.id}`)).status).toBe(204);
+    expect(await acme.start(acme.owner, 'b')).toMatchObject({ status: 201 });
+  });
+
+  it('a member who moves counts for the new unit with what begins afterwards', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const [red, blue] = await Promise.all([acme.unit('red'), acme.unit('blue')]);
+    const user = await acme.member('member', { unitId: red });
+    const [ofRed, ofBlue] = await Promise.all(
+      [red, blue].map((unit) =>
+        acme.budget({ scope: 'unit', scopeId: String(unit), unit: 'credits', window: 'day', amount: 10 }),
+      ),
+    );
+    await acme.start(user, 'a');
+    expect((await patch(acme.owner, `${acme.path}/members/${user.userId}`, { unitId: blue })).status).toBe(
+      200,
+    );
+    await acme.start(user, 'b');
+    await acme.finalize(user, 'a', 1000);
+    expect(await budgetOf(acme.owner, acme.id, ofRed as number)).toMatchObject({ used: 3, held: 0 });
+    expect(await budgetOf(acme.owner, acme.id, ofBlue as number)).toMatchObject({ used: 0, held: 4 });
+  });
+
+  it('what the platform set its accounts cannot loosen', async () => {
+    const acme = await organisation(service);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 5 }, acme.boss);
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ setBy: 'platform' });
+    const refused = { status: 403, body: { code: 'budget.set_by_platform' } };
+    const path = `/api/budgets/${id}`;
+    expect(await patch(acme.owner, path, { accountId: acme.id, amount: 9 })).toMatchObject(refused);
+    expect(await acme.owner.delete(`${path}?accountId=${acme.id}`)).toMatchObject(refused);
+    const raise = { accountId: acme.id, amount: 1, reason: 'r' };
+    expect(await acme.owner.post(`${path}/raises`, raise)).toMatchObject(refused);
+    expect(await acme.boss.post(`${path}/raises`, raise)).toMatchObject({ status: 201 });
+    const billing = await acme.member('billing');
+    const plain = await acme.member('member');
+    for (const member of [billing, plain]) {
+      const made = await member.post('/api/budgets', {
+        ...raise,
+        scope: 'account',
+        unit: 'credits',
+        window: 'day',
+        reason: undefined,
+      });
+      expect(made).toMatchObject({ status: 403, body: { code: 'account.role_required' } });
+    }
+    const stranger = service.as();
+    expect(await stranger.get(`${path}?accountId=${acme.id}`)).toMatchObject({ status: 404 });
+    expect(await stranger.get(`/api/budgets?accountId=${acme.id}`)).toMatchObject({ status: 404 });
+    // Of another account it is not found, whoever asks.
+    expect(await acme.owner.get(path)).toMatchObject({ status: 404, body: { code: 'budget.not_found' } });
+  });
+
+  it.each([
+    ['scope', { scope: 'planet' }],
+    ['unit', { unit: 'cows' }],
+    ['window', { window: 'fortnight' }],
+    ['window', { unit: 'sessions', window: 'day' }],
+    ['window', { window: undefined }],
+    ['amount', { amount: -1 }],
+    ['scopeId', { scope: 'unit', scopeId: '999999' }],
+    ['scopeId', { scope: 'member', scopeId: 'nobody-here' }],
+    ['scopeId', { scope: 'key', scopeId: '999999' }],
+    ['scopeId', { scope: 'tag', scopeId: 'search' }],
+    ['scopeId', { scopeId: 'x' }],
+    ['timeZone', { timeZone: 'Mars/Olympus' }],
+    ['anchorDay', { anchorDay: 32 }],
+    ['alerts', { alerts: [0] }],
+  ])('4xx names the field: %s', async (field, change) => {
+    const user = await userWithCredits(service, 1);
+    const answer = await user.post('/api/budgets', {
+      scope: 'account',
+      unit: 'credits',
+      window: 'day',
+      amount: 1,
+      ...change,
+    });
+    expect(answer.status).toBeGreaterThanOrEqual(400);
+    expect(answer.status).toBeLessThan(500);
+    expect((answer.body.errors as { field: string }[])[0]?.field).toBe(field);
+  });
+});
+
+describe('events', () => {
+  it('come once for each crossing, and limit.reached once in a period', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({
+      scope: 'account',
+      unit: 'credits',
+      window: 'day',
+      amount: 10,
+      alerts: [50, 80],
+    });
+    const charge = (requestId: string, tokens: number) =>
+      acme.owner.post('/api/usage/charge', { requestId, accountId: acme.id, modelId: SONNET, tokens });
+    await charge('a', 1000);
+    await charge('b', 1000);
+    await charge('c', 3000);
+    await charge('d', 3000);
+    await charge('e', 1000);
+    await charge('f', 200);
+    const seen = async () =>
+      (await eventsOf(service, acme.id))
+        .filter(([type]) => type.startsWith('budget') || type.startsWith('limit'))
+        .map(([type, data]) => [
+          type,
+          (data as { percent?: number }).percent ?? (data as { used: number }).used,
+        ]);
+    expect(await seen()).toEqual([
+      ['budget.threshold', 50],
+      ['limit.reached', 6],
+      ['budget.threshold', 80],
+      ['budget.exhausted', 10],
+    ]);
+    await acme.owner.post(`/api/budgets/${id}/raises`, { accountId: acme.id, amount: 10, reason: 'r' });
+    expect((await seen()).slice(4)).toEqual([['budget.recovered', 10]]);
+  });
+});
