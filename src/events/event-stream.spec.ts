@@ -4,7 +4,7 @@ import type { Response } from 'express';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { EventStream } from './event-stream.js';
 
-const EVERYTHING = { userId: undefined, types: undefined };
+const EVERYTHING = { accountId: undefined, types: undefined };
 
 afterEach(() => {
   vi.useRealTimers();

@@ -142,7 +142,7 @@ export class EventStreams implements OnModuleDestroy {
   ): Promise<void> {
     const { newest, given } = await this.events.newest();
     if (after !== undefined && after > given) throw new PositionUnknown();
-    if (stream.filter.userId !== userId) {
+    if (stream.filter.accountId !== userId) {
       this.privileged.set(stream, { userId, role });
       stream.onClose(() => this.privileged.delete(stream));
     }
@@ -195,12 +195,21 @@ export class EventStreams implements OnModuleDestroy {
     }
   }
 
-  /** Another token of the caller may have been seen with another role than the one with which the stream began. */
+  /**
+   * Another token of the caller may have been seen with another role than the one with which the stream began, and a member
+   * of an organisation may no longer oversee it.
+   */
   private async closeWhereRoleIsLost(): Promise<void> {
     if (this.privileged.size === 0) return;
     const users = new Set([...this.privileged.values()].map(({ userId }) => userId));
     const roles = await this.accounts.rolesOf([...users]);
     for (const [stream, begun] of this.privileged) {
+      const { accountId } = stream.filter;
+      if (!hasRole(begun.role, 'supervisor') && accountId !== undefined) {
+        const member = await this.accounts.memberRole(accountId, begun.userId);
+        if (member === undefined || member === 'member') stream.close();
+        continue;
+      }
       const role = roles.get(begun.userId);
       if (role === undefined || role === begun.role) continue;
       if (hasRole(role, 'supervisor')) begun.role = role;

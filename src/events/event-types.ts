@@ -48,14 +48,15 @@ export function webhookId(id: number, occurredAt: string | Date): string {
 
 /** Which events a reader sees. */
 export interface EventFilter {
-  /** Undefined: everyone's. */
-  readonly userId: string | undefined;
+  /** Undefined: every account's. */
+  readonly accountId: string | undefined;
   /** Undefined: all. */
   readonly types: readonly EventType[] | undefined;
 }
 
-export function isWanted(event: AccountingEvent, { userId, types }: EventFilter): boolean {
+export function isWanted(event: AccountingEvent, { accountId, types }: EventFilter): boolean {
   return (
-    (userId === undefined || event.userId === userId) && (types === undefined || types.includes(event.type))
+    (accountId === undefined || event.accountId === accountId) &&
+    (types === undefined || types.includes(event.type))
   );
 }

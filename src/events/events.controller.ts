@@ -2,7 +2,8 @@ import { Controller, Get, Query, Req, Res } from '@nestjs/common';
 import { ApiHeader, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { CurrentCaller, TokenAccess } from '../auth/access.decorator.js';
-import { ForeignUser } from '../auth/auth.errors.js';
+import { AccountRoleRequired, ForeignUser } from '../auth/auth.errors.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import type { Caller } from '../common/http/caller.js';
 import { expiryOf } from '../auth/token-verifier.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -30,14 +31,15 @@ export class EventsController {
   @ApiOperation({
     summary: 'List events, newest first',
     description:
-      'Users see their own events; supervisors and admins see everyone’s. Events are kept for ' +
+      'Users see their own events and, with `accountId`, those of an organisation whose usage they oversee; ' +
+      'supervisors and admins see everyone’s. Events are kept for ' +
       'EVENT_RETENTION_DAYS. One request searches at most 10,000 events, so a page may be short, or even ' +
       'empty if few events match the filter, although more pages follow. The list ends when `nextCursor` ' +
       'is null.',
     operationId: 'listEvents',
   })
   @ApiOkResponse({ type: EventPageDto })
-  @ApiProblems(ForeignUser)
+  @ApiProblems(ForeignUser, AccountNotFound, AccountRoleRequired)
   @TokenAccess()
   @Report()
   list(@CurrentCaller() caller: Caller, @Query() query: EventsQueryDto): Promise<EventPageDto> {
@@ -48,7 +50,8 @@ export class EventsController {
   @ApiOperation({
     summary: 'Follow events live (server-sent events)',
     description:
-      'Users see their own events; supervisors and admins see everyone’s. In each message, `id` is the ' +
+      'Users see their own events and, with `accountId`, those of an organisation whose usage they oversee; ' +
+      'supervisors and admins see everyone’s. In each message, `id` is the ' +
       'id of the event, `event` its type, and `data` the event as JSON. With `Last-Event-ID` the stream ' +
       'continues after that event; an id that no event has had is refused with 409. Comments keep the ' +
       'connection alive. The stream ends after EVENT_STREAM_SECONDS, when the access token expires, and ' +
@@ -67,16 +70,23 @@ export class EventsController {
     description: 'The event stream',
     content: { 'text/event-stream': { schema: { type: 'string' }, example: STREAM_EXAMPLE } },
   })
-  @ApiProblems(ForeignUser, PositionUnknown, TooManyOwnStreams, NoStreamLeft)
+  @ApiProblems(
+    ForeignUser,
+    AccountNotFound,
+    AccountRoleRequired,
+    PositionUnknown,
+    TooManyOwnStreams,
+    NoStreamLeft,
+  )
   @TokenAccess()
-  stream(
+  async stream(
     @CurrentCaller() caller: Caller,
     @Query() query: EventFilterQueryDto,
     @LastEventId() after: number | undefined,
     @Req() { headers }: Request,
     @Res() response: Response,
   ): Promise<void> {
-    const filter = this.events.filterOf(caller, query);
+    const filter = await this.events.filterOf(caller, query);
     return this.streams.open(response, caller, filter, after, expiryOf(headers.authorization as string));
   }
 }

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { ForeignUser } from '../auth/auth.errors.js';
+import { AccountsService } from '../accounts/accounts.service.js';
+import { AccountRoleRequired, ForeignUser } from '../auth/auth.errors.js';
+import { AccountNotFound } from '../common/errors/service-error.js';
 import { type Caller, hasRole } from '../common/http/caller.js';
 import { Database, type Statement } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
@@ -84,20 +86,32 @@ interface StretchRow extends EventRow {
 /** Events that were published. Rules in README.md beside this file. */
 @Injectable()
 export class EventsService {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly accounts: AccountsService,
+  ) {}
 
-  /** What a caller may see of what was asked for. @throws ForeignUser for a user who asks for another's */
-  filterOf(caller: Caller, { userId, types }: EventFilterQueryDto): EventFilter {
-    const seesAll = hasRole(caller.role, 'supervisor');
-    if (!seesAll && userId !== undefined && userId !== caller.userId) throw new ForeignUser();
-    return { userId: seesAll ? userId : caller.userId, types };
+  /**
+   * What a caller may see of what was asked for: of an organisation, owners, admins and billing people its events.
+   *
+   * @throws ForeignUser, AccountNotFound, AccountRoleRequired
+   */
+  async filterOf(caller: Caller, { userId, accountId, types }: EventFilterQueryDto): Promise<EventFilter> {
+    if (hasRole(caller.role, 'supervisor')) return { accountId: accountId ?? userId, types };
+    if (userId !== undefined && userId !== caller.userId) throw new ForeignUser();
+    if (accountId !== undefined && accountId !== caller.userId) {
+      const role = await this.accounts.memberRole(accountId, caller.userId);
+      if (role === undefined) throw new AccountNotFound();
+      if (role === 'member') throw new AccountRoleRequired();
+    }
+    return { accountId: accountId ?? caller.userId, types };
   }
 
   /** Newest first. A page may be short, and even empty, before the list has ended. */
   async page(caller: Caller, query: EventsQueryDto): Promise<EventPageDto> {
-    const { userId, types } = this.filterOf(caller, query);
+    const { accountId, types } = await this.filterOf(caller, query);
     const values = [decodeCursor(query.cursor) ?? null, types ?? null, query.limit + 1];
-    const rows = await this.report<PageRow>(BEFORE, USER_BEFORE, values, userId);
+    const rows = await this.report<PageRow>(BEFORE, USER_BEFORE, values, accountId);
     const page = toPage(eventsOf(rows), query.limit, (event) => event);
     const searched = rows[0]?.searched ?? null;
     return searched === null ? page : { ...page, nextCursor: encodeCursor(toSafeInteger(searched)) };
@@ -109,9 +123,9 @@ export class EventsService {
   }
 
   /** The same for a stream that catches up: of what it wants, and as a report, which takes nothing from movements. */
-  past(id: number, { userId, types }: EventFilter, limit: number): Promise<Stretch> {
+  past(id: number, { accountId, types }: EventFilter, limit: number): Promise<Stretch> {
     const values = [id, types ?? null, limit];
-    return this.stretch(limit, this.report<StretchRow>(AFTER, USER_AFTER, values, userId));
+    return this.stretch(limit, this.report<StretchRow>(AFTER, USER_AFTER, values, accountId));
   }
 
   /** `newest`: no event will become visible below it. `given`: no event has had an id above it. */
@@ -136,24 +150,28 @@ export class EventsService {
 
   private report<Row extends object>(
     ofAll: Statement,
-    ofUser: Statement,
+    ofAccount: Statement,
     values: unknown[],
-    userId: string | undefined,
+    accountId: string | undefined,
   ): Promise<Row[]> {
-    return userId === undefined
+    return accountId === undefined
       ? this.database.report<Row>(ofAll, values)
-      : this.database.report<Row>(ofUser, [...values, userId]);
+      : this.database.report<Row>(ofAccount, [...values, accountId]);
   }
 }
 
 const eventsOf = (rows: EventRow[]) => rows.filter(({ id }) => id !== null).map(toEvent);
+
+/** Of an organisation's event, the user that it is about; else the account. */
+export const userOf = (row: { account_id: string; data: Record<string, unknown> }): string =>
+  typeof row.data.userId === 'string' ? row.data.userId : row.account_id;
 
 function toEvent(row: EventRow): AccountingEvent {
   return {
     id: toSafeInteger(row.id),
     type: row.type,
     accountId: row.account_id,
-    userId: row.account_id,
+    userId: userOf(row),
     occurredAt: isoTime(row.occurred_at),
     data: row.data,
   };

@@ -110,6 +110,25 @@ async function unit(): Promise<Needs> {
   const answer = await service.as(ALICE).post(`/api/organisations/${path.id}/units`, { name: 'Research' });
   return { path: { ...path, unitId: String(answer.body.id) } };
 }
+const newBudget = () => ({
+  body: { accountId: undefined, scope: 'account', scopeId: undefined, window: 'day', timeZone: 'UTC' },
+});
+async function ownBudget(): Promise<Needs> {
+  const made = await service
+    .as(ALICE)
+    .post('/api/budgets', {
+      scope: 'account',
+      unit: 'credits',
+      window: 'day',
+      amount: 1_000_000,
+      mode: 'soft',
+    });
+  return { path: { id: String(made.body.id) } };
+}
+const changedBudget = async (): Promise<Needs> => ({
+  ...(await ownBudget()),
+  body: { accountId: undefined, memberId: undefined, until: undefined },
+});
 /** No server listens there, and no name server is asked. */
 const webhookTarget = () => ({ body: { url: 'https://127.0.0.1:65530/hook' } });
 async function webhook(): Promise<Needs> {
@@ -249,6 +268,14 @@ const OPERATIONS: Record<string, Row> = {
   listWebhookDeliveries: { access: 'admin', needs: webhook },
   replayWebhookDelivery: { access: 'admin', needs: delivery },
   replayWebhook: { access: 'admin', needs: webhook },
+
+  createBudget: { access: 'owner', needs: newBudget },
+  listBudgets: { access: 'owner' },
+  getBudget: { access: 'owner', needs: ownBudget },
+  listBudgetPeriods: { access: 'owner', needs: ownBudget },
+  updateBudget: { access: 'owner', needs: changedBudget },
+  deleteBudget: { access: 'owner', needs: ownBudget },
+  raiseBudget: { access: 'owner', needs: changedBudget },
 
   createOrganisation: { access: 'owner', needs: () => ({ body: { name: freshUser('Acme') } }) },
   listOrganisations: { access: 'owner' },

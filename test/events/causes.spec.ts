@@ -445,6 +445,7 @@ describe('session.timed_out and usage.needs_review', () => {
       [
         'usage.needs_review',
         {
+          ...{ userId: user.userId, unitId: null, apiKeyId: null, tags: null },
           usageId: made.body.record.id,
           version: 1,
           service: 'chat',
@@ -479,6 +480,7 @@ describe('session.timed_out and usage.needs_review', () => {
     expect((await emittedFor(service, user)).at(-1)).toEqual([
       'usage.settled',
       {
+        ...{ userId: user.userId, unitId: null, apiKeyId: null, tags: null },
         usageId: record.id,
         version: 2,
         service: 'chat',

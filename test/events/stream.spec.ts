@@ -449,7 +449,7 @@ describe('a user with many streams that catch up', () => {
     let release = () => {};
     const released = new Promise<void>((done) => (release = done));
     events.past = async (...values) => {
-      reads.push(values[1].userId);
+      reads.push(values[1].accountId);
       await released;
       return past(...values);
     };

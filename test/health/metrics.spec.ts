@@ -56,7 +56,7 @@ describe('GET /metrics', () => {
       expect(value(text, `accounting_database_pool_limit{pool="${pool}"}`)).toBe(limit);
       expect(value(text, `accounting_database_pool_waiting{pool="${pool}"}`)).toBe(0);
     }
-    expect(value(text, 'accounting_holds_refused_total{reason="key_limit"}')).toBe(0);
+    expect(value(text, 'accounting_holds_refused_total{reason="budget_exceeded"}')).toBe(0);
     expect(text).toContain('nodejs_eventloop_lag_seconds');
     await endLeases(service, user);
     text = await metrics();

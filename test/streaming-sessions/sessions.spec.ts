@@ -219,6 +219,7 @@ describe('POST /streaming-sessions/progress', () => {
     expect((await finalize(user, 's', { actualTokens: 13_333 })).body).toMatchObject({
       actualCredits: 40,
       uncollected: 0,
+      overrun: [],
     });
   });
 
@@ -248,6 +249,7 @@ describe('POST /streaming-sessions/finalize', () => {
       refund: 1,
       overage: 0,
       uncollected: 0,
+      overrun: [],
       late: false,
     });
     expect(await balanceOf(user)).toMatchObject({ totalCredits: 997, heldCredits: 0 });
@@ -347,6 +349,7 @@ describe('POST /streaming-sessions/abort', () => {
       refund: 3,
       overage: 0,
       uncollected: 0,
+      overrun: [],
       late: false,
     });
     expect((await abort(user, 's', 120)).text).toBe(answer.text);

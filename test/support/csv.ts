@@ -23,5 +23,5 @@ export function parseCsv(text: string): string[][] {
 export const USAGE_CSV_HEADER = [
   ...['id', 'userId', 'timestamp', 'service', 'operation', 'credits', 'billingStatus', 'uncollectedCredits'],
   ...['providerCostUsd', 'sessionId', 'pricingRuleId', 'pricingSource', 'metadata'],
-  ...['providerCostSource', 'requestId', 'apiKeyId', 'reviewAction'],
+  ...['providerCostSource', 'requestId', 'apiKeyId', 'reviewAction', 'accountId', 'unitId', 'tags'],
 ];

@@ -38,7 +38,7 @@ export const WRITE_USAGE = `
       (r.account_id, r.account_id, r.timestamp, r.service, r.operation, r.credits, coalesce(r.metadata, '{}'),
        r.billing_status, coalesce(r.uncollected_credits, 0), r.provider_cost_usd, r.provider_cost_source, r.session_id,
        r.pricing_source, r.api_key_id, r.request_id, r.request_hash,
-       count_usage(r.account_id, r.account_id, r.timestamp, r.service, r.operation,
+       count_usage(r.account_id, r.account_id, r.unit_id, r.timestamp, r.service, r.operation,
                    sums_of_record(r.credits, coalesce(r.uncollected_credits, 0), r.billing_status, r.provider_cost_usd,
                                   r.pricing_source)))
     RETURNING * INTO r;

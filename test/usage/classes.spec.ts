@@ -195,7 +195,7 @@ describe('GET /usage/classes', () => {
     const user = await userWithCredits(service, 1000);
     for (const input of [1, 2, 4]) await charge(user, { modelId, quantities: { input } });
     const { rows } = await service.owner.query<{ usage: Classes; oldest: Date }>(
-      `SELECT usage_classes($1, NULL, NULL, 2) AS usage,
+      `SELECT usage_classes($1, NULL, NULL, 2, NULL) AS usage,
               (SELECT timestamp FROM usage_records WHERE account_id = $1 ORDER BY id OFFSET 1 LIMIT 1) AS oldest`,
       [user.userId],
     );

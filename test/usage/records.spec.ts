@@ -59,6 +59,8 @@ describe('POST /usage/record', () => {
       providerCostSource: null,
       requestId: null,
       apiKeyId: null,
+      unitId: null,
+      tags: null,
       sessionId: null,
       pricingRuleId: null,
       pricingSource: null,

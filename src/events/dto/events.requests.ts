@@ -3,7 +3,7 @@ import { ApiProperty } from '@nestjs/swagger';
 import { Transform } from 'class-transformer';
 import { ValidateBy, ValidateIf } from 'class-validator';
 import { PageQueryDto } from '../../common/http/page.js';
-import { UserIdField } from '../../common/http/validators.js';
+import { AccountField, UserIdField } from '../../common/http/validators.js';
 import { EVENT_TYPES, type EventType } from '../event-types.js';
 
 const TYPES_LENGTH = EVENT_TYPES.join(',').length;
@@ -42,6 +42,11 @@ const USER = {
   required: false,
 };
 
+const ACCOUNT = {
+  description: 'Only events of this account: a user’s, or an organisation’s',
+  required: false,
+};
+
 /** Which events are asked for. */
 export class EventFilterQueryDto {
   @TypesQuery()
@@ -49,6 +54,9 @@ export class EventFilterQueryDto {
 
   @UserIdField(USER)
   userId?: string;
+
+  @AccountField(ACCOUNT)
+  accountId?: string;
 }
 
 export class EventsQueryDto extends PageQueryDto implements EventFilterQueryDto {
@@ -57,4 +65,7 @@ export class EventsQueryDto extends PageQueryDto implements EventFilterQueryDto 
 
   @UserIdField(USER)
   userId?: string;
+
+  @AccountField(ACCOUNT)
+  accountId?: string;
 }

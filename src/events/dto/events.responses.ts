@@ -59,8 +59,24 @@ export class CreditsExpiredData {
   @ApiProperty(TIME) expiresAt: string;
 }
 
+/** Who spent, and what for. */
+class SpenderData {
+  @ApiProperty({ description: 'Who spent', example: 'alice' }) userId: string;
+  @ApiProperty({ ...ID, nullable: true, description: 'Unit of the organisation', example: null })
+  unitId: number | null;
+  @ApiProperty({ ...ID, nullable: true, description: 'API key that was used', example: null })
+  apiKeyId: number | null;
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    nullable: true,
+    example: { feature: 'search' },
+  })
+  tags: Record<string, string> | null;
+}
+
 /** `session.timed_out`: no sign of life for the length of the lease; the last progress was charged. */
-export class SessionTimedOutData {
+export class SessionTimedOutData extends SpenderData {
   @ApiProperty({ example: 's1' }) sessionId: string;
   @ApiProperty({ example: 'gpt-4o-mini' }) modelId: string;
   @ApiProperty(TIME) startedAt: string;
@@ -78,7 +94,7 @@ export class SessionTimedOutData {
 }
 
 /** `usage.needs_review`: a finished call that could not be paid for, or not be priced. */
-export class UsageNeedsReviewData {
+export class UsageNeedsReviewData extends SpenderData {
   @ApiProperty({ ...ID, description: 'Id of the usage record' }) usageId: number;
   @ApiProperty({ ...ID, description: 'Version of the record, which a review must name' }) version: number;
   @ApiProperty({ example: 'chat' }) service: string;

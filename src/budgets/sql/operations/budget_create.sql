@@ -16,7 +16,7 @@ DECLARE
   p_alerts smallint[] := ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(p -> 'alerts') WHEN 'array' THEN p -> 'alerts' END)::smallint);
   p_set_by varchar := p ->> 'setBy';
   p_actor varchar := p ->> 'actor';
-  v_lock account_lock := lock_account(p_account);
+  v_now timestamptz := budget_lock(p_account);
   v_answer jsonb;
   v_is_there boolean := TRUE;
   b budgets;
@@ -44,7 +44,7 @@ BEGIN
     is_idempotency(p)]);
   v_answer := earlier_answer(p);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
-  IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "account_not_found"}'; END IF;
+  IF v_now IS NULL THEN RETURN '{"outcome": "account_not_found"}'; END IF;
   IF p_scope = 'unit' THEN
     v_is_there := EXISTS (SELECT FROM units WHERE account_id = p_account AND id = p_scope_id::bigint);
   ELSIF p_scope = 'member' THEN
@@ -65,7 +65,7 @@ BEGIN
   INSERT INTO budgets
     (account_id, scope, scope_id, unit, time_window, time_zone, anchor_day, amount, mode, alerts, set_by, created_by, created_at)
   VALUES (p_account, p_scope, p_scope_id, p_unit, p_window, p_time_zone, p_anchor_day, p_amount, p_mode, p_alerts, p_set_by,
-          p_actor, v_lock.locked_at)
+          p_actor, v_now)
   RETURNING * INTO b;
   UPDATE credit_balances SET has_budgets = TRUE WHERE account_id = p_account AND NOT has_budgets;
   RETURN keep_answer(p, jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, NULL)));

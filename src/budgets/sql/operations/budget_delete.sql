@@ -5,7 +5,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_s
 DECLARE
   p_account varchar := p ->> 'accountId';
   p_id bigint := p ->> 'id';
-  v_lock account_lock := lock_account(p_account);
+  v_now timestamptz := budget_lock(p_account);
   v_refusal jsonb;
   b budgets;
 BEGIN
@@ -14,7 +14,7 @@ BEGIN
   v_refusal := budget_refusal_of(b, (p ->> 'isPlatform')::boolean);
   IF v_refusal IS NOT NULL THEN RETURN v_refusal; END IF;
   IF b.is_key_limit THEN RETURN '{"outcome": "key_limit"}'; END IF;
-  UPDATE budgets SET deleted_at = v_lock.locked_at WHERE account_id = p_account AND id = p_id;
+  UPDATE budgets SET deleted_at = v_now WHERE account_id = p_account AND id = p_id;
   RETURN '{"outcome": "ok"}';
 END
 $$;

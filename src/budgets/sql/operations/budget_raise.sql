@@ -11,7 +11,7 @@ DECLARE
   p_until timestamptz := p ->> 'until';
   p_reason varchar := p ->> 'reason';
   p_actor varchar := p ->> 'actor';
-  v_lock account_lock := lock_account(p_account);
+  v_now timestamptz := budget_lock(p_account);
   v_answer jsonb;
   v_period bigint;
   b budgets;
@@ -32,19 +32,19 @@ BEGIN
   v_answer := budget_refusal_of(b, (p ->> 'isPlatform')::boolean);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   IF b.amount IS NULL THEN RETURN '{"outcome": "unlimited"}'; END IF;
-  IF p_until <= v_lock.locked_at THEN RETURN '{"outcome": "past_until"}'; END IF;
+  IF p_until <= v_now THEN RETURN '{"outcome": "past_until"}'; END IF;
   IF b.scope = 'each_member' AND NOT EXISTS (SELECT FROM members WHERE account_id = p_account AND user_id = p_member)
      OR b.scope <> 'each_member' AND p_member IS NOT NULL THEN
     RETURN '{"outcome": "member_not_found"}';
   END IF;
-  v_period := open_period(b, coalesce(p_member, ''), v_lock.locked_at);
+  v_period := open_period(b, coalesce(p_member, ''), v_now);
   IF (SELECT count(*) FROM budget_raises WHERE account_id = p_account AND period_id = v_period) >= 100 THEN
     RETURN '{"outcome": "too_many"}';
   END IF;
   INSERT INTO budget_raises (account_id, period_id, amount, until, reason, made_by, made_at)
-  VALUES (p_account, v_period, p_amount, p_until, p_reason, p_actor, v_lock.locked_at);
+  VALUES (p_account, v_period, p_amount, p_until, p_reason, p_actor, v_now);
   UPDATE budget_periods SET has_raises = TRUE WHERE account_id = p_account AND id = v_period;
-  PERFORM budget_changed(v_lock, p_id);
+  PERFORM budget_changed(p_account, p_id);
   RETURN keep_answer(p, jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, p_member)));
 END
 $$;

@@ -10,7 +10,7 @@ DECLARE
   p_mode varchar := p_changes ->> 'mode';
   p_alerts smallint[] := CASE WHEN jsonb_typeof(p_changes -> 'alerts') = 'array'
                               THEN ARRAY(SELECT jsonb_array_elements_text(p_changes -> 'alerts')::smallint) END;
-  v_lock account_lock := lock_account(p_account);
+  v_now timestamptz := budget_lock(p_account);
   v_refusal jsonb;
   b budgets;
 BEGIN
@@ -29,7 +29,7 @@ BEGIN
      SET amount = coalesce(p_amount, amount), mode = coalesce(p_mode, mode), alerts = coalesce(p_alerts, alerts)
    WHERE account_id = p_account AND id = p_id
   RETURNING * INTO b;
-  PERFORM budget_changed(v_lock, p_id);
+  PERFORM budget_changed(p_account, p_id);
   RETURN jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, NULL));
 END
 $$;

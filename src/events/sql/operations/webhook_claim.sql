@@ -42,7 +42,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
            'secrets', array_remove(ARRAY[e.secret, CASE WHEN e.previous_secret_until > now() THEN e.previous_secret END], NULL),
            'deliveryId', d.id, 'event', d.event)
     FROM claimed c JOIN webhook_endpoints e ON e.id = c.endpoint_id LEFT JOIN LATERAL (
-      SELECT d.id, jsonb_build_object('id', v.id, 'type', v.type, 'accountId', v.account_id, 'userId', v.account_id,
+      SELECT d.id, jsonb_build_object('id', v.id, 'type', v.type, 'accountId', v.account_id, 'userId', coalesce(v.data ->> 'userId', v.account_id),
                                       'occurredAt', iso_time(v.occurred_at), 'data', v.data) AS event
         FROM webhook_deliveries d JOIN events v ON v.account_id = d.account_id AND v.id = d.event_id
        WHERE d.endpoint_id = c.endpoint_id AND d.account_id = c.account_id AND d.status = 'pending'
