@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, In, LessThan, Repository } from 'typeorm';
+import { type EntityManager, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { digestOf, GATEWAY_KEY_PREFIX, generateApiKey, hintOf } from '../common/http/api-key-format.js';
 import { type Caller, hasRole, idempotencyScope } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
-import { operation, type Operation } from '../common/database/database.js';
+import { Database, operation, type Operation } from '../common/database/database.js';
 import type { AccountRequest } from '../common/database/movements.js';
 import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
 import type { Idempotency } from '../common/http/idempotency.js';
@@ -18,6 +18,7 @@ import {
   ApiKeyDto,
   type ApiKeyPageDto,
   type CreatedApiKeyDto,
+  type DescribedKey,
   type KeyBudget,
 } from './dto/api-keys.responses.js';
 import { ApiKey, type GatewaySettings } from './entities/api-key.entity.js';
@@ -64,6 +65,19 @@ const OPEN = operation<
 >('api_key_open');
 const UPDATE = operation<AccountRequest & { id: number; changes: object }, Answer>('api_key_update');
 
+/** Without TypeORM's entities: they took 6 of the 10 ms of processor time of a page of 200. */
+const PAGE = {
+  name: 'api_keys_page',
+  text: `SELECT k.id::float8, k.name, k.key_hint AS "keyHint", k.permissions, k.created_at AS "createdAt",
+                k.expires_at AS "expiresAt", k.last_used AS "lastUsed", k.is_active AS "isActive",
+                extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS "secondsLeft",
+                k.gateway, k.gateway_state AS "gatewayState", k.gateway_settings AS "gatewaySettings",
+                b.credit_limit::float8 AS "creditLimit", b.credits_used::float8 AS "creditsUsed",
+                b.credits_held::float8 AS "creditsHeld"
+           FROM api_keys k JOIN api_keys b ON b.account_id = k.account_id AND b.id = coalesce(k.budget_key_id, k.id)
+          WHERE k.account_id = $1 AND k.id < $2 ORDER BY k.id DESC LIMIT $3`,
+};
+
 /** Users' keys for their programs. Rules in README.md beside this file. */
 @Injectable()
 export class ApiKeysService {
@@ -72,6 +86,7 @@ export class ApiKeysService {
     @InjectRepository(ApiKey) private readonly keys: Repository<ApiKey>,
     private readonly gateway: GatewayKeysService,
     private readonly changes: Changes,
+    private readonly database: Database,
     private readonly secrets: SecretAnswers,
   ) {}
 
@@ -110,15 +125,10 @@ export class ApiKeysService {
 
   /** A user's keys, newest first, also those that have ended. @throws AccountNotFound for a user never seen */
   async page(userId: string, { limit, cursor }: PageQueryDto): Promise<ApiKeyPageDto> {
-    const before = decodeCursor(cursor);
-    const keys = await this.keys.find({
-      where: { accountId: userId, ...(before !== undefined && { id: LessThan(before) }) },
-      order: { id: 'DESC' },
-      take: limit + 1,
-    });
+    const before = decodeCursor(cursor) ?? Number.MAX_SAFE_INTEGER;
+    const keys = await this.database.rows<DescribedKey & KeyBudget>(PAGE, [userId, before, limit + 1]);
     if (keys.length === 0 && !(await this.accounts.exists(userId))) throw new AccountNotFound();
-    const budgets = await budgetsOf(this.keys.manager, userId, keys);
-    return toPage(keys, limit, (key) => ApiKeyDto.from(key, budgets.get(key.id) as KeyBudget));
+    return toPage(keys, limit, (key) => ApiKeyDto.from(key, key));
   }
 
   /** @throws ApiKeyNotFound */
@@ -271,19 +281,8 @@ async function find(manager: EntityManager, userId: string, id: number): Promise
 }
 
 async function describe(manager: EntityManager, key: ApiKey): Promise<ApiKeyDto> {
-  return ApiKeyDto.from(key, (await budgetsOf(manager, key.accountId, [key])).get(key.id) as KeyBudget);
-}
-
-/** What is counted for each key's line, by the id of the key. */
-async function budgetsOf(
-  manager: EntityManager,
-  userId: string,
-  keys: ApiKey[],
-): Promise<Map<number, KeyBudget>> {
-  const first = keys.map((key) => key.budgetKeyId ?? key.id);
-  const budgets = await manager.findBy(ApiKey, { accountId: userId, id: In(first) });
-  const byId = new Map(budgets.map((budget) => [budget.id, budget]));
-  return new Map(keys.map((key) => [key.id, byId.get(key.budgetKeyId ?? key.id) as KeyBudget]));
+  const id = key.budgetKeyId ?? key.id;
+  return ApiKeyDto.from(key, await manager.findOneByOrFail(ApiKey, { accountId: key.accountId, id }));
 }
 
 function gatewaySettingsOf(request: CreateApiKeyDto): GatewaySettings {
