@@ -40,7 +40,9 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   await runner.query(`REVOKE CREATE ON SCHEMA public FROM PUBLIC, ${role}`);
   await runner.query(`GRANT USAGE ON SCHEMA public TO ${role}`);
   await runner.query(`GRANT SELECT ON ${READ_ONLY_TABLES.join(', ')} TO ${role}`);
-  await runner.query(`GRANT SELECT, INSERT, UPDATE ON pricing_rules TO ${role}`);
+  await runner.query(
+    `GRANT SELECT, INSERT, UPDATE (effective_to, superseded_by) ON pricing_rules TO ${role}`,
+  );
   await runner.query(`GRANT SELECT, INSERT ON pricing_providers TO ${role}`);
   await runner.query(`GRANT SELECT, INSERT, DELETE ON pricing_aliases TO ${role}`);
   // Operations create and change keys. The service itself only ends them and keeps them in step with a gateway.

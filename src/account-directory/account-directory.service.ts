@@ -11,6 +11,9 @@ import {
 
 const FIELDS = ['user_id', 'username', 'email'];
 
+/** No field is longer, in lower case too. */
+const MAXIMUM_LENGTH = 1000;
+
 /** The most accounts that one statement looks at for each field, however few of them are found by no earlier field. */
 const LOOKED_AT = 10_000;
 
@@ -31,8 +34,8 @@ function foundBy(field: string, index: number): string {
     `${key} >= lower($1)`,
     // In its order: after the last one of the page before.
     `(${key}, user_id) > (CASE WHEN $3 = ${found} THEN $4 ELSE lower($1) END, CASE WHEN $3 = ${found} THEN $5 ELSE '' END)`,
-    // The last character there is: whatever begins with $1 comes before it.
-    `${key} < lower($1) || chr(1114111)`,
+    // The last character there is, more often than any field has characters: nothing that begins with $1 comes after it.
+    `${key} <= lower($1) || repeat(chr(1114111), ${MAXIMUM_LENGTH})`,
     `$3 <= ${found}`,
     ...(index === 0 ? [] : [`$1 <> ''`]),
     ...earlier.map((other) => `NOT EXISTS (SELECT FROM reach_${other})`),

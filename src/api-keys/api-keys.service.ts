@@ -1,13 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, LessThan, Repository } from 'typeorm';
+import { type EntityManager, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { digestOf, GATEWAY_KEY_PREFIX, generateApiKey, hintOf } from '../common/http/api-key-format.js';
 import { type Caller, hasRole, idempotencyScope, seenUser } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
-import { operation, type Operation } from '../common/database/database.js';
+import { Database, operation, type Operation } from '../common/database/database.js';
 import type { AccountRequest } from '../common/database/movements.js';
-import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
@@ -19,6 +18,7 @@ import {
   ApiKeyDto,
   type ApiKeyPageDto,
   type CreatedApiKeyDto,
+  type DescribedKey,
   type KeyBudget,
 } from './dto/api-keys.responses.js';
 import { ApiKey, type GatewaySettings } from './entities/api-key.entity.js';
@@ -66,6 +66,19 @@ const OPEN = operation<
 >('api_key_open');
 const UPDATE = operation<AccountRequest & { id: number; changes: object }, Answer>('api_key_update');
 
+/** Without TypeORM's entities: they took 6 of the 10 ms of processor time of a page of 200. */
+const PAGE = {
+  name: 'api_keys_page',
+  text: `SELECT k.id::float8, k.name, k.key_hint AS "keyHint", k.permissions, k.created_at AS "createdAt",
+                k.expires_at AS "expiresAt", k.last_used AS "lastUsed", k.is_active AS "isActive",
+                extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS "secondsLeft",
+                k.gateway, k.gateway_state AS "gatewayState", k.gateway_settings AS "gatewaySettings",
+                b.credit_limit::float8 AS "creditLimit", b.credits_used::float8 AS "creditsUsed",
+                b.credits_held::float8 AS "creditsHeld"
+           FROM api_keys k CROSS JOIN LATERAL api_key_budget(k.account_id, coalesce(k.budget_key_id, k.id)) b
+          WHERE k.account_id = $1 AND k.id < $2 AND ($4::varchar IS NULL OR k.user_id = $4) ORDER BY k.id DESC LIMIT $3`,
+};
+
 /** Users' keys for their programs. Rules in README.md beside this file. */
 @Injectable()
 export class ApiKeysService {
@@ -74,6 +87,7 @@ export class ApiKeysService {
     @InjectRepository(ApiKey) private readonly keys: Repository<ApiKey>,
     private readonly gateway: GatewayKeysService,
     private readonly changes: Changes,
+    private readonly database: Database,
     private readonly secrets: SecretAnswers,
   ) {}
 
@@ -117,19 +131,11 @@ export class ApiKeysService {
    * @throws AccountNotFound
    */
   async page(accountId: string, { limit, cursor }: PageQueryDto, userId?: string): Promise<ApiKeyPageDto> {
-    const before = decodeCursor(cursor);
-    const keys = await this.keys.find({
-      where: {
-        accountId,
-        ...(userId !== undefined && { userId }),
-        ...(before !== undefined && { id: LessThan(before) }),
-      },
-      order: { id: 'DESC' },
-      take: limit + 1,
-    });
+    const before = decodeCursor(cursor) ?? Number.MAX_SAFE_INTEGER;
+    const values = [accountId, before, limit + 1, userId ?? null];
+    const keys = await this.database.rows<DescribedKey & KeyBudget>(PAGE, values);
     if (keys.length === 0 && !(await this.accounts.exists(accountId))) throw new AccountNotFound();
-    const budgets = await budgetsOf(this.keys.manager, accountId, keys);
-    return toPage(keys, limit, (key) => ApiKeyDto.from(key, budgets.get(key.id) as KeyBudget));
+    return toPage(keys, limit, (key) => ApiKeyDto.from(key, key));
   }
 
   /** @throws ApiKeyNotFound */
@@ -289,32 +295,13 @@ async function find(manager: EntityManager, caller: Caller, id: number): Promise
 }
 
 async function describe(manager: EntityManager, key: ApiKey): Promise<ApiKeyDto> {
-  return ApiKeyDto.from(key, (await budgetsOf(manager, key.accountId, [key])).get(key.id) as KeyBudget);
-}
-
-/** What is counted for each key's line, by the id of the key. */
-async function budgetsOf(
-  manager: EntityManager,
-  accountId: string,
-  keys: ApiKey[],
-): Promise<Map<number, KeyBudget>> {
-  const first = keys.map((key) => key.budgetKeyId ?? key.id);
-  const rows = await manager.query<{ line: string; limit: string | null; used: string; held: string }[]>(
-    `SELECT line, b.credit_limit AS limit, b.credits_used AS used, b.credits_held AS held
-       FROM unnest($2::bigint[]) line CROSS JOIN LATERAL api_key_budget($1, line) b`,
-    [accountId, first],
+  const line = key.budgetKeyId ?? key.id;
+  const [budget] = await manager.query<[KeyBudget]>(
+    `SELECT credit_limit::float8 AS "creditLimit", credits_used::float8 AS "creditsUsed",
+            credits_held::float8 AS "creditsHeld" FROM api_key_budget($1, $2)`,
+    [key.accountId, line],
   );
-  const byLine = new Map(
-    rows.map(({ line, limit, used, held }) => [
-      toSafeInteger(line),
-      {
-        creditLimit: limit === null ? null : toSafeInteger(limit),
-        creditsUsed: toSafeInteger(used),
-        creditsHeld: toSafeInteger(held),
-      },
-    ]),
-  );
-  return new Map(keys.map((key) => [key.id, byLine.get(key.budgetKeyId ?? key.id) as KeyBudget]));
+  return ApiKeyDto.from(key, budget);
 }
 
 function gatewaySettingsOf(request: CreateApiKeyDto): GatewaySettings {

@@ -54,6 +54,9 @@ export const PRICE_CLASSES = {
 export type PriceClass = keyof typeof PRICE_CLASSES;
 export const CLASS_NAMES = Object.keys(PRICE_CLASSES) as PriceClass[];
 
+/** Prices that a rule has at most, which is more than any model needs. A request has at most 500 values. */
+export const MAXIMUM_COMPONENTS = 80;
+
 /** How quickly the provider answers, and what that costs. */
 export const SERVICE_TIERS = ['standard', 'batch', 'flex', 'priority'] as const;
 export type ServiceTier = (typeof SERVICE_TIERS)[number];

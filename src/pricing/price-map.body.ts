@@ -3,6 +3,7 @@ import { isLosslessNumber, parse } from 'lossless-json';
 import { MalformedRequest } from '../common/errors/request-errors.js';
 import { ServiceError, ValidationError } from '../common/errors/service-error.js';
 import { LargeBody } from '../common/http/bodies.js';
+import { refuseLargeJson } from '../common/http/json-limits.js';
 import type { PriceMap } from './price-map.js';
 
 /** More entries than any catalogue has; the answer may name them all. */
@@ -31,6 +32,7 @@ function bodyProblem(message: string): ValidationError {
 /** The parser's own messages repeat pieces of the body, so they go no further. */
 function parseExactly(body: Buffer): unknown {
   try {
+    refuseLargeJson(body, Infinity);
     return parse(new TextDecoder('utf-8', { fatal: true }).decode(body), null, {
       onDuplicateKey: () => {
         throw bodyProblem('must not name one key twice with different values');
@@ -38,7 +40,6 @@ function parseExactly(body: Buffer): unknown {
     });
   } catch (error) {
     if (error instanceof ServiceError) throw error;
-    // RangeError: nested so deeply that the stack would not do.
     throw new MalformedRequest('The body is not valid JSON');
   }
 }

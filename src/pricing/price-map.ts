@@ -3,7 +3,13 @@ import { idProblem, pathIdProblem } from '../common/http/text.js';
 import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../common/http/validators.js';
 import { Decimal, greatest } from '../common/money/decimal.js';
 import type { ModelFilter } from './model-filter.js';
-import { type Component, PRICE_CLASSES, type PriceClass, type ServiceTier } from './price-classes.js';
+import {
+  type Component,
+  MAXIMUM_COMPONENTS,
+  PRICE_CLASSES,
+  type PriceClass,
+  type ServiceTier,
+} from './price-classes.js';
 
 /**
  * Prices per token are below this in USD, or the file has a price of another unit in their place: the dearest models sold
@@ -247,6 +253,8 @@ class UsdPrices {
     );
     if (blended !== undefined && (!blended.isZero || includeFree))
       this.set({ class: 'tokens', tier: 'standard', above: 0, usd: blended });
+    if (this.prices.size > MAXIMUM_COMPONENTS)
+      throw new Unusable(`has more than ${MAXIMUM_COMPONENTS} prices`);
     const rate = Decimal.of(creditsPerUsd).times(Decimal.of(markup));
     return [...this.prices.entries()]
       .sort(([one], [other]) => (one < other ? -1 : 1))
@@ -290,7 +298,8 @@ class UsdPrices {
   private readRanges(ranges: unknown[], notes: string[]): void {
     const starts: number[] = [];
     for (const each of ranges) {
-      const start = isObject(each) && Array.isArray(each.range) ? Number(each.range[0]) : Number.NaN;
+      const from: unknown = isObject(each) && Array.isArray(each.range) ? each.range[0] : undefined;
+      const start = isLosslessNumber(from) ? Number(from.value) : Number.NaN;
       if (!isObject(each) || !Number.isSafeInteger(start) || start < 0)
         throw new Unusable('has prices by something other than the size of the prompt');
       const { range: _, ...fields } = each;

@@ -1,15 +1,21 @@
 import { Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, MoreThan, MoreThanOrEqual, QueryFailedError, Repository } from 'typeorm';
+import { LRUCache } from 'lru-cache';
+import { type EntityManager, MoreThan, MoreThanOrEqual, QueryFailedError } from 'typeorm';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Changes, type Once } from '../common/database/changes.js';
+import { Database } from '../common/database/database.js';
 import { postgresError } from '../common/errors/database-errors.js';
 import { ValidationError } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
-import { componentsOf, stored } from './components.js';
+import { componentsOf, rulePrices, stored } from './components.js';
 import { type CreatePricingRuleDto, PERIOD_PROBLEM } from './dto/pricing.requests.js';
-import { type ModelPricingDto, type PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
+import {
+  type ModelPricingDto,
+  type PricingPageDto,
+  PricingRuleDto,
+  type RulePricesDto,
+} from './dto/pricing.responses.js';
 import { PricingRule } from './entities/pricing-rule.entity.js';
 import {
   PricingOverlap,
@@ -21,62 +27,93 @@ import { databaseTime, lockModel, PRICING } from './pricing-locks.js';
 
 /** How far a client's clock may lag when it says «from now». */
 const PAST_TOLERANCE_SECONDS = 60;
-const IN_FORCE = 'rule.effectiveFrom <= now() AND (rule.effectiveTo IS NULL OR rule.effectiveTo > now())';
+const IN_FORCE = 'effective_from <= now() AND (effective_to IS NULL OR effective_to > now())';
 /** A rule that was withdrawn ends where it begins. */
 const NOT_WITHDRAWN = '(rule.effectiveTo IS NULL OR rule.effectiveTo > rule.effectiveFrom)';
 /** Rules of one model that the answer names on each side of the one in force: those nearest to now. */
 const MOST_NAMED = 200;
 const nearest = (when: string, order: 'ASC' | 'DESC') =>
-  `rule.id IN (SELECT id FROM pricing_rules
-                WHERE model_id = :modelId AND ${when} AND (effective_to IS NULL OR effective_to > effective_from)
-                ORDER BY effective_from ${order} LIMIT ${MOST_NAMED})`;
+  `id IN (SELECT id FROM pricing_rules
+           WHERE model_id = $1 AND ${when} AND (effective_to IS NULL OR effective_to > effective_from)
+           ORDER BY effective_from ${order} LIMIT ${MOST_NAMED})`;
 const UPCOMING = nearest('effective_from > now()', 'ASC');
 const ENDED = nearest('effective_to <= now()', 'DESC');
+
+/** A rule without its components. */
+const RULE = `SELECT id::float8, model_id AS "modelId", source, effective_from AS "effectiveFrom",
+                     effective_to AS "effectiveTo", created_by AS "createdBy"`;
+type RuleRow = Omit<PricingRule, 'components' | 'supersededBy'>;
+
+const RULES_IN_FORCE = {
+  name: 'pricing_in_force',
+  text: `${RULE} FROM pricing_rules WHERE ${IN_FORCE} AND id > $1 ORDER BY id LIMIT $2`,
+};
+const RULES_OF_MODEL = {
+  name: 'pricing_of_model',
+  text: `${RULE}, effective_from > now() AS "isUpcoming", (${IN_FORCE}) AS "isCurrent"
+           FROM pricing_rules WHERE model_id = $1 AND (${IN_FORCE} OR ${UPCOMING} OR ${ENDED})
+          ORDER BY effective_from DESC`,
+};
+const COMPONENTS = {
+  name: 'pricing_components',
+  text: 'SELECT id::float8, components FROM pricing_rules WHERE id = ANY($1::bigint[])',
+};
+
+/** Components whose form in answers is kept, of all rules together: 13 MB were measured, for ten to a rule. */
+const KEPT_COMPONENTS = 100_000;
 
 /** Pricing rules: an immutable history per model, without overlaps. Times are the database's. */
 @Injectable()
 export class PricingService {
+  /** What the components of rules say, by the rule's id: they never change. */
+  private readonly prices = new LRUCache<number, RulePricesDto>({
+    maxSize: KEPT_COMPONENTS,
+    sizeCalculation: ({ components }) => components.length,
+  });
+
   constructor(
-    @InjectRepository(PricingRule) private readonly rules: Repository<PricingRule>,
+    private readonly database: Database,
     private readonly changes: Changes,
   ) {}
 
   /** The rules in force now, in the order they were made. */
   async inForce({ limit, cursor }: PageQueryDto): Promise<PricingPageDto> {
-    const rules = await this.rules
-      .createQueryBuilder('rule')
-      .where(IN_FORCE)
-      .andWhere('rule.id > :after', { after: decodeCursor(cursor) ?? 0 })
-      .orderBy('rule.id')
-      .limit(limit + 1)
-      .getMany();
-    return toPage(
-      rules.map((rule) => PricingRuleDto.from(rule)),
-      limit,
-      (rule) => rule,
-    );
+    const rows = await this.database.rows<RuleRow>(RULES_IN_FORCE, [decodeCursor(cursor) ?? 0, limit + 1]);
+    const { items, nextCursor } = toPage(rows, limit, (row) => row);
+    return { items: await this.described(items), nextCursor };
   }
 
   /** What is known of a model's price, to a bound; empty for a model without rules. */
   async ofModel(modelId: string): Promise<ModelPricingDto> {
-    const rules = await this.rules
-      .createQueryBuilder('rule')
-      .addSelect('rule.effectiveFrom > now()', 'is_upcoming')
-      .addSelect(`(${IN_FORCE})`, 'is_current')
-      .where('rule.modelId = :modelId', { modelId })
-      .andWhere(`(${IN_FORCE} OR ${UPCOMING} OR ${ENDED})`)
-      .orderBy('rule.effectiveFrom', 'DESC')
-      .getRawAndEntities<{ is_upcoming: boolean; is_current: boolean }>();
+    const rows = await this.database.rows<RuleRow & { isUpcoming: boolean; isCurrent: boolean }>(
+      RULES_OF_MODEL,
+      [modelId],
+    );
     const answer: ModelPricingDto = { current: null, upcoming: [], history: [] };
-    rules.entities.forEach((entity, index) => {
-      const rule = PricingRuleDto.from(entity);
-      if (rules.raw[index]?.is_upcoming) answer.upcoming.unshift(rule);
+    for (const [index, rule] of (await this.described(rows)).entries()) {
+      if (rows[index]?.isUpcoming) answer.upcoming.unshift(rule);
       // The built-in rule is in force only where there is no other.
-      else if (rules.raw[index]?.is_current)
+      else if (rows[index]?.isCurrent)
         answer.current = answer.current?.source === 'rule' ? answer.current : rule;
       else answer.history.push(rule);
-    });
+    }
     return answer;
+  }
+
+  /** With their prices, which are formed once: read and formed each time, a page of 200 took 18 ms of processor time instead of 5. */
+  private async described(rules: RuleRow[]): Promise<PricingRuleDto[]> {
+    const prices = new Map(rules.map(({ id }) => [id, this.prices.get(id)]));
+    const unknown = rules.flatMap(({ id }) => (prices.get(id) === undefined ? [id] : []));
+    const read =
+      unknown.length === 0
+        ? []
+        : await this.database.rows<Pick<PricingRule, 'id' | 'components'>>(COMPONENTS, [unknown]);
+    for (const { id, components } of read) {
+      const formed = rulePrices(components);
+      prices.set(id, formed);
+      this.prices.set(id, formed);
+    }
+    return rules.map((rule) => PricingRuleDto.from(rule, prices.get(rule.id) as RulePricesDto));
   }
 
   /**
@@ -192,7 +229,8 @@ async function addRule(
   const id = Number(identifiers[0]?.id);
   const ended = (closed.raw as { id: string }[])[0];
   if (ended) await manager.update(PricingRule, { id: Number(ended.id) }, { supersededBy: id });
-  return PricingRuleDto.from(await manager.findOneByOrFail(PricingRule, { id }));
+  const rule = await manager.findOneByOrFail(PricingRule, { id });
+  return PricingRuleDto.from(rule, rulePrices(rule.components));
 }
 
 /** When the rule begins, by the database's clock. */

@@ -257,7 +257,7 @@ function follow(value: unknown, step: string): unknown[] {
   const next = (value as Record<string, unknown>)[name];
   if (key === undefined) return [next];
   return Array.isArray(next)
-    ? next.filter((item: unknown) => String((item as Record<string, unknown> | null)?.[key]) === wanted)
+    ? next.filter((item: unknown) => (item as Record<string, unknown> | null)?.[key] === wanted)
     : [];
 }
 

@@ -122,6 +122,17 @@ describe('GET /api/accounts', () => {
     expect((await walk('', 7)).sort()).toEqual(everyone);
   });
 
+  it('finds those whose id, name or e-mail begins or goes on with the last character there is', async () => {
+    const last = '\u{10ffff}';
+    const id = freshUser(last);
+    await appear(id, 'unnamed', `${id}@example.com`);
+    await appear(`${tag}-${last}${last}z`, `${last.repeat(3)}z`, `${tag}-last@example.com`);
+    expect(await idsFor(last)).toEqual([id, `${tag}-${last}${last}z`]);
+    expect(await idsFor(`${tag}-${last}`)).toEqual([`${tag}-${last}${last}z`]);
+    expect(await walk(`${tag}-`, 1)).toContain(`${tag}-${last}${last}z`);
+    expect(await walk('', 7)).toContain(id);
+  });
+
   it('shows what can be spent and what is held, an expired lot not counted', async () => {
     const user = await userWithCredits(service, 1000, 50);
     await expireLots(service, user, [50]);

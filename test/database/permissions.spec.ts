@@ -156,7 +156,7 @@ const RIGHTS: Record<string, string[]> = {
   members: ['SELECT'],
   migrations: ['SELECT'],
   organisations: ['SELECT'],
-  pricing_rules: ['SELECT', 'INSERT', 'UPDATE'],
+  pricing_rules: ['SELECT', 'INSERT', 'UPDATE of columns'],
   pricing_aliases: ['SELECT', 'INSERT', 'DELETE'],
   pricing_providers: ['SELECT', 'INSERT'],
   streaming_sessions: ['SELECT'],
@@ -247,6 +247,12 @@ describe("the service's role and the rest of the server", () => {
     ['changes what a key may do', 'UPDATE api_keys SET permissions = permissions'],
     ['prolongs a key', 'UPDATE api_keys SET expires_at = NULL'],
     ['changes whose key it is', `UPDATE api_keys SET account_id = 'x', key = repeat('0', 64)`],
+    ['changes a price', 'UPDATE pricing_rules SET components = components'],
+    [
+      'changes what a rule is for, and since when',
+      'UPDATE pricing_rules SET model_id = model_id, effective_from = now()',
+    ],
+    ['keeps every price from changing', 'LOCK TABLE pricing_rules IN SHARE MODE'],
     ['changes the settings of the server', `ALTER SYSTEM SET fsync = 'off'`],
   ])('never %s', async (_, statement) => {
     await service.owner.query(
@@ -323,6 +329,21 @@ describe('the ledger', () => {
       code: '23001',
       message: expect.stringContaining('append-only') as string,
     });
+  });
+});
+
+describe('an API key that was revoked', () => {
+  it.each([
+    ['23514', 'is_active = TRUE'],
+    ['23001', 'revoked_at = NULL'],
+    ['23001', 'is_active = TRUE, revoked_at = NULL'],
+  ])('never works again, not for the owner of the database either: %s', async (code, change) => {
+    const user = service.as();
+    const { body } = await user.post('/api/api-keys', { name: 'k', permissions: ['credits:read'] });
+    expect((await user.delete(`/api/api-keys/${body.id as number}`)).status).toBe(204);
+    const revive = `UPDATE api_keys SET ${change} WHERE account_id = '${user.userId}'`;
+    for (const role of [runtime, service.owner])
+      await expect(role.query(revive)).rejects.toMatchObject({ code });
   });
 });
 

@@ -118,10 +118,25 @@ describe('round trips to the database for a known user', () => {
     expect(proxy.taken()).toEqual(['credit_balance']);
   });
 
+  it.each([
+    ['a page of prices', 'pricing_in_force', '/api/pricing'],
+    ['the prices of a model', 'pricing_of_model', `/api/pricing/${SONNET}`],
+  ])('%s reads their components once, and nothing else again', async (_, statement, path) => {
+    const another = service.as('reader');
+    await another.get('/api/credits/balance');
+    const first = await another.get(path);
+    proxy.taken();
+    const again = await another.get(path);
+    expect(proxy.taken()).toEqual([statement]);
+    expect(again.body).toEqual(first.body);
+  });
+
   it('an API key makes one more: it is asked for at each request, so that a revoked one fails on the next', async () => {
     const permissions = ['credits:read', 'sessions:write'];
     const { key } = (await user.post<{ key: string }>('/api/api-keys', { name: 'k', permissions })).body;
     proxy.taken();
+    expect((await user.get<{ items: unknown[] }>('/api/api-keys')).body.items).toHaveLength(1);
+    expect(proxy.taken(), 'a page of keys').toEqual(['api_keys_page']);
     const client = service.withHeaders({ 'x-api-key': key });
     await client.post(`${SESSIONS}/initialize`, start('by-key'));
     expect(proxy.taken()).toEqual(['api_key_live', 'session_hold']);

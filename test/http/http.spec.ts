@@ -212,6 +212,19 @@ describe('logs', () => {
     expect(line?.cause).toMatch(/session_hold/);
   });
 
+  it('name the path of an absolute address, and not what stands before it', async () => {
+    for (const origin of ['http://me:password@evil.example', 'HTTP://me:pass%20word@evil.example:99']) {
+      for (const path of ['/api/nothing', '?a', '']) {
+        request(logging.url, { path: origin + path })
+          .end()
+          .once('response', (response) => response.resume());
+        const logged = path.startsWith('/') ? path : '/';
+        await expect.poll(() => logging.logs.at(-1)).toMatchObject({ msg: 'request', path: logged });
+        logging.logs.length = 0;
+      }
+    }
+  });
+
   it("keep the caller's request id when it is one, and make one when it is not", async () => {
     const client = logging.anonymous();
     const given = await client.get('/health', { 'x-request-id': 'from-the-gateway_1' });
@@ -333,6 +346,22 @@ describe('GET /api/docs', () => {
       expect([file, asset.status]).toEqual([file, 200]);
       await asset.arrayBuffer();
     }
+  });
+
+  it('serves its document whatever strangers asked for before', async () => {
+    const fresh = await service.another();
+    for (const path of ['/api/docs-json', '/api/docs-yaml']) {
+      expect((await fetch(fresh.url + path, { method: 'POST' })).status).toBe(404);
+      expect((await fetch(`${fresh.url}${path}/x`)).status).toBe(404);
+      expect((await fetch(fresh.url + path, { method: 'HEAD' })).status).toBe(200);
+      for (const time of ['first', 'again']) {
+        const answer = await fetch(fresh.url + path);
+        expect([path, time, answer.status]).toEqual([path, time, 200]);
+        expect(await answer.text()).toContain('LLM accounting service');
+      }
+      expect((await fetch(`${fresh.url}${path}/x`)).status).toBe(404);
+    }
+    await fresh.close();
   });
 
   it('serves the document that is committed', async () => {

@@ -370,6 +370,18 @@ describe('the terms of an import', () => {
     });
   });
 
+  it.each<[string, object[]]>([
+    ['a range of an object', [{ range: [{ toString: 1 }, 1], input_cost_per_token: 1e-6 }]],
+    [
+      'more prices than a rule may have',
+      Array.from({ length: 100 }, (_, index) => ({ range: [index, index + 1], input_cost_per_token: 1e-6 })),
+    ],
+  ])('skip a model with %s', async (_, ranges) => {
+    const modelId = freshModel();
+    const entry = { mode: 'chat', input_cost_per_token: 1e-6, tiered_pricing: ranges };
+    expect(await imported({ [modelId]: entry })).toMatchObject({ created: 0, skipped: [{ modelId }] });
+  });
+
   const NAMES = ['a/chat', 'a/b/chat', 'A/chat', 'a.chat', 'b/cat', 'a/b*', 'a+(chat|cat)', '日本/モデル'];
   it.each([
     ['a/chat', ['a/chat']],
@@ -576,7 +588,7 @@ describe('imports and changes at once', () => {
       HttpClient,
     ];
     // One after the other they queue up behind a lock that a change of any model holds.
-    const gate = 'LOCK TABLE pricing_rules IN ROW EXCLUSIVE MODE';
+    const gate = `SELECT pg_advisory_xact_lock_shared(hashtextextended('pricing', 0))`;
     const [first, made, removed, last] = await holdUp<Answer<unknown>>(
       service,
       gate,
@@ -739,8 +751,6 @@ describe('an import is refused and changes nothing', () => {
     '{"a":"\n"}',
     '{"a":"\\x"}',
     '[1,]',
-    `{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}`,
-    `${'{"a":'.repeat(200_000)}1${'}'.repeat(200_000)}`,
   ])('400 for what is not JSON: %.20s', async (body) => {
     await changingNothing(async () => {
       expectProblem(await send(body), 400, { field: 'body' });
@@ -786,6 +796,24 @@ describe('an import is refused and changes nothing', () => {
     });
     expect(await imported(`{${once},${once}}`, '?dryRun=true')).toMatchObject({ created: 1 });
   });
+
+  it.each(['[', '{"a":'])(
+    '400 for more than 32 %s in each other, also with an Idempotency-Key',
+    async (one) => {
+      const nested = (depth: number) =>
+        `{"m":{"x":${one.repeat(depth)}1${(one === '[' ? ']' : '}').repeat(depth)}}}`;
+      expect((await send(nested(31))).status).toBe(200);
+      await changingNothing(async () => {
+        for (const depth of [32, 3000, 200_000]) {
+          const answers = [
+            await send(nested(depth)),
+            await root.post(PATH, nested(depth), { 'idempotency-key': `deep-${depth}` }),
+          ];
+          for (const answer of answers) expectProblem(answer, 400, { code: 'validation.failed', field: 'm' });
+        }
+      });
+    },
+  );
 
   it('400 for more than 10,000 models', async () => {
     const many = Object.fromEntries(Array.from({ length: 10_001 }, (_, index) => [`m${index}`, 1]));
@@ -840,7 +868,7 @@ describe('an import is refused and changes nothing', () => {
   it('503 when rules cannot be changed in time, with nothing half-done', async () => {
     const hurried = await service.another({ DB_STATEMENT_TIMEOUT_MS: '300' });
     const gate = await service.owner.connect();
-    await gate.query('BEGIN; LOCK TABLE pricing_rules IN ROW EXCLUSIVE MODE');
+    await gate.query(`BEGIN; SELECT pg_advisory_xact_lock_shared(hashtextextended('pricing', 0))`);
     const answer = await send(GOOD, '', hurried.as('root', { role: 'admin' }));
     await gate.query('ROLLBACK');
     gate.release();

@@ -46,7 +46,7 @@ export interface ApiKeyAnswer
   lastUsed: string | null;
 }
 
-type DescribedKey = Omit<ApiKeyAnswer, keyof KeyBudget | 'createdAt' | 'expiresAt' | 'lastUsed'> &
+export type DescribedKey = Omit<ApiKeyAnswer, keyof KeyBudget | 'createdAt' | 'expiresAt' | 'lastUsed'> &
   Pick<ApiKey, 'createdAt' | 'expiresAt' | 'lastUsed'>;
 
 export class ApiKeyDto {

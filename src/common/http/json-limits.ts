@@ -22,7 +22,7 @@ interface Stretch {
  *
  * @throws ValidationError
  */
-export function refuseLargeJson(json: Uint8Array): void {
+export function refuseLargeJson(json: Uint8Array, maximumValues = MAXIMUM_VALUES): void {
   let [depth, values] = [0, 0];
   /** Where the last text at the top and the name of the last field lie; they are decoded for a refusal only. */
   let text: Stretch | undefined;
@@ -34,7 +34,7 @@ export function refuseLargeJson(json: Uint8Array): void {
     if (byte <= BLANK) continue;
     const isEnd = byte === END_OF_LIST || byte === END_OF_OBJECT;
     if (byte === COMMA || (hasBegun && !isEnd)) values++;
-    if (values > MAXIMUM_VALUES) throw problemOf(json, depth === 1 ? undefined : field, TOO_MANY_VALUES);
+    if (values > maximumValues) throw problemOf(json, depth === 1 ? undefined : field, TOO_MANY_VALUES);
     hasBegun = byte === LIST || byte === OBJECT;
     if (hasBegun) depth++;
     else if (isEnd) depth--;

@@ -129,8 +129,11 @@ function traceIds(ids: TraceIds | undefined): Partial<TraceIds> {
   return ids === undefined ? {} : { trace_id: ids.trace_id, span_id: ids.span_id };
 }
 
+/** What stands before the path of an absolute address: it may have a password in it. */
+const ORIGIN = /^[a-z]+:\/\/[^/]*/i;
+
 function pathOf(request: Request): string {
-  const path = request.originalUrl.split('?')[0] ?? '';
+  const path = request.originalUrl.split('?')[0]?.replace(ORIGIN, '') || '/';
   const plain = path.includes('%') ? decoded(path) : path;
   const masked = withoutKeys(plain);
   return (masked === plain ? path : masked).slice(0, 200);

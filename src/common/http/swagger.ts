@@ -1,6 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import type { RequestHandler } from 'express';
+import type { Express, RequestHandler } from 'express';
 import { addExamples } from './openapi-examples.js';
 import { describeProblems } from './openapi-problems.js';
 import { refineSchemas } from './openapi-schemas.js';
@@ -148,7 +148,7 @@ function describeAnswers({ responses }: OperationObject): void {
   }
 }
 
-/** The first answer is given to all: Nest writes the whole document anew for each request, which takes up to 40 ms. */
+/** The first document is given to all: Nest writes the whole document anew for each request, which takes up to 40 ms. */
 function answerOnce(): RequestHandler {
   let first: { type: string; body: unknown } | undefined;
   return (_, response, next) => {
@@ -158,7 +158,7 @@ function answerOnce(): RequestHandler {
     }
     const send = response.send.bind(response);
     response.send = (body: unknown) => {
-      first = { type: String(response.getHeader('content-type')), body };
+      if (response.statusCode === 200) first = { type: String(response.getHeader('content-type')), body };
       response.send = send;
       return send(body);
     };
@@ -168,7 +168,8 @@ function answerOnce(): RequestHandler {
 
 /** Swagger UI at `/api/docs`, the document at `/api/docs-json`; its scripts are files of this server, as the CSP asks. */
 export function setUpSwagger(app: INestApplication, version: string): void {
-  for (const path of ['/api/docs-json', '/api/docs-yaml']) app.use(path, answerOnce());
+  const express = app.getHttpAdapter().getInstance() as Express;
+  for (const path of ['/api/docs-json', '/api/docs-yaml']) express.get(path, answerOnce());
   SwaggerModule.setup('api/docs', app, () => createDocument(app, version), {
     jsonDocumentUrl: 'api/docs-json',
     yamlDocumentUrl: 'api/docs-yaml',

@@ -14,14 +14,13 @@ import {
 import { componentsProblem } from '../components.js';
 import {
   CLASS_NAMES,
+  MAXIMUM_COMPONENTS,
   PRICE_CLASSES,
   type PriceClass,
   SERVICE_TIERS,
   type ServiceTier,
 } from '../price-classes.js';
 
-/** More than any model has. A request has at most 500 values. */
-const MAXIMUM_COMPONENTS = 80;
 /** The same as the 1,000,000 of the short form, which are for 1,000 tokens. */
 const MAXIMUM_PER_TOKEN = 1000;
 

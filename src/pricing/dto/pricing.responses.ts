@@ -1,5 +1,4 @@
 import { ApiProperty } from '@nestjs/swagger';
-import { rulePrices } from '../components.js';
 import type { PricingRule } from '../entities/pricing-rule.entity.js';
 import { PRICING_SOURCES, type PricingSource } from '../price.js';
 import {
@@ -101,12 +100,13 @@ export class PricingRuleDto extends RulePricesDto {
   })
   createdBy: string | null;
 
-  static from(rule: PricingRule): PricingRuleDto {
+  /** @param prices what the rule's components say */
+  static from(rule: Omit<PricingRule, 'components' | 'supersededBy'>, prices: RulePricesDto): PricingRuleDto {
     return {
       id: rule.id,
       modelId: rule.modelId,
       source: rule.source,
-      ...rulePrices(rule.components),
+      ...prices,
       effectiveFrom: rule.effectiveFrom.toISOString(),
       effectiveTo: rule.effectiveTo?.toISOString() ?? null,
       createdBy: rule.createdBy,
