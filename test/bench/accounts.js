@@ -64,7 +64,8 @@ export async function ask(port, method, path, token, body) {
   return answer.json();
 }
 
-async function inLanes(items, work) {
+/** Does the work for each item, some at once, in their order. */
+export async function inLanes(items, work) {
   const results = [];
   const lane = async (first) => {
     for (let index = first; index < items.length; index += AT_ONCE) results[index] = await work(items[index]);

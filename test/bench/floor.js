@@ -8,7 +8,14 @@ import pg from 'pg';
 import { allSteps } from './scenarios.js';
 
 /** Refusals keep their status; whatever else is not `ok` is wrong here, and fails the bench. */
-const STATUS = { ok: undefined, created: 201, repeated: 200, insufficient: 402, key_limit: 402 };
+const STATUS = {
+  ok: undefined,
+  created: 201,
+  repeated: 200,
+  insufficient: 402,
+  budget_exceeded: 402,
+  limit_exceeded: 429,
+};
 const WRONG = 500;
 
 process.once('message', ({ databaseUrl, poolSize, secret, statements }) => {

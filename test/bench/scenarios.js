@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
  * @property {string} userId
  * @property {string} token a JWT of this user
  * @property {string} [key] an API key of this user
+ * @property {string} [accountId] who pays; the user's personal account when not given
  *
  * @typedef {object} Turn one pass through the steps of a scenario
  * @property {string} id no other turn of the whole run has it
@@ -62,7 +63,12 @@ function holdOf(tokens) {
     method: 'POST',
     path: '/api/streaming-sessions/initialize',
     status: 201,
-    body: ({ id }) => ({ sessionId: id, modelId: MODEL, estimatedTokens: tokens }),
+    body: ({ id, account: { accountId } }) => ({
+      sessionId: id,
+      accountId,
+      modelId: MODEL,
+      estimatedTokens: tokens,
+    }),
     moves: { holds: 1, entries: 1 },
     floor: call('session_hold', (_user, body) => ({
       sessionId: body.sessionId,
@@ -82,7 +88,7 @@ const SETTLE = {
   method: 'POST',
   path: '/api/streaming-sessions/finalize',
   status: 200,
-  body: ({ id }) => ({ sessionId: id, actualTokens: ACTUAL_TOKENS }),
+  body: ({ id, account: { accountId } }) => ({ sessionId: id, accountId, actualTokens: ACTUAL_TOKENS }),
   // One entry: the refund of what was held and not used.
   moves: { settlements: 1, entries: 1 },
   floor: call('session_settle', (_user, body) => ({
@@ -114,7 +120,12 @@ const CHARGE = {
   method: 'POST',
   path: '/api/usage/charge',
   status: 201,
-  body: ({ id }) => ({ requestId: id, modelId: MODEL, tokens: ACTUAL_TOKENS }),
+  body: ({ id, account: { accountId } }) => ({
+    requestId: id,
+    accountId,
+    modelId: MODEL,
+    tokens: ACTUAL_TOKENS,
+  }),
   moves: { charges: 1, entries: 1 },
   floor: call('usage_charge', (_user, body, raw) => ({
     requestId: body.requestId,

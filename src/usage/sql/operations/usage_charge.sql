@@ -56,7 +56,12 @@ DECLARE
     char_length(p_actor) BETWEEN 1 AND 64,
     is_idempotency(p)];
 BEGIN
-  IF v_lock.account_id IS DISTINCT FROM p_user OR p_user ^@ 'org:' THEN
+  IF p_account <> p_user AND v_lock.account_id IS NOT NULL THEN
+    v_path := member_path(p_account, p_user);
+    v_unit := v_path[cardinality(v_path)];
+  END IF;
+  -- A member's ids are good, and so is that of a personal account that is there.
+  IF v_path IS NULL AND (v_lock.account_id IS DISTINCT FROM p_user OR p_user ^@ 'org:') THEN
     PERFORM refuse('{accountId,userId}', ARRAY[is_account_id(p_account), is_user_id(p_user)]);
   END IF;
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
@@ -72,11 +77,7 @@ BEGIN
     END IF;
   END IF;
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
-  IF p_account <> p_user THEN
-    v_path := member_path(p_account, p_user);
-    IF v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
-    v_unit := v_path[cardinality(v_path)];
-  END IF;
+  IF p_account <> p_user AND v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   IF p_tags IS NOT NULL THEN PERFORM refuse('{tags}', ARRAY[is_tags(p_tags)]); END IF;
   SELECT * INTO r FROM usage_records WHERE account_id = p_account AND request_id = p_request;
   IF FOUND THEN
