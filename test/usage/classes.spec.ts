@@ -223,7 +223,7 @@ describe('GET /usage/classes', () => {
     expect(rows[1]?.usage.since).toBeNull();
   });
 
-  it('is answered within the time of a report whatever one user has stored', async () => {
+  it('is answered within seconds whatever one user has stored', async () => {
     const modelId = await model(
       { class: 'input', price: '1' },
       { class: 'input', price: '2', contextAbove: 10 },
@@ -240,7 +240,9 @@ describe('GET /usage/classes', () => {
          FROM usage_records, generate_series(1, 50000) n WHERE account_id = $1`,
       [user.userId],
     );
-    const { status, body } = await user.get<Classes>('/api/usage/classes');
+    const hasty = await service.another({ DB_REPORT_TIMEOUT_MS: '10000' });
+    const { status, body } = await hasty.as(user.userId).get<Classes>('/api/usage/classes');
+    await hasty.close();
     expect(status).toBe(200);
     expect(body.classes).toHaveLength(CLASS_NAMES.length);
     expect(body.classes[0]?.records).toBe(50_000);
