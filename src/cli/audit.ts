@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { parseArgs } from 'node:util';
 import { Database } from '../common/database/database.js';
 import { connectionPool } from '../common/database/driver.js';
+import { ReportTurns } from '../common/http/reports.js';
 import { loadConfig } from '../config/env.js';
 import { CreditsAuditService } from '../credits/credits-audit.service.js';
 import type { AuditDto } from '../credits/dto/credits.responses.js';
@@ -30,10 +31,11 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
   const config = loadConfig();
   const opened = await reachDatabase(config.database);
   const pool = connectionPool({ ...config.database, url: opened.url, poolSize: 2 });
-  const database = new Database(pool, { ...config, reports: { poolSize: 1, timeoutMilliseconds: AN_HOUR } });
+  const patient = { ...config, reports: { poolSize: 1, timeoutMilliseconds: AN_HOUR } };
+  const database = new Database(pool, patient);
   try {
-    const audit = new CreditsAuditService(database);
-    let found = await audit.audit(user, showProgress);
+    const audit = new CreditsAuditService(database, new ReportTurns(patient));
+    let found = await audit.audit(user, { onProgress: showProgress });
     if (repair && !found.ok) {
       for (const userId of new Set(found.differences.map((difference) => difference.userId))) {
         const answer = await database.call(REPAIR, { accountId: userId, actor: ACTOR });

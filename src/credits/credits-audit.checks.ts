@@ -28,8 +28,8 @@ const USED_IN_PERIOD = `CASE p.unit WHEN 'credits' THEN r.credits - r.uncollecte
                         WHEN 'requests' THEN (r.id IS NOT NULL)::integer ELSE 0 END`;
 
 /**
- * The books' laws, each as a query over one batch of users; all of a batch run in one statement and so in one snapshot,
- * and what moves meanwhile is no difference. Lots that have expired and are not yet written off still count everywhere.
+ * The books' laws, each as a query over one batch of users; it runs in one statement and so in one snapshot, and what
+ * moves meanwhile is no difference. Lots that have expired and are not yet written off still count everywhere.
  * Where a user may have many of both sides they are put together and grouped, not joined: the planner takes everyone for
  * an ordinary user, and its nested loops would take hours over a hundred thousand sessions.
  */

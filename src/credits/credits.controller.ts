@@ -1,6 +1,6 @@
-import { Body, Controller, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
+import { Body, Controller, Get, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import { type Caller, seenUser } from '../common/http/caller.js';
 import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/service-error.js';
@@ -8,7 +8,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
-import { Report } from '../common/http/reports.js';
+import { Report, reporterOf, ReportsBusy, TooManyReports } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import { CreditsAuditService } from './credits-audit.service.js';
@@ -209,13 +209,17 @@ export class CreditsController {
   @Get('audit')
   @ApiOperation({
     summary: 'Audit balances, lots, ledger and holds of every account',
+    description: 'One audit at a time. It ends when the client hangs up.',
     operationId: 'auditCredits',
   })
   @ApiOkResponse({ type: AuditDto })
-  @ApiProblems(ReportTooLong)
+  @ApiProblems(TooManyReports, ReportsBusy, ReportTooLong)
   @RoleAccess('admin')
-  async audit(): Promise<AuditDto> {
-    const found = await this.auditService.audit();
+  async audit(@Req() request: Request, @Res({ passthrough: true }) response: Response): Promise<AuditDto> {
+    const found = await this.auditService.audit(null, {
+      reporter: reporterOf(request),
+      isWanted: () => !response.destroyed,
+    });
     this.metrics.reportAudit(found.differencesFound);
     return found;
   }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
-import { decodeCursor, toPage } from '../common/http/page.js';
+import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';
 import { isoTime } from '../common/http/time.js';
 import type { DeliveriesQueryDto, ReplayWebhookDto } from './dto/webhooks.requests.js';
 import type { DeliveryDto, DeliveryPageDto, DeliveryStatus, ReplayDto } from './dto/webhooks.responses.js';
@@ -29,10 +29,18 @@ const IS_ACTIVE = {
   name: 'webhook_is_active',
   text: 'SELECT is_active FROM webhook_endpoints WHERE id = $1 AND deleted_at IS NULL',
 };
-const REPLAY = { name: 'webhook_replay', text: 'SELECT webhook_replay($1, $2, $3, $4) AS count' };
+const REPLAY = { name: 'webhook_replay', text: 'SELECT webhook_replay($1, $2, $3, $4, $5, $6) AS replay' };
 
 /** Deliveries that one call lets be made again. */
-export const MAXIMUM_REPLAYED = 10_000;
+const MAXIMUM_REPLAYED = 10_000;
+/** Events that one call looks at: so long the endpoint's row is locked. */
+const MOST_LOOKED_AT = 50_000;
+
+interface Replay {
+  replayed: number;
+  /** The last event looked at, where there may be more after it. */
+  after: number | null;
+}
 
 interface DeliveryRow {
   id: string;
@@ -68,25 +76,29 @@ export class WebhookDeliveriesService {
 
   /** @throws WebhookNotFound, WebhookInactive, DeliveryNotFound */
   async replayOne(endpointId: number, deliveryId: number): Promise<DeliveryDto> {
-    const replayed = await this.replay(endpointId, deliveryId, null, 1);
+    const replayed = await this.replay(endpointId, deliveryId, null, null);
     const delivery = await this.database.row<DeliveryRow>(ONE, [endpointId, deliveryId]);
     if (replayed === null || delivery === undefined) throw new DeliveryNotFound();
     return toDelivery(delivery);
   }
 
   /** @throws WebhookNotFound, WebhookInactive */
-  async replaySince(endpointId: number, { since }: ReplayWebhookDto): Promise<ReplayDto> {
+  async replaySince(endpointId: number, { since, cursor }: ReplayWebhookDto): Promise<ReplayDto> {
     // A moment: the database takes fewer zones than ISO 8601 has.
-    const replayed = await this.replay(endpointId, null, new Date(since), MAXIMUM_REPLAYED);
-    return { replayed: replayed ?? 0 };
+    const replay = await this.replay(endpointId, null, new Date(since), decodeCursor(cursor) ?? null);
+    const after = replay?.after ?? null;
+    return { replayed: replay?.replayed ?? 0, nextCursor: after === null ? null : encodeCursor(after) };
   }
 
-  /** How many will be delivered; null for a delivery that is not there. @throws WebhookNotFound, WebhookInactive */
-  private async replay(...values: [number, number | null, Date | null, number]): Promise<number | null> {
-    const row = await this.database.row<{ count: number | null }>(REPLAY, values);
-    const count = row?.count ?? null;
-    if (count === null && !(await this.isActive(values[0]))) throw new WebhookInactive();
-    return count;
+  /** Null for a delivery that is not there. @throws WebhookNotFound, WebhookInactive */
+  private async replay(
+    ...values: [endpoint: number, delivery: number | null, since: Date | null, after: number | null]
+  ): Promise<Replay | null> {
+    const limits = [MAXIMUM_REPLAYED, MOST_LOOKED_AT];
+    const row = await this.database.row<{ replay: Replay | null }>(REPLAY, [...values, ...limits]);
+    const replay = row?.replay ?? null;
+    if (replay === null && !(await this.isActive(values[0]))) throw new WebhookInactive();
+    return replay;
   }
 
   private async isActive(endpointId: number): Promise<boolean> {

@@ -181,6 +181,9 @@ export class WebhooksController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Send all deliveries again that failed or were missed since a given time',
+    description:
+      'The oldest first. One call looks at 50,000 events at most, so `replayed` may be 0 although more follow: call ' +
+      'again with `nextCursor` until it is null.',
     operationId: 'replayWebhook',
   })
   @ApiOkResponse({ type: ReplayDto })

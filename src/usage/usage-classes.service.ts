@@ -15,8 +15,12 @@ import {
 import { UsageNotFound } from './usage.errors.js';
 import type { UsageAnswer } from './usage.operations.js';
 
-/** The most records of a range that are added up: they take about a second. */
-export const COUNTED_RECORDS = 200_000;
+/**
+ * The most records of a range that are added up, and the most combinations of rule, tier and threshold among them: at worst,
+ * with all classes in each record, they take about two seconds.
+ */
+const COUNTED_RECORDS = 50_000;
+const COUNTED_PRICES = 1000;
 
 interface Details {
   record: UsageAnswer;
@@ -27,7 +31,7 @@ interface Details {
 const DETAILS = { name: 'usage_details', text: 'SELECT usage_details($1, $2, $3) AS details' };
 const CLASSES = {
   name: 'usage_classes',
-  text: 'SELECT usage_classes($1, $2, $3, $4, $5) AS usage',
+  text: 'SELECT usage_classes($1, $2, $3, $4, $5, $6) AS usage',
   isPlannedAnew: true,
 };
 
@@ -65,7 +69,7 @@ export class UsageClassesService {
   ): Promise<UsageClassesDto> {
     const [row] = await this.database.report<{ usage: { classes: ClassUsageDto[]; since: string | null } }>(
       CLASSES,
-      [accountId, from, to, COUNTED_RECORDS, userId ?? null],
+      [accountId, from, to, COUNTED_RECORDS, COUNTED_PRICES, userId ?? null],
     );
     if (row === undefined) throw new Error('the usage by class returned nothing');
     const { classes, since } = row.usage;

@@ -69,8 +69,9 @@ const SEARCHED =
   'be short, or even empty if few records match the filter, although more pages follow. The list ' +
   'ends when `nextCursor` is null. A caller may run up to four CSV downloads at once.';
 const CLASSES =
-  'Exact sums before the rounding of each call, at the prices the calls were made at. Of a range with more than 200,000 ' +
-  'records only the newest count, and `since` says from when.';
+  'Exact sums before the rounding of each call, at the prices the calls were made at. Of a range with more than 50,000 ' +
+  'records, or with more than 1,000 combinations of pricing rule, service tier and context threshold, only the newest records ' +
+  'count, and `since` says from when.';
 
 @ApiTags('Usage')
 @ApiExtraModels(UsageSearchPageDto)

@@ -1,12 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { request } from 'node:http';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { HttpClient } from '../support/http-client.js';
 import { AUDIT_CHECKS } from '../../src/credits/credits-audit.checks.js';
-import { CreditsAuditService } from '../../src/credits/credits-audit.service.js';
-import { AccountNotFound } from '../../src/common/errors/service-error.js';
+import { AUDIT_STATEMENTS, CreditsAuditService } from '../../src/credits/credits-audit.service.js';
+import { AccountNotFound, ReportTooLong } from '../../src/common/errors/service-error.js';
 import { Database } from '../../src/common/database/database.js';
 import { REPAIR } from '../../src/credits/credits.operations.js';
 import { balanceOf, endLeases, initialize, ledgerOf, SONNET, userWithCredits } from '../support/money.js';
+import { waitingForLocks } from '../support/hold-up.js';
+import { expectProblem } from '../support/problems.js';
+import { accessToken } from '../support/tokens.js';
 import { startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -42,6 +46,7 @@ beforeAll(async () => {
   const decision = { action: 'bill', version: 1 };
   expect((await root.post(`/api/usage/records/${rows[0]?.id}/review`, decision)).status).toBe(200);
 });
+afterEach(() => vi.restoreAllMocks());
 afterAll(() => service.close());
 
 interface Difference {
@@ -77,6 +82,19 @@ describe('GET /credits/audit', () => {
   it('finds nothing wrong with books that the service has kept', async () => {
     expect(await audit()).toMatchObject({ ok: true, differencesFound: 0, differences: [] });
     await expect(service.get(CreditsAuditService).audit('a-typo')).rejects.toThrow(AccountNotFound);
+  });
+
+  it('takes fewer users at a time where the checks of a batch take too long', async () => {
+    const database = service.get(Database);
+    const report = database.report.bind(database);
+    const slow = vi.spyOn(database, 'report').mockImplementation((statement, values = []) => {
+      const isTooMuch = statement.name === 'credit_audit_check' && values[0] !== values[1];
+      return isTooMuch ? Promise.reject(new ReportTooLong()) : report(statement, values);
+    });
+    expect(await audit()).toMatchObject({ ok: true });
+    expect(
+      slow.mock.calls.some(([, values = []]) => values[0] === user.userId && values[1] === user.userId),
+    ).toBe(true);
   });
 
   const BREAKS: [
@@ -261,6 +279,50 @@ describe('GET /credits/audit', () => {
     expect(found.differences).toHaveLength(1000);
     expect(found.usersChecked).toBeGreaterThan(1200);
     await service.owner.query(`UPDATE credit_balances SET held = 0 WHERE account_id LIKE 'n%'`);
+  });
+
+  it('reads only the records of the users it looks at, also beside one who has most of them', async () => {
+    const client = await service.owner.connect();
+    await client.query('BEGIN');
+    await client.query(
+      `INSERT INTO usage_records (account_id, user_id, timestamp, service, operation, credits, billing_status)
+       SELECT u, u, now(), 'tts', 'speak', 0, 'recorded'
+         FROM (SELECT 'n' || n FROM generate_series(1, 1200) n
+               UNION ALL SELECT $1 FROM generate_series(1, 50000)) AS x (u)`,
+      [user.userId],
+    );
+    await client.query('ANALYZE usage_records, credit_balances');
+    for (const { text } of AUDIT_STATEMENTS) {
+      const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`, ['n1', 'n199', 1000]);
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+      for (const [scan] of plan.matchAll(/Scan.* usage_records.*\n.*/g))
+        expect(scan).toMatch(/Index Cond: .*(account_id|\bid = )/);
+    }
+    await client.query('ROLLBACK');
+    client.release();
+  });
+
+  it('is one at a time, leaves turns to other reports, and ends when its client hangs up', async () => {
+    const statements = vi.spyOn(service.get(Database), 'report');
+    const gate = await service.owner.connect();
+    await gate.query('BEGIN; LOCK usage_reviews IN ACCESS EXCLUSIVE MODE');
+    const headers = { authorization: `Bearer ${accessToken({ sub: 'first', role: 'admin' })}` };
+    const abandoned = request(`${service.url}/api/credits/audit`, { headers, agent: false });
+    abandoned.on('error', () => undefined).end();
+    await expect.poll(() => waitingForLocks(service), { timeout: 5000 }).toBe(1);
+    const second = await root.get('/api/credits/audit');
+    const other = await user.get('/api/credits/forecast');
+    const before = statements.mock.calls.length;
+    abandoned.destroy();
+    await gate.query('ROLLBACK');
+    gate.release();
+    expectProblem(second, 503, { code: 'service.busy' });
+    expect(other.status).toBe(200);
+    const status = async () => (await root.get('/api/credits/audit')).status;
+    await expect.poll(status, { timeout: 10_000 }).toBe(200);
+    const batches = statements.mock.calls.slice(before).filter(([{ name }]) => name === 'credit_audit_users');
+    // Those of the last audit alone: the first began none any more.
+    expect(batches).toHaveLength(8);
   });
 });
 

@@ -604,10 +604,10 @@ describe('a replay', () => {
     const replay = () => root.post(`/api/webhooks/${endpoint.id}/replay`, since);
     expectProblem(await replay(), 409, { code: 'webhook.inactive' });
     await root.send('PATCH', `/api/webhooks/${endpoint.id}`, { isActive: true }, {});
-    expect((await replay()).body).toEqual({ replayed: 4 });
+    expect((await replay()).body).toEqual({ replayed: 4, nextCursor: null });
     await deliver(service);
     expect(receiver.received.map(({ event }) => event.data.credits)).toEqual([0, 0, 1, 2, 3]);
-    expect((await replay()).body).toEqual({ replayed: 0 });
+    expect((await replay()).body).toEqual({ replayed: 0, nextCursor: null });
   });
 });
 
@@ -632,12 +632,48 @@ describe('a replay of many', () => {
         since: new Date(Date.now() - hours * 3_600_000).toISOString(),
       });
     receiver.received.length = 0;
-    expect((await replay(1)).body).toEqual({ replayed: 1 });
+    expect((await replay(1)).body).toEqual({ replayed: 1, nextCursor: null });
     await deliver(service);
     expect(receiver.received.map(({ event }) => event.userId)).toEqual(['new-user']);
-    expect((await replay(24)).body).toEqual({ replayed: 1 });
+    expect((await replay(24)).body).toEqual({ replayed: 1, nextCursor: null });
     await deliver(service);
     expect(receiver.received.map(({ event }) => event.userId)).toEqual(['new-user', 'old-user']);
+  });
+
+  const replayPart = async (id: number, after: number | null, limit: number, most: number) => {
+    const { rows } = await service.owner.query<{ part: { replayed: number; after: number | null } }>(
+      `SELECT webhook_replay($1, NULL, now() - interval '1 day', $2, $3, $4) AS part`,
+      [id, after, limit, most],
+    );
+    return rows[0]?.part ?? { replayed: NaN, after: null };
+  };
+
+  it('looks at so many events at a time, and says how far it came', async () => {
+    const { id } = await makeEndpoint(service, receiver);
+    for (let n = 0; n < 7; n++) await writeEvent(service, `far-${n}`);
+    await deliver(service);
+    await service.owner.query(
+      `UPDATE webhook_deliveries SET status = 'dead' WHERE endpoint_id = $1 AND account_id IN ('far-3', 'far-4', 'far-6')`,
+      [id],
+    );
+    await service.owner.query(
+      `UPDATE events SET published_at = now() - interval '2 days' WHERE account_id NOT LIKE 'far-%'`,
+    );
+    const parts: number[] = [];
+    let after: number | null = null;
+    do {
+      const part = await replayPart(id, after, 100, 2);
+      parts.push(part.replayed);
+      after = part.after;
+    } while (after !== null);
+    expect(parts).toEqual([0, 1, 1, 1]);
+    await service.owner.query(`UPDATE webhook_deliveries SET status = 'dead' WHERE account_id LIKE 'far-%'`);
+    const cut = await replayPart(id, null, 1, 100);
+    expect([cut.replayed, (await replayPart(id, cut.after, 100, 100)).replayed]).toEqual([1, 6]);
+    const cursor = (text: string) =>
+      root.post(`/api/webhooks/${id}/replay`, { since: '2026-01-01T00:00:00Z', cursor: text });
+    expect((await cursor(Buffer.from(String(cut.after)).toString('base64url'))).status).toBe(200);
+    expectProblem(await cursor('no cursor'), 400, { field: 'cursor' });
   });
 
   it('takes so many at a time, the oldest first, and goes on where it was', async () => {
@@ -651,11 +687,8 @@ describe('a replay of many', () => {
     await root.send('PATCH', `/api/webhooks/${id}`, { isActive: true }, {});
     receiver.received.length = 0;
     for (const expected of [[0, 1, 2], [3, 4, 5], [6]]) {
-      const { rows } = await service.owner.query<{ count: number }>(
-        `SELECT webhook_replay($1, NULL, now() - interval '1 day', 3) AS count`,
-        [id],
-      );
-      expect(rows[0]?.count).toBe(expected.length);
+      const { replayed } = await replayPart(id, null, 3, 100);
+      expect(replayed).toBe(expected.length);
       await deliver(service);
       const numbers = receiver.received.splice(0).map(({ event }) => event.data.credits as number);
       expect(numbers.sort()).toEqual(expected);

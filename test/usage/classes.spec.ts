@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CLASS_NAMES } from '../../src/pricing/price-classes.js';
 import type { HttpClient } from '../support/http-client.js';
 import { userWithCredits } from '../support/money.js';
 import { expectProblem } from '../support/problems.js';
@@ -195,11 +196,56 @@ describe('GET /usage/classes', () => {
     const user = await userWithCredits(service, 1000);
     for (const input of [1, 2, 4]) await charge(user, { modelId, quantities: { input } });
     const { rows } = await service.owner.query<{ usage: Classes; oldest: Date }>(
-      `SELECT usage_classes($1, NULL, NULL, 2, NULL) AS usage,
+      `SELECT usage_classes($1, NULL, NULL, 2, 9, NULL) AS usage,
               (SELECT timestamp FROM usage_records WHERE account_id = $1 ORDER BY id OFFSET 1 LIMIT 1) AS oldest`,
       [user.userId],
     );
     expect(rows[0]?.usage.classes[0]?.quantity).toBe(6);
     expect(new Date(rows[0]?.usage.since ?? '')).toEqual(rows[0]?.oldest);
+  });
+
+  it('counts the newest records of a range that has too many prices, and says from when', async () => {
+    const modelId = await model(
+      { class: 'input', price: '1' },
+      { class: 'input', price: '2', contextAbove: 10 },
+    );
+    const user = await userWithCredits(service, 1000);
+    for (const input of [1, 20, 2, 40]) await charge(user, { modelId, quantities: { input } });
+    await charge(user, { modelId, quantities: { input: 4 }, serviceTier: 'batch' });
+    const { rows } = await service.owner.query<{ usage: Classes; oldest: Date }>(
+      `SELECT usage_classes($1, NULL, NULL, 9, n, NULL) AS usage,
+              (SELECT timestamp FROM usage_records WHERE account_id = $1 ORDER BY id OFFSET 3 LIMIT 1) AS oldest
+         FROM generate_series(2, 3) n ORDER BY n`,
+      [user.userId],
+    );
+    expect(rows.map(({ usage }) => usage.classes[0]?.quantity)).toEqual([44, 67]);
+    expect(new Date(rows[0]?.usage.since ?? '')).toEqual(rows[0]?.oldest);
+    expect(rows[1]?.usage.since).toBeNull();
+  });
+
+  it('is answered within seconds whatever one user has stored', async () => {
+    const modelId = await model(
+      { class: 'input', price: '1' },
+      { class: 'input', price: '2', contextAbove: 10 },
+    );
+    const user = service.as(freshUser());
+    const quantities = Object.fromEntries(CLASS_NAMES.map((name) => [name, 1]));
+    await charge(user, { modelId, quantities, onInsufficient: 'review' });
+    await service.owner.query(
+      `INSERT INTO usage_records (account_id, user_id, timestamp, service, operation, credits, billing_status,
+                                  pricing_rule_id, service_tier, fallback_classes, quantities)
+       SELECT account_id, user_id, timestamp - make_interval(secs => n), service, operation, 0, 'recorded',
+              pricing_rule_id, service_tier, fallback_classes,
+              (SELECT jsonb_object_agg(key, 1 + n) FROM jsonb_each(quantities))
+         FROM usage_records, generate_series(1, 50000) n WHERE account_id = $1`,
+      [user.userId],
+    );
+    const hasty = await service.another({ DB_REPORT_TIMEOUT_MS: '10000' });
+    const { status, body } = await hasty.as(user.userId).get<Classes>('/api/usage/classes');
+    await hasty.close();
+    expect(status).toBe(200);
+    expect(body.classes).toHaveLength(CLASS_NAMES.length);
+    expect(body.classes[0]?.records).toBe(50_000);
+    expect(body.since).not.toBeNull();
   });
 });

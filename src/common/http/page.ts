@@ -42,9 +42,12 @@ export function CursorField(
   );
 }
 
+/** Whether a text is a cursor of the lists that are ordered by id. */
+export const isCursor = (text: string) => CURSOR.test(text) && decodeCursor(text) !== undefined;
+
 /** `?limit=&cursor=` of the lists that are ordered by id. */
 export class PageQueryDto extends LimitQueryDto {
-  @CursorField((text) => CURSOR.test(text) && decodeCursor(text) !== undefined, {
+  @CursorField(isCursor, {
     maxLength: 40,
     example: 'MTIz',
   })

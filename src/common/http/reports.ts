@@ -36,7 +36,7 @@ export class ReportsBusy extends ServiceError {
   }
 }
 
-type Kind = 'reports' | 'downloads';
+type Kind = 'reports' | 'downloads' | 'audits';
 
 /** A report is one statement over much that is stored: a few at once leave the processor to the movements of credits. */
 const REPORTS = {
@@ -53,8 +53,10 @@ const DOWNLOADS = {
   waitingPerKey: 0,
   waitingInAll: 0,
 } as const;
+/** An audit reads the books of every user. */
+const AUDITS = { ...DOWNLOADS, perKey: 1, inAll: 1 } as const;
 
-/** Turns at reports and downloads, of all modules of this process. */
+/** Turns at reports, downloads and audits, of all modules of this process. */
 @Injectable()
 export class ReportTurns {
   private readonly turns: Record<Kind, Turns>;
@@ -64,7 +66,7 @@ export class ReportTurns {
   constructor(@Inject(APP_CONFIG) config: AppConfig) {
     // As many as there are connections for them.
     const reports = new Turns({ ...REPORTS, inAll: config.reports.poolSize });
-    this.turns = { reports, downloads: new Turns(DOWNLOADS) };
+    this.turns = { reports, downloads: new Turns(DOWNLOADS), audits: new Turns(AUDITS) };
   }
 
   /** @returns what ends the turn. @throws TooManyReports, ReportsBusy */

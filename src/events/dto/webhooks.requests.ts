@@ -1,4 +1,4 @@
-import { PageQueryDto } from '../../common/http/page.js';
+import { CursorField, isCursor, PageQueryDto } from '../../common/http/page.js';
 import {
   BooleanField,
   EnumField,
@@ -94,6 +94,9 @@ export class ReplayWebhookDto {
     example: '2026-11-21T00:00:00Z',
   })
   since: string;
+
+  @CursorField(isCursor, { maxLength: 40, example: 'MTIz' })
+  cursor?: string;
 }
 
 export class DeliveriesQueryDto extends PageQueryDto {

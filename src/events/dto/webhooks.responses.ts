@@ -183,8 +183,13 @@ export class ReplayDto {
   @ApiProperty({
     type: 'integer',
     minimum: 0,
-    description: 'Number of deliveries that will be sent, at most 10,000; if there are more, call again',
+    description: 'Number of deliveries that will be sent, at most 10,000',
     example: 3,
   })
   replayed: number;
+  @ApiProperty({
+    ...NEXT_CURSOR,
+    description: 'Set if there may be more: call again with the same `since` and this as `cursor`',
+  })
+  nextCursor: string | null;
 }

@@ -268,7 +268,8 @@ export class UsageClassesDto {
   @ApiProperty({
     ...TIME,
     nullable: true,
-    description: 'Set if the range has more than 200,000 records: the time of the oldest that counts',
+    description:
+      'Set if the range has too many records or prices to count them all: the time of the oldest that counts',
     example: null,
   })
   since: string | null;

@@ -52,7 +52,18 @@ export const replayDelivery = (id: number, deliveryId: number): Promise<Delivery
     api.POST('/api/webhooks/{id}/deliveries/{deliveryId}/replay', { params: { path: { id, deliveryId } } }),
   );
 
-export const replaySince = (id: number, since: string): Promise<Schemas['ReplayDto']> =>
-  answer(api.POST('/api/webhooks/{id}/replay', { ...pathOf(id), body: { since } }));
+/** All of it, however many calls that takes. @returns how many deliveries */
+export async function replaySince(id: number, since: string): Promise<number> {
+  let sum = 0;
+  for (let cursor: string | undefined; ;) {
+    const body = { since, ...given({ cursor }) };
+    const { replayed, nextCursor } = await answer(
+      api.POST('/api/webhooks/{id}/replay', { ...pathOf(id), body }),
+    );
+    sum += replayed;
+    if (nextCursor === null) return sum;
+    cursor = nextCursor;
+  }
+}
 
 const given = ({ cursor }: { cursor: string | undefined }) => (cursor === undefined ? {} : { cursor });

@@ -177,8 +177,7 @@ interface ReplayManyProps {
 export function ReplayMany({ webhook, onClose, onDone }: ReplayManyProps) {
   const [since, setSince] = useState(localTime(Date.now() - DAY));
   const replay = useAction(async () => {
-    const { replayed } = await replaySince(webhook.id, new Date(since).toISOString());
-    onDone(replayed);
+    onDone(await replaySince(webhook.id, new Date(since).toISOString()));
   });
   return (
     <Dialog title="Replay missed events" onClose={onClose} isLocked={replay.isBusy}>
@@ -192,7 +191,7 @@ export function ReplayMany({ webhook, onClose, onDone }: ReplayManyProps) {
         {replay.problem && <ProblemNote problem={replay.problem} shown={['since']} />}
         <p>
           Delivers the events since then that failed permanently or happened while the endpoint was paused or
-          disabled. Delivered events are not repeated. At most 10,000 at a time.
+          disabled. Delivered events are not repeated.
         </p>
         <Field
           label="Since"
