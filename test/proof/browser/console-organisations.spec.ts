@@ -129,7 +129,7 @@ describe('an admin of an organisation', () => {
     await budget.getByText('11 left · raised from 10').waitFor();
     await button(budget, /^Change/).click();
     await dialog(page).getByLabel('Amount').fill('20');
-    await button(dialog(page), 'Only count and alert').click();
+    await button(dialog(page), /^Counted/).click();
     await button(dialog(page), 'Save').click();
     await budget.getByText('soft').waitFor();
     await budget.getByText('21 left').waitFor();
@@ -150,7 +150,7 @@ describe('an admin of an organisation', () => {
       budgetsIn(page, 'Acme')
         .filter({ hasText: 'set by the platform' })
         .getByRole('button')
-        .evaluateAll((buttons) => buttons.map((each) => each.title));
+        .evaluateAll((buttons) => buttons.map((each) => each.getAttribute('title')));
     const page = await as(org.owner, pathOf(org));
     await budgetsIn(page, 'Acme').filter({ hasText: 'Each member: 50 credits' }).waitFor();
     expect(await controls(page)).toEqual(['History']);

@@ -20,10 +20,11 @@ const MOST_PAGES = 25;
 /** Every item of a list, page after page. */
 export async function readAll<Item>(
   ask: (cursor: string | undefined) => Promise<Page<Item>>,
+  mostPages = MOST_PAGES,
 ): Promise<Item[]> {
   const items: Item[] = [];
   let cursor: string | undefined;
-  for (let page = 0; page < MOST_PAGES; page++) {
+  for (let page = 0; page < mostPages; page++) {
     const { items: more, nextCursor } = await ask(cursor);
     items.push(...more);
     if (nextCursor === null) break;

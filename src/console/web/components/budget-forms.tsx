@@ -50,8 +50,8 @@ const ID_HINTS: Partial<Record<Scope, [label: string, hint: string]>> = {
   tag: ['Tag', 'Such as feature=search'],
 };
 const MODES: [Mode, string][] = [
-  ['hard', 'Refuse calls'],
-  ['soft', 'Only count and alert'],
+  ['hard', 'Refused (hard)'],
+  ['soft', 'Counted (soft)'],
 ];
 
 /** `50, 80` → [50, 80]; null: something else. */
@@ -85,8 +85,8 @@ function LimitFields({ amount, setAmount, mode, setMode, alerts, setAlerts, prob
         error={amount !== '' && parseWhole(amount) === null ? 'Enter a whole number' : undefined}
       />
       <fieldset>
-        <legend>Beyond the amount</legend>
-        <Segmented label="Beyond the amount" value={mode} options={MODES} onChange={setMode} />
+        <legend>Calls that do not fit</legend>
+        <Segmented label="Calls that do not fit" value={mode} options={MODES} onChange={setMode} />
       </fieldset>
       <Field
         label="Alerts"
