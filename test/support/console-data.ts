@@ -90,13 +90,13 @@ async function seedOrganisation(service: TestService): Promise<void> {
   const monthly = { accountId, unit: 'credits', window: 'month', amount: 1000 };
   await admin.post('/api/budgets', { ...monthly, scope: 'account' });
   await alice.post('/api/budgets', { ...monthly, scope: 'unit', scopeId: String(research.id), mode: 'soft' });
-  await alice.post('/api/budgets', { ...monthly, scope: 'unit', scopeId: String(vision.id), amount: 10 });
+  await alice.post('/api/budgets', { ...monthly, scope: 'unit', scopeId: String(vision.id), amount: 2 });
   await alice.post('/api/budgets', { ...monthly, scope: 'model', scopeId: 'gpt-4o*' });
   await alice.post('/api/budgets', { scope: 'account', unit: 'requests', window: 'day', amount: 100 });
-  for (const tokens of [1000, 300, 100_000])
-    await service
-      .as('bob')
-      .post('/api/usage/charge', { accountId, requestId: `acme-${tokens}`, modelId: 'gpt-4o-mini', tokens });
+  for (const requestId of ['fits', 'fits-too', 'refused']) {
+    const call = { accountId, requestId, modelId: 'gpt-4o-mini', tokens: 1000 };
+    await service.as('bob').post('/api/usage/charge', call);
+  }
 }
 
 /** A finished call by this user, as LiteLLM's proxy reports it. */

@@ -94,7 +94,7 @@ function BudgetItem({ budget, names, showScope, canChange, onOpen }: BudgetItemP
           {action('history', 'clock', 'History')}
           {canChange && (
             <>
-              {action('raise', 'plus', 'Raise')}
+              {action('raise', 'upload', 'Raise')}
               {action('change', 'edit', 'Change')}
               {!budget.isKeyLimit && action('end', 'trash', 'End')}
             </>

@@ -29,7 +29,7 @@ export function AccountBudgets({ userId, names }: { userId: string; names: Names
           <Skeleton rows={2} />
         )
       ) : budgets.data.length === 0 ? (
-        <Empty icon="clock" title="No budgets">
+        <Empty icon="budget" title="No budgets">
           A budget limits what is spent per minute, hour, day, week or month, or in all.
         </Empty>
       ) : (

@@ -173,10 +173,10 @@ export function AccountOverview(props: AccountOverviewProps) {
         <Stat
           label="Held"
           value={whole(balance.heldCredits)}
-          note={`by ${plural(sessions.length, 'session')}`}
+          note={seesAll ? `by ${plural(sessions.length, 'session')}` : 'by all members'}
         />
         <Stat
-          label="Used"
+          label={seesAll ? 'Used' : 'Used by you'}
           value={stats.data && compact(stats.data.totalCredits)}
           note={
             pace === undefined

@@ -37,7 +37,11 @@ export function Review() {
   const [shown, setShown] = useState<UsageRecord | null>(null);
   const text = search.search ?? '';
   const wanted = text.trim().toLowerCase();
-  const rows = searched(pages, wanted, ({ userId, operation }) => `${userId} ${operation}`);
+  const rows = searched(
+    pages,
+    wanted,
+    ({ accountId, userId, operation }) => `${accountId} ${userId} ${operation}`,
+  );
   const selected = rows.filter(({ id }) => chosen.has(id));
   const areAll = rows.length > 0 && selected.length === rows.length;
   const toggle = (id: number, isOn: boolean) =>

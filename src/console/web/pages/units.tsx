@@ -140,7 +140,7 @@ function UnitTree({ units, ...parts }: TreeParts & { units: Unit[] }) {
 
 function UnitActions({ unit, onOpen }: { unit: Unit; onOpen: (opened: Opened) => void }) {
   const actions = [
-    ['clock', 'New budget', { what: 'budget', scope: 'unit', scopeId: String(unit.id) }],
+    ['budget', 'New budget', { what: 'budget', scope: 'unit', scopeId: String(unit.id) }],
     ['plus', 'Add unit below', { what: 'new', parentId: unit.id }],
     ['edit', 'Rename or move', { what: 'change', unit }],
     ['trash', 'Delete', { what: 'delete', unit }],
