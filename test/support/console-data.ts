@@ -3,7 +3,7 @@ import type { TestService } from './service.js';
 const DAY = 86_400_000;
 const MODELS = ['gpt-4o', 'gpt-4o-mini', 'claude-sonnet-4'] as const;
 
-/** A small platform: users, prices, a month of usage, active sessions, calls to review. */
+/** A small platform: users, an organisation, prices, a month of usage, active sessions, calls to review. */
 export async function seedConsole(service: TestService): Promise<void> {
   const admin = service.as('admin', { role: 'admin' });
   const rules = [
@@ -69,6 +69,34 @@ export async function seedConsole(service: TestService): Promise<void> {
     permissions: ['usage:read', 'credits:read'],
     creditLimit: 500,
   });
+  await seedOrganisation(service);
+}
+
+/** Two units with budgets, of which one is used up. */
+async function seedOrganisation(service: TestService): Promise<void> {
+  const accountId = 'org:acme';
+  const path = `/api/organisations/${accountId}`;
+  const admin = service.as('admin', { role: 'admin' });
+  await admin.post('/api/organisations', { id: accountId, name: 'Acme' });
+  await admin.post('/api/credits/allocate', { accountId, credits: 5000 });
+  const { body: research } = await admin.post<{ id: number }>(`${path}/units`, { name: 'Research' });
+  const { body: vision } = await admin.post<{ id: number }>(`${path}/units`, {
+    name: 'Vision',
+    parentId: research.id,
+  });
+  const alice = service.as('alice');
+  await admin.post(`${path}/members`, { userId: 'alice', role: 'owner' });
+  await admin.post(`${path}/members`, { userId: 'bob', role: 'member', unitId: vision.id });
+  const monthly = { accountId, unit: 'credits', window: 'month', amount: 1000 };
+  await admin.post('/api/budgets', { ...monthly, scope: 'account' });
+  await alice.post('/api/budgets', { ...monthly, scope: 'unit', scopeId: String(research.id), mode: 'soft' });
+  await alice.post('/api/budgets', { ...monthly, scope: 'unit', scopeId: String(vision.id), amount: 2 });
+  await alice.post('/api/budgets', { ...monthly, scope: 'model', scopeId: 'gpt-4o*' });
+  await alice.post('/api/budgets', { scope: 'account', unit: 'requests', window: 'day', amount: 100 });
+  for (const requestId of ['fits', 'fits-too', 'refused']) {
+    const call = { accountId, requestId, modelId: 'gpt-4o-mini', tokens: 1000 };
+    await service.as('bob').post('/api/usage/charge', call);
+  }
 }
 
 /** A finished call by this user, as LiteLLM's proxy reports it. */

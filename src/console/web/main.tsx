@@ -10,6 +10,8 @@ import { Toasts } from './components/toasts';
 import { BASE } from './navigation';
 import { ApiKeys } from './pages/api-keys';
 import { NotFound } from './pages/not-found';
+import { OrganisationPage } from './pages/organisation';
+import { Organisations } from './pages/organisations';
 import { Overview } from './pages/overview';
 import { ModelPage, Prices } from './pages/prices';
 import { Quarantine } from './pages/quarantine';
@@ -30,6 +32,8 @@ function Pages() {
       <Route path={BASE} component={Overview} />
       <Route path={`${BASE}/users`} component={Users} />
       <Route path={`${BASE}/users/:userId/:tab?`} component={UserPage} />
+      <Route path={`${BASE}/organisations`} component={Organisations} />
+      <Route path={`${BASE}/organisations/:id/:tab?`} component={OrganisationPage} />
       <Route path={`${BASE}/sessions`} component={Sessions} />
       <Route path={`${BASE}/usage`} component={Usage} />
       <Route path={`${BASE}/prices`} component={Prices} />

@@ -1,4 +1,5 @@
 import { useLocation } from 'preact-iso/router';
+import { isOrganisation } from './api/accounts';
 
 /** Every address of the console begins with it. */
 export const BASE = '/console';
@@ -6,6 +7,10 @@ export const BASE = '/console';
 /** The address of a page, each part encoded: `pathTo('users', 'a/b')` is `/console/users/a%2Fb`. */
 export const pathTo = (...parts: string[]) =>
   BASE + parts.map((part) => `/${encodeURIComponent(part)}`).join('');
+
+/** The page of a user or an organisation. */
+export const pathToAccount = (accountId: string, ...parts: string[]) =>
+  pathTo(isOrganisation(accountId) ? 'organisations' : 'users', accountId, ...parts);
 
 interface Search {
   /** What follows the question mark. */

@@ -25,6 +25,7 @@ function places(): Place[] {
   return [
     { href: BASE, name: 'Overview', icon: 'overview' },
     ...(isSupervisor.value ? [{ href: pathTo('users'), name: 'Users', icon: 'users' } as const] : []),
+    { href: pathTo('organisations'), name: 'Organisations', icon: 'organisations' },
     { href: pathTo('sessions'), name: 'Sessions', icon: 'sessions' },
     { href: pathTo('usage'), name: 'Usage', icon: 'usage' },
     { href: pathTo('prices'), name: 'Prices', icon: 'prices' },

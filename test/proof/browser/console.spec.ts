@@ -82,10 +82,18 @@ describe('what each role sees', () => {
   };
 
   it('shows users their own account, supervisors the users, admins everything', async () => {
-    expect(await placesOf('user')).toEqual(['Overview', 'Sessions', 'Usage', 'Prices', 'API keys']);
+    expect(await placesOf('user')).toEqual([
+      'Overview',
+      'Organisations',
+      'Sessions',
+      'Usage',
+      'Prices',
+      'API keys',
+    ]);
     expect(await placesOf('supervisor')).toEqual([
       'Overview',
       'Users',
+      'Organisations',
       'Sessions',
       'Usage',
       'Prices',
@@ -94,6 +102,7 @@ describe('what each role sees', () => {
     expect(await placesOf('admin')).toEqual([
       'Overview',
       'Users',
+      'Organisations',
       'Sessions',
       'Usage',
       'Prices',

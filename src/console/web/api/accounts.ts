@@ -50,15 +50,15 @@ export interface AllUsageFilters extends UsageFilters {
   requestId?: string;
 }
 
-/** Where usage records come from: a list of one user, or of everyone. */
+/** Where usage records come from: a list of one account, or of everyone. */
 export interface UsageSource<Filters = UsageFilters> {
-  readonly userId: string;
+  readonly accountId: string;
   usage(filters: Filters, cursor: string | undefined, signal?: AbortSignal): Promise<Page<UsageRecord>>;
 }
 
 const MOST_IN_A_PAGE = 200;
 export const everyone: UsageSource<AllUsageFilters> = {
-  userId: '',
+  accountId: '',
   usage: async (filters, cursor, signal) =>
     page(
       await answer(
@@ -70,7 +70,13 @@ export const everyone: UsageSource<AllUsageFilters> = {
     ),
 };
 
-/** Everything of one account. A person reads their own account by the routes for it; for others the role decides. */
+/** An organisation's account; every other is a user's own, with the user's id. */
+export const isOrganisation = (accountId: string) => accountId.startsWith('org:');
+
+/**
+ * Everything of one account. A person reads their own account and organisations by the routes for them; for other users the
+ * role decides.
+ */
 export interface AccountReader extends UsageSource {
   readonly isSelf: boolean;
   account(signal?: AbortSignal): Promise<Account | null>;
@@ -87,23 +93,27 @@ const LIMIT = 100;
 const page = <Item>(answered: { items: Item[]; nextCursor: string | null } | string): Page<Item> =>
   answered as Page<Item>;
 
-export function readerOf(userId: string): AccountReader {
-  return userId === session.value?.userId ? own(userId) : another(userId);
+export function readerOf(accountId: string): AccountReader {
+  const isSelf = accountId === session.value?.userId;
+  return isSelf || isOrganisation(accountId) ? own(accountId, isSelf) : another(accountId);
 }
 
-function own(userId: string): AccountReader {
+function own(accountId: string, isSelf: boolean): AccountReader {
   return {
-    isSelf: true,
-    userId,
+    isSelf,
+    accountId,
     account: () => Promise.resolve(null),
-    balance: (signal) => answer(api.GET('/api/credits/balance', { signal })),
-    forecast: (signal) => answer(api.GET('/api/credits/forecast', { signal })),
-    stats: (query, signal) => answer(api.GET('/api/usage/stats', { params: { query }, signal })),
+    balance: (signal) =>
+      answer(api.GET('/api/credits/balance', { params: { query: { accountId } }, signal })),
+    forecast: (signal) =>
+      answer(api.GET('/api/credits/forecast', { params: { query: { accountId } }, signal })),
+    stats: (query, signal) =>
+      answer(api.GET('/api/usage/stats', { params: { query: { accountId, ...query } }, signal })),
     ledger: async (cursor, signal) =>
       page(
         await answer(
           api.GET('/api/credits/ledger', {
-            params: { query: { limit: LIMIT, ...given({ cursor }) } },
+            params: { query: { accountId, limit: LIMIT, ...given({ cursor }) } },
             signal,
           }),
         ),
@@ -112,16 +122,20 @@ function own(userId: string): AccountReader {
       page(
         await answer(
           api.GET('/api/usage/records', {
-            params: { query: { limit: LIMIT, ...filters, ...given({ cursor }) } },
+            params: { query: { accountId, limit: LIMIT, ...filters, ...given({ cursor }) } },
             signal,
           }),
         ),
       ),
-    sessions: (signal) => answer(api.GET('/api/streaming-sessions/active', { signal })),
+    sessions: (signal) =>
+      answer(api.GET('/api/streaming-sessions/active', { params: { query: { accountId } }, signal })),
     keys: async (cursor, signal) =>
       page(
         await answer(
-          api.GET('/api/api-keys', { params: { query: { limit: LIMIT, ...given({ cursor }) } }, signal }),
+          api.GET('/api/api-keys', {
+            params: { query: { accountId, limit: LIMIT, ...given({ cursor }) } },
+            signal,
+          }),
         ),
       ),
   };
@@ -131,7 +145,7 @@ function another(userId: string): AccountReader {
   const path = { userId };
   return {
     isSelf: false,
-    userId,
+    accountId: userId,
     account: (signal) => orNull(answer(api.GET('/api/accounts/{userId}', { params: { path }, signal }))),
     balance: (signal) => answer(api.GET('/api/credits/balance/{userId}', { params: { path }, signal })),
     forecast: (signal) => answer(api.GET('/api/credits/forecast/{userId}', { params: { path }, signal })),

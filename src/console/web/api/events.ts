@@ -2,6 +2,7 @@ import { effect, signal } from '@preact/signals';
 import type { Schemas } from './client';
 import { eventReader } from './event-stream';
 import { connection } from './connection';
+import type { LimitFacts } from './limits';
 import { type Session, session } from './session';
 
 /** Something that has happened to an account, as the service reports it. */
@@ -122,6 +123,10 @@ const WORDS: Record<Schemas['EventDto']['type'], string> = {
 
 /** A newer service may emit other types. */
 export const wordsFor = ({ type }: AccountEvent): string => (WORDS as Record<string, string>)[type] ?? type;
+
+/** The limit that an event is about, as it was then. */
+export const limitOf = ({ type, data }: AccountEvent): LimitFacts | null =>
+  type === 'limit.reached' || type.startsWith('budget.') ? (data as unknown as LimitFacts) : null;
 
 function pause(milliseconds: number, ended: AbortSignal): Promise<void> {
   return new Promise((done) => {

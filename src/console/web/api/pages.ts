@@ -14,6 +14,25 @@ export interface Page<Item> {
   searchedBackTo?: string | null;
 }
 
+/** Lists that are read whole are short: this many pages at most. */
+const MOST_PAGES = 25;
+
+/** Every item of a list, page after page. */
+export async function readAll<Item>(
+  ask: (cursor: string | undefined) => Promise<Page<Item>>,
+  mostPages = MOST_PAGES,
+): Promise<Item[]> {
+  const items: Item[] = [];
+  let cursor: string | undefined;
+  for (let page = 0; page < mostPages; page++) {
+    const { items: more, nextCursor } = await ask(cursor);
+    items.push(...more);
+    if (nextCursor === null) break;
+    cursor = nextCursor;
+  }
+  return items;
+}
+
 interface Chunk {
   readonly cursor: string | undefined;
   readonly at: number;

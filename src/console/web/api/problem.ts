@@ -1,3 +1,5 @@
+import type { LimitFacts } from './limits';
+
 export interface FieldError {
   readonly field: string;
   readonly message: string;
@@ -13,6 +15,8 @@ export class Problem extends Error {
     readonly requestId: string | null = null,
     /** Seconds after which the service accepts the next attempt. */
     readonly retryAfter: number | null = null,
+    /** Every limit that stood in the way of a call. */
+    readonly limits: readonly LimitFacts[] = [],
   ) {
     super(detail);
   }
@@ -40,13 +44,14 @@ export function toProblem(error: unknown): Problem {
 }
 
 export function problemOf(status: number, body: unknown, headers?: Headers): Problem {
-  const { code, detail, errors, requestId } = (
+  const { code, detail, errors, requestId, limits } = (
     typeof body === 'object' && body !== null ? body : {}
   ) as Partial<{
     code: string;
     detail: string;
     errors: FieldError[];
     requestId: string;
+    limits: LimitFacts[];
   }>;
   const retryAfter = Number(headers?.get('retry-after') ?? NaN);
   return new Problem(
@@ -56,6 +61,7 @@ export function problemOf(status: number, body: unknown, headers?: Headers): Pro
     errors ?? [],
     requestId ?? null,
     Number.isNaN(retryAfter) ? null : retryAfter,
+    limits ?? [],
   );
 }
 
@@ -68,6 +74,9 @@ function explain(code: string | undefined, retryAfter: number): string | undefin
     const wait = Number.isNaN(retryAfter) ? 'a moment' : `${retryAfter} s`;
     return `Too many requests from this account. Wait ${wait} and try again.`;
   }
+  // The limits themselves are listed below the message.
+  if (code === 'budget.exceeded') return 'A budget does not cover the call.';
+  if (code === 'limit.exceeded') return 'The call exceeds a limit.';
   return undefined;
 }
 

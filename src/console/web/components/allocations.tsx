@@ -82,11 +82,11 @@ export function AllocationTimeline({ allocations }: { allocations: Allocation[] 
 export function AllocationTable({
   forecast,
   allocations,
-  userId,
+  accountId,
 }: {
   forecast: Forecast | undefined;
   allocations: Allocation[];
-  userId: string;
+  accountId: string;
 }) {
   const [revoking, setRevoking] = useState<Allocation | null>(null);
   return (
@@ -171,7 +171,7 @@ export function AllocationTable({
         <RevokeAllocation
           // What is left of it now, not when the form opened.
           allocation={allocations.find(({ id }) => id === revoking.id) ?? revoking}
-          userId={userId}
+          accountId={accountId}
           onClose={() => setRevoking(null)}
         />
       )}

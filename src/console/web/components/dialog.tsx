@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import type { Problem } from '../api/problem';
+import { Limits } from './limits';
 import { Button } from './ui';
 
 interface DialogProps {
@@ -87,6 +88,7 @@ export function ProblemNote({ problem, shown = [] }: { problem: Problem; shown?:
   return (
     <div class="note bad" role="alert">
       <p>{isByField ? 'Some values are invalid. See below.' : problem.message}</p>
+      <Limits limits={problem.limits} />
       {problem.isPassing && (
         <p class="hint">You can safely submit this form again: it is carried out at most once.</p>
       )}

@@ -3,6 +3,8 @@ const PATHS = {
   overview: 'M4 13h6V4H4zM14 20h6v-9h-6zM4 20h6v-3H4zM14 7h6V4h-6z',
   users:
     'M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20c.5-3.5 3-5.5 6.5-5.500s6 2 6.5 5.500M16 4.500a3.5 3.5 0 0 1 0 6.500M18 15c2 .7 3.2 2.4 3.5 5',
+  organisations: 'M9 3h6v5H9zM3 16h6v5H3zM15 16h6v5h-6zM12 8v4M6 16v-4h12v4',
+  budget: 'M4 17a8 8 0 1 1 16 0M12 17l4-6M3 20.500h18',
   sessions: 'M3 12h4l3-7 4 14 3-7h4',
   usage: 'M5 20V10M12 20V4M19 20v-7',
   prices: 'M12.5 3H20v7.500l-9.5 9.5-7.5-7.500zM16.5 7.500v.01',

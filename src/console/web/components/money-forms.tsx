@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import { isOrganisation } from '../api/accounts';
 import { answer, api, type Allocation, newIdempotencyKey } from '../api/client';
 import { useAction } from '../api/hooks';
 import { date, plural, whole } from '../format';
@@ -7,16 +8,19 @@ import { Field, Form, parseWhole } from './form';
 import { toast } from './toasts';
 
 interface MoneyFormProps {
-  userId: string;
+  accountId: string;
   available: number;
   onClose: () => void;
 }
+
+/** A user may be allocated credits before the account exists. */
+const payerOf = (accountId: string) => (isOrganisation(accountId) ? { accountId } : { userId: accountId });
 
 const MOST_CREDITS = 1_000_000_000_000;
 const MOST_DAYS = 3650;
 const QUICK_AMOUNTS = [100, 1000, 10_000, 100_000];
 
-export function Allocate({ userId, available, onClose }: MoneyFormProps) {
+export function Allocate({ accountId, available, onClose }: MoneyFormProps) {
   const [credits, setCredits] = useState('');
   const [days, setDays] = useState('30');
   const [notes, setNotes] = useState('');
@@ -36,7 +40,7 @@ export function Allocate({ userId, available, onClose }: MoneyFormProps) {
       api.POST('/api/credits/allocate', {
         params: { header: { 'Idempotency-Key': key } },
         body: {
-          userId,
+          ...payerOf(accountId),
           credits: amount,
           expiryDays,
           ...(notes.trim() === '' ? {} : { notes: notes.trim() }),
@@ -44,13 +48,13 @@ export function Allocate({ userId, available, onClose }: MoneyFormProps) {
       }),
     );
     toast(
-      `Allocated ${plural(allocation.totalCredits, 'credit')} to ${userId}, expiring ${date(allocation.expiresAt)}`,
+      `Allocated ${plural(allocation.totalCredits, 'credit')} to ${accountId}, expiring ${date(allocation.expiresAt)}`,
       'good',
     );
     onClose();
   });
   return (
-    <Dialog title={`Allocate credits to ${userId}`} onClose={onClose} isLocked={allocate.isBusy}>
+    <Dialog title={`Allocate credits to ${accountId}`} onClose={onClose} isLocked={allocate.isBusy}>
       <Form
         action="Allocate"
         isBusy={allocate.isBusy}
@@ -108,15 +112,15 @@ export function Allocate({ userId, available, onClose }: MoneyFormProps) {
         />
         <p class="note" aria-live="polite">
           {isValid
-            ? `${userId} will have ${whole(available + amount)} credits (now ${whole(available)}). The new credits expire on ${date(Date.now() + expiryDays * 86_400_000)}.`
-            : `${userId} currently has ${plural(available, 'credit')}.`}
+            ? `${accountId} will have ${whole(available + amount)} credits (now ${whole(available)}). The new credits expire on ${date(Date.now() + expiryDays * 86_400_000)}.`
+            : `${accountId} currently has ${plural(available, 'credit')}.`}
         </p>
       </Form>
     </Dialog>
   );
 }
 
-export function Deduct({ userId, available, onClose }: MoneyFormProps) {
+export function Deduct({ accountId, available, onClose }: MoneyFormProps) {
   const [credits, setCredits] = useState('');
   const [notes, setNotes] = useState('');
   const [key] = useState(newIdempotencyKey);
@@ -127,17 +131,17 @@ export function Deduct({ userId, available, onClose }: MoneyFormProps) {
     const done = await answer(
       api.POST('/api/credits/deduct', {
         params: { header: { 'Idempotency-Key': key } },
-        body: { userId, credits: amount, notes: notes.trim() },
+        body: { ...payerOf(accountId), credits: amount, notes: notes.trim() },
       }),
     );
     toast(
-      `Deducted ${plural(done.deducted, 'credit')} from ${userId}; ${whole(done.totalCredits)} left`,
+      `Deducted ${plural(done.deducted, 'credit')} from ${accountId}; ${whole(done.totalCredits)} left`,
       'good',
     );
     onClose();
   });
   return (
-    <Dialog title={`Deduct credits from ${userId}`} onClose={onClose} isLocked={deduct.isBusy}>
+    <Dialog title={`Deduct credits from ${accountId}`} onClose={onClose} isLocked={deduct.isBusy}>
       <Form
         action="Deduct"
         kind="danger"
@@ -176,8 +180,8 @@ export function Deduct({ userId, available, onClose }: MoneyFormProps) {
         />
         <p class="note" aria-live="polite">
           {amount !== null && amount <= available
-            ? `${userId} will have ${whole(available - amount)} credits (now ${whole(available)}). The allocation that expires first is used first.`
-            : `${userId} currently has ${plural(available, 'credit')}.`}
+            ? `${accountId} will have ${whole(available - amount)} credits (now ${whole(available)}). The allocation that expires first is used first.`
+            : `${accountId} currently has ${plural(available, 'credit')}.`}
         </p>
       </Form>
     </Dialog>
@@ -186,11 +190,11 @@ export function Deduct({ userId, available, onClose }: MoneyFormProps) {
 
 interface RevokeAllocationProps {
   allocation: Allocation;
-  userId: string;
+  accountId: string;
   onClose: () => void;
 }
 
-export function RevokeAllocation({ allocation, userId, onClose }: RevokeAllocationProps) {
+export function RevokeAllocation({ allocation, accountId, onClose }: RevokeAllocationProps) {
   const [notes, setNotes] = useState('');
   const revoke = useAction(async () => {
     await answer(
@@ -213,7 +217,7 @@ export function RevokeAllocation({ allocation, userId, onClose }: RevokeAllocati
       >
         {revoke.problem && <ProblemNote problem={revoke.problem} shown={['notes']} />}
         <p>
-          {userId} loses the {plural(allocation.credits, 'credit')} remaining in this allocation. Other
+          {accountId} loses the {plural(allocation.credits, 'credit')} remaining in this allocation. Other
           allocations are not affected. Credits that active sessions hold from it are not returned to it. This
           cannot be undone.
         </p>

@@ -1,9 +1,12 @@
 import type { ButtonHTMLAttributes, ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { isOrganisation } from '../api/accounts';
 import type { Problem } from '../api/problem';
+import { isSupervisor } from '../api/session';
 import { plural, relative, time, whole } from '../format';
-import { pathTo } from '../navigation';
+import { pathTo, pathToAccount } from '../navigation';
 import { Icon, type IconName } from './icons';
+import { Limits } from './limits';
 
 interface ButtonProps extends Omit<ButtonHTMLAttributes, 'disabled' | 'children'> {
   kind?: 'primary' | 'danger' | 'quiet' | 'plain';
@@ -110,6 +113,7 @@ export function Trouble({ problem, retry }: { problem: Problem; retry?: () => vo
       <Icon name="warning" size={28} />
       <p class="empty-title">{problem.isMissing ? 'Not found' : 'Couldn’t load data'}</p>
       <p class="hint">{problem.message}</p>
+      <Limits limits={problem.limits} />
       {problem.requestId !== null && <p class="hint">Request ID: {problem.requestId}</p>}
       {retry && <Button onClick={retry}>Try again</Button>}
     </div>
@@ -154,6 +158,12 @@ export function Credits({ value, isSigned = false }: { value: number; isSigned?:
 
 export function UserLink({ userId }: { userId: string }) {
   return <a href={pathTo('users', userId)}>{userId}</a>;
+}
+
+/** A user's page is for supervisors; an organisation's also for its members. */
+export function AccountLink({ accountId }: { accountId: string }) {
+  if (!isSupervisor.value && !isOrganisation(accountId)) return <>{accountId}</>;
+  return <a href={pathToAccount(accountId)}>{accountId}</a>;
 }
 
 interface SegmentedProps<Value extends string> {

@@ -1,14 +1,17 @@
 import type { ComponentChildren } from 'preact';
 import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
-import { readerOf } from '../api/accounts';
-import { isAdmin, isSupervisor } from '../api/session';
+import { isOrganisation, readerOf } from '../api/accounts';
+import { budgetsOf, usedUp } from '../api/budgets';
+import { useNames } from '../api/names';
+import { isAdmin, isSupervisor, session } from '../api/session';
 import { CreditsByModel } from '../components/credits-by-model';
 import { AllocationTable, AllocationTimeline } from '../components/allocations';
 import { RangePicker, useRange } from '../components/range';
 import { Button, Card, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
 import { compact, date, day, daysBetween, plural, relative, whole } from '../format';
-import { pathTo } from '../navigation';
+import { pathToAccount } from '../navigation';
+import { AccountBudgets } from './account-budgets';
 import { Activity } from './activity';
 import { KeyTable } from './key-table';
 import { Diagnosis } from './diagnosis';
@@ -19,22 +22,30 @@ import { RECORDS_HINT, UsageTable } from './usage-table';
 
 const EVERY = 2000;
 
+/** A tab of the page, with its content. */
+export type Part = [id: string, text: string, content: () => ComponentChildren];
+
 interface AccountOverviewProps {
-  userId: string;
+  accountId: string;
   title: string;
   sub: ComponentChildren;
-  /** On the page of a user each part has a tab; without tabs, a selection is on one page. */
+  /** On the page of an account each part has a tab; without tabs, a selection is on one page. */
   tab?: string | undefined;
+  /** Parts that come before those of every account. */
+  parts?: Part[];
+  /** Plain members of an organisation see only what is theirs. */
+  seesAll?: boolean;
 }
 
 /** The balance of an account, its problems, its allocations and its history. */
-export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProps) {
-  const reader = readerOf(userId);
+export function AccountOverview(props: AccountOverviewProps) {
+  const { accountId, title, sub, tab, parts = [], seesAll = true } = props;
+  const reader = readerOf(accountId);
   const { startDate, endDate } = useRange();
   const [form, setForm] = useState<'allocate' | 'deduct' | null>(null);
   // Together, so that what is held and the sessions that hold it agree.
   const now = useQuery({
-    queryKey: ['balance and sessions', userId],
+    queryKey: ['balance and sessions', accountId],
     queryFn: async ({ signal }) => {
       const [balance, sessions] = await Promise.all([reader.balance(signal), reader.sessions(signal)]);
       return { balance, sessions };
@@ -42,15 +53,20 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
     refetchInterval: EVERY,
   });
   const forecast = useQuery({
-    queryKey: ['forecast', userId],
+    queryKey: ['forecast', accountId],
     queryFn: ({ signal }) => reader.forecast(signal),
     refetchInterval: EVERY,
+    enabled: seesAll,
   });
   const stats = useQuery({
-    queryKey: ['stats', userId, startDate, endDate],
+    queryKey: ['stats', accountId, startDate, endDate],
     queryFn: ({ signal }) => reader.stats({ startDate, endDate }, signal),
   });
   const ledger = useLedger(reader);
+  const names = useNames(accountId);
+  const isShared = isOrganisation(accountId);
+  const member = isShared ? session.value?.userId : accountId;
+  const budgets = useQuery(budgetsOf(accountId, isShared && seesAll ? undefined : member));
   const close = () => setForm(null);
   const runsOutAt = forecast.data?.runsOutAt ?? null;
   const pace =
@@ -81,6 +97,60 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
   }
   const { balance, sessions } = now.data;
   const isOut = balance.totalCredits === 0;
+  const allocations = () => (
+    <>
+      <div class="grid">
+        <Card title="Allocations" hint="The allocation that expires first is spent first" class="half">
+          <AllocationTimeline allocations={balance.activeAllocations} />
+          <AllocationTable
+            forecast={forecast.data}
+            allocations={balance.activeAllocations}
+            accountId={accountId}
+          />
+        </Card>
+        <Card title="Credits by day and model" class="half">
+          {stats.data ? (
+            <CreditsByModel {...stats.data} days={daysBetween(startDate, endDate)} />
+          ) : stats.error ? (
+            <Trouble problem={stats.error} retry={() => void stats.refetch()} />
+          ) : (
+            <Skeleton />
+          )}
+        </Card>
+      </div>
+      <Card title="Ledger" hint="Every change to the balance, with the resulting balance">
+        <Ledger pages={ledger} />
+      </Card>
+    </>
+  );
+  const usage = () => (
+    <Card title="Usage" hint={RECORDS_HINT}>
+      <UsageTable reader={reader} filters={{ startDate, endDate }} showUser={isShared && seesAll} />
+    </Card>
+  );
+  const activeSessions = () => (
+    <Card title="Active sessions">
+      <SessionTable sessions={sessions} isLoading={false} showUser={isShared && seesAll} />
+    </Card>
+  );
+  const keys = () => (
+    <Card title="API keys">
+      <KeyTable reader={reader} />
+    </Card>
+  );
+  const ownBudgets = () => <AccountBudgets userId={accountId} names={names} />;
+  const tabs: Part[] = [
+    ...parts,
+    ...(seesAll ? [['allocations', 'Allocations and ledger', allocations] satisfies Part] : []),
+    ['usage', 'Usage', usage],
+    ['sessions', 'Sessions', activeSessions],
+    ...(isShared
+      ? []
+      : ([
+          ['budgets', 'Budgets', ownBudgets],
+          ['keys', 'API keys', keys],
+        ] satisfies Part[])),
+  ];
   return (
     <>
       {header}
@@ -88,7 +158,9 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
         balance={balance}
         forecast={forecast.data}
         sessions={sessions}
-        ledger={ledger.items}
+        ledger={seesAll ? ledger.items : undefined}
+        usedUp={usedUp(budgets.data ?? [])}
+        names={names}
         usage={stats.data?.recentActivity ?? []}
       />
       <div class="stats four">
@@ -101,10 +173,10 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
         <Stat
           label="Held"
           value={whole(balance.heldCredits)}
-          note={`by ${plural(sessions.length, 'session')}`}
+          note={seesAll ? `by ${plural(sessions.length, 'session')}` : 'by all members'}
         />
         <Stat
-          label="Used"
+          label={seesAll ? 'Used' : 'Used by you'}
           value={stats.data && compact(stats.data.totalCredits)}
           note={
             pace === undefined
@@ -128,69 +200,27 @@ export function AccountOverview({ userId, title, sub, tab }: AccountOverviewProp
           }
         />
       </div>
-      {tab !== undefined && <AccountTabs userId={userId} tab={tab} />}
-      {tab === undefined || tab === 'allocations' ? (
-        <div class="grid">
-          <Card title="Allocations" hint="The allocation that expires first is spent first" class="half">
-            <AllocationTimeline allocations={balance.activeAllocations} />
-            <AllocationTable
-              forecast={forecast.data}
-              allocations={balance.activeAllocations}
-              userId={userId}
-            />
-          </Card>
-          <Card title="Credits by day and model" class="half">
-            {stats.data ? (
-              <CreditsByModel {...stats.data} days={daysBetween(startDate, endDate)} />
-            ) : stats.error ? (
-              <Trouble problem={stats.error} retry={() => void stats.refetch()} />
-            ) : (
-              <Skeleton />
-            )}
-          </Card>
-        </div>
-      ) : null}
-      {(tab === undefined || tab === 'allocations') && (
-        <Card title="Ledger" hint="Every change to the balance, with the resulting balance">
-          <Ledger pages={ledger} />
-        </Card>
+      {tab === undefined ? (
+        <>
+          {allocations()}
+          {ownBudgets()}
+          <Activity />
+        </>
+      ) : (
+        <>
+          {/* A tab keeps the period of the page. */}
+          <Tabs
+            label="Account sections"
+            current={tab}
+            tabs={tabs.map(([part, text]) => [part, text, pathToAccount(accountId, part) + location.search])}
+          />
+          {tabs.find(([part]) => part === tab)?.[2]()}
+        </>
       )}
-      {tab === undefined && <Activity />}
-      {tab === 'usage' && (
-        <Card title="Usage" hint={RECORDS_HINT}>
-          <UsageTable reader={reader} filters={{ startDate, endDate }} />
-        </Card>
+      {form === 'allocate' && (
+        <Allocate accountId={accountId} available={balance.totalCredits} onClose={close} />
       )}
-      {tab === 'sessions' && (
-        <Card title="Active sessions">
-          <SessionTable sessions={sessions} isLoading={false} showUser={false} />
-        </Card>
-      )}
-      {tab === 'keys' && (
-        <Card title="API keys">
-          <KeyTable reader={reader} />
-        </Card>
-      )}
-      {form === 'allocate' && <Allocate userId={userId} available={balance.totalCredits} onClose={close} />}
-      {form === 'deduct' && <Deduct userId={userId} available={balance.totalCredits} onClose={close} />}
+      {form === 'deduct' && <Deduct accountId={accountId} available={balance.totalCredits} onClose={close} />}
     </>
-  );
-}
-
-function AccountTabs({ userId, tab }: { userId: string; tab: string }) {
-  // A tab keeps the period of the page.
-  const query = location.search;
-  const to = (part: string) => pathTo('users', userId, part) + query;
-  return (
-    <Tabs
-      label="Account sections"
-      current={tab}
-      tabs={[
-        ['allocations', 'Allocations and ledger', to('allocations')],
-        ['usage', 'Usage', to('usage')],
-        ['sessions', 'Sessions', to('sessions')],
-        ['keys', 'API keys', to('keys')],
-      ]}
-    />
   );
 }

@@ -1,6 +1,8 @@
-import { events, wordsFor } from '../api/events';
+import type { ComponentChildren } from 'preact';
+import { type AccountEvent, events, limitOf, wordsFor } from '../api/events';
+import { capital, limitInWords, type Names } from '../api/limits';
 import { isSupervisor } from '../api/session';
-import { Badge, Card, Moment, type Tone, UserLink } from '../components/ui';
+import { AccountLink, Badge, Card, Moment, type Tone } from '../components/ui';
 
 const SHOWN = 8;
 const TONES: Record<string, Tone> = {
@@ -51,20 +53,45 @@ export function Activity() {
     <Card title="Activity" hint="Live">
       <ol class="activity" aria-label="Activity">
         {latest.slice(0, SHOWN).map((event) => (
-          <li key={event.id}>
-            <span title={event.type}>
-              <Badge tone={TONES[event.type] ?? 'neutral'}>{NAMES[event.type] ?? event.type}</Badge>
-            </span>
-            <span>
-              {isSupervisor.value ? <UserLink userId={event.userId} /> : 'This account'} {wordsFor(event)}
-            </span>
-            <span class="hint">
-              <Moment at={event.occurredAt} />
-            </span>
-          </li>
+          <EventItem
+            key={event.id}
+            event={event}
+            who={isSupervisor.value ? <AccountLink accountId={event.userId} /> : 'This account'}
+          />
         ))}
         {latest.length === 0 && <li class="hint">No activity yet.</li>}
       </ol>
     </Card>
+  );
+}
+
+interface EventItemProps {
+  event: AccountEvent;
+  /** Whom it is about; null where the list's place says it. */
+  who: ComponentChildren;
+  names?: Names;
+}
+
+/** One event, and the limit that it is about. */
+export function EventItem({ event, who, names }: EventItemProps) {
+  const limit = limitOf(event);
+  return (
+    <li>
+      <span title={event.type}>
+        <Badge tone={TONES[event.type] ?? 'neutral'}>{NAMES[event.type] ?? event.type}</Badge>
+      </span>
+      <span>
+        {who !== null && (
+          <>
+            {who} {wordsFor(event)}
+            {limit && '. '}
+          </>
+        )}
+        {limit && capital(limitInWords(limit, names))}
+      </span>
+      <span class="hint">
+        <Moment at={event.occurredAt} />
+      </span>
+    </li>
   );
 }

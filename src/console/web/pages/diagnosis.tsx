@@ -1,5 +1,7 @@
 import type { Forecast } from '../api/accounts';
 import type { ActiveSession, Balance, LedgerEntry, UsageRecord } from '../api/client';
+import type { CountedBudget } from '../api/budgets';
+import { capital, limitInWords, type Names } from '../api/limits';
 import { isSoon } from '../components/allocations';
 import { Icon } from '../components/icons';
 import type { Tone } from '../components/ui';
@@ -12,8 +14,12 @@ interface Facts {
   balance: Balance;
   forecast: Forecast | undefined;
   sessions: ActiveSession[];
-  ledger: LedgerEntry[];
+  /** Left out where only a part of it is seen. */
+  ledger: LedgerEntry[] | undefined;
   usage: UsageRecord[];
+  /** Limits that refuse calls now. */
+  usedUp: CountedBudget[];
+  names: Names;
 }
 
 interface Finding {
@@ -27,13 +33,19 @@ const DAY = 86_400_000;
 const DEFAULT_LEASE_SECONDS = 900;
 
 /** The problems of an account, the worst first. */
-export function findings({ balance, forecast, sessions, ledger, usage }: Facts): Finding[] {
+export function findings({ balance, forecast, sessions, ledger, usage, usedUp, names }: Facts): Finding[] {
   const found: Finding[] = [];
   const now = Date.now();
   if (balance.totalCredits === 0) {
     found.push({
       tone: 'bad',
       text: `No credits are available: new calls are refused. ${whyEmpty(ledger, balance)}`.trim(),
+    });
+  }
+  for (const budget of usedUp) {
+    found.push({
+      tone: 'bad',
+      text: `Calls that count for this limit are refused. ${capital(limitInWords(budget, names))}.`,
     });
   }
   const waiting = usage.filter(({ billingStatus }) => billingStatus === 'needs_review');
@@ -89,8 +101,9 @@ export function findings({ balance, forecast, sessions, ledger, usage }: Facts):
 }
 
 /** Where the last credits went, from the latest ledger entries. */
-function whyEmpty(ledger: LedgerEntry[], { heldCredits }: Balance): string {
+function whyEmpty(ledger: LedgerEntry[] | undefined, { heldCredits }: Balance): string {
   if (heldCredits > 0) return `All remaining credits (${whole(heldCredits)}) are held by active sessions.`;
+  if (ledger === undefined) return '';
   const last =
     ledger.find(({ credits, kind }) => credits < 0 && kind !== 'hold') ??
     ledger.find(({ credits }) => credits < 0);

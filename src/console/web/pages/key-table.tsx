@@ -18,7 +18,7 @@ const OVERLAPS: [seconds: string, text: string][] = [
 ];
 
 export function KeyTable({ reader }: { reader: AccountReader }) {
-  const pages = usePages(['keys', reader.userId], (cursor, signal) => reader.keys(cursor, signal));
+  const pages = usePages(['keys', reader.accountId], (cursor, signal) => reader.keys(cursor, signal));
   const [revoking, setRevoking] = useState<ApiKey | null>(null);
   const [rotating, setRotating] = useState<ApiKey | null>(null);
   const [created, setCreated] = useState<CreatedApiKey | null>(null);

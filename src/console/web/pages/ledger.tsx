@@ -17,7 +17,7 @@ const TONES: Record<LedgerEntry['kind'], Tone> = {
 };
 
 export const useLedger = (reader: AccountReader): Pages<LedgerEntry> =>
-  usePages(['ledger', reader.userId], (cursor, signal) => reader.ledger(cursor, signal));
+  usePages(['ledger', reader.accountId], (cursor, signal) => reader.ledger(cursor, signal));
 
 export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
   return (

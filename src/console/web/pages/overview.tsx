@@ -46,7 +46,9 @@ function SupervisorOverview() {
 
 function OwnOverview() {
   const name = session.value?.username ?? '';
-  return <AccountOverview userId={session.value?.userId ?? ''} title="Overview" sub={`${name}’s account`} />;
+  return (
+    <AccountOverview accountId={session.value?.userId ?? ''} title="Overview" sub={`${name}’s account`} />
+  );
 }
 
 function SystemOverview() {

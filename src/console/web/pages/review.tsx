@@ -37,7 +37,11 @@ export function Review() {
   const [shown, setShown] = useState<UsageRecord | null>(null);
   const text = search.search ?? '';
   const wanted = text.trim().toLowerCase();
-  const rows = searched(pages, wanted, ({ userId, operation }) => `${userId} ${operation}`);
+  const rows = searched(
+    pages,
+    wanted,
+    ({ accountId, userId, operation }) => `${accountId} ${userId} ${operation}`,
+  );
   const selected = rows.filter(({ id }) => chosen.has(id));
   const areAll = rows.length > 0 && selected.length === rows.length;
   const toggle = (id: number, isOn: boolean) =>
@@ -238,7 +242,7 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
   });
   const users = new Set(records.map(({ userId }) => userId));
   const title = `${decision === 'bill' ? 'Bill' : 'Waive'} ${only ? `a call by ${only.userId}` : plural(records.length, 'call')}`;
-  const payer = only?.userId ?? '';
+  const payer = only?.accountId ?? '';
   const balance = useQuery({
     queryKey: ['balance', payer],
     queryFn: ({ signal }) => readerOf(payer).balance(signal),
@@ -283,7 +287,7 @@ function Decide({ decision, records, onClose, onDone }: DecideProps) {
         {settle.problem && <ProblemNote problem={settle.problem} shown={['credits']} />}
         <p>
           {decision === 'bill'
-            ? `${plural(missing, 'credit')} will be deducted from ${only ? only.userId : plural(users.size, 'user')}${balance.data ? `, who has ${whole(balance.data.totalCredits)}` : ''}. A call that the balance does not cover stays in review, and nothing is deducted for it.`
+            ? `${plural(missing, 'credit')} will be deducted from ${only ? payer : plural(users.size, 'user')}${balance.data ? `, who has ${whole(balance.data.totalCredits)}` : ''}. A call that the balance does not cover stays in review, and nothing is deducted for it.`
             : `${plural(missing, 'credit')} will be waived: no one pays for them. This cannot be undone.`}
         </p>
         {only && decision === 'bill' && (

@@ -1,6 +1,6 @@
 import type { ActiveSession } from '../api/client';
 import { Table } from '../components/table';
-import { Badge, Credits, Empty, useTick, UserLink } from '../components/ui';
+import { AccountLink, Badge, Credits, Empty, useTick } from '../components/ui';
 import { duration, whole } from '../format';
 import { isStale } from './diagnosis';
 
@@ -37,7 +37,7 @@ export function SessionTable({ sessions, isLoading, showUser }: SessionTableProp
           isWide: showUser,
         },
         ...(showUser
-          ? [{ header: 'User', cell: (session: ActiveSession) => <UserLink userId={session.userId} /> }]
+          ? [{ header: 'User', cell: (session: ActiveSession) => <AccountLink accountId={session.userId} /> }]
           : []),
         {
           header: 'Model',

@@ -1,8 +1,8 @@
 import { useQuery } from '@tanstack/preact-query';
-import { type Account, readerOf } from '../api/accounts';
+import { type Account, isOrganisation, readerOf } from '../api/accounts';
 import { answer, api, type Schemas } from '../api/client';
 import { events } from '../api/events';
-import { Badge, Card, Moment, Skeleton, Trouble, UserLink } from '../components/ui';
+import { AccountLink, Badge, Card, Moment, Skeleton, Trouble } from '../components/ui';
 import { plural } from '../format';
 
 const TYPES = 'credits.exhausted,credits.low,credits.recovered';
@@ -14,13 +14,13 @@ const MOST_SHOWN = 6;
 const EVERY = 30_000;
 
 interface Troubled {
-  account: Account;
+  account: Pick<Account, 'userId' | 'totalCredits'>;
   /** Available and held: what the threshold is compared with. */
   credits: number;
   since: string;
 }
 
-/** Users whose credits, held ones included, came down to their threshold or to nothing, and are not above it again. */
+/** Users and organisations whose credits, held ones included, came down to their threshold or to nothing, and are not above it again. */
 export function TroubledUsers() {
   // Read again with each such event, and at intervals, because credits change without one.
   const last = events.value?.find(({ type }) => TYPES.split(',').includes(type))?.id ?? 0;
@@ -36,7 +36,7 @@ export function TroubledUsers() {
         <ul class="attention" aria-label="Users needing help">
           {data.slice(0, MOST_SHOWN).map(({ account, credits, since }) => (
             <li key={account.userId}>
-              <UserLink userId={account.userId} />
+              <AccountLink accountId={account.userId} />
               <span class="hint">
                 <Moment at={since} />{' '}
                 <Badge tone={credits === 0 ? 'bad' : 'warn'}>
@@ -75,7 +75,8 @@ async function troubledUsers(signal: AbortSignal): Promise<Troubled[]> {
       .filter(({ type, data }) => type !== 'credits.recovered' || (data as { isLow: boolean }).isLow)
       .slice(0, MOST_LOOKED_AT)
       .map(async ({ userId, occurredAt }) => {
-        const account = await readerOf(userId).account(signal);
+        const reader = readerOf(userId);
+        const account = await (isOrganisation(userId) ? reader.balance(signal) : reader.account(signal));
         if (account === null) return [];
         return [{ account, credits: account.totalCredits + account.heldCredits, since: occurredAt }];
       }),

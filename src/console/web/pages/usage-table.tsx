@@ -7,7 +7,7 @@ import { isAdmin } from '../api/session';
 import { Dialog } from '../components/dialog';
 import { type Fact, Facts } from '../components/facts';
 import { Table } from '../components/table';
-import { Badge, CountNote, Credits, Moment, type Tone, UserLink } from '../components/ui';
+import { AccountLink, Badge, CountNote, Credits, Moment, type Tone } from '../components/ui';
 import { price, time, usdOfCall, whole } from '../format';
 
 type ClassAmount = Schemas['ClassAmountDto'];
@@ -49,7 +49,7 @@ export function UsageTable<Filters>({
   filters: Filters;
   showUser?: boolean;
 }) {
-  const pages = usePages(['usage', reader.userId, filters], (cursor, signal) =>
+  const pages = usePages(['usage', reader.accountId, filters], (cursor, signal) =>
     reader.usage(filters, cursor, signal),
   );
   const [shown, setShown] = useState<UsageRecord | null>(null);
@@ -63,7 +63,7 @@ export function UsageTable<Filters>({
         columns={[
           { header: 'When', cell: (record) => <Moment at={record.timestamp} exact /> },
           ...(showUser
-            ? [{ header: 'User', cell: (record: UsageRecord) => <UserLink userId={record.userId} /> }]
+            ? [{ header: 'User', cell: (record: UsageRecord) => <AccountLink accountId={record.userId} /> }]
             : []),
           {
             header: OPERATION,
@@ -166,6 +166,7 @@ function ClassAmounts({ record: { id, version } }: { record: UsageRecord }) {
 export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose: () => void }) {
   const facts: Fact[] = [
     ['User', record.userId],
+    ['Paid by', record.accountId === record.userId ? null : record.accountId],
     ['When', time(record.timestamp)],
     ['Service', record.service],
     [OPERATION, record.operation],

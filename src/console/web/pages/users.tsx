@@ -98,7 +98,7 @@ export function UserPage({ userId, tab = 'allocations' }: { userId: string; tab?
       </p>
       <AccountOverview
         key={userId}
-        userId={userId}
+        accountId={userId}
         tab={tab}
         title={account?.username ?? userId}
         sub={

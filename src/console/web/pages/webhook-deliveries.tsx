@@ -12,7 +12,7 @@ import { Dialog, ProblemNote } from '../components/dialog';
 import { type Fact, Facts } from '../components/facts';
 import { Table } from '../components/table';
 import { toast } from '../components/toasts';
-import { Button, Card, CountNote, Empty, Moment, Segmented, UserLink } from '../components/ui';
+import { Button, Card, CountNote, Empty, Moment, Segmented, AccountLink } from '../components/ui';
 import { time } from '../format';
 import { useSearch } from '../navigation';
 import { answerOf, DeliveryState } from './webhook-state';
@@ -93,7 +93,7 @@ export function Deliveries({ webhook, onReplayMany }: DeliveriesProps) {
               </button>
             ),
           },
-          { header: 'User', cell: ({ userId }) => <UserLink userId={userId} />, isWide: true },
+          { header: 'Account', cell: ({ userId }) => <AccountLink accountId={userId} />, isWide: true },
           { header: 'State', cell: (item) => <DeliveryState delivery={item} /> },
           { header: 'Attempts', cell: ({ attempts }) => attempts, isNumber: true, isWide: true },
           { header: 'Response', cell: (item) => <span class="clip">{answerOf(item)}</span>, isWide: true },
