@@ -2,6 +2,15 @@ import type { KeyGateway } from '../api-keys/key-gateway.js';
 import type { GatewayName } from '../common/gateways.js';
 import type { Quantities, ServiceTier } from '../pricing/price-classes.js';
 
+/** How gateways group the keys that they know. */
+export const GROUP_KINDS = ['team', 'organization'] as const;
+
+/** A group of keys at a gateway, by its id there: an organisation may be set to pay for its calls. */
+export interface GatewayGroup {
+  kind: (typeof GROUP_KINDS)[number];
+  id: string;
+}
+
 /** A finished call, ready to be charged. */
 export interface Call {
   /** The same for the same event, however often it is sent: SHA-256 in hexadecimal. */
@@ -16,6 +25,8 @@ export interface Call {
   userId: string | null;
   /** SHA-256 of the key it was made with, which may be one of ours. */
   keyHash: string | null;
+  /** Those that its key belongs to. The first for which an organisation is set decides. */
+  groups: GatewayGroup[];
   /** When it ended, ISO 8601 with microseconds. */
   timestamp: string;
   quantities: Quantities;
