@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
+import type { GatewayGroup } from '../common/gateways.js';
 import { toSafeInteger } from '../common/database/transformers.js';
-import type { Call, Gateway, GatewayGroup } from './gateway.js';
+import type { Call, Gateway } from './gateway.js';
 
 /**
  * Which of the named users, keys and groups are known here, and the places of the names of models that had a price when

@@ -1,15 +1,6 @@
 import type { KeyGateway } from '../api-keys/key-gateway.js';
-import type { GatewayName } from '../common/gateways.js';
+import type { GatewayGroup, GatewayName } from '../common/gateways.js';
 import type { Quantities, ServiceTier } from '../pricing/price-classes.js';
-
-/** How gateways group the keys that they know. */
-export const GROUP_KINDS = ['team', 'organization'] as const;
-
-/** A group of keys at a gateway, by its id there: an organisation may be set to pay for its calls. */
-export interface GatewayGroup {
-  kind: (typeof GROUP_KINDS)[number];
-  id: string;
-}
 
 /** A finished call, ready to be charged. */
 export interface Call {

@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { type GatewayGroup, GROUP_KINDS } from '../../common/gateways.js';
 import { AccountField, EnumField, IdField, IntegerField } from '../../common/http/validators.js';
 import type { GatewayAccount } from '../entities/gateway-account.entity.js';
-import { type GatewayGroup, GROUP_KINDS } from '../gateway.js';
 
 /** As long as an id that is kept of an event. */
 const EXTERNAL_ID_LENGTH = 200;

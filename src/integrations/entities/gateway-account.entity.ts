@@ -1,7 +1,6 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
-import type { GatewayName } from '../../common/gateways.js';
+import type { GatewayGroup, GatewayName } from '../../common/gateways.js';
 import { BIGINT } from '../../common/database/transformers.js';
-import type { GatewayGroup } from '../gateway.js';
 
 /** Which organisation pays for the calls of a gateway's team or organization. */
 @Entity('gateway_accounts')

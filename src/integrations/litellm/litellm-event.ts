@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type GatewayName, requestIdPrefix } from '../../common/gateways.js';
+import { type GatewayName, GROUP_KINDS, requestIdPrefix } from '../../common/gateways.js';
 import { idProblem, userIdProblem } from '../../common/http/text.js';
 import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../../common/http/validators.js';
 import { Decimal } from '../../common/money/decimal.js';
 import { SERVICE_TIERS, type ServiceTier } from '../../pricing/price-classes.js';
 import { normaliseUsage, type NormalUsage, UsageProblem } from '../../pricing/provider-usage.js';
-import { type Call, GROUP_KINDS, type Reading } from '../gateway.js';
+import type { Call, Reading } from '../gateway.js';
 import { numberText } from './exact-json.js';
 
 export const SOURCE = 'litellm' satisfies GatewayName;
