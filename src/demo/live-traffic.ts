@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { blended, CHEAP_MODEL, DEAR_MODEL, MODELS, userPrice } from './models.js';
 import type { DemoOrganisation } from './organisations.js';
@@ -11,8 +12,6 @@ const PROGRESS_MILLISECONDS = 1500;
 /** Tokens between two reports: a chat takes a minute, so that a day of it is not more than a day of the month was. */
 const LEAST_TOKENS = 12;
 const MOST_TOKENS = 48;
-/** Streams at once of an organisation: more than the sessions that one of them may have. */
-const STREAMS_OF_ORGANISATION = 3;
 /** How often a user without credits tries again. */
 const RETRY_MILLISECONDS = 5000;
 const CHATS = MODELS.filter(({ isEmbedding }) => !isEmbedding).map(({ id, weight }) => [id, weight] as const);
@@ -38,6 +37,8 @@ export function startLiveTraffic(
   seed: number,
 ): LiveTraffic {
   const stopped = new AbortController();
+  // Each stream listens for its end.
+  setMaxListeners(0, stopped.signal);
   const callers = people.filter(
     ({ callsPerDay, story }) => callsPerDay >= 3 && (!story || story === 'healthy'),
   );
@@ -66,8 +67,8 @@ export function startLiveTraffic(
         await rest(RETRY_MILLISECONDS, stopped.signal);
       }
     });
-  const shared = organisations.flatMap(({ id: accountId, members }, place) =>
-    Array.from({ length: STREAMS_OF_ORGANISATION }, async (_, index) => {
+  const shared = organisations.flatMap(({ id: accountId, members, streams: count }, place) =>
+    Array.from({ length: count }, async (_, index) => {
       const random = new SeededRandom(seed + 1000 * (place + 1) + index);
       const stream = new Stream(url, random, stopped.signal);
       while (!stopped.signal.aborted) {

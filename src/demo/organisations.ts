@@ -26,6 +26,8 @@ export interface DemoOrganisation {
   /** What is the matter with it. */
   readonly story: string;
   readonly owner: Person;
+  /** Chats at once while the demo runs. */
+  readonly streams: number;
   readonly units: readonly string[];
   /** In the first unit, the second, and so on in turn. */
   readonly members: readonly Person[];
@@ -45,6 +47,7 @@ const CASES = [
     name: 'Northwind',
     story: 'near its monthly budget, and its Support has used up its own',
     owner: CAST.user,
+    streams: 1,
     units: ['Support', 'Engineering', 'Marketing'],
   },
   {
@@ -52,6 +55,7 @@ const CASES = [
     name: 'Brightline',
     story: 'few credits left, while its budgets are fine',
     owner: CAST.others[1],
+    streams: 1,
     units: ['Research', 'Legal'],
   },
   {
@@ -59,6 +63,7 @@ const CASES = [
     name: 'Fennel Labs',
     story: 'more sessions at once than it may have, so some are refused',
     owner: CAST.others[2],
+    streams: 3,
     units: ['Product', 'Data'],
   },
 ] as const;
