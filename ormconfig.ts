@@ -8,6 +8,7 @@ import { connectionPool, type DatabasePool } from './src/common/database/driver.
 import { loadConfig } from './src/config/env.js';
 import { LedgerEntry } from './src/credits/entities/ledger-entry.entity.js';
 import { WebhookEndpoint } from './src/events/entities/webhook-endpoint.entity.js';
+import { GatewayAccount } from './src/integrations/entities/gateway-account.entity.js';
 import { UsageQuarantine } from './src/integrations/entities/usage-quarantine.entity.js';
 import { Member } from './src/organisations/entities/member.entity.js';
 import { Organisation } from './src/organisations/entities/organisation.entity.js';
@@ -30,6 +31,7 @@ export class AccountingDataSource extends DataSource {
       },
       entities: [
         ApiKey,
+        GatewayAccount,
         LedgerEntry,
         Member,
         Organisation,

@@ -493,6 +493,8 @@ CREATE TABLE usage_quarantine (
   fingerprint   VARCHAR(64) NOT NULL CONSTRAINT uq_usage_quarantine_fingerprint UNIQUE
                 CONSTRAINT ck_usage_quarantine_fingerprint CHECK (fingerprint ~ '^[0-9a-f]{64}$'),
   claimed_user  VARCHAR(255),
+  -- The organisation that is to pay and that the user must be a member of; NULL: the user pays.
+  claimed_account VARCHAR(50),
   reason        VARCHAR(20) NOT NULL CONSTRAINT ck_usage_quarantine_reason
                 CHECK (reason IN ('unknown_user', 'not_understood', 'refused')),
   detail        VARCHAR(200),
@@ -510,6 +512,22 @@ CREATE INDEX idx_usage_quarantine_open ON usage_quarantine (id) WHERE resolved_a
 CREATE INDEX idx_usage_quarantine_turn ON usage_quarantine (attempted_at NULLS FIRST, id) WHERE resolved_at IS NULL;
 CREATE INDEX idx_usage_quarantine_claimed ON usage_quarantine (claimed_user)
   WHERE resolved_at IS NULL AND reason = 'unknown_user';
+
+-- Which organisation pays for the calls of a gateway's team or organization. What is set anew or deleted stays with its end: a
+-- call that is reported again is looked for where it may have been charged.
+CREATE TABLE gateway_accounts (
+  id          BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_gateway_accounts PRIMARY KEY,
+  gateway     VARCHAR(20)  NOT NULL,
+  kind        VARCHAR(20)  NOT NULL CONSTRAINT ck_gateway_accounts_kind CHECK (kind IN ('team', 'organization')),
+  external_id VARCHAR(200) NOT NULL,
+  account_id  VARCHAR(50)  NOT NULL,
+  unit_id     BIGINT,
+  set_by      VARCHAR(64)  NOT NULL,
+  set_at      TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  ended_at    TIMESTAMPTZ,
+  CONSTRAINT uq_gateway_accounts UNIQUE NULLS NOT DISTINCT (gateway, kind, external_id, ended_at)
+);
+CREATE INDEX idx_gateway_accounts_account ON gateway_accounts (account_id) WHERE ended_at IS NULL;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- API keys

@@ -45,6 +45,7 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   );
   await runner.query(`GRANT SELECT, INSERT ON pricing_providers TO ${role}`);
   await runner.query(`GRANT SELECT, INSERT, DELETE ON pricing_aliases TO ${role}`);
+  await runner.query(`GRANT SELECT, INSERT, UPDATE (ended_at) ON gateway_accounts TO ${role}`);
   // Operations create and change keys. The service itself only ends them and keeps them in step with a gateway.
   await runner.query(
     `GRANT UPDATE (last_used, is_active, revoked_at, gateway_state, gateway_due_at, gateway_attempts,
@@ -53,8 +54,8 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   );
   await runner.query(
     `GRANT SELECT,
-           INSERT (source, fingerprint, claimed_user, reason, detail, event),
-           UPDATE (attempted_at, resolved_at, usage_account_id, usage_id)
+           INSERT (source, fingerprint, claimed_user, claimed_account, reason, detail, event),
+           UPDATE (attempted_at, reason, detail, claimed_account, resolved_at, usage_account_id, usage_id)
         ON usage_quarantine TO ${role}`,
   );
   await runner.query(

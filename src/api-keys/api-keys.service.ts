@@ -168,8 +168,8 @@ export class ApiKeysService {
     { overlapSeconds }: RotateApiKeyDto,
     idempotencyKey: string | null,
   ): Promise<Once<CreatedApiKeyDto>> {
-    const { gateway } = await find(this.keys.manager, caller, id);
-    if (gateway !== null) this.gateway.requireFor(caller.userId, gateway);
+    const { gateway, userId } = await find(this.keys.manager, caller, id);
+    if (gateway !== null) this.gateway.requireFor(userId, gateway);
     const content = { id, overlapSeconds };
     const once = this.secrets.idempotency(
       idempotencyScope(caller),

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { digestOf } from '../common/http/api-key-format.js';
 import { Database, type Statement } from '../common/database/database.js';
-import type { GatewayName } from '../common/gateways.js';
+import type { GatewayGroup, GatewayName } from '../common/gateways.js';
 import { isUnavailable } from '../common/errors/database-errors.js';
 import { inLanes } from '../common/lanes.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -41,11 +41,23 @@ export const REVOKED = {
   gatewayAttempts: 0,
 };
 
-/** How long a key may still work, sent to the gateway; by the clock that ends it here. */
-const SECONDS_LEFT = {
-  name: 'gateway_key_seconds_left',
-  text: `SELECT extract(epoch FROM expires_at - clock_timestamp())::float8 AS seconds FROM api_keys
-          WHERE account_id = $1 AND id = $2`,
+/**
+ * What a key is at the gateway: whose, in which team or organization, and for how long it may still work, by the clock that
+ * ends it here. Of those that are set for its organisation: that of its maker's unit or the nearest unit above, else one of
+ * the whole organisation; a team before an organization; the one that was set first.
+ */
+const AT_GATEWAY = {
+  name: 'gateway_key_at_gateway',
+  text: `SELECT k.user_id, g.kind, g.external_id, extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds
+           FROM api_keys k
+           LEFT JOIN members m ON m.account_id = k.account_id AND m.user_id = k.user_id
+           LEFT JOIN units u ON u.account_id = m.account_id AND u.id = m.unit_id
+           LEFT JOIN LATERAL (
+             SELECT a.kind, a.external_id FROM gateway_accounts a
+              WHERE a.account_id = k.account_id AND a.gateway = k.gateway AND a.ended_at IS NULL
+                AND (a.unit_id IS NULL OR a.unit_id = ANY (u.path))
+              ORDER BY coalesce(array_position(u.path, a.unit_id), 0) DESC, a.kind = 'team' DESC, a.id LIMIT 1) g ON TRUE
+          WHERE k.account_id = $1 AND k.id = $2`,
 };
 const OPENING = {
   name: 'gateway_key_opening',
@@ -145,6 +157,13 @@ interface ClaimedKey {
   may_come_late: boolean;
 }
 
+interface AtGateway {
+  user_id: string;
+  kind: GatewayGroup['kind'] | null;
+  external_id: string;
+  seconds: number | null;
+}
+
 interface Bounds {
   max_budget_usd: string | null;
   credit_limit: number | null;
@@ -182,22 +201,22 @@ export class GatewayKeysService {
    * @throws GatewayRefused, GatewayFailed, GatewayUnavailable; ApiKeyEnded when it was revoked meanwhile
    */
   async provision<Result extends { replayed: boolean }>(
-    userId: string,
+    accountId: string,
     created: CreatedApiKeyDto,
     isRepeatable: boolean,
     finish: () => Promise<Result>,
   ): Promise<Result> {
     const { id, key } = created;
     const gateway = this.requireConfigured(created.gateway as GatewayName);
-    const made = await this.generate(gateway, userId, created);
+    const made = await this.generate(gateway, accountId, created);
     if (made.kind !== 'done') {
       const isCertain = made.kind === 'refused' || made.kind === 'unreached';
       this.logger.warn(`API key ${id} is not made: ${describe(made)}`);
-      await this.giveUp(userId, id, isCertain ? 'ended' : 'failed');
+      await this.giveUp(accountId, id, isCertain ? 'ended' : 'failed');
       throw isRefusedRequest(made) ? new GatewayRefused() : errorOf(made);
     }
-    if ((await this.database.row(OPENING, [userId, id])) === undefined) {
-      await this.database.row(CREATED_LATE, [userId, id]);
+    if ((await this.database.row(OPENING, [accountId, id])) === undefined) {
+      await this.database.row(CREATED_LATE, [accountId, id]);
       await this.follow(id);
       throw new ApiKeyEnded();
     }
@@ -209,11 +228,11 @@ export class GatewayKeysService {
       }
       const result = await finish();
       // The same request was here at the same time, and its key is the one.
-      if (result.replayed) await this.giveUp(userId, id, 'ending');
+      if (result.replayed) await this.giveUp(accountId, id, 'ending');
       return result;
     } catch (error) {
       // It may be live, and the answer that a repeated request gets. If it is not, the sweeper finds it.
-      if (!(isRepeatable && isUnavailable(error))) await this.giveUp(userId, id, 'ending');
+      if (!(isRepeatable && isUnavailable(error))) await this.giveUp(accountId, id, 'ending');
       throw error;
     }
   }
@@ -256,20 +275,21 @@ export class GatewayKeysService {
 
   private async generate(
     gateway: KeyGateway,
-    userId: string,
+    accountId: string,
     created: CreatedApiKeyDto,
   ): Promise<GatewayOutcome> {
     const { id, key, models, maxBudgetUsd, creditLimit, rpmLimit, tpmLimit } = created;
-    const left = await this.database.row<{ seconds: number | null }>(SECONDS_LEFT, [userId, id]);
+    const row = (await this.database.row<AtGateway>(AT_GATEWAY, [accountId, id])) as AtGateway;
     return gateway.generate({
       key,
       // Unique there, also when several installations of this service share it.
       alias: `accounting-${id}-${digestOf(key).slice(0, 12)}`,
-      userId,
+      userId: row.user_id,
+      group: row.kind === null ? null : { kind: row.kind, id: row.external_id },
       keyId: id,
       settings: { models, rpmLimit, tpmLimit },
       maxBudgetUsd: this.budgetOf(maxBudgetUsd, creditLimit),
-      secondsLeft: left?.seconds ?? null,
+      secondsLeft: row.seconds,
     });
   }
 
@@ -282,9 +302,9 @@ export class GatewayKeysService {
   }
 
   /** Ends a key that has not been shown to anyone. If that fails too, it stays as it is until the sweeper finds it. */
-  private async giveUp(userId: string, id: number, state: GatewayState): Promise<void> {
+  private async giveUp(accountId: string, id: number, state: GatewayState): Promise<void> {
     try {
-      const isOurs = (await this.database.row(GIVE_UP, [userId, id, state])) !== undefined;
+      const isOurs = (await this.database.row(GIVE_UP, [accountId, id, state])) !== undefined;
       if (isOurs && state !== 'ended') await this.follow(id);
     } catch (error) {
       this.logger.warn(`API key ${id} is left to the sweeper: ${(error as Error).message}`);

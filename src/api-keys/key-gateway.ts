@@ -1,4 +1,4 @@
-import type { GatewayName } from '../common/gateways.js';
+import type { GatewayGroup, GatewayName } from '../common/gateways.js';
 import type { GatewaySettings } from './entities/api-key.entity.js';
 
 /**
@@ -21,7 +21,10 @@ export interface GatewayKeyRequest extends GatewayBounds {
   readonly key: string;
   /** For people who look at the gateway. */
   readonly alias: string;
+  /** Who made it. */
   readonly userId: string;
+  /** Where it belongs there; null: nowhere. */
+  readonly group: GatewayGroup | null;
   readonly keyId: number;
   readonly settings: Omit<GatewaySettings, 'maxBudgetUsd'>;
 }

@@ -109,7 +109,7 @@ async function start(
   const receiver = await startReceiver(`${local}/api`, { authorization: `Bearer ${tokenOf(CAST.admin)}` });
   ends.push(() => receiver.stop());
   await reportGatewayCalls(`${local}/api`, internalKey);
-  const live = startLiveTraffic(local, month.people, tokenOf, seed);
+  const live = startLiveTraffic(local, month.people, month.organisations, tokenOf, seed);
   ends.push(() => live.stop());
   return { url, month, tokenOf, live };
 }
@@ -125,6 +125,7 @@ A month of use is ready, and chats go on while you look.
   Swagger UI ${url}/api/docs
 
 Sign in as ${CAST.admin.username}, then look for ${stories.map(({ username, story }) => `${username} (${story})`).join(', ')}.
+Organisations: ${month.organisations.map(({ name, story }) => `${name} (${story})`).join('; ')}.
 The console signs you in at a click. For programs, tokens that are good for a day:
 
   admin, ${CAST.admin.username}

@@ -35,6 +35,8 @@ export async function playMonth(
     await insert(client, 'pricing_rules', month.rules.map(ruleRow));
     await client.query(SUPERSEDED);
     await insert(client, 'api_keys', month.keys.map(keyRow), 'OVERRIDING SYSTEM VALUE');
+    const lines = month.keys.filter(({ budgetKeyId }) => budgetKeyId === null);
+    await insert(client, 'budgets', lines.map(keyLimitRow));
     await client.query(`SELECT setval(pg_get_serial_sequence('api_keys', 'id'), ${month.keys.length + 1})`);
     await client.query(
       `CREATE SCHEMA demo; SET demo.now TO '${new Date(begun).toISOString()}'; ${CLOCKS}; ${PLAY}`,
@@ -52,6 +54,7 @@ export async function playMonth(
     await client.query(searching(PATH));
     await client.query('DROP SCHEMA demo CASCADE');
     await client.query(LAST_USED);
+    await client.query(FOUNDED);
     await client.query('VACUUM (ANALYZE)');
   } finally {
     await client.end();
@@ -95,6 +98,10 @@ BEGIN
       WHEN 'credit_revoke' THEN
         PERFORM credit_revoke(c || jsonb_build_object('allocationId', l.id)) FROM credit_allocations l
           WHERE l.account_id = c ->> 'accountId' AND l.notes = c ->> 'notes';
+      WHEN 'organisation_create' THEN PERFORM organisation_create(c);
+      WHEN 'unit_create' THEN PERFORM unit_create(c);
+      WHEN 'member_add' THEN PERFORM member_add(c);
+      WHEN 'budget_create' THEN PERFORM budget_create(c);
       WHEN 'usage_review' THEN
         PERFORM usage_review(c || jsonb_build_object('usageId', r.id, 'version', r.version)) FROM usage_records r
           WHERE r.account_id = c ->> 'accountId' AND r.request_id = c ->> 'requestId';
@@ -108,6 +115,13 @@ const SUPERSEDED = `UPDATE pricing_rules ended SET superseded_by = next.id
 
 const LAST_USED = `UPDATE api_keys k SET last_used = (
     SELECT max(r.timestamp) FROM usage_records r WHERE r.account_id = k.account_id AND r.api_key_id = k.id)`;
+
+/** Defaults of columns have PostgreSQL's own clock: organisations are as old as the first event of theirs. */
+const FOUNDED = `WITH founded AS (
+    UPDATE organisations o SET created_at = (SELECT min(occurred_at) FROM event_outbox e WHERE e.account_id = o.account_id)
+    RETURNING account_id, created_at),
+  members AS (UPDATE members m SET added_at = f.created_at FROM founded f WHERE f.account_id = m.account_id)
+  UPDATE units u SET created_at = f.created_at FROM founded f WHERE f.account_id = u.account_id`;
 
 /** Rows of JSON, each column by its name. */
 async function insert(client: pg.Client, table: string, rows: object[], overriding = ''): Promise<void> {
@@ -146,10 +160,14 @@ function keyRow(key: Month['keys'][number]) {
     expires_at: instant(key.expiresAt),
     is_active: key.revokedAt === null,
     revoked_at: instant(key.revokedAt),
-    credit_limit: key.creditLimit,
     budget_key_id: key.budgetKeyId,
-    credits_used: 0,
-    credits_held: 0,
     gateway_attempts: 0,
   };
+}
+
+/** As a new key gets it. */
+function keyLimitRow({ id, userId, creditLimit, createdAt }: Month['keys'][number]) {
+  const limit = { scope: 'key', scope_id: String(id), unit: 'credits', time_window: 'lifetime' };
+  const set = { amount: creditLimit, set_by: 'account', is_key_limit: true, created_by: userId };
+  return { account_id: userId, ...limit, ...set, created_at: instant(createdAt) };
 }

@@ -1,5 +1,7 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import { blended, DEAR_MODEL, MODELS, userPrice } from './models.js';
+import { blended, CHEAP_MODEL, DEAR_MODEL, MODELS, userPrice } from './models.js';
+import type { DemoOrganisation } from './organisations.js';
 import type { Person } from './people.js';
 import { request } from './requests.js';
 import { SeededRandom } from './seeded-random.js';
@@ -30,10 +32,13 @@ export interface LiveTraffic {
 export function startLiveTraffic(
   url: string,
   people: readonly Person[],
+  organisations: readonly DemoOrganisation[],
   tokenOf: (person: Person) => string,
   seed: number,
 ): LiveTraffic {
   const stopped = new AbortController();
+  // Each stream listens for its end.
+  setMaxListeners(0, stopped.signal);
   const callers = people.filter(
     ({ callsPerDay, story }) => callsPerDay >= 3 && (!story || story === 'healthy'),
   );
@@ -62,11 +67,21 @@ export function startLiveTraffic(
         await rest(RETRY_MILLISECONDS, stopped.signal);
       }
     });
+  const shared = organisations.flatMap(({ id: accountId, members, streams: count }, place) =>
+    Array.from({ length: count }, async (_, index) => {
+      const random = new SeededRandom(seed + 1000 * (place + 1) + index);
+      const stream = new Stream(url, random, stopped.signal);
+      while (!stopped.signal.aborted) {
+        if (await stream.chat(tokenOf(random.pick(members)), { accountId, modelId: CHEAP_MODEL })) started++;
+        await rest(random.integer(2000, RETRY_MILLISECONDS), stopped.signal);
+      }
+    }),
+  );
   return {
     started: () => started,
     stop: async () => {
       stopped.abort();
-      await Promise.all([...streams, ...tries]);
+      await Promise.all([...streams, ...tries, ...shared]);
     },
   };
 }
@@ -81,23 +96,28 @@ class Stream {
   /** One session from its start to its end; false when it could not begin. */
   async chat(
     token: string,
-    { modelId = this.random.weighted(CHATS), isLost = false }: { modelId?: string; isLost?: boolean },
+    {
+      modelId = this.random.weighted(CHATS),
+      isLost = false,
+      accountId,
+    }: { modelId?: string; isLost?: boolean; accountId?: string },
   ): Promise<boolean> {
     const { random } = this;
     const sessionId = `chat-${(Date.now() % 1e9).toString(36)}${random.integer(0, 35).toString(36)}`;
     const estimatedOutputTokens = random.around(700);
     const estimatedInputTokens = random.around(1800);
-    const begin = { sessionId, modelId, estimatedInputTokens, estimatedOutputTokens };
+    const session = { sessionId, ...(accountId === undefined ? {} : { accountId }) };
+    const begin = { ...session, modelId, estimatedInputTokens, estimatedOutputTokens };
     if (!(await this.send('/streaming-sessions/initialize', begin, token))) return false;
     const total = Math.round(estimatedOutputTokens * (0.4 + random.integer(0, 100) / 100));
     let tokensGenerated = 0;
     while (tokensGenerated < total && !this.signal.aborted) {
       await rest(PROGRESS_MILLISECONDS, this.signal);
       tokensGenerated = Math.min(total, tokensGenerated + random.integer(LEAST_TOKENS, MOST_TOKENS));
-      const answer = await this.send('/streaming-sessions/progress', { sessionId, tokensGenerated }, token);
+      const answer = await this.send('/streaming-sessions/progress', { ...session, tokensGenerated }, token);
       if (answer?.shouldStop) break;
       if (random.chance(0.003)) {
-        await this.send('/streaming-sessions/abort', { sessionId }, token);
+        await this.send('/streaming-sessions/abort', session, token);
         return true;
       }
       // Now and then a client is lost: the service ends its session.
@@ -105,7 +125,7 @@ class Stream {
     }
     const success = !random.chance(0.05);
     const made = { inputTokens: estimatedInputTokens, outputTokens: tokensGenerated };
-    await this.send('/streaming-sessions/finalize', { sessionId, ...made, success }, token);
+    await this.send('/streaming-sessions/finalize', { ...session, ...made, success }, token);
     return true;
   }
 

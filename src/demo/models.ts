@@ -48,6 +48,9 @@ export const MODELS: readonly DemoModel[] = [
 /** What users without enough credits use. */
 export const DEAR_MODEL = 'claude-sonnet-4';
 
+/** What organisations use while the demo runs: what is left of their credits lasts. */
+export const CHEAP_MODEL = 'gpt-4o-mini';
+
 /** It was used before it had a price. */
 export const UNPRICED_MODEL = 'qwen3-235b-a22b';
 

@@ -5,6 +5,7 @@ import { makeCalls } from './calls.js';
 import { decimal, MODELS, type ProviderPrice, blended, userPrice } from './models.js';
 import { CAST, DAY, HISTORY_DAYS, makePeople, type Person } from './people.js';
 import { type DemoKey, makeKeys } from './keys.js';
+import { type DemoOrganisation, makeOrganisationCalls, makeOrganisations } from './organisations.js';
 import { SeededRandom } from './seeded-random.js';
 
 export interface PastRule {
@@ -21,6 +22,7 @@ export interface Month {
   readonly people: readonly Person[];
   readonly rules: readonly PastRule[];
   readonly keys: readonly DemoKey[];
+  readonly organisations: readonly DemoOrganisation[];
   /** In the order of time. */
   readonly calls: readonly PastCall[];
 }
@@ -29,8 +31,11 @@ export function makeMonth({ seed, users, now }: { seed: number; users: number; n
   const random = new SeededRandom(seed);
   const people = makePeople(random, users);
   const keys = makeKeys(random, people, now);
-  const calls = makeCalls(random, people, keys, now);
-  return { people, keys, rules: makeRules(now), calls };
+  const organisations = makeOrganisations(people);
+  const calls = [...makeCalls(random, people, keys, now), ...makeOrganisationCalls(seed, organisations, now)];
+  // Sorting is stable: what was written first stays first.
+  calls.sort((a, b) => a.at - b.at);
+  return { people, keys, organisations, rules: makeRules(now), calls };
 }
 
 const ANNOUNCED: ProviderPrice = { input: 0.0009, output: 0.0036, cachedInput: 0.000225 };

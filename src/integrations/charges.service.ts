@@ -10,20 +10,28 @@ import { callOf } from '../pricing/call.js';
 import { CHARGE } from '../usage/usage.operations.js';
 import type { Call, Gateway } from './gateway.js';
 import { inLanes } from '../common/lanes.js';
-import { CallDirectory, type Owner } from './call-directory.js';
+import { CallDirectory, type Payer } from './call-directory.js';
 
-/** Users whose calls are charged at once. */
+/** Accounts whose calls are charged at once. */
 const LANES = 4;
-/** Charges of one user under way at once: they go to the database together (`Movements`), in their order. */
+/** Charges of one account under way at once: they go to the database together (`Movements`), in their order. */
 const TOGETHER = 64;
 
 export type Outcome =
-  | { kind: 'accepted' | 'review' | 'duplicates'; userId: string; usageId: number }
-  | { kind: 'unknown_user' }
+  | { kind: 'accepted' | 'review' | 'duplicates'; accountId: string; usageId: number }
+  | UnknownUser
   /** The database did not take it; trying again will not help. */
   | { kind: 'refused'; detail: string };
 
-interface Charge extends Owner {
+/** There is no such user, or they are not a member of the organisation that is to pay. */
+interface UnknownUser {
+  kind: 'unknown_user';
+  detail: string | null;
+  /** Of which organisation whom the call waits for; null: for the user that the gateway names. */
+  member: { accountId: string; userId: string | null } | null;
+}
+
+interface Charge extends Payer {
   call: Call;
   gateway: GatewayName;
   model: string;
@@ -48,22 +56,26 @@ export class ChargesService {
    * @throws any error but a final refusal of the database; what is charged by then stays so and is found when repeated
    */
   async charge({ name }: Gateway, calls: Call[]): Promise<Map<Call, Outcome>> {
-    const outcomes = new Map(calls.map((call): [Call, Outcome] => [call, { kind: 'unknown_user' }]));
-    const { ownerOf, modelOf } = await this.directory.lookUp(calls);
-    const byUser = new Map<string, Charge[]>();
+    const outcomes = new Map<Call, Outcome>();
+    const { chargedAs, payerOf, modelOf } = await this.directory.lookUp(name, calls);
+    const byAccount = new Map<string, Charge[]>();
     for (const call of calls) {
-      const owner = ownerOf(call);
-      if (owner === undefined) continue;
-      // As the ledger names who did it.
-      const charge = { ...owner, call, gateway: name, model: modelOf(call), actor: `service:${name}` };
-      const others = byUser.get(owner.userId);
-      if (others === undefined) byUser.set(owner.userId, [charge]);
-      else others.push(charge);
+      const charged = chargedAs(call);
+      const payer = payerOf(call);
+      if (charged !== undefined) outcomes.set(call, { kind: 'duplicates', ...charged });
+      else if (payer === undefined || payer.userId === null) outcomes.set(call, unknownUser(payer));
+      else {
+        // As the ledger names who did it.
+        const charge = { ...payer, call, gateway: name, model: modelOf(call), actor: `service:${name}` };
+        const others = byAccount.get(payer.accountId);
+        if (others === undefined) byAccount.set(payer.accountId, [charge]);
+        else others.push(charge);
+      }
     }
     const chargeOne = async (charge: Charge) => {
       outcomes.set(charge.call, await this.chargeOrRefuse(charge));
     };
-    await inLanes(LANES, [...byUser.values()], async (charges) => {
+    await inLanes(LANES, [...byAccount.values()], async (charges) => {
       const { first, repeated } = byRequestId(charges);
       await inLanes(TOGETHER, first, chargeOne);
       await inLanes(1, repeated, chargeOne);
@@ -103,9 +115,9 @@ export class ChargesService {
     billingStatus: Call['billingStatus'],
     rejectUnpriced = this.config.unpricedModelPolicy === 'reject',
   ): Promise<Outcome | undefined> {
-    const { call, gateway, model, actor, userId, apiKeyId } = charge;
+    const { call, gateway, model, actor, accountId, userId, apiKeyId } = charge;
     const answer = await this.movements.run(CHARGE, {
-      accountId: userId,
+      accountId,
       userId,
       requestId,
       contentHash: call.fingerprint,
@@ -127,12 +139,12 @@ export class ChargesService {
       case 'ok': {
         if (answer.costDiffers && !answer.replayed) this.metrics.countCostDifference(gateway);
         const kind = answer.record.billingStatus === 'needs_review' ? 'review' : 'accepted';
-        return { kind: answer.replayed ? 'duplicates' : kind, userId, usageId: answer.record.id };
+        return { kind: answer.replayed ? 'duplicates' : kind, accountId, usageId: answer.record.id };
       }
       case 'request_mismatch':
         return undefined;
       case 'user_not_found':
-        return { kind: 'unknown_user' };
+        return unknownUser(accountId === userId ? undefined : { accountId, userId });
       case 'unpriced':
         // It has been made, whatever the policy says: kept, and not debited at a price that was never set.
         return this.attempt(charge, requestId, 'needs_review', false);
@@ -140,6 +152,17 @@ export class ChargesService {
         return { kind: 'refused', detail: answer.outcome };
     }
   }
+}
+
+/** @param member of the organisation that is to pay, if one is */
+function unknownUser(member: UnknownUser['member'] = null): UnknownUser {
+  if (member === null) return { kind: 'unknown_user', detail: null, member };
+  const { accountId, userId } = member;
+  const detail =
+    userId === null
+      ? `${accountId} pays, and the call names none of its members`
+      : `${accountId} pays, and ${userId} is not a member of it`;
+  return { kind: 'unknown_user', detail, member };
 }
 
 /** Of calls under one id the first has the id, so the others must come after it. */

@@ -1,5 +1,5 @@
 import type { KeyGateway } from '../api-keys/key-gateway.js';
-import type { GatewayName } from '../common/gateways.js';
+import type { GatewayGroup, GatewayName } from '../common/gateways.js';
 import type { Quantities, ServiceTier } from '../pricing/price-classes.js';
 
 /** A finished call, ready to be charged. */
@@ -16,6 +16,8 @@ export interface Call {
   userId: string | null;
   /** SHA-256 of the key it was made with, which may be one of ours. */
   keyHash: string | null;
+  /** Those that its key belongs to. The first for which an organisation is set decides. */
+  groups: GatewayGroup[];
   /** When it ended, ISO 8601 with microseconds. */
   timestamp: string;
   quantities: Quantities;

@@ -1,9 +1,9 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { Turns } from '../common/turns.js';
-import { ChargesService } from './charges.service.js';
+import { ChargesService, type Outcome } from './charges.service.js';
 import { type EventCountsDto, noEvents } from './dto/integrations.responses.js';
 import type { Gateway } from './gateway.js';
-import { type Quarantined, QuarantineService, type Resolved } from './quarantine.service.js';
+import { type Quarantined, QuarantineService, type Resolved, waitingFor } from './quarantine.service.js';
 
 /** One body of this size is read at a time: read, it takes several times as much memory. */
 const LARGE_BYTES = 1024 * 1024;
@@ -41,18 +41,16 @@ export class IntakeService {
     const quarantined: Quarantined[] = [];
     const charged: Resolved[] = [];
     for (const { reading, ...report } of reports) {
-      const outcome = reading.kind === 'call' ? outcomes.get(reading.call) : undefined;
       if (reading.kind === 'nothing') counts.ignored++;
       else if (reading.kind === 'unclear') {
-        quarantined.push({ ...report, reason: 'not_understood', detail: reading.problem });
-      } else if (outcome === undefined || outcome.kind === 'unknown_user') {
-        quarantined.push({ ...report, reason: 'unknown_user', detail: null });
-      } else if (outcome.kind === 'refused') {
-        quarantined.push({ ...report, reason: 'refused', detail: outcome.detail });
+        const claimedAccount = null;
+        quarantined.push({ ...report, reason: 'not_understood', detail: reading.problem, claimedAccount });
       } else {
-        const { kind, userId, usageId } = outcome;
-        counts[kind]++;
-        charged.push({ fingerprint: report.fingerprint, userId, usageId });
+        const outcome = outcomes.get(reading.call) as Outcome;
+        if ('usageId' in outcome) {
+          counts[outcome.kind]++;
+          charged.push({ ...outcome, fingerprint: report.fingerprint });
+        } else quarantined.push({ ...report, ...waitingFor(outcome, report.claimedUser) });
       }
     }
     counts.quarantined = await this.quarantine.keep(gateway, quarantined);

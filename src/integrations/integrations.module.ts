@@ -3,8 +3,10 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { KEY_GATEWAYS, type KeyGateways } from '../api-keys/key-gateway.js';
 import { CallDirectory } from './call-directory.js';
 import { ChargesService } from './charges.service.js';
+import { GatewayAccount } from './entities/gateway-account.entity.js';
 import { UsageQuarantine } from './entities/usage-quarantine.entity.js';
 import { ALL_GATEWAYS, type Gateway } from './gateway.js';
+import { GatewayAccountsService } from './gateway-accounts.service.js';
 import { GATEWAY_PARTS } from './gateways.js';
 import { IntakeService } from './intake.service.js';
 import { QuarantineService } from './quarantine.service.js';
@@ -20,7 +22,7 @@ function keyGateways(gateways: Gateway[]): KeyGateways {
 /** Global, because the module of API keys gets the gateways from here and imports nothing that is above it. */
 @Global()
 @Module({
-  imports: [TypeOrmModule.forFeature([UsageQuarantine])],
+  imports: [TypeOrmModule.forFeature([GatewayAccount, UsageQuarantine])],
   controllers: PARTS.map(({ controller }) => controller),
   providers: [
     ...PARTS.map(({ gateway }) => gateway),
@@ -33,6 +35,7 @@ function keyGateways(gateways: Gateway[]): KeyGateways {
     CallDirectory,
     ChargesService,
     DifferencesService,
+    GatewayAccountsService,
     IntakeService,
     QuarantineService,
     QuarantineSweeper,

@@ -3,7 +3,7 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
 import { Database } from '../common/database/database.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
-import { ChargesService } from './charges.service.js';
+import { ChargesService, type Outcome } from './charges.service.js';
 import {
   type EventCountsDto,
   noEvents,
@@ -22,8 +22,9 @@ const LEASE_SECONDS = 60;
 
 const KEEP = {
   name: 'quarantine_keep',
-  text: `INSERT INTO usage_quarantine (source, fingerprint, claimed_user, reason, detail, event)
-         SELECT $1, e.* FROM unnest($2::varchar[], $3::varchar[], $4::varchar[], $5::varchar[], $6::jsonb[]) AS e
+  text: `INSERT INTO usage_quarantine (source, fingerprint, claimed_user, claimed_account, reason, detail, event)
+         SELECT $1, e.*
+           FROM unnest($2::varchar[], $3::varchar[], $4::varchar[], $5::varchar[], $6::varchar[], $7::jsonb[]) AS e
          ON CONFLICT (fingerprint) DO NOTHING RETURNING fingerprint`,
 };
 
@@ -41,9 +42,23 @@ const TAKE_ANY = take('quarantine_take', '');
 const TAKE_OF_KNOWN_USERS = take(
   'quarantine_take_known',
   `AND q.reason = 'unknown_user'
-   AND EXISTS (SELECT 1 FROM user_accounts a WHERE a.user_id = q.claimed_user)`,
+   AND CASE WHEN q.claimed_account IS NULL
+            THEN EXISTS (SELECT FROM user_accounts a WHERE a.user_id = q.claimed_user)
+            ELSE EXISTS (SELECT FROM members m JOIN organisations o ON o.account_id = m.account_id
+                          WHERE m.account_id = q.claimed_account AND m.user_id = q.claimed_user
+                            AND o.archived_at IS NULL) END`,
 );
 const NOW = { name: 'quarantine_now', text: 'SELECT clock_timestamp() - make_interval(secs => $1) AS time' };
+
+/** What an event waits for may be another thing after a replay: an account has been set for its team meanwhile. */
+const WAIT_ON = {
+  name: 'quarantine_wait_on',
+  text: `UPDATE usage_quarantine q SET reason = e.reason, detail = e.detail, claimed_account = e.claimed_account
+           FROM unnest($1::varchar[], $2::varchar[], $3::varchar[], $4::varchar[])
+                  AS e (fingerprint, reason, detail, claimed_account)
+          WHERE q.fingerprint = e.fingerprint AND q.resolved_at IS NULL
+            AND (q.reason, q.detail, q.claimed_account) IS DISTINCT FROM (e.reason, e.detail, e.claimed_account)`,
+};
 
 const RESOLVE = {
   name: 'quarantine_resolve',
@@ -53,18 +68,24 @@ const RESOLVE = {
           WHERE q.fingerprint = r.fingerprint AND q.resolved_at IS NULL`,
 };
 
-export interface Quarantined {
-  fingerprint: string;
+/** Why an event waits. */
+interface Waiting {
   claimedUser: string | null;
+  /** The organisation that is to pay, and that the user must be a member of; null: the user pays. */
+  claimedAccount: string | null;
   reason: QuarantineReason;
   detail: string | null;
+}
+
+export interface Quarantined extends Waiting {
+  fingerprint: string;
   event: KeptEvent;
 }
 
 /** An event that waits no longer, and its record, if it has one. */
 export interface Resolved {
   fingerprint: string;
-  userId: string | null;
+  accountId: string | null;
   usageId: number | null;
 }
 
@@ -85,8 +106,7 @@ export class QuarantineService {
 
   /** Keeps events of a gateway. Answers how many were not there before. */
   async keep({ name }: Gateway, events: Quarantined[]): Promise<number> {
-    // In one order everywhere, so that two senders of the same batch wait for each other and never in a circle.
-    const sorted = events.toSorted((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
+    const sorted = inOrder(events);
     let kept = 0;
     for (let start = 0; start < sorted.length; start += BATCH) {
       const batch = sorted.slice(start, start + BATCH);
@@ -94,6 +114,7 @@ export class QuarantineService {
         name,
         batch.map(({ fingerprint }) => fingerprint),
         batch.map(({ claimedUser }) => claimedUser),
+        batch.map(({ claimedAccount }) => claimedAccount),
         batch.map(({ reason }) => reason),
         batch.map(({ detail }) => detail),
         batch.map(({ event }) => JSON.stringify(event)),
@@ -106,10 +127,10 @@ export class QuarantineService {
   /** Lets those of the events that wait do so no longer. */
   async resolve(events: Resolved[]): Promise<void> {
     if (events.length === 0) return;
-    const sorted = events.toSorted((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
+    const sorted = inOrder(events);
     await this.database.rows(RESOLVE, [
       sorted.map(({ fingerprint }) => fingerprint),
-      sorted.map(({ userId }) => userId),
+      sorted.map(({ accountId }) => accountId),
       sorted.map(({ usageId }) => usageId),
     ]);
   }
@@ -162,17 +183,53 @@ export class QuarantineService {
     const calls = readings.flatMap((reading) => (reading.kind === 'call' ? [reading.call] : []));
     const outcomes = await this.charges.charge(gateway, calls);
     const resolved: Resolved[] = [];
+    const waiting: (Waiting & { fingerprint: string })[] = [];
     readings.forEach((reading, index) => {
       const { fingerprint } = taken[index] as Taken;
-      const outcome = reading.kind === 'call' ? outcomes.get(reading.call) : undefined;
+      const outcome = reading.kind === 'call' ? (outcomes.get(reading.call) as Outcome) : undefined;
       if (reading.kind === 'nothing') {
         counts.ignored++;
-        resolved.push({ fingerprint, userId: null, usageId: null });
+        resolved.push({ fingerprint, accountId: null, usageId: null });
       } else if (outcome !== undefined && 'usageId' in outcome) {
         counts[outcome.kind]++;
-        resolved.push({ fingerprint, userId: outcome.userId, usageId: outcome.usageId });
-      } else counts.quarantined++;
+        resolved.push({ ...outcome, fingerprint });
+      } else {
+        counts.quarantined++;
+        if (outcome !== undefined) waiting.push({ ...waitingFor(outcome), fingerprint });
+      }
     });
     await this.resolve(resolved);
+    await this.waitOn(waiting);
   }
+
+  private async waitOn(events: (Waiting & { fingerprint: string })[]): Promise<void> {
+    if (events.length === 0) return;
+    const sorted = inOrder(events);
+    await this.database.rows(WAIT_ON, [
+      sorted.map(({ fingerprint }) => fingerprint),
+      sorted.map(({ reason }) => reason),
+      sorted.map(({ detail }) => detail),
+      sorted.map(({ claimedAccount }) => claimedAccount),
+    ]);
+  }
+}
+
+/** What a call waits for that could not be charged. @param claimedUser whom the gateway names */
+export function waitingFor(
+  outcome: Exclude<Outcome, { usageId: number }>,
+  claimedUser: string | null = null,
+): Waiting {
+  const { kind: reason, detail } = outcome;
+  const member = outcome.kind === 'unknown_user' ? outcome.member : null;
+  return {
+    reason,
+    detail,
+    claimedUser: member?.userId ?? claimedUser,
+    claimedAccount: member?.accountId ?? null,
+  };
+}
+
+/** In one order everywhere, so that two who have the same events wait for each other and never in a circle. */
+function inOrder<Event extends { fingerprint: string }>(events: Event[]): Event[] {
+  return events.toSorted((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
 }

@@ -5,6 +5,8 @@ import { GatewayKeysService } from '../../src/api-keys/gateway-keys.service.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { digestOf, type Fault, LitellmProxy, PROXY_DETAIL } from '../support/litellm-proxy.js';
 import { waitingForLocks } from '../support/hold-up.js';
+import { event, LOGS, NONE } from '../support/litellm-events.js';
+import { organisation, patch } from '../support/organisations.js';
 import { countByStatus, times } from '../support/money.js';
 import { expectProblem, type Problem } from '../support/problems.js';
 import { SeededRandom } from '../support/seeded-random.js';
@@ -763,6 +765,106 @@ describe('a creditLimit', () => {
     await letTimePass(user);
     await sweep();
     expect(proxy.keys.get(digestOf(made.key))?.maxBudget).toBe(2);
+  });
+});
+
+describe('a key of an organisation', () => {
+  const setAccount = async (accountId: string, kind: 'team' | 'organization', more: object = {}) => {
+    const externalId = freshUser(kind);
+    const root = service.as('root', { role: 'admin' });
+    const body = { accountId, kind, externalId, ...more };
+    const answer = await root.send('PUT', '/api/integrations/litellm/accounts', body, {});
+    expect(answer.status, answer.text).toBe(200);
+    return externalId;
+  };
+  const requestOf = ({ key }: Key) => proxy.keys.get(digestOf(key))?.request ?? {};
+
+  it('is its maker’s at the proxy, counts for the organisation, and has its limit there', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const alice = await acme.member('member');
+    const made = await makeKey(alice, { accountId: acme.id, creditLimit: 1250 });
+    const { user_id, max_budget, team_id, organization_id } = requestOf(made);
+    expect([user_id, max_budget, team_id, organization_id]).toEqual([
+      alice.userId,
+      1.25,
+      undefined,
+      undefined,
+    ]);
+    const call = event({ keyHash: digestOf(made.key), user: alice.userId });
+    expect((await service.internal().post(LOGS, [call])).body).toEqual({ ...NONE, accepted: 1 });
+    const path = `${KEYS}/${made.id}?accountId=${acme.id}`;
+    for (const by of [alice, acme.owner]) expect((await by.get(path)).body).toMatchObject({ creditsUsed: 3 });
+    // The owners and admins of the organisation may change and end it.
+    expect((await patch(acme.owner, path, { creditLimit: 500 })).status).toBe(200);
+    expect(proxy.keys.get(digestOf(made.key))?.maxBudget).toBe(0.5);
+    const rotated = await acme.owner.post<Key>(`${KEYS}/${made.id}/rotate?accountId=${acme.id}`);
+    expect(rotated.status, rotated.text).toBe(201);
+    expect(requestOf(rotated.body)).toMatchObject({ user_id: alice.userId, max_budget: 0.5 });
+    expect(proxy.serves(made.key)).toBe(false);
+  });
+
+  it('is another member’s business only for those who manage the organisation', async () => {
+    const acme = await organisation(service);
+    const [alice, bob] = [await acme.member('member'), await acme.member('member')];
+    const made = await makeKey(alice, { accountId: acme.id });
+    const path = `${KEYS}/${made.id}?accountId=${acme.id}`;
+    const listOf = async (by: HttpClient) =>
+      (await by.get<{ items: Key[] }>(`${KEYS}?accountId=${acme.id}`)).body.items.map(({ id }) => id);
+    expect([await listOf(alice), await listOf(bob), await listOf(acme.owner)]).toEqual([
+      [made.id],
+      [],
+      [made.id],
+    ]);
+    expectProblem(await bob.get(path), 404, { code: 'api_key.not_found' });
+    expectProblem(await bob.delete(path), 404, { code: 'api_key.not_found' });
+    expect(proxy.serves(made.key)).toBe(true);
+  });
+
+  it('is made in the team of its maker’s unit, else in one of the organisation’s, else in its organization', async () => {
+    const acme = await organisation(service);
+    const research = await acme.unit('Research');
+    const lab = await acme.unit('Lab', research);
+    const [top, inLab, outside] = [
+      await acme.member('member', { unitId: research }),
+      await acme.member('member', { unitId: lab }),
+      await acme.member('member'),
+    ];
+    const groupsOf = () =>
+      Promise.all(
+        [top, inLab, outside].map(async (member) => {
+          const { team_id, organization_id } = requestOf(await makeKey(member, { accountId: acme.id }));
+          return team_id ?? organization_id;
+        }),
+      );
+    const organization = await setAccount(acme.id, 'organization');
+    expect(await groupsOf()).toEqual([organization, organization, organization]);
+    const team = await setAccount(acme.id, 'team');
+    expect(await groupsOf()).toEqual([team, team, team]);
+    const ofResearch = await setAccount(acme.id, 'team', { unitId: research });
+    expect(await groupsOf()).toEqual([ofResearch, ofResearch, team]);
+    const ofLab = await setAccount(acme.id, 'team', { unitId: lab });
+    expect(await groupsOf()).toEqual([ofResearch, ofLab, team]);
+    // A personal key is in none of them.
+    expect(requestOf(await makeKey(inLab))).not.toHaveProperty('team_id');
+  });
+
+  it('422 when the proxy does not know the organization that is set', async () => {
+    const acme = await organisation(service);
+    const alice = await acme.member('member');
+    await setAccount(acme.id, 'organization');
+    proxy.fail('/key/generate', { status: 400, body: { error: { message: 'Organization not found' } } });
+    expectProblem(await create(alice, { accountId: acme.id }), 422, { code: 'gateway.refused' });
+    expect(proxy.of(alice.userId)).toEqual([]);
+  });
+
+  it('ends on both sides when its maker is removed', async () => {
+    const acme = await organisation(service);
+    const alice = await acme.member('member');
+    const made = await makeKey(alice, { accountId: acme.id });
+    await acme.owner.delete(`${acme.path}/members/${alice.userId}`);
+    await sweep();
+    expect(await worksOnBothSides(made)).toEqual([false, false]);
   });
 });
 

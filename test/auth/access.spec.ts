@@ -95,6 +95,20 @@ async function organisation(): Promise<{ path: Record<string, string> }> {
   expect((await service.as(ALICE).post('/api/organisations', { id, name: 'Acme' })).status).toBe(201);
   return { path: { id } };
 }
+async function newGatewayAccount(): Promise<Needs> {
+  const { path } = await organisation();
+  return { body: { externalId: freshUser('team'), accountId: path.id } };
+}
+async function gatewayAccount(): Promise<Needs> {
+  const { body } = await newGatewayAccount();
+  const answer = await as('admin').send(
+    'PUT',
+    '/api/integrations/litellm/accounts',
+    { kind: 'team', ...body },
+    {},
+  );
+  return { path: { id: String((answer.body as { id: number }).id) } };
+}
 async function member(): Promise<Needs> {
   const { path } = await organisation();
   const userId = freshUser('member');
@@ -296,6 +310,9 @@ const OPERATIONS: Record<string, Row> = {
   listCostDifferences: { access: 'admin' },
   listQuarantine: { access: 'admin' },
   replayQuarantine: { access: 'admin' },
+  listGatewayAccounts: { access: 'admin' },
+  setGatewayAccount: { access: 'admin', needs: newGatewayAccount },
+  deleteGatewayAccount: { access: 'admin', needs: gatewayAccount },
 };
 
 beforeAll(async () => {

@@ -153,6 +153,7 @@ const RIGHTS: Record<string, string[]> = {
   credit_ledger: ['SELECT'],
   event_outbox: ['SELECT'],
   events: ['SELECT'],
+  gateway_accounts: ['SELECT', 'INSERT', 'UPDATE of columns'],
   members: ['SELECT'],
   migrations: ['SELECT'],
   organisations: ['SELECT'],

@@ -1,12 +1,13 @@
 // @module-tag two-instances
 import { insertRules } from '../support/prices.js';
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QuarantineSweeper } from '../../src/integrations/quarantine.sweeper.js';
 import { holdUp, waitingForLocks } from '../support/hold-up.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
+import { type Counts, event, type Fields, LOGS, NONE, SECRET } from '../support/litellm-events.js';
 import {
   balanceOf,
   countByStatus,
@@ -21,9 +22,7 @@ import { expectProblem } from '../support/problems.js';
 import { freshUser, INTERNAL_KEY, startService, type TestService } from '../support/service.js';
 import { snapshot } from '../support/snapshot.js';
 
-const LOGS = '/api/integrations/litellm/logs';
 const QUARANTINE = '/api/integrations/litellm/quarantine';
-const SECRET = 'a prompt that must be stored nowhere';
 
 let service: TestService;
 let admin: HttpClient;
@@ -35,47 +34,6 @@ afterAll(async () => {
   await expectSoundBooks(service);
   await service.close();
 });
-
-interface Fields {
-  user?: string | null;
-  keyHash?: string | null;
-  metadata?: object;
-  [field: string]: unknown;
-}
-
-/** A call of 400 + 600 tokens of a model that costs 3 credits per 1,000, as LiteLLM's proxy reports it. */
-function event({ user = null, keyHash = null, metadata = {}, ...fields }: Fields = {}) {
-  return {
-    id: `chatcmpl-${randomUUID()}`,
-    litellm_call_id: randomUUID(),
-    call_type: 'acompletion',
-    status: 'success',
-    model: `bedrock/${SONNET}`,
-    model_group: 'sonnet',
-    custom_llm_provider: 'bedrock',
-    prompt_tokens: 400,
-    completion_tokens: 600,
-    total_tokens: 1000,
-    response_cost: 0.0021,
-    startTime: Date.now() / 1000 - 2,
-    endTime: Date.now() / 1000,
-    end_user: '',
-    metadata: { user_api_key_user_id: user, user_api_key_hash: keyHash, ...metadata },
-    error_information: { error_code: '', error_message: SECRET, traceback: SECRET },
-    messages: [{ role: 'user', content: SECRET }],
-    response: { choices: [{ message: { content: SECRET } }] },
-    ...fields,
-  };
-}
-
-interface Counts {
-  accepted: number;
-  duplicates: number;
-  review: number;
-  quarantined: number;
-  ignored: number;
-}
-const NONE: Counts = { accepted: 0, duplicates: 0, review: 0, quarantined: 0, ignored: 0 };
 
 const post = (body: unknown, headers: Record<string, string> = {}, on = service): Promise<Answer<Counts>> =>
   on.internal().post<Counts>(LOGS, body, headers);

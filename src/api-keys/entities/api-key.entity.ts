@@ -28,6 +28,10 @@ export class ApiKey {
   @PrimaryColumn(BIGINT)
   id: number;
 
+  /** Who made it: in an organisation one of its members. */
+  @Column({ name: 'user_id', type: 'varchar' })
+  userId: string;
+
   /** By what a person recognises the key. */
   @Column({ name: 'key_hint', type: 'varchar' })
   keyHint: string;

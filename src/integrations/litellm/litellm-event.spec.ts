@@ -361,6 +361,18 @@ describe('the user that a call names', () => {
     expect(callWith({}, { user_api_key_hash: KEY_HASH }).keyHash).toBe(KEY_HASH);
     expect(callWith({}, { user_api_key_hash: 'sk-not-a-hash' }).keyHash).toBeNull();
   });
+
+  it('knows the groups of the key, the team first, and none that cannot be set', () => {
+    const groupsOf = (team: unknown, organization: unknown) =>
+      callWith({}, { user_api_key_team_id: team, user_api_key_org_id: organization }).groups;
+    expect(groupsOf('t', 'o')).toEqual([
+      { kind: 'team', id: 't' },
+      { kind: 'organization', id: 'o' },
+    ]);
+    expect(groupsOf(null, 'o')).toEqual([{ kind: 'organization', id: 'o' }]);
+    expect([groupsOf('', undefined), groupsOf({}, 'a\u0000')]).toEqual([[], []]);
+    expect(groupsOf('t'.repeat(201), null)[0]?.id.length).toBeGreaterThan(200);
+  });
 });
 
 describe('the model', () => {

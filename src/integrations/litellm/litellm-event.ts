@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type GatewayName, requestIdPrefix } from '../../common/gateways.js';
+import { type GatewayName, GROUP_KINDS, requestIdPrefix } from '../../common/gateways.js';
 import { idProblem, userIdProblem } from '../../common/http/text.js';
 import { MAXIMUM_TOKENS, MODEL_ID_LENGTH } from '../../common/http/validators.js';
 import { Decimal } from '../../common/money/decimal.js';
@@ -50,6 +50,7 @@ const FIELDS = {
   keyHash: ['metadata', 'user_api_key_hash'],
   keyAlias: ['metadata', 'user_api_key_alias'],
   teamId: ['metadata', 'user_api_key_team_id'],
+  organizationId: ['metadata', 'user_api_key_org_id'],
 } as const;
 
 /** Identifies a call. Two calls that differ anywhere, even at the end of a long id, have different identities. */
@@ -132,6 +133,7 @@ export function readEvent(event: LitellmEvent, now: number, trustsEndUser: boole
     ...modelsOf(event),
     userId: asUserId(claimedUser(event, trustsEndUser)),
     keyHash: IS_DIGEST.test(event.keyHash ?? '') ? event.keyHash : null,
+    groups: groupsOf(event),
     timestamp: instantOf(event.endTime) as string,
     quantities: tokens.quantities,
     serviceTier: tierOf(event.serviceTier ?? null) ?? 'standard',
@@ -152,6 +154,16 @@ export function claimedUser(event: LitellmEvent, trustsEndUser: boolean): string
 /** The owner of the key as the proxy knows it; null when it knows none. */
 function vouchedUser({ userId }: LitellmEvent): string | null {
   return userId === '' || userId === PROXY_ADMIN ? null : userId;
+}
+
+/** Its team comes before the organization, which several teams may share. */
+function groupsOf({ teamId, organizationId }: LitellmEvent): Call['groups'] {
+  const ids = { team: teamId, organization: organizationId };
+  return GROUP_KINDS.flatMap((kind) => {
+    const id = ids[kind];
+    // What was cut is longer than any id that can be set.
+    return !id || id.includes(UNSTORABLE) ? [] : [{ kind, id }];
+  });
 }
 
 function asUserId(text: string | null): string | null {
@@ -341,6 +353,7 @@ function metadataOf(event: LitellmEvent, tokens: number): Record<string, unknown
     endUser: event.endUser || null,
     keyAlias: event.keyAlias,
     teamId: event.teamId,
+    organizationId: event.organizationId ?? null,
     streamed: event.stream === 'true' || null,
     cacheHit: event.cacheHit === 'true' || null,
     aborted: event.errorCode === CLIENT_CLOSED || null,

@@ -27,12 +27,14 @@ export class LitellmKeys implements KeyGateway {
   constructor(private readonly settings: LitellmConfig) {}
 
   async generate(request: GatewayKeyRequest): Promise<GatewayOutcome> {
-    const { maxBudgetUsd } = request;
+    const { maxBudgetUsd, group } = request;
     const { models, rpmLimit, tpmLimit } = request.settings;
     const { outcome, body } = await this.post('/key/generate', {
       key: request.key,
       key_alias: request.alias,
       user_id: request.userId,
+      // The organization of a team is the proxy's to know.
+      ...(group === null ? {} : { [`${group.kind}_id`]: group.id }),
       blocked: true,
       // Calls of models only: without it, a key may also read and change what its user may at the proxy.
       key_type: 'llm_api',

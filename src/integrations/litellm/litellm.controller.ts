@@ -1,15 +1,31 @@
-import { Controller, Get, HttpCode, Post, Query } from '@nestjs/common';
-import { ApiBody, ApiConsumes, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { RoleAccess, ServiceAccess } from '../../auth/access.decorator.js';
+import { Body, Controller, Delete, Get, HttpCode, Post, Put, Query } from '@nestjs/common';
+import {
+  ApiBody,
+  ApiConsumes,
+  ApiNoContentResponse,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+} from '@nestjs/swagger';
+import { CurrentCaller, RoleAccess, ServiceAccess } from '../../auth/access.decorator.js';
 import { LargeBodyTooLarge } from '../../common/errors/request-errors.js';
 import { LargeBody } from '../../common/http/bodies.js';
+import type { Caller } from '../../common/http/caller.js';
 import { PageQueryDto } from '../../common/http/page.js';
+import { IdParam } from '../../common/http/params.js';
 import { ApiProblems } from '../../common/http/problem.dto.js';
 import { LitellmGateway } from './litellm.gateway.js';
 import { LITELLM_LOGS_BODY } from './litellm.requests.js';
 import { CostDifferencePageDto, EventCountsDto, QuarantinePageDto } from '../dto/integrations.responses.js';
+import {
+  GatewayAccountDto,
+  GatewayAccountPageDto,
+  SetGatewayAccountDto,
+} from '../dto/gateway-accounts.dto.js';
 import { DifferencesService } from '../differences.service.js';
+import { GatewayAccountsService } from '../gateway-accounts.service.js';
 import { IntakeService } from '../intake.service.js';
+import { GatewayAccountNotFound } from '../integrations.errors.js';
 import { QuarantineService } from '../quarantine.service.js';
 
 @ApiTags('Integrations')
@@ -20,6 +36,7 @@ export class LitellmController {
     private readonly gateway: LitellmGateway,
     private readonly quarantine: QuarantineService,
     private readonly differences: DifferencesService,
+    private readonly accounts: GatewayAccountsService,
   ) {}
 
   @Post('logs')
@@ -75,5 +92,48 @@ export class LitellmController {
   @RoleAccess('admin')
   replay(): Promise<EventCountsDto> {
     return this.quarantine.replay(this.gateway);
+  }
+
+  @Get('accounts')
+  @ApiOperation({
+    summary: 'List the organisations that pay for teams and organizations of the proxy',
+    operationId: 'listGatewayAccounts',
+  })
+  @ApiOkResponse({ type: GatewayAccountPageDto })
+  @RoleAccess('admin')
+  listAccounts(@Query() page: PageQueryDto): Promise<GatewayAccountPageDto> {
+    return this.accounts.page(this.gateway, page);
+  }
+
+  @Put('accounts')
+  @ApiOperation({
+    summary: 'Let an organisation pay for a team or organization of the proxy',
+    description:
+      'Replaces what was set for the same team or organization. From now on the organisation pays for ' +
+      'calls of its members that are reported with this `user_api_key_team_id` or `user_api_key_org_id`, ' +
+      'and a member’s new key is made in the team or organization. A team comes before an organization, ' +
+      'and a key of this service before both.',
+    operationId: 'setGatewayAccount',
+  })
+  @ApiOkResponse({ type: GatewayAccountDto })
+  @RoleAccess('admin')
+  setAccount(
+    @CurrentCaller() caller: Caller,
+    @Body() body: SetGatewayAccountDto,
+  ): Promise<GatewayAccountDto> {
+    return this.accounts.set(caller, this.gateway, body);
+  }
+
+  @Delete('accounts/:id')
+  @HttpCode(204)
+  @ApiOperation({
+    summary: 'Let users pay for their calls of a team or organization themselves again',
+    operationId: 'deleteGatewayAccount',
+  })
+  @ApiNoContentResponse({ description: 'Done' })
+  @ApiProblems(GatewayAccountNotFound)
+  @RoleAccess('admin')
+  removeAccount(@IdParam() id: number): Promise<void> {
+    return this.accounts.remove(this.gateway, id);
   }
 }

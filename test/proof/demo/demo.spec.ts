@@ -81,7 +81,7 @@ describe('npm run demo', () => {
   it('has clean books', async () => {
     expect(await get('/api/credits/audit')).toEqual({
       ok: true,
-      usersChecked: 60,
+      usersChecked: 63,
       differencesFound: 0,
       differences: [],
     });
@@ -132,6 +132,49 @@ describe('npm run demo', () => {
     expect(reviews.items.some(({ metadata }) => metadata.reason)).toBe(true);
     const found = await get<{ items: Account[] }>('/api/accounts?search=Mia%20T', 'supervisor');
     expect(found.items).toMatchObject([{ userId: 'mia.tanaka' }]);
+  });
+
+  it('has three organisations, each in the trouble that it names', async () => {
+    expect(demo.said()).toContain('Northwind (near its monthly budget');
+    interface Budget {
+      scope: string;
+      unit: string;
+      limit: number;
+      used: number;
+      left: number;
+    }
+    const budgetsOf = async (id: string) =>
+      (await get<{ items: Budget[] }>(`/api/budgets?accountId=${id}`)).items;
+    const share = ({ used, limit }: Budget) => used / limit;
+    const find = (budgets: Budget[], scope: string, unit = 'credits') =>
+      budgets.find((budget) => budget.scope === scope && budget.unit === unit) as Budget;
+    const creditsOf = async (id: string) => (await forecastOf(id)).availableCredits;
+    const typesOf = async (id: string) =>
+      (
+        await get<{ items: { type: string; userId: string }[] }>(`/api/events?limit=200&types=${EVENTS}`)
+      ).items
+        .filter(({ userId }) => userId === id)
+        .map(({ type }) => type);
+    const EVENTS = 'budget.threshold,budget.exhausted,credits.low,limit.reached';
+    const northwind = await budgetsOf('org:northwind');
+    expect(share(find(northwind, 'account'))).toBeGreaterThan(0.85);
+    expect(share(find(northwind, 'account'))).toBeLessThan(1);
+    expect(find(northwind, 'unit').left).toBe(0);
+    expect(await creditsOf('org:northwind')).toBeGreaterThan(1000);
+    const brightline = await budgetsOf('org:brightline');
+    expect(share(find(brightline, 'account'))).toBeLessThan(0.5);
+    expect(await creditsOf('org:brightline')).toBeLessThan(100);
+    expect(await creditsOf('org:brightline')).toBeGreaterThan(0);
+    expect(find(await budgetsOf('org:fennel-labs'), 'account', 'sessions').limit).toBe(2);
+    // Its Support has been refused calls, too.
+    expect(await typesOf('org:northwind')).toEqual(
+      expect.arrayContaining(['budget.threshold', 'budget.exhausted', 'limit.reached']),
+    );
+    expect(await typesOf('org:brightline')).toContain('credits.low');
+    await vi.waitFor(async () => expect(await typesOf('org:fennel-labs')).toContain('limit.reached'), {
+      timeout: 20_000,
+      interval: 500,
+    });
   });
 
   it('lets a newcomer sign in as one of its people, who keep their names', async () => {

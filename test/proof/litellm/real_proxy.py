@@ -207,8 +207,9 @@ callback_settings:
 AUTH = f"""
 from litellm.proxy._types import UserAPIKeyAuth, hash_token
 async def user_api_key_auth(request, api_key):
-    user = {{"sk-alice": "alice", "{MASTER_KEY}": "default_user_id"}}.get(api_key)
-    return UserAPIKeyAuth(api_key=hash_token(api_key), user_id=user)
+    user = {{"sk-alice": "alice", "sk-team": "alice", "{MASTER_KEY}": "default_user_id"}}.get(api_key)
+    team = "team-research" if api_key == "sk-team" else None
+    return UserAPIKeyAuth(api_key=hash_token(api_key), user_id=user, team_id=team)
 """
 
 
@@ -221,10 +222,10 @@ def token(user: str, role: str = "user") -> str:
     return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
-def ask(path: str, user: str, role: str = "user", body: dict | None = None):
+def ask(path: str, user: str, role: str = "user", body: dict | None = None, method: str | None = None):
     headers = {"authorization": f"Bearer {token(user, role)}", "content-type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{Tap.service}/api{path}", data, headers)) as answer:
+    with urllib.request.urlopen(urllib.request.Request(f"{Tap.service}/api{path}", data, headers, method=method)) as answer:
         return json.loads(answer.read())
 
 
@@ -297,6 +298,11 @@ def main() -> None:
         for user in ("alice", "bob"):
             ask("/credits/balance", user)
             ask("/credits/allocate", "admin", "admin", {"userId": user, "credits": 1000})
+        ask("/organisations", "admin", "admin", {"id": "org:acme", "name": "Acme"})
+        ask("/organisations/org:acme/members", "admin", "admin", {"userId": "alice", "role": "member"})
+        ask("/credits/allocate", "admin", "admin", {"accountId": "org:acme", "credits": 1000})
+        account = {"kind": "team", "externalId": "team-research", "accountId": "org:acme"}
+        ask("/integrations/litellm/accounts", "admin", "admin", account, "PUT")
         price = {"modelId": "gpt-4o-mini", "pricePerThousandTokens": "2"}
         ask("/pricing", "admin", "admin", price)
         own_key = ask("/api-keys", "bob", body={"name": "for the gateway"})["key"]
@@ -318,6 +324,7 @@ def main() -> None:
         started.append(start(command, env, "proxy.log", f"{proxy}/health/liveliness"))
         scenes = [
             ("a completion with the key of alice", lambda: chat(proxy, "sk-alice", model="mock")),
+            ("with the key of alice in a team that an organisation pays for", lambda: chat(proxy, "sk-team", model="mock")),
             ("with the master key, for an end user", lambda: chat(proxy, MASTER_KEY, model="mock", user="bob")),
             ("with a key of ours, without a user", lambda: chat(proxy, own_key, model="mock", user="")),
             ("for an unknown user", lambda: chat(proxy, MASTER_KEY, model="mock", user="carol")),
@@ -335,12 +342,12 @@ def main() -> None:
             wait_for(count + 1)
         time.sleep(FLUSH_SECONDS + 1)
         print("\n=== what the service has made of it")
-        for user in ("alice", "bob"):
-            for record in reversed(ask("/usage/records?limit=200", user)["items"]):
+        for user, account in (("alice", "alice"), ("alice", "org:acme"), ("bob", "bob")):
+            for record in reversed(ask(f"/usage/records?limit=200&accountId={account}", user)["items"]):
                 shown = ["operation", "credits", "billingStatus", "providerCostUsd", "apiKeyId"]
                 more = ["tokens", "modelGroup", "streamed", "aborted", "cacheHit"]
                 facts_of = {name: record["metadata"].get(name) for name in more}
-                print(user, *(record[name] for name in shown), {k: v for k, v in facts_of.items() if v is not None})
+                print(account, user, *(record[name] for name in shown), {k: v for k, v in facts_of.items() if v is not None})
         print("in quarantine:", ask("/integrations/litellm/quarantine", "admin", "admin")["items"])
         print(f"\n=== a burst\n{burst(proxy)}", flush=True)
         print(f"\n=== an outage\n{outage(proxy)}")

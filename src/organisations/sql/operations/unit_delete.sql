@@ -1,4 +1,5 @@
--- Deletes a unit without members and without units below it, and its budgets with it.
+-- Deletes a unit without members and without units below it, and its budgets with it. A gateway's team that was the unit's is
+-- then the whole organisation's.
 -- Outcomes: ok, not_found, role_required, archived, unit_not_found, not_empty.
 CREATE OR REPLACE FUNCTION unit_delete(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
@@ -23,6 +24,7 @@ BEGIN
   END IF;
   UPDATE budgets SET deleted_at = clock_timestamp()
    WHERE account_id = p_account AND scope = 'unit' AND scope_id = p_id::text AND deleted_at IS NULL;
+  UPDATE gateway_accounts SET unit_id = NULL WHERE account_id = p_account AND unit_id = p_id AND ended_at IS NULL;
   DELETE FROM units WHERE account_id = p_account AND id = p_id;
   RETURN '{"outcome": "ok"}';
 END

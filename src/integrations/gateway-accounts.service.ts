@@ -1,0 +1,74 @@
+import { Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { type EntityManager, IsNull, MoreThan, Repository } from 'typeorm';
+import { Changes } from '../common/database/changes.js';
+import { ValidationError } from '../common/errors/service-error.js';
+import type { Caller } from '../common/http/caller.js';
+import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import {
+  GatewayAccountDto,
+  type GatewayAccountPageDto,
+  type SetGatewayAccountDto,
+} from './dto/gateway-accounts.dto.js';
+import { GatewayAccount } from './entities/gateway-account.entity.js';
+import type { Gateway } from './gateway.js';
+import { GatewayAccountNotFound } from './integrations.errors.js';
+
+/** One change after the other, in this process and on all instances. */
+const TURN = 'gateway-accounts';
+const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('${TURN}', 0))`;
+const EXIST = `SELECT EXISTS (SELECT FROM organisations WHERE account_id = $1) AS organisation,
+                      $2::bigint IS NULL OR EXISTS (SELECT FROM units WHERE account_id = $1 AND id = $2) AS unit`;
+const NOW = () => 'clock_timestamp()';
+
+/** Which organisations pay for the teams and organizations of gateways. Rules in README.md beside this file. */
+@Injectable()
+export class GatewayAccountsService {
+  constructor(
+    @InjectRepository(GatewayAccount) private readonly accounts: Repository<GatewayAccount>,
+    private readonly changes: Changes,
+  ) {}
+
+  /** Those of a gateway that count, in the order in which they were set. */
+  async page({ name }: Gateway, { limit, cursor }: PageQueryDto): Promise<GatewayAccountPageDto> {
+    const rows = await this.accounts.find({
+      where: { gateway: name, endedAt: IsNull(), id: MoreThan(decodeCursor(cursor) ?? 0) },
+      order: { id: 'ASC' },
+      take: limit + 1,
+    });
+    return toPage(rows, limit, (row) => GatewayAccountDto.from(row));
+  }
+
+  /** Takes the place of what was set for the same team or organization. @throws ValidationError */
+  set(caller: Caller, { name }: Gateway, request: SetGatewayAccountDto): Promise<GatewayAccountDto> {
+    const { kind, externalId, accountId, unitId = null } = request;
+    return this.changes.transaction(TURN, async (manager) => {
+      await manager.query(LOCK);
+      await requireOrganisation(manager, accountId, unitId);
+      const group = { gateway: name, kind, externalId, endedAt: IsNull() };
+      const before = await manager.findOneBy(GatewayAccount, group);
+      if (before?.accountId === accountId && before.unitId === unitId) return GatewayAccountDto.from(before);
+      if (before !== null) await manager.update(GatewayAccount, { id: before.id }, { endedAt: NOW });
+      const setBy = caller.userId;
+      await manager.insert(GatewayAccount, { gateway: name, kind, externalId, accountId, unitId, setBy });
+      return GatewayAccountDto.from(await manager.findOneByOrFail(GatewayAccount, group));
+    });
+  }
+
+  /** Calls of the team or organization are their users' own again. @throws GatewayAccountNotFound */
+  async remove({ name }: Gateway, id: number): Promise<void> {
+    const { affected } = await this.accounts.update(
+      { id, gateway: name, endedAt: IsNull() },
+      { endedAt: NOW },
+    );
+    if (affected === 0) throw new GatewayAccountNotFound();
+  }
+}
+
+async function requireOrganisation(manager: EntityManager, accountId: string, unitId: number | null) {
+  const [there] = await manager.query<{ organisation: boolean; unit: boolean }[]>(EXIST, [accountId, unitId]);
+  if (there?.organisation !== true)
+    throw new ValidationError([{ field: 'accountId', message: 'must be an organisation' }]);
+  if (!there.unit)
+    throw new ValidationError([{ field: 'unitId', message: 'must be a unit of the organisation' }]);
+}
