@@ -128,15 +128,13 @@ const newBudget = () => ({
   body: { accountId: undefined, scope: 'account', scopeId: undefined, window: 'day', timeZone: 'UTC' },
 });
 async function ownBudget(): Promise<Needs> {
-  const made = await service
-    .as(ALICE)
-    .post('/api/budgets', {
-      scope: 'account',
-      unit: 'credits',
-      window: 'day',
-      amount: 1_000_000,
-      mode: 'soft',
-    });
+  const made = await service.as(ALICE).post('/api/budgets', {
+    scope: 'account',
+    unit: 'credits',
+    window: 'day',
+    amount: 1_000_000,
+    mode: 'soft',
+  });
   return { path: { id: String(made.body.id) } };
 }
 const changedBudget = async (): Promise<Needs> => ({

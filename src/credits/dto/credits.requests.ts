@@ -69,7 +69,7 @@ const NamedUserField = (description: string): PropertyDecorator =>
         ? 'cannot be given together with accountId'
         : undefined;
     }),
-    (owner: object) =>
+    (owner: object): void =>
       ApiExtension(FORMS, [{ required: ['userId'] }, { required: ['accountId'] }])(owner.constructor),
   );
 const NamedAccountField = () =>
