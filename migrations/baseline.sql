@@ -223,8 +223,9 @@ CREATE TABLE budget_periods (
   next_alert   BIGINT,
   is_exhausted BOOLEAN NOT NULL DEFAULT FALSE,
   is_reached   BOOLEAN NOT NULL DEFAULT FALSE,
-  CONSTRAINT pk_budget_periods PRIMARY KEY (account_id, id),
-  CONSTRAINT uq_budget_periods UNIQUE (account_id, budget_id, user_id, starts_at)
+  -- Neither index begins with account_id: a plan made while the table is empty would read all periods of the account.
+  CONSTRAINT pk_budget_periods PRIMARY KEY (id, account_id),
+  CONSTRAINT uq_budget_periods UNIQUE (budget_id, user_id, starts_at, account_id)
 ) WITH (fillfactor = 50);
 
 CREATE TABLE budget_raises (

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
  * Runs the commands of the README's sessions as they stand, against the service that is running, and compares each
  * answer with the printed one. Only times and ids may differ. SERVICE_URL stands in for the README's address.
  */
-const SECTIONS = ['One session', 'Prices, keys'];
+const SECTIONS = ['One session', 'Prices, keys', 'Organisations'];
 const ADDRESS = 'http://localhost:3001';
 const MARK = '--- end of answer ---';
 
@@ -24,12 +24,23 @@ const { stdout, stderr, status } = spawnSync('bash', ['-s'], { input: script, en
 if (status !== 0) throw new Error(`The commands failed: ${stderr}`);
 
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
-const IDS = new Set(['id', 'allocationId', 'usageId', 'keyId', 'apiKeyId', 'pricingRuleId']);
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const IDS = new Set([
+  'id',
+  'allocationId',
+  'usageId',
+  'keyId',
+  'apiKeyId',
+  'pricingRuleId',
+  'unitId',
+  'budgetId',
+]);
 
 /** The answer with every time and id replaced by what it is. */
 function normalize(value, name) {
   if (typeof value === 'string' && TIME.test(value)) return 'a time';
-  if (typeof value === 'number' && IDS.has(name)) return 'an id';
+  if ((typeof value === 'number' && IDS.has(name)) || UUID.test(value)) return 'an id';
+  if (name === 'scopeId' && /^\d+$/.test(value)) return 'an id';
   if (name === 'duration') return 'a time';
   if (Array.isArray(value)) return value.map((item) => normalize(item, name));
   if (typeof value !== 'object' || value === null) return value;

@@ -33,7 +33,8 @@ const ARCHIVE = organisationChange<object, DescribedOrganisation>('organisation_
 /** The personal account first, then organisations that are not archived, by name. */
 const ACCOUNTS = {
   name: 'organisations_accounts_of_user',
-  text: `SELECT a.account_id, a.kind, a.name, a.role, coalesce(available_credits(a.account_id), 0) AS available
+  text: `SELECT a.account_id, a.kind, a.name, a.role, 
+                least(coalesce(available_credits(a.account_id), 0), credits_room(a.account_id, $1, NULL)) AS available
            FROM (SELECT user_id AS account_id, 'personal' AS kind, username AS name, 'owner' AS role
                    FROM user_accounts WHERE user_id = $1
                  UNION ALL

@@ -69,8 +69,9 @@ const NamedUserField = (description: string): PropertyDecorator =>
         ? 'cannot be given together with accountId'
         : undefined;
     }),
-    (owner: object): void =>
-      ApiExtension(FORMS, [{ required: ['userId'] }, { required: ['accountId'] }])(owner.constructor),
+    (owner: object): void => {
+      ApiExtension(FORMS, [{ required: ['userId'] }, { required: ['accountId'] }])(owner.constructor);
+    },
   );
 const NamedAccountField = () =>
   AccountField({

@@ -93,7 +93,7 @@ export class MyAccountDto {
     type: 'integer',
     format: 'int64',
     minimum: 0,
-    description: 'Credits that can be spent now',
+    description: 'Credits that you can spend now: the balance, or what your budgets leave of it',
     example: 996,
   })
   availableCredits: number;

@@ -14,12 +14,14 @@ BEGIN
    ORDER BY starts_at DESC LIMIT 1;
   IF v_ends_at > p_at THEN RETURN v_period; END IF;
   SELECT starts_at, ends_at INTO v_starts_at, v_ends_at FROM budget_period(b.time_window, b.time_zone, b.anchor_day, p_at);
-  UPDATE budget_periods SET is_exhausted = FALSE
-   WHERE account_id = b.account_id AND budget_id = b.id AND user_id = p_member AND id = v_period AND is_exhausted
-  RETURNING id INTO v_last;
-  IF v_is_short THEN
-    DELETE FROM budget_raises WHERE account_id = b.account_id AND period_id = v_period;
-    DELETE FROM budget_periods WHERE account_id = b.account_id AND id = v_period;
+  IF v_period IS NOT NULL THEN
+    UPDATE budget_periods SET is_exhausted = FALSE
+     WHERE account_id = b.account_id AND id = v_period AND is_exhausted
+    RETURNING id INTO v_last;
+    IF v_is_short THEN
+      DELETE FROM budget_raises WHERE account_id = b.account_id AND period_id = v_period;
+      DELETE FROM budget_periods WHERE account_id = b.account_id AND id = v_period;
+    END IF;
   END IF;
   INSERT INTO budget_periods (account_id, budget_id, user_id, unit, starts_at, ends_at, counts_from, next_alert)
   VALUES (b.account_id, b.id, p_member, b.unit, v_starts_at, v_ends_at, greatest(v_starts_at, b.created_at),

@@ -1,9 +1,14 @@
--- How much still fits the hard budgets of given periods, those in which a session began: NULL where none limits.
+-- How much still fits the hard budgets of given periods, those in which a session began: NULL where none limits. Each period is
+-- looked up by its key, as in count_budgets.
 CREATE OR REPLACE FUNCTION period_room(p_lock account_lock, p_periods bigint[]) RETURNS call_budgets
 LANGUAGE sql STABLE AS $$
-  SELECT (p_periods, min(room) FILTER (WHERE unit = 'credits'), min(room) FILTER (WHERE unit = 'tokens'), NULL::bigint, NULL::bigint)::call_budgets
-    FROM (SELECT p.unit, b.amount - p.used - p.held
-                 + CASE WHEN p.has_raises THEN budget_raised(p.account_id, p.id, p_lock.locked_at) ELSE 0 END AS room
-            FROM budget_periods p JOIN budgets b ON b.account_id = p.account_id AND b.id = p.budget_id
-           WHERE p.account_id = p_lock.account_id AND p.id = ANY (p_periods) AND b.mode = 'hard' AND b.deleted_at IS NULL) rooms
+  SELECT (p_periods, min(room) FILTER (WHERE unit = 'credits'), min(room) FILTER (WHERE unit = 'tokens'), NULL::bigint,
+          NULL::bigint)::call_budgets
+    FROM unnest(p_periods) AS began (period_id)
+   CROSS JOIN LATERAL (
+     SELECT p.unit, b.amount - p.used - p.held
+            + CASE WHEN p.has_raises THEN budget_raised(p.account_id, p.id, p_lock.locked_at) ELSE 0 END AS room
+       FROM budget_periods p JOIN budgets b ON b.account_id = p.account_id AND b.id = p.budget_id
+      WHERE p.account_id = p_lock.account_id AND p.id = began.period_id AND b.mode = 'hard' AND b.deleted_at IS NULL
+      LIMIT 1) rooms
 $$;
