@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Movements } from '../../src/common/database/movements.js';
-import { type DatabaseProxy, startDatabaseProxy } from '../support/database-proxy.js';
-import { waitingForLocks } from '../support/hold-up.js';
-import type { Answer, HttpClient } from '../support/http-client.js';
-import { balanceOf, expectSoundBooks, initialize, times, userWithCredits } from '../support/money.js';
-import { startService, type TestService } from '../support/service.js';
+import { Movements } from '../../../src/common/database/movements.js';
+import { type DatabaseProxy, startDatabaseProxy } from '../../support/database-proxy.js';
+import { waitingForLocks } from '../../support/hold-up.js';
+import type { Answer, HttpClient } from '../../support/http-client.js';
+import { balanceOf, expectSoundBooks, initialize, times, userWithCredits } from '../../support/money.js';
+import { startService, type TestService } from '../../support/service.js';
 
 let direct: TestService;
 let service: TestService;
