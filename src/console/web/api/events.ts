@@ -9,6 +9,7 @@ import { type Session, session } from './session';
 export interface AccountEvent {
   id: number;
   type: string;
+  accountId: string;
   userId: string;
   occurredAt: string;
   data: Record<string, unknown>;

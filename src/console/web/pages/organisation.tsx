@@ -10,7 +10,7 @@ import {
   renameOrganisation,
   rightsOf,
 } from '../api/organisations';
-import { isSupervisor, session } from '../api/session';
+import { session } from '../api/session';
 import { CopyButton } from '../components/copy';
 import { Dialog, ProblemNote } from '../components/dialog';
 import { Field, Form } from '../components/form';
@@ -96,8 +96,7 @@ function BudgetsPart(parts: Parameters<typeof Units>[0]) {
   return (
     <>
       <Units {...parts} />
-      {/* The service shows the events of an organisation to supervisors only. */}
-      {isSupervisor.value && <Refusals accountId={parts.organisationId} names={parts.names} />}
+      <Refusals accountId={parts.organisationId} names={parts.names} />
     </>
   );
 }

@@ -2,28 +2,21 @@ import { useQuery } from '@tanstack/preact-query';
 import { answer, api } from '../api/client';
 import { events } from '../api/events';
 import type { Names } from '../api/limits';
-import { readAll } from '../api/pages';
 import { Card, Skeleton, Trouble } from '../components/ui';
 import { EventItem } from './activity';
 
 const TYPES = ['limit.reached', 'budget.exhausted'];
 const SHOWN = 10;
-const LIMIT = 100;
-const MOST_PAGES = 5;
 
 /** The last calls that a limit refused first in its period, and the budgets that were used up. */
 export function Refusals({ accountId, names }: { accountId: string; names: Names }) {
   const last =
-    events.value?.find(({ type, userId }) => TYPES.includes(type) && userId === accountId)?.id ?? 0;
+    events.value?.find((event) => TYPES.includes(event.type) && event.accountId === accountId)?.id ?? 0;
   const { data, error, refetch } = useQuery({
     queryKey: ['refusals', accountId, last],
-    // The service filters events by user, not by organisation: these are the account's among the last of all.
     queryFn: async ({ signal }) => {
-      const latest = await readAll((cursor) => {
-        const query = { types: TYPES.join(','), limit: LIMIT, cursor };
-        return answer(api.GET('/api/events', { params: { query }, signal }));
-      }, MOST_PAGES);
-      return latest.filter((event) => event.accountId === accountId).slice(0, SHOWN);
+      const query = { types: TYPES.join(','), limit: SHOWN, accountId };
+      return (await answer(api.GET('/api/events', { params: { query }, signal }))).items;
     },
   });
   if (error?.isMissing) return null;
