@@ -61,7 +61,12 @@ export const CREATE_BUDGET = operation<
     },
   | Ok<{ budget: BudgetAnswer; replayed?: boolean }>
   | Refused<
-      'account_not_found' | 'scope_not_found' | 'unknown_time_zone' | 'too_many' | 'idempotency_mismatch'
+      | 'account_not_found'
+      | 'scope_not_found'
+      | 'unknown_time_zone'
+      | 'too_many'
+      | 'too_many_of_scope'
+      | 'idempotency_mismatch'
     >
 >('budget_create');
 

@@ -88,6 +88,8 @@ export class BudgetsService {
         throw new ValidationError([{ field: 'timeZone', message: 'must be the IANA name of a time zone' }]);
       case 'too_many':
         throw new TooManyBudgets('The account has 1000 budgets, which is the maximum');
+      case 'too_many_of_scope':
+        throw new TooManyBudgets('There are 20 budgets for this scope, which is the maximum');
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
     }

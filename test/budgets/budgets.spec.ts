@@ -409,6 +409,65 @@ describe('changes', () => {
     expect(await acme.owner.get(path)).toMatchObject({ status: 404, body: { code: 'budget.not_found' } });
   });
 
+  it('409: a call never has more to look up than 20 budgets of a scope', async () => {
+    const user = await userWithCredits(service, 1);
+    const make = (scope: object) =>
+      user.post('/api/budgets', { scope: 'account', unit: 'credits', window: 'day', amount: 1, ...scope });
+    const made = await times(21, () => make({}));
+    expect(countByStatus(made)).toEqual({ 201: 20, 409: 1 });
+    const patterns = await times(21, (n) => make({ scope: 'model', scopeId: `gpt-${n}*` }));
+    expect(countByStatus(patterns)).toEqual({ 201: 20, 409: 1 });
+    expect((await make({ scope: 'model', scopeId: 'gpt-4o' })).status).toBe(201);
+  });
+
+  it('a unit that moves counts for its new place with what begins afterwards', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const [red, blue] = await Promise.all([acme.unit('red'), acme.unit('blue')]);
+    const team = await acme.unit('team', red);
+    const user = await acme.member('member', { unitId: team });
+    const [ofRed, ofBlue] = await Promise.all(
+      [red, blue].map((unit) =>
+        acme.budget({ scope: 'unit', scopeId: String(unit), unit: 'requests', window: 'day', amount: 10 }),
+      ),
+    );
+    await acme.start(user, 'a');
+    expect((await patch(acme.owner, `${acme.path}/units/${team}`, { parentId: blue })).status).toBe(200);
+    await acme.start(user, 'b');
+    await acme.finalize(user, 'a', 10);
+    expect(await budgetOf(acme.owner, acme.id, ofRed as number)).toMatchObject({ used: 1, held: 0 });
+    expect(await budgetOf(acme.owner, acme.id, ofBlue as number)).toMatchObject({ used: 0, held: 1 });
+  });
+
+  it('what waits for a review counts when it is billed, in the period of its call; a repair sets what is wrong', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 2 });
+    const charged = await acme.owner.post<{ record: { id: number } }>('/api/usage/charge', {
+      ...{ requestId: 'r', accountId: acme.id, modelId: SONNET, tokens: 1000, onInsufficient: 'review' },
+    });
+    expect(charged).toMatchObject({ status: 201, body: { record: { billingStatus: 'needs_review' } } });
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ used: 0 });
+    await endPeriods(acme.id);
+    const root = service.as('root', { role: 'admin' });
+    const decision = { action: 'bill', version: 1 };
+    expect((await root.post(`/api/usage/records/${charged.body.record.id}/review`, decision)).status).toBe(
+      200,
+    );
+    const periods = async () =>
+      (await acme.owner.get<{ items: object[] }>(`/api/budgets/${id}/periods?accountId=${acme.id}`)).body
+        .items;
+    expect(await periods()).toMatchObject([{ used: 3 }]);
+    await service.owner.query('UPDATE budget_periods SET used = 7, held = 1 WHERE account_id = $1', [
+      acme.id,
+    ]);
+    await service.owner.query(
+      `SELECT credit_repair(jsonb_build_object('accountId', $1::text, 'actor', 'root'))`,
+      [acme.id],
+    );
+    expect(await periods()).toMatchObject([{ used: 3, held: 0 }]);
+  });
+
   it.each([
     ['scope', { scope: 'planet' }],
     ['unit', { unit: 'cows' }],

@@ -1,6 +1,7 @@
--- Makes a budget of an account. It counts from now, also within a period that has begun. An account has at most 1,000.
+-- Makes a budget of an account. It counts from now, also within a period that has begun. An account has at most 1,000, and
+-- at most 20 for the same scope and for patterns of models: every call looks up those that apply to it.
 -- Outcomes: ok (the budget), account_not_found, scope_not_found (no such unit, member or key), unknown_time_zone, too_many,
--- idempotency_mismatch.
+-- too_many_of_scope, idempotency_mismatch.
 CREATE OR REPLACE FUNCTION budget_create(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -61,6 +62,12 @@ BEGIN
   END IF;
   IF (SELECT count(*) FROM budgets WHERE account_id = p_account AND deleted_at IS NULL AND NOT is_key_limit) >= 1000 THEN
     RETURN '{"outcome": "too_many"}';
+  END IF;
+  IF (SELECT count(*) FROM budgets
+       WHERE account_id = p_account AND deleted_at IS NULL AND NOT is_key_limit AND scope = p_scope
+         AND (scope_id IS NOT DISTINCT FROM p_scope_id OR p_scope = 'model' AND scope_id LIKE '%*' AND p_scope_id LIKE '%*')
+     ) >= 20 THEN
+    RETURN '{"outcome": "too_many_of_scope"}';
   END IF;
   INSERT INTO budgets
     (account_id, scope, scope_id, unit, time_window, time_zone, anchor_day, amount, mode, alerts, set_by, created_by, created_at)
