@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { HttpClient } from '../support/http-client.js';
+import { expectSoundBooks, SONNET } from '../support/money.js';
+import { organisation, type TestOrganisation } from '../support/organisations.js';
+import { startService, type TestService } from '../support/service.js';
+
+let service: TestService;
+let acme: TestOrganisation;
+let team: number;
+let alice: HttpClient;
+let bob: HttpClient;
+let billing: HttpClient;
+let stranger: HttpClient;
+beforeAll(async () => {
+  service = await startService();
+  acme = await organisation(service);
+  await acme.allocate(1000);
+  team = await acme.unit('team');
+  alice = await acme.member('member', { unitId: team });
+  bob = await acme.member('member');
+  billing = await acme.member('billing');
+  stranger = service.as();
+  // The same session id twice, of two members; and a charge.
+  for (const user of [alice, bob]) {
+    expect(await acme.start(user, 's', { tags: { feature: 'search' } })).toMatchObject({ status: 201 });
+    expect(await acme.finalize(user, 's', 1000)).toMatchObject({ status: 200, body: { actualCredits: 3 } });
+  }
+  const charge = { requestId: 'c', accountId: acme.id, modelId: SONNET, tokens: 2000 };
+  expect(await alice.post('/api/usage/charge', charge)).toMatchObject({ status: 201 });
+});
+afterAll(async () => {
+  await expectSoundBooks(service);
+  await service.close();
+});
+
+const ofAcme = () => `accountId=${acme.id}`;
+const items = async (user: HttpClient, path: string) => {
+  const answer = await user.get<{ items: Record<string, unknown>[] }>(`/api${path}?${ofAcme()}`);
+  expect(answer.status, answer.text).toBe(200);
+  return answer.body.items;
+};
+
+describe('what an organisation pays', () => {
+  it('comes out of its balance, and records and ledger know who spent, where and what for', async () => {
+    expect((await acme.owner.get(`/api/credits/balance?${ofAcme()}`)).body).toMatchObject({
+      accountId: acme.id,
+      totalCredits: 1000 - 3 - 3 - 6,
+    });
+    const [charged, settled] = await items(alice, '/usage/records');
+    expect(charged).toMatchObject({ accountId: acme.id, userId: alice.userId, unitId: team, tags: null });
+    expect(settled).toMatchObject({ unitId: team, tags: { feature: 'search' }, sessionId: 's' });
+    expect((await items(acme.owner, '/credits/ledger'))[0]).toMatchObject({
+      userId: alice.userId,
+      unitId: team,
+      kind: 'charge',
+    });
+    // Nothing of it is the member's own.
+    expect((await alice.get('/api/credits/balance')).body).toMatchObject({
+      accountId: alice.userId,
+      totalCredits: 0,
+    });
+    expect((await alice.get<{ items: object[] }>('/api/usage/records')).body.items).toEqual([]);
+  });
+
+  it('members see what is theirs; owners and billing people everything; strangers nothing', async () => {
+    for (const [user, records, credits] of [
+      [bob, 1, 3],
+      [alice, 2, 9],
+      [billing, 3, 12],
+      [acme.owner, 3, 12],
+    ] as const) {
+      expect(await items(user, '/usage/records')).toHaveLength(records);
+      const stats = (await user.get(`/api/usage/stats?${ofAcme()}`)).body;
+      expect(stats).toMatchObject({ accountId: acme.id, totalRecords: records, totalCredits: credits });
+      const { classes } = (
+        await user.get<{ classes: { quantity: number }[] }>(`/api/usage/classes?${ofAcme()}`)
+      ).body;
+      expect(classes[0]?.quantity).toBe((credits * 1000) / 3);
+      const entries = await items(user, '/credits/ledger');
+      const theirs = entries.filter(({ userId }) => userId === user.userId || userId === null);
+      expect(entries.length === theirs.length).toBe(records < 3);
+    }
+    const [newest] = await items(acme.owner, '/usage/records');
+    const details = (user: HttpClient) => user.get(`/api/usage/records/${String(newest?.id)}`);
+    expect([await details(alice), await details(billing)].map(({ status }) => status)).toEqual([200, 200]);
+    expect([await details(bob), await details(stranger)].map(({ status }) => status)).toEqual([404, 404]);
+    expect(await alice.get(`/api/credits/forecast?${ofAcme()}`)).toMatchObject({ status: 403 });
+    expect(await billing.get(`/api/credits/forecast?${ofAcme()}`)).toMatchObject({ status: 200 });
+    expect(await alice.get(`/api/events?${ofAcme()}`)).toMatchObject({ status: 403 });
+    await items(billing, '/events');
+  });
+
+  it.each([
+    ['GET', '/credits/balance'],
+    ['GET', '/credits/ledger'],
+    ['GET', '/credits/forecast'],
+    ['GET', '/usage/records'],
+    ['GET', '/usage/stats'],
+    ['GET', '/usage/classes'],
+    ['GET', '/streaming-sessions/active'],
+    ['GET', '/api-keys'],
+    ['GET', '/budgets'],
+    ['GET', '/events'],
+    ['POST', '/credits/check', { requiredCredits: 1 }],
+    ['POST', '/streaming-sessions/initialize', { sessionId: 'x', modelId: SONNET, estimatedTokens: 1 }],
+    ['POST', '/streaming-sessions/progress', { sessionId: 's', tokensGenerated: 1 }],
+    ['POST', '/streaming-sessions/finalize', { sessionId: 's', actualTokens: 1 }],
+    ['POST', '/streaming-sessions/abort', { sessionId: 's' }],
+    ['POST', '/usage/charge', { requestId: 'x', modelId: SONNET, tokens: 1 }],
+    ['POST', '/usage/record', { service: 'x', operation: 'x', credits: 1 }],
+    ['POST', '/api-keys', { name: 'k' }],
+  ] as const)('404 for whoever is not a member: %s %s', async (method, path, body?: object) => {
+    const isQuery = method === 'GET' || path === '/credits/check';
+    const answer = await stranger.send(
+      method,
+      `/api${path}${isQuery ? `?${ofAcme()}` : ''}`,
+      body === undefined ? undefined : { ...body, ...(isQuery ? {} : { accountId: acme.id }) },
+      {},
+    );
+    expect(answer.status, answer.text).toBe(404);
+    const unknown = await stranger.send(
+      method,
+      `/api${path}${isQuery ? '?accountId=org:there-is-none' : ''}`,
+      body === undefined ? undefined : { ...body, ...(isQuery ? {} : { accountId: 'org:there-is-none' }) },
+      {},
+    );
+    expect([unknown.status, (unknown.body as { code?: string }).code]).toEqual([
+      404,
+      (answer.body as { code?: string }).code,
+    ]);
+  });
+
+  it('another user’s personal account is not there, for a user and for a trusted service that names one', async () => {
+    expect(await alice.get(`/api/credits/balance?accountId=${bob.userId}`)).toMatchObject({ status: 404 });
+    const initialize = { sessionId: 'y', modelId: SONNET, estimatedTokens: 1, accountId: bob.userId };
+    expect(await alice.post('/api/streaming-sessions/initialize', initialize)).toMatchObject({ status: 404 });
+    const named = { ...initialize, userId: alice.userId };
+    expect(await service.internal().post('/api/streaming-sessions/initialize', named)).toMatchObject({
+      status: 404,
+    });
+    const ofMember = { ...named, sessionId: 'named', accountId: acme.id };
+    expect(await service.internal().post('/api/streaming-sessions/initialize', ofMember)).toMatchObject({
+      status: 201,
+      body: { accountId: acme.id, userId: alice.userId },
+    });
+    await acme.finalize(alice, 'named', 1);
+  });
+
+  it('by a key of it: it spends from the organisation for who made it, and ends with the membership', async () => {
+    const carol = await acme.member('member', { unitId: team });
+    const { body: key } = await carol.post<{ id: number; key: string }>('/api/api-keys', {
+      ...{ accountId: acme.id, name: 'k', permissions: ['sessions:write', 'usage:read', 'usage:write'] },
+    });
+    const client = service.withHeaders({ 'x-api-key': key.key });
+    const charge = (requestId: string, more: object = {}) =>
+      client.post('/api/usage/charge', { requestId, modelId: SONNET, tokens: 1000, ...more });
+    expect(await charge('k1')).toMatchObject({
+      status: 201,
+      body: { record: { accountId: acme.id, userId: carol.userId, unitId: team, apiKeyId: key.id } },
+    });
+    expect((await client.get<{ items: object[] }>('/api/usage/records')).body.items).toHaveLength(1);
+    expect(await charge('k2', { accountId: 'org:there-is-none' })).toMatchObject({ status: 404 });
+    expect(await alice.get(`/api/api-keys/${key.id}?${ofAcme()}`)).toMatchObject({ status: 404 });
+    expect(await acme.owner.get(`/api/api-keys/${key.id}?${ofAcme()}`)).toMatchObject({ status: 200 });
+    expect((await acme.owner.delete(`${acme.path}/members/${carol.userId}`)).status).toBe(204);
+    expect(await charge('k3')).toMatchObject({ status: 401 });
+    expect(await acme.start(carol, 'gone')).toMatchObject({ status: 404 });
+  });
+
+  it('not once it is archived; its books stay', async () => {
+    const old = await organisation(service);
+    await old.allocate(10);
+    await old.start(old.owner, 's');
+    expect((await old.owner.post(`${old.path}/archive`)).status).toBe(409);
+    await old.finalize(old.owner, 's', 1000);
+    expect((await old.owner.post(`${old.path}/archive`)).status).toBe(200);
+    expect(await old.start(old.owner, 't')).toMatchObject({ status: 404 });
+    expect((await old.owner.get(`/api/credits/balance?accountId=${old.id}`)).body).toMatchObject({
+      totalCredits: 7,
+    });
+  });
+});
