@@ -1,7 +1,7 @@
 import { applyDecorators, createParamDecorator, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import { ApiBearerAuth, ApiQuery, ApiSecurity } from '@nestjs/swagger';
 import type { Request } from 'express';
-import { ServiceUnavailable } from '../common/errors/service-error.js';
+import { AccountNotFound, ServiceUnavailable } from '../common/errors/service-error.js';
 import { TooManyAtOnce } from '../common/http/caller-turns.guard.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { RateLimited } from '../common/http/rate-limit.js';
@@ -120,6 +120,7 @@ export const SelfAccess = (
     ApiCallerProblems(
       new PermissionRequired(permission),
       ForeignUser,
+      AccountNotFound,
       ...(account === 'oversight' ? [AccountRoleRequired] : []),
       ...(metering ? [ServiceCallerRequired] : []),
     ),
@@ -130,7 +131,7 @@ export const OwnerAccess = () =>
   applyDecorators(
     SetMetadata(ACCESS, { kind: 'self', tokenOnly: true, account: 'manage' } satisfies Access),
     ApiBearerAuth(),
-    ApiCallerProblems(UserTokenRequired, ForeignUser, AccountRoleRequired),
+    ApiCallerProblems(UserTokenRequired, ForeignUser, AccountNotFound, AccountRoleRequired),
   );
 
 /** An account of the user's, by their own token; supervisors and admins on any account. */
@@ -138,7 +139,11 @@ export const AccountAccess = (account: 'own' | 'manage') =>
   applyDecorators(
     SetMetadata(ACCESS, { kind: 'self', tokenOnly: true, account } satisfies Access),
     ApiBearerAuth(),
-    ApiCallerProblems(UserTokenRequired, ...(account === 'manage' ? [AccountRoleRequired] : [])),
+    ApiCallerProblems(
+      UserTokenRequired,
+      AccountNotFound,
+      ...(account === 'manage' ? [AccountRoleRequired] : []),
+    ),
   );
 
 /** A user on their own account by their own token, or a trusted service that names the user; no API key. */
@@ -148,7 +153,7 @@ export const OwnerOrServiceAccess = (options: { userIdIn?: 'body' } = {}) =>
     ApiBearerAuth(),
     ApiSecurity('internal'),
     ...(options.userIdIn === 'body' ? [] : NAMED_IN_QUERY),
-    ApiCallerProblems(UserTokenRequired, ForeignUser),
+    ApiCallerProblems(UserTokenRequired, ForeignUser, AccountNotFound),
   );
 
 /** Any user, by their own token; what they get to see is the operation's to decide. */

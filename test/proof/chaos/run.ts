@@ -111,13 +111,31 @@ async function enlist(
   for (const [index, client] of clients.entries()) {
     await endow(client, `c${index}`, client.userId === 'poor' ? 1 : 1_000_000);
   }
+  for (const userId of new Set(clients.map((client) => client.userId))) {
+    await limit(new HttpClient(instances[0]?.url as string, BOSS, 'boss'), userId);
+  }
   return clients;
 }
 
+/** Budgets of every unit, which nothing uses up: the audit compares what they have used and held with the books. */
+async function limit(boss: HttpClient, accountId: string): Promise<void> {
+  for (const [unit, window] of [
+    ['credits', 'day'],
+    ['tokens', 'lifetime'],
+    ['requests', 'minute'],
+    ['sessions', undefined],
+  ]) {
+    const budget = { accountId, scope: 'account', unit, window, amount: 1_000_000_000_000 };
+    const made = await boss.post('/api/budgets', budget);
+    if (made.status !== 201) throw new Error(`A budget was refused: ${made.text}`);
+  }
+}
+
+const BOSS = { authorization: `Bearer ${accessToken({ sub: 'boss', role: 'admin' })}` };
+
 /** The audit runs in one instance, and once nothing moves any more the books are read past it. */
 async function finalBooks(cluster: Cluster): Promise<Pick<ChaosResult, 'audit' | 'books'>> {
-  const headers = { authorization: `Bearer ${accessToken({ sub: 'boss', role: 'admin' })}` };
-  const auditor = new HttpClient(cluster.instances[0]?.url as string, headers, 'boss');
+  const auditor = new HttpClient(cluster.instances[0]?.url as string, BOSS, 'boss');
   const { body } = await auditor.get<ChaosResult['audit']>('/api/credits/audit');
   return { audit: body, books: await readBooks(cluster) };
 }

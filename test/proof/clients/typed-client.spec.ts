@@ -247,12 +247,14 @@ describe('the document', async () => {
     }
   });
 
-  it('has one form of error answer, and one more for what is too little', () => {
+  it('has one form of error answer, and one more each for what is too little and for limits', () => {
     for (const { operationId, responses } of operations) {
       for (const [status, { content }] of Object.entries(responses)) {
         if (Number(status) < 400 || operationId === 'getReadiness') continue;
         expect(Object.keys(content ?? {}), `${operationId} ${status}`).toEqual(['application/problem+json']);
-        const form = status === '402' ? 'InsufficientCreditsDto' : 'ProblemDto';
+        const hasLimits = ['initializeSession', 'chargeUsage'].includes(operationId ?? '');
+        const ofLimits = status === '429' && hasLimits ? 'RateProblemDto' : 'ProblemDto';
+        const form = status === '402' ? 'InsufficientCreditsDto' : ofLimits;
         expect(content?.['application/problem+json']?.schema.$ref).toBe(`#/components/schemas/${form}`);
       }
     }
