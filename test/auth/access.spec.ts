@@ -124,17 +124,14 @@ async function unit(): Promise<Needs> {
   const answer = await service.as(ALICE).post(`/api/organisations/${path.id}/units`, { name: 'Research' });
   return { path: { ...path, unitId: String(answer.body.id) } };
 }
-const newBudget = () => ({
-  body: { accountId: undefined, scope: 'account', scopeId: undefined, window: 'day', timeZone: 'UTC' },
+/** Each of a tag of its own: for one scope there may be 20. */
+const budgetBody = () => ({
+  ...{ scope: 'tag', scopeId: `case=${freshUser('tag')}`, unit: 'credits', window: 'day', timeZone: 'UTC' },
+  ...{ amount: 1_000_000, mode: 'soft' },
 });
+const newBudget = () => ({ body: { accountId: undefined, ...budgetBody() } });
 async function ownBudget(): Promise<Needs> {
-  const made = await service.as(ALICE).post('/api/budgets', {
-    scope: 'account',
-    unit: 'credits',
-    window: 'day',
-    amount: 1_000_000,
-    mode: 'soft',
-  });
+  const made = await service.as(ALICE).post('/api/budgets', budgetBody());
   return { path: { id: String(made.body.id) } };
 }
 const changedBudget = async (): Promise<Needs> => ({
