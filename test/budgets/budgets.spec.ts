@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { countByStatus, expectSoundBooks, SONNET, times, userWithCredits } from '../support/money.js';
 import { eventsOf, organisation, patch } from '../support/organisations.js';
@@ -20,7 +21,10 @@ interface Budget {
   left: number;
   limit: number;
   setBy: string;
+  startsAt: string | null;
   resetsAt: string | null;
+  countsFrom: string;
+  createdAt: string;
 }
 const budgetOf = async (client: HttpClient, account: string, id: number) =>
   (await client.get<Budget>(`/api/budgets/${id}?accountId=${account}`)).body;
@@ -301,6 +305,63 @@ describe('a running stream', () => {
       { used: 0, held: 8 },
       { used: 3, held: 0 },
     ]);
+  });
+});
+
+describe('a period', () => {
+  it('counts from now in a budget that is made in the middle of it, and says so', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    await acme.start(acme.owner, 'before');
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'month', amount: 10 });
+    await acme.finalize(acme.owner, 'before', 1000);
+    await acme.start(acme.owner, 'after');
+    const budget = await budgetOf(acme.owner, acme.id, id);
+    expect(budget).toMatchObject({ used: 0, held: 4, countsFrom: budget.createdAt });
+    expect(Date.parse(budget.startsAt as string)).toBeLessThanOrEqual(Date.parse(budget.createdAt));
+  });
+
+  it('is found again after a clock that was a day ahead, and counts nothing twice', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 10 });
+    await acme.start(acme.owner, 'a');
+    const move = (days: number) =>
+      service.owner.query(
+        `UPDATE budget_periods SET starts_at = starts_at + $2 * interval '1 day', ends_at = ends_at + $2 * interval '1 day'
+          WHERE account_id = $1 AND held = 4`,
+        [acme.id, days],
+      );
+    await move(1);
+    await acme.start(acme.owner, 'b', { estimatedTokens: 2000 });
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ used: 0, held: 8 });
+    await acme.finalize(acme.owner, 'a', 1000);
+    await acme.finalize(acme.owner, 'b', 2000);
+    const periods = await acme.owner.get<{ items: object[] }>(
+      `/api/budgets/${id}/periods?accountId=${acme.id}`,
+    );
+    expect(periods.body.items).toMatchObject([
+      { used: 6, held: 0 },
+      { used: 3, held: 0 },
+    ]);
+  });
+
+  it('is that of the hold for a session that timed out and is settled late', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'tokens', window: 'day', amount: 5000 });
+    await acme.start(acme.owner, 's');
+    await service.owner.query('UPDATE streaming_sessions SET expires_at = now() WHERE account_id = $1', [
+      acme.id,
+    ]);
+    await service.get(StreamingSessionsSweeper).sweep();
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ used: 0, held: 0 });
+    await endPeriods(acme.id);
+    expect((await acme.finalize(acme.owner, 's', 700)).body).toMatchObject({ late: true });
+    const periods = await acme.owner.get<{ items: object[] }>(
+      `/api/budgets/${id}/periods?accountId=${acme.id}`,
+    );
+    expect(periods.body.items).toMatchObject([{ used: 700, held: 0 }]);
   });
 });
 

@@ -155,6 +155,35 @@ const CASES: [name: string, prepare: () => Promise<Case>][] = [
       }),
   ],
   [
+    'a budget',
+    () => {
+      const body = { scope: 'tag', scopeId: `t=${fresh('tag')}`, unit: 'credits', window: 'day', amount: 5 };
+      return Promise.resolve({
+        call: (sent, headers) => root.post('/api/budgets', sent, headers),
+        body,
+        other: { ...body, amount: 6 },
+      });
+    },
+  ],
+  [
+    'a raise of a budget',
+    async () => {
+      const budget = {
+        scope: 'tag',
+        scopeId: `t=${fresh('tag')}`,
+        unit: 'credits',
+        window: 'day',
+        amount: 5,
+      };
+      const made = await root.post('/api/budgets', budget);
+      return {
+        call: (sent, headers) => root.post(`/api/budgets/${String(made.body.id)}/raises`, sent, headers),
+        body: { amount: 1, reason: 'r' },
+        other: { amount: 2, reason: 'r' },
+      };
+    },
+  ],
+  [
     'an organisation',
     () =>
       Promise.resolve({

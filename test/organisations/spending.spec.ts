@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitingForLocks } from '../support/hold-up.js';
 import type { HttpClient } from '../support/http-client.js';
 import { expectSoundBooks, SONNET } from '../support/money.js';
 import { organisation, type TestOrganisation } from '../support/organisations.js';
@@ -109,7 +110,7 @@ describe('what an organisation pays', () => {
     ['POST', '/usage/charge', { requestId: 'x', modelId: SONNET, tokens: 1 }],
     ['POST', '/usage/record', { service: 'x', operation: 'x', credits: 1 }],
     ['POST', '/api-keys', { name: 'k' }],
-  ] as const)('404 for whoever is not a member: %s %s', async (method, path, body?: object) => {
+  ] as const)('404 for a user who is not a member: %s %s', async (method, path, body?: object) => {
     const isQuery = method === 'GET' || path === '/credits/check';
     const answer = await stranger.send(
       method,
@@ -165,6 +166,18 @@ describe('what an organisation pays', () => {
     expect((await acme.owner.delete(`${acme.path}/members/${carol.userId}`)).status).toBe(204);
     expect(await charge('k3')).toMatchObject({ status: 401 });
     expect(await acme.start(carol, 'gone')).toMatchObject({ status: 404 });
+  });
+
+  it('no key is made while its maker is being removed', async () => {
+    const dave = await acme.member('member');
+    const gate = await service.owner.connect();
+    await gate.query('BEGIN');
+    await gate.query('DELETE FROM members WHERE account_id = $1 AND user_id = $2', [acme.id, dave.userId]);
+    const making = dave.post('/api/api-keys', { accountId: acme.id, name: 'k' });
+    await expect.poll(() => waitingForLocks(service), { interval: 5, timeout: 5000 }).toBe(1);
+    await gate.query('COMMIT');
+    gate.release();
+    expect(await making).toMatchObject({ status: 404 });
   });
 
   it('not once it is archived; its books stay', async () => {
