@@ -84,6 +84,12 @@ export const CallerAccess = (permission: Permission) =>
     ApiCallerProblems(new PermissionRequired(permission)),
   );
 
+const ACCOUNT_IN_QUERY = ApiQuery({
+  name: 'accountId',
+  required: false,
+  description: 'The account: an organisation of the user; if omitted, the user’s personal account',
+  schema: { type: 'string', minLength: 1, maxLength: 50 },
+});
 const NAMED_IN_QUERY = [
   ApiQuery({
     name: 'userId',
@@ -91,12 +97,7 @@ const NAMED_IN_QUERY = [
     description: 'The user to act for; required from a trusted service that does not forward a user’s token',
     schema: { type: 'string', minLength: 1, maxLength: 50 },
   }),
-  ApiQuery({
-    name: 'accountId',
-    required: false,
-    description: 'The account: an organisation of the user; if omitted, the user’s personal account',
-    schema: { type: 'string', minLength: 1, maxLength: 50 },
-  }),
+  ACCOUNT_IN_QUERY,
 ];
 
 interface SelfAccessOptions extends Pick<Access, 'account' | 'metering'> {
@@ -131,6 +132,7 @@ export const OwnerAccess = () =>
   applyDecorators(
     SetMetadata(ACCESS, { kind: 'self', tokenOnly: true, account: 'manage' } satisfies Access),
     ApiBearerAuth(),
+    ACCOUNT_IN_QUERY,
     ApiCallerProblems(UserTokenRequired, ForeignUser, AccountNotFound, AccountRoleRequired),
   );
 

@@ -68,8 +68,8 @@ export class AccessGuard implements CanActivate {
 }
 
 /**
- * The rest, which needs the body: a request is about one user, whom the caller may act for, on one account, on which the
- * user may; and whose turn it takes.
+ * The rest, which needs the body: a request names one user and one account, the caller may act for that user, the user may do
+ * this on that account, and a trusted service takes the user's turn.
  */
 @Injectable()
 export class NamedUserGuard implements CanActivate {

@@ -27,7 +27,7 @@ export type Outcome =
 interface UnknownUser {
   kind: 'unknown_user';
   detail: string | null;
-  /** Of which organisation whom the call waits for; null: for the user that the gateway names. */
+  /** The organisation, and the user who must become its member; null: the call waits for the user that the gateway names. */
   member: { accountId: string; userId: string | null } | null;
 }
 

@@ -214,7 +214,7 @@ export class QuarantineService {
   }
 }
 
-/** What a call waits for that could not be charged. @param claimedUser whom the gateway names */
+/** What a call waits for that could not be charged. @param claimedUser the user that the gateway names */
 export function waitingFor(
   outcome: Exclude<Outcome, { usageId: number }>,
   claimedUser: string | null = null,

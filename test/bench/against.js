@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { onEnd, runToEnd } from './cleanup.js';
-import { median } from './measurement.js';
+import { comparePairs } from './pairs.js';
 import { processorTime } from './processor-time.js';
 import { SCENARIOS } from './scenarios.js';
 import { startGenerator } from './servers.js';
@@ -23,9 +23,7 @@ Each ratio is the median over pairs of turns, which follow one another: so a mac
 changes it little. Above 1, this service does more requests a second, or takes more processor time for each.
 `;
 const THIS = fileURLToPath(new URL('../..', import.meta.url));
-const SECONDS = 0.5;
 const WARM_UP_SECONDS = 0.05;
-const HEAT = { mode: 'separate', clients: 20, seconds: 4 };
 
 const options = readOptions();
 await runToEnd(run);
@@ -74,24 +72,7 @@ async function run() {
     });
     return { rate: requests / seconds, processor: (processorTime(side.service.pid) - before) / sent };
   };
-  process.stdout.write(`${'scenario'.padEnd(34)} requests/s   µs  this, other\n`);
-  for (const scenario of options.scenarios) {
-    for (const side of sides) await turn(side, scenario, HEAT);
-    for (const mode of options.modes) {
-      for (const clients of options.clients) {
-        const pairs = [];
-        for (let index = 0; index < options.turns; index++) {
-          // Each takes its turn to be first.
-          const pair = [];
-          for (const place of index % 2 === 0 ? [0, 1] : [1, 0]) {
-            pair[place] = await turn(sides[place], scenario, { mode, clients, seconds: SECONDS });
-          }
-          pairs.push(pair);
-        }
-        process.stdout.write(`${lineOf(`${scenario}, ${mode}, ${clients}`, pairs)}\n`);
-      }
-    }
-  }
+  await comparePairs(options, sides, turn, 'this, other');
   return true;
 }
 
@@ -110,13 +91,4 @@ async function start(directory) {
   const accounts = await createAccounts(service.port, database.owner);
   await introduce(service.port, accounts);
   return { service, accounts, supervisorToken: tokenOf('supervisor', 'supervisor') };
-}
-
-function lineOf(title, pairs) {
-  const ratio = (what) => median(pairs.map(([one, other]) => one[what] / other[what])).toFixed(2);
-  const figures = [0, 1].map((side) => {
-    const of = (what) => Math.round(median(pairs.map((pair) => pair[side][what]))).toLocaleString('en');
-    return `${of('rate')}/s ${of('processor')} µs`;
-  });
-  return `${title.padEnd(34)} ${ratio('rate').padStart(10)} ${ratio('processor').padStart(4)}  ${figures.join(', ')}`;
 }

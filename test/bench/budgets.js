@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { ask, inLanes, tokenOf } from './accounts.js';
 import { requireCleanAudit } from './books.js';
 import { onEnd, runToEnd } from './cleanup.js';
-import { median } from './measurement.js';
+import { comparePairs } from './pairs.js';
 import { processorTime } from './processor-time.js';
 import { startDatabase, startGenerator, startService } from './servers.js';
 
@@ -27,9 +27,7 @@ const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
 const MEMBERS = 500;
 const ORGANISATIONS = 200;
 const CREDITS = 1_000_000_000_000;
-const SECONDS = 0.5;
 const WARM_UP_SECONDS = 0.05;
-const HEAT = { mode: 'separate', clients: 20, seconds: 4 };
 const EXCEEDED = `
   SELECT count(*) AS exceeded FROM budget_periods p JOIN budgets b ON b.account_id = p.account_id AND b.id = p.budget_id
    WHERE p.used + p.held > b.amount`;
@@ -84,23 +82,7 @@ async function run() {
     });
     return { rate: requests / seconds, processor: (processorTime(service.pid) - before) / sent };
   };
-  process.stdout.write(`${'scenario'.padEnd(34)} requests/s   µs  with, without\n`);
-  for (const scenario of options.scenarios) {
-    for (const side of sides) await turn(side, scenario, HEAT);
-    for (const mode of options.modes) {
-      for (const clients of options.clients) {
-        const pairs = [];
-        for (let index = 0; index < options.turns; index++) {
-          const pair = [];
-          for (const place of index % 2 === 0 ? [0, 1] : [1, 0]) {
-            pair[place] = await turn(sides[place], scenario, { mode, clients, seconds: SECONDS });
-          }
-          pairs.push(pair);
-        }
-        process.stdout.write(`${lineOf(`${scenario}, ${mode}, ${clients}`, pairs)}\n`);
-      }
-    }
-  }
+  await comparePairs(options, sides, turn, 'with, without');
   const { rows } = await database.owner.query(EXCEEDED);
   if (rows[0].exceeded !== '0') throw new Error(`${rows[0].exceeded} budgets are exceeded`);
   await requireCleanAudit(DIST, database.url);
@@ -141,13 +123,4 @@ async function makeOrganisation(port, kind, index, size) {
     await ask(port, 'GET', '/api/credits/balance', token);
     return { userId, token, accountId };
   });
-}
-
-function lineOf(title, pairs) {
-  const ratio = (what) => median(pairs.map(([one, other]) => one[what] / other[what])).toFixed(2);
-  const figures = [0, 1].map((side) => {
-    const of = (what) => Math.round(median(pairs.map((pair) => pair[side][what]))).toLocaleString('en');
-    return `${of('rate')}/s ${of('processor')} µs`;
-  });
-  return `${title.padEnd(34)} ${ratio('rate').padStart(10)} ${ratio('processor').padStart(4)}  ${figures.join(', ')}`;
 }

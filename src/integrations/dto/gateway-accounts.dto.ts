@@ -10,8 +10,8 @@ const KIND = { description: 'What the id is of at the gateway', example: 'team' 
 const EXTERNAL_ID = { description: 'Id at the gateway', example: 'team-research' } as const;
 const ORGANISATION = { description: 'The organisation that pays', example: 'org:acme' } as const;
 const UNIT =
-  'Unit of the organisation whose members’ keys are made in this team or organization; null: those of ' +
-  'all members. A call counts for the unit of the member who makes it';
+  'New keys of members of this unit are made in this team or organization; null: those of all members. ' +
+  'A call counts for the unit of the member who makes it';
 
 export class SetGatewayAccountDto {
   @EnumField('GatewayGroupKind', GROUP_KINDS, KIND)

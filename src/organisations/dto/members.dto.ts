@@ -13,7 +13,7 @@ const ROLE = {
 const UNIT = { description: 'Unit that the member is in; null: none', example: 1, required: false };
 
 export class AddMemberDto {
-  @UserIdField({ description: 'The user, whom the service need not have seen', example: 'bob' })
+  @UserIdField({ description: 'The user, also before their first token', example: 'bob' })
   userId: string;
 
   @EnumField('MemberRole', MEMBER_ROLES, ROLE)

@@ -4,7 +4,7 @@ import { BIGINT } from '../../common/database/transformers.js';
 export const MEMBER_ROLES = ['owner', 'admin', 'billing', 'member'] as const;
 export type MemberRole = (typeof MEMBER_ROLES)[number];
 
-/** A user of an organisation, whom the service need not have seen. Written by the SQL functions only. */
+/** A user of an organisation, also before their first token. Written by the SQL functions only. */
 @Entity('members')
 export class Member {
   @PrimaryColumn({ name: 'account_id', type: 'varchar' })

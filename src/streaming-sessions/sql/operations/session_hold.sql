@@ -88,12 +88,12 @@ BEGIN
     PERFORM count_budgets(p_account, v_budgets.periods, (v_hold, v_tokens, 1, 1), (0, 0, 0, 0));
   END IF;
   INSERT INTO streaming_sessions
-    (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, priced_as, api_key_id, unit_id,
-     tags, periods, held_tokens, estimated_tokens,estimated_input_tokens, estimated_output_tokens, estimated_credits, first_hold, remaining_after_hold,
-     allocated_credits, held_lots, held_credits, started_at, expires_at)
+    (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, priced_as, api_key_id, unit_id, tags,
+     periods, held_tokens, estimated_tokens, estimated_input_tokens, estimated_output_tokens, estimated_credits, first_hold,
+     remaining_after_hold, allocated_credits, held_lots, held_credits, started_at, expires_at)
   VALUES
     (p_account, p_user, p_session, p_model, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_api_key, v_unit,
-     p_tags, v_budgets.periods, v_tokens, p_tokens,p_input, p_output, v_estimate, v_hold, v_lock.available - v_hold,
+     p_tags, v_budgets.periods, v_tokens, p_tokens, p_input, p_output, v_estimate, v_hold, v_lock.available - v_hold,
      v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
   RETURNING session_started_answer(streaming_sessions, 'created') INTO v_answer;
   RETURN v_answer;
