@@ -158,7 +158,14 @@ function conditions(
                           WHERE s.account_id = ${user} AND s.session_id = ${session})`);
     }
   }
-  if (query.spentBy !== undefined) rest.push(`user_id = ${parameter(query.spentBy)}`);
+  for (const user of [query.spentBy, query.memberId]) {
+    if (user !== undefined) rest.push(`user_id = ${parameter(user)}`);
+  }
+  if (query.unitId !== undefined) rest.push(`unit_id = ${parameter(query.unitId)}`);
+  if (query.tag !== undefined) {
+    const [name, ...text] = query.tag.split('=');
+    rest.push(`tags ->> ${parameter(name)} = ${parameter(text.join('='))}`);
+  }
   if (service !== undefined) rest.push(`service = ${parameter(service)}`);
   if (operation !== undefined) rest.push(`operation = ${parameter(operation)}`);
   return { order, rest };

@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
+import { isoTime } from '../common/http/time.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { UsageAnswer } from './usage.operations.js';
@@ -10,6 +11,8 @@ import {
   type SystemStatsDto,
   type TruncatedField,
   type UnpricedModelDto,
+  type UsageBreakdownDto,
+  type UsageGroupDto,
   UsageRecordDto,
   type UsageStatsDto,
 } from './dto/usage.responses.js';
@@ -30,7 +33,7 @@ const COUNTED = `service, operation, records, credits, provider_cost_usd, costed
            unpriced_records`;
 /** Single records in the columns of a roll-up. */
 const FROM_RECORDS = `
-    SELECT account_id, (timestamp AT TIME ZONE 'UTC')::date, ${COUNTED_NAMES}, 1, credits,
+    SELECT account_id, user_id, coalesce(unit_id, 0), (timestamp AT TIME ZONE 'UTC')::date, ${COUNTED_NAMES}, 1, credits,
            coalesce(provider_cost_usd, 0), (provider_cost_usd IS NOT NULL)::integer,
            CASE WHEN provider_cost_usd IS NULL THEN 0 ELSE credits END,
            (pricing_source IS NOT DISTINCT FROM 'fallback')::integer
@@ -62,7 +65,7 @@ const [FIRST_DAY, END_DAY, T_FIRST, T_END] = ['first_day', 'end_day', 't_first',
  */
 function facts(filter: string, since = FIRST_DAY): string {
   return `(
-    SELECT account_id, day, ${COUNTED}
+    SELECT account_id, user_id, unit_id, day, ${COUNTED}
       FROM usage_daily
      WHERE ${filter} day >= ${since} AND day < ${END_DAY} AND records > 0
     UNION ALL ${FROM_RECORDS}
@@ -73,12 +76,15 @@ function facts(filter: string, since = FIRST_DAY): string {
 }
 
 /** Added up once: every total below reads these few rows. */
-function sums(rows: string): string {
-  return `sums AS MATERIALIZED (
+const SUMS_OF_ALL = (rows: string) => `sums AS MATERIALIZED (
     SELECT day, service, operation, ${ADDED_UP}
       FROM ${rows} r GROUP BY 1, 2, 3 HAVING sum(records) > 0
   ), ${NAMED_SINCE}`;
-}
+/** The same of an account, and beside them the sums of its users and of its units (0: none). */
+const SUMS_OF_ACCOUNT = (rows: string) => `added AS MATERIALIZED (
+    SELECT day, service, operation, user_id, unit_id, ${ADDED_UP}
+      FROM ${rows} r GROUP BY GROUPING SETS ((day, service, operation), (user_id), (unit_id)) HAVING sum(records) > 0
+  ), sums AS (SELECT * FROM added WHERE day IS NOT NULL), ${NAMED_SINCE}`;
 
 const CLOSED_UNTIL = '(SELECT closed_until FROM usage_closing)';
 const CLOSED_DAYS = `day >= ${FIRST_DAY} AND day < least(${END_DAY}, ${CLOSED_UNTIL})`;
@@ -100,8 +106,10 @@ const TOTALS = `
 
 const ofAccount = (name: string, whose: string) => ({
   name,
-  text: `WITH ${BOUNDS}, ${sums(facts(`${whose} AND`))}
+  text: `WITH ${BOUNDS}, ${SUMS_OF_ACCOUNT(facts(`${whose} AND`))}
   SELECT ${TOTALS},
+    ${byNames('user_id', 'sum(credits)', 'user_id IS NOT NULL', 'added')} AS by_user,
+    ${byNames('unit_id::text', 'sum(credits)', 'unit_id > 0', 'added')} AS by_unit,
     EXISTS (SELECT 1 FROM credit_balances WHERE account_id = $3) AS known,
     coalesce((SELECT json_agg(${recordJson('r')}
         ORDER BY timestamp DESC, id DESC)
@@ -112,6 +120,37 @@ const ofAccount = (name: string, whose: string) => ({
 });
 export const USER_STATS = ofAccount('usage_user_stats', 'account_id = $3');
 const MEMBER_STATS = ofAccount('usage_member_stats', 'account_id = $3 AND user_id = $4');
+
+/** The most records of a range that a breakdown adds up: keys and tags are in no roll-up. */
+const BROKEN_DOWN = 50_000;
+const GROUPS = 200;
+const GROUP = `json_build_object('name', name, 'records', records, 'credits', credits)`;
+/** $4: a member's own, or NULL for everyone's; $5: the name of the tag, or NULL for API keys. */
+const BREAKDOWN = {
+  name: 'usage_breakdown',
+  isPlannedAnew: true,
+  text: `WITH newest AS MATERIALIZED (
+    SELECT timestamp, credits, CASE WHEN $5::text IS NULL THEN api_key_id::text ELSE tags ->> $5 END AS name,
+           row_number() OVER (ORDER BY timestamp DESC, id DESC) AS n
+      FROM usage_records
+     WHERE account_id = $3 AND ($4::text IS NULL OR user_id = $4)
+       AND timestamp >= coalesce($1::timestamptz, '-infinity') AND timestamp < coalesce($2::timestamptz, 'infinity')
+     ORDER BY timestamp DESC, id DESC LIMIT ${BROKEN_DOWN + 1}
+  ), groups AS (
+    SELECT name, count(*) AS records, sum(credits) AS credits,
+           row_number() OVER (ORDER BY sum(credits) DESC, name COLLATE "C") AS place
+      FROM newest WHERE n <= ${BROKEN_DOWN} GROUP BY 1
+  ), added AS (
+    SELECT CASE WHEN place <= ${GROUPS} THEN name END AS name, sum(records) AS records,
+           least(sum(credits), ${Number.MAX_SAFE_INTEGER}) AS credits, least(place, ${GROUPS + 1}) AS place
+      FROM groups GROUP BY 1, 4
+  )
+  SELECT EXISTS (SELECT FROM credit_balances WHERE account_id = $3) AS known,
+         (SELECT coalesce(json_agg(${GROUP} ORDER BY place) FILTER (WHERE place <= ${GROUPS}), '[]') FROM added) AS groups,
+         (SELECT ${GROUP} FROM added WHERE place > ${GROUPS}) AS other,
+         (SELECT timestamp FROM newest WHERE n = ${BROKEN_DOWN}
+             AND EXISTS (SELECT FROM newest WHERE n > ${BROKEN_DOWN})) AS since`,
+};
 
 /** Exact to 18 decimals; $4 is the credits that are one USD. */
 const usd = (credits: string) => `trim_scale(round(${credits}::numeric / $4::numeric, 18))`;
@@ -146,7 +185,7 @@ const BY_USER = `CASE
 
 const SYSTEM_STATS = {
   name: 'usage_system_stats',
-  text: `WITH ${BOUNDS}, ${sums(FACTS_OF_ALL)}
+  text: `WITH ${BOUNDS}, ${SUMS_OF_ALL(FACTS_OF_ALL)}
   SELECT ${TOTALS},
     ${BY_USER} AS by_user,
     (SELECT ${MARGIN} FROM sums HAVING count(*) > 0) AS margin,
@@ -168,6 +207,20 @@ interface Totals {
   by_day: Named<number>;
   by_model: Named<number>;
   by_day_and_model: Named<Record<string, number>>;
+}
+
+interface AccountTotals extends Totals {
+  by_user: Named<number>;
+  by_unit: Named<number>;
+  known: boolean;
+  recent: UsageAnswer[];
+}
+
+interface Breakdown {
+  known: boolean;
+  groups: UsageGroupDto[];
+  other: UsageGroupDto | null;
+  since: Date | null;
 }
 
 interface SystemTotals extends Totals {
@@ -201,17 +254,47 @@ export class UsageStatisticsService {
   /** @throws AccountNotFound for a user never seen */
   async ofAccount(accountId: string, range: TimeRange, userId?: string): Promise<UsageStatsDto> {
     const values = [range.from, range.to, accountId];
-    const [row] = await this.database.report<Totals & { known: boolean; recent: UsageAnswer[] }>(
+    const [row] = await this.database.report<AccountTotals>(
       userId === undefined ? USER_STATS : MEMBER_STATS,
       userId === undefined ? values : [...values, userId],
     );
     if (!row?.known) throw new AccountNotFound();
+    const { by_user: byUser, by_unit: byUnit } = row;
+    const added = totals(row);
     return {
       accountId,
       userId: userId ?? accountId,
-      ...totals(row),
+      ...within({
+        ...added,
+        truncated: [...added.truncated, ...namesOfCut({ byUser, byUnit })],
+        byUser: byUser.names,
+        byUnit: byUnit.names,
+      }),
       recentActivity: row.recent.map((record) => UsageRecordDto.from(record)),
     };
+  }
+
+  /**
+   * @param tag the name of a tag; null: by API key
+   * @param userId only what this member spent
+   * @throws AccountNotFound
+   */
+  async brokenDown(
+    accountId: string,
+    range: TimeRange,
+    tag: string | null,
+    userId?: string,
+  ): Promise<UsageBreakdownDto> {
+    const [row] = await this.database.report<Breakdown>(BREAKDOWN, [
+      range.from,
+      range.to,
+      accountId,
+      userId ?? null,
+      tag,
+    ]);
+    if (!row?.known) throw new AccountNotFound();
+    const { groups, other, since } = row;
+    return { groups, other, since: since === null ? null : isoTime(since) };
   }
 
   /** @param top how many users `byUser` names. */

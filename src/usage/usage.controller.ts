@@ -23,6 +23,7 @@ import { BudgetExceeded, InsufficientCredits, LimitExceeded } from '../credits/c
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import {
   AllRecordsQueryDto,
+  BreakdownQueryDto,
   ChargeUsageDto,
   OwnRangeQueryDto,
   OwnRecordsQueryDto,
@@ -36,6 +37,7 @@ import {
 import {
   ChargeDto,
   SystemStatsDto,
+  UsageBreakdownDto,
   UsageClassesDto,
   UsagePageDto,
   UsageRecordDetailsDto,
@@ -194,6 +196,26 @@ export class UsageController {
   @Report()
   userStats(@AccountIdParam() userId: string, @Query() query: RangeQueryDto): Promise<UsageStatsDto> {
     return this.statistics.ofAccount(userId, timeRange(query));
+  }
+
+  @Get('breakdown')
+  @ApiOperation({
+    summary: 'Get what your calls cost, by API key or by a tag',
+    description:
+      'Of a range with more than 50,000 records only the newest count, and `since` says from when.',
+    operationId: 'getUsageBreakdown',
+  })
+  @ApiOkResponse({ type: UsageBreakdownDto })
+  @ApiProblems(AccountNotFound)
+  @SelfAccess('usage:read', { userIdIn: 'body' })
+  @Report()
+  breakdown(@CurrentCaller() caller: Caller, @Query() query: BreakdownQueryDto): Promise<UsageBreakdownDto> {
+    return this.statistics.brokenDown(
+      caller.accountId,
+      timeRange(query),
+      query.tagName ?? null,
+      seenUser(caller),
+    );
   }
 
   @Get('system-stats')

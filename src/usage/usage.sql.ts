@@ -48,12 +48,17 @@ const named = (rows: string) =>
   `(SELECT json_build_object('names', coalesce(json_object_agg(name, value ORDER BY name), '{}'),
                              'isCut', coalesce(bool_or(is_cut), FALSE)) FROM (${rows}) n)`;
 
-/** By a name of the caller's: those with the most credits, and the rest. Equal ones are taken in the order of their bytes. */
-export const byNames = (key: 'service' | 'operation', value: string, where = 'true') =>
+/** By a name: those with the most credits, and the rest. Equal ones are taken in the order of their bytes. */
+export const byNames = (
+  key: 'service' | 'operation' | 'user_id' | 'unit_id::text',
+  value: string,
+  where = 'true',
+  rows = 'sums',
+) =>
   named(`SELECT CASE WHEN is_cut THEN '${REST}' ELSE key END AS name, ${value} AS value, bool_or(is_cut) AS is_cut FROM (
        SELECT ${key} AS key, ${ADDED_UP}, ${key} = '' OR row_number() OVER (
                 ORDER BY ${key} = '', ${lastRest(key)}) > ${NAMED} AS is_cut
-         FROM sums WHERE ${where} GROUP BY 1) k GROUP BY 1`);
+         FROM ${rows} WHERE ${where} GROUP BY 1) k GROUP BY 1`);
 
 /** By the newest days, and the rest. */
 export const byDays = (value: string) =>

@@ -225,6 +225,7 @@ const OPERATIONS: Record<string, Row> = {
   getSystemStats: { access: 'admin' },
   listUsageRecords: { access: 'self', userIdIn: 'query', permission: 'usage:read' },
   getUsageRecord: { access: 'caller', permission: 'usage:read', needs: ownRecord },
+  getUsageBreakdown: { access: 'self', userIdIn: 'query', permission: 'usage:read' },
   getUsageClasses: { access: 'self', userIdIn: 'query', permission: 'usage:read' },
   getSystemClasses: { access: 'admin' },
   getUserUsageClasses: { access: 'supervisor', needs: ofAlice },

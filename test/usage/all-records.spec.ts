@@ -32,7 +32,7 @@ const SERVICES = ['chat', 'chat-streaming', 'embeddings'];
 const OPERATIONS = ['model-a', 'model-b', 'vendor/model:1'];
 const STATUSES = ['recorded', 'billed', 'needs_review', 'waived'];
 const RECORDS = 1500;
-const COMBINATIONS = 220;
+const COMBINATIONS = 60;
 
 const random = new SeededRandom();
 let service: TestService;

@@ -6,6 +6,7 @@ import {
   IntegerListField,
   MAXIMUM_CREDITS,
   PayerField,
+  tagProblem,
   TextField,
   TimeField,
   Together,
@@ -49,12 +50,7 @@ function scopeIdProblem({ scope, scopeId }: CreateBudgetDto): string | undefined
       : `must be the id of a ${scope === 'key' ? 'key' : 'unit'}`;
   }
   if (scope === 'model') return scopeId.length <= 100 ? undefined : 'must have at most 100 characters';
-  if (scope === 'tag') {
-    return /^[A-Za-z0-9_.-]{1,50}=\S(?:.{0,98}\S)?$/su.test(scopeId)
-      ? undefined
-      : 'must be a tag such as feature=search';
-  }
-  return undefined;
+  return scope === 'tag' ? tagProblem(scopeId) : undefined;
 }
 
 export class CreateBudgetDto {

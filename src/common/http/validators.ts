@@ -572,6 +572,26 @@ export function TagsField() {
   );
 }
 
+/** Of a tag in one text: its name, `=` and what it says. */
+export function tagProblem(tag: unknown): Problem {
+  const [, name = '', text] = /^([^=]*)=([^]*)$/.exec(String(tag)) ?? [];
+  const isTag = TAG_NAME.test(name) && idProblem(text, TAG_LENGTH) === undefined;
+  return isTag ? undefined : 'must be a tag such as feature=search';
+}
+
+/** The name of a tag, such as `feature`. */
+export function TagNameField(options: FieldOptions) {
+  return Field(
+    options,
+    { type: 'string', pattern: TAG_NAME.source },
+    Rule('tagName', (value) =>
+      typeof value === 'string' && TAG_NAME.test(value)
+        ? undefined
+        : 'must be 1 to 50 letters, digits and _.-',
+    ),
+  );
+}
+
 function tagsProblem(value: unknown): Problem {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'must be a JSON object';
   const tags = Object.entries(value);

@@ -24,6 +24,8 @@ import {
   TimeField,
   OnBehalfField,
   PayerField,
+  TagNameField,
+  tagProblem,
   TagsField,
   SESSION_ID_LENGTH,
   UserIdField,
@@ -31,6 +33,9 @@ import {
 import { CALL_FORMS, DescribedCall } from '../../pricing/dto/described-call.dto.js';
 
 const SERVICE_LENGTH = 50;
+/** Its name, `=` and what it says. */
+const TAG_LENGTH = 151;
+const MAXIMUM_ID = 999_999_999_999_999;
 const MAXIMUM_VERSION = 2_147_483_647;
 const DAY_MILLISECONDS = 86_400_000;
 /** How far a sender's clock may be ahead. */
@@ -230,6 +235,29 @@ export class OwnRangeQueryDto extends RangeQueryDto {
   accountId?: string;
 }
 
+const BREAKDOWNS = ['apiKey', 'tag'] as const;
+
+export class BreakdownQueryDto extends OwnRangeQueryDto {
+  @EnumField('BreakdownBy', BREAKDOWNS, {
+    description: 'By the API key that calls were made with, or by what a tag of theirs says',
+    example: 'tag',
+    required: false,
+    default: 'apiKey',
+  })
+  by: (typeof BREAKDOWNS)[number] = 'apiKey';
+
+  @TagNameField({
+    description: 'The name of the tag; only with `by=tag`',
+    example: 'feature',
+    required: false,
+    isNeeded: ({ by }: BreakdownQueryDto) => by === 'tag',
+  })
+  @Together('tagNameOfTag', ({ by }: BreakdownQueryDto) =>
+    by === 'tag' ? undefined : 'is only allowed with by=tag',
+  )
+  tagName?: string;
+}
+
 export class SystemStatsQueryDto extends RangeQueryDto {
   @IntegerQuery(0, 1000, {
     description:
@@ -261,6 +289,29 @@ export class RecordsQueryDto extends PageQueryDto {
     required: false,
   })
   operation?: string;
+
+  @UserIdField({
+    description: 'Only records of what this member of the organisation spent',
+    required: false,
+    example: undefined,
+  })
+  memberId?: string;
+
+  @IntegerQuery(1, MAXIMUM_ID, {
+    description: 'Only records of this unit of the organisation, without the units below it',
+  })
+  unitId?: number;
+
+  @IntegerQuery(1, MAXIMUM_ID, { description: 'Only records of calls made with this API key' })
+  apiKeyId?: number;
+
+  @IdField(TAG_LENGTH, {
+    description: 'Only records with this tag',
+    example: 'feature=search',
+    required: false,
+  })
+  @Together('tag', ({ tag }: RecordsQueryDto) => (tag === undefined ? undefined : tagProblem(tag)))
+  tag?: string;
 }
 
 export class OwnRecordsQueryDto extends RecordsQueryDto {
@@ -282,9 +333,6 @@ export class AllRecordsQueryDto extends RecordsQueryDto {
     required: false,
   })
   billingStatus?: BillingStatus;
-
-  @IntegerQuery(1, 999_999_999_999_999, { description: 'Only records of calls made with this API key' })
-  apiKeyId?: number;
 
   @IdField(SESSION_ID_LENGTH, { description: 'Only records of this session', required: false })
   sessionId?: string;

@@ -28,6 +28,7 @@ const TRUNCATED_FIELDS = [
   'totalCredits',
   'needsReviewCredits',
   'byUser',
+  'byUnit',
   'byService',
   'byDay',
   'byModel',
@@ -44,7 +45,7 @@ const TRUNCATED: ApiPropertyOptions = {
     'Names the fields that are not complete; empty if all are complete.\n\n- A map is named when its ' +
     'entry `other` adds up the entries that do not fit: names beyond the 200 with the most credits, ' +
     'days beyond the newest 366, and names beyond the first 1,000 that a user has in one day. A ' +
-    'service or model that is really named `other` is included in that entry.\n- `byUser` is named ' +
+    'service, model or user that is really named `other` is included in that entry.\n- `byUser` of the whole system is named ' +
     'when further users have credits.\n- A field is named when it contains a sum above ' +
     '9007199254740991. The response shows that number instead of the sum.',
   example: [],
@@ -275,6 +276,42 @@ export class UsageClassesDto {
   since: string | null;
 }
 
+export class UsageGroupDto {
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'The id of the API key, or what the tag says; null for records without one',
+    example: 'search',
+  })
+  name: string | null;
+  @ApiProperty({ ...CREDITS, example: 120 }) records: number;
+  @ApiProperty({ ...CREDITS, description: '9007199254740991 stands for any larger sum', example: 360 })
+  credits: number;
+}
+
+export class UsageBreakdownDto {
+  @ApiProperty({
+    type: () => [UsageGroupDto],
+    description: 'The 200 groups with the most credits, the largest first',
+  })
+  groups: UsageGroupDto[];
+  @ApiProperty({
+    type: () => UsageGroupDto,
+    nullable: true,
+    description: 'All further groups, added up; null if there are none',
+    example: null,
+  })
+  other: UsageGroupDto | null;
+  @ApiProperty({
+    ...TIME,
+    nullable: true,
+    description:
+      'Set if the range has too many records to count them all: the time of the oldest that counts',
+    example: null,
+  })
+  since: string | null;
+}
+
 /** A record as a SQL function answers it, or as it is read. */
 export type RecordFacts = Omit<UsageAnswer, 'timestamp' | 'reviewedAt'> & {
   timestamp: string | Date;
@@ -330,6 +367,15 @@ export class UsageStatsDto {
   })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
+  @ApiProperty({ ...creditsBy({ alice: 3 }), description: 'Credits by user who spent them' })
+  byUser: Record<string, number>;
+  @ApiProperty({
+    ...creditsBy({ 3: 3 }),
+    description:
+      'Credits by id of the organisation’s unit that the user belonged to, without the units below it. What was spent ' +
+      'outside units is not listed',
+  })
+  byUnit: Record<string, number>;
   @ApiProperty(TRUNCATED) truncated: TruncatedField[];
   @ApiProperty({
     type: () => [UsageRecordDto],

@@ -3,9 +3,9 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ConsoleService, startConsole } from '../support/console.js';
-import { HttpClient } from '../support/http-client.js';
-import { type CompiledService, compileService, type ServiceProcess } from '../support/service-process.js';
+import { type ConsoleService, startConsole } from '../../support/console.js';
+import { HttpClient } from '../../support/http-client.js';
+import { type CompiledService, compileService, type ServiceProcess } from '../../support/service-process.js';
 
 /** So few that the console's own files would use them up, if they were counted. */
 const RATE_LIMIT = 20;
