@@ -97,12 +97,11 @@ describe('what an organisation has spent', () => {
         startDate,
         endDate,
       });
-      const credits = (nameOf: (record: Spent) => string | null) =>
-        Object.fromEntries(
-          [...added(within, nameOf)]
-            .filter(([name]) => name !== null)
-            .map(([name, records]) => [name, creditsOf(records)]),
-        );
+      const credits = (nameOf: (record: Spent) => string | null) => {
+        const sums: Record<string, number> = {};
+        for (const [name, records] of added(within, nameOf)) if (name !== null) sums[name] = creditsOf(records);
+        return sums;
+      };
       expect(stats, message).toMatchObject({
         byUser: credits(({ userId }) => userId),
         byUnit: credits(({ unitId }) => (unitId === null ? null : String(unitId))),
