@@ -99,7 +99,8 @@ describe('what an organisation has spent', () => {
       });
       const credits = (nameOf: (record: Spent) => string | null) => {
         const sums: Record<string, number> = {};
-        for (const [name, records] of added(within, nameOf)) if (name !== null) sums[name] = creditsOf(records);
+        for (const [name, records] of added(within, nameOf))
+          if (name !== null) sums[name] = creditsOf(records);
         return sums;
       };
       expect(stats, message).toMatchObject({
