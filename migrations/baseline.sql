@@ -174,14 +174,15 @@ CREATE INDEX idx_members_unit ON members (account_id, unit_id);
 -- Budgets
 
 -- applies_to is the scope with what it is for, as a movement looks it up: account, each_member, unit:7, member:alice, key:12,
--- model:gpt-4o, model:gpt-4o* (each model whose id begins so), tag:feature=search. amount is null where the budget only
+-- model:gpt-4o, model:* (all patterns such as gpt-4o*), tag:feature=search. amount is null where the budget only
 -- counts. A key's own lifetime budget of credits is made with the key (is_key_limit).
 CREATE TABLE budgets (
   account_id   VARCHAR(50)   NOT NULL CONSTRAINT fk_budgets_account REFERENCES credit_balances,
   id           BIGINT GENERATED ALWAYS AS IDENTITY,
   scope        budget_scope  NOT NULL,
   scope_id     VARCHAR(200),
-  applies_to   VARCHAR(220)  NOT NULL GENERATED ALWAYS AS (scope || coalesce(':' || scope_id, '')) STORED,
+  applies_to   VARCHAR(220)  NOT NULL GENERATED ALWAYS AS (
+    scope || CASE WHEN scope = 'model' AND scope_id LIKE '%*' THEN ':*' ELSE coalesce(':' || scope_id, '') END) STORED,
   unit         budget_unit   NOT NULL,
   time_window  budget_window NOT NULL,
   time_zone    VARCHAR(64)   NOT NULL DEFAULT 'UTC',
@@ -202,7 +203,6 @@ CREATE TABLE budgets (
     AND (NOT is_key_limit OR (scope = 'key' AND unit = 'credits' AND time_window = 'lifetime')))
 );
 CREATE INDEX idx_budgets_applies ON budgets (account_id, applies_to) WHERE deleted_at IS NULL;
-CREATE INDEX idx_budgets_prefix  ON budgets (account_id) WHERE deleted_at IS NULL AND scope = 'model' AND applies_to LIKE '%*';
 CREATE UNIQUE INDEX uq_budgets_key_limit ON budgets (account_id, applies_to) WHERE is_key_limit;
 
 -- One period of a budget, since its first movement; user_id is the member's for each_member, else ''. A period of a minute

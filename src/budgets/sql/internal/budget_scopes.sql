@@ -1,9 +1,9 @@
--- What budgets a call counts for, as they are looked up by applies_to. Written so that the planner inlines it.
+-- What budgets a call counts for, as they are looked up by applies_to; `model:*` has all patterns of models. Written so that the planner inlines it.
 CREATE OR REPLACE FUNCTION budget_scopes(
   p_user varchar, p_path bigint[], p_line bigint, p_model varchar, p_tags jsonb
 ) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT ARRAY['account', 'each_member', 'member:' || p_user, 'key:' || p_line::text, 'model:' || p_model]
+  SELECT ARRAY['account', 'each_member', 'member:' || p_user, 'key:' || p_line::text, 'model:' || p_model, 'model:*']
          || string_to_array('unit:' || array_to_string(p_path, ',unit:'), ',')
          || CASE WHEN p_tags IS NOT NULL THEN tag_scopes(p_tags) END
 $$;

@@ -15,10 +15,10 @@ BEGIN
   END IF;
   LOOP
     SELECT array_agg(period_id), bool_and(period_id IS NOT NULL),
-           min(amount - used - held) FILTER (WHERE unit = 'credits' AND mode = 'hard'),
-           min(amount - used - held) FILTER (WHERE unit = 'tokens' AND mode = 'hard'),
-           min(amount - used - held) FILTER (WHERE unit = 'requests' AND mode = 'hard'),
-           min(amount - used - held) FILTER (WHERE unit = 'sessions' AND mode = 'hard')
+           min(room) FILTER (WHERE unit = 'credits' AND mode = 'hard'),
+           min(room) FILTER (WHERE unit = 'tokens' AND mode = 'hard'),
+           min(room) FILTER (WHERE unit = 'requests' AND mode = 'hard'),
+           min(room) FILTER (WHERE unit = 'sessions' AND mode = 'hard')
       INTO v.periods, v_is_open, v.credits, v.tokens, v.requests, v.sessions
       FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, p_model, p_tags, p_lock.locked_at);
     EXIT WHEN v_is_open IS NOT FALSE;
