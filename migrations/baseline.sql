@@ -238,7 +238,7 @@ CREATE TABLE budget_raises (
   made_by    VARCHAR(64) NOT NULL,
   made_at    TIMESTAMPTZ NOT NULL,
   CONSTRAINT pk_budget_raises PRIMARY KEY (account_id, id),
-  CONSTRAINT fk_budget_raises_period FOREIGN KEY (account_id, period_id) REFERENCES budget_periods (account_id, id)
+  CONSTRAINT fk_budget_raises_period FOREIGN KEY (account_id, period_id) REFERENCES budget_periods (account_id, id) ON DELETE CASCADE
 );
 CREATE INDEX idx_budget_raises_period ON budget_raises (account_id, period_id);
 
@@ -513,6 +513,14 @@ CREATE INDEX idx_usage_quarantine_open ON usage_quarantine (id) WHERE resolved_a
 CREATE INDEX idx_usage_quarantine_turn ON usage_quarantine (attempted_at NULLS FIRST, id) WHERE resolved_at IS NULL;
 CREATE INDEX idx_usage_quarantine_claimed ON usage_quarantine (claimed_user)
   WHERE resolved_at IS NULL AND reason = 'unknown_user';
+
+-- version increases with every change of who pays for a gateway's calls. A charge locks the row and names the version that
+-- its payer was found in: so it never goes to a payer of before while the same call, reported again, goes to the new one.
+CREATE TABLE gateways (
+  name    VARCHAR(20) CONSTRAINT pk_gateways PRIMARY KEY,
+  version BIGINT NOT NULL DEFAULT 1
+);
+INSERT INTO gateways (name) VALUES ('litellm');
 
 -- Which organisation pays for the calls of a gateway's team or organization. What is set anew or deleted stays with its end: a
 -- call that is reported again is looked for where it may have been charged.

@@ -15,6 +15,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { Report } from '../common/http/reports.js';
 import { ApiKeysVerificationService } from './api-keys-verification.service.js';
 import {
   ApiKeyEnded,
@@ -105,6 +106,7 @@ export class ApiKeysController {
   @ApiOkResponse({ type: ApiKeyPageDto })
   @ApiProblems(AccountNotFound)
   @OwnerOrServiceAccess({ userIdIn: 'body' })
+  @Report()
   list(@CurrentCaller() caller: Caller, @Query() page: OwnPageQueryDto): Promise<ApiKeyPageDto> {
     return this.keys.page(caller.accountId, page, seenUser(caller));
   }
@@ -123,6 +125,7 @@ export class ApiKeysController {
   @ApiOkResponse({ type: ApiKeyPageDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
+  @Report()
   listOf(@AccountIdParam() userId: string, @Query() page: PageQueryDto): Promise<ApiKeyPageDto> {
     return this.keys.page(userId, page);
   }

@@ -133,14 +133,14 @@ export class ApiKeysService {
   async page(accountId: string, { limit, cursor }: PageQueryDto, userId?: string): Promise<ApiKeyPageDto> {
     const before = decodeCursor(cursor) ?? Number.MAX_SAFE_INTEGER;
     const values = [accountId, before, limit + 1, userId ?? null];
-    const keys = await this.database.rows<DescribedKey & KeyBudget>(PAGE, values);
+    const keys = await this.database.report<DescribedKey & KeyBudget>(PAGE, values);
     if (keys.length === 0 && !(await this.accounts.exists(accountId))) throw new AccountNotFound();
     return toPage(keys, limit, (key) => ApiKeyDto.from(key, key));
   }
 
   /** @throws ApiKeyNotFound */
   async one(caller: Caller, id: number): Promise<ApiKeyDto> {
-    return describe(this.keys.manager, await find(this.keys.manager, caller, id));
+    return describe(this.keys.manager, await find(this.keys.manager, id, seenBy(caller)));
   }
 
   /** Changes what is given; null takes the expiry or the limit away. @throws ApiKeyNotFound, ApiKeyEnded */
@@ -148,6 +148,7 @@ export class ApiKeysService {
     const { name, permissions, creditLimit } = request;
     const expiresAt = utcTime(request.expiresAt);
     const changes = { name, permissions, creditLimit, expiresAt };
+    await find(this.keys.manager, id, managedBy(caller));
     const updated = ApiKeyDto.fromAnswer(
       await this.change(UPDATE, { accountId: caller.accountId, id, changes }),
     );
@@ -158,7 +159,8 @@ export class ApiKeysService {
 
   /**
    * Makes a successor with the same name, permissions, expiry and budget; the old key stops after the overlap. At the
-   * gateway the successor comes first, so that a failure there leaves the old key as it was.
+   * gateway the successor comes first, so that a failure there leaves the old key as it was. Only for the user who made the
+   * key: the successor acts for that user.
    *
    * @throws ApiKeyNotFound, ApiKeyEnded, ApiKeyRotated, TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws
    */
@@ -168,7 +170,8 @@ export class ApiKeysService {
     { overlapSeconds }: RotateApiKeyDto,
     idempotencyKey: string | null,
   ): Promise<Once<CreatedApiKeyDto>> {
-    const { gateway, userId } = await find(this.keys.manager, caller, id);
+    const { accountId, userId } = caller;
+    const { gateway } = await find(this.keys.manager, id, { accountId, userId });
     if (gateway !== null) this.gateway.requireFor(userId, gateway);
     const content = { id, overlapSeconds };
     const once = this.secrets.idempotency(
@@ -179,7 +182,7 @@ export class ApiKeysService {
     );
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
     const rotated = await this.change(ROTATE, {
-      accountId: caller.accountId,
+      accountId,
       id,
       digest: digestOf(key),
       hint: hintOf(key),
@@ -204,7 +207,7 @@ export class ApiKeysService {
       })
       .where('id = :id', { id })
       .returning('gateway');
-    if (!hasRole(caller.role, 'admin')) revoked.andWhere(ownedBy(caller));
+    if (!hasRole(caller.role, 'admin')) revoked.andWhere(managedBy(caller));
     const [key] = (await revoked.execute()).raw as { gateway: string | null }[];
     if (key === undefined) throw new ApiKeyNotFound();
     if (key.gateway !== null) await this.gateway.follow(id);
@@ -281,15 +284,26 @@ function show(
   };
 }
 
-/** The keys that a caller sees: of an organisation, a member only their own. */
-function ownedBy(caller: Caller): { accountId: string; userId?: string } {
+interface WhoseKeys {
+  accountId: string;
+  /** Only those that this user has made. */
+  userId?: string;
+}
+
+/** Of an organisation, a plain member sees only their own. */
+function seenBy(caller: Caller): WhoseKeys {
   const userId = seenUser(caller);
   return { accountId: caller.accountId, ...(userId !== undefined && { userId }) };
 }
 
+/** Owners and admins of an organisation change and revoke everyone's keys, others their own. */
+function managedBy({ accountId, userId, manages }: Caller): WhoseKeys {
+  return { accountId, ...(manages !== true && { userId }) };
+}
+
 /** Another's key is not found, as one that does not exist. */
-async function find(manager: EntityManager, caller: Caller, id: number): Promise<ApiKey> {
-  const key = await manager.findOneBy(ApiKey, { ...ownedBy(caller), id });
+async function find(manager: EntityManager, id: number, whose: WhoseKeys): Promise<ApiKey> {
+  const key = await manager.findOneBy(ApiKey, { ...whose, id });
   if (key === null) throw new ApiKeyNotFound();
   return key;
 }

@@ -109,7 +109,8 @@ export class NamedUserGuard implements CanActivate {
     if ((account === 'oversight' && !oversees) || (account === 'manage' && !manages)) {
       throw new AccountRoleRequired();
     }
-    return { ...caller, sees: oversees ? 'all' : 'own' };
+    const isOrganisation = isOrganisationId(caller.accountId);
+    return { ...caller, sees: oversees ? 'all' : 'own', manages: manages && isOrganisation };
   }
 }
 

@@ -13,6 +13,7 @@ import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { Report } from '../common/http/reports.js';
 import {
   BudgetNotFound,
   BudgetOfKey,
@@ -68,6 +69,7 @@ export class BudgetsController {
   @ApiOkResponse({ type: BudgetPageDto })
   @ApiProblems(AccountNotFound)
   @AccountAccess('own')
+  @Report()
   list(@CurrentCaller() caller: Caller, @Query() query: BudgetsQueryDto): Promise<BudgetPageDto> {
     return this.budgets.page(caller, query);
   }

@@ -40,7 +40,7 @@ export class BudgetOfKey extends ServiceError {
   }
 }
 
-/** 409: an account has at most 1,000 budgets, 20 of them for one scope, and a period at most 100 raises. */
+/** 409: an account has a bounded number of budgets, in all and for what one call may match, and a period at most 100 raises. */
 export class TooManyBudgets extends ServiceError {
   static readonly example = new TooManyBudgets('The account has 1000 budgets, which is the maximum');
 

@@ -66,6 +66,8 @@ export const CREATE_BUDGET = operation<
       | 'unknown_time_zone'
       | 'too_many'
       | 'too_many_of_scope'
+      | 'too_many_patterns'
+      | 'too_many_tag_names'
       | 'idempotency_mismatch'
     >
 >('budget_create');

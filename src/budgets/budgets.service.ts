@@ -89,7 +89,11 @@ export class BudgetsService {
       case 'too_many':
         throw new TooManyBudgets('The account has 1000 budgets, which is the maximum');
       case 'too_many_of_scope':
-        throw new TooManyBudgets('There are 20 budgets for this scope, which is the maximum');
+        throw new TooManyBudgets('There are 8 budgets for this scope, which is the maximum');
+      case 'too_many_patterns':
+        throw new TooManyBudgets('There are 20 budgets for patterns of models, which is the maximum');
+      case 'too_many_tag_names':
+        throw new TooManyBudgets('There are budgets for tags of 3 names, which is the maximum');
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
     }
@@ -99,7 +103,7 @@ export class BudgetsService {
   async page(caller: Caller, { limit, cursor, memberId }: BudgetsQueryDto): Promise<BudgetPageDto> {
     const member = memberOf(caller, memberId);
     const values = [caller.accountId, member, null, decodeCursor(cursor) ?? null, limit + 1];
-    const row = await this.database.row<{ budgets: BudgetAnswer[] }>(LIST, values);
+    const [row] = await this.database.report<{ budgets: BudgetAnswer[] }>(LIST, values);
     const budgets = row?.budgets ?? [];
     if (budgets.length === 0 && !(await this.accounts.exists(caller.accountId))) throw new AccountNotFound();
     return toPage(budgets, limit, (budget) => BudgetDto.from(budget));

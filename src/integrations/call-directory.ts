@@ -20,6 +20,8 @@ const LOOK_UP = {
            JOIN unnest($6::varchar[], $7::varchar[]) AS g (kind, id) ON a.kind = g.kind AND a.external_id = g.id
           WHERE a.gateway = $5
          UNION ALL
+         SELECT 'version', NULL, NULL, NULL, version, TRUE FROM gateways WHERE name = $5
+         UNION ALL
          SELECT 'model', NULL, NULL, NULL, priced_models($3, $4), TRUE`,
 };
 
@@ -45,7 +47,7 @@ export interface Charged {
 }
 
 interface Row {
-  kind: 'user' | 'key' | 'model' | GatewayGroup['kind'];
+  kind: 'user' | 'key' | 'model' | 'version' | GatewayGroup['kind'];
   name: string;
   account_id: string;
   user_id: string;
@@ -54,6 +56,8 @@ interface Row {
 }
 
 interface Known {
+  /** Of the settings of who pays. */
+  version: number;
   users: Set<string>;
   keys: Map<string, Payer>;
   /** Who pays for a group, by `idOf`. */
@@ -73,6 +77,7 @@ export class CallDirectory {
     const known = await this.known(gateway, calls);
     const charged = await this.chargedBefore(calls, known);
     return {
+      version: known.version,
       /** Where a call was charged before, as far as that may have been elsewhere than where it is to be charged now. */
       chargedAs: (call: Call): Charged | undefined => charged.get(call.fingerprint),
       /** undefined: no known user. An organisation with `userId` null: it is to pay, and the call names no user. */
@@ -83,6 +88,7 @@ export class CallDirectory {
 
   private async known(gateway: Gateway['name'], calls: Call[]): Promise<Known> {
     const known: Known = {
+      version: 0,
       users: new Set(),
       keys: new Map(),
       groups: new Map(),
@@ -108,6 +114,7 @@ export class CallDirectory {
       if (kind === 'user') known.users.add(name);
       else if (kind === 'key') known.keys.set(name, { accountId, userId, apiKeyId: toSafeInteger(id) });
       else if (kind === 'model') priced.add(Number(id));
+      else if (kind === 'version') known.version = toSafeInteger(id);
       else {
         const group = idOf({ kind, id: name });
         known.pastGroups.set(group, [...(known.pastGroups.get(group) ?? []), accountId]);

@@ -7,7 +7,7 @@ import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { GatewayName } from '../common/gateways.js';
 import { callOf } from '../pricing/call.js';
-import { CHARGE } from '../usage/usage.operations.js';
+import { GATEWAY_CHARGE } from '../usage/usage.operations.js';
 import type { Call, Gateway } from './gateway.js';
 import { inLanes } from '../common/lanes.js';
 import { CallDirectory, type Payer } from './call-directory.js';
@@ -23,6 +23,9 @@ export type Outcome =
   /** The database did not take it; trying again will not help. */
   | { kind: 'refused'; detail: string };
 
+/** Who pays has changed since it was looked up. */
+const PAYER_CHANGED = Symbol('payer changed');
+
 /** There is no such user, or they are not a member of the organisation that is to pay. */
 interface UnknownUser {
   kind: 'unknown_user';
@@ -33,6 +36,7 @@ interface UnknownUser {
 
 interface Charge extends Payer {
   call: Call;
+  payerVersion: number;
   gateway: GatewayName;
   model: string;
   actor: string;
@@ -55,9 +59,17 @@ export class ChargesService {
    *
    * @throws any error but a final refusal of the database; what is charged by then stays so and is found when repeated
    */
-  async charge({ name }: Gateway, calls: Call[]): Promise<Map<Call, Outcome>> {
+  async charge(gateway: Gateway, calls: Call[]): Promise<Map<Call, Outcome>> {
     const outcomes = new Map<Call, Outcome>();
-    const { chargedAs, payerOf, modelOf } = await this.directory.lookUp(name, calls);
+    for (let left = calls; left.length > 0; left = calls.filter((call) => !outcomes.has(call))) {
+      await this.chargeSome(gateway, left, outcomes);
+    }
+    return outcomes;
+  }
+
+  /** All but those whose payer changes meanwhile. */
+  private async chargeSome({ name }: Gateway, calls: Call[], outcomes: Map<Call, Outcome>): Promise<void> {
+    const { version, chargedAs, payerOf, modelOf } = await this.directory.lookUp(name, calls);
     const byAccount = new Map<string, Charge[]>();
     for (const call of calls) {
       const charged = chargedAs(call);
@@ -66,25 +78,26 @@ export class ChargesService {
       else if (payer === undefined || payer.userId === null) outcomes.set(call, unknownUser(payer));
       else {
         // As the ledger names who did it.
-        const charge = { ...payer, call, gateway: name, model: modelOf(call), actor: `service:${name}` };
+        const about = { call, payerVersion: version, gateway: name, model: modelOf(call) };
+        const charge = { ...payer, ...about, actor: `service:${name}` };
         const others = byAccount.get(payer.accountId);
         if (others === undefined) byAccount.set(payer.accountId, [charge]);
         else others.push(charge);
       }
     }
     const chargeOne = async (charge: Charge) => {
-      outcomes.set(charge.call, await this.chargeOrRefuse(charge));
+      const outcome = await this.chargeOrRefuse(charge);
+      if (outcome !== PAYER_CHANGED) outcomes.set(charge.call, outcome);
     };
     await inLanes(LANES, [...byAccount.values()], async (charges) => {
       const { first, repeated } = byRequestId(charges);
       await inLanes(TOGETHER, first, chargeOne);
       await inLanes(1, repeated, chargeOne);
     });
-    return outcomes;
   }
 
   /** One event that the database chokes on must not keep the others from being charged. */
-  private async chargeOrRefuse(charge: Charge): Promise<Outcome> {
+  private async chargeOrRefuse(charge: Charge): Promise<Outcome | typeof PAYER_CHANGED> {
     try {
       return await this.chargeOnce(charge);
     } catch (error) {
@@ -96,7 +109,7 @@ export class ChargesService {
   }
 
   /** A call under the id of another one is recorded too, but a person decides whether it is to be paid. */
-  private async chargeOnce(charge: Charge): Promise<Outcome> {
+  private async chargeOnce(charge: Charge): Promise<Outcome | typeof PAYER_CHANGED> {
     const { requestId, fallbackRequestId } = charge.call;
     const first = await this.attempt(charge, requestId, charge.call.billingStatus);
     return (
@@ -114,9 +127,9 @@ export class ChargesService {
     requestId: string,
     billingStatus: Call['billingStatus'],
     rejectUnpriced = this.config.unpricedModelPolicy === 'reject',
-  ): Promise<Outcome | undefined> {
-    const { call, gateway, model, actor, accountId, userId, apiKeyId } = charge;
-    const answer = await this.movements.run(CHARGE, {
+  ): Promise<Outcome | typeof PAYER_CHANGED | undefined> {
+    const { call, gateway, payerVersion, model, actor, accountId, userId, apiKeyId } = charge;
+    const answer = await this.movements.run(GATEWAY_CHARGE, {
       accountId,
       userId,
       requestId,
@@ -133,6 +146,8 @@ export class ChargesService {
       rejectUnpriced,
       actor,
       apiKeyId,
+      // Nothing changes who pays for a call that names no team or organization.
+      ...(call.groups.length > 0 && { gateway, payerVersion }),
       ...idempotencyOf(actor, 'charge', null, {}),
     });
     switch (answer.outcome) {
@@ -143,6 +158,8 @@ export class ChargesService {
       }
       case 'request_mismatch':
         return undefined;
+      case 'payer_changed':
+        return PAYER_CHANGED;
       case 'user_not_found':
         return unknownUser(accountId === userId ? undefined : { accountId, userId });
       case 'unpriced':

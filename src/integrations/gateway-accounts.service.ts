@@ -19,6 +19,8 @@ const TURN = 'gateway-accounts';
 const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('${TURN}', 0))`;
 const EXIST = `SELECT EXISTS (SELECT FROM organisations WHERE account_id = $1) AS organisation,
                       $2::bigint IS NULL OR EXISTS (SELECT FROM units WHERE account_id = $1 AND id = $2) AS unit`;
+/** The last statement of each change: it waits for charges that have found a payer before. */
+const CHANGED = 'UPDATE gateways SET version = version + 1 WHERE name = $1';
 const NOW = () => 'clock_timestamp()';
 
 /** Which organisations pay for the teams and organizations of gateways. Rules in README.md beside this file. */
@@ -51,17 +53,20 @@ export class GatewayAccountsService {
       if (before !== null) await manager.update(GatewayAccount, { id: before.id }, { endedAt: NOW });
       const setBy = caller.userId;
       await manager.insert(GatewayAccount, { gateway: name, kind, externalId, accountId, unitId, setBy });
-      return GatewayAccountDto.from(await manager.findOneByOrFail(GatewayAccount, group));
+      const made = await manager.findOneByOrFail(GatewayAccount, group);
+      await manager.query(CHANGED, [name]);
+      return GatewayAccountDto.from(made);
     });
   }
 
   /** Calls of the team or organization are their users' own again. @throws GatewayAccountNotFound */
   async remove({ name }: Gateway, id: number): Promise<void> {
-    const { affected } = await this.accounts.update(
-      { id, gateway: name, endedAt: IsNull() },
-      { endedAt: NOW },
-    );
-    if (affected === 0) throw new GatewayAccountNotFound();
+    await this.changes.transaction(TURN, async (manager) => {
+      const set = { id, gateway: name, endedAt: IsNull() };
+      const { affected } = await manager.update(GatewayAccount, set, { endedAt: NOW });
+      if (affected === 0) throw new GatewayAccountNotFound();
+      await manager.query(CHANGED, [name]);
+    });
   }
 }
 

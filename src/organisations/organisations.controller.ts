@@ -6,6 +6,7 @@ import { RoleRequired } from '../auth/auth.errors.js';
 import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { Report } from '../common/http/reports.js';
 import {
   CreateOrganisationDto,
   MyAccountDto,
@@ -21,6 +22,7 @@ import {
   OrganisationNotFound,
   OrganisationRoleRequired,
   OrganisationSessionsActive,
+  TooManyOrganisations,
 } from './organisations.errors.js';
 import { OrganisationsService } from './organisations.service.js';
 
@@ -34,11 +36,11 @@ export class OrganisationsController {
     summary: 'Create an organisation',
     description:
       'The caller becomes its owner. For supervisors and admins, or, with ORGANISATIONS_CREATED_BY=any, for ' +
-      'every user.',
+      'every user, who may own at most 100.',
     operationId: 'createOrganisation',
   })
   @ApiCreatedResponse({ type: OrganisationDto })
-  @ApiProblems(new RoleRequired('supervisor'), OrganisationIdTaken)
+  @ApiProblems(new RoleRequired('supervisor'), OrganisationIdTaken, TooManyOrganisations)
   @ApiIdempotent()
   @TokenAccess()
   async create(
@@ -118,6 +120,7 @@ export class MyAccountsController {
   })
   @ApiOkResponse({ type: MyAccountDto, isArray: true })
   @TokenAccess()
+  @Report()
   list(@CurrentCaller() caller: Caller): Promise<MyAccountDto[]> {
     return this.organisations.accountsOf(caller);
   }

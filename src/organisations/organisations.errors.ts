@@ -23,6 +23,13 @@ export class OrganisationIdTaken extends ServiceError {
   }
 }
 
+/** 409: a user owns at most 100 organisations; supervisors any number. */
+export class TooManyOrganisations extends ServiceError {
+  constructor() {
+    super(409, 'organisation.too_many', 'You own 100 organisations, which is the maximum');
+  }
+}
+
 /** 409: an archived organisation cannot be changed. */
 export class OrganisationArchived extends ServiceError {
   constructor() {

@@ -104,7 +104,9 @@ export class OrganisationsService {
 
   /** What the caller may spend from: at most 1,000 accounts. */
   async accountsOf({ userId }: Caller): Promise<MyAccountDto[]> {
-    return (await this.database.rows<MyAccountRow>(ACCOUNTS, [userId])).map((row) => MyAccountDto.from(row));
+    return (await this.database.report<MyAccountRow>(ACCOUNTS, [userId])).map((row) =>
+      MyAccountDto.from(row),
+    );
   }
 
   /**

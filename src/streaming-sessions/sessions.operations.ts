@@ -64,7 +64,7 @@ export interface ProgressAnswer {
   allocatedCredits: number;
   shouldStop: boolean;
   /** What stands in the way of going on; null: nothing. */
-  reason: Shortage['outcome'] | null;
+  reason: Shortage['outcome'] | 'not_a_member' | null;
   limits: LimitReached[];
   maxAffordableTokens: number;
   expiresAt: string;

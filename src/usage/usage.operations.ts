@@ -65,25 +65,31 @@ export interface ChargeAnswer {
   replayed?: boolean;
 }
 
-/** Prices, debits and records one finished call, idempotent by its request id. */
-export const CHARGE = operation<
-  UsageRequest &
-    Call & {
-      requestId: string;
-      /** SHA-256 of the content, in hexadecimal: the same request id with other content is refused. */
-      contentHash: string;
-      modelId: string;
-      /** A price calculated elsewhere, in place of tokens. */
-      credits?: number;
-      providerCostUsd: string | null;
-      billingStatus: 'billed' | 'needs_review';
-      onInsufficient: 'reject' | 'review';
-      rejectUnpriced: boolean;
-      actor: string;
-    },
+interface ChargeRequest extends UsageRequest, Call {
+  requestId: string;
+  /** SHA-256 of the content, in hexadecimal: the same request id with other content is refused. */
+  contentHash: string;
+  modelId: string;
+  /** A price calculated elsewhere, in place of tokens. */
+  credits?: number;
+  providerCostUsd: string | null;
+  billingStatus: 'billed' | 'needs_review';
+  onInsufficient: 'reject' | 'review';
+  rejectUnpriced: boolean;
+  actor: string;
+}
+type Charged =
   | Ok<ChargeAnswer>
   | Shortage
-  | Refused<'user_not_found' | 'request_mismatch' | 'idempotency_mismatch' | 'unpriced'>
+  | Refused<'user_not_found' | 'request_mismatch' | 'idempotency_mismatch' | 'unpriced'>;
+
+/** Prices, debits and records one finished call, idempotent by its request id. */
+export const CHARGE = operation<ChargeRequest, Charged>('usage_charge');
+
+/** The same of a call whose payer a gateway's settings have named: refused when they have changed since that version. */
+export const GATEWAY_CHARGE = operation<
+  ChargeRequest & { gateway?: string; payerVersion?: number },
+  Charged | Refused<'payer_changed'>
 >('usage_charge');
 
 /** Decides on what a record has open, in the version given; `credits` instead of what could not be collected. */

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
-import { countByStatus, expectSoundBooks, SONNET, times, userWithCredits } from '../support/money.js';
+import {
+  countByStatus,
+  expectSoundBooks,
+  initialize,
+  SONNET,
+  times,
+  userWithCredits,
+} from '../support/money.js';
 import { eventsOf, organisation, patch } from '../support/organisations.js';
 import { startService, type TestService } from '../support/service.js';
 
@@ -470,15 +477,76 @@ describe('changes', () => {
     expect(await acme.owner.get(path)).toMatchObject({ status: 404, body: { code: 'budget.not_found' } });
   });
 
-  it('409: a call never has more to look up than 20 budgets of a scope', async () => {
+  it('409: a call never has many budgets to look up; those of the platform are counted apart', async () => {
     const user = await userWithCredits(service, 1);
-    const make = (scope: object) =>
-      user.post('/api/budgets', { scope: 'account', unit: 'credits', window: 'day', amount: 1, ...scope });
-    const made = await times(21, () => make({}));
-    expect(countByStatus(made)).toEqual({ 201: 20, 409: 1 });
+    const make = (scope: object, by = user) =>
+      by.post('/api/budgets', { scope: 'account', unit: 'credits', window: 'day', amount: 1, ...scope });
+    expect(countByStatus(await times(9, () => make({})))).toEqual({ 201: 8, 409: 1 });
+    const root = service.as('root', { role: 'admin' });
+    expect((await make({ accountId: user.userId }, root)).status).toBe(201);
     const patterns = await times(21, (n) => make({ scope: 'model', scopeId: `gpt-${n}*` }));
     expect(countByStatus(patterns)).toEqual({ 201: 20, 409: 1 });
     expect((await make({ scope: 'model', scopeId: 'gpt-4o' })).status).toBe(201);
+    const tags = await times(4, (n) => make({ scope: 'tag', scopeId: `name-${n}=a` }));
+    expect(countByStatus(tags)).toEqual({ 201: 3, 409: 1 });
+    expect((await make({ scope: 'tag', scopeId: 'name-0=b' })).status).toBe(201);
+  });
+
+  it('for a model counts its calls by every name: an alias, with its provider, under a price of its own', async () => {
+    const root = service.as('root', { role: 'admin' });
+    await root.post('/api/pricing/aliases', { alias: 'house-model', modelId: 'gpt-4o-mini' });
+    await root.post('/api/pricing', { modelId: 'azure/gpt-4o-mini', pricePerThousandTokens: '1' });
+    const user = await userWithCredits(service, 1000);
+    const make = (scopeId: string) =>
+      user.post<{ id: number }>('/api/budgets', {
+        ...{ scope: 'model', scopeId, unit: 'requests', window: 'day', amount: 4 },
+      });
+    const [exact, pattern, other] = [await make('gpt-4o-mini'), await make('gpt-4o*'), await make('gpt-4')];
+    const charge = (modelId: string) =>
+      user.post('/api/usage/charge', { requestId: modelId, modelId, tokens: 10 });
+    for (const model of ['gpt-4o-mini', 'house-model', 'azure/gpt-4o-mini', 'router/openai/gpt-4o-mini'])
+      expect(await charge(model), model).toMatchObject({ status: 201 });
+    for (const model of ['GPT-4o-mini', 'my-gpt-4o-mini'])
+      expect(await charge(model), model).toMatchObject({ status: 201 });
+    for (const { body } of [exact, pattern])
+      expect(await budgetOf(user, user.userId, body.id)).toMatchObject({ used: 4 });
+    expect(await budgetOf(user, user.userId, other.body.id)).toMatchObject({ used: 0 });
+    for (const model of ['openai/gpt-4o-mini', 'house-model']) {
+      const refused = await initialize(user, `s-${model}`, { modelId: model });
+      expect(refused).toMatchObject({ status: 429, body: { code: 'limit.exceeded' } });
+    }
+  });
+
+  it('of a minute limits the growth of what began in it, also after others have begun', async () => {
+    const user = await userWithCredits(service, 100_000);
+    const made = await user.post<{ id: number }>('/api/budgets', {
+      ...{ scope: 'account', unit: 'credits', window: 'minute', amount: 10 },
+    });
+    const endMinute = () =>
+      service.owner.query(
+        `UPDATE budget_periods SET starts_at = starts_at - id * interval '2 minutes', ends_at = now()
+          WHERE account_id = $1 AND ends_at > now()`,
+        [user.userId],
+      );
+    expect(await initialize(user, 'first')).toMatchObject({ status: 201 });
+    for (const [n, minutes] of [1, 2].entries()) {
+      await endMinute();
+      expect(await initialize(user, `later-${n}`)).toMatchObject({ status: 201 });
+      const report = { sessionId: 'first', tokensGenerated: minutes * 50_000 };
+      expect(await user.post('/api/streaming-sessions/progress', report)).toMatchObject({
+        status: 200,
+        body: { shouldStop: true, reason: 'budget.exceeded', allocatedCredits: 10 },
+      });
+    }
+    // What nothing counts in any more goes when the next period begins.
+    for (const sessionId of ['first', 'later-0', 'later-1'])
+      await user.post('/api/streaming-sessions/abort', { sessionId });
+    await endMinute();
+    expect(await initialize(user, 'last')).toMatchObject({ status: 201 });
+    const { rowCount } = await service.owner.query('SELECT FROM budget_periods WHERE budget_id = $1', [
+      made.body.id,
+    ]);
+    expect(rowCount).toBe(1);
   });
 
   it('a unit that moves counts for its new place with what begins afterwards', async () => {
@@ -498,6 +566,46 @@ describe('changes', () => {
     await acme.finalize(user, 'a', 10);
     expect(await budgetOf(acme.owner, acme.id, ofRed as number)).toMatchObject({ used: 1, held: 0 });
     expect(await budgetOf(acme.owner, acme.id, ofBlue as number)).toMatchObject({ used: 0, held: 1 });
+  });
+
+  it('of each member says limit.reached again only to the member who was raised', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const members = [await acme.member('member'), await acme.member('member')] as const;
+    const id = await acme.budget({
+      scope: 'each_member',
+      unit: 'requests',
+      window: 'day',
+      amount: 1,
+      alerts: [50],
+    });
+    const charge = (user: HttpClient, requestId: string) =>
+      user.post('/api/usage/charge', { accountId: acme.id, requestId, modelId: SONNET, tokens: 10 });
+    const reached = async () =>
+      (await eventsOf(service, acme.id))
+        .filter(([type]) => type === 'limit.reached')
+        .map(([, data]) => (data as { userId: string }).userId);
+    for (const [n, user] of members.entries()) {
+      expect((await charge(user, `a${n}`)).status).toBe(201);
+      expect((await charge(user, `b${n}`)).status).toBe(429);
+    }
+    const [bob, carol] = members;
+    const raise = { accountId: acme.id, memberId: bob.userId, amount: 1, reason: 'more' };
+    expect((await acme.owner.post(`/api/budgets/${id}/raises`, raise)).status).toBe(201);
+    expect((await charge(carol, 'c1')).status).toBe(429);
+    expect((await charge(bob, 'c0')).status).toBe(201);
+    expect((await charge(bob, 'd0')).status).toBe(429);
+    expect(await reached()).toEqual([bob.userId, carol.userId, bob.userId]);
+    // A change of the limit is for all of them.
+    await patch(acme.owner, `/api/budgets/${id}`, { accountId: acme.id, amount: 2 });
+    for (const user of members) {
+      expect((await charge(user, `e-${user.userId}`)).status).toBe(201);
+      expect((await charge(user, `f-${user.userId}`)).status).toBe(429);
+    }
+    expect(await reached()).toHaveLength(5);
+    const types = (await eventsOf(service, acme.id)).map(([type]) => type);
+    expect(types.filter((type) => type === 'budget.exhausted')).toHaveLength(5);
+    expect(types.filter((type) => type === 'budget.recovered')).toHaveLength(3);
   });
 
   it('what waits for a review counts when it is billed, in the period of its call; a repair sets what is wrong', async () => {

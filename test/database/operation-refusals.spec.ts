@@ -134,6 +134,7 @@ const PARAMETERS: Record<string, Parameter> = {
   settings: { good: null, bad: [{}, []] },
   sealed: { good: 'x', bad: [null, text(1001)] },
   id: { good: 999, bad: [null, 0, -1] },
+  payerVersion: { good: null, bad: [1] },
   'organisation_create.id': {
     good: 'org:x',
     bad: [null, '', 'x', 'org:', 'org:-x', 'org:X', 'org:x\n', `org:${text(42)}`],

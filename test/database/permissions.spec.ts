@@ -154,6 +154,7 @@ const RIGHTS: Record<string, string[]> = {
   event_outbox: ['SELECT'],
   events: ['SELECT'],
   gateway_accounts: ['SELECT', 'INSERT', 'UPDATE of columns'],
+  gateways: ['SELECT', 'UPDATE of columns'],
   members: ['SELECT'],
   migrations: ['SELECT'],
   organisations: ['SELECT'],

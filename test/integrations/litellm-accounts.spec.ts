@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { QuarantineSweeper } from '../../src/integrations/quarantine.sweeper.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { type Counts, event, type Fields, LOGS, NONE } from '../support/litellm-events.js';
+import { holdUp, waitingForLocks } from '../support/hold-up.js';
 import { balanceOf, expectSoundBooks, times, userWithCredits } from '../support/money.js';
 import { organisation, type TestOrganisation } from '../support/organisations.js';
 import { expectProblem } from '../support/problems.js';
@@ -269,6 +270,44 @@ describe('a call that is reported again is charged once', () => {
       await expectCounts([call], { duplicates: 1 });
       expect(await recordsOf(call)).toHaveLength(1);
     }
+  });
+
+  it('when who pays changes while it is on its way to the database, also to the user alone', async () => {
+    for (const isRemoved of [false, true]) {
+      const { acme, team, mapped } = await paidTeam();
+      const other = await organisation(service);
+      await other.allocate(1000);
+      const alice = await userWithCredits(service, 100);
+      for (const each of [acme, other]) await each.member('member', { userId: alice.userId });
+      const call = callOf(alice.userId, { team });
+      const report = () => service.internal().post<Counts>(LOGS, [call]);
+      const gate = await service.owner.connect();
+      await gate.query('BEGIN');
+      await gate.query('SELECT FROM credit_balances WHERE account_id = $1 FOR UPDATE', [acme.id]);
+      const first = report();
+      await expect.poll(() => waitingForLocks(service), { interval: 5, timeout: 5000 }).toBe(1);
+      if (isRemoved) expect((await admin.delete(`${ACCOUNTS}/${mapped.id}`)).status).toBe(204);
+      else await set(other.id, team);
+      expect((await report()).body).toMatchObject({ accepted: 1 });
+      await gate.query('ROLLBACK');
+      gate.release();
+      expect((await first).body).toMatchObject({ accepted: 0, duplicates: 1 });
+      expect(await recordsOf(call)).toMatchObject([{ account_id: isRemoved ? alice.userId : other.id }]);
+    }
+  });
+
+  it('when who pays changes between its charge and the commit: the change waits', async () => {
+    const { team } = await paidTeam();
+    const other = await organisation(service);
+    // As a charge has it until its commit.
+    const charging = `SELECT FROM gateways WHERE name = 'litellm' FOR SHARE`;
+    const [answer] = await holdUp(
+      service,
+      charging,
+      [],
+      [() => put({ kind: 'team', externalId: team, accountId: other.id })],
+    );
+    expect(answer).toMatchObject({ status: 200, body: { accountId: other.id } });
   });
 
   it('when whole batches of several members come at once, at two instances', async () => {

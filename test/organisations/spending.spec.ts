@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitingForLocks } from '../support/hold-up.js';
 import type { HttpClient } from '../support/http-client.js';
 import { expectSoundBooks, SONNET } from '../support/money.js';
-import { organisation, type TestOrganisation } from '../support/organisations.js';
+import { organisation, patch, type TestOrganisation } from '../support/organisations.js';
 import { startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -166,6 +166,56 @@ describe('what an organisation pays', () => {
     expect((await acme.owner.delete(`${acme.path}/members/${carol.userId}`)).status).toBe(204);
     expect(await charge('k3')).toMatchObject({ status: 401 });
     expect(await acme.start(carol, 'gone')).toMatchObject({ status: 404 });
+  });
+
+  it('members change and revoke their own keys, owners and admins everyone’s; only its maker rotates a key', async () => {
+    const erin = await acme.member('member');
+    const admin = await acme.member('admin');
+    const boss = service.as('a-supervisor', { role: 'supervisor' });
+    const keyOf = async (user: HttpClient, accountId?: string) =>
+      (await user.post<{ id: number }>('/api/api-keys', { accountId, name: 'k' })).body.id;
+    const tryAll = async (user: HttpClient, id: number, query = ofAcme()) => {
+      const path = `/api/api-keys/${id}`;
+      const answers = [
+        await patch(user, `${path}?${query}`, { name: 'changed' }),
+        await user.post(`${path}/rotate?${query}`, {}),
+        await user.delete(`${path}?${query}`),
+      ];
+      return answers.map(({ status }) => status);
+    };
+    const ofErin = await keyOf(erin, acme.id);
+    for (const user of [alice, billing, stranger])
+      expect(await tryAll(user, ofErin)).toEqual([404, 404, 404]);
+    expect(await tryAll(erin, ofErin)).toEqual([200, 201, 204]);
+    for (const user of [admin, acme.owner, boss]) {
+      expect(await tryAll(user, await keyOf(erin, acme.id))).toEqual([200, 404, 204]);
+    }
+    // A personal key is its user's alone.
+    const personal = await keyOf(erin);
+    expect(await tryAll(boss, personal, `accountId=${erin.userId}`)).toEqual([404, 404, 404]);
+    expect(await tryAll(acme.owner, personal, `accountId=${erin.userId}`)).toEqual([404, 404, 404]);
+  });
+
+  it('not by a member who was removed: what runs ends within its hold', async () => {
+    const frank = await acme.member('member');
+    const started = await acme.start(frank, 'left');
+    expect(started).toMatchObject({ status: 201, body: { allocatedCredits: 4 } });
+    const path = `${acme.path}/members/${frank.userId}`;
+    expect((await acme.owner.delete(path)).status).toBe(204);
+    const report = (tokensGenerated: number) =>
+      frank.post('/api/streaming-sessions/progress', {
+        ...{ sessionId: 'left', accountId: acme.id, tokensGenerated },
+      });
+    expect(await report(100_000)).toMatchObject({
+      status: 200,
+      body: {
+        ...{ shouldStop: true, reason: 'account.not_found', limits: [], allocatedCredits: 4 },
+        expiresAt: started.body.expiresAt as string,
+      },
+    });
+    await acme.member('member', { userId: frank.userId });
+    expect(await report(100_002)).toMatchObject({ body: { shouldStop: false, allocatedCredits: 362 } });
+    expect(await acme.finalize(frank, 'left', 1000)).toMatchObject({ status: 200 });
   });
 
   it('no key is made while its maker is being removed', async () => {

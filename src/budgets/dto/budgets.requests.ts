@@ -53,6 +53,17 @@ function scopeIdProblem({ scope, scopeId }: CreateBudgetDto): string | undefined
   return scope === 'tag' ? tagProblem(scopeId) : undefined;
 }
 
+/** Names of zones alone: no offset, and none of the other forms that PostgreSQL reads. */
+function timeZoneProblem(timeZone: string): string | undefined {
+  try {
+    if (/^[A-Z]/.test(timeZone)) new Intl.DateTimeFormat('en', { timeZone });
+    else throw new RangeError();
+    return undefined;
+  } catch {
+    return 'must be the IANA name of a time zone';
+  }
+}
+
 export class CreateBudgetDto {
   @PayerField()
   accountId?: string;
@@ -106,6 +117,7 @@ export class CreateBudgetDto {
     required: false,
     default: 'UTC',
   })
+  @Together('timeZoneName', ({ timeZone }: CreateBudgetDto) => timeZoneProblem(timeZone))
   timeZone: string = 'UTC';
 
   @IntegerField(1, 31, {

@@ -29,6 +29,8 @@ export interface Caller {
   readonly accountId: string;
   /** In an organisation, whether a read shows everyone's or the user's own. */
   readonly sees?: 'all' | 'own';
+  /** Whether it may change what other members have made in the organisation. */
+  readonly manages?: boolean;
   readonly role: Role;
   /** Who did it, for the ledger: the user's id, `service:api-key-<id>`, or `service:internal`. */
   readonly actor: string;

@@ -20,11 +20,12 @@ const STATUS = {
   enumName: 'SessionStatus',
   example: 'active',
 } as const;
-/** As refusals name them: `credits.insufficient`, `budget.exceeded`, `limit.exceeded`. */
+/** As refusals name them. */
 const REASONS = {
   insufficient: 'credits.insufficient',
   budget_exceeded: 'budget.exceeded',
   limit_exceeded: 'limit.exceeded',
+  not_a_member: 'account.not_found',
 } as const;
 const STOP_REASONS = Object.values(REASONS);
 const LATE = { description: 'Whether the session had already timed out', example: false } as const;
@@ -92,7 +93,9 @@ export class SessionProgressDto {
   @ApiProperty({ ...CREDITS, description: 'Cost of these tokens', example: 2 }) usedCredits: number;
   @ApiProperty({ ...CREDITS, description: 'Credits held', example: 4 }) allocatedCredits: number;
   @ApiProperty({
-    description: 'Whether the stream should be stopped because the credits do not cover what it needs next',
+    description:
+      'Whether the stream should be stopped because the credits do not cover what it needs next, or because the user is ' +
+      'no longer a member of the organisation',
     example: false,
   })
   shouldStop: boolean;
@@ -101,8 +104,8 @@ export class SessionProgressDto {
     enumName: 'StopReason',
     nullable: true,
     description:
-      'What stands in the way of going on: the balance, a budget of credits, or a limit of tokens or sessions; null if ' +
-      '`shouldStop` is false',
+      'What stands in the way of going on: the balance, a budget of credits, a limit of tokens or sessions, or that the user ' +
+      'is no longer a member of the organisation (`account.not_found`); null if `shouldStop` is false',
     example: null,
   })
   reason: (typeof STOP_REASONS)[number] | null;

@@ -1,9 +1,9 @@
 -- The budgets that a call of a user counts for, each with its period at one moment, as far as that has begun, and with what
 -- still fits it. p_path are the ids of the user's unit and of those above it, p_line the first API key of the line that the
--- call is made with. Of budgets for models and tags only those count that the call names. Written so that the planner inlines
+-- call is made with, p_models the names of its model. Of budgets for models and tags only those count that the call names. Written so that the planner inlines
 -- it; the room is worked out in a subquery of its own, because each use of it would else repeat the sum.
 CREATE OR REPLACE FUNCTION matching_budgets(
-  p_account varchar, p_user varchar, p_path bigint[], p_line bigint, p_model varchar, p_tags jsonb, p_at timestamptz
+  p_account varchar, p_user varchar, p_path bigint[], p_line bigint, p_models varchar[], p_tags jsonb, p_at timestamptz
 ) RETURNS TABLE (budget_id bigint, unit varchar, mode varchar, member varchar, period_id bigint, room bigint)
 LANGUAGE sql STABLE AS $$
   SELECT b.id, b.unit, b.mode, CASE WHEN b.scope = 'each_member' THEN p_user ELSE '' END, p.id, coalesce(p.room, b.amount)
@@ -16,6 +16,6 @@ LANGUAGE sql STABLE AS $$
          AND user_id = CASE WHEN b.scope = 'each_member' THEN p_user ELSE '' END AND starts_at <= p_at
        ORDER BY starts_at DESC LIMIT 1) p ON p.ends_at > p_at
    WHERE b.account_id = p_account AND b.deleted_at IS NULL
-     AND b.applies_to = ANY (budget_scopes(p_user, p_path, p_line, p_model, p_tags))
-     AND (b.applies_to <> 'model:*' OR p_model ^@ left(b.scope_id, -1))
+     AND b.applies_to = ANY (budget_scopes(p_user, p_path, p_line, p_models, p_tags))
+     AND (b.applies_to <> 'model:*' OR strpos(E'\n' || array_to_string(p_models, E'\n'), E'\n' || left(b.scope_id, -1)) > 0)
 $$;

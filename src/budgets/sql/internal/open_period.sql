@@ -1,5 +1,5 @@
 -- The period of a budget that a moment is in, begun if it has not begun. Nothing has to run for it at midnight. Of minutes
--- and hours only the newest period stays. A budget that was exhausted in the period before has recovered.
+-- and hours only the newest period stays, and those that limit the growth of open sessions. A budget that was exhausted in the period before has recovered.
 CREATE OR REPLACE FUNCTION open_period(b budgets, p_member varchar, p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -19,8 +19,8 @@ BEGIN
      WHERE account_id = b.account_id AND id = v_period AND is_exhausted
     RETURNING id INTO v_last;
     IF v_is_short THEN
-      DELETE FROM budget_raises WHERE account_id = b.account_id AND period_id = v_period;
-      DELETE FROM budget_periods WHERE account_id = b.account_id AND id = v_period;
+      DELETE FROM budget_periods
+       WHERE budget_id = b.id AND user_id = p_member AND starts_at <= p_at AND account_id = b.account_id AND held = 0;
     END IF;
   END IF;
   INSERT INTO budget_periods (account_id, budget_id, user_id, unit, starts_at, ends_at, counts_from, next_alert)

@@ -1,7 +1,8 @@
--- Makes a budget of an account. It counts from now, also within a period that has begun. An account has at most 1,000, and
--- at most 20 for the same scope and for patterns of models: every call looks up those that apply to it.
+-- Makes a budget of an account. It counts from now, also within a period that has begun. Every call looks up those that apply
+-- to it, so they have a bound: 1,000 in all, 8 for the same scope, 20 for patterns of models, and tags of 3 names. The
+-- platform's and the account's own are counted apart, so that neither is kept from making its own by the other.
 -- Outcomes: ok (the budget), account_not_found, scope_not_found (no such unit, member or key), unknown_time_zone, too_many,
--- too_many_of_scope, idempotency_mismatch.
+-- too_many_of_scope, too_many_patterns, too_many_tag_names, idempotency_mismatch.
 CREATE OR REPLACE FUNCTION budget_create(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -57,18 +58,22 @@ BEGIN
     v_is_there := FOUND;
   END IF;
   IF NOT v_is_there THEN RETURN '{"outcome": "scope_not_found"}'; END IF;
-  IF p_time_zone <> 'UTC' AND NOT EXISTS (SELECT FROM pg_timezone_names WHERE name = p_time_zone) THEN
+  BEGIN
+    PERFORM v_now AT TIME ZONE p_time_zone;
+  EXCEPTION WHEN invalid_parameter_value THEN
     RETURN '{"outcome": "unknown_time_zone"}';
-  END IF;
-  IF (SELECT count(*) FROM budgets WHERE account_id = p_account AND deleted_at IS NULL AND NOT is_key_limit) >= 1000 THEN
-    RETURN '{"outcome": "too_many"}';
-  END IF;
-  IF (SELECT count(*) FROM budgets
-       WHERE account_id = p_account AND deleted_at IS NULL AND NOT is_key_limit AND scope = p_scope
-         AND (scope_id IS NOT DISTINCT FROM p_scope_id OR p_scope = 'model' AND scope_id LIKE '%*' AND p_scope_id LIKE '%*')
-     ) >= 20 THEN
-    RETURN '{"outcome": "too_many_of_scope"}';
-  END IF;
+  END;
+  SELECT CASE WHEN count(*) >= 1000 THEN '{"outcome": "too_many"}'
+              WHEN count(*) FILTER (WHERE scope = p_scope AND scope_id IS NOT DISTINCT FROM p_scope_id) >= 8
+                THEN '{"outcome": "too_many_of_scope"}'
+              WHEN p_scope = 'model' AND p_scope_id LIKE '%*' AND count(*) FILTER (WHERE applies_to = 'model:*') >= 20
+                THEN '{"outcome": "too_many_patterns"}'
+              WHEN p_scope = 'tag' AND count(DISTINCT split_part(scope_id, '=', 1)) FILTER (
+                     WHERE scope = 'tag' AND split_part(scope_id, '=', 1) <> split_part(p_scope_id, '=', 1)) >= 3
+                THEN '{"outcome": "too_many_tag_names"}' END
+    INTO v_answer
+    FROM budgets WHERE account_id = p_account AND deleted_at IS NULL AND NOT is_key_limit AND set_by = p_set_by;
+  IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   INSERT INTO budgets
     (account_id, scope, scope_id, unit, time_window, time_zone, anchor_day, amount, mode, alerts, set_by, created_by, created_at)
   VALUES (p_account, p_scope, p_scope_id, p_unit, p_window, p_time_zone, p_anchor_day, p_amount, p_mode, p_alerts, p_set_by,

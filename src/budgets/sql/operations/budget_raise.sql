@@ -44,7 +44,7 @@ BEGIN
   INSERT INTO budget_raises (account_id, period_id, amount, until, reason, made_by, made_at)
   VALUES (p_account, v_period, p_amount, p_until, p_reason, p_actor, v_now);
   UPDATE budget_periods SET has_raises = TRUE WHERE account_id = p_account AND id = v_period;
-  PERFORM budget_changed(p_account, p_id);
+  PERFORM budget_changed(p_account, p_id, v_period);
   RETURN keep_answer(p, jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, p_member)));
 END
 $$;

@@ -1,6 +1,6 @@
 -- Creates an organisation (id) whose owner is the user of accountId: the idempotency key is kept with that user's own
 -- account, because the id may follow from the name.
--- Outcomes: ok (the organisation), id_taken, idempotency_mismatch.
+-- Outcomes: ok (the organisation), id_taken, too_many (the user owns 100 and does not supervise), idempotency_mismatch.
 CREATE OR REPLACE FUNCTION organisation_create(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -9,13 +9,19 @@ DECLARE
   p_name varchar := p ->> 'name';
   v_answer jsonb;
 BEGIN
-  PERFORM refuse('{accountId,id,name,"Idempotency-Key"}', ARRAY[
+  PERFORM refuse('{accountId,id,name,supervises,"Idempotency-Key"}', ARRAY[
     is_user_id(p_owner),
     p_id ~ '^org:[a-z0-9][a-z0-9-]{0,40}$',
     is_id(p_name, 100),
+    p ->> 'supervises' IS NOT NULL,
     is_idempotency(p)]);
   v_answer := earlier_answer(p);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
+  IF NOT (p ->> 'supervises')::boolean AND 100 <= (
+       SELECT count(*) FROM members m JOIN organisations o ON o.account_id = m.account_id AND o.archived_at IS NULL
+        WHERE m.user_id = p_owner AND m.role = 'owner') THEN
+    RETURN '{"outcome": "too_many"}';
+  END IF;
   INSERT INTO credit_balances (account_id) VALUES (p_id) ON CONFLICT (account_id) DO NOTHING;
   INSERT INTO organisations (account_id, name, created_by) VALUES (p_id, p_name, p_owner)
   ON CONFLICT (account_id) DO NOTHING;

@@ -58,8 +58,8 @@ BEGIN
   SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;
   IF FOUND THEN
     RETURN CASE
-      WHEN (s.model_id, s.estimated_tokens, s.estimated_input_tokens, s.estimated_output_tokens)
-           IS DISTINCT FROM (p_model, p_tokens, p_input, p_output)
+      WHEN (s.model_id, s.estimated_tokens, s.estimated_input_tokens, s.estimated_output_tokens, s.tags)
+           IS DISTINCT FROM (p_model, p_tokens, p_input, p_output, p_tags)
            OR (p_api_key IS NOT NULL AND NOT api_key_sees(p_account, p_api_key, s.api_key_id)) THEN '{"outcome": "conflict"}'
       WHEN s.status <> 'active' THEN '{"outcome": "already_ended"}'
       ELSE session_started_answer(s, 'repeated') END;
@@ -71,7 +71,7 @@ BEGIN
                     ELSE jsonb_build_object('input', p_input, 'output', p_output) END, 'standard')).credits;
   v_hold := ceil(v_estimate * (100 + p_buffer_percent) * 0.01);
   IF v_lock.has_budgets OR p_api_key IS NOT NULL THEN
-    v_budgets := find_budgets(v_lock, p_user, v_path, p_api_key, p_model, p_tags);
+    v_budgets := find_budgets(v_lock, p_user, v_path, p_api_key, p_model, v_rule.model_id, p_tags);
   END IF;
   IF v_hold > v_lock.available OR v_hold > v_budgets.credits OR v_tokens > v_budgets.tokens OR v_budgets.requests < 1
      OR v_budgets.sessions < 1 THEN

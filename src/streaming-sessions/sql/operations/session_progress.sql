@@ -1,8 +1,9 @@
 -- Notes the tokens a session has generated so far (never fewer than before) and renews its lease. When what was used plus
 -- the buffer no longer fits the hold, the hold grows out of the account's lots by at least the buffer of the first
--- estimate, so that it does not grow with every report. shouldStop: the account or a budget cannot hold that much; reason
--- and limits say which; a lease that had ended is then not renewed, since its place among the sessions may be taken. No lease goes beyond maximumAgeSeconds from the start: at that age the session has ended for its
--- client, and the sweeper settles it.
+-- estimate, so that it does not grow with every report. shouldStop: the account or a budget cannot hold that much, or the
+-- user is no longer a member of it; reason and limits say which. A lease that had ended is then not renewed, since its place
+-- among the sessions may be taken, and one of a former member never. No lease goes beyond maximumAgeSeconds from the start:
+-- at that age the session has ended for its client, and the sweeper settles it.
 -- Outcomes: ok, session_not_found, already_ended.
 CREATE OR REPLACE FUNCTION session_progress(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
@@ -28,6 +29,7 @@ DECLARE
   v_room call_budgets;
   v_refusal jsonb;
   v_is_lapsed boolean;
+  v_is_member boolean := p_account = p_user OR EXISTS (SELECT FROM members WHERE account_id = p_account AND user_id = p_user);
   v_taken record;
   v_end timestamptz;
   s streaming_sessions;
@@ -51,7 +53,7 @@ BEGIN
   v_generated := greatest(s.tokens_generated, p_generated);
   v_components := components_of(s.pricing_rule_id);
   v_used := (price_call(v_components, session_quantities(s, v_generated), 'standard')).credits;
-  v_most := v_lock.available;
+  v_most := CASE WHEN v_is_member THEN v_lock.available ELSE 0 END;
   IF s.periods IS NOT NULL THEN
     v_room := period_room(v_lock, s.periods);
     v_most := greatest(least(v_most, v_room.credits), 0);
@@ -68,6 +70,10 @@ BEGIN
       v_lock, v_room, (greatest(v_missing, 0), greatest(v_tokens - s.held_tokens, 0), 0,
                        CASE WHEN v_is_lapsed THEN 1 ELSE 0 END));
   END IF;
+  IF NOT v_is_member THEN
+    v_refusal := '{"outcome": "not_a_member", "limits": []}';
+    v_more_tokens := 0;
+  END IF;
   IF v_grow > 0 THEN
     v_taken := take_credits(
       v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL, s.unit_id, s.api_key_id), v_grow, v_grow, s.held_lots, s.held_credits);
@@ -80,7 +86,7 @@ BEGIN
   UPDATE streaming_sessions
      SET tokens_generated = v_generated, used_credits = v_used, allocated_credits = allocated_credits + v_grow,
          held_lots = s.held_lots, held_credits = s.held_credits, held_tokens = held_tokens + v_more_tokens,
-         expires_at = CASE WHEN v_is_lapsed AND v_refusal IS NOT NULL THEN expires_at
+         expires_at = CASE WHEN v_is_lapsed AND v_refusal IS NOT NULL OR NOT v_is_member THEN expires_at
                            ELSE least(v_lock.locked_at + make_interval(secs => p_lease_seconds), v_end) END
    WHERE account_id = p_account AND user_id = p_user AND session_id = p_session
   RETURNING * INTO s;

@@ -1,7 +1,8 @@
 -- Charges one finished call: prices it (or takes credits, a price calculated elsewhere), debits it and records it.
 -- Idempotent by requestId: again, it returns the record. billingStatus needs_review records without debiting; so does a
--- short balance with onInsufficient review.
--- Outcomes: ok (record, totalCredits), user_not_found, request_mismatch, idempotency_mismatch, unpriced, insufficient,
+-- short balance with onInsufficient review. A gateway's call names the gateway and, in payerVersion, the version of its
+-- settings that the payer was found in.
+-- Outcomes: ok (record, totalCredits), user_not_found, payer_changed (those settings have changed since), request_mismatch, idempotency_mismatch, unpriced, insufficient,
 -- budget_exceeded, limit_exceeded (both only with onInsufficient reject: with review, tokens and requests are counted,
 -- however many they are).
 CREATE OR REPLACE FUNCTION usage_charge(p jsonb) RETURNS jsonb
@@ -26,6 +27,7 @@ DECLARE
   p_actor varchar := p ->> 'actor';
   p_api_key bigint := p ->> 'apiKeyId';
   p_tags jsonb := nullif(p -> 'tags', 'null');
+  p_gateway varchar := p ->> 'gateway';
   v_lock account_lock := lock_account(p_account);
   v_rule model_rule;
   v_path bigint[];
@@ -54,6 +56,8 @@ DECLARE
     p_on_short IN ('reject', 'review'),
     p_reject_unpriced IS NOT NULL,
     char_length(p_actor) BETWEEN 1 AND 64,
+    p_gateway IS NULL OR is_id(p_gateway, 20),
+    (p_gateway IS NULL) = (p ->> 'payerVersion' IS NULL),
     is_idempotency(p)];
 BEGIN
   IF p_account <> p_user AND v_lock.account_id IS NOT NULL THEN
@@ -65,7 +69,7 @@ BEGIN
     PERFORM refuse('{accountId,userId}', ARRAY[is_account_id(p_account), is_user_id(p_user)]);
   END IF;
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{requestId,contentHash,modelId,credits,quantities,serviceTier,usage,service,timestamp,metadata,providerCostUsd,billingStatus,onInsufficient,rejectUnpriced,actor,"Idempotency-Key"}', v_checks);
+    PERFORM refuse('{requestId,contentHash,modelId,credits,quantities,serviceTier,usage,service,timestamp,metadata,providerCostUsd,billingStatus,onInsufficient,rejectUnpriced,actor,gateway,payerVersion,"Idempotency-Key"}', v_checks);
   END IF;
   IF p ->> 'idempotencyKey' IS NOT NULL THEN
     v_answer := earlier_answer(p);
@@ -86,6 +90,11 @@ BEGIN
     PERFORM keep_answer(p, v_answer #- '{record,metadata}');
     RETURN v_answer || '{"replayed": true}';
   END IF;
+  IF p_gateway IS NOT NULL THEN
+    -- Until the commit, so that a change of the settings waits for the charge.
+    PERFORM FROM gateways WHERE name = p_gateway AND version = (p ->> 'payerVersion')::bigint FOR SHARE;
+    IF NOT FOUND THEN RETURN '{"outcome": "payer_changed"}'; END IF;
+  END IF;
   IF p_credits IS NULL THEN
     -- A call that a gateway reports late costs what it cost when it was made.
     v_rule := rule_for(p_model, least(p_at, v_lock.locked_at));
@@ -99,7 +108,7 @@ BEGIN
     p_tier := NULL;
   END IF;
   IF v_lock.has_budgets OR p_api_key IS NOT NULL THEN
-    v_budgets := find_budgets(v_lock, p_user, v_path, p_api_key, p_model, p_tags);
+    v_budgets := find_budgets(v_lock, p_user, v_path, p_api_key, p_model, v_rule.model_id, p_tags);
     v_tokens := coalesce(v_call.tokens, 0);
   END IF;
   IF p_billing = 'billed' THEN
