@@ -29,6 +29,9 @@ export const createOrganisation = (
 export const renameOrganisation = (id: string, name: string): Promise<Organisation> =>
   answer(api.PATCH('/api/organisations/{id}', { ...pathOf(id), body: { name } }));
 
+export const archiveOrganisation = (id: string): Promise<Organisation> =>
+  answer(api.POST('/api/organisations/{id}/archive', pathOf(id)));
+
 /** What the person who has signed in may spend from, with their role there. */
 export const myAccounts = {
   queryKey: ['my-accounts'],
@@ -41,12 +44,19 @@ export interface Rights {
   /** Everyone's usage and budgets, and the members. */
   seesAll: boolean;
   manages: boolean;
+  archives: boolean;
+  leaves: boolean;
 }
 
 /** @param role in the organisation; undefined: no member of it */
 export function rightsOf(role: MemberRole | undefined, isArchived: boolean): Rights {
   const manages = isSupervisor.value || role === 'owner' || role === 'admin';
-  return { seesAll: manages || role === 'billing', manages: manages && !isArchived };
+  return {
+    seesAll: manages || role === 'billing',
+    manages: manages && !isArchived,
+    archives: (isSupervisor.value || role === 'owner') && !isArchived,
+    leaves: role !== undefined && !isArchived,
+  };
 }
 
 export const members = (

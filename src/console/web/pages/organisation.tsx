@@ -1,19 +1,23 @@
 import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
+import { useLocation } from 'preact-iso/router';
 import { useAction } from '../api/hooks';
 import type { Names } from '../api/limits';
 import { useNames } from '../api/names';
 import {
+  archiveOrganisation,
   myAccounts,
   type Organisation,
   organisation as read,
+  removeMember,
   renameOrganisation,
   rightsOf,
 } from '../api/organisations';
 import { session } from '../api/session';
 import { CopyButton } from '../components/copy';
-import { Dialog, ProblemNote } from '../components/dialog';
+import { Confirm, Dialog, ProblemNote } from '../components/dialog';
 import { Field, Form } from '../components/form';
+import { toast } from '../components/toasts';
 import { Badge, Button, Card, Moment, PageHeader, Skeleton, Trouble } from '../components/ui';
 import { pathTo } from '../navigation';
 import { AccountOverview } from './account-overview';
@@ -43,12 +47,21 @@ interface PageProps {
   tab: string;
 }
 
+const ACTIONS = [
+  ['rename', 'edit', 'Rename'],
+  ['archive', 'inbox', 'Archive'],
+  ['leave', 'logout', 'Leave'],
+] as const;
+type Opened = (typeof ACTIONS)[number][0];
+
 /** Admins and billing people see all of an organisation; plain members see what is theirs. */
 function Page({ organisation, role, tab }: PageProps) {
   const { id, name, createdAt, archivedAt } = organisation;
-  const [isRenaming, setRenaming] = useState(false);
+  const [opened, setOpened] = useState<Opened | null>(null);
+  const close = () => setOpened(null);
   const names = useNames(id);
-  const { seesAll, manages } = rightsOf(role, archivedAt !== null);
+  const { seesAll, manages, archives, leaves } = rightsOf(role, archivedAt !== null);
+  const may: Record<Opened, boolean> = { rename: manages, archive: archives, leave: leaves };
   const parts = { organisationId: id, name, names, manages };
   return (
     <>
@@ -63,15 +76,16 @@ function Page({ organisation, role, tab }: PageProps) {
         sub={
           <>
             <span class="mono">{id}</span> <CopyButton text={id} label="Copy organisation id" />
-            {manages && (
+            {ACTIONS.filter(([action]) => may[action]).map(([action, icon, title]) => (
               <Button
+                key={action}
                 kind="quiet"
-                icon="edit"
-                aria-label="Rename organisation"
-                title="Rename"
-                onClick={() => setRenaming(true)}
+                icon={icon}
+                aria-label={`${title} organisation`}
+                title={title}
+                onClick={() => setOpened(action)}
               />
-            )}
+            ))}
             <span>
               {role === undefined ? '' : `you are its ${role} · `}created <Moment at={createdAt} />
             </span>
@@ -84,10 +98,12 @@ function Page({ organisation, role, tab }: PageProps) {
                 ['budgets', 'Units and budgets', () => <BudgetsPart {...parts} />],
                 ['members', 'Members', () => <Members {...parts} />],
               ]
-            : [['budgets', 'Your budgets', () => <OwnBudgets organisationId={id} names={names} />]]
+            : [['budgets', 'Your budgets', () => <OwnBudgets organisation={organisation} names={names} />]]
         }
       />
-      {isRenaming && <Rename organisation={organisation} onClose={() => setRenaming(false)} />}
+      {opened === 'rename' && <Rename organisation={organisation} onClose={close} />}
+      {opened === 'archive' && <Archive organisation={organisation} onClose={close} />}
+      {opened === 'leave' && <Leave organisation={organisation} onClose={close} />}
     </>
   );
 }
@@ -101,18 +117,28 @@ function BudgetsPart(parts: Parameters<typeof Units>[0]) {
   );
 }
 
-function OwnBudgets({ organisationId, names }: { organisationId: string; names: Names }) {
+function OwnBudgets({ organisation, names }: { organisation: Organisation; names: Names }) {
+  const { id, archivedAt } = organisation;
   return (
     <Card
       title="What you may spend"
       hint="What is left of each budget that applies to you, the smallest first"
     >
-      <MaySpend accountId={organisationId} memberId={session.value?.userId ?? ''} names={names} />
+      {archivedAt === null ? (
+        <MaySpend accountId={id} memberId={session.value?.userId ?? ''} names={names} />
+      ) : (
+        <p class="note">An archived organisation pays for no more calls.</p>
+      )}
     </Card>
   );
 }
 
-function Rename({ organisation, onClose }: { organisation: Organisation; onClose: () => void }) {
+interface FormProps {
+  organisation: Organisation;
+  onClose: () => void;
+}
+
+function Rename({ organisation, onClose }: FormProps) {
   const [name, setName] = useState(organisation.name);
   const rename = useAction(async () => {
     await renameOrganisation(organisation.id, name.trim());
@@ -140,5 +166,54 @@ function Rename({ organisation, onClose }: { organisation: Organisation; onClose
         />
       </Form>
     </Dialog>
+  );
+}
+
+function Archive({ organisation: { id, name }, onClose }: FormProps) {
+  const archive = useAction(async () => {
+    await archiveOrganisation(id);
+    toast(`${name} archived`, 'good');
+    onClose();
+  });
+  return (
+    <Confirm
+      title={`Archive ${name}`}
+      action="Archive organisation"
+      isBusy={archive.isBusy}
+      problem={archive.problem}
+      onClose={onClose}
+      onConfirm={() => void archive.run()}
+    >
+      <p>
+        Its members can no longer spend from it, and its name, members and units no longer change. Its history
+        can still be read. This cannot be undone, and it is refused while sessions of the organisation are
+        active.
+      </p>
+    </Confirm>
+  );
+}
+
+function Leave({ organisation: { id, name }, onClose }: FormProps) {
+  const { route } = useLocation();
+  const leave = useAction(async () => {
+    await removeMember(id, session.value?.userId ?? '');
+    toast(`You left ${name}`, 'good');
+    onClose();
+    route(pathTo('organisations'));
+  });
+  return (
+    <Confirm
+      title={`Leave ${name}`}
+      action="Leave organisation"
+      isBusy={leave.isBusy}
+      problem={leave.problem}
+      onClose={onClose}
+      onConfirm={() => void leave.run()}
+    >
+      <p>
+        You can no longer spend from this organisation. The API keys that you made in it are revoked
+        immediately.
+      </p>
+    </Confirm>
   );
 }
