@@ -46,6 +46,8 @@ export interface Rights {
   manages: boolean;
   archives: boolean;
   leaves: boolean;
+  /** As a member: its API keys spend in their maker's name. */
+  makesKeys: boolean;
 }
 
 /** @param role in the organisation; undefined: no member of it */
@@ -56,6 +58,7 @@ export function rightsOf(role: MemberRole | undefined, isArchived: boolean): Rig
     manages: manages && !isArchived,
     archives: (isSupervisor.value || role === 'owner') && !isArchived,
     leaves: role !== undefined && !isArchived,
+    makesKeys: role !== undefined && role !== 'billing' && !isArchived,
   };
 }
 

@@ -17,13 +17,26 @@ const OVERLAPS: [seconds: string, text: string][] = [
   ['604800', 'in 1 week'],
 ];
 
-export function KeyTable({ reader }: { reader: AccountReader }) {
-  const pages = usePages(['keys', reader.accountId], (cursor, signal) => reader.keys(cursor, signal));
+interface KeyTableProps {
+  reader: AccountReader;
+  canRotate?: boolean;
+  canRevoke?: boolean;
+}
+
+export function KeyTable({
+  reader,
+  canRotate = reader.isSelf,
+  canRevoke = reader.isSelf || isAdmin.value,
+}: KeyTableProps) {
+  const { accountId } = reader;
+  const pages = usePages(['keys', accountId], (cursor, signal) => reader.keys(cursor, signal));
   const [revoking, setRevoking] = useState<ApiKey | null>(null);
   const [rotating, setRotating] = useState<ApiKey | null>(null);
   const [created, setCreated] = useState<CreatedApiKey | null>(null);
   const revoke = useAction(async (key: ApiKey) => {
-    await answer(api.DELETE('/api/api-keys/{id}', { params: { path: { id: key.id } } }));
+    await answer(
+      api.DELETE('/api/api-keys/{id}', { params: { path: { id: key.id }, query: { accountId } } }),
+    );
     toast(`Key “${key.name}” (${key.keyHint}) revoked`, 'good');
     setRevoking(null);
   });
@@ -93,7 +106,7 @@ export function KeyTable({ reader }: { reader: AccountReader }) {
             cell: (key) =>
               key.isActive && (
                 <span class="row-actions">
-                  {reader.isSelf && (
+                  {canRotate && (
                     <Button
                       kind="quiet"
                       icon="rotate"
@@ -102,7 +115,7 @@ export function KeyTable({ reader }: { reader: AccountReader }) {
                       onClick={() => setRotating(key)}
                     />
                   )}
-                  {(reader.isSelf || isAdmin.value) && (
+                  {canRevoke && (
                     <Button
                       kind="quiet"
                       icon="trash"
@@ -141,6 +154,7 @@ export function KeyTable({ reader }: { reader: AccountReader }) {
       )}
       {rotating && (
         <Rotate
+          accountId={accountId}
           item={rotating}
           onClose={() => setRotating(null)}
           onDone={(key) => {
@@ -171,10 +185,12 @@ function KeyState({ item }: { item: ApiKey }) {
 }
 
 function Rotate({
+  accountId,
   item,
   onClose,
   onDone,
 }: {
+  accountId: string;
   item: ApiKey;
   onClose: () => void;
   onDone: (key: CreatedApiKey) => void;
@@ -184,7 +200,7 @@ function Rotate({
     onDone(
       await answer(
         api.POST('/api/api-keys/{id}/rotate', {
-          params: { path: { id: item.id } },
+          params: { path: { id: item.id }, query: { accountId } },
           body: { overlapSeconds: Number(overlap) },
         }),
       ),

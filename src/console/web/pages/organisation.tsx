@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso/router';
+import { readerOf } from '../api/accounts';
 import { useAction } from '../api/hooks';
 import type { Names } from '../api/limits';
 import { useNames } from '../api/names';
@@ -11,6 +12,7 @@ import {
   organisation as read,
   removeMember,
   renameOrganisation,
+  type Rights,
   rightsOf,
 } from '../api/organisations';
 import { session } from '../api/session';
@@ -20,9 +22,11 @@ import { Field, Form } from '../components/form';
 import { toast } from '../components/toasts';
 import { Badge, Button, Card, Moment, PageHeader, Skeleton, Trouble } from '../components/ui';
 import { pathTo } from '../navigation';
-import { AccountOverview } from './account-overview';
+import { AccountOverview, type Part } from './account-overview';
+import { KeyTable } from './key-table';
 import { MaySpend } from './may-spend';
 import { Members } from './members';
+import { NewKey } from './new-key';
 import { Refusals } from './refusals';
 import { Units } from './units';
 
@@ -60,7 +64,8 @@ function Page({ organisation, role, tab }: PageProps) {
   const [opened, setOpened] = useState<Opened | null>(null);
   const close = () => setOpened(null);
   const names = useNames(id);
-  const { seesAll, manages, archives, leaves } = rightsOf(role, archivedAt !== null);
+  const rights = rightsOf(role, archivedAt !== null);
+  const { seesAll, manages, archives, leaves } = rights;
   const may: Record<Opened, boolean> = { rename: manages, archive: archives, leave: leaves };
   const parts = { organisationId: id, name, names, manages };
   return (
@@ -92,14 +97,17 @@ function Page({ organisation, role, tab }: PageProps) {
             {archivedAt !== null && <Badge>archived</Badge>}
           </>
         }
-        parts={
-          seesAll
-            ? [
+        parts={[
+          ...(seesAll
+            ? ([
                 ['budgets', 'Units and budgets', () => <BudgetsPart {...parts} />],
                 ['members', 'Members', () => <Members {...parts} />],
-              ]
-            : [['budgets', 'Your budgets', () => <OwnBudgets organisation={organisation} names={names} />]]
-        }
+              ] satisfies Part[])
+            : ([
+                ['budgets', 'Your budgets', () => <OwnBudgets organisation={organisation} names={names} />],
+              ] satisfies Part[])),
+          ['keys', 'API keys', () => <Keys accountId={id} rights={rights} />],
+        ]}
       />
       {opened === 'rename' && <Rename organisation={organisation} onClose={close} />}
       {opened === 'archive' && <Archive organisation={organisation} onClose={close} />}
@@ -129,6 +137,19 @@ function OwnBudgets({ organisation, names }: { organisation: Organisation; names
       ) : (
         <p class="note">An archived organisation pays for no more calls.</p>
       )}
+    </Card>
+  );
+}
+
+function Keys({ accountId, rights }: { accountId: string; rights: Rights }) {
+  const { seesAll, manages, makesKeys } = rights;
+  return (
+    <Card
+      title="API keys"
+      hint={`${seesAll ? 'Those of all members' : 'Those that you made'}. The organisation pays for their calls`}
+      actions={makesKeys && <NewKey accountId={accountId} />}
+    >
+      <KeyTable reader={readerOf(accountId)} canRotate={makesKeys} canRevoke={makesKeys || manages} />
     </Card>
   );
 }
