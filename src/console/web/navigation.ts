@@ -12,6 +12,13 @@ export const pathTo = (...parts: string[]) =>
 export const pathToAccount = (accountId: string, ...parts: string[]) =>
   pathTo(isOrganisation(accountId) ? 'organisations' : 'users', accountId, ...parts);
 
+/** The usage page of an account with these filters, in the period of the present page. */
+export function pathToUsage(accountId: string, filters: Record<string, string> = {}): string {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries({ user: accountId, ...filters })) query.set(name, value);
+  return `${pathTo('usage')}?${query.toString()}`;
+}
+
 interface Search {
   /** What follows the question mark. */
   search: Record<string, string | undefined>;

@@ -40,12 +40,17 @@ export interface Range {
 export interface UsageFilters extends Partial<Range> {
   service?: string;
   operation?: string;
+  apiKeyId?: number;
+  /** Such as `feature=search`. */
+  tag?: string;
+  /** Of an organisation. */
+  memberId?: string;
+  unitId?: number;
 }
 /** The filters of the list over all users, which admins have. */
 export interface AllUsageFilters extends UsageFilters {
   userId?: string;
   billingStatus?: UsageRecord['billingStatus'];
-  apiKeyId?: number;
   sessionId?: string;
   requestId?: string;
 }

@@ -17,6 +17,12 @@ export interface LimitFacts {
 /** Names of units and API keys, by scope and id: `unit 3` is `Research`. */
 export type Names = ReadonlyMap<string, string>;
 
+/** The named ones of a scope, to choose from. */
+export const choicesOf = (names: Names, scope: string): [id: string, name: string][] =>
+  [...names]
+    .filter(([key]) => key.startsWith(`${scope} `))
+    .map(([key, name]) => [key.slice(scope.length + 1), name]);
+
 const SCOPES: Record<string, string> = { key: 'API key' };
 
 /** What a limit is for: `unit Research`, `model gpt-4o*`, `each member`. */

@@ -11,7 +11,7 @@ import {
 } from '../api/budgets';
 import { newIdempotencyKey } from '../api/client';
 import { useAction, usePages } from '../api/hooks';
-import { amountInWords, capital, type Names, scopeInWords } from '../api/limits';
+import { amountInWords, capital, choicesOf, type Names, scopeInWords } from '../api/limits';
 import { plural, time, whole } from '../format';
 import { Confirm, Dialog, ProblemNote } from './dialog';
 import { Field, Form, parseWhole, Select } from './form';
@@ -122,8 +122,7 @@ export function NewBudget({ accountId, names, onClose, ...initial }: NewBudgetPr
   const [mode, setMode] = useState<Mode>('hard');
   const [alerts, setAlerts] = useState('');
   const [key] = useState(newIdempotencyKey);
-  const named = [...names].filter(([name]) => name.startsWith(`${scope} `));
-  const choices = named.map(([name, text]): [string, string] => [name.slice(scope.length + 1), text]);
+  const choices = choicesOf(names, scope);
   const needsId = scope !== 'account' && scope !== 'each_member';
   const limit = parseWhole(amount);
   const percentages = parseAlerts(alerts);

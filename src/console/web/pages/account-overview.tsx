@@ -10,7 +10,7 @@ import { AllocationTable, AllocationTimeline } from '../components/allocations';
 import { RangePicker, useRange } from '../components/range';
 import { Button, Card, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
 import { compact, date, day, daysBetween, plural, relative, whole } from '../format';
-import { pathToAccount } from '../navigation';
+import { pathToAccount, pathToUsage } from '../navigation';
 import { AccountBudgets } from './account-budgets';
 import { Activity } from './activity';
 import { KeyTable } from './key-table';
@@ -18,6 +18,7 @@ import { Diagnosis } from './diagnosis';
 import { Ledger, useLedger } from './ledger';
 import { Allocate, Deduct } from '../components/money-forms';
 import { SessionTable } from './session-table';
+import { Spenders } from './spenders';
 import { RECORDS_HINT, UsageTable } from './usage-table';
 
 const EVERY = 2000;
@@ -124,9 +125,20 @@ export function AccountOverview(props: AccountOverviewProps) {
     </>
   );
   const usage = () => (
-    <Card title="Usage" hint={RECORDS_HINT}>
-      <UsageTable reader={reader} filters={{ startDate, endDate }} showUser={isShared && seesAll} />
-    </Card>
+    <>
+      {isShared && seesAll && stats.data && <Spenders stats={stats.data} names={names} />}
+      <Card
+        title="Usage"
+        hint={RECORDS_HINT}
+        actions={
+          <a class="button plain" href={pathToUsage(accountId)}>
+            Filter or download
+          </a>
+        }
+      >
+        <UsageTable reader={reader} filters={{ startDate, endDate }} showUser={isShared && seesAll} />
+      </Card>
+    </>
   );
   const activeSessions = () => (
     <Card title="Active sessions">

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { newIdempotencyKey } from '../api/client';
 import { useAction, usePages } from '../api/hooks';
-import type { Names } from '../api/limits';
+import { choicesOf, type Names } from '../api/limits';
 import {
   addMember,
   changeMember,
@@ -147,9 +147,6 @@ function MemberForm({ organisationId, names, member, onClose }: MemberFormProps)
     toast(member ? `${userId} changed` : `${userId} added`, 'good');
     onClose();
   });
-  const units = [...names]
-    .filter(([name]) => name.startsWith('unit '))
-    .map(([name, path]): [string, string] => [name.slice('unit '.length), path]);
   return (
     <Dialog title={member ? `Change ${userId}` : 'Add member'} onClose={onClose} isLocked={save.isBusy}>
       <Form
@@ -174,7 +171,12 @@ function MemberForm({ organisationId, names, member, onClose }: MemberFormProps)
           />
         )}
         <Select label="Role" value={role} options={ROLES} onChange={(next) => setRole(next as MemberRole)} />
-        <Select label="Unit" value={unit} options={[['', 'none'], ...units]} onChange={setUnit} />
+        <Select
+          label="Unit"
+          value={unit}
+          options={[['', 'none'], ...choicesOf(names, 'unit')]}
+          onChange={setUnit}
+        />
       </Form>
     </Dialog>
   );

@@ -179,7 +179,15 @@ export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose
     ],
     ['Session', record.sessionId],
     ['Request', record.requestId],
+    ['Unit', record.unitId === null ? null : `#${record.unitId}`],
     ['API key', record.apiKeyId === null ? null : `#${record.apiKeyId}`],
+    [
+      'Tags',
+      record.tags &&
+        Object.entries(record.tags)
+          .map((tag) => tag.join('='))
+          .join(', '),
+    ],
     [
       'Review',
       record.reviewAction === null ? null : `${DECISIONS[record.reviewAction]} by ${record.reviewedBy}`,

@@ -1,11 +1,21 @@
 import { useQuery } from '@tanstack/preact-query';
 import { useEffect, useState } from 'preact/hooks';
-import { type AllUsageFilters, everyone, type Range, readerOf, type UsageFilters } from '../api/accounts';
+import {
+  type AllUsageFilters,
+  everyone,
+  isOrganisation,
+  type Range,
+  readerOf,
+  type UsageFilters,
+} from '../api/accounts';
 import { answer, api, send, type UsageRecord, type UsageStats } from '../api/client';
 import { useAction } from '../api/hooks';
+import { choicesOf } from '../api/limits';
+import { useNames } from '../api/names';
 import { problemOf } from '../api/problem';
 import { isAdmin, isSupervisor, session } from '../api/session';
 import { CreditsByModel, isRest } from '../components/credits-by-model';
+import { Select } from '../components/form';
 import { RangePicker, useRange } from '../components/range';
 import { toast } from '../components/toasts';
 import { Button, Card, PageHeader, Skeleton, Stat, Trouble } from '../components/ui';
@@ -15,14 +25,17 @@ import { useSearch } from '../navigation';
 import { OPERATION, RECORDS_HINT, UsageTable } from './usage-table';
 
 const STATUSES: UsageRecord['billingStatus'][] = ['recorded', 'billed', 'needs_review', 'waived'];
+const FILTERS = ['service', 'operation', 'apiKey', 'tag', 'member', 'unit'] as const;
 /** Filters that only the list over all users has. */
-const ADMIN_FILTERS = ['status', 'apiKey', 'session', 'request'] as const;
+const ADMIN_FILTERS = ['status', 'session', 'request'] as const;
 
 export function Usage() {
-  const isAll = isAdmin.value;
   const self = session.value?.userId ?? '';
   const { search, setSearch } = useSearch();
-  const user = search.user ?? (isAll ? '' : self);
+  const user = search.user ?? (isAdmin.value ? '' : self);
+  const isShared = isOrganisation(user);
+  // The list over all users takes no organisation as its user.
+  const isAll = isAdmin.value && !isShared;
   const range = useRange();
   const { startDate, endDate } = range;
   const text = (name: string) => search[name] ?? '';
@@ -39,15 +52,15 @@ export function Usage() {
   });
   const days = daysBetween(startDate, endDate);
   const whose =
-    isSupervisor.value && !isAll && user === self
+    isSupervisor.value && !isAdmin.value && user === self
       ? 'Your calls (enter a user to see theirs)'
       : `Calls by ${user || 'all users'}`;
-  const isNarrowed = ['service', 'operation', ...ADMIN_FILTERS].some((name) => text(name) !== '');
+  const isNarrowed = [...FILTERS, ...ADMIN_FILTERS].some((name) => text(name) !== '');
   const download = useAction(
     async () => {
       const query = new URLSearchParams(Object.entries(wanted).map(([name, value]) => [name, String(value)]));
       const response = await send(
-        new Request(`${location.origin}${pathOf(isAll, user)}?${query.toString()}`, {
+        new Request(`${location.origin}${addressOf(isAll, user)}${query.toString()}`, {
           headers: { Accept: 'text/csv' },
         }),
       );
@@ -68,8 +81,14 @@ export function Usage() {
           <UserPicker
             key={user}
             value={user}
-            allowsAll={isAll}
-            onChange={(userId) => setSearch({ user: userId === self && !isAll ? null : userId })}
+            allowsAll={isAdmin.value}
+            onChange={(userId) =>
+              setSearch({
+                user: userId === self && !isAdmin.value ? null : userId,
+                member: null,
+                unit: null,
+              })
+            }
           />
         )}
         <FilterField
@@ -84,7 +103,25 @@ export function Usage() {
           value={text('operation')}
           options={namesOf(stats.data, 'byModel')}
         />
+        <FilterField label="API key" name="apiKey" value={text('apiKey')} options={[]} />
+        <FilterField label="Tag" name="tag" value={text('tag')} options={[]} />
+        {isShared && (
+          <OrganisationFilters accountId={user} members={namesOf(stats.data, 'byUser')} text={text} />
+        )}
         {isAll && <AdminFilters text={text} />}
+        {(isNarrowed || (isAll && user !== '')) && (
+          <Button
+            kind="quiet"
+            onClick={() =>
+              setSearch({
+                ...Object.fromEntries([...FILTERS, ...ADMIN_FILTERS].map((name) => [name, null])),
+                ...(isAll ? { user: null } : {}),
+              })
+            }
+          >
+            Clear filters
+          </Button>
+        )}
         <Button icon="download" isBusy={download.isBusy} onClick={() => void download.run()}>
           CSV
         </Button>
@@ -126,7 +163,7 @@ export function Usage() {
             {isAll ? (
               <UsageTable reader={everyone} filters={wanted} showUser={user === ''} />
             ) : (
-              <UsageTable reader={readerOf(user)} filters={filters} />
+              <UsageTable reader={readerOf(user)} filters={filters} showUser={isShared} />
             )}
           </Card>
         </>
@@ -137,36 +174,73 @@ export function Usage() {
 
 type Statistics = Pick<
   UsageStats,
-  'totalCredits' | 'totalRecords' | 'byService' | 'byDay' | 'byModel' | 'byDayAndModel' | 'truncated'
+  | 'totalCredits'
+  | 'totalRecords'
+  | 'byService'
+  | 'byUser'
+  | 'byDay'
+  | 'byModel'
+  | 'byDayAndModel'
+  | 'truncated'
 >;
 
 function filtersOf({ startDate, endDate }: Range, text: (name: string) => string): UsageFilters {
-  const [service, operation] = [text('service'), text('operation')];
+  const [service = '', operation = '', key = '', tag = '', memberId = '', unit = ''] = FILTERS.map(text);
   return {
     startDate,
     endDate,
     ...(service === '' ? {} : { service }),
     ...(operation === '' ? {} : { operation }),
+    // The service refuses NaN, and anything else that is not an id.
+    ...(key === '' ? {} : { apiKeyId: Number(key.replace(/^#/, '')) }),
+    ...(tag === '' ? {} : { tag }),
+    ...(memberId === '' ? {} : { memberId }),
+    ...(unit === '' ? {} : { unitId: Number(unit) }),
   };
 }
 
 function adminFiltersOf(userId: string, text: (name: string) => string): AllUsageFilters {
-  const [status, key, sessionId, requestId] = ADMIN_FILTERS.map(text) as [string, string, string, string];
+  const [status, sessionId, requestId] = ADMIN_FILTERS.map(text) as [string, string, string];
   return {
     ...(userId === '' ? {} : { userId }),
     ...(status === '' ? {} : { billingStatus: status as UsageRecord['billingStatus'] }),
-    // The service refuses NaN, and anything else that is not an id.
-    ...(key === '' ? {} : { apiKeyId: Number(key.replace(/^#/, '')) }),
     ...(sessionId === '' ? {} : { sessionId }),
     ...(requestId === '' ? {} : { requestId }),
   };
 }
 
-function pathOf(isAll: boolean, user: string): string {
-  if (isAll) return '/api/usage/records/all';
-  return user === session.value?.userId
-    ? '/api/usage/records'
-    : `/api/usage/records/user/${encodeURIComponent(user)}`;
+/** Where the filters follow. */
+function addressOf(isAll: boolean, user: string): string {
+  if (isAll) return '/api/usage/records/all?';
+  const id = encodeURIComponent(user);
+  return user === session.value?.userId || isOrganisation(user)
+    ? `/api/usage/records?accountId=${id}&`
+    : `/api/usage/records/user/${id}?`;
+}
+
+interface OrganisationFiltersProps {
+  accountId: string;
+  members: string[];
+  text: (name: string) => string;
+}
+
+function OrganisationFilters({ accountId, members, text }: OrganisationFiltersProps) {
+  const { setSearch } = useSearch();
+  const unit = text('unit');
+  const units = choicesOf(useNames(accountId), 'unit');
+  const isDeleted = unit !== '' && !units.some(([id]) => id === unit);
+  return (
+    <>
+      <FilterField label="Member" name="member" value={text('member')} options={members} />
+      <Select
+        label="Unit"
+        value={unit}
+        options={[['', 'all'], ...units, ...(isDeleted ? [[unit, `#${unit}`] as const] : [])]}
+        onChange={(next) => setSearch({ unit: next })}
+        isInline
+      />
+    </>
+  );
 }
 
 function AdminFilters({ text }: { text: (name: string) => string }) {
@@ -188,22 +262,8 @@ function AdminFilters({ text }: { text: (name: string) => string }) {
           ))}
         </select>
       </div>
-      <FilterField label="API key" name="apiKey" value={text('apiKey')} options={[]} />
       <FilterField label="Session" name="session" value={text('session')} options={[]} />
       <FilterField label="Request" name="request" value={text('request')} options={[]} />
-      {[...ADMIN_FILTERS, 'service', 'operation', 'user'].some((name) => text(name) !== '') && (
-        <Button
-          kind="quiet"
-          onClick={() =>
-            setSearch({
-              ...Object.fromEntries(ADMIN_FILTERS.map((name) => [name, null])),
-              ...{ service: null, operation: null, user: null },
-            })
-          }
-        >
-          Clear filters
-        </Button>
-      )}
     </>
   );
 }
@@ -250,7 +310,7 @@ function FilterField({
 }
 
 /** Without the entry for everything that the API does not list by name. */
-function namesOf(stats: Statistics | undefined, map: 'byService' | 'byModel'): string[] {
+function namesOf(stats: Statistics | undefined, map: 'byService' | 'byModel' | 'byUser'): string[] {
   return Object.keys(stats?.[map] ?? {}).filter(
     (name) => !isRest(name, stats?.truncated.includes(map) ?? false),
   );
