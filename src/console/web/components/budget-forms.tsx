@@ -118,6 +118,7 @@ export function NewBudget({ accountId, names, onClose, ...initial }: NewBudgetPr
   const [unit, setUnit] = useState<Unit>('credits');
   const [window, setWindow] = useState<Window>('month');
   const [timeZone, setTimeZone] = useState('UTC');
+  const [anchor, setAnchor] = useState('1');
   const [amount, setAmount] = useState('');
   const [mode, setMode] = useState<Mode>('hard');
   const [alerts, setAlerts] = useState('');
@@ -126,7 +127,10 @@ export function NewBudget({ accountId, names, onClose, ...initial }: NewBudgetPr
   const needsId = scope !== 'account' && scope !== 'each_member';
   const limit = parseWhole(amount);
   const percentages = parseAlerts(alerts);
-  const isValid = limit !== null && percentages !== null && (!needsId || scopeId.trim() !== '');
+  const isMonthly = unit !== 'sessions' && window === 'month';
+  const anchorDay = isMonthly ? parseWhole(anchor) : 1;
+  const isDay = anchorDay !== null && anchorDay >= 1 && anchorDay <= 31;
+  const isValid = limit !== null && percentages !== null && isDay && (!needsId || scopeId.trim() !== '');
   const create = useAction(async () => {
     if (!isValid) return;
     const budget = await createBudget(
@@ -139,7 +143,7 @@ export function NewBudget({ accountId, names, onClose, ...initial }: NewBudgetPr
         amount: limit,
         mode,
         timeZone: timeZone.trim(),
-        anchorDay: 1,
+        anchorDay,
         alerts: percentages,
       },
       key,
@@ -158,7 +162,10 @@ export function NewBudget({ accountId, names, onClose, ...initial }: NewBudgetPr
         onCancel={onClose}
       >
         {create.problem && (
-          <ProblemNote problem={create.problem} shown={[...LIMIT_FIELDS, 'scopeId', 'timeZone']} />
+          <ProblemNote
+            problem={create.problem}
+            shown={[...LIMIT_FIELDS, 'scopeId', 'timeZone', 'anchorDay']}
+          />
         )}
         <Select
           label="For"
@@ -209,6 +216,19 @@ export function NewBudget({ accountId, names, onClose, ...initial }: NewBudgetPr
             problem={create.problem}
             required
             hint="Such as Europe/Berlin"
+          />
+        )}
+        {isMonthly && (
+          <Field
+            label="First day of the month"
+            name="anchorDay"
+            value={anchor}
+            onChange={setAnchor}
+            problem={create.problem}
+            inputMode="numeric"
+            required
+            hint="A shorter month begins on its last day"
+            error={isDay ? undefined : 'Enter a day from 1 to 31'}
           />
         )}
         <LimitFields {...{ amount, setAmount, mode, setMode, alerts, setAlerts }} problem={create.problem} />
@@ -401,7 +421,8 @@ export function BudgetHistory({ budget, name, onClose }: BudgetFormProps) {
         />
         <p class="hint">
           {capital(scopeInWords(budget))} by {budget.createdBy}, {time(budget.createdAt)}, days in{' '}
-          {budget.timeZone}.
+          {budget.timeZone}
+          {budget.window === 'month' && `, months from day ${budget.anchorDay}`}.
         </p>
       </div>
     </Dialog>
