@@ -74,6 +74,7 @@ function sendSettings(config: AppConfig, request: Request, response: Response): 
   response.json({
     version: VERSION,
     sessionLeaseSeconds: config.sessions.leaseSeconds,
+    usersCreateOrganisations: config.organisationsCreatedBy === 'any',
     developmentTokens,
     ...(developmentTokens ? { people: config.developmentPeople ?? [] } : {}),
   });

@@ -13,6 +13,8 @@ interface Settings {
   version: string;
   /** A session without a sign of life for this long is ended by the service. */
   sessionLeaseSeconds: number;
+  /** Whether users create organisations, not only supervisors. */
+  usersCreateOrganisations: boolean;
   developmentTokens: boolean;
   /** The users of the demo. */
   people?: DevelopmentPerson[];

@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/preact-query';
 import { useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso/router';
 import { newIdempotencyKey } from '../api/client';
+import { settings } from '../api/development';
 import { useAction, usePages } from '../api/hooks';
 import { createOrganisation, myAccounts, type Organisation, organisations } from '../api/organisations';
 import { isSupervisor } from '../api/session';
@@ -27,7 +28,7 @@ export function Organisations() {
             : 'Organisations that you are a member of'
         }
       >
-        {isSupervisor.value && (
+        {(isSupervisor.value || settings.value?.usersCreateOrganisations) && (
           <Button kind="primary" icon="plus" onClick={() => setOpen(true)}>
             New organisation
           </Button>
