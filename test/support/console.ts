@@ -18,7 +18,8 @@ export interface ConsoleService {
   /** An instance on the same database, for what a test does without the console. */
   direct: TestService;
   stop(): Promise<void>;
-  start(): Promise<void>;
+  /** @param env beyond what it has otherwise */
+  start(env?: Record<string, string>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -46,7 +47,7 @@ export async function startConsole(env: Record<string, string> = {}): Promise<Co
   await buildConsole(compiled.directory);
   const port = await freePort();
   let running: ServiceProcess | undefined;
-  const start = async () => {
+  const start = async (more: Record<string, string> = {}) => {
     running = await compiled.start({
       DATABASE_URL: direct.databaseUrl,
       JWT_ACCESS_SECRET: SECRET,
@@ -55,6 +56,7 @@ export async function startConsole(env: Record<string, string> = {}): Promise<Co
       SWEEP_INTERVAL_SECONDS: '1',
       PORT: String(port),
       ...env,
+      ...more,
     });
   };
   const stop = async () => {

@@ -1,3 +1,4 @@
+import { text } from 'node:stream/consumers';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../../support/console.js';
@@ -66,6 +67,215 @@ describe('the list of organisations', () => {
     await button(dialog(boss), 'Allocate').click();
     await expect.poll(() => boss.getByTestId('available').innerText()).toBe('700');
   });
+
+  it('lets users make organisations where the operator allows it', async () => {
+    await service.stop();
+    await service.start({ ORGANISATIONS_CREATED_BY: 'any' });
+    const page = await as(service.direct.as(freshUser()), '/organisations');
+    await button(page, 'New organisation').click();
+    await dialog(page).getByLabel('Name').fill('Book club');
+    await button(dialog(page), 'Create organisation').click();
+    await page.getByRole('heading', { name: 'Book club' }).waitFor();
+    await page.getByText('you are its owner ·').waitFor();
+    await service.stop();
+    await service.start();
+  });
+});
+
+describe('an organisation that ends, for all or for one', () => {
+  it('is archived by an owner or a supervisor, not while credits are held, and then only shown', async () => {
+    const org = await acme();
+    const admin = await as(await org.member('admin'), pathOf(org));
+    await button(admin, 'Rename organisation').waitFor();
+    expect(await button(admin, 'Archive organisation').count()).toBe(0);
+    expect(await org.start(org.user, 's')).toMatchObject({ status: 201 });
+    const page = await as(org.owner, pathOf(org));
+    const archive = async (where: Page) => {
+      await button(where, 'Archive organisation').click();
+      await dialog(where).getByText('can no longer spend from it').waitFor();
+      await button(dialog(where), 'Archive organisation').click();
+    };
+    await archive(page);
+    await dialog(page).getByRole('alert').getByText('has active sessions').waitFor();
+    await org.finalize(org.user, 's', 1000);
+    await button(dialog(page), 'Archive organisation').click();
+    await page.getByText('archived', { exact: true }).waitFor();
+    await page.getByText('pays for no more calls').waitFor();
+    for (const name of [/^Rename/, /^Archive/, /^Leave/, /^New/])
+      expect(await button(page, name).count()).toBe(0);
+
+    const other = await acme();
+    const boss = await as(other.boss, pathOf(other), 'supervisor');
+    await archive(boss);
+    await boss.getByText('archived', { exact: true }).waitFor();
+    expect(await button(boss, /^Archive|^New/).count()).toBe(0);
+    for (const { owner, path } of [org, other])
+      expect((await owner.get(path)).body).toMatchObject({ archivedAt: expect.any(String) as string });
+  });
+
+  it('is left by a member, and by an owner only when another remains', async () => {
+    const org = await acme();
+    const leave = async (page: Page) => {
+      await button(page, 'Leave organisation').click();
+      await button(dialog(page), 'Leave organisation').click();
+    };
+    const boss = await as(org.boss, pathOf(org), 'supervisor');
+    await button(boss, 'Archive organisation').waitFor();
+    expect(await button(boss, 'Leave organisation').count()).toBe(0);
+    const page = await as(org.user, pathOf(org));
+    await leave(page);
+    await page.getByRole('heading', { name: 'Organisations' }).waitFor();
+    await page.getByText('No organisations').waitFor();
+    expect((await org.user.get(org.path)).status).toBe(404);
+    const owner = await as(org.owner, pathOf(org));
+    await leave(owner);
+    await dialog(owner).getByRole('alert').getByText('must keep at least one owner').waitFor();
+  });
+});
+
+describe('the API keys of an organisation', () => {
+  const keysOf = async ({ owner, id }: TestOrganisation) => {
+    const { body } = await owner.get<{ items: { name: string; isActive: boolean }[] }>(
+      `/api/api-keys?accountId=${id}`,
+    );
+    return body.items.map(({ name, isActive }) => [name, isActive]);
+  };
+
+  it('are made, rotated and revoked by a member, who sees only their own; the organisation pays', async () => {
+    const org = await acme();
+    await org.owner.post('/api/api-keys', { accountId: org.id, name: 'the owner’s' });
+    const page = await as(org.user, pathOf(org, '/keys'));
+    await page.getByText('No API keys yet').waitFor();
+    await button(page, 'New key').click();
+    await dialog(page).getByLabel('Name').fill('notebook');
+    await dialog(page).getByLabel('Charge and record calls').check();
+    await button(dialog(page), 'Create key').click();
+    const key = await dialog(page).getByTestId('created-key').innerText();
+    const charged = await service.direct
+      .withHeaders({ 'x-api-key': key })
+      .post('/api/usage/charge', { requestId: 'by-key', modelId: 'unknown-model', tokens: 1000 });
+    expect(charged.body).toMatchObject({ record: { accountId: org.id, userId: org.user.userId } });
+    await page.keyboard.press('Escape');
+    await page.getByText('1 key', { exact: true }).waitFor();
+    await button(page, 'Rotate notebook').click();
+    await dialog(page).getByLabel('Old key expires').selectOption('immediately');
+    await button(dialog(page), 'Rotate').click();
+    expect(await dialog(page).getByTestId('created-key').innerText()).not.toBe(key);
+    await page.keyboard.press('Escape');
+    await page.getByText('2 keys', { exact: true }).waitFor();
+    await button(page, 'Revoke notebook').click();
+    await button(dialog(page), 'Revoke key').click();
+    await expect.poll(() => button(page, /^Rotate|^Revoke/).count()).toBe(0);
+    expect(await keysOf(org)).toEqual([
+      ['notebook', false],
+      ['notebook', false],
+      ['the owner’s', true],
+    ]);
+    expect((await org.user.get<{ items: unknown[] }>('/api/api-keys')).body.items).toEqual([]);
+  });
+
+  it('are all there for admins, billing people and supervisors; a supervisor revokes them', async () => {
+    const org = await acme();
+    await org.user.post('/api/api-keys', { accountId: org.id, name: 'notebook' });
+    for (const [client, role, buttons] of [
+      [org.owner, 'user', ['New key', 'Rotate notebook', 'Revoke notebook']],
+      [await org.member('billing'), 'user', []],
+      [org.boss, 'supervisor', ['Revoke notebook']],
+    ] as const) {
+      const page = await as(client, pathOf(org, '/keys'), role);
+      await page.getByText('1 key', { exact: true }).waitFor();
+      for (const name of ['New key', 'Rotate notebook', 'Revoke notebook'] as const)
+        expect([role, name, await button(page, name).count()]).toEqual([
+          role,
+          name,
+          (buttons as readonly string[]).includes(name) ? 1 : 0,
+        ]);
+      if (role !== 'supervisor') continue;
+      await button(page, 'Revoke notebook').click();
+      await button(dialog(page), 'Revoke key').click();
+      await expect.poll(() => keysOf(org)).toEqual([['notebook', false]]);
+    }
+  });
+});
+
+describe('what an organisation spent', () => {
+  const charge = (user: HttpClient, accountId: string, requestId: string, more: object = {}) =>
+    user.post('/api/usage/charge', {
+      ...{ accountId, requestId, modelId: 'unknown-model', tokens: 1000 },
+      ...more,
+    });
+
+  it('is added up by member and by unit, which lead to their calls', async () => {
+    const org = await acme();
+    const empty = await as(org.owner, pathOf(org, '/usage'));
+    await empty.getByText('No matching usage').waitFor();
+    expect(await empty.getByText(/^Spent by/).count()).toBe(0);
+    await charge(org.owner, org.id, 'a');
+    await charge(org.user, org.id, 'b', { tokens: 2000 });
+    const page = await as(org.owner, pathOf(org, '/usage?days=7'));
+    const spent = async (one: string) =>
+      (
+        await page
+          .getByRole('region', { name: `Spent by ${one}` })
+          .getByRole('row')
+          .allInnerTexts()
+      )
+        .slice(1)
+        .map((row) => row.split(/\s*\t\s*/));
+    await expect
+      .poll(() => spent('member'))
+      .toEqual([
+        [org.user.userId, '2'],
+        [org.owner.userId, '1'],
+      ]);
+    expect(await spent('unit')).toEqual([['Research / Vision', '2']]);
+    await page.getByRole('link', { name: 'Research / Vision' }).click();
+    await page.getByText('1 record', { exact: true }).waitFor();
+    expect(new URL(page.url()).searchParams.get('days')).toBe('7');
+    const member = await as(org.user, pathOf(org, '/usage'));
+    await member.getByText('1 record', { exact: true }).waitFor();
+    expect(await member.getByText(/^Spent by/).count()).toBe(0);
+  });
+
+  it('is filtered by member, unit, API key and tag, also for the download and for admins', async () => {
+    const org = await acme();
+    const made = await org.user.post<{ id: number; key: string }>('/api/api-keys', {
+      ...{ accountId: org.id, name: 'notebook', permissions: ['usage:write'] },
+    });
+    await charge(org.owner, org.id, 'a', { tags: { feature: 'search' } });
+    await charge(org.user, org.id, 'b', { tags: { feature: 'chat' } });
+    await charge(service.direct.withHeaders({ 'x-api-key': made.body.key }), org.id, 'c');
+    for (const [client, role] of [
+      [org.owner, 'user'],
+      [service.direct.as(freshUser('admin')), 'admin'],
+    ] as const) {
+      const page = await as(client, pathOf(org, '/usage'), role);
+      await page.getByRole('link', { name: 'Filter or download' }).click();
+      const records = (count: string) => page.getByText(count, { exact: true }).waitFor();
+      const set = async (label: string, text: string) => {
+        await page.getByLabel(label, { exact: true }).fill(text);
+        await page.getByLabel(label, { exact: true }).press('Enter');
+      };
+      await records('3 records');
+      await set('Member', org.user.userId);
+      await records('2 records');
+      await set('Tag', 'feature=chat');
+      await records('1 record');
+      const [download] = await Promise.all([page.waitForEvent('download'), button(page, 'CSV').click()]);
+      const lines = (await text(await download.createReadStream())).trim().split(/\r?\n/);
+      expect(lines).toHaveLength(2);
+      expect(lines[1]).toContain(org.user.userId);
+      await button(page, 'Clear filters').click();
+      await records('3 records');
+      await set('API key', `#${made.body.id}`);
+      await records('1 record');
+      await button(page, 'Clear filters').click();
+      await page.getByLabel('Unit').selectOption({ label: 'Research / Vision' });
+      await records('2 records');
+      await set('Tag', 'feature=search');
+      await page.getByText('No matching usage').waitFor();
+    }
+  });
 });
 
 describe('an admin of an organisation', () => {
@@ -116,6 +326,10 @@ describe('an admin of an organisation', () => {
     expect(await dialog(page).getByLabel('Unit').inputValue()).toBe(String(org.vision));
     await dialog(page).getByLabel('Amount').fill('10');
     await dialog(page).getByLabel('Alerts').fill('50, 80');
+    await dialog(page).getByLabel('First day of the month').fill('32');
+    await dialog(page).getByText('Enter a day from 1 to 31').waitFor();
+    expect(await button(dialog(page), 'Create budget').isDisabled()).toBe(true);
+    await dialog(page).getByLabel('First day of the month').fill('15');
     await button(dialog(page), 'Create budget').click();
     const [budget] = [budgetsIn(page, 'Vision').first()];
     await budget.getByText('10 credits per month').waitFor();
@@ -135,6 +349,7 @@ describe('an admin of an organisation', () => {
     await budget.getByText('21 left').waitFor();
     await button(budget, /^History/).click();
     await dialog(page).getByText('The launch').waitFor();
+    await dialog(page).getByText('months from day 15').waitFor();
     await page.keyboard.press('Escape');
     await button(budget, /^End/).click();
     await button(dialog(page), 'End budget').click();
@@ -223,11 +438,12 @@ describe('the other roles of an organisation', () => {
 
     const billing = await as(await org.member('billing'), pathOf(org));
     await billing.getByText(`Member ${org.owner.userId}: 70 credits per month`).waitFor();
-    for (const name of [/^New/, /^Raise/, /^Rename/, /^Delete/, /^Allocate/])
+    for (const name of [/^New/, /^Raise/, /^Rename/, /^Archive/, /^Delete/, /^Allocate/])
       expect(await button(billing, name).count()).toBe(0);
     expect(await tabs(billing)).toEqual([
       'Units and budgets',
       'Members',
+      'API keys',
       'Allocations and ledger',
       'Usage',
       'Sessions',
@@ -241,7 +457,7 @@ describe('the other roles of an organisation', () => {
     const member = await as(org.user, pathOf(org));
     await member.getByText('Unit Research / Vision: 100 credits per month').waitFor();
     expect(await member.getByText('70 credits').count()).toBe(0);
-    expect(await tabs(member)).toEqual(['Your budgets', 'Usage', 'Sessions']);
+    expect(await tabs(member)).toEqual(['Your budgets', 'API keys', 'Usage', 'Sessions']);
     await member.getByRole('navigation', { name: 'Account sections' }).getByText('Usage').click();
     await member.getByText('1 record', { exact: true }).waitFor();
     const stranger = await as(service.direct.as(freshUser()), pathOf(org));
