@@ -164,7 +164,8 @@ function valuesFor(operation: Operation, choice: SeededRandom, sequence: number)
   if (operation.id === 'setGatewayAccount')
     Object.assign(values, { accountId: ORGANISATION, unitId: choice.integer(1, DISPOSABLE) });
   // The example's is of a unit, and an account without units has none.
-  if (operation.id === 'createBudget') Object.assign(values, { scope: 'tag', scopeId: `run=${recent('tag', 300)}` });
+  if (operation.id === 'createBudget')
+    Object.assign(values, { scope: 'tag', scopeId: `run=${recent('tag', 300)}` });
   if (operation.id === 'createPricingRule') values.modelId = recent('model', 300);
   if (operation.id === 'reviewUsage') Object.assign(values, { action: 'waive', version: 1 });
   const named = [
