@@ -11,7 +11,7 @@ import type { VerificationCode, VerificationDto } from './dto/api-keys.responses
 /** A key that its gateway does not have yet does not exist yet. */
 export const VERIFY = {
   name: 'api_key_verify',
-  text: `SELECT k.key, k.id, k.account_id, k.permissions, k.expires_at, k.expires_at <= now() AS is_expired,
+  text: `SELECT k.key, k.id, k.account_id, k.user_id, k.permissions, k.expires_at, k.expires_at <= now() AS is_expired,
                 k.is_active AND (coalesce(k.gateway_state, 'live') = 'live' OR k.expires_at <= now()) AS is_active,
                 available_credits(k.account_id) AS available,
                 credits_room(k.account_id, k.user_id, k.id) AS room
@@ -23,6 +23,7 @@ interface Row {
   key: string;
   id: string;
   account_id: string;
+  user_id: string;
   permissions: Permission[];
   expires_at: Date | null;
   is_active: boolean;
@@ -48,7 +49,8 @@ export class ApiKeysVerificationService {
       valid: code === 'valid',
       code,
       keyId: row === undefined ? null : toSafeInteger(row.id),
-      userId: row?.account_id ?? null,
+      accountId: row?.account_id ?? null,
+      userId: row?.user_id ?? null,
       permissions: row?.permissions ?? [],
       expiresAt: row?.expires_at ? isoTime(row.expires_at) : null,
       availableCredits: row === undefined ? null : code === 'valid' ? spendable(row) : 0,

@@ -112,7 +112,7 @@ export class BudgetsController {
     operationId: 'updateBudget',
   })
   @ApiOkResponse({ type: BudgetDto })
-  @ApiProblems(BudgetNotFound, AccountNotFound, BudgetSetByPlatform)
+  @ApiProblems(BudgetNotFound, AccountNotFound, BudgetSetByPlatform, BudgetOfKey)
   @AccountAccess('manage')
   update(
     @CurrentCaller() caller: Caller,

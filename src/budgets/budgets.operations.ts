@@ -77,7 +77,7 @@ export const UPDATE_BUDGET = operation<
     id: number;
     changes: { amount?: number | undefined; mode?: BudgetMode | undefined; alerts?: number[] | undefined };
   },
-  Ok<{ budget: BudgetAnswer }> | Refused<'not_found' | 'set_by_platform'>
+  Ok<{ budget: BudgetAnswer }> | Refused<'not_found' | 'set_by_platform' | 'key_limit'>
 >('budget_update');
 
 export const DELETE_BUDGET = operation<
@@ -99,7 +99,7 @@ export const RAISE_BUDGET = operation<
   | Refused<
       | 'not_found'
       | 'set_by_platform'
-      | 'unlimited'
+      | 'key_limit'
       | 'member_not_found'
       | 'past_until'
       | 'too_many'

@@ -126,7 +126,7 @@ export class BudgetsService {
     return toPage(row?.periods ?? [], limit, (period) => period);
   }
 
-  /** @throws BudgetNotFound, BudgetSetByPlatform */
+  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey */
   async update(caller: Caller, id: number, { amount, mode, alerts }: UpdateBudgetDto): Promise<BudgetDto> {
     const answer = await this.changes.call(turnOf(caller), UPDATE_BUDGET, {
       accountId: caller.accountId,
@@ -148,7 +148,7 @@ export class BudgetsService {
     if (outcome !== 'ok') throw refusalOf(outcome);
   }
 
-  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError */
+  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError */
   async raise(
     caller: Caller,
     id: number,
@@ -170,8 +170,6 @@ export class BudgetsService {
     switch (answer.outcome) {
       case 'ok':
         return { answer: BudgetDto.from(answer.budget), replayed: answer.replayed ?? false };
-      case 'unlimited':
-        throw new BudgetOfKey();
       case 'member_not_found':
         throw new BudgetScopeNotFound('memberId');
       case 'past_until':

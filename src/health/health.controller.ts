@@ -45,7 +45,7 @@ export class HealthController {
 
   @Get('health/ready')
   @ApiOperation({
-    summary: 'Readiness: does the database answer, is it migrated, and can it be written to?',
+    summary: 'Readiness: does the database answer, is it migrated, and is it not read-only?',
     operationId: 'getReadiness',
   })
   @ApiOkResponse({ type: HealthDto })

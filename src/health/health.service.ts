@@ -3,7 +3,7 @@ import { migrations } from '../../migrations/index.js';
 import { Database } from '../common/database/database.js';
 import { ServiceUnavailable } from '../common/errors/service-error.js';
 
-/** Nothing where the database cannot be written to: on a standby, or when it was set to read only. */
+/** Nothing where the database is read-only: on a standby, or when it was set so. */
 const APPLIED = {
   name: 'health_migrations',
   text: `SELECT name FROM migrations WHERE current_setting('transaction_read_only') = 'off'`,

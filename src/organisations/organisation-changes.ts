@@ -17,6 +17,7 @@ import {
   TooManyMembers,
   TooManyOrganisations,
   TooManyUnits,
+  UnitHasPlatformBudget,
   UnitNameTaken,
   UnitNotEmpty,
   UnitNotFound,
@@ -42,6 +43,7 @@ const REFUSALS = {
   cycle: () => parentProblem('must be neither the unit itself nor a unit below it'),
   name_taken: () => new UnitNameTaken(),
   not_empty: () => new UnitNotEmpty(),
+  has_platform_budget: () => new UnitHasPlatformBudget(),
   too_many_units: () => new TooManyUnits(),
   idempotency_mismatch: () => new IdempotencyMismatch(),
 } satisfies Record<string, () => ServiceError>;

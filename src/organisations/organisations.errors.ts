@@ -96,6 +96,17 @@ export class UnitNameTaken extends ServiceError {
   }
 }
 
+/** 409: the platform has set a budget of the unit; supervisors delete both. */
+export class UnitHasPlatformBudget extends ServiceError {
+  constructor() {
+    super(
+      409,
+      'unit.has_platform_budget',
+      'The platform has set a budget of the unit; a supervisor can delete it',
+    );
+  }
+}
+
 /** 409: the unit has members, or units below it. */
 export class UnitNotEmpty extends ServiceError {
   constructor() {

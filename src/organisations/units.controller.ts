@@ -20,6 +20,7 @@ import {
   OrganisationRoleRequired,
   TooManyUnits,
   UnitNameTaken,
+  UnitHasPlatformBudget,
   UnitNotEmpty,
   UnitNotFound,
 } from './organisations.errors.js';
@@ -93,7 +94,13 @@ export class UnitsController {
     operationId: 'deleteUnit',
   })
   @ApiNoContentResponse({ description: 'The unit is deleted' })
-  @ApiProblems(OrganisationRoleRequired, OrganisationArchived, UnitNotFound, UnitNotEmpty)
+  @ApiProblems(
+    OrganisationRoleRequired,
+    OrganisationArchived,
+    UnitNotFound,
+    UnitNotEmpty,
+    UnitHasPlatformBudget,
+  )
   @TokenAccess()
   delete(
     @CurrentCaller() caller: Caller,

@@ -274,6 +274,8 @@ async function takeMigrationLock(
   warn: (line: string) => void = () => undefined,
 ): Promise<void> {
   let hasWarned = false;
+  // A process that stands still, or whose line is gone, must not keep the lock.
+  await runner.query(`SET idle_session_timeout = '1min'`);
   const asked = 'SELECT pg_try_advisory_lock($1) AS mine';
   while (!((await runner.query(asked, [MIGRATION_LOCK])) as { mine: boolean }[])[0]?.mine) {
     if (!hasWarned) warn('Waiting: another process is migrating the database');

@@ -209,6 +209,20 @@ describe('limits of tokens, requests and sessions', () => {
     expect(await acme.start(await acme.member('member'), 'a')).toMatchObject({ status: 201 });
   });
 
+  it('has no Retry-After for a call that fits only with the raise of today', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'tokens', window: 'day', amount: 1000 });
+    await acme.owner.post(`/api/budgets/${id}/raises`, { accountId: acme.id, amount: 500, reason: 'r' });
+    const start = (estimatedTokens: number) =>
+      acme.start(acme.owner, `s${estimatedTokens}`, { estimatedTokens });
+    expect((await start(600)).status).toBe(201);
+    const [tomorrow, never] = [await start(1000), await start(1200)];
+    expect([tomorrow.status, never.status]).toEqual([429, 429]);
+    expect(Number(tomorrow.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(never.headers.get('retry-after')).toBeNull();
+  });
+
   it('requests: counts sessions and charges; what never fits has no Retry-After', async () => {
     const acme = await organisation(service);
     await acme.allocate(1000);
@@ -351,6 +365,37 @@ describe('a period', () => {
       { used: 6, held: 0 },
       { used: 3, held: 0 },
     ]);
+  });
+
+  it('exceeded by a late settlement of what was no longer held: its answer says so', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 12 });
+    const tokens = await acme.budget({ scope: 'account', unit: 'tokens', window: 'day', amount: 4000 });
+    expect(await acme.start(acme.owner, 's', { estimatedTokens: 3000 })).toMatchObject({ status: 201 });
+    await service.owner.query('UPDATE streaming_sessions SET expires_at = now() WHERE account_id = $1', [
+      acme.id,
+    ]);
+    await service.get(StreamingSessionsSweeper).sweep();
+    const charge = { requestId: 'c', accountId: acme.id, modelId: SONNET, tokens: 3000 };
+    expect(await acme.owner.post('/api/usage/charge', charge)).toMatchObject({ status: 201 });
+    const late = await acme.finalize(acme.owner, 's', 3000);
+    expect(late.body.overrun).toEqual([
+      { budgetId: id, by: 6 },
+      { budgetId: tokens, by: 2000 },
+    ]);
+  });
+
+  it('lowered below what is held: progress says that what is held may be used', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'tokens', window: 'day', amount: 5000 });
+    await acme.start(acme.owner, 's', { estimatedTokens: 4000 });
+    await patch(acme.owner, `/api/budgets/${id}`, { accountId: acme.id, amount: 100 });
+    const report = { sessionId: 's', accountId: acme.id, tokensGenerated: 200 };
+    expect(await acme.owner.post('/api/streaming-sessions/progress', report)).toMatchObject({
+      body: { shouldStop: false, maxAffordableTokens: 4000 },
+    });
   });
 
   it('is that of the hold for a session that timed out and is settled late', async () => {
@@ -508,6 +553,8 @@ describe('changes', () => {
       expect(await charge(model), model).toMatchObject({ status: 201 });
     for (const model of ['GPT-4o-mini', 'my-gpt-4o-mini'])
       expect(await charge(model), model).toMatchObject({ status: 201 });
+    // An id that reads like a pattern is counted once, as the audit at the end says.
+    expect(await charge('gpt-4o*')).toMatchObject({ status: 429 });
     for (const { body } of [exact, pattern])
       expect(await budgetOf(user, user.userId, body.id)).toMatchObject({ used: 4 });
     expect(await budgetOf(user, user.userId, other.body.id)).toMatchObject({ used: 0 });
@@ -701,5 +748,94 @@ describe('events', () => {
     ]);
     await acme.owner.post(`/api/budgets/${id}/raises`, { accountId: acme.id, amount: 10, reason: 'r' });
     expect((await seen()).slice(4)).toEqual([['budget.recovered', 10]]);
+  });
+
+  /** An account with a budget of credits, or none, and what its events say. */
+  async function watched(budget?: object) {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = budget === undefined ? 0 : await acme.budget({ scope: 'account', unit: 'credits', ...budget });
+    let calls = 0;
+    return {
+      acme,
+      id,
+      /** 3 credits for each 1,000 tokens. */
+      charge: async (credits: number, client = acme.owner) =>
+        (
+          await client.post('/api/usage/charge', {
+            ...{
+              requestId: `c${calls++}`,
+              accountId: acme.id,
+              modelId: SONNET,
+              tokens: (credits * 1000) / 3,
+            },
+          })
+        ).status,
+      seen: async () =>
+        (await eventsOf(service, acme.id))
+          .filter(([type]) => type.startsWith('budget'))
+          .map(([type, data]) => [type, (data as { percent?: number }).percent].join(' ').trim()),
+    };
+  }
+
+  it('come for what a smaller limit has passed', async () => {
+    const { acme, id, charge, seen } = await watched({ window: 'day', amount: 100, alerts: [50, 80] });
+    expect(await charge(39)).toBe(201);
+    for (const amount of [90, 60, 55, 45, 30, 90]) {
+      expect((await patch(acme.owner, `/api/budgets/${id}`, { accountId: acme.id, amount })).status).toBe(
+        200,
+      );
+    }
+    expect(await seen()).toEqual([
+      ...['budget.threshold 50', 'budget.threshold 80', 'budget.exhausted', 'budget.recovered'],
+    ]);
+  });
+
+  it('come when a raise has ended, with the next call', async () => {
+    const { acme, id, charge, seen } = await watched({ window: 'day', amount: 12 });
+    const until = '2999-01-01T00:00:00Z';
+    const raise = { accountId: acme.id, amount: 12, reason: 'r', until };
+    expect((await acme.owner.post(`/api/budgets/${id}/raises`, raise)).status).toBe(201);
+    expect(await charge(18)).toBe(201);
+    await service.owner.query(
+      'UPDATE budget_raises SET until = now() WHERE account_id = $1 AND until IS NOT NULL',
+      [acme.id],
+    );
+    expect(await seen()).toEqual([]);
+    expect(await charge(3)).toBe(402);
+    expect(await charge(3)).toBe(402);
+    expect(await seen()).toEqual(['budget.exhausted']);
+  });
+
+  it('come with the limit of an API key, which is changed with the key alone', async () => {
+    const { acme, charge, seen } = await watched();
+    const made = await acme.owner.post<{ id: number; key: string }>('/api/api-keys', {
+      ...{ name: 'k', accountId: acme.id, permissions: ['usage:write'] },
+    });
+    const client = service.withHeaders({ 'x-api-key': made.body.key });
+    const limit = async (creditLimit: number | null) => {
+      const path = `/api/api-keys/${made.body.id}?accountId=${acme.id}`;
+      expect((await patch(acme.owner, path, { creditLimit })).status).toBe(200);
+    };
+    expect(await charge(3, client)).toBe(201);
+    await limit(9);
+    expect(await charge(6, client)).toBe(201);
+    expect(await charge(3, client)).toBe(402);
+    expect(await seen()).toEqual(['budget.exhausted']);
+    await limit(100);
+    expect(await charge(3, client)).toBe(201);
+    await limit(12);
+    await limit(null);
+    expect((await seen()).slice(1)).toEqual(['budget.recovered', 'budget.exhausted', 'budget.recovered']);
+    const list = await acme.owner.get<{ items: { id: number }[] }>(`/api/budgets?accountId=${acme.id}`);
+    const path = `/api/budgets/${list.body.items[0]?.id}`;
+    const raise = { accountId: acme.id, amount: 1, reason: 'r' };
+    for (const refused of [
+      await patch(acme.owner, path, { accountId: acme.id, amount: 1 }),
+      await acme.owner.post(`${path}/raises`, raise),
+      await acme.owner.delete(`${path}?accountId=${acme.id}`),
+    ]) {
+      expect(refused).toMatchObject({ status: 409, body: { code: 'budget.of_key' } });
+    }
   });
 });

@@ -161,6 +161,8 @@ describe('what an organisation pays', () => {
     });
     expect((await client.get<{ items: object[] }>('/api/usage/records')).body.items).toHaveLength(1);
     expect(await charge('k2', { accountId: 'org:there-is-none' })).toMatchObject({ status: 404 });
+    const verified = await service.internal().post('/api/api-keys/verify', { key: key.key });
+    expect(verified.body).toMatchObject({ valid: true, accountId: acme.id, userId: carol.userId });
     expect(await alice.get(`/api/api-keys/${key.id}?${ofAcme()}`)).toMatchObject({ status: 404 });
     expect(await acme.owner.get(`/api/api-keys/${key.id}?${ofAcme()}`)).toMatchObject({ status: 200 });
     expect((await acme.owner.delete(`${acme.path}/members/${carol.userId}`)).status).toBe(204);

@@ -204,4 +204,15 @@ describe('DELETE …/units/:unitId', () => {
     const again = await acme.owner.delete(`${acme.path}/units/${below}`);
     expectProblem(again, 404, { code: 'unit.not_found' });
   });
+
+  it('409 with a budget of the platform, but for supervisors', async () => {
+    const [unit] = (await chain(acme, 'of the platform')) as [number];
+    await acme.budget(
+      { scope: 'unit', scopeId: String(unit), unit: 'credits', window: 'day', amount: 5 },
+      acme.boss,
+    );
+    const path = `${acme.path}/units/${unit}`;
+    expectProblem(await acme.owner.delete(path), 409, { code: 'unit.has_platform_budget' });
+    expect((await acme.boss.delete(path)).status).toBe(204);
+  });
 });

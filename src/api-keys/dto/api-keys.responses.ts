@@ -210,7 +210,15 @@ export class VerificationDto {
   @ApiProperty({ enum: VERIFICATION_CODES, enumName: 'VerificationCode', example: 'valid' })
   code: VerificationCode;
   @ApiProperty({ ...ID, nullable: true }) keyId: number | null;
-  @ApiProperty({ type: 'string', nullable: true, example: 'alice' }) userId: string | null;
+  @ApiProperty({
+    type: 'string',
+    nullable: true,
+    description: 'The account that the key spends from: the user’s own, or an organisation',
+    example: 'alice',
+  })
+  accountId: string | null;
+  @ApiProperty({ type: 'string', nullable: true, description: 'The user who made the key', example: 'alice' })
+  userId: string | null;
   @ApiProperty({ ...PERMISSION_LIST, description: 'Permissions of the key' }) permissions: Permission[];
   @ApiProperty({ ...TIME, nullable: true, example: null }) expiresAt: string | null;
   @ApiProperty({

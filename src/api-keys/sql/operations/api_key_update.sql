@@ -7,6 +7,7 @@ DECLARE
   p_id bigint := p ->> 'id';
   p_changes jsonb := p -> 'changes';
   k api_keys;
+  b budgets;
 BEGIN
   PERFORM refuse('{accountId,id,changes,name,permissions,creditLimit}', ARRAY[
     is_account_id(p_account),
@@ -35,8 +36,11 @@ BEGIN
                                ELSE gateway_due_at END
    WHERE account_id = p_account AND id = p_id;
   IF p_changes ? 'creditLimit' THEN
-    UPDATE budgets SET amount = (p_changes ->> 'creditLimit')::bigint
+    PERFORM budget_lock(p_account);
+    SELECT * INTO b FROM budgets
      WHERE account_id = p_account AND applies_to = 'key:' || coalesce(k.budget_key_id, k.id) AND is_key_limit;
+    UPDATE budgets SET amount = (p_changes ->> 'creditLimit')::bigint WHERE account_id = p_account AND id = b.id;
+    PERFORM budget_changed(p_account, b.id, NULL, b.amount - (p_changes ->> 'creditLimit')::bigint);
     -- The gateway has the limit with each key of the line.
     UPDATE api_keys SET gateway_due_at = clock_timestamp()
      WHERE account_id = p_account AND coalesce(budget_key_id, id) = coalesce(k.budget_key_id, k.id)

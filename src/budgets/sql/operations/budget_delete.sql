@@ -1,5 +1,4 @@
--- Ends a budget: it limits nothing from now on, and its history stays. Outcomes: ok, not_found, set_by_platform, key_limit
--- (the limit of an API key ends with PATCH /api-keys/:id).
+-- Ends a budget: it limits nothing from now on, and its history stays. Outcomes: ok, not_found, set_by_platform, key_limit.
 CREATE OR REPLACE FUNCTION budget_delete(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -13,7 +12,6 @@ BEGIN
   SELECT * INTO b FROM budgets WHERE account_id = p_account AND id = p_id;
   v_refusal := budget_refusal_of(b, (p ->> 'isPlatform')::boolean);
   IF v_refusal IS NOT NULL THEN RETURN v_refusal; END IF;
-  IF b.is_key_limit THEN RETURN '{"outcome": "key_limit"}'; END IF;
   UPDATE budgets SET deleted_at = v_now WHERE account_id = p_account AND id = p_id;
   RETURN '{"outcome": "ok"}';
 END

@@ -1,5 +1,5 @@
 -- Raises a budget in its period of now, until its end or an earlier moment; for a budget of each member, that of one member.
--- Outcomes: ok (the budget), not_found, set_by_platform, unlimited, member_not_found, past_until, too_many (100 in a period),
+-- Outcomes: ok (the budget), not_found, set_by_platform, key_limit, member_not_found, past_until, too_many (100 in a period),
 -- idempotency_mismatch.
 CREATE OR REPLACE FUNCTION budget_raise(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
@@ -31,7 +31,6 @@ BEGIN
   SELECT * INTO b FROM budgets WHERE account_id = p_account AND id = p_id;
   v_answer := budget_refusal_of(b, (p ->> 'isPlatform')::boolean);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
-  IF b.amount IS NULL THEN RETURN '{"outcome": "unlimited"}'; END IF;
   IF p_until <= v_now THEN RETURN '{"outcome": "past_until"}'; END IF;
   IF b.scope = 'each_member' AND NOT EXISTS (SELECT FROM members WHERE account_id = p_account AND user_id = p_member)
      OR b.scope <> 'each_member' AND p_member IS NOT NULL THEN
@@ -44,7 +43,7 @@ BEGIN
   INSERT INTO budget_raises (account_id, period_id, amount, until, reason, made_by, made_at)
   VALUES (p_account, v_period, p_amount, p_until, p_reason, p_actor, v_now);
   UPDATE budget_periods SET has_raises = TRUE WHERE account_id = p_account AND id = v_period;
-  PERFORM budget_changed(p_account, p_id, v_period);
+  PERFORM budget_changed(p_account, p_id, v_period, 0);
   RETURN keep_answer(p, jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, p_member)));
 END
 $$;

@@ -1,5 +1,5 @@
 -- Changes what changes has of a budget: amount, mode, alerts. An amount below what is used and held breaks nothing: only
--- nothing more fits. Outcomes: ok (the budget), not_found, set_by_platform.
+-- nothing more fits. Outcomes: ok (the budget), not_found, set_by_platform, key_limit.
 CREATE OR REPLACE FUNCTION budget_update(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -12,6 +12,7 @@ DECLARE
                               THEN ARRAY(SELECT jsonb_array_elements_text(p_changes -> 'alerts')::smallint) END;
   v_now timestamptz := budget_lock(p_account);
   v_refusal jsonb;
+  v_before bigint;
   b budgets;
 BEGIN
   PERFORM refuse('{accountId,id,changes,amount,mode,alerts,isPlatform}', ARRAY[
@@ -25,11 +26,12 @@ BEGIN
   SELECT * INTO b FROM budgets WHERE account_id = p_account AND id = p_id;
   v_refusal := budget_refusal_of(b, (p ->> 'isPlatform')::boolean);
   IF v_refusal IS NOT NULL THEN RETURN v_refusal; END IF;
+  v_before := b.amount;
   UPDATE budgets
      SET amount = coalesce(p_amount, amount), mode = coalesce(p_mode, mode), alerts = coalesce(p_alerts, alerts)
    WHERE account_id = p_account AND id = p_id
   RETURNING * INTO b;
-  PERFORM budget_changed(p_account, p_id);
+  PERFORM budget_changed(p_account, p_id, NULL, v_before - b.amount);
   RETURN jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, NULL));
 END
 $$;

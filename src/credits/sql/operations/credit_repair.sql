@@ -45,15 +45,25 @@ BEGIN
             format('The balance said %s available and %s held', v_lock.available, v_lock.held), v_lock.locked_at);
   END IF;
   PERFORM apply_balance(v_lock, v_available, v_held, v_next_expiry);
+  -- Added up once for all periods: an organisation has thousands.
+  WITH held AS (
+    SELECT period_id, sum(allocated_credits) AS credits, sum(held_tokens) AS tokens, count(*) AS requests
+      FROM streaming_sessions CROSS JOIN unnest(periods) AS began (period_id)
+     WHERE account_id = p_account AND status = 'active' GROUP BY 1
+  ), used AS (
+    SELECT period_id, sum(credits - uncollected_credits) AS credits, sum(tokens_of(quantities)) AS tokens, count(*) AS requests
+      FROM usage_records CROSS JOIN unnest(periods) AS began (period_id)
+     WHERE account_id = p_account GROUP BY 1
+  )
   UPDATE budget_periods p
-     SET held = (SELECT coalesce(sum(CASE p.unit WHEN 'credits' THEN s.allocated_credits WHEN 'tokens' THEN s.held_tokens ELSE 1 END), 0)
-                   FROM streaming_sessions s
-                  WHERE s.account_id = p_account AND s.status = 'active' AND s.periods @> ARRAY[p.id]),
-         used = (SELECT coalesce(sum(CASE p.unit WHEN 'credits' THEN r.credits - r.uncollected_credits
-                                                 WHEN 'tokens' THEN tokens_of(r.quantities)
-                                                 WHEN 'requests' THEN 1 ELSE 0 END), 0)
-                   FROM usage_records r WHERE r.account_id = p_account AND r.periods @> ARRAY[p.id])
-   WHERE p.account_id = p_account;
+     SET held = coalesce(CASE p.unit WHEN 'credits' THEN h.credits WHEN 'tokens' THEN h.tokens ELSE h.requests END, 0),
+         used = coalesce(CASE p.unit WHEN 'credits' THEN u.credits WHEN 'tokens' THEN u.tokens
+                                     WHEN 'requests' THEN u.requests END, 0)
+    FROM budget_periods q LEFT JOIN held h ON h.period_id = q.id LEFT JOIN used u ON u.period_id = q.id
+   WHERE q.account_id = p_account AND p.account_id = p_account AND p.id = q.id;
+  UPDATE credit_balances SET has_budgets = TRUE
+   WHERE account_id = p_account AND NOT has_budgets
+     AND EXISTS (SELECT FROM budgets WHERE account_id = p_account AND deleted_at IS NULL AND NOT is_key_limit);
   RETURN jsonb_build_object('outcome', 'ok', 'availableBefore', v_lock.available, 'available', v_available,
                             'heldBefore', v_lock.held, 'held', v_held);
 END

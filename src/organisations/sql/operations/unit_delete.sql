@@ -1,6 +1,6 @@
 -- Deletes a unit without members and without units below it, and its budgets with it. A gateway's team that was the unit's is
 -- then the whole organisation's.
--- Outcomes: ok, not_found, role_required, archived, unit_not_found, not_empty.
+-- Outcomes: ok, not_found, role_required, archived, unit_not_found, not_empty, has_platform_budget (only supervisors may).
 CREATE OR REPLACE FUNCTION unit_delete(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -21,6 +21,11 @@ BEGIN
   IF EXISTS (SELECT FROM members WHERE account_id = p_account AND unit_id = p_id)
      OR EXISTS (SELECT FROM units WHERE account_id = p_account AND parent_id = p_id) THEN
     RETURN '{"outcome": "not_empty"}';
+  END IF;
+  IF NOT p_supervises AND EXISTS (
+       SELECT FROM budgets WHERE account_id = p_account AND scope = 'unit' AND scope_id = p_id::text AND deleted_at IS NULL
+                             AND set_by = 'platform') THEN
+    RETURN '{"outcome": "has_platform_budget"}';
   END IF;
   UPDATE budgets SET deleted_at = clock_timestamp()
    WHERE account_id = p_account AND scope = 'unit' AND scope_id = p_id::text AND deleted_at IS NULL;

@@ -60,9 +60,9 @@ BEGIN
   IF s.periods IS NOT NULL THEN
     v_tokens := coalesce((p_end.price).tokens, 0);
     PERFORM count_budgets(s.account_id, s.periods, (0, 0, 0, 0), (v_paid - v_before, v_tokens - v_tokens_before, 0, 0));
-    IF v_charge > 0 OR v_tokens > s.held_tokens THEN
-      v_overrun := budget_overrun(
-        p_lock, s.periods, (greatest(v_paid - s.allocated_credits, 0), greatest(v_tokens - s.held_tokens, 0), 0, 0));
+    -- The time-out has given back what it did not charge: all above that was held no longer.
+    IF v_charge > 0 OR v_tokens > v_tokens_before THEN
+      v_overrun := budget_overrun(p_lock, s.periods, (v_charge, greatest(v_tokens - v_tokens_before, 0), 0, 0));
     END IF;
   END IF;
   UPDATE streaming_sessions

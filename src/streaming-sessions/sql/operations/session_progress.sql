@@ -96,7 +96,7 @@ BEGIN
     'reason', v_refusal -> 'outcome', 'limits', coalesce(v_refusal -> 'limits', '[]'),
     'maxAffordableTokens', session_affordable_tokens(
       s.estimated_tokens, s.estimated_input_tokens, v_components, s.allocated_credits + v_most - v_grow,
-      s.held_tokens + v_room.tokens - v_more_tokens),
+      s.held_tokens + CASE WHEN v_room.tokens < 0 THEN 0 ELSE v_room.tokens END - v_more_tokens),
     'expiresAt', s.expires_at);
 END
 $$;
