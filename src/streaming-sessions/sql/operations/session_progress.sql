@@ -81,7 +81,7 @@ BEGIN
     s.held_credits := v_taken.credits;
   END IF;
   IF v_grow > 0 AND s.periods IS NOT NULL OR v_more_tokens > 0 THEN
-    PERFORM count_budgets(p_account, s.periods, (v_grow, v_more_tokens, 0, 0), (0, 0, 0, 0));
+    PERFORM hold_budgets(p_account, s.periods, v_grow, v_more_tokens, 0);
   END IF;
   UPDATE streaming_sessions
      SET tokens_generated = v_generated, used_credits = v_used, allocated_credits = allocated_credits + v_grow,
