@@ -143,6 +143,7 @@ CREATE TABLE organisations (
   created_at  TIMESTAMPTZ  NOT NULL DEFAULT now(),
   archived_at TIMESTAMPTZ
 );
+CREATE INDEX idx_organisations_created_by ON organisations (created_by) WHERE archived_at IS NULL;
 
 -- path has the ids from the top unit down to the unit itself: what a member of the unit spends counts for all of them.
 CREATE TABLE units (

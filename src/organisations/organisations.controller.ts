@@ -36,7 +36,7 @@ export class OrganisationsController {
     summary: 'Create an organisation',
     description:
       'The caller becomes its owner. For supervisors and admins, or, with ORGANISATIONS_CREATED_BY=any, for ' +
-      'every user, who may own at most 100.',
+      'every user, at most 100 each.',
     operationId: 'createOrganisation',
   })
   @ApiCreatedResponse({ type: OrganisationDto })

@@ -23,10 +23,10 @@ export class OrganisationIdTaken extends ServiceError {
   }
 }
 
-/** 409: a user owns at most 100 organisations; supervisors any number. */
+/** 409: a user creates at most 100 organisations, without those that are archived; supervisors any number. */
 export class TooManyOrganisations extends ServiceError {
   constructor() {
-    super(409, 'organisation.too_many', 'You own 100 organisations, which is the maximum');
+    super(409, 'organisation.too_many', 'You have created 100 organisations, which is the maximum');
   }
 }
 

@@ -798,7 +798,7 @@ describe('a key of an organisation', () => {
     // The owners and admins of the organisation may change and end it.
     expect((await patch(acme.owner, path, { creditLimit: 500 })).status).toBe(200);
     expect(proxy.keys.get(digestOf(made.key))?.maxBudget).toBe(0.5);
-    const rotated = await acme.owner.post<Key>(`${KEYS}/${made.id}/rotate?accountId=${acme.id}`);
+    const rotated = await alice.post<Key>(`${KEYS}/${made.id}/rotate?accountId=${acme.id}`);
     expect(rotated.status, rotated.text).toBe(201);
     expect(requestOf(rotated.body)).toMatchObject({ user_id: alice.userId, max_budget: 0.5 });
     expect(proxy.serves(made.key)).toBe(false);

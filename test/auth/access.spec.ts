@@ -92,7 +92,10 @@ async function apiKey(): Promise<Needs> {
 /** An organisation that Alice owns, and in it what the call is about. */
 async function organisation(): Promise<{ path: Record<string, string> }> {
   const id = `org:${freshUser('o')}`;
-  expect((await service.as(ALICE).post('/api/organisations', { id, name: 'Acme' })).status).toBe(201);
+  // By a supervisor, who may create any number.
+  expect((await as('supervisor').post('/api/organisations', { id, name: 'Acme' })).status).toBe(201);
+  const owner = { userId: ALICE, role: 'owner' };
+  expect((await as('supervisor').post(`/api/organisations/${id}/members`, owner)).status).toBe(201);
   return { path: { id } };
 }
 async function newGatewayAccount(): Promise<Needs> {
@@ -124,7 +127,7 @@ async function unit(): Promise<Needs> {
   const answer = await service.as(ALICE).post(`/api/organisations/${path.id}/units`, { name: 'Research' });
   return { path: { ...path, unitId: String(answer.body.id) } };
 }
-/** Each of a tag of its own: for one scope there may be 20. */
+/** Each of a tag of its own: for one scope there may be 8. */
 const budgetBody = () => ({
   ...{ scope: 'tag', scopeId: `case=${freshUser('tag')}`, unit: 'credits', window: 'day', timeZone: 'UTC' },
   ...{ amount: 1_000_000, mode: 'soft' },

@@ -99,7 +99,7 @@ describe('POST /organisations', () => {
     const open = await service.another({ ORGANISATIONS_CREATED_BY: 'any' });
     const made = await user.at(open.url).post(ORGANISATIONS, { name: freshUser('Mine') });
     expect(made.status, made.text).toBe(201);
-    // The most that one owns; one that is archived no longer counts.
+    // The most that one creates; one that is archived no longer counts.
     const more = await times(100, (n) =>
       user
         .at(open.url)

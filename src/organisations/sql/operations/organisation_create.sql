@@ -1,6 +1,6 @@
 -- Creates an organisation (id) whose owner is the user of accountId: the idempotency key is kept with that user's own
 -- account, because the id may follow from the name.
--- Outcomes: ok (the organisation), id_taken, too_many (the user owns 100 and does not supervise), idempotency_mismatch.
+-- Outcomes: ok (the organisation), id_taken, too_many (the user has created 100 that are not archived, and does not supervise), idempotency_mismatch.
 CREATE OR REPLACE FUNCTION organisation_create(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -18,8 +18,7 @@ BEGIN
   v_answer := earlier_answer(p);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   IF NOT (p ->> 'supervises')::boolean AND 100 <= (
-       SELECT count(*) FROM members m JOIN organisations o ON o.account_id = m.account_id AND o.archived_at IS NULL
-        WHERE m.user_id = p_owner AND m.role = 'owner') THEN
+       SELECT count(*) FROM organisations WHERE created_by = p_owner AND archived_at IS NULL) THEN
     RETURN '{"outcome": "too_many"}';
   END IF;
   INSERT INTO credit_balances (account_id) VALUES (p_id) ON CONFLICT (account_id) DO NOTHING;
