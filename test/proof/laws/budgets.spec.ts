@@ -6,8 +6,8 @@ import { organisation, patch, type TestOrganisation } from '../../support/organi
 import { startService, type TestService } from '../../support/service.js';
 
 /**
- * Random holds, progress, settlements, charges, raises, changed amounts, members that move and days that end, against the
- * service and against a model of the budgets: after each step the answer and what every budget has used and held must agree.
+ * Random holds, progress, settlements, charges, raises, changed amounts, members and units that move, days that end and clocks
+ * that are set back, against the service and against a model of the budgets: after each step the answer and what every budget has used and held must agree.
  */
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 40);
 
@@ -37,7 +37,8 @@ interface Budget {
 }
 interface Call {
   user: number;
-  unit: number;
+  /** The user's unit and those above it. */
+  units: number[];
   isTagged: boolean;
 }
 interface Period {
@@ -110,7 +111,8 @@ type Command =
   | { do: 'progress' | 'finalize'; at: number; tokens: number }
   | { do: 'raise' | 'amend'; budget: number; amount: number }
   | { do: 'move'; user: number; unit: number }
-  | { do: 'endDay' };
+  | { do: 'moveTeam'; below: number }
+  | { do: 'endDay' | 'setClockBack' };
 
 const tokens = fc.constantFrom(100, 334, 1000, 2500);
 const user = fc.nat(2);
@@ -134,12 +136,17 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('move' as const), user, unit: fc.nat(2) }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'endDay' as const }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('moveTeam' as const), below: fc.constantFrom(0, 2) }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('endDay' as const, 'setClockBack' as const) }) },
 );
 
 /** An organisation with units 0 > 1 and 2, three members in them, and budgets on every level. */
 class World {
   readonly unitOf = [0, 1, 2];
+  private teamIsBelow = 0;
   private serial = 0;
 
   private constructor(
@@ -158,8 +165,14 @@ class World {
     for (const unitId of units) users.push(await acme.member('member', { unitId }));
     const kinds: [object, Unit, 'day' | 'lifetime', number, Budget['appliesTo'], boolean?][] = [
       [{ scope: 'account' }, 'credits', 'lifetime', 60, () => true],
-      [{ scope: 'unit', scopeId: String(top) }, 'credits', 'day', 20, ({ unit }) => unit < 2],
-      [{ scope: 'unit', scopeId: String(units[1]) }, 'tokens', 'day', 5000, ({ unit }) => unit === 1],
+      [{ scope: 'unit', scopeId: String(top) }, 'credits', 'day', 20, ({ units: path }) => path.includes(0)],
+      [
+        { scope: 'unit', scopeId: String(units[1]) },
+        'tokens',
+        'day',
+        5000,
+        ({ units: path }) => path.includes(1),
+      ],
       [{ scope: 'each_member' }, 'credits', 'day', 12, () => true, true],
       [{ scope: 'member', scopeId: users[0]?.userId }, 'requests', 'day', 4, (call) => call.user === 0],
       [{ scope: 'tag', scopeId: 'feature=search' }, 'credits', 'day', 9, ({ isTagged }) => isTagged],
@@ -213,15 +226,36 @@ class World {
         this.unitOf[step.user] = step.unit;
         return;
       }
+      case 'moveTeam': {
+        const path = `${acme.path}/units/${this.units[1]}`;
+        expect((await patch(acme.owner, path, { parentId: this.units[step.below] })).status).toBe(200);
+        this.teamIsBelow = step.below;
+        return;
+      }
+      case 'setClockBack':
+        // Periods that have begun are of a time to come.
+        await service.owner.query(
+          `UPDATE budget_periods SET starts_at = starts_at + make_interval(days => 1000 + $2),
+                  ends_at = ends_at + make_interval(days => 1000 + $2)
+            WHERE account_id = $1 AND ends_at > now() AND starts_at <= now() AND isfinite(ends_at)`,
+          [acme.id, model.day],
+        );
+        model.day++;
+        return;
       case 'endDay':
         // Periods that end earlier begin earlier.
         await service.owner.query(
           `UPDATE budget_periods SET starts_at = starts_at - make_interval(days => 1000 - $2), ends_at = now()
-            WHERE account_id = $1 AND ends_at > now() AND isfinite(ends_at)`,
+            WHERE account_id = $1 AND ends_at > now() AND starts_at <= now() AND isfinite(ends_at)`,
           [acme.id, model.day],
         );
         model.day++;
     }
+  }
+
+  private unitsOf(user: number): number[] {
+    const unit = this.unitOf[user] as number;
+    return unit === 1 ? [this.teamIsBelow, unit] : [unit];
   }
 
   /** Requests go to one instance and to the other in turn. */
@@ -241,7 +275,7 @@ class World {
     const name = `${isHold ? 's' : 'c'}${user}-${this.serial}`;
     const credits = isHold ? buffered(creditsOf(count)) : creditsOf(count);
     const need = { credits, tokens: count, requests: 1, sessions: isHold ? 1 : 0 };
-    const periods = model.periodsFor({ user, unit: this.unitOf[user] as number, isTagged });
+    const periods = model.periodsFor({ user, units: this.unitsOf(user), isTagged });
     const expected = model.decide(periods, need);
     const body = { accountId: acme.id, modelId: SONNET, ...(isTagged && { tags: { feature: 'search' } }) };
     const answer = isHold
