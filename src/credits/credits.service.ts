@@ -43,6 +43,16 @@ import {
 import { LedgerEntry } from './entities/ledger-entry.entity.js';
 import { ACTIVE_SESSIONS, HELD_CREDITS } from './open-sessions.js';
 
+/** The tags of the calls that entries are about: of the record, or of the session while it has none. */
+const LEDGER_TAGS = {
+  name: 'credit_ledger_tags',
+  text: `SELECT e.id, coalesce(r.tags, s.tags) AS tags
+           FROM credit_ledger e
+           LEFT JOIN usage_records r ON r.account_id = e.account_id AND r.id = e.usage_id
+           LEFT JOIN streaming_sessions s
+                  ON s.account_id = e.account_id AND s.user_id = e.user_id AND s.session_id = e.session_id
+          WHERE e.account_id = $1 AND e.id = ANY($2) AND coalesce(r.tags, s.tags) IS NOT NULL`,
+};
 export const BALANCE = {
   name: 'credit_balance',
   text: `SELECT b.account_id AS key, available_credits(b.account_id) AS total, b.held, coalesce(
@@ -271,7 +281,12 @@ export class CreditsService {
       take: limit + 1,
     });
     if (entries.length === 0 && !(await this.accounts.exists(accountId))) throw new AccountNotFound();
-    return toPage(entries, limit, (entry) => LedgerEntryDto.from(entry));
+    const tagged = await this.database.rows<{ id: string; tags: Record<string, string> }>(LEDGER_TAGS, [
+      accountId,
+      entries.map(({ id }) => id),
+    ]);
+    const tags = new Map(tagged.map((row) => [toSafeInteger(row.id), row.tags]));
+    return toPage(entries, limit, (entry) => LedgerEntryDto.from(entry, tags.get(entry.id) ?? null));
   }
 
   /** What all accounts own together. @throws SumTooLarge */

@@ -55,6 +55,11 @@ describe('what an organisation pays', () => {
       unitId: team,
       kind: 'charge',
     });
+    const ofSession = (await items(alice, '/credits/ledger')).filter(({ sessionId }) => sessionId === 's');
+    expect(ofSession.map(({ kind, tags }) => [kind, tags])).toEqual([
+      ['refund', { feature: 'search' }],
+      ['hold', { feature: 'search' }],
+    ]);
     // Nothing of it is the member's own.
     expect((await alice.get('/api/credits/balance')).body).toMatchObject({
       accountId: alice.userId,

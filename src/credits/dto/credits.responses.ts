@@ -209,12 +209,20 @@ export class LedgerEntryDto {
     number | null;
   @ApiProperty({ ...ID, nullable: true, description: 'API key that was used', example: null }) apiKeyId:
     number | null;
+  @ApiProperty({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    nullable: true,
+    description: 'What the call was for',
+    example: { feature: 'search' },
+  })
+  tags: Record<string, string> | null;
   @ApiProperty({ description: 'Who made the change: a user id or `service:…`', example: 'alice' })
   actor: string;
   @ApiProperty({ type: 'string', nullable: true, example: null }) notes: string | null;
   @ApiProperty(TIME) createdAt: string;
 
-  static from(entry: LedgerEntry): LedgerEntryDto {
+  static from(entry: LedgerEntry, tags: Record<string, string> | null): LedgerEntryDto {
     return {
       id: entry.id,
       kind: entry.kind,
@@ -226,6 +234,7 @@ export class LedgerEntryDto {
       userId: entry.userId,
       unitId: entry.unitId,
       apiKeyId: entry.apiKeyId,
+      tags,
       actor: entry.actor,
       notes: entry.notes,
       createdAt: isoTime(entry.createdAt),
