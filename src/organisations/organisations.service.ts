@@ -1,11 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { Repository } from 'typeorm';
+import { IsNull, Repository } from 'typeorm';
 import { RoleRequired } from '../auth/auth.errors.js';
 import type { Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
-import type { Caller } from '../common/http/caller.js';
-import type { Idempotency } from '../common/http/idempotency.js';
+import { type Caller, idempotencyScope } from '../common/http/caller.js';
+import { idempotencyOf, type Idempotency } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import {
@@ -24,11 +24,15 @@ import { OrganisationChanges, organisationChange, supervises } from './organisat
 import { organisationIdOf } from './organisation-id.js';
 import { OrganisationNotFound, OrganisationRoleRequired } from './organisations.errors.js';
 
-const CREATE = organisationChange<Idempotency & { id: string; name: string }, DescribedOrganisation>(
-  'organisation_create',
-);
+const CREATE = organisationChange<
+  Idempotency & { id: string; name: string; hasTooMany: boolean },
+  DescribedOrganisation
+>('organisation_create');
 const RENAME = organisationChange<{ name: string }, DescribedOrganisation>('organisation_rename');
 const ARCHIVE = organisationChange<object, DescribedOrganisation>('organisation_archive');
+
+/** Organisations that a user may create, without those that are archived: so many are soon asked for together. */
+const MOST_CREATED = 100;
 
 /** The personal account first, then organisations that are not archived, by name. */
 const ACCOUNTS = {
@@ -55,7 +59,7 @@ export class OrganisationsService {
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
-  /** The caller becomes its owner. @throws RoleRequired, OrganisationIdTaken, IdempotencyMismatch */
+  /** The caller becomes its owner. @throws RoleRequired, OrganisationIdTaken, TooManyOrganisations, IdempotencyMismatch */
   async create(
     caller: Caller,
     request: CreateOrganisationDto,
@@ -64,7 +68,14 @@ export class OrganisationsService {
     if (this.config.organisationsCreatedBy === 'supervisors' && !supervises(caller))
       throw new RoleRequired('supervisor');
     const { name, id = organisationIdOf(name) } = request;
-    const { answer, replayed } = await this.changes.once(CREATE, caller, caller.userId, { id, name }, key);
+    const created = supervises(caller)
+      ? 0
+      : await this.organisations.countBy({ createdBy: caller.userId, archivedAt: IsNull() });
+    const once = idempotencyOf(idempotencyScope(caller), CREATE.name, key, { id, name });
+    const { answer, replayed } = await this.changes.run(CREATE, caller, caller.userId, {
+      ...{ id, name, hasTooMany: created >= MOST_CREATED },
+      ...once,
+    });
     return { answer: OrganisationDto.from(answer), replayed };
   }
 

@@ -46,6 +46,7 @@ const PARAMETERS: Record<string, Parameter> = {
   p_user: { good: 'USER', bad: [...id(50), 'all', 'service:x'] },
   actorId: { good: 'USER', bad: [...id(50), 'all', 'service:x', 'org:x'] },
   supervises: { good: true, bad: [null] },
+  hasTooMany: { good: false, bad: [null] },
   role: { good: 'member', bad: [null, '', 'supervisor'] },
   unitId: { good: null, bad: [0, -1] },
   parentId: { good: null, bad: [0, -1] },
