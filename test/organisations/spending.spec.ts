@@ -169,7 +169,9 @@ describe('what an organisation pays', () => {
     const verified = await service.internal().post('/api/api-keys/verify', { key: key.key });
     expect(verified.body).toMatchObject({ valid: true, accountId: acme.id, userId: carol.userId });
     expect(await alice.get(`/api/api-keys/${key.id}?${ofAcme()}`)).toMatchObject({ status: 404 });
-    expect(await acme.owner.get(`/api/api-keys/${key.id}?${ofAcme()}`)).toMatchObject({ status: 200 });
+    expect(await acme.owner.get(`/api/api-keys/${key.id}?${ofAcme()}`)).toMatchObject({
+      ...{ status: 200, body: { accountId: acme.id, userId: carol.userId } },
+    });
     expect((await acme.owner.delete(`${acme.path}/members/${carol.userId}`)).status).toBe(204);
     expect(await charge('k3')).toMatchObject({ status: 401 });
     expect(await acme.start(carol, 'gone')).toMatchObject({ status: 404 });

@@ -32,6 +32,8 @@ export interface ApiKeyAnswer
     Pick<
       ApiKey,
       | 'id'
+      | 'accountId'
+      | 'userId'
       | 'name'
       | 'keyHint'
       | 'permissions'
@@ -51,6 +53,13 @@ export type DescribedKey = Omit<ApiKeyAnswer, keyof KeyBudget | 'createdAt' | 'e
 
 export class ApiKeyDto {
   @ApiProperty(ID) id: number;
+  @ApiProperty({
+    description: 'The account that the key spends from: the user’s own, or an organisation',
+    example: 'alice',
+  })
+  accountId: string;
+  @ApiProperty({ description: 'The user who made the key, and for whom it acts', example: 'alice' })
+  userId: string;
   @ApiProperty({ example: 'nightly report' }) name: string;
   @ApiProperty({ description: 'The prefix and the last four characters of the key', example: 'ak_…MTIz' })
   keyHint: string;
@@ -148,6 +157,8 @@ export class ApiKeyDto {
   static from(key: DescribedKey, budget: KeyBudget): ApiKeyDto {
     return {
       id: key.id,
+      accountId: key.accountId,
+      userId: key.userId,
       name: key.name,
       keyHint: key.keyHint,
       permissions: key.permissions,

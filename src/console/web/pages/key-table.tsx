@@ -1,8 +1,8 @@
 import { useState } from 'preact/hooks';
-import type { AccountReader } from '../api/accounts';
+import { type AccountReader, isOrganisation } from '../api/accounts';
 import { answer, api, type ApiKey, type CreatedApiKey } from '../api/client';
 import { useAction, usePages } from '../api/hooks';
-import { isAdmin } from '../api/session';
+import { isAdmin, session } from '../api/session';
 import { Confirm, Dialog, ProblemNote } from '../components/dialog';
 import { Form, Select } from '../components/form';
 import { Table } from '../components/table';
@@ -54,6 +54,9 @@ export function KeyTable({
         }
         columns={[
           { header: 'Name', cell: (key) => <strong class="clip">{key.name}</strong> },
+          ...(isOrganisation(accountId)
+            ? [{ header: 'Made by', cell: (key: ApiKey) => <span class="clip short">{key.userId}</span> }]
+            : []),
           {
             header: 'Key',
             cell: (key) => (
@@ -106,7 +109,7 @@ export function KeyTable({
             cell: (key) =>
               key.isActive && (
                 <span class="row-actions">
-                  {canRotate && (
+                  {canRotate && key.userId === session.value?.userId && (
                     <Button
                       kind="quiet"
                       icon="rotate"
