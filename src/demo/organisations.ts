@@ -140,7 +140,7 @@ class Author {
 
   private found(): void {
     const { id, name, owner, units, members } = this.organisation;
-    const create = { accountId: owner.userId, id, name };
+    const create = { hasTooMany: false, accountId: owner.userId, id, name };
     this.calls.push({ at: this.founded, operation: 'organisation_create', request: create });
     const by = { actorId: owner.userId, supervises: false };
     for (const unit of units)

@@ -95,7 +95,8 @@ const SETTLE = {
     sessionId: body.sessionId,
     reason: 'finalized',
     success: true,
-    tokens: body.actualTokens,
+    quantities: { tokens: body.actualTokens },
+    serviceTier: 'standard',
   })),
 };
 
@@ -131,7 +132,8 @@ const CHARGE = {
     requestId: body.requestId,
     contentHash: createHash('sha256').update(raw).digest('hex'),
     modelId: body.modelId,
-    tokens: body.tokens,
+    quantities: { tokens: body.tokens },
+    serviceTier: 'standard',
     service: 'chat',
     metadata: {},
     billingStatus: 'billed',

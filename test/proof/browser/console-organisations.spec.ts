@@ -174,11 +174,11 @@ describe('the API keys of an organisation', () => {
     expect((await org.user.get<{ items: unknown[] }>('/api/api-keys')).body.items).toEqual([]);
   });
 
-  it('are all there for admins, billing people and supervisors; a supervisor revokes them', async () => {
+  it('are all there for owners, billing people and supervisors; only its maker rotates a key', async () => {
     const org = await acme();
     await org.user.post('/api/api-keys', { accountId: org.id, name: 'notebook' });
     for (const [client, role, buttons] of [
-      [org.owner, 'user', ['New key', 'Rotate notebook', 'Revoke notebook']],
+      [org.owner, 'user', ['New key', 'Revoke notebook']],
       [await org.member('billing'), 'user', []],
       [org.boss, 'supervisor', ['Revoke notebook']],
     ] as const) {

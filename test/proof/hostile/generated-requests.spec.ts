@@ -48,6 +48,8 @@ const bearer = (sub: string, role = 'user') => ({ authorization: `Bearer ${acces
 
 /** No server listens there, and no name server is asked. */
 const NOWHERE = 'https://127.0.0.1:65530/hook';
+/** Of root: half of them are there to go. */
+const budgets: number[] = [];
 /** Of the endpoints that are not deleted on the way. */
 const deliveries: { endpoint: string; delivery: string }[] = [];
 
@@ -87,6 +89,12 @@ async function makeWorld(): Promise<World> {
     expect((await root.post(`${path}/units`, { name: `first-${n}` })).status).toBe(201);
     const member = { userId: `first-${n}`, role: 'member' };
     expect((await root.post(`${path}/members`, member)).status).toBe(201);
+  }
+  for (let n = 1; n <= 2 * DISPOSABLE; n++) {
+    const budget = { scope: 'tag', scopeId: `run=first-${n}`, unit: 'credits', window: 'day', amount: 1000 };
+    const made = await root.post<{ id: number }>('/api/budgets', budget);
+    expect(made.status).toBe(201);
+    budgets.push(made.body.id);
   }
   for (let session = 1; session <= OPEN_SESSIONS; session++) {
     const begin = { sessionId: `open-${session}`, modelId: SONNET, estimatedTokens: 1000 };
@@ -150,8 +158,8 @@ function valuesFor(operation: Operation, choice: SeededRandom, sequence: number)
   }
   if (['reportProgress', 'finalizeSession', 'abortSession'].includes(operation.id) && choice.chance(0.6))
     values.sessionId = `open-${choice.integer(1, OPEN_SESSIONS)}`;
+  const ofFirst = (isToGo: boolean) => choice.integer(1, DISPOSABLE) + (isToGo ? DISPOSABLE : 0);
   if (operation.path.includes('/organisations')) {
-    const ofFirst = (isToGo: boolean) => choice.integer(1, DISPOSABLE) + (isToGo ? DISPOSABLE : 0);
     values.id = operation.id === 'archiveOrganisation' ? `${ORGANISATION}-${ofFirst(false)}` : ORGANISATION;
     if (operation.id === 'createOrganisation') values.id = `org:${recent('made', 300)}`;
     if (operation.id === 'createUnit') values.name = recent('unit', 300);
@@ -166,6 +174,8 @@ function valuesFor(operation: Operation, choice: SeededRandom, sequence: number)
   // The example's is of a unit, and an account without units has none.
   if (operation.id === 'createBudget')
     Object.assign(values, { scope: 'tag', scopeId: `run=${recent('tag', 300)}` });
+  if (operation.path.startsWith('/api/budgets/'))
+    values.id = budgets[ofFirst(operation.id === 'deleteBudget') - 1];
   if (operation.id === 'createPricingRule') values.modelId = recent('model', 300);
   if (operation.id === 'reviewUsage') Object.assign(values, { action: 'waive', version: 1 });
   const named = [

@@ -1,8 +1,8 @@
 -- Notes the tokens a session has generated so far (never fewer than before) and renews its lease. When what was used plus
 -- the buffer no longer fits the hold, the hold grows out of the account's lots by at least the buffer of the first
 -- estimate, so that it does not grow with every report. shouldStop: the account or a budget cannot hold that much, or the
--- user is no longer a member of it; reason and limits say which. A lease that had ended is then not renewed, since its place
--- among the sessions may be taken, and one of a former member never. No lease goes beyond maximumAgeSeconds from the start:
+-- user is no longer a member of it; reason and limits say which. A lease that had ended is then not renewed where budgets
+-- count the session, since its place may be taken, and one of a former member never. No lease goes beyond maximumAgeSeconds from the start:
 -- at that age the session has ended for its client, and the sweeper settles it.
 -- Outcomes: ok, session_not_found, already_ended.
 CREATE OR REPLACE FUNCTION session_progress(p jsonb) RETURNS jsonb
@@ -86,7 +86,7 @@ BEGIN
   UPDATE streaming_sessions
      SET tokens_generated = v_generated, used_credits = v_used, allocated_credits = allocated_credits + v_grow,
          held_lots = s.held_lots, held_credits = s.held_credits, held_tokens = held_tokens + v_more_tokens,
-         expires_at = CASE WHEN v_is_lapsed AND v_refusal IS NOT NULL OR NOT v_is_member THEN expires_at
+         expires_at = CASE WHEN v_is_lapsed AND v_refusal IS NOT NULL AND s.periods IS NOT NULL OR NOT v_is_member THEN expires_at
                            ELSE least(v_lock.locked_at + make_interval(secs => p_lease_seconds), v_end) END
    WHERE account_id = p_account AND user_id = p_user AND session_id = p_session
   RETURNING * INTO s;
