@@ -121,6 +121,7 @@ export class CallDirectory {
         if (is_current) known.groups.set(group, accountId);
       }
     }
+    if (known.version === 0) throw new Error(`the table gateways lacks ${gateway}`);
     names.forEach(({ call, model }, index) => {
       if (priced.has(index + 1) && !known.models.has(call)) known.models.set(call, model);
     });

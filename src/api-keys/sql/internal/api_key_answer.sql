@@ -2,7 +2,8 @@
 CREATE OR REPLACE FUNCTION api_key_answer(p_account varchar, p_id bigint) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
-    'outcome', 'ok', 'id', k.id, 'accountId', k.account_id, 'userId', k.user_id, 'name', k.name, 'keyHint', k.key_hint, 'permissions', k.permissions,
+    'outcome', 'ok', 'id', k.id, 'accountId', k.account_id, 'userId', k.user_id, 'name', k.name,
+    'keyHint', k.key_hint, 'permissions', k.permissions,
     'createdAt', k.created_at, 'expiresAt', k.expires_at, 'lastUsed', k.last_used, 'isActive', k.is_active,
     'secondsLeft', extract(epoch FROM k.expires_at - clock_timestamp()),
     'gateway', k.gateway, 'gatewayState', k.gateway_state, 'gatewaySettings', k.gateway_settings,

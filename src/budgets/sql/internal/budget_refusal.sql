@@ -12,7 +12,8 @@ DECLARE
   v_wait timestamptz;
 BEGIN
   WITH candidates AS (
-    SELECT b.id, b.scope, b.scope_id, b.unit, b.time_window, b.amount, p.id AS period_id, p.used, p.ends_at, p.is_reached, p.is_exhausted,
+    SELECT b.id, b.scope, b.scope_id, b.unit, b.time_window, b.amount, p.id AS period_id, p.used, p.ends_at, p.is_reached,
+           p.is_exhausted,
            b.amount + CASE WHEN p.has_raises THEN budget_raised(p.account_id, p.id, p_lock.locked_at) ELSE 0 END AS most,
            p.held - CASE WHEN b.unit = 'sessions' AND p.held >= b.amount THEN (
              SELECT count(*) FROM streaming_sessions s

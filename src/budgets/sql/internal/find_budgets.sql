@@ -1,5 +1,6 @@
 -- The periods that a call counts in, all of them begun, and how much still fits every hard budget: NULL where none limits.
--- p_priced_as is the model of the rule that prices the call. The caller holds the account's lock. An API key of another account is refused.
+-- p_priced_as is the model of the rule that prices the call. The caller holds the account's lock. An API key of another
+-- account is refused.
 CREATE OR REPLACE FUNCTION find_budgets(
   p_lock account_lock, p_user varchar, p_path bigint[], p_key bigint, p_model varchar, p_priced_as varchar, p_tags jsonb
 ) RETURNS call_budgets

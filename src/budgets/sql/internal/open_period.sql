@@ -1,5 +1,6 @@
 -- The period of a budget that a moment is in, begun if it has not begun. Nothing has to run for it at midnight. Of minutes
--- and hours only the newest period stays, and those that limit the growth of open sessions. A budget that was exhausted in the period before has recovered.
+-- and hours only the newest period stays, and those that limit the growth of open sessions. A budget that was exhausted in
+-- the period before has recovered.
 CREATE OR REPLACE FUNCTION open_period(b budgets, p_member varchar, p_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,6 +1,7 @@
 -- Sets an account's balance to what its lots and active sessions add up to, and its budgets to what sessions and records
 -- say. Corrects the ledger: one entry for each lot whose entries add up to something else, and one of 0 that notes what the
--- balance was. Changes nothing when all agrees. Returns the available and held credits before and after. Outcomes: ok, user_not_found.
+-- balance was. Changes nothing when all agrees. Returns the available and held credits before and after. Outcomes: ok,
+-- user_not_found.
 CREATE OR REPLACE FUNCTION credit_repair(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE

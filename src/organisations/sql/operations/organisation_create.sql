@@ -1,6 +1,7 @@
 -- Creates an organisation (id) whose owner is the user of accountId: the idempotency key is kept with that user's own
 -- account, because the id may follow from the name.
--- Outcomes: ok (the organisation), id_taken, too_many (as hasTooMany says: no statement here looks at other accounts), idempotency_mismatch.
+-- Outcomes: ok (the organisation), id_taken, too_many (as hasTooMany says: no statement here looks at other accounts),
+-- idempotency_mismatch.
 CREATE OR REPLACE FUNCTION organisation_create(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE

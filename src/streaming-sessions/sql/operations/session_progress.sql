@@ -1,9 +1,9 @@
 -- Notes the tokens a session has generated so far (never fewer than before) and renews its lease. When what was used plus
--- the buffer no longer fits the hold, the hold grows out of the account's lots by at least the buffer of the first
--- estimate, so that it does not grow with every report. shouldStop: the account or a budget cannot hold that much, or the
--- user is no longer a member of it; reason and limits say which. A lease that had ended is then not renewed where budgets
--- count the session, since its place may be taken, and one of a former member never. No lease goes beyond maximumAgeSeconds from the start:
--- at that age the session has ended for its client, and the sweeper settles it.
+-- the buffer no longer fits the hold, the hold grows out of the account's lots by at least the buffer of the first estimate,
+-- so that it does not grow with every report. shouldStop: the account or a budget cannot hold that much, or the user is no
+-- longer a member of it; reason and limits say which. A lease that had ended is then not renewed where budgets count the
+-- session, since its place may be taken, and one of a former member never. No lease goes beyond maximumAgeSeconds from the
+-- start: at that age the session has ended for its client, and the sweeper settles it.
 -- Outcomes: ok, session_not_found, already_ended.
 CREATE OR REPLACE FUNCTION session_progress(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$

@@ -2,9 +2,9 @@
 -- Idempotent by requestId: again, it returns the record. billingStatus needs_review records without debiting; so does a
 -- short balance with onInsufficient review. A gateway's call names the gateway and, in payerVersion, the version of its
 -- settings that the payer was found in.
--- Outcomes: ok (record, totalCredits), user_not_found, payer_changed (those settings have changed since), request_mismatch, idempotency_mismatch, unpriced, insufficient,
--- budget_exceeded, limit_exceeded (both only with onInsufficient reject: with review, tokens and requests are counted,
--- however many they are).
+-- Outcomes: ok (record, totalCredits), user_not_found, payer_changed (those settings have changed since), request_mismatch,
+-- idempotency_mismatch, unpriced, insufficient, budget_exceeded, limit_exceeded (both only with onInsufficient reject: with
+-- review, tokens and requests are counted, however many they are).
 CREATE OR REPLACE FUNCTION usage_charge(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
