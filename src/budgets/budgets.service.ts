@@ -85,7 +85,9 @@ export class BudgetsService {
       case 'scope_not_found':
         throw new BudgetScopeNotFound('scopeId');
       case 'unknown_time_zone':
-        throw new ValidationError([{ field: 'timeZone', message: 'must be the IANA name of a time zone' }]);
+        throw new ValidationError([
+          { field: 'timeZone', message: 'must be a time zone that the database knows' },
+        ]);
       case 'too_many':
         throw new TooManyBudgets('The account has 1000 budgets, which is the maximum');
       case 'too_many_of_scope':

@@ -697,6 +697,8 @@ describe('changes', () => {
     ['scopeId', { scope: 'tag', scopeId: 'search' }],
     ['scopeId', { scopeId: 'x' }],
     ['timeZone', { timeZone: 'Mars/Olympus' }],
+    ['timeZone', { timeZone: 'IST' }],
+    ['timeZone', { timeZone: '+05:30' }],
     ['anchorDay', { anchorDay: 32 }],
     ['alerts', { alerts: [0] }],
   ])('4xx names the field: %s', async (field, change) => {

@@ -53,14 +53,14 @@ function scopeIdProblem({ scope, scopeId }: CreateBudgetDto): string | undefined
   return scope === 'tag' ? tagProblem(scopeId) : undefined;
 }
 
-/** Names of zones alone: no offset, and none of the other forms that PostgreSQL reads. */
+/** UTC, or an area and a place: names in one word, such as IST, are other zones to PostgreSQL. */
 function timeZoneProblem(timeZone: string): string | undefined {
   try {
-    if (/^[A-Z]/.test(timeZone)) new Intl.DateTimeFormat('en', { timeZone });
-    else throw new RangeError();
+    if (timeZone !== 'UTC' && !/^[A-Z]\w+\//.test(timeZone)) throw new RangeError();
+    new Intl.DateTimeFormat('en', { timeZone });
     return undefined;
   } catch {
-    return 'must be the IANA name of a time zone';
+    return 'must be UTC, or the IANA name of a time zone such as Europe/Berlin';
   }
 }
 
@@ -112,7 +112,8 @@ export class CreateBudgetDto {
   mode: BudgetMode = 'hard';
 
   @IdField(TIME_ZONE_LENGTH, {
-    description: 'Time zone of days, weeks and months, by its IANA name; minutes and hours are those of UTC',
+    description:
+      'Time zone of days, weeks and months: UTC, or its IANA name; minutes and hours are those of UTC',
     example: 'Europe/Berlin',
     required: false,
     default: 'UTC',

@@ -17,6 +17,8 @@ BEGIN
     coalesce(jsonb_typeof(p_changes -> 'permissions') = 'array', NOT p_changes ? 'permissions'),
     coalesce((p_changes ->> 'creditLimit')::bigint BETWEEN 0 AND 1000000000000, TRUE)]);
   PERFORM api_key_lock(p_account);
+  -- Before any key: a member is removed in this order.
+  IF p_changes ? 'creditLimit' THEN PERFORM budget_lock(p_account); END IF;
   SELECT * INTO k FROM api_keys WHERE account_id = p_account AND id = p_id;
   IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;
   IF NOT api_key_is_live(p_account, p_id) THEN RETURN '{"outcome": "ended"}'; END IF;
@@ -36,7 +38,6 @@ BEGIN
                                ELSE gateway_due_at END
    WHERE account_id = p_account AND id = p_id;
   IF p_changes ? 'creditLimit' THEN
-    PERFORM budget_lock(p_account);
     SELECT * INTO b FROM budgets
      WHERE account_id = p_account AND applies_to = 'key:' || coalesce(k.budget_key_id, k.id) AND is_key_limit;
     UPDATE budgets SET amount = (p_changes ->> 'creditLimit')::bigint WHERE account_id = p_account AND id = b.id;
