@@ -101,28 +101,47 @@ describe('a hard budget of credits', () => {
     });
   });
 
-  it('is never exceeded by parallel starts and charges through two instances', async () => {
+  it('is never exceeded: 500 starts and charges at once, four levels by day and month, two instances', async () => {
     const acme = await organisation(service);
     await acme.allocate(100_000);
     const second = await service.another();
-    const users = await times(4, () => acme.member('member'));
-    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 100 });
-    const answers = await times(80, (n) => {
-      const user = users[n % 4] as HttpClient;
+    const top = await acme.unit('top');
+    const team = await acme.unit('team', top);
+    const users = await times(50, () => acme.member('member', { unitId: team }));
+    const scopes = [
+      ...[
+        { scope: 'account' },
+        { scope: 'unit', scopeId: String(top) },
+        { scope: 'unit', scopeId: String(team) },
+      ],
+      { scope: 'each_member' },
+    ];
+    const amounts = { account: [900, 800], top: [700, 750], team: [600, 650], each: [20, 16] };
+    for (const [level, [day, month]] of Object.values(amounts).entries()) {
+      await acme.budget({ ...scopes[level], unit: 'credits', window: 'day', amount: day });
+      await acme.budget({ ...scopes[level], unit: 'credits', window: 'month', amount: month });
+    }
+    const answers = await times(500, (n) => {
+      const user = users[n % 50] as HttpClient;
       const client = n % 2 === 0 ? user : second.as(user.userId);
-      return n % 3 === 0
-        ? client.post('/api/usage/charge', {
-            requestId: `c${n}`,
-            accountId: acme.id,
-            modelId: SONNET,
-            tokens: 1000,
-          })
-        : acme.start(client, `s${n}`);
+      const charge = { requestId: `c${n}`, accountId: acme.id, modelId: SONNET, tokens: 1000 };
+      return n % 3 === 0 ? client.post('/api/usage/charge', charge) : acme.start(client, `s${n}`);
     });
-    const budget = await budgetOf(acme.owner, acme.id, id);
-    expect(budget.used + budget.held).toBeGreaterThan(100 - 4);
-    expect(budget.left).toBeGreaterThanOrEqual(0);
-    expect(countByStatus(answers)[402]).toBeGreaterThan(0);
+    expect(Object.keys(countByStatus(answers))).toEqual(['201', '402']);
+    const { rows } = await service.owner.query<{ left: number[]; periods: number }>(
+      `SELECT array_agg(DISTINCT (b.amount - p.used - p.held)::integer) AS left, count(*)::integer AS periods
+         FROM budget_periods p JOIN budgets b ON b.account_id = p.account_id AND b.id = p.budget_id
+        WHERE p.account_id = $1`,
+      [acme.id],
+    );
+    expect(rows[0]?.periods).toBeGreaterThan(6 + 2 * 30);
+    expect(Math.min(...(rows[0]?.left ?? []))).toBeGreaterThanOrEqual(0);
+    const spent = answers.reduce(
+      (sum, { status }, n) => sum + (status === 201 ? (n % 3 === 0 ? 3 : 4) : 0),
+      0,
+    );
+    expect(spent).toBeGreaterThan(600 - 4);
+    expect(spent).toBeLessThanOrEqual(600);
     await second.close();
   });
 
