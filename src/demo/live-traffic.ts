@@ -48,12 +48,14 @@ export function startLiveTraffic(
     const stream = new Stream(url, random, stopped.signal);
     // Not all at once.
     await rest(index * 400, stopped.signal);
-    // The first of all is lost, so that there is one to be found.
+    // The first that begins is lost, so that there is one to be found.
     let isLost = index === 0;
     while (!stopped.signal.aborted) {
       const person = random.pick(callers.length > 0 ? callers : people);
-      if (await stream.chat(tokenOf(person), { isLost })) started++;
-      isLost = random.chance(0.04);
+      if (await stream.chat(tokenOf(person), { isLost })) {
+        started++;
+        isLost = random.chance(0.04);
+      }
       await rest(random.integer(300, 4000), stopped.signal);
     }
   });
