@@ -583,37 +583,40 @@ describe('changes', () => {
     }
   });
 
-  it('of a minute limits the growth of what began in it, also after others have begun', async () => {
-    const user = await userWithCredits(service, 100_000);
-    const made = await user.post<{ id: number }>('/api/budgets', {
-      ...{ scope: 'account', unit: 'credits', window: 'minute', amount: 10 },
-    });
-    const endMinute = () =>
-      service.owner.query(
-        `UPDATE budget_periods SET starts_at = starts_at - id * interval '2 minutes', ends_at = now()
-          WHERE account_id = $1 AND ends_at > now()`,
-        [user.userId],
-      );
-    expect(await initialize(user, 'first')).toMatchObject({ status: 201 });
-    for (const [n, minutes] of [1, 2].entries()) {
-      await endMinute();
-      expect(await initialize(user, `later-${n}`)).toMatchObject({ status: 201 });
-      const report = { sessionId: 'first', tokensGenerated: minutes * 50_000 };
-      expect(await user.post('/api/streaming-sessions/progress', report)).toMatchObject({
-        status: 200,
-        body: { shouldStop: true, reason: 'budget.exceeded', allocatedCredits: 10 },
+  it.each([1000, 0])(
+    'of a minute limits the growth of what began in it with %s tokens, also after others have begun',
+    async (estimatedTokens) => {
+      const user = await userWithCredits(service, 100_000);
+      const made = await user.post<{ id: number }>('/api/budgets', {
+        ...{ scope: 'account', unit: 'credits', window: 'minute', amount: 10 },
       });
-    }
-    // What nothing counts in any more goes when the next period begins.
-    for (const sessionId of ['first', 'later-0', 'later-1'])
-      await user.post('/api/streaming-sessions/abort', { sessionId });
-    await endMinute();
-    expect(await initialize(user, 'last')).toMatchObject({ status: 201 });
-    const { rowCount } = await service.owner.query('SELECT FROM budget_periods WHERE budget_id = $1', [
-      made.body.id,
-    ]);
-    expect(rowCount).toBe(1);
-  });
+      const endMinute = () =>
+        service.owner.query(
+          `UPDATE budget_periods SET starts_at = starts_at - id * interval '2 minutes', ends_at = now()
+          WHERE account_id = $1 AND ends_at > now()`,
+          [user.userId],
+        );
+      expect(await initialize(user, 'first', { estimatedTokens })).toMatchObject({ status: 201 });
+      for (const [n, minutes] of [1, 2].entries()) {
+        await endMinute();
+        expect(await initialize(user, `later-${n}`)).toMatchObject({ status: 201 });
+        const report = { sessionId: 'first', tokensGenerated: minutes * 50_000 };
+        expect(await user.post('/api/streaming-sessions/progress', report)).toMatchObject({
+          status: 200,
+          body: { shouldStop: true, reason: 'budget.exceeded', allocatedCredits: 10 },
+        });
+      }
+      // What nothing counts in any more goes when the next period begins.
+      for (const sessionId of ['first', 'later-0', 'later-1'])
+        await user.post('/api/streaming-sessions/abort', { sessionId });
+      await endMinute();
+      expect(await initialize(user, 'last')).toMatchObject({ status: 201 });
+      const { rowCount } = await service.owner.query('SELECT FROM budget_periods WHERE budget_id = $1', [
+        made.body.id,
+      ]);
+      expect(rowCount).toBe(1);
+    },
+  );
 
   it('a unit that moves counts for its new place with what begins afterwards', async () => {
     const acme = await organisation(service);

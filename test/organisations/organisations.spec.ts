@@ -101,10 +101,18 @@ describe('POST /organisations', () => {
     expect(made.status, made.text).toBe(201);
     // The most that one creates; one that is archived no longer counts.
     const create = (n: number) =>
-      user.at(open.url).post<{ id: string }>(ORGANISATIONS, { name: 'x', id: `org:${user.userId}-${n}` });
+      user
+        .at(open.url)
+        .post<{ id: string }>(
+          ORGANISATIONS,
+          { name: 'x', id: `org:${user.userId}-${n}` },
+          { 'idempotency-key': `k${n}` },
+        );
     const more = await times(99, create);
     expect(countByStatus(more)).toEqual({ 201: 99 });
     expectProblem(await create(99), 409, { code: 'organisation.too_many' });
+    // A retry is answered as before.
+    expect((await create(0)).status).toBe(201);
     expect((await user.post(`${ORGANISATIONS}/${more[0]?.body.id}/archive`)).status).toBe(200);
     expect((await create(99)).status).toBe(201);
     const services = open.withHeaders({ 'x-internal-api-key': INTERNAL_KEY });

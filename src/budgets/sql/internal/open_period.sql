@@ -20,8 +20,11 @@ BEGIN
      WHERE account_id = b.account_id AND id = v_period AND is_exhausted
     RETURNING id INTO v_last;
     IF v_is_short THEN
-      DELETE FROM budget_periods
-       WHERE budget_id = b.id AND user_id = p_member AND starts_at <= p_at AND account_id = b.account_id AND held = 0;
+      -- A session that holds nothing, because it was estimated at nothing, may still grow.
+      DELETE FROM budget_periods p
+       WHERE p.budget_id = b.id AND p.user_id = p_member AND p.starts_at <= p_at AND p.account_id = b.account_id AND p.held = 0
+         AND NOT EXISTS (SELECT FROM streaming_sessions s
+                          WHERE s.account_id = b.account_id AND s.status = 'active' AND s.periods @> ARRAY[p.id]);
     END IF;
   END IF;
   INSERT INTO budget_periods (account_id, budget_id, user_id, unit, starts_at, ends_at, counts_from, next_alert)
