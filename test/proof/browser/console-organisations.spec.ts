@@ -228,7 +228,7 @@ describe('what an organisation spent', () => {
         [org.user.userId, '2'],
         [org.owner.userId, '1'],
       ]);
-    expect(await spent('unit')).toEqual([['Research / Vision', '2']]);
+    await expect.poll(() => spent('unit')).toEqual([['Research / Vision', '2']]);
     await page.getByRole('link', { name: 'Research / Vision' }).click();
     await page.getByText('1 record', { exact: true }).waitFor();
     expect(new URL(page.url()).searchParams.get('days')).toBe('7');

@@ -551,6 +551,8 @@ describe('the page itself', () => {
     expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
     await openByKey();
     await page.keyboard.type('7');
+    // Enter does nothing while the form is incomplete.
+    await dialog(page).getByText('will have 107 credits').waitFor();
     await page.keyboard.press('Enter');
     await expect.poll(() => page.getByTestId('available').innerText()).toBe('107');
     expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
