@@ -1,0 +1,265 @@
+import type { Accounting, OnLeave } from './accounting.js';
+import { AccountingError, CreditsExhausted, misuse } from './errors.js';
+import type { CallUsage, Session } from './session.js';
+import type { CountTokens } from './tokens.js';
+
+/** What a stream, or an answer, has shown so far. */
+export interface Seen {
+  /** Everything generated that could be seen, of all choices. */
+  text: string;
+  /** The provider's usage as far as it is known. */
+  usage?: Record<string, unknown>;
+  /** Whether `usage` is the whole call's. */
+  isComplete: boolean;
+  /** Whether the model has finished, so that only the usage is missing. */
+  isFinished: boolean;
+  /** Whether the provider reported that the call failed. */
+  hasFailed: boolean;
+  serviceTier?: string;
+}
+
+/** How one provider's calls are read. */
+export interface Format<Event> {
+  provider: 'openai' | 'anthropic';
+  /** Reads an event of a stream. @returns false if the consumer did not ask for this event */
+  read(event: Event, seen: Seen): boolean;
+  /** What a call that was not completed has used, as far as it is known. */
+  estimate(seen: Seen, inputTokens: number, outputTokens: number): CallUsage;
+}
+
+/** How a call has ended. */
+type Ending =
+  /** The stream, or the answer, came to its end. */
+  | 'ended'
+  /** The consumer left; the provider was read on. */
+  | 'drained'
+  /** The consumer left, or the provider's stream broke off. */
+  | 'left'
+  | 'failed';
+
+const CHARACTERS_PER_TOKEN = 4;
+/** When the model has finished and only the usage is missing, it is worth this wait, whatever the policy. */
+const FINISHED_DRAIN_SECONDS = 2;
+const TIERS: Record<string, CallUsage['serviceTier']> = { flex: 'flex', priority: 'priority', batch: 'batch' };
+
+/** A call to a provider within its session: what was seen of it, and its one settlement. */
+export class MeteredCall<Event> {
+  readonly seen: Seen = { text: '', isComplete: false, isFinished: false, hasFailed: false };
+  private settling: Promise<void> | undefined;
+
+  constructor(
+    readonly accounting: Accounting,
+    readonly session: Session,
+    readonly format: Format<Event>,
+    private readonly count: CountTokens,
+  ) {}
+
+  /** @returns whether the consumer sees the event */
+  read(event: Event): boolean {
+    const isShown = this.format.read(event, this.seen);
+    this.session.report(this.seen.text.length / CHARACTERS_PER_TOKEN);
+    return isShown;
+  }
+
+  /** Settles the call once; later calls wait for the first. It does not throw: what goes wrong is reported. */
+  settle(ending: Ending): Promise<void> {
+    this.settling ??= this.finalize(ending).catch((error: Error) => this.accounting.reportError(error));
+    return this.settling;
+  }
+
+  /** The provider did not begin. It has billed nothing, except where it was not waited for. */
+  refuse(error: unknown): Promise<void> {
+    if (isUnanswered(error)) return this.settle('failed');
+    this.settling ??= this.session.abort(0).then(
+      () => undefined,
+      (failure: Error) => this.accounting.reportError(failure),
+    );
+    return this.settling;
+  }
+
+  get policy(): OnLeave {
+    return this.accounting.options.onLeave?.[this.format.provider] ?? 'estimate';
+  }
+
+  /** Seconds to read on after the consumer has left. */
+  get drainSeconds(): number {
+    if (this.seen.isComplete) return 0;
+    if (this.policy === 'drain') return this.accounting.options.drainSeconds ?? 10;
+    return this.seen.isFinished ? FINISHED_DRAIN_SECONDS : 0;
+  }
+
+  /** The error for a stream that was stopped, with what is known of the call. */
+  stopped(): CreditsExhausted | undefined {
+    const { stopped } = this.session;
+    if (stopped === undefined) return undefined;
+    return Object.assign(stopped, { generatedTokens: this.count(this.seen.text), usage: this.seen.usage });
+  }
+
+  private async finalize(ending: Ending): Promise<void> {
+    const { seen, session } = this;
+    const isKnown = seen.usage !== undefined && (seen.isComplete || ending === 'ended');
+    const success = ending !== 'failed' && !seen.hasFailed && session.stopped === undefined;
+    const serviceTier = TIERS[seen.serviceTier ?? ''];
+    const estimated = { ...this.estimate(), success, serviceTier, usageSource: 'estimated' as const };
+    if (!isKnown) return void (await session.finalize(estimated));
+    const usageSource = ending === 'drained' ? ('drained' as const) : ('provider' as const);
+    const { provider } = this.format;
+    try {
+      await session.finalize({ provider, usage: seen.usage, success, serviceTier, usageSource });
+    } catch (error) {
+      // Servers that imitate a provider may report a usage that is none of its own.
+      if (!(error instanceof AccountingError) || error.status !== 400) throw error;
+      await session.finalize(estimated);
+    }
+  }
+
+  private estimate(): CallUsage {
+    return this.format.estimate(this.seen, this.session.inputTokens, this.count(this.seen.text));
+  }
+}
+
+/** No status: neither an answer of the provider nor a refused connection, but a time-out or a caller who did not wait. */
+function isUnanswered(error: unknown): boolean {
+  const { status, name, constructor } = error as { status?: number; name?: string; constructor?: { name: string } };
+  if (status !== undefined) return false;
+  return /Timeout|Abort/.test(`${name} ${constructor?.name}`);
+}
+
+/** What the SDKs of OpenAI and Anthropic return for a streamed call. */
+export interface SdkStream<Event> extends AsyncIterable<Event> {
+  controller: AbortController;
+}
+type StreamClass<Event> = new (iterator: () => AsyncIterator<Event>, controller: AbortController) => SdkStream<Event>;
+
+/** A stream that was dropped without being read to its end has been left as one that was broken off. */
+const dropped = new FinalizationRegistry<{ leave(): Promise<void> }>((source) => void source.leave());
+
+/**
+ * The SDK's stream, metered: of the same class, so that `tee` and the SDK's helpers work.
+ *
+ * @param toSdkError what the consumer gets in place of an error of ours
+ */
+export function meteredStream<Event>(
+  stream: SdkStream<Event>,
+  call: MeteredCall<Event>,
+  toSdkError: (error: AccountingError) => Error,
+): SdkStream<Event> {
+  const source = new MeteredSource(stream, call, toSdkError);
+  const Stream = stream.constructor as StreamClass<Event>;
+  const metered: SdkStream<Event> = new Stream(() => source.read(), stream.controller);
+  source.watch(metered);
+  return metered;
+}
+
+/** Reads the provider's stream and settles the call. It knows its consumer's stream weakly, so that a dropped one is noticed. */
+class MeteredSource<Event> {
+  private readonly iterator: AsyncIterator<Event>;
+  private consumer: WeakRef<object> | undefined;
+  private wasRead = false;
+  private hasEnded = false;
+  private hasThrown = false;
+
+  constructor(
+    private readonly stream: SdkStream<Event>,
+    private readonly call: MeteredCall<Event>,
+    private readonly toSdkError: (error: AccountingError) => Error,
+  ) {
+    this.iterator = stream[Symbol.asyncIterator]();
+    call.session.signal.addEventListener('abort', () => void this.breakOff(), { once: true });
+    call.accounting.onExit(call.session, () => this.breakOff());
+  }
+
+  watch(consumer: object): void {
+    this.consumer = new WeakRef(consumer);
+    dropped.register(consumer, this);
+  }
+
+  read(): AsyncIterator<Event> {
+    if (this.wasRead)
+      throw this.toSdkError(misuse('stream_read', 'This stream was read already; use tee() to read it twice'));
+    this.wasRead = true;
+    return new MeteredIterator(this, this.consumer?.deref());
+  }
+
+  async next(): Promise<IteratorResult<Event>> {
+    while (!this.hasEnded) {
+      let result: IteratorResult<Event>;
+      try {
+        result = await this.iterator.next();
+      } catch (error) {
+        this.hasEnded = true;
+        await this.call.settle('failed');
+        throw this.stopError() ?? error;
+      }
+      if (!result.done && this.call.read(result.value)) return result;
+      if (result.done) await this.end();
+    }
+    const error = this.stopError();
+    if (error) throw error;
+    return { done: true, value: undefined };
+  }
+
+  /** The consumer has left: a loop was broken off or threw, or its stream was dropped. */
+  async leave(): Promise<void> {
+    if (this.hasEnded) return;
+    this.hasEnded = true;
+    const seconds = this.call.drainSeconds;
+    if (seconds === 0 || this.stream.controller.signal.aborted) return this.breakOff();
+    // The consumer does not wait for it.
+    void this.drain(seconds);
+  }
+
+  /** Ends the provider's request and settles with what was seen. */
+  async breakOff(): Promise<void> {
+    this.hasEnded = true;
+    this.stream.controller.abort();
+    await this.call.settle('left');
+  }
+
+  private async end(): Promise<void> {
+    this.hasEnded = true;
+    // The SDK ends an aborted stream as if it were complete.
+    const wasAborted = this.stream.controller.signal.aborted;
+    await this.call.settle(wasAborted ? 'left' : 'ended');
+  }
+
+  /** What the consumer of a stopped stream gets, once. */
+  private stopError(): Error | undefined {
+    const stopped = this.hasThrown ? undefined : this.call.stopped();
+    this.hasThrown = true;
+    return stopped && this.toSdkError(stopped);
+  }
+
+  private async drain(seconds: number): Promise<void> {
+    const enough = setTimeout(() => this.stream.controller.abort(), seconds * 1000);
+    try {
+      for (;;) {
+        const result = await this.iterator.next();
+        if (result.done) break;
+        this.call.read(result.value);
+      }
+      await this.call.settle('drained');
+    } catch {
+      await this.call.settle('failed');
+    } finally {
+      clearTimeout(enough);
+    }
+  }
+}
+
+class MeteredIterator<Event> implements AsyncIterator<Event> {
+  /** @param _consumer kept alive by its iterator: a stream is dropped when neither is held any more */
+  constructor(
+    private readonly source: MeteredSource<Event>,
+    readonly _consumer: object | undefined,
+  ) {}
+
+  next(): Promise<IteratorResult<Event>> {
+    return this.source.next();
+  }
+
+  async return(): Promise<IteratorResult<Event>> {
+    await this.source.leave();
+    return { done: true, value: undefined };
+  }
+}

@@ -1,0 +1,93 @@
+import type { Tiktoken } from 'js-tiktoken/lite';
+
+/** English text has about four characters to a token. */
+const CHARACTERS_PER_TOKEN = 4;
+/** The role and the separators of a message, as OpenAI counts them; an estimate for others. */
+export const TOKENS_PER_MESSAGE = 4;
+/** The beginning of the answer. */
+export const TOKENS_PER_PROMPT = 3;
+/** An image in low resolution; larger ones cost more, which the settlement charges. */
+export const TOKENS_PER_IMAGE = 85;
+
+/** The tokenizer's time grows with the square of a text without spaces, so it gets pieces of this size. */
+const PIECE_CHARACTERS = 1000;
+/** What is beyond is counted at the rate of what is before it: a tokenizer reads about a megabyte in a second. */
+const MAXIMUM_CHARACTERS = 40_000;
+
+export type CountTokens = (text: string) => number;
+
+/** An estimate: characters / 4. */
+export const estimateTokens: CountTokens = (text) => Math.ceil(text.length / CHARACTERS_PER_TOKEN);
+
+type Encoding = 'o200k_base' | 'cl100k_base';
+const counters = new Map<Encoding, Promise<CountTokens>>();
+
+/** The model's own tokenizer if the package `js-tiktoken` is installed and has it, otherwise the estimate. */
+export function tokenCounter(model: string): Promise<CountTokens> {
+  const encoding = encodingOf(model);
+  if (encoding === undefined) return Promise.resolve(estimateTokens);
+  let counter = counters.get(encoding);
+  if (counter === undefined) {
+    counter = load(encoding).then(boundedCounter, () => estimateTokens);
+    counters.set(encoding, counter);
+  }
+  return counter;
+}
+
+/** OpenAI's models by name, also those of a deployment or fine-tuning that keeps it. Newer ones use o200k_base so far. */
+function encodingOf(model: string): Encoding | undefined {
+  const name = model.replace(/^(openai\/|ft:)/, '');
+  if (/^(gpt-3\.5|gpt-35|gpt-4$|gpt-4-)/.test(name)) return 'cl100k_base';
+  return /^(gpt-|chatgpt-|o\d)/.test(name) ? 'o200k_base' : undefined;
+}
+
+async function load(encoding: Encoding): Promise<Tiktoken> {
+  const [{ Tiktoken }, ranks] = await Promise.all([
+    import('js-tiktoken/lite'),
+    encoding === 'o200k_base' ? import('js-tiktoken/ranks/o200k_base') : import('js-tiktoken/ranks/cl100k_base'),
+  ]);
+  return new Tiktoken(ranks.default);
+}
+
+const boundedCounter =
+  (tokenizer: Tiktoken): CountTokens =>
+  (text) => {
+    const read = text.slice(0, MAXIMUM_CHARACTERS);
+    let tokens = 0;
+    for (let start = 0; start < read.length; start += PIECE_CHARACTERS) {
+      // Special tokens in a user's text are text.
+      tokens += tokenizer.encode(read.slice(start, start + PIECE_CHARACTERS), [], []).length;
+    }
+    return Math.ceil((tokens * text.length) / Math.max(read.length, 1));
+  };
+
+/**
+ * Counts a prompt in either provider's form: strings, messages, and parts with text, images, tool calls and results.
+ * Exact for plain text with a tokenizer; for the rest an estimate.
+ */
+export function countPrompt(prompt: unknown, count: CountTokens): number {
+  let tokens = TOKENS_PER_PROMPT;
+  const visit = (value: unknown): void => {
+    if (typeof value === 'string') tokens += count(value);
+    else if (Array.isArray(value)) value.forEach(visit);
+    else if (typeof value === 'object' && value !== null) visitObject(value as Record<string, unknown>);
+  };
+  const visitObject = (value: Record<string, unknown>): void => {
+    if ('role' in value) tokens += TOKENS_PER_MESSAGE;
+    const type = String(value.type ?? '');
+    // The data of images and files is no text, and may be megabytes.
+    if (/image/.test(type)) tokens += TOKENS_PER_IMAGE;
+    else if (!/audio|file|document/.test(type))
+      for (const name of TEXT_FIELDS) if (value[name] !== undefined) visitField(name, value[name]);
+  };
+  const visitField = (name: string, value: unknown): void => {
+    const isJson = JSON_FIELDS.has(name) && typeof value === 'object';
+    visit(isJson ? JSON.stringify(value) : value);
+  };
+  visit(prompt);
+  return tokens;
+}
+
+const TEXT_FIELDS = ['content', 'text', 'refusal', 'thinking', 'arguments', 'name', 'output', 'tool_calls', 'function', 'input', 'parameters', 'input_schema', 'description'];
+/** What models see of tools is their JSON. */
+const JSON_FIELDS = new Set(['input', 'parameters', 'input_schema']);
