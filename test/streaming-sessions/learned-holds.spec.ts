@@ -57,7 +57,10 @@ async function completed(modelId: string, inputTokens: number, lengths: number[]
   );
 }
 
-const learn = () => service.get(OutputLengths).sweep();
+const learn = async () => {
+  await service.get(OutputLengths).sweep();
+  await service.get(OutputLengths).read();
+};
 const range = (count: number, at = (index: number) => index) =>
   Array.from({ length: count }, (_, i) => at(i));
 const forget = () =>
