@@ -22,9 +22,17 @@ const document = JSON.parse(await readFile(DOCUMENT, 'utf8'));
 const paths = Object.fromEntries(ROUTES.map((route) => [route, document.paths[route]]));
 const schemas = referenced(paths, document.components.schemas);
 const { parameters, examples } = document.components;
-const types = await openapiTS({ ...document, paths, components: { schemas, parameters, examples: pruned(examples) } });
+const types = await openapiTS({
+  ...document,
+  paths,
+  components: { schemas, parameters, examples: pruned(examples) },
+});
 const header = '/** Generated from openapi.json by scripts/schema.js. Do not edit. */\n\n';
-const text = await format(header + astToString(types), { parser: 'typescript', printWidth: 110, singleQuote: true });
+const text = await format(header + astToString(types), {
+  parser: 'typescript',
+  printWidth: 110,
+  singleQuote: true,
+});
 
 if (!process.argv.includes('--check')) {
   await writeFile(TARGET, text);

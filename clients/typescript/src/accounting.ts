@@ -97,9 +97,13 @@ export class Accounting {
   /** @throws AccountingError `client.…` for options that contradict each other, or a spool that another process uses */
   constructor(options: AccountingOptions) {
     const { internalApiKey, apiKey, token, userId, accountId, tags, failOpen } = options;
-    if (!internalApiKey && !apiKey && !token) throw misuse('credentials', 'internalApiKey, apiKey or token is required');
+    if (!internalApiKey && !apiKey && !token)
+      throw misuse('credentials', 'internalApiKey, apiKey or token is required');
     if (failOpen && !internalApiKey && !apiKey)
-      throw misuse('fail_open', 'failOpen needs internalApiKey or apiKey: a token may have expired when the service is back');
+      throw misuse(
+        'fail_open',
+        'failOpen needs internalApiKey or apiKey: a token may have expired when the service is back',
+      );
     const reportError = options.onError ?? ((error) => console.error(error));
     const api = new Api(options.baseUrl, options.timeoutSeconds ?? 5);
     const spool = failOpen && new Spool(failOpen.spool);
@@ -155,12 +159,20 @@ export class Accounting {
       return this.letThrough(body, maxOutputTokens, error);
     }
     const key = `${held.userId} ${id}`;
-    if (this.shared.open.has(key)) throw misuse('session_open', `Session ${id} is already under way in this process`);
-    this.shared.creditsPerToken.set(body.modelId, held.allocatedCredits / Math.max(body.inputTokens + maxOutputTokens, 1));
+    if (this.shared.open.has(key))
+      throw misuse('session_open', `Session ${id} is already under way in this process`);
+    this.shared.creditsPerToken.set(
+      body.modelId,
+      held.allocatedCredits / Math.max(body.inputTokens + maxOutputTokens, 1),
+    );
     const session = this.start(body, maxOutputTokens, held, key);
     if (session.maxOutputTokens >= least) return session;
     await session.abort(0);
-    const details = { status: 402, code: 'credits.insufficient', maxAffordableTokens: session.maxOutputTokens };
+    const details = {
+      status: 402,
+      code: 'credits.insufficient',
+      maxAffordableTokens: session.maxOutputTokens,
+    };
     throw new CreditsExhausted('Insufficient credits', details);
   }
 
@@ -217,12 +229,20 @@ export class Accounting {
     if (this.shared.open.has(key)) this.shared.open.set(key, end);
   }
 
-  private async hold(body: { sessionId: string }, maxOutputTokens: number, least: number): Promise<HoldAnswer> {
+  private async hold(
+    body: { sessionId: string },
+    maxOutputTokens: number,
+    least: number,
+  ): Promise<HoldAnswer> {
     const headers = await this.headers();
     let declared = maxOutputTokens;
     for (let holds = 1; ; holds++) {
       try {
-        return await this.shared.api.call<HoldAnswer>('hold', { ...body, maxOutputTokens: declared }, headers);
+        return await this.shared.api.call<HoldAnswer>(
+          'hold',
+          { ...body, maxOutputTokens: declared },
+          headers,
+        );
       } catch (error) {
         // The time-out may have come after the hold.
         if (error instanceof AccountingUnavailable && !this.options.failOpen) this.release(body);
@@ -242,21 +262,35 @@ export class Accounting {
     void this.shared.outbox.settle(settlement, () => this.headers()).catch(() => undefined);
   }
 
-  private async letThrough(body: SessionBody, maxOutputTokens: number, cause: AccountingUnavailable): Promise<Session> {
+  private async letThrough(
+    body: SessionBody,
+    maxOutputTokens: number,
+    cause: AccountingUnavailable,
+  ): Promise<Session> {
     const { failOpen } = this.options;
     if (failOpen === undefined) throw cause;
     const { outbox, creditsPerToken } = this.shared;
     const perToken = creditsPerToken.get(body.modelId);
     const tokens = body.inputTokens + maxOutputTokens;
-    const assumedCredits = perToken === undefined ? (failOpen.creditsPerCall ?? 10) : Math.ceil(perToken * tokens);
+    const assumedCredits =
+      perToken === undefined ? (failOpen.creditsPerCall ?? 10) : Math.ceil(perToken * tokens);
     if (outbox.assumedCredits + assumedCredits > failOpen.maxCredits) {
       this.release(body);
       throw cause;
     }
     const payer = { ...body, userId: body.userId ?? (await this.tokenSubject()) };
-    const opening = { inputTokens: body.inputTokens, outputTokens: 0, success: false, usageSource: 'estimated' as const };
+    const opening = {
+      inputTokens: body.inputTokens,
+      outputTokens: 0,
+      success: false,
+      usageSource: 'estimated' as const,
+    };
     await outbox.open(settlementOf('finalize', opening, payer, assumedCredits)).catch((error: Error) => {
-      throw new AccountingUnavailable('The spool cannot be written', { status: 503, code: 'client.spool' }, { cause: error });
+      throw new AccountingUnavailable(
+        'The spool cannot be written',
+        { status: 503, code: 'client.spool' },
+        { cause: error },
+      );
     });
     return this.start(payer, maxOutputTokens, undefined, `undefined ${body.sessionId}`, assumedCredits);
   }
@@ -276,12 +310,24 @@ export class Accounting {
     const { sessionId, userId, accountId } = payer;
     const port: SessionPort = {
       progress: async (tokensGenerated) =>
-        api.call<ProgressAnswer>('progress', { sessionId, userId, accountId, tokensGenerated }, await headers()),
+        api.call<ProgressAnswer>(
+          'progress',
+          { sessionId, userId, accountId, tokensGenerated },
+          await headers(),
+        ),
       settle: (route, usage) => outbox.settle(settlementOf(route, usage, payer, assumedCredits), headers),
       reportError: (error) => reportError(error),
       ended: () => open.delete(key),
     };
-    const session = new Session(sessionId, body.modelId, body.inputTokens, maxOutputTokens, held, progress, port);
+    const session = new Session(
+      sessionId,
+      body.modelId,
+      body.inputTokens,
+      maxOutputTokens,
+      held,
+      progress,
+      port,
+    );
     open.set(key, () => session.abort());
     return session;
   }

@@ -54,6 +54,7 @@ const MESSAGES: MeteredRoute = {
     seen.usage = usage;
     seen.isFinished = seen.isComplete = usage !== undefined;
   },
+  complete: (usage) => ({ provider: 'anthropic', usage }),
   estimate: ({ usage }: Seen, inputTokens, outputTokens) => {
     if (usage === undefined) return { inputTokens, outputTokens };
     // The input is known from the first event, with what of it was cached.
@@ -76,7 +77,12 @@ class MeteringError extends APIError {
   /** @param cause whose members this error gets */
   constructor(override readonly cause: AccountingError) {
     const { status, code, message } = cause;
-    super(status, { type: 'error', error: { type: 'accounting_error', message, code } }, message, new Headers());
+    super(
+      status,
+      { type: 'error', error: { type: 'accounting_error', message, code } },
+      message,
+      new Headers(),
+    );
     const { name: _, ...members } = { ...cause };
     Object.assign(this, members, { name: cause.name });
   }

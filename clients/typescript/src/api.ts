@@ -5,7 +5,8 @@ import type { components, paths } from './schema.js';
 type Schemas = components['schemas'];
 export type HoldAnswer = Schemas['SessionStartedDto'];
 export type ProgressAnswer = Schemas['SessionProgressDto'];
-export type SettledAnswer = Schemas['SessionSettledDto'] | Schemas['SessionAbortedDto'] | Schemas['ChargeDto'];
+export type SettledAnswer =
+  Schemas['SessionSettledDto'] | Schemas['SessionAbortedDto'] | Schemas['ChargeDto'];
 
 /** Routes of the service that this client calls, by a short name. */
 const ROUTES = {

@@ -52,7 +52,9 @@ export class AccountingError extends Error implements RefusalDetails {
   static override [Symbol.hasInstance](value: unknown): boolean {
     // The errors of the provider modules carry the original as their cause.
     const original = (value as { cause?: unknown } | null | undefined)?.cause;
-    return [value, original].some((each) => typeof each === 'object' && each !== null && this.prototype.isPrototypeOf(each));
+    return [value, original].some(
+      (each) => typeof each === 'object' && each !== null && this.prototype.isPrototypeOf(each),
+    );
   }
 }
 
@@ -72,4 +74,5 @@ export class AccountingUnavailable extends AccountingError {
 }
 
 /** An error of this client's own making, before any request. */
-export const misuse = (code: string, message: string) => new AccountingError(message, { code: `client.${code}` });
+export const misuse = (code: string, message: string) =>
+  new AccountingError(message, { code: `client.${code}` });

@@ -20,9 +20,12 @@ export interface Seen {
 
 /** How one provider's calls are read. */
 export interface Format<Event> {
-  provider: 'openai' | 'anthropic';
+  /** For the policy of streams that are left early. */
+  provider: string;
   /** Reads an event of a stream. @returns false if the consumer did not ask for this event */
   read(event: Event, seen: Seen): boolean;
+  /** What the call has used, as the provider reports it. */
+  complete(usage: Record<string, unknown>): CallUsage;
   /** What a call that was not completed has used, as far as it is known. */
   estimate(seen: Seen, inputTokens: number, outputTokens: number): CallUsage;
 }
@@ -40,7 +43,11 @@ type Ending =
 const CHARACTERS_PER_TOKEN = 4;
 /** When the model has finished and only the usage is missing, it is worth this wait, whatever the policy. */
 const FINISHED_DRAIN_SECONDS = 2;
-const TIERS: Record<string, CallUsage['serviceTier']> = { flex: 'flex', priority: 'priority', batch: 'batch' };
+const TIERS: Record<string, CallUsage['serviceTier']> = {
+  flex: 'flex',
+  priority: 'priority',
+  batch: 'batch',
+};
 
 /** A call to a provider within its session: what was seen of it, and its one settlement. */
 export class MeteredCall<Event> {
@@ -52,12 +59,15 @@ export class MeteredCall<Event> {
     readonly session: Session,
     readonly format: Format<Event>,
     private readonly count: CountTokens,
+    /** Whether the provider was given the session's maximum: it generates no more, whatever the estimate says. */
+    private readonly isBounded: boolean,
   ) {}
 
   /** @returns whether the consumer sees the event */
   read(event: Event): boolean {
     const isShown = this.format.read(event, this.seen);
-    this.session.report(this.seen.text.length / CHARACTERS_PER_TOKEN);
+    const generated = this.seen.text.length / CHARACTERS_PER_TOKEN;
+    this.session.report(this.isBounded ? Math.min(generated, this.session.maxOutputTokens) : generated);
     return isShown;
   }
 
@@ -92,20 +102,24 @@ export class MeteredCall<Event> {
   stopped(): CreditsExhausted | undefined {
     const { stopped } = this.session;
     if (stopped === undefined) return undefined;
-    return Object.assign(stopped, { generatedTokens: this.count(this.seen.text), usage: this.seen.usage });
+    return Object.assign(stopped, { generatedTokens: this.generatedTokens, usage: this.seen.usage });
+  }
+
+  private get generatedTokens(): number {
+    const counted = this.count(this.seen.text);
+    return this.isBounded ? Math.min(counted, this.session.maxOutputTokens) : counted;
   }
 
   private async finalize(ending: Ending): Promise<void> {
     const { seen, session } = this;
-    const isKnown = seen.usage !== undefined && (seen.isComplete || ending === 'ended');
+    const usage = seen.isComplete || ending === 'ended' ? seen.usage : undefined;
     const success = ending !== 'failed' && !seen.hasFailed && session.stopped === undefined;
     const serviceTier = TIERS[seen.serviceTier ?? ''];
     const estimated = { ...this.estimate(), success, serviceTier, usageSource: 'estimated' as const };
-    if (!isKnown) return void (await session.finalize(estimated));
+    if (usage === undefined) return void (await session.finalize(estimated));
     const usageSource = ending === 'drained' ? ('drained' as const) : ('provider' as const);
-    const { provider } = this.format;
     try {
-      await session.finalize({ provider, usage: seen.usage, success, serviceTier, usageSource });
+      await session.finalize({ ...this.format.complete(usage), success, serviceTier, usageSource });
     } catch (error) {
       // Servers that imitate a provider may report a usage that is none of its own.
       if (!(error instanceof AccountingError) || error.status !== 400) throw error;
@@ -114,22 +128,31 @@ export class MeteredCall<Event> {
   }
 
   private estimate(): CallUsage {
-    return this.format.estimate(this.seen, this.session.inputTokens, this.count(this.seen.text));
+    return this.format.estimate(this.seen, this.session.inputTokens, this.generatedTokens);
   }
 }
 
 /** No status: neither an answer of the provider nor a refused connection, but a time-out or a caller who did not wait. */
 function isUnanswered(error: unknown): boolean {
-  const { status, name, constructor } = error as { status?: number; name?: string; constructor?: { name: string } };
+  const { status, name, constructor } = error as {
+    status?: number;
+    name?: string;
+    constructor?: { name: string };
+  };
   if (status !== undefined) return false;
   return /Timeout|Abort/.test(`${name} ${constructor?.name}`);
 }
+
+const isAbort = (error: unknown) => (error as { name?: string } | null)?.name === 'AbortError';
 
 /** What the SDKs of OpenAI and Anthropic return for a streamed call. */
 export interface SdkStream<Event> extends AsyncIterable<Event> {
   controller: AbortController;
 }
-type StreamClass<Event> = new (iterator: () => AsyncIterator<Event>, controller: AbortController) => SdkStream<Event>;
+type StreamClass<Event> = new (
+  iterator: () => AsyncIterator<Event>,
+  controller: AbortController,
+) => SdkStream<Event>;
 
 /** A stream that was dropped without being read to its end has been left as one that was broken off. */
 const dropped = new FinalizationRegistry<{ leave(): Promise<void> }>((source) => void source.leave());
@@ -152,7 +175,7 @@ export function meteredStream<Event>(
 }
 
 /** Reads the provider's stream and settles the call. It knows its consumer's stream weakly, so that a dropped one is noticed. */
-class MeteredSource<Event> {
+export class MeteredSource<Event> {
   private readonly iterator: AsyncIterator<Event>;
   private consumer: WeakRef<object> | undefined;
   private wasRead = false;
@@ -176,7 +199,9 @@ class MeteredSource<Event> {
 
   read(): AsyncIterator<Event> {
     if (this.wasRead)
-      throw this.toSdkError(misuse('stream_read', 'This stream was read already; use tee() to read it twice'));
+      throw this.toSdkError(
+        misuse('stream_read', 'This stream was read already; use tee() to read it twice'),
+      );
     this.wasRead = true;
     return new MeteredIterator(this, this.consumer?.deref());
   }
@@ -188,7 +213,7 @@ class MeteredSource<Event> {
         result = await this.iterator.next();
       } catch (error) {
         this.hasEnded = true;
-        await this.call.settle('failed');
+        await this.call.settle(isAbort(error) ? 'left' : 'failed');
         throw this.stopError() ?? error;
       }
       if (!result.done && this.call.read(result.value)) return result;
@@ -239,8 +264,8 @@ class MeteredSource<Event> {
         this.call.read(result.value);
       }
       await this.call.settle('drained');
-    } catch {
-      await this.call.settle('failed');
+    } catch (error) {
+      await this.call.settle(isAbort(error) ? 'left' : 'failed');
     } finally {
       clearTimeout(enough);
     }

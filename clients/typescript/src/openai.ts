@@ -4,6 +4,7 @@ import { type AccountingError, type ErrorName, misuse } from './errors.js';
 import type { Seen } from './metering.js';
 import { type MeteredRoute, meteredClient, type MeterOptions } from './sdk.js';
 import type { CallUsage } from './session.js';
+import { tokenCounter } from './tokens.js';
 
 /**
  * A metered copy of an OpenAI client: chat completions and responses, streamed or not, with all helpers that use them.
@@ -12,7 +13,12 @@ import type { CallUsage } from './session.js';
  * @throws AccountingError `client.metered_twice`
  */
 export function metered<Client extends OpenAI>(client: Client, options: MeterOptions): Client {
-  return meteredClient(client, options, { '/chat/completions': chat, '/responses': () => RESPONSES }, toSdkError);
+  return meteredClient(
+    client,
+    options,
+    { '/chat/completions': chat, '/responses': () => RESPONSES },
+    toSdkError,
+  );
 }
 
 interface ChatChunk {
@@ -32,7 +38,11 @@ interface StreamOptions {
   include_usage?: boolean;
 }
 
-const estimate = (_seen: Seen, inputTokens: number, outputTokens: number): CallUsage => ({ inputTokens, outputTokens });
+const complete = (usage: Record<string, unknown>): CallUsage => ({ provider: 'openai', usage });
+const estimate = (_seen: Seen, inputTokens: number, outputTokens: number): CallUsage => ({
+  inputTokens,
+  outputTokens,
+});
 
 function chat(body: Record<string, unknown>): MeteredRoute {
   const streamOptions = (body.stream_options ?? {}) as StreamOptions;
@@ -58,16 +68,21 @@ function chat(body: Record<string, unknown>): MeteredRoute {
     maxTokensFields: ['max_completion_tokens', 'max_tokens'],
     choices: () => choices,
     prepare: (request) =>
-      request.stream === true ? { ...request, stream_options: { ...streamOptions, include_usage: true } } : request,
+      request.stream === true
+        ? { ...request, stream_options: { ...streamOptions, include_usage: true } }
+        : request,
     read,
     readWhole: (answer, seen) => void read(answer as ChatChunk, seen),
+    complete,
     estimate,
   };
 }
 
 function textOf({ content, refusal, reasoning_content, function_call, tool_calls }: ChatMessage): string {
   const called = [function_call, ...(tool_calls ?? []).map((call) => call.function)];
-  const calls = called.map((each) => `${(each as { name?: string })?.name ?? ''}${each?.arguments ?? ''}`).join('');
+  const calls = called
+    .map((each) => `${(each as { name?: string })?.name ?? ''}${each?.arguments ?? ''}`)
+    .join('');
   return `${reasoning_content ?? ''}${content ?? ''}${refusal ?? ''}${calls}`;
 }
 
@@ -90,7 +105,10 @@ const RESPONSES: MeteredRoute = {
   maxTokensFields: ['max_output_tokens'],
   check: ({ background }) => {
     if (background === true)
-      throw misuse('background', 'A response in the background cannot be metered: its usage is known only later');
+      throw misuse(
+        'background',
+        'A response in the background cannot be metered: its usage is known only later',
+      );
   },
   read: (event: ResponsesEvent, seen) => {
     // Text, refusals, arguments of tools, summaries of reasoning: whatever comes as text was generated.
@@ -99,6 +117,7 @@ const RESPONSES: MeteredRoute = {
     return true;
   },
   readWhole: readResponse,
+  complete,
   estimate,
 };
 

@@ -115,7 +115,9 @@ export class Outbox {
     } catch (error) {
       if ((error as AccountingError).code !== 'session.not_found') throw error;
       // The service never held credits for it.
-      return charge === undefined ? undefined : this.api.call<SettledAnswer>('charge', charge, await headers());
+      return charge === undefined
+        ? undefined
+        : this.api.call<SettledAnswer>('charge', charge, await headers());
     }
   }
 
@@ -131,7 +133,10 @@ export class Outbox {
     if (this.spool === undefined && this.kept.size > MAXIMUM_KEPT) {
       this.done(oldest.settlement);
       const message = `More than ${MAXIMUM_KEPT} settlements wait for the service: the oldest is left to its lease`;
-      this.reportError(new AccountingError(message, { code: 'client.settlement_dropped' }), oldest.settlement);
+      this.reportError(
+        new AccountingError(message, { code: 'client.settlement_dropped' }),
+        oldest.settlement,
+      );
     }
     this.replayAfter(this.retrySeconds);
   }
@@ -158,4 +163,5 @@ export class Outbox {
   }
 }
 
-const isTemporary = (error: unknown) => error instanceof AccountingUnavailable || error instanceof LimitExceeded;
+const isTemporary = (error: unknown) =>
+  error instanceof AccountingUnavailable || error instanceof LimitExceeded;

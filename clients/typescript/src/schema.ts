@@ -123,13 +123,11 @@ export interface components {
       /**
        * Format: int64
        * @description Input tokens of the call. With `maxOutputTokens` it takes the place of an estimate: the service holds what most calls of the model with an input of this size have needed, at most the cost of the maximum
-       * @example 1200
        */
       inputTokens?: number;
       /**
        * Format: int64
        * @description The most output tokens that the call may have, as the provider is asked for
-       * @example 4096
        */
       maxOutputTokens?: number;
       /** @description What the call is for: at most 10 names of letters, digits and `_.-`, each with a text of at most 100 characters. Budgets can be made for a tag */
@@ -1297,9 +1295,7 @@ export interface operations {
          * @example {
          *       "sessionId": "session-1",
          *       "modelId": "anthropic.claude-3-sonnet-20240229-v1:0",
-         *       "estimatedTokens": 1000,
-         *       "inputTokens": 1200,
-         *       "maxOutputTokens": 4096
+         *       "estimatedTokens": 1000
          *     }
          */
         'application/json': components['schemas']['InitializeSessionDto'];

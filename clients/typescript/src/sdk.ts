@@ -81,7 +81,8 @@ export function meteredClient<Client extends object>(
       return sdkPromise(answered, data, () => void data.then((stream) => leave(stream)));
     }
   };
-  copy.withOptions = (options) => meteredClient(original.withOptions(options), { accounting }, routes, toSdkError);
+  copy.withOptions = (options) =>
+    meteredClient(original.withOptions(options), { accounting }, routes, toSdkError);
   return copy as unknown as Client;
 }
 
@@ -110,11 +111,16 @@ async function begin(accounting: Accounting, route: MeteredRoute, request: Reque
   });
   const affordable = Math.floor(session.maxOutputTokens / choices);
   const limit = affordable < declared ? { [field ?? route.maxTokensFields[0]!]: affordable } : {};
-  const call = new MeteredCall(accounting, session, route, count);
+  const isBounded = asked !== undefined || affordable < declared;
+  const call = new MeteredCall(accounting, session, route, count, isBounded);
   return { call, request: { ...request, body: { ...(route.prepare?.(body) ?? body), ...limit } } };
 }
 
-async function finish(call: MeteredCall<never>, answer: unknown, toSdkError: (error: AccountingError) => Error) {
+async function finish(
+  call: MeteredCall<never>,
+  answer: unknown,
+  toSdkError: (error: AccountingError) => Error,
+) {
   if (isStream(answer)) return meteredStream(answer, call, toSdkError);
   (call.format as MeteredRoute).readWhole((answer ?? {}) as Body, call.seen);
   await call.settle('ended');

@@ -92,7 +92,9 @@ export class Spool {
     this.waiting = [];
     this.isWriting = true;
     const end = (error: Error | null) => {
-      for (const { written, failed } of lines) if (error) failed(error); else written();
+      for (const { written, failed } of lines)
+        if (error) failed(error);
+        else written();
       this.isWriting = false;
       if (this.waiting.length > 0) this.write();
       else if (this.bytes > COMPACT_BYTES && this.pending.size === 0) this.compact();
@@ -120,7 +122,12 @@ export class Spool {
     if (this.file !== undefined) closeSync(this.file);
     const fresh = `${this.path}.new`;
     const file = openSync(fresh, 'w', 0o600);
-    writeSync(file, this.unfinished().map((each) => `${JSON.stringify(each)}\n`).join(''));
+    writeSync(
+      file,
+      this.unfinished()
+        .map((each) => `${JSON.stringify(each)}\n`)
+        .join(''),
+    );
     fsyncSync(file);
     closeSync(file);
     renameSync(fresh, this.path);
@@ -172,7 +179,10 @@ function release(lock: string): void {
 }
 
 const inUse = (lock: string, owner: string) =>
-  misuse('spool_in_use', `Process ${owner.split(' ')[0]} uses this spool (${lock}): each process needs a file of its own`);
+  misuse(
+    'spool_in_use',
+    `Process ${owner.split(' ')[0]} uses this spool (${lock}): each process needs a file of its own`,
+  );
 
 function tryLink(from: string, to: string): boolean {
   try {

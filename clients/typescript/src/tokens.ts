@@ -9,10 +9,13 @@ export const TOKENS_PER_PROMPT = 3;
 /** An image in low resolution; larger ones cost more, which the settlement charges. */
 export const TOKENS_PER_IMAGE = 85;
 
-/** The tokenizer's time grows with the square of a text without spaces, so it gets pieces of this size. */
+/** Pieces of a text that the tokenizer gets, cut at a space. */
 const PIECE_CHARACTERS = 1000;
-/** What is beyond is counted at the rate of what is before it: a tokenizer reads about a megabyte in a second. */
-const MAXIMUM_CHARACTERS = 40_000;
+/** Its time grows with the square of a run without, or of nothing but, spaces: a text with a longer one is cut by this. */
+const RUN_CHARACTERS = 64;
+const LONG_RUN = new RegExp(`\\S{${RUN_CHARACTERS + 1}}|\\s{${RUN_CHARACTERS + 1}}`);
+/** What is beyond is counted at the rate of what is before it, so that no prompt takes longer than a fraction of a second. */
+const MAXIMUM_CHARACTERS = 20_000;
 
 export type CountTokens = (text: string) => number;
 
@@ -44,7 +47,9 @@ function encodingOf(model: string): Encoding | undefined {
 async function load(encoding: Encoding): Promise<Tiktoken> {
   const [{ Tiktoken }, ranks] = await Promise.all([
     import('js-tiktoken/lite'),
-    encoding === 'o200k_base' ? import('js-tiktoken/ranks/o200k_base') : import('js-tiktoken/ranks/cl100k_base'),
+    encoding === 'o200k_base'
+      ? import('js-tiktoken/ranks/o200k_base')
+      : import('js-tiktoken/ranks/cl100k_base'),
   ]);
   return new Tiktoken(ranks.default);
 }
@@ -54,12 +59,23 @@ const boundedCounter =
   (text) => {
     const read = text.slice(0, MAXIMUM_CHARACTERS);
     let tokens = 0;
-    for (let start = 0; start < read.length; start += PIECE_CHARACTERS) {
+    for (const piece of piecesOf(read)) {
       // Special tokens in a user's text are text.
-      tokens += tokenizer.encode(read.slice(start, start + PIECE_CHARACTERS), [], []).length;
+      tokens += tokenizer.encode(piece, [], []).length;
     }
     return Math.ceil((tokens * text.length) / Math.max(read.length, 1));
   };
+
+function* piecesOf(text: string): Generator<string> {
+  const longest = LONG_RUN.test(text) ? RUN_CHARACTERS : PIECE_CHARACTERS;
+  for (let start = 0; start < text.length;) {
+    const end = start + longest;
+    const space = end < text.length ? text.lastIndexOf(' ', end) : text.length;
+    const cut = space > start ? space : end;
+    yield text.slice(start, cut);
+    start = cut;
+  }
+}
 
 /**
  * Counts a prompt in either provider's form: strings, messages, and parts with text, images, tool calls and results.
@@ -74,7 +90,7 @@ export function countPrompt(prompt: unknown, count: CountTokens): number {
   };
   const visitObject = (value: Record<string, unknown>): void => {
     if ('role' in value) tokens += TOKENS_PER_MESSAGE;
-    const type = String(value.type ?? '');
+    const type = `${String(value.type ?? '')} ${String(value.mediaType ?? '')}`;
     // The data of images and files is no text, and may be megabytes.
     if (/image/.test(type)) tokens += TOKENS_PER_IMAGE;
     else if (!/audio|file|document/.test(type))
@@ -88,6 +104,22 @@ export function countPrompt(prompt: unknown, count: CountTokens): number {
   return tokens;
 }
 
-const TEXT_FIELDS = ['content', 'text', 'refusal', 'thinking', 'arguments', 'name', 'output', 'tool_calls', 'function', 'input', 'parameters', 'input_schema', 'description'];
+const TEXT_FIELDS = [
+  'content',
+  'text',
+  'refusal',
+  'thinking',
+  'arguments',
+  'name',
+  'output',
+  'tool_calls',
+  'function',
+  'input',
+  'parameters',
+  'input_schema',
+  'inputSchema',
+  'description',
+  'value',
+];
 /** What models see of tools is their JSON. */
-const JSON_FIELDS = new Set(['input', 'parameters', 'input_schema']);
+const JSON_FIELDS = new Set(['input', 'parameters', 'input_schema', 'inputSchema']);
