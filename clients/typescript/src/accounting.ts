@@ -71,6 +71,9 @@ export interface SessionRequest {
   tags?: Record<string, string>;
 }
 
+/** What a call is taken to generate at most if it names no maximum, and what it must be able to. */
+export const DEFAULT_OUTPUT_TOKENS = 4096;
+export const MINIMUM_OUTPUT_TOKENS = 16;
 /** A hold is tried again with what the service says the credits pay for; others may spend them in between. */
 const MAXIMUM_HOLDS = 3;
 /** Of the time that a drain has, for the settlements of calls that did not end by themselves. */
@@ -140,7 +143,7 @@ export class Accounting {
    */
   async session(request: SessionRequest): Promise<Session> {
     const id = request.sessionId ?? randomUUID();
-    const maxOutputTokens = request.maxOutputTokens ?? this.options.maxOutputTokens ?? 4096;
+    const maxOutputTokens = request.maxOutputTokens ?? this.options.maxOutputTokens ?? DEFAULT_OUTPUT_TOKENS;
     const tags = { ...this.caller.tags, ...request.tags };
     const body = {
       sessionId: id,
@@ -150,7 +153,10 @@ export class Accounting {
       userId: this.caller.userId,
       accountId: this.caller.accountId,
     };
-    const least = Math.min(request.minOutputTokens ?? this.options.minOutputTokens ?? 16, maxOutputTokens);
+    const least = Math.min(
+      request.minOutputTokens ?? this.options.minOutputTokens ?? MINIMUM_OUTPUT_TOKENS,
+      maxOutputTokens,
+    );
     let held: HoldAnswer;
     try {
       held = await this.hold(body, maxOutputTokens, least);

@@ -1,4 +1,5 @@
 import type { LanguageModelMiddleware } from 'ai';
+import { DEFAULT_OUTPUT_TOKENS } from './accounting.js';
 import { misuse } from './errors.js';
 import { type Format, MeteredCall, MeteredSource, type SdkStream, type Seen } from './metering.js';
 import type { MeterOptions } from './sdk.js';
@@ -7,8 +8,7 @@ import { countPrompt, tokenCounter } from './tokens.js';
 
 /**
  * Middleware for `wrapLanguageModel` of the Vercel AI SDK: each call of the model holds credits first and is settled at its
- * end. It throws `AccountingError` and its subclasses. A retry of the AI SDK is a call of its own: its hold begins when the
- * one before has been released.
+ * end. It throws `AccountingError` and its subclasses.
  */
 export function meteringMiddleware({ accounting }: MeterOptions): LanguageModelMiddleware {
   async function begin({ params: given, model }: { params: unknown; model: unknown }) {
@@ -16,22 +16,15 @@ export function meteringMiddleware({ accounting }: MeterOptions): LanguageModelM
     const params = given as Params;
     // An outer middleware of ours has marked what it passes on.
     if (params[METERED]) throw misuse('metered_twice', 'This model is metered already');
-    const count = await tokenCounter(modelId);
-    const session = await accounting.session({
-      modelId,
-      inputTokens: countPrompt([params.prompt, params.tools], count),
-      maxOutputTokens: params.maxOutputTokens,
-    });
+    const call = takeWaiting(params.prompt) ?? (await hold(params, modelId, provider));
+    const { session } = call;
     const controller = new AbortController();
     for (const signal of [params.abortSignal, session.signal]) {
       if (signal?.aborted) controller.abort(signal.reason);
       signal?.addEventListener('abort', () => controller.abort(signal.reason), { once: true });
     }
-    const declared = params.maxOutputTokens ?? accounting.options.maxOutputTokens ?? 4096;
-    const isLower = session.maxOutputTokens < declared;
+    const isLower = session.maxOutputTokens < declaredBy(params);
     const limit = isLower ? { maxOutputTokens: session.maxOutputTokens } : {};
-    const isBounded = isLower || params.maxOutputTokens !== undefined;
-    const call = new MeteredCall(accounting, session, formatOf(provider), count, isBounded);
     return {
       call,
       controller,
@@ -39,14 +32,27 @@ export function meteringMiddleware({ accounting }: MeterOptions): LanguageModelM
     };
   }
 
+  async function hold(params: Params, modelId: string, provider: string): Promise<MeteredCall<Part>> {
+    const count = await tokenCounter(modelId);
+    const session = await accounting.session({
+      modelId,
+      inputTokens: countPrompt([params.prompt, params.tools], count),
+      maxOutputTokens: params.maxOutputTokens,
+    });
+    const isBounded = params.maxOutputTokens !== undefined || session.maxOutputTokens < declaredBy(params);
+    return new MeteredCall(accounting, session, formatOf(provider), count, isBounded);
+  }
+
+  const declaredBy = ({ maxOutputTokens }: Params) =>
+    maxOutputTokens ?? accounting.options.maxOutputTokens ?? DEFAULT_OUTPUT_TOKENS;
+
   const middleware = {
     specificationVersion: 'v3',
     async wrapGenerate(options: { params: unknown; model: unknown }) {
       const { call, params } = await begin(options);
-      const answer = await (options.model as Model).doGenerate(params).catch(async (error: unknown) => {
-        await call.refuse(error);
-        throw error;
-      });
+      const answer = await (options.model as Model)
+        .doGenerate(params)
+        .catch((error: unknown) => refused(call, params.prompt, error));
       for (const part of answer.content) call.seen.text += part.text ?? part.input ?? '';
       call.read({ type: 'finish', usage: answer.usage });
       await call.settle('ended');
@@ -54,10 +60,9 @@ export function meteringMiddleware({ accounting }: MeterOptions): LanguageModelM
     },
     async wrapStream(options: { params: unknown; model: unknown }) {
       const { call, controller, params } = await begin(options);
-      const answer = await (options.model as Model).doStream(params).catch(async (error: unknown) => {
-        await call.refuse(error);
-        throw error;
-      });
+      const answer = await (options.model as Model)
+        .doStream(params)
+        .catch((error: unknown) => refused(call, params.prompt, error));
       return { ...answer, stream: meteredReadable(answer.stream, controller, call) };
     },
   };
@@ -67,8 +72,32 @@ export function meteringMiddleware({ accounting }: MeterOptions): LanguageModelM
 
 const METERED = Symbol('metered');
 
+/** The AI SDK retries outside of its middleware, first after two seconds: the hold waits so long for the same prompt. */
+const RETRY_SECONDS = 5;
+const waiting = new WeakMap<object, { call: MeteredCall<Part>; timer: NodeJS.Timeout }>();
+
+async function refused(call: MeteredCall<Part>, prompt: object, error: unknown): Promise<never> {
+  if ((error as { isRetryable?: boolean } | null)?.isRetryable === true) {
+    const release = () => {
+      waiting.delete(prompt);
+      void call.refuse(error);
+    };
+    waiting.set(prompt, { call, timer: setTimeout(release, RETRY_SECONDS * 1000) });
+  } else {
+    await call.refuse(error);
+  }
+  throw error;
+}
+
+function takeWaiting(prompt: object): MeteredCall<Part> | undefined {
+  const found = waiting.get(prompt);
+  clearTimeout(found?.timer);
+  waiting.delete(prompt);
+  return found?.call;
+}
+
 interface Params {
-  prompt: unknown;
+  prompt: object;
   tools?: unknown;
   maxOutputTokens?: number;
   abortSignal?: AbortSignal;

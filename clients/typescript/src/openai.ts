@@ -13,6 +13,8 @@ import { tokenCounter } from './tokens.js';
  * @throws AccountingError `client.metered_twice`
  */
 export function metered<Client extends OpenAI>(client: Client, options: MeterOptions): Client {
+  // Its tables take up to a second to build: better now than before the first token.
+  void tokenCounter('gpt-4o');
   return meteredClient(
     client,
     options,

@@ -1,4 +1,4 @@
-import type { Accounting } from './accounting.js';
+import { type Accounting, DEFAULT_OUTPUT_TOKENS, MINIMUM_OUTPUT_TOKENS } from './accounting.js';
 import { AccountingError, misuse } from './errors.js';
 import { type Format, MeteredCall, meteredStream, type SdkStream, type Seen } from './metering.js';
 import { countPrompt, tokenCounter } from './tokens.js';
@@ -101,8 +101,11 @@ async function begin(accounting: Accounting, route: MeteredRoute, request: Reque
   const choices = route.choices?.(body) ?? 1;
   const field = route.maxTokensFields.find((name) => typeof body[name] === 'number');
   const asked = field === undefined ? undefined : (body[field] as number);
-  const declared = asked ?? accounting.options.maxOutputTokens ?? 4096;
-  const least = Math.max(accounting.options.minOutputTokens ?? 16, route.minTokens?.(body) ?? 0);
+  const declared = asked ?? accounting.options.maxOutputTokens ?? DEFAULT_OUTPUT_TOKENS;
+  const least = Math.max(
+    accounting.options.minOutputTokens ?? MINIMUM_OUTPUT_TOKENS,
+    route.minTokens?.(body) ?? 0,
+  );
   const session = await accounting.session({
     modelId,
     inputTokens: countPrompt(prompt, count),
