@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, inject, it } from 'vitest';
 import { accessToken, startService } from '../../testing/service.js';
@@ -212,7 +215,7 @@ describe('when the service does not answer', () => {
   });
 
   it('keeps a settlement and repeats it until the service is back', { timeout: 60_000 }, async () => {
-    const data = `/tmp/accounting-client-${randomUUID()}`;
+    const data = await mkdtemp(join(tmpdir(), 'accounting-client-'));
     const first = await startService({ data });
     const own = { ...world, ...first };
     const user = await User.with(own, 10_000);
@@ -224,5 +227,6 @@ describe('when the service does not answer', () => {
     await until('settled', async () => (await user.records()).length === 1);
     await accounting.settled();
     await again.stop();
+    await rm(data, { recursive: true });
   });
 });

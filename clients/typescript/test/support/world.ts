@@ -82,6 +82,23 @@ export class User {
     return page.items;
   }
 
+  /** Also those beyond a page. */
+  async allRecords(): Promise<Record_[]> {
+    const all: Record_[] = [];
+    let cursor: string | null = '';
+    do {
+      const after: string = cursor === '' ? '' : `&cursor=${cursor}`;
+      const page: { items: Record_[]; nextCursor: string | null } = await call(
+        this.world,
+        'GET',
+        `/usage/records/user/${this.id}?limit=200${after}`,
+      );
+      all.push(...page.items);
+      cursor = page.nextCursor;
+    } while (cursor !== null);
+    return all;
+  }
+
   /** The one record; fails if there are more or none. */
   async onlyRecord(): Promise<Record_> {
     const records = await this.records();
