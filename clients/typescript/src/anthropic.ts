@@ -17,11 +17,11 @@ export function metered<Client extends Anthropic>(client: Client, options: Meter
 interface MessagesEvent {
   type: string;
   message?: { usage?: Record<string, unknown> };
-  delta?: Record<string, unknown>;
+  delta?: { text?: string; partial_json?: string; thinking?: string };
   usage?: Record<string, unknown>;
 }
 interface Message {
-  content?: Record<string, unknown>[];
+  content?: { text?: string; thinking?: string; input?: unknown }[];
   usage?: Record<string, unknown>;
 }
 
@@ -37,8 +37,7 @@ const MESSAGES: MeteredRoute = {
   read: ({ type, message, delta, usage }: MessagesEvent, seen) => {
     if (type === 'message_start') seen.usage = message?.usage;
     if (type === 'content_block_delta') {
-      const { text, partial_json: json, thinking } = delta ?? {};
-      seen.text += String(text ?? json ?? thinking ?? '');
+      seen.text += delta?.text ?? delta?.partial_json ?? delta?.thinking ?? '';
     }
     if (type === 'message_delta') {
       // What the first event reported stays where this one has no newer figure.
@@ -50,7 +49,7 @@ const MESSAGES: MeteredRoute = {
   },
   readWhole: ({ content, usage }: Message, seen) => {
     for (const { text, thinking, input } of content ?? [])
-      seen.text += String(text ?? thinking ?? (input === undefined ? '' : JSON.stringify(input)));
+      seen.text += text ?? thinking ?? (input === undefined ? '' : JSON.stringify(input));
     seen.usage = usage;
     seen.isFinished = seen.isComplete = usage !== undefined;
   },

@@ -3,6 +3,8 @@ import { AccountingError, AccountingUnavailable, CreditsExhausted, LimitExceeded
 import type { components, paths } from './schema.js';
 
 type Schemas = components['schemas'];
+/** What a refusal has where it applies. */
+type Problem = Partial<Omit<Schemas['InsufficientCreditsDto'], 'code'>> & { code?: string };
 export type HoldAnswer = Schemas['SessionStartedDto'];
 export type ProgressAnswer = Schemas['SessionProgressDto'];
 export type SettledAnswer =
@@ -40,29 +42,29 @@ export class Api {
         throw unavailable('The accounting service does not answer', cause);
       });
     if (response.ok) return data as Answer;
-    throw refusal(response, (error ?? {}) as Record<string, unknown>);
+    throw refusal(response, error ?? {});
   }
 }
 
 const unavailable = (message: string, cause?: unknown) =>
   new AccountingUnavailable(message, { status: 503, code: 'client.unavailable' }, { cause });
 
-function refusal(response: Response, problem: Record<string, unknown>): AccountingError {
+function refusal(response: Response, problem: Problem): AccountingError {
   const { status } = response;
   const { code, detail, limits, maxAffordableTokens, requiredCredits, availableCredits } = problem;
   // A proxy in front may answer, too, with a page of its own.
-  if (status >= 500) return unavailable(`The accounting service answers ${status}: ${String(detail ?? '')}`);
+  if (status >= 500) return unavailable(`The accounting service answers ${status}: ${detail ?? ''}`);
   const retryAfter = Number(response.headers.get('retry-after') ?? NaN);
   const details = {
     status,
     code: typeof code === 'string' ? code : `http.${status}`,
-    limits: (limits ?? []) as never,
-    maxAffordableTokens: maxAffordableTokens as number | undefined,
-    requiredCredits: requiredCredits as number | undefined,
-    availableCredits: availableCredits as number | undefined,
+    limits: limits ?? [],
+    maxAffordableTokens,
+    requiredCredits,
+    availableCredits,
     retryAfterSeconds: Number.isNaN(retryAfter) ? undefined : retryAfter,
   };
-  const message = String(detail ?? `The accounting service answers ${status}`);
+  const message = detail ?? `The accounting service answers ${status}`;
   if (status === 402) return new CreditsExhausted(message, details);
   if (status === 429) return new LimitExceeded(message, details);
   return new AccountingError(message, details);

@@ -52,9 +52,7 @@ export class AccountingError extends Error implements RefusalDetails {
   static override [Symbol.hasInstance](value: unknown): boolean {
     // The errors of the provider modules carry the original as their cause.
     const original = (value as { cause?: unknown } | null | undefined)?.cause;
-    return [value, original].some(
-      (each) => typeof each === 'object' && each !== null && this.prototype.isPrototypeOf(each),
-    );
+    return [value, original].some((each) => isInstance(each, this.prototype));
   }
 }
 
@@ -72,6 +70,9 @@ export class LimitExceeded extends AccountingError {
 export class AccountingUnavailable extends AccountingError {
   override readonly name = 'AccountingUnavailable';
 }
+
+const isInstance = (value: unknown, prototype: object) =>
+  typeof value === 'object' && value !== null && Object.prototype.isPrototypeOf.call(prototype, value);
 
 /** An error of this client's own making, before any request. */
 export const misuse = (code: string, message: string) =>

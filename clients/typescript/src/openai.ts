@@ -33,8 +33,12 @@ interface ChatMessage {
   refusal?: string | null;
   /** Of servers that show it. */
   reasoning_content?: string | null;
-  function_call?: { arguments?: string };
-  tool_calls?: { function?: { name?: string; arguments?: string } }[];
+  function_call?: CalledFunction;
+  tool_calls?: { function?: CalledFunction }[];
+}
+interface CalledFunction {
+  name?: string;
+  arguments?: string;
 }
 interface StreamOptions {
   include_usage?: boolean;
@@ -74,17 +78,18 @@ function chat(body: Record<string, unknown>): MeteredRoute {
         ? { ...request, stream_options: { ...streamOptions, include_usage: true } }
         : request,
     read,
-    readWhole: (answer, seen) => void read(answer as ChatChunk, seen),
+    readWhole: (answer, seen) => void read(answer, seen),
     complete,
     estimate,
   };
 }
 
 function textOf({ content, refusal, reasoning_content, function_call, tool_calls }: ChatMessage): string {
-  const called = [function_call, ...(tool_calls ?? []).map((call) => call.function)];
-  const calls = called
-    .map((each) => `${(each as { name?: string })?.name ?? ''}${each?.arguments ?? ''}`)
-    .join('');
+  const called: (CalledFunction | undefined)[] = [
+    function_call,
+    ...(tool_calls ?? []).map((call) => call.function),
+  ];
+  const calls = called.map((each) => `${each?.name ?? ''}${each?.arguments ?? ''}`).join('');
   return `${reasoning_content ?? ''}${content ?? ''}${refusal ?? ''}${calls}`;
 }
 

@@ -90,7 +90,7 @@ export function countPrompt(prompt: unknown, count: CountTokens): number {
   };
   const visitObject = (value: Record<string, unknown>): void => {
     if ('role' in value) tokens += TOKENS_PER_MESSAGE;
-    const type = `${String(value.type ?? '')} ${String(value.mediaType ?? '')}`;
+    const type = [value.type, value.mediaType].join(' ');
     // The data of images and files is no text, and may be megabytes.
     if (/image/.test(type)) tokens += TOKENS_PER_IMAGE;
     else if (!/audio|file|document/.test(type))

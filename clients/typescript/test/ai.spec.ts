@@ -35,7 +35,7 @@ describe.each(models)('%s', (_name, model) => {
     const records = await user.records();
     expect(records.map(({ usageSource }) => usageSource)).toEqual(['provider', 'provider']);
     for (const id of ids) {
-      const cost = (await billed(world, id!))!;
+      const cost = (await billed(world, id))!;
       expect(records.map(({ credits }) => credits)).toContain(cost.inputTokens + 4 + cost.outputTokens);
     }
   });
