@@ -24,10 +24,13 @@ try {
   });
   const [, example] = /```js\n(.*?)```/s.exec(readFileSync(join(PACKAGE, 'README.md'), 'utf8'));
   writeFileSync(join(directory, 'example.js'), example);
-  await allocate(20);
+  // A credit for each token.
+  const price = { litellm_provider: 'openai', input_cost_per_token: 0.001, output_cost_per_token: 0.001 };
+  await asAdmin('/pricing/import', { 'gpt-4o-mini': price });
+  await asAdmin('/credits/allocate', { userId: 'alice', credits: 20 });
   const first = await runExample();
   expect(first, /^stopped after 0 tokens: credits.insufficient$/m);
-  await allocate(1000);
+  await asAdmin('/credits/allocate', { userId: 'alice', credits: 1000 });
   const second = await runExample();
   expect(second, /the of and to in/);
   const names = files.map(({ path }) => path);
@@ -41,11 +44,11 @@ try {
   rmSync(directory, { recursive: true, force: true });
 }
 
-async function allocate(credits) {
-  const response = await fetch(`${service.url}/api/credits/allocate`, {
+async function asAdmin(path, body) {
+  const response = await fetch(`${service.url}/api${path}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${service.adminToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ userId: 'alice', credits }),
+    body: JSON.stringify(body),
   });
   if (!response.ok) throw new Error(await response.text());
 }
