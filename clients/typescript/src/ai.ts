@@ -80,11 +80,11 @@ async function refused(call: MeteredCall<Part>, prompt: object, error: unknown):
   if ((error as { isRetryable?: boolean } | null)?.isRetryable === true) {
     const release = () => {
       waiting.delete(prompt);
-      void call.refuse(error);
+      void call.refuse(false);
     };
     waiting.set(prompt, { call, timer: setTimeout(release, RETRY_SECONDS * 1000) });
   } else {
-    await call.refuse(error);
+    await call.refuse(/^(Abort|Timeout)Error$/.test((error as Error).name));
   }
   throw error;
 }
@@ -131,6 +131,7 @@ function formatOf(model: string): Format<Part> {
     provider: provider ?? (model.split('.')[0] as string),
     read: ({ type, delta, usage }, seen) => {
       if (type.endsWith('-delta') && delta !== undefined) seen.text += delta;
+      if (type === 'reasoning-delta') seen.isPartlyHidden = true;
       if (type === 'error') seen.hasFailed = true;
       if (type === 'finish') readUsage(usage, seen);
       return true;
@@ -140,6 +141,10 @@ function formatOf(model: string): Format<Part> {
       return provider !== undefined && raw !== undefined
         ? { provider, usage: raw }
         : { quantities: quantitiesOf(counts) };
+    },
+    visibleTokens: (usage) => {
+      const { total = 0, reasoning = 0 } = (usage as Usage).outputTokens ?? {};
+      return total - reasoning;
     },
     estimate: (_seen, inputTokens, outputTokens) => ({ inputTokens, outputTokens }),
   };

@@ -1,8 +1,8 @@
-import { APIError } from '@anthropic-ai/sdk';
+import { APIConnectionTimeoutError, APIError, APIUserAbortError } from '@anthropic-ai/sdk';
 import type Anthropic from '@anthropic-ai/sdk';
 import type { AccountingError, ErrorName } from './errors.js';
 import type { Seen } from './metering.js';
-import { type MeteredRoute, meteredClient, type MeterOptions } from './sdk.js';
+import { type MeteredRoute, meteredClient, type MeterOptions, type Sdk } from './sdk.js';
 
 /**
  * A metered copy of an Anthropic client: messages, also those of `beta`, streamed or not, with all helpers that use them.
@@ -11,7 +11,7 @@ import { type MeteredRoute, meteredClient, type MeterOptions } from './sdk.js';
  * @throws AccountingError `client.metered_twice`
  */
 export function metered<Client extends Anthropic>(client: Client, options: MeterOptions): Client {
-  return meteredClient(client, options, { '/v1/messages': () => MESSAGES }, toSdkError);
+  return meteredClient(client, options, { '/v1/messages': () => MESSAGES }, SDK);
 }
 
 interface MessagesEvent {
@@ -37,6 +37,8 @@ const MESSAGES: MeteredRoute = {
   read: ({ type, message, delta, usage }: MessagesEvent, seen) => {
     if (type === 'message_start') seen.usage = message?.usage;
     if (type === 'content_block_delta') {
+      // Thinking is shown as a summary.
+      if (delta?.thinking) seen.isPartlyHidden = true;
       seen.text += delta?.text ?? delta?.partial_json ?? delta?.thinking ?? '';
     }
     if (type === 'message_delta') {
@@ -48,12 +50,15 @@ const MESSAGES: MeteredRoute = {
     return true;
   },
   readWhole: ({ content, usage }: Message, seen) => {
-    for (const { text, thinking, input } of content ?? [])
+    for (const { text, thinking, input } of content ?? []) {
+      if (thinking !== undefined) seen.isPartlyHidden = true;
       seen.text += text ?? thinking ?? (input === undefined ? '' : JSON.stringify(input));
+    }
     seen.usage = usage;
     seen.isFinished = seen.isComplete = usage !== undefined;
   },
   complete: (usage) => ({ provider: 'anthropic', usage }),
+  visibleTokens: ({ output_tokens }) => Number(output_tokens),
   estimate: ({ usage }: Seen, inputTokens, outputTokens) => {
     if (usage === undefined) return { inputTokens, outputTokens };
     // The input is known from the first event, with what of it was cached.
@@ -102,4 +107,7 @@ const CLASSES: Record<ErrorName, new (cause: AccountingError) => Error> = {
   AccountingUnavailable,
   AccountingError: AccountingRefused,
 };
-const toSdkError = (error: AccountingError) => new CLASSES[error.name](error);
+const SDK: Sdk = {
+  toError: (error) => new CLASSES[error.name](error),
+  isGivenUp: (error) => error instanceof APIUserAbortError || error instanceof APIConnectionTimeoutError,
+};

@@ -1,7 +1,7 @@
 import type { Accounting, OnLeave } from './accounting.js';
 import { AccountingError, CreditsExhausted, misuse } from './errors.js';
 import type { CallUsage, Session } from './session.js';
-import type { CountTokens } from './tokens.js';
+import { charactersPerToken, type CountTokens, learnRate } from './tokens.js';
 
 /** What a stream, or an answer, has shown so far. */
 export interface Seen {
@@ -15,6 +15,8 @@ export interface Seen {
   isFinished: boolean;
   /** Whether the provider reported that the call failed. */
   hasFailed: boolean;
+  /** Whether the model generated what is not in `text`. */
+  isPartlyHidden?: boolean;
   serviceTier?: string;
 }
 
@@ -26,6 +28,8 @@ export interface Format<Event> {
   read(event: Event, seen: Seen): boolean;
   /** What the call has used, as the provider reports it. */
   complete(usage: Record<string, unknown>): CallUsage;
+  /** Output tokens of what could be seen, for the rate of characters to tokens. */
+  visibleTokens(usage: Record<string, unknown>): number;
   /** What a call that was not completed has used, as far as it is known. */
   estimate(seen: Seen, inputTokens: number, outputTokens: number): CallUsage;
 }
@@ -40,7 +44,6 @@ type Ending =
   | 'left'
   | 'failed';
 
-const CHARACTERS_PER_TOKEN = 4;
 /** When the model has finished and only the usage is missing, it is worth this wait, whatever the policy. */
 const FINISHED_DRAIN_SECONDS = 2;
 const TIERS: Record<string, CallUsage['serviceTier']> = {
@@ -52,6 +55,7 @@ const TIERS: Record<string, CallUsage['serviceTier']> = {
 /** A call to a provider within its session: what was seen of it, and its one settlement. */
 export class MeteredCall<Event> {
   readonly seen: Seen = { text: '', isComplete: false, isFinished: false, hasFailed: false };
+  private readonly charactersPerToken: number;
   private settling: Promise<void> | undefined;
 
   constructor(
@@ -61,12 +65,14 @@ export class MeteredCall<Event> {
     private readonly count: CountTokens,
     /** Whether the provider was given the session's maximum: it generates no more, whatever the estimate says. */
     private readonly isBounded: boolean,
-  ) {}
+  ) {
+    this.charactersPerToken = charactersPerToken(session.modelId);
+  }
 
   /** @returns whether the consumer sees the event */
   read(event: Event): boolean {
     const isShown = this.format.read(event, this.seen);
-    const generated = this.seen.text.length / CHARACTERS_PER_TOKEN;
+    const generated = this.seen.text.length / this.charactersPerToken;
     this.session.report(this.isBounded ? Math.min(generated, this.session.maxOutputTokens) : generated);
     return isShown;
   }
@@ -77,9 +83,9 @@ export class MeteredCall<Event> {
     return this.settling;
   }
 
-  /** The provider did not begin. It has billed nothing, except where it was not waited for. */
-  refuse(error: unknown): Promise<void> {
-    if (isUnanswered(error)) return this.settle('failed');
+  /** The provider did not begin. @param wasGivenUp it was not waited for, so it may bill the prompt; otherwise it bills nothing */
+  refuse(wasGivenUp: boolean): Promise<void> {
+    if (wasGivenUp) return this.settle('failed');
     this.settling ??= this.session.abort(0).then(
       () => undefined,
       (failure: Error) => this.accounting.reportError(failure),
@@ -115,32 +121,22 @@ export class MeteredCall<Event> {
     const usage = seen.isComplete || ending === 'ended' ? seen.usage : undefined;
     const success = ending !== 'failed' && !seen.hasFailed && session.stopped === undefined;
     const serviceTier = TIERS[seen.serviceTier ?? ''];
-    const estimated = { ...this.estimate(), success, serviceTier, usageSource: 'estimated' as const };
-    if (usage === undefined) return void (await session.finalize(estimated));
+    const estimated = () => ({ ...this.estimate(), success, serviceTier, usageSource: 'estimated' as const });
+    if (usage === undefined) return void (await session.finalize(estimated()));
+    if (!seen.isPartlyHidden) learnRate(session.modelId, seen.text.length, this.format.visibleTokens(usage));
     const usageSource = ending === 'drained' ? ('drained' as const) : ('provider' as const);
     try {
       await session.finalize({ ...this.format.complete(usage), success, serviceTier, usageSource });
     } catch (error) {
       // Servers that imitate a provider may report a usage that is none of its own.
       if (!(error instanceof AccountingError) || error.status !== 400) throw error;
-      await session.finalize(estimated);
+      await session.finalize(estimated());
     }
   }
 
   private estimate(): CallUsage {
     return this.format.estimate(this.seen, this.session.inputTokens, this.generatedTokens);
   }
-}
-
-/** No status: neither an answer of the provider nor a refused connection, but a time-out or a caller who did not wait. */
-function isUnanswered(error: unknown): boolean {
-  const { status, name, constructor } = error as {
-    status?: number;
-    name?: string;
-    constructor?: { name: string };
-  };
-  if (status !== undefined) return false;
-  return /Timeout|Abort/.test(`${name} ${constructor?.name}`);
 }
 
 const isAbort = (error: unknown) => (error as { name?: string } | null)?.name === 'AbortError';

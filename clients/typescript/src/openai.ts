@@ -1,8 +1,8 @@
-import { APIError } from 'openai';
+import { APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import type OpenAI from 'openai';
 import { type AccountingError, type ErrorName, misuse } from './errors.js';
 import type { Seen } from './metering.js';
-import { type MeteredRoute, meteredClient, type MeterOptions } from './sdk.js';
+import { type MeteredRoute, meteredClient, type MeterOptions, type Sdk } from './sdk.js';
 import type { CallUsage } from './session.js';
 import { tokenCounter } from './tokens.js';
 
@@ -15,12 +15,7 @@ import { tokenCounter } from './tokens.js';
 export function metered<Client extends OpenAI>(client: Client, options: MeterOptions): Client {
   // Its tables take up to a second to build: better now than before the first token.
   void tokenCounter('gpt-4o');
-  return meteredClient(
-    client,
-    options,
-    { '/chat/completions': chat, '/responses': () => RESPONSES },
-    toSdkError,
-  );
+  return meteredClient(client, options, { '/chat/completions': chat, '/responses': () => RESPONSES }, SDK);
 }
 
 interface ChatChunk {
@@ -45,6 +40,17 @@ interface StreamOptions {
 }
 
 const complete = (usage: Record<string, unknown>): CallUsage => ({ provider: 'openai', usage });
+/** Reasoning is not shown. */
+function visibleTokens(usage: UsageObject): number {
+  const details = usage.completion_tokens_details ?? usage.output_tokens_details;
+  return (usage.completion_tokens ?? usage.output_tokens ?? 0) - (details?.reasoning_tokens ?? 0);
+}
+interface UsageObject {
+  completion_tokens?: number;
+  output_tokens?: number;
+  completion_tokens_details?: { reasoning_tokens?: number } | null;
+  output_tokens_details?: { reasoning_tokens?: number } | null;
+}
 const estimate = (_seen: Seen, inputTokens: number, outputTokens: number): CallUsage => ({
   inputTokens,
   outputTokens,
@@ -80,6 +86,7 @@ function chat(body: Record<string, unknown>): MeteredRoute {
     read,
     readWhole: (answer, seen) => void read(answer, seen),
     complete,
+    visibleTokens,
     estimate,
   };
 }
@@ -125,6 +132,7 @@ const RESPONSES: MeteredRoute = {
   },
   readWhole: readResponse,
   complete,
+  visibleTokens,
   estimate,
 };
 
@@ -171,4 +179,7 @@ const CLASSES: Record<ErrorName, new (cause: AccountingError) => Error> = {
   AccountingUnavailable,
   AccountingError: AccountingRefused,
 };
-const toSdkError = (error: AccountingError) => new CLASSES[error.name](error);
+const SDK: Sdk = {
+  toError: (error) => new CLASSES[error.name](error),
+  isGivenUp: (error) => error instanceof APIUserAbortError || error instanceof APIConnectionTimeoutError,
+};

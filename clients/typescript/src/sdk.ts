@@ -37,20 +37,27 @@ export interface MeterOptions {
   accounting: Accounting;
 }
 
+/** What differs between the SDKs. */
+export interface Sdk {
+  /** An error of ours in the SDK's form. */
+  toError: (error: AccountingError) => Error;
+  /** A time-out or an abort, after which the provider may go on. */
+  isGivenUp: (error: unknown) => boolean;
+}
+
 const meteredClients = new WeakSet<object>();
 
 /**
  * A metered copy of an SDK's client: calls of the routes hold credits first and are settled at their end. All others go
  * through as they are.
  *
- * @param toSdkError an error of ours in the SDK's form
  * @throws AccountingError `client.metered_twice`
  */
 export function meteredClient<Client extends object>(
   client: Client,
   { accounting }: MeterOptions,
   routes: Record<string, (body: Body) => MeteredRoute>,
-  toSdkError: (error: AccountingError) => Error,
+  sdk: Sdk,
 ): Client {
   const original = client as unknown as SdkClient;
   if (meteredClients.has(client)) throw misuse('metered_twice', 'This client is metered already');
@@ -65,24 +72,23 @@ export function meteredClient<Client extends object>(
       let call: MeteredCall<never> | undefined;
       const prepared = Promise.resolve(given as RequestOptions).then(async (request) => {
         const begun = await begin(accounting, route!(request.body), request).catch((error: unknown) => {
-          throw error instanceof AccountingError ? toSdkError(error) : error;
+          throw error instanceof AccountingError ? sdk.toError(error) : error;
         });
         call = begun.call;
         return begun.request;
       });
       const answered = post(path, prepared);
       const data = answered.then(
-        (answer) => finish(call!, answer, toSdkError),
+        (answer) => finish(call!, answer, sdk),
         async (error: unknown) => {
-          await call?.refuse(error);
+          await call?.refuse(sdk.isGivenUp(error));
           throw error;
         },
       );
       return sdkPromise(answered, data, () => void data.then((stream) => leave(stream)));
     }
   };
-  copy.withOptions = (options) =>
-    meteredClient(original.withOptions(options), { accounting }, routes, toSdkError);
+  copy.withOptions = (options) => meteredClient(original.withOptions(options), { accounting }, routes, sdk);
   return copy as unknown as Client;
 }
 
@@ -119,12 +125,8 @@ async function begin(accounting: Accounting, route: MeteredRoute, request: Reque
   return { call, request: { ...request, body: { ...(route.prepare?.(body) ?? body), ...limit } } };
 }
 
-async function finish(
-  call: MeteredCall<never>,
-  answer: unknown,
-  toSdkError: (error: AccountingError) => Error,
-) {
-  if (isStream(answer)) return meteredStream(answer, call, toSdkError);
+async function finish(call: MeteredCall<never>, answer: unknown, sdk: Sdk) {
+  if (isStream(answer)) return meteredStream(answer, call, sdk.toError);
   (call.format as MeteredRoute).readWhole((answer ?? {}) as Body, call.seen);
   await call.settle('ended');
   return answer;

@@ -1,7 +1,12 @@
 import type { Tiktoken } from 'js-tiktoken/lite';
 
-/** English text has about four characters to a token. */
+/** English text has about four characters to a token; each model's own rate is learned from the calls that report theirs. */
 const CHARACTERS_PER_TOKEN = 4;
+/** What no text is beyond: a usage that says so counts what was not seen. */
+const LEAST_CHARACTERS_PER_TOKEN = 1;
+const MOST_CHARACTERS_PER_TOKEN = 8;
+/** After so many tokens, what was learned counts half. */
+const LEARNED_TOKENS = 50_000;
 /** The role and the separators of a message, as OpenAI counts them; an estimate for others. */
 export const TOKENS_PER_MESSAGE = 4;
 /** The beginning of the answer. */
@@ -19,22 +24,45 @@ const MAXIMUM_CHARACTERS = 20_000;
 
 export type CountTokens = (text: string) => number;
 
-/** An estimate: characters / 4. */
-export const estimateTokens: CountTokens = (text) => Math.ceil(text.length / CHARACTERS_PER_TOKEN);
+/** Texts of each model, with the tokens that its provider counted. */
+const learned = new Map<string, { characters: number; tokens: number }>();
+
+/** Notes that a text of a model had so many tokens. */
+export function learnRate(model: string, characters: number, tokens: number): void {
+  const rate = characters / tokens;
+  if (!(rate >= LEAST_CHARACTERS_PER_TOKEN && rate <= MOST_CHARACTERS_PER_TOKEN)) return;
+  const known = learned.get(model) ?? { characters: 0, tokens: 0 };
+  const weight = known.tokens > LEARNED_TOKENS ? 0.5 : 1;
+  learned.set(model, {
+    characters: known.characters * weight + characters,
+    tokens: known.tokens * weight + tokens,
+  });
+}
+
+/** Of a model's text, as far as it is known; 4 at first. */
+export function charactersPerToken(model: string): number {
+  const { characters, tokens } = learned.get(model) ?? { characters: CHARACTERS_PER_TOKEN, tokens: 1 };
+  return characters / tokens;
+}
+
+const estimator =
+  (model: string): CountTokens =>
+  (text) =>
+    Math.ceil(text.length / charactersPerToken(model));
 
 type Encoding = 'o200k_base' | 'cl100k_base';
-const counters = new Map<Encoding, Promise<CountTokens>>();
+const counters = new Map<Encoding, Promise<CountTokens | undefined>>();
 
-/** The model's own tokenizer if the package `js-tiktoken` is installed and has it, otherwise the estimate. */
-export function tokenCounter(model: string): Promise<CountTokens> {
+/** The model's own tokenizer if the package `js-tiktoken` is installed and has it, otherwise an estimate by characters. */
+export async function tokenCounter(model: string): Promise<CountTokens> {
   const encoding = encodingOf(model);
-  if (encoding === undefined) return Promise.resolve(estimateTokens);
+  if (encoding === undefined) return estimator(model);
   let counter = counters.get(encoding);
   if (counter === undefined) {
-    counter = load(encoding).then(boundedCounter, () => estimateTokens);
+    counter = load(encoding).then(boundedCounter, () => undefined);
     counters.set(encoding, counter);
   }
-  return counter;
+  return (await counter) ?? estimator(model);
 }
 
 /** OpenAI's models by name, also those of a deployment or fine-tuning that keeps it. Newer ones use o200k_base so far. */

@@ -64,8 +64,22 @@ describe('one settlement, however a stream ends', () => {
       usageSource: 'estimated',
       quantities: { input: cost.inputTokens, cached_input: 40 },
     });
-    // There is no tokenizer for the model: four characters to a token is an estimate.
+    // There is no tokenizer for the model: characters / 4, or what calls before have taught.
     expect(Math.abs(record.quantities.output! - cost.outputTokens) / cost.outputTokens).toBeLessThan(0.25);
+  });
+
+  it('the consumer leaves after calls that reported their usage: an estimate within 5 %', async () => {
+    const user = await User.with(world, 100_000);
+    const id = randomUUID();
+    const claude = metered(plain, { accounting: user.accounting() });
+    await read(await claude.messages.create(streamed, fake({ tokens: 200 })));
+    await read(
+      await claude.messages.create(streamed, fake({ id, tokens: 300, everyMs: 2, goOn: false })),
+      120,
+    );
+    const [{ credits }, cost] = [(await user.records())[0]!, (await billed(world, id))!];
+    const bill = cost.inputTokens + cost.outputTokens;
+    expect(Math.abs(credits - bill) / bill).toBeLessThanOrEqual(0.05);
   });
 
   it('the consumer leaves, and the policy is to drain: the usage of the provider, exactly', async () => {

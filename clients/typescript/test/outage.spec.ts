@@ -200,7 +200,7 @@ describe('the spool', () => {
     let before = -1;
     while (before !== (before = await count())) await pause(700);
     const records = await recordsById(user);
-    expect(settled.size).toBeGreaterThan(100);
+    expect(settled.size).toBeGreaterThan(30);
     for (const [id, credits] of settled) expect(records.get(id)).toEqual([credits]);
     // A call that was open when its process was killed is charged at most once.
     for (const id of opened) expect((records.get(id) ?? []).length).toBeLessThanOrEqual(1);
