@@ -32,7 +32,7 @@ try {
   expect(first, /^stopped after 0 tokens: credits.insufficient$/m);
   await asAdmin('/credits/allocate', { userId: 'alice', credits: 1000 });
   const second = await runExample();
-  expect(second, /the of and to in/);
+  expect(second, /the that and with/);
   const names = files.map(({ path }) => path);
   expect(names.join('\n'), /^dist\/index\.d\.ts$/m);
   if (names.some((name) => /test|scripts|\.ts$/.test(name) && !name.endsWith('.d.ts')))

@@ -44,6 +44,8 @@ type Ending =
   | 'left'
   | 'failed';
 
+/** What has arrived, and was not read yet, was billed. */
+const ARRIVED_SECONDS = 0.02;
 /** When the model has finished and only the usage is missing, it is worth this wait, whatever the policy. */
 const FINISHED_DRAIN_SECONDS = 2;
 const TIERS: Record<string, CallUsage['serviceTier']> = {
@@ -101,7 +103,7 @@ export class MeteredCall<Event> {
   get drainSeconds(): number {
     if (this.seen.isComplete) return 0;
     if (this.policy === 'drain') return this.accounting.options.drainSeconds ?? 10;
-    return this.seen.isFinished ? FINISHED_DRAIN_SECONDS : 0;
+    return this.seen.isFinished ? FINISHED_DRAIN_SECONDS : ARRIVED_SECONDS;
   }
 
   /** The error for a stream that was stopped, with what is known of the call. */
@@ -226,8 +228,9 @@ export class MeteredSource<Event> {
     this.hasEnded = true;
     const seconds = this.call.drainSeconds;
     if (seconds === 0 || this.stream.controller.signal.aborted) return this.breakOff();
-    // The consumer does not wait for it.
-    void this.drain(seconds);
+    const drained = this.drain(seconds);
+    // The consumer does not wait for more.
+    if (seconds === ARRIVED_SECONDS) await drained;
   }
 
   /** Ends the provider's request and settles with what was seen. */

@@ -7,11 +7,12 @@ const { options, provider, model, streams, scenario, seconds } = JSON.parse(proc
 const accounting = new Accounting(options);
 if (seconds !== undefined) accounting.drainOnExit({ seconds });
 const openai = metered(new OpenAI({ apiKey: 'any', baseURL: `${provider}/v1` }), { accounting });
-const headers = { 'x-fake': JSON.stringify(scenario) };
 let begun = 0;
 const messages = [{ role: 'user', content: 'the of and' }];
 await Promise.all(
-  Array.from({ length: streams }, async () => {
+  Array.from({ length: streams }, async (_, index) => {
+    const own = scenario.id === undefined ? {} : { id: `${scenario.id}-${index}` };
+    const headers = { 'x-fake': JSON.stringify({ ...scenario, ...own }) };
     let chunks = 0;
     for await (const _ of await openai.chat.completions.create(
       { model, messages, stream: true },

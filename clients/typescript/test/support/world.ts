@@ -155,4 +155,5 @@ export const fake = (scenario: Record<string, unknown>) => ({
 });
 
 /** Words of one token each, so that the provider and the tokenizer count alike. */
-export const PROMPT = 'the of and to in is that for it with as was on are by this be from at or';
+export const PROMPT =
+  'the that and with for this was from are have one they you were all when has will who more';
