@@ -8,7 +8,7 @@ export function refineSchemas(schemas: Record<string, Schema>): void {
     if ('$ref' in schema) continue;
     // The description is that of the first field that has the type.
     if (schema.enum) delete schema.description;
-    for (const property of Object.values(schema.properties ?? {})) describeNull(property);
+    for (const property of Object.values(schema.properties ?? {})) describeNull(property, schemas);
     describeForms(schema);
   }
   for (const [name, schema] of Object.entries(schemas)) describeVariants(schemas, name, schema);
@@ -39,14 +39,15 @@ function describeVariants(schemas: Record<string, Schema>, name: string, schema:
   };
 }
 
-/** A reference allows what is referred to, and nothing else; null must be a form of its own. */
-function describeNull(property: Schema): void {
+/** Generators of clients read null beside `allOf`, and OpenAPI 3.0.3 reads it only beside a type. */
+function describeNull(property: Schema, schemas: Record<string, Schema>): void {
   if ('$ref' in property || !property.nullable || !property.allOf) return;
-  property.oneOf = [...property.allOf, { type: 'object', nullable: true, enum: [null] }];
-  delete property.allOf;
-  delete property.nullable;
-  delete property.type;
+  const [reference] = property.allOf;
+  property.type = reference && typeOf(schemas[nameIn(reference)]);
 }
+
+/** The name of the schema that is referred to. */
+const nameIn = (reference: Schema) => ('$ref' in reference ? (reference.$ref.split('/').at(-1) ?? '') : '');
 
 /** Fields that a body may have together. */
 export interface Form {

@@ -71,7 +71,7 @@ export class WebhookDto {
     enumName: 'DisabledReason',
     nullable: true,
     description: '`failing`: no delivery has succeeded for five days; `gone`: the endpoint answered 410',
-    example: null,
+    example: 'failing',
   })
   disabledReason: DisabledReason | null;
   @ApiProperty({
