@@ -5,16 +5,28 @@ interface Problem {
   status: number;
   code: string;
 }
+interface Schema {
+  description?: string;
+  enum?: string[];
+  properties?: Record<string, object>;
+  additionalProperties?: unknown;
+}
+interface Operation {
+  operationId: string;
+  requestBody?: object;
+  responses: Record<string, Response>;
+}
 interface Response {
   content?: Record<string, { examples?: Record<string, { $ref: string }> }>;
 }
 const document = JSON.parse(readFileSync('openapi.json', 'utf8')) as {
-  paths: Record<string, Record<string, { operationId: string; responses: Record<string, Response> }>>;
+  paths: Record<string, Record<string, Operation>>;
   components: {
-    schemas: Record<string, { enum?: string[] }>;
+    schemas: Record<string, Schema>;
     examples: Record<string, { value: Problem }>;
   };
 };
+const { schemas } = document.components;
 /** Without what only names the errors of a route. */
 const source = readdirSync('src', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts') && !/^console\/web\/|\.(spec|decorator|controller)\.ts$/.test(file))
@@ -86,6 +98,43 @@ describe('null in openapi.json', () => {
     expect(withDefect(({ enum: values }) => Array.isArray(values) && values.includes(null))).toEqual([]);
     expect(withDefect(({ nullable, type }) => nullable === true && type === undefined)).toEqual([]);
     expect(withDefect(({ nullable, $ref }) => nullable === true && $ref !== undefined)).toEqual([]);
+  });
+});
+
+describe('the bodies of requests in openapi.json', () => {
+  /** Of these others make the form. */
+  const FOREIGN = ['LitellmLogDto', 'PriceMapEntryDto'];
+  const names = new Set<string>();
+  const visit = (value: unknown): void => {
+    for (const [, { $ref }] of objectsOf(value)) {
+      const name = String($ref).split('/').at(-1) as string;
+      if (!(name in schemas) || names.has(name)) continue;
+      names.add(name);
+      visit(schemas[name]);
+    }
+  };
+  for (const item of Object.values(document.paths))
+    for (const { requestBody } of Object.values(item)) visit(requestBody);
+
+  it('allow no field that is not described, as the service refuses it', () => {
+    const open = [...names].filter((name) => {
+      const { properties, additionalProperties } = schemas[name] as Schema;
+      return properties !== undefined && additionalProperties !== false;
+    });
+    expect(open.sort()).toEqual(FOREIGN);
+    for (const name of FOREIGN) expect(schemas[name]?.additionalProperties).toBe(true);
+  });
+
+  it('have no alternatives beside their fields, for which Java and Rust drop the fields', () => {
+    expect(withDefect(({ properties, oneOf, anyOf }) => Boolean(properties && (oneOf ?? anyOf)))).toEqual([]);
+    expect(schemas.InitializeSessionDto?.description).toContain('`estimatedTokens`; ');
+  });
+
+  it('have names wherever they are objects, also in lists', () => {
+    const inline = withDefect(
+      ({ properties }, path) => properties !== undefined && !/^#\/components\/schemas\/\w+$/.test(path),
+    );
+    expect(inline).toEqual([]);
   });
 });
 

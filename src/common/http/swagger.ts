@@ -3,7 +3,7 @@ import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swag
 import type { Express, RequestHandler } from 'express';
 import { addExamples } from './openapi-examples.js';
 import { describeProblems } from './openapi-problems.js';
-import { refineSchemas } from './openapi-schemas.js';
+import { closeRequests, refineSchemas } from './openapi-schemas.js';
 import { USER_ID_LENGTH } from './text.js';
 
 type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -73,6 +73,7 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
     describeCallbacks(operation);
   }
   describeProblems(document, operations);
+  closeRequests(document, operations);
   refineSchemas(document.components?.schemas ?? {});
   addExamples(document);
   return document;
