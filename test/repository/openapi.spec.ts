@@ -93,6 +93,27 @@ function* objectsOf(value: unknown, path = '#'): Generator<[path: string, Record
 const withDefect = (isDefect: (schema: Record<string, unknown>, path: string) => boolean): string[] =>
   [...objectsOf(document)].filter(([path, schema]) => isDefect(schema, path)).map(([path]) => path);
 
+describe('whole numbers in openapi.json', () => {
+  it('are of 64 bits wherever they may exceed 31: Java, Go and Rust choose their types by it', () => {
+    const narrow = withDefect(
+      ({ type, format, maximum = Infinity }) =>
+        type === 'integer' && format !== 'int64' && (maximum as number) > 2 ** 31 - 1,
+    );
+    expect(narrow).toEqual([]);
+  });
+});
+
+describe('the codes of errors in openapi.json', () => {
+  it('are open: a client that was generated earlier takes a code that a later version adds', () => {
+    const codes = Object.values(schemas).flatMap(({ properties = {} }) =>
+      'title' in properties ? [properties.code] : [],
+    );
+    expect(codes).toHaveLength(3);
+    for (const code of codes) expect(code).toMatchObject({ type: 'string' });
+    for (const code of codes) expect(code).not.toHaveProperty('enum');
+  });
+});
+
 describe('null in openapi.json', () => {
   it('is said by `nullable` alone, beside a type: no generator reads it in an enumeration or as a form of its own', () => {
     expect(withDefect(({ enum: values }) => Array.isArray(values) && values.includes(null))).toEqual([]);

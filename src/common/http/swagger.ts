@@ -30,7 +30,10 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
       'Prepaid credits, holds for streaming sessions, usage and prices for an LLM platform. Credits are integers. ' +
         'Prices and USD amounts are decimal strings in responses. Times are ISO 8601 in UTC; a time without a zone in a request is UTC. ' +
         'An optional field may be null, which means the same as omitting it unless its description says otherwise. ' +
-        'Errors are `application/problem+json` with a stable `code`.',
+        'Errors are `application/problem+json` with a stable `code`.\n\n' +
+        'Later versions may add fields to responses, codes of errors, types of events, and values that come with a new ' +
+        'feature. The meaning of a field or a code never changes, and a request that is valid today stays valid. A client ' +
+        'handles an unknown code by its status, and names the event types that it wants.',
     )
     .addServer('/')
     .addBearerAuth({

@@ -65,6 +65,7 @@ export class UsageRecordDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({
     type: 'integer',
+    format: 'int64',
     minimum: 1,
     example: 1,
     description:
