@@ -43,9 +43,9 @@ function subclasses(name: string): string[] {
 
 /** Not in the document: what comes before a route is known or from the console's files, and a special ServiceUnavailable. */
 const OF_NO_OPERATION = [
-  'ConsoleIsReadOnly',
   'ConsoleNotBuilt',
   'HeadersTooLarge',
+  'MethodNotAllowed',
   'NoTurn',
   'OperationClosed',
   'RequestTimedOut',
