@@ -8,6 +8,9 @@ interface Problem {
 interface Schema {
   description?: string;
   enum?: string[];
+  type?: string;
+  nullable?: boolean;
+  required?: string[];
   properties?: Record<string, object>;
   additionalProperties?: unknown;
 }
@@ -144,6 +147,19 @@ describe('the bodies of requests in openapi.json', () => {
     });
     expect(open.sort()).toEqual(FOREIGN);
     for (const name of FOREIGN) expect(schemas[name]?.additionalProperties).toBe(true);
+  });
+
+  it('may have null for each optional list or object: Java sends an empty one for what cannot be null', () => {
+    const empty = [...names].flatMap((name) => {
+      const { properties = {}, required = [] } = schemas[name] as Schema;
+      return Object.entries(properties as Record<string, Schema>)
+        .filter(([field, { type, additionalProperties: more }]) => {
+          return !required.includes(field) && (type === 'array' || more !== undefined);
+        })
+        .filter(([, { nullable }]) => nullable !== true)
+        .map(([field]) => `${name}.${field}`);
+    });
+    expect(empty).toEqual([]);
   });
 
   it('have no alternatives beside their fields, for which Java and Rust drop the fields', () => {

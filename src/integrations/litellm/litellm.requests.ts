@@ -23,7 +23,8 @@ export class LitellmLogDto {
   @ApiProperty({ type: 'number', required: false, description: 'Seconds since 1970' }) startTime?: number;
   @ApiProperty({ type: 'number', required: false, description: 'Seconds since 1970' }) endTime?: number;
   @ApiProperty({ type: 'string', nullable: true, required: false }) end_user?: string | null;
-  @ApiPropertyOptional({ type: 'object', additionalProperties: true }) metadata?: object;
+  @ApiPropertyOptional({ type: 'object', additionalProperties: true, nullable: true }) metadata?:
+    object | null;
 }
 
 /** What the proxy's callback posts. One payload alone and newline-delimited JSON are taken as well. */
