@@ -1,6 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
 import {
   ApiBody,
+  ApiExtraModels,
   ApiCreatedResponse,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -16,7 +17,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { PRICE_MAP_SCHEMA, PriceImportQueryDto } from './dto/price-import.requests.js';
+import { PRICE_MAP_SCHEMA, PriceMapEntryDto, PriceImportQueryDto } from './dto/price-import.requests.js';
 import { PriceImportDto } from './dto/price-import.responses.js';
 import { CreatePricingRuleDto } from './dto/pricing.requests.js';
 import { ModelPricingDto, PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
@@ -98,6 +99,7 @@ export class PricingController {
       `${MAXIMUM_USD_PER_TOKEN} USD per token. A single price that a rule cannot express is named in \`notes\`.`,
     operationId: 'importPricing',
   })
+  @ApiExtraModels(PriceMapEntryDto)
   @ApiBody({ schema: PRICE_MAP_SCHEMA })
   @ApiOkResponse({
     type: PriceImportDto,

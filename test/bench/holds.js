@@ -39,7 +39,7 @@ async function run() {
   const { playMonth } = await import(join(DIST, 'src/demo/history.js'));
   const { makeMonth } = await import(join(DIST, 'src/demo/month.js'));
   const events = { lowThreshold: 100, creditsExpiringDays: 3, keysExpiringDays: 7 };
-  const month = (seed) => makeMonth({ seed, users: seed === 1 ? 4000 : 400, now: Date.now() });
+  const month = (seed) => makeMonth({ seed, users: seed === 1 ? 1000 : 400, now: Date.now() });
   await playMonth(database.ownerUrl, month(1), events, new AbortController().signal);
   let mayHaveMore = true;
   while (mayHaveMore)

@@ -316,19 +316,37 @@ it.each(Object.keys((JSON.parse(readFileSync('openapi.json', 'utf8')) as { paths
   },
 );
 
-it('TRACE, which would give a request back with its secrets, is answered like any other path', async () => {
-  const answer = await new Promise<{ status: number | undefined; text: string }>((done, fail) => {
-    const headers = { 'x-api-key': 'ak_never-shown' };
-    request(`${service.url}/api/credits/balance`, { method: 'TRACE', headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.once('end', () => done({ status: response.statusCode, text }));
-    })
-      .once('error', fail)
-      .end();
+describe('405', () => {
+  /** Sends what `fetch` does not send. */
+  const send = (method: string, path: string) =>
+    new Promise<{ status?: number; allow?: string; text: string }>((done, fail) => {
+      const headers = { 'x-api-key': 'ak_never-shown' };
+      request(service.url + path, { method, headers }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        response.once('end', () =>
+          done({ status: response.statusCode, allow: response.headers.allow, text }),
+        );
+      })
+        .once('error', fail)
+        .end();
+    });
+
+  it.each(['TRACE', 'PROPFIND', 'DELETE', 'POST'])('for %s of a path that is only read', async (method) => {
+    const { status, allow, text } = await send(method, '/api/credits/balance?userId=alice');
+    expect([status, allow]).toEqual([405, 'GET, HEAD']);
+    expect(JSON.parse(text)).toMatchObject({ code: 'request.method_not_allowed', status: 405 });
+    // TRACE would give the request back, with its secrets.
+    expect(text).not.toContain('ak_never');
   });
-  expect(answer.status).toBe(404);
-  expect(answer.text).not.toContain('ak_shown');
+
+  it('names the methods of all routes of the path', async () => {
+    expect(await send('PUT', '/api/pricing/7')).toMatchObject({ status: 405, allow: 'DELETE, GET, HEAD' });
+    expect(await send('GET', '/api/credits/check')).toMatchObject({ status: 405, allow: 'POST' });
+    expect(await send('HEAD', '/api/credits/check')).toEqual({ status: 405, allow: 'POST', text: '' });
+    expect(await send('TRACE', '/api/nothing')).toMatchObject({ status: 404, allow: undefined });
+    expect(await send('GET', '/api/dev/token')).toMatchObject({ status: 404, allow: undefined });
+  });
 });
 
 describe('GET /api/docs', () => {
@@ -351,7 +369,7 @@ describe('GET /api/docs', () => {
   it('serves its document whatever strangers asked for before', async () => {
     const fresh = await service.another();
     for (const path of ['/api/docs-json', '/api/docs-yaml']) {
-      expect((await fetch(fresh.url + path, { method: 'POST' })).status).toBe(404);
+      expect((await fetch(fresh.url + path, { method: 'POST' })).status).toBe(405);
       expect((await fetch(`${fresh.url}${path}/x`)).status).toBe(404);
       expect((await fetch(fresh.url + path, { method: 'HEAD' })).status).toBe(200);
       for (const time of ['first', 'again']) {

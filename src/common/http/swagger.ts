@@ -3,7 +3,7 @@ import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swag
 import type { Express, RequestHandler } from 'express';
 import { addExamples } from './openapi-examples.js';
 import { describeProblems } from './openapi-problems.js';
-import { refineSchemas } from './openapi-schemas.js';
+import { closeRequests, refineSchemas } from './openapi-schemas.js';
 import { USER_ID_LENGTH } from './text.js';
 
 type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
@@ -30,7 +30,10 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
       'Prepaid credits, holds for streaming sessions, usage and prices for an LLM platform. Credits are integers. ' +
         'Prices and USD amounts are decimal strings in responses. Times are ISO 8601 in UTC; a time without a zone in a request is UTC. ' +
         'An optional field may be null, which means the same as omitting it unless its description says otherwise. ' +
-        'Errors are `application/problem+json` with a stable `code`.',
+        'Errors are `application/problem+json` with a stable `code`.\n\n' +
+        'Later versions may add fields to responses, codes of errors, types of events, and values that come with a new ' +
+        'feature. The meaning of a field or a code never changes, and a request that is valid today stays valid. A client ' +
+        'handles an unknown code by its status, and names the event types that it wants.',
     )
     .addServer('/')
     .addBearerAuth({
@@ -73,6 +76,7 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
     describeCallbacks(operation);
   }
   describeProblems(document, operations);
+  closeRequests(document, operations);
   refineSchemas(document.components?.schemas ?? {});
   addExamples(document);
   return document;

@@ -94,13 +94,16 @@ function Field(
   ...rules: PropertyDecorator[]
 ): PropertyDecorator {
   const required = options.required ?? true;
+  // Clients that are generated for Java send an empty list or object in place of one that is not set and cannot be null.
+  const hasParts = schema.type === 'array' || schema.isArray === true || 'additionalProperties' in schema;
+  const mayBeNull = options.nullable === true || (!required && hasParts);
   return applyDecorators(
     ApiProperty({
       ...schema,
       required,
       description: options.description,
       example: options.example,
-      ...(options.nullable ? { nullable: true } : {}),
+      ...(mayBeNull ? { nullable: true } : {}),
     } as ApiPropertyOptions),
     ...(required && !options.nullable
       ? []
@@ -411,16 +414,22 @@ export function describeCounts(type: new () => object, names: readonly string[])
     );
 }
 
-/** A list of objects of one type, at least one. */
+const EmptyLeftOut = () =>
+  Transform(({ value }: { value: unknown }) =>
+    Array.isArray(value) && value.length === 0 ? undefined : value,
+  );
+
+/** A list of objects of one type. An empty one counts as left out, as for IdListField. */
 export function ListField(type: new () => object, maximumItems: number, options: FieldOptions) {
   const isObject = (item: unknown) => typeof item === 'object' && item !== null && !Array.isArray(item);
   return Field(
     options,
-    { type: () => type, isArray: true, minItems: 1, maxItems: maximumItems },
+    { type: () => type, isArray: true, maxItems: maximumItems },
+    EmptyLeftOut(),
     Rule('list', (value) =>
-      Array.isArray(value) && value.length > 0 && value.length <= maximumItems && value.every(isObject)
+      Array.isArray(value) && value.length <= maximumItems && value.every(isObject)
         ? undefined
-        : `must be a list of 1 to ${maximumItems} objects`,
+        : `must be a list of at most ${maximumItems} objects`,
     ),
     ValidateNested(),
     Type(() => type),
@@ -431,7 +440,7 @@ export function ListField(type: new () => object, maximumItems: number, options:
   );
 }
 
-/** A list of different ids, at least one. */
+/** A list of different ids. An empty one counts as left out: generated clients send it for a field that is not set. */
 export function IdListField(maximumItems: number, maximumLength: number, options: FieldOptions) {
   return Field(
     options,
@@ -439,12 +448,12 @@ export function IdListField(maximumItems: number, maximumLength: number, options
       type: 'array',
       items: { type: 'string', minLength: 1, maxLength: maximumLength },
       uniqueItems: true,
-      minItems: 1,
       maxItems: maximumItems,
     },
+    EmptyLeftOut(),
     Rule('idList', (value) => {
-      if (!Array.isArray(value) || value.length === 0 || value.length > maximumItems) {
-        return `must be a list of 1 to ${maximumItems} ids`;
+      if (!Array.isArray(value) || value.length > maximumItems) {
+        return `must be a list of at most ${maximumItems} ids`;
       }
       if (new Set(value).size !== value.length) return 'must not contain duplicates';
       return value.map((item) => idProblem(item, maximumLength)).find((problem) => problem !== undefined);

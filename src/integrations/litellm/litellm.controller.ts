@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Post, Put, Query } from '@nest
 import {
   ApiBody,
   ApiConsumes,
+  ApiExtraModels,
   ApiNoContentResponse,
   ApiOkResponse,
   ApiOperation,
@@ -15,7 +16,7 @@ import { PageQueryDto } from '../../common/http/page.js';
 import { IdParam } from '../../common/http/params.js';
 import { ApiProblems } from '../../common/http/problem.dto.js';
 import { LitellmGateway } from './litellm.gateway.js';
-import { LITELLM_LOGS_BODY } from './litellm.requests.js';
+import { LITELLM_LOGS_BODY, LitellmLogDto } from './litellm.requests.js';
 import { CostDifferencePageDto, EventCountsDto, QuarantinePageDto } from '../dto/integrations.responses.js';
 import {
   GatewayAccountDto,
@@ -51,6 +52,7 @@ export class LitellmController {
     operationId: 'takeLitellmLogs',
   })
   @ApiConsumes('application/json', 'application/x-ndjson')
+  @ApiExtraModels(LitellmLogDto)
   @ApiBody(LITELLM_LOGS_BODY)
   @ApiOkResponse({ type: EventCountsDto })
   @ApiProblems(LargeBodyTooLarge)
