@@ -46,12 +46,15 @@ async function run() {
     ({
       rows: [{ mayHaveMore }],
     } = await database.owner.query('SELECT output_lengths_learn() AS "mayHaveMore"'));
+  // As on a platform that is four times as large as the demo.
+  await database.owner.query('UPDATE output_lengths SET weight = 4 * weight');
   const { rows } = await database.owner.query('SELECT sum(weight)::integer AS weight FROM output_lengths');
   console.log(`Learned from sessions with a weight of ${rows[0].weight}.`);
 
   const service = await startService(DIST, database.url, {
     INTERNAL_API_KEY: INTERNAL_KEY,
     SWEEP_INTERVAL_SECONDS: '1',
+    HOLD_QUANTILE: process.env.HOLD_QUANTILE ?? '0.85',
     RATE_LIMIT_MAX: '1000000000',
   });
   onEnd(() => service.stop());
