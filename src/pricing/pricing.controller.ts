@@ -42,7 +42,11 @@ export class PricingController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'List the pricing rules in force', operationId: 'listPricing' })
+  @ApiOperation({
+    summary: 'List the pricing rules in force',
+    description: 'Rules of all models, those that the service was installed with included.',
+    operationId: 'listPricing',
+  })
   @ApiOkResponse({ type: PricingPageDto })
   @CallerAccess('pricing:read')
   inForce(@Query() page: PageQueryDto): Promise<PricingPageDto> {
@@ -52,6 +56,9 @@ export class PricingController {
   @Get('*id')
   @ApiOperation({
     summary: 'Get the current, upcoming and past prices of a model',
+    description:
+      '`current` is the rule that a call would be priced by now, which may be one of a pattern, of an ' +
+      'alias or the fallback.',
     operationId: 'getModelPricing',
   })
   @ApiParam({
