@@ -162,9 +162,7 @@ export class ApiKeysController {
   @Patch(':id')
   @ApiOperation({
     summary: 'Change an API key',
-    description:
-      'Changes the fields that are given; `permissions` replaces the whole list. A key’s rotated ' +
-      'predecessor is not changed.',
+    description: 'Changes the fields that are given; `permissions` replaces the whole list.',
     operationId: 'updateApiKey',
   })
   @ApiOkResponse({ type: ApiKeyDto })

@@ -130,8 +130,7 @@ export class BudgetsController {
   @HttpCode(204)
   @ApiOperation({
     summary: 'End a budget',
-    description:
-      'From now on it limits nothing. What was spent stays spent, and its periods are no longer listed.',
+    description: 'From now on it limits nothing. Its history is kept.',
     operationId: 'deleteBudget',
   })
   @ApiNoContentResponse({ description: 'Done' })

@@ -17,6 +17,8 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { ID_PATTERN } from '../common/http/text.js';
+import { MODEL_ID_LENGTH } from '../common/http/validators.js';
 import { PRICE_MAP_SCHEMA, PriceMapEntryDto, PriceImportQueryDto } from './dto/price-import.requests.js';
 import { PriceImportDto } from './dto/price-import.responses.js';
 import { CreatePricingRuleDto } from './dto/pricing.requests.js';
@@ -57,14 +59,13 @@ export class PricingController {
   @ApiOperation({
     summary: 'Get the current, upcoming and past prices of a model',
     description:
-      '`current` is the rule that a call would be priced by now, which may be one of a pattern, of an ' +
-      'alias or the fallback.',
+      'Rules of this id alone: `current` is null for a model that is priced by a pattern, an alias or the fallback.',
     operationId: 'getModelPricing',
   })
   @ApiParam({
     name: 'id',
     description: 'The model id. It may contain `.`, `:` and `/`, percent-encoded or not',
-    schema: { type: 'string', minLength: 1, maxLength: 100 },
+    schema: { type: 'string', minLength: 1, maxLength: MODEL_ID_LENGTH, pattern: ID_PATTERN },
     example: 'anthropic.claude-3-sonnet-20240229-v1:0',
   })
   @ApiOkResponse({ type: ModelPricingDto })
