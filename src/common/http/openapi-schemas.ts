@@ -68,7 +68,7 @@ export function closeRequests(document: OpenAPIObject, operations: [method: stri
   const names = new Set<string>();
   const visit = (value: unknown): void => {
     if (typeof value !== 'object' || value === null) return;
-    const name = nameIn(value as Schema);
+    const name = nameIn(value);
     if (name in schemas && !names.has(name)) {
       names.add(name);
       visit(schemas[name]);

@@ -6,5 +6,7 @@ LANGUAGE sql STABLE AS $$
     'modelId', s.model_id, 'estimatedCredits', s.estimated_credits, 'allocatedCredits', s.first_hold, 'usedCredits', 0,
     'status', s.status, 'startedAt', s.started_at, 'expiresAt', s.expires_at, 'completedAt', s.completed_at,
     'remainingCredits', s.remaining_after_hold, 'pricingSource', s.pricing_source,
-    'pricedAs', coalesce(s.priced_as, s.model_id))
+    'pricedAs', coalesce(s.priced_as, s.model_id),
+    'estimateSource', estimate_source(s),
+    'maxAffordableTokens', s.max_affordable_tokens)
 $$;
