@@ -17,6 +17,8 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { ID_PATTERN } from '../common/http/text.js';
+import { MODEL_ID_LENGTH } from '../common/http/validators.js';
 import { PRICE_MAP_SCHEMA, PriceMapEntryDto, PriceImportQueryDto } from './dto/price-import.requests.js';
 import { PriceImportDto } from './dto/price-import.responses.js';
 import { CreatePricingRuleDto } from './dto/pricing.requests.js';
@@ -42,7 +44,11 @@ export class PricingController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'List the pricing rules in force', operationId: 'listPricing' })
+  @ApiOperation({
+    summary: 'List the pricing rules in force',
+    description: 'Rules of all models, those that the service was installed with included.',
+    operationId: 'listPricing',
+  })
   @ApiOkResponse({ type: PricingPageDto })
   @CallerAccess('pricing:read')
   inForce(@Query() page: PageQueryDto): Promise<PricingPageDto> {
@@ -52,12 +58,14 @@ export class PricingController {
   @Get('*id')
   @ApiOperation({
     summary: 'Get the current, upcoming and past prices of a model',
+    description:
+      'Rules of this id alone: `current` is null for a model that is priced by a pattern, an alias or the fallback.',
     operationId: 'getModelPricing',
   })
   @ApiParam({
     name: 'id',
     description: 'The model id. It may contain `.`, `:` and `/`, percent-encoded or not',
-    schema: { type: 'string', minLength: 1, maxLength: 100 },
+    schema: { type: 'string', minLength: 1, maxLength: MODEL_ID_LENGTH, pattern: ID_PATTERN },
     example: 'anthropic.claude-3-sonnet-20240229-v1:0',
   })
   @ApiOkResponse({ type: ModelPricingDto })

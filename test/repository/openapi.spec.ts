@@ -10,12 +10,15 @@ interface Schema {
   enum?: string[];
   type?: string;
   nullable?: boolean;
+  pattern?: string;
+  format?: string;
   required?: string[];
-  properties?: Record<string, object>;
+  properties?: Record<string, Schema>;
   additionalProperties?: unknown;
 }
 interface Operation {
   operationId: string;
+  parameters?: { name: string; schema: Schema }[];
   requestBody?: object;
   responses: Record<string, Response>;
 }
@@ -152,7 +155,7 @@ describe('the bodies of requests in openapi.json', () => {
   it('may have null for each optional list or object: Java sends an empty one for what cannot be null', () => {
     const empty = [...names].flatMap((name) => {
       const { properties = {}, required = [] } = schemas[name] as Schema;
-      return Object.entries(properties as Record<string, Schema>)
+      return Object.entries(properties)
         .filter(([field, { type, additionalProperties: more }]) => {
           return !required.includes(field) && (type === 'array' || more !== undefined);
         })
@@ -160,6 +163,20 @@ describe('the bodies of requests in openapi.json', () => {
         .map(([field]) => `${name}.${field}`);
     });
     expect(empty).toEqual([]);
+  });
+
+  it('say of every text what it may be, except where people write it', () => {
+    const WRITTEN_BY_PEOPLE = ['description', 'key', 'models', 'notes', 'reason', 'search'];
+    const parameters = Object.values(document.paths)
+      .flatMap((item) => Object.values(item))
+      .flatMap((operation) => operation.parameters ?? [])
+      .map(({ name, schema }) => [name, schema] as const);
+    const fields = [...names].flatMap((name) => Object.entries(schemas[name]?.properties ?? {}));
+    const free = [...parameters, ...fields]
+      .filter(([, { type, pattern, format }]) => type === 'string' && !pattern && !format)
+      .map(([name]) => name);
+    const foreign = FOREIGN.flatMap((name) => Object.keys(schemas[name]?.properties ?? {}));
+    expect(free.filter((name) => ![...WRITTEN_BY_PEOPLE, ...foreign].includes(name))).toEqual([]);
   });
 
   it('have no alternatives beside their fields, for which Java and Rust drop the fields', () => {

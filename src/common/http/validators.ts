@@ -6,6 +6,7 @@ import { Decimal } from '../money/decimal.js';
 import { fieldsOf, type Form, FORMS } from './openapi-schemas.js';
 import {
   accountIdProblem,
+  ID_PATTERN,
   idProblem,
   isStorable,
   nameOf,
@@ -204,6 +205,9 @@ export function TokensField(options: FieldOptions & { minimum?: number }) {
   return IntegerField(options.minimum ?? 0, MAXIMUM_TOKENS, options);
 }
 
+const idOf = (maxLength: number) =>
+  ({ type: 'string', minLength: 1, maxLength, pattern: ID_PATTERN }) as const;
+
 /** @param options.inPath a path has it too */
 export function IdField(
   maximumLength: number,
@@ -212,9 +216,7 @@ export function IdField(
   return Field(
     options,
     {
-      type: 'string',
-      minLength: 1,
-      maxLength: maximumLength,
+      ...idOf(maximumLength),
       ...(options.default === undefined ? {} : { default: options.default }),
     },
     Rule('id', (value) => (inPath ? pathIdProblem : idProblem)(value, maximumLength)),
@@ -224,7 +226,7 @@ export function IdField(
 export function UserIdField(options: Partial<FieldOptions> = {}) {
   return Field(
     { description: 'The user', example: 'alice', ...options },
-    { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH },
+    idOf(USER_ID_LENGTH),
     Rule('userId', userIdProblem),
   );
 }
@@ -248,11 +250,7 @@ export function PayerField() {
 }
 
 export function AccountField(options: FieldOptions) {
-  return Field(
-    options,
-    { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH },
-    Rule('accountId', accountIdProblem),
-  );
+  return Field(options, idOf(USER_ID_LENGTH), Rule('accountId', accountIdProblem));
 }
 
 /** Free text, which may have line breaks. */
@@ -446,7 +444,7 @@ export function IdListField(maximumItems: number, maximumLength: number, options
     options,
     {
       type: 'array',
-      items: { type: 'string', minLength: 1, maxLength: maximumLength },
+      items: idOf(maximumLength),
       uniqueItems: true,
       maxItems: maximumItems,
     },
@@ -501,6 +499,9 @@ function isAtMost(value: string, maximum: string): boolean {
 
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
+/** In a query, where a time may be empty. Years and days that do not exist are refused, too. */
+const DAY_OR_TIME =
+  '^(\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?(Z|[+-]\\d{2}:\\d{2})?)?)?$';
 const WITHOUT_ZONE = /^\d{4}-\d{2}-\d{2}T[\d:.]+$/;
 
 /** Why a value is no point in time (ISO 8601 with a zone, years 1970 to 9999), or undefined when it is. */
@@ -533,7 +534,11 @@ export function TimeField(
 ) {
   return Field(
     options,
-    { type: 'string', ...(options.allowDate ? {} : { format: 'date-time' }), maxLength: 40 },
+    {
+      type: 'string',
+      ...(options.allowDate ? { pattern: DAY_OR_TIME } : { format: 'date-time' }),
+      maxLength: 40,
+    },
     Transform(({ value }: { value: unknown }) =>
       value === '' && options.inQuery ? undefined : timeText(value),
     ),

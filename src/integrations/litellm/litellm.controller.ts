@@ -62,7 +62,13 @@ export class LitellmController {
   }
 
   @Get('quarantine')
-  @ApiOperation({ summary: 'List quarantined calls, oldest first', operationId: 'listQuarantine' })
+  @ApiOperation({
+    summary: 'List quarantined calls, oldest first',
+    description:
+      'Calls whose report was invalid or named no known user. They are charged when a replay accepts ' +
+      'them.',
+    operationId: 'listQuarantine',
+  })
   @ApiOkResponse({ type: QuarantinePageDto })
   @RoleAccess('admin')
   waiting(@Query() page: PageQueryDto): Promise<QuarantinePageDto> {
@@ -72,6 +78,9 @@ export class LitellmController {
   @Get('differences')
   @ApiOperation({
     summary: 'List calls whose reported cost differs from the pricing rule’s by more than 1 %, newest first',
+    description:
+      'Compares what the proxy reported with what the pricing rule computes, call by call, to find wrong ' +
+      'prices.',
     operationId: 'listCostDifferences',
   })
   @ApiOkResponse({ type: CostDifferencePageDto })
@@ -99,6 +108,7 @@ export class LitellmController {
   @Get('accounts')
   @ApiOperation({
     summary: 'List the organisations that pay for teams and organizations of the proxy',
+    description: 'Each entry maps a team or an organization of the proxy to the account that pays for it.',
     operationId: 'listGatewayAccounts',
   })
   @ApiOkResponse({ type: GatewayAccountPageDto })
@@ -130,6 +140,7 @@ export class LitellmController {
   @HttpCode(204)
   @ApiOperation({
     summary: 'Let users pay for their calls of a team or organization themselves again',
+    description: 'Applies to calls that are reported from now on.',
     operationId: 'deleteGatewayAccount',
   })
   @ApiNoContentResponse({ description: 'Done' })
