@@ -16,6 +16,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { LongList } from '../common/http/reports.js';
 import { PRICE_MAP_SCHEMA, PriceImportQueryDto } from './dto/price-import.requests.js';
 import { PriceImportDto } from './dto/price-import.responses.js';
 import { CreatePricingRuleDto } from './dto/pricing.requests.js';
@@ -44,6 +45,7 @@ export class PricingController {
   @ApiOperation({ summary: 'List the pricing rules in force', operationId: 'listPricing' })
   @ApiOkResponse({ type: PricingPageDto })
   @CallerAccess('pricing:read')
+  @LongList()
   inForce(@Query() page: PageQueryDto): Promise<PricingPageDto> {
     return this.pricing.inForce(page);
   }
@@ -61,6 +63,7 @@ export class PricingController {
   })
   @ApiOkResponse({ type: ModelPricingDto })
   @CallerAccess('pricing:read')
+  @LongList()
   ofModel(@ModelIdParam() modelId: string): Promise<ModelPricingDto> {
     return this.pricing.ofModel(modelId);
   }
