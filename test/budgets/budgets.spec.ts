@@ -467,14 +467,30 @@ describe('a raise', () => {
       )
     ).body;
     expect(items[0]?.raises).toMatchObject([
-      { amount: 4, reason: 'the launch' },
       { amount: 5, until: null },
+      { amount: 4, reason: 'the launch' },
     ]);
     expect(await raise({ amount: 1, until: '2020-01-01T00:00:00Z' })).toMatchObject({
       status: 400,
       body: { errors: [{ field: 'until' }] },
     });
   });
+});
+
+it('the history of a budget has the newest 20 raises of each period, and says how many there are', async () => {
+  const acme = await organisation(service);
+  const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 2 });
+  for (let n = 1; n <= 22; n++) {
+    const raise = { accountId: acme.id, amount: n, reason: 'x'.repeat(200) };
+    expect((await acme.owner.post(`/api/budgets/${id}/raises`, raise)).status).toBe(201);
+  }
+  const { items } = (
+    await acme.owner.get<{ items: { totalRaises: number; raises: { amount: number }[] }[] }>(
+      `/api/budgets/${id}/periods?accountId=${acme.id}`,
+    )
+  ).body;
+  expect(items.map(({ totalRaises }) => totalRaises)).toEqual([22]);
+  expect(items[0]?.raises.map(({ amount }) => amount)).toEqual(Array.from({ length: 20 }, (_, n) => 22 - n));
 });
 
 describe('changes', () => {
