@@ -17,14 +17,10 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-<<<<<<< HEAD
+import { LongList } from '../common/http/reports.js';
 import { ID_PATTERN } from '../common/http/text.js';
 import { MODEL_ID_LENGTH } from '../common/http/validators.js';
 import { PRICE_MAP_SCHEMA, PriceMapEntryDto, PriceImportQueryDto } from './dto/price-import.requests.js';
-=======
-import { LongList } from '../common/http/reports.js';
-import { PRICE_MAP_SCHEMA, PriceImportQueryDto } from './dto/price-import.requests.js';
->>>>>>> repairs
 import { PriceImportDto } from './dto/price-import.responses.js';
 import { CreatePricingRuleDto } from './dto/pricing.requests.js';
 import { ModelPricingDto, PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
