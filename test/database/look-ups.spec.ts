@@ -100,3 +100,26 @@ it('no movement reads a whole table, although its plan was made while the table 
   await instance.close();
   expect(await readWhole()).toEqual(before);
 });
+
+it('no movement adds up the raises of a budget', async () => {
+  const { userId } = await userWithCredits(service, 1_000_000);
+  // What an instance has read is counted when it has ended.
+  const first = await service.another();
+  const user = first.as(userId);
+  const budget = { scope: 'account', unit: 'credits', window: 'day', amount: 1 };
+  const { body } = await user.post<{ id: number }>('/api/budgets', budget);
+  const raise = { amount: 100_000, reason: 'r', until: '2999-01-01T00:00:00Z' };
+  for (let n = 0; n < 30; n++) await user.post(`/api/budgets/${body.id}/raises`, raise);
+  await first.close();
+  const read = async () => {
+    const { rows } = await service.owner.query<{ rows: number }>(
+      `SELECT (seq_tup_read + idx_tup_fetch)::integer AS rows FROM pg_stat_user_tables WHERE relname = 'budget_raises'`,
+    );
+    return rows[0]?.rows;
+  };
+  const instance = await service.another({ DB_POOL_SIZE: '1' });
+  const before = await read();
+  await moveCredits(instance, userId);
+  await instance.close();
+  expect(await read()).toBe(before);
+});

@@ -14,7 +14,7 @@ BEGIN
   WITH candidates AS (
     SELECT b.id, b.scope, b.scope_id, b.unit, b.time_window, b.amount, p.id AS period_id, p.used, p.ends_at, p.is_reached,
            p.is_exhausted,
-           b.amount + CASE WHEN p.has_raises THEN budget_raised(p.account_id, p.id, p_lock.locked_at) ELSE 0 END AS most,
+           b.amount + p.raised AS most,
            p.held - CASE WHEN b.unit = 'sessions' AND p.held >= b.amount THEN (
              SELECT count(*) FROM streaming_sessions s
               WHERE s.account_id = p_lock.account_id AND s.status = 'active' AND s.expires_at <= p_lock.locked_at

@@ -58,6 +58,7 @@ BEGIN
   v_most := CASE WHEN v_is_member THEN v_lock.available ELSE 0 END;
   IF s.periods IS NOT NULL THEN
     v_room := period_room(v_lock, s.periods);
+    IF v_room.ended_raises IS NOT NULL THEN PERFORM budget_alerts(p_account, v_room.ended_raises); END IF;
     v_most := greatest(least(v_most, v_room.credits), 0);
     v_tokens := ceil((v_generated + coalesce(s.estimated_input_tokens, 0)) * (100 + p_buffer_percent) * 0.01);
     IF s.max_output_tokens IS NOT NULL THEN
