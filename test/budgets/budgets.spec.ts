@@ -49,7 +49,9 @@ const endRaises = async (account: string) => {
     'UPDATE budget_raises SET until = now() WHERE account_id = $1 AND until IS NOT NULL',
     [account],
   );
-  await service.owner.query('UPDATE budget_periods SET raised_until = now() WHERE account_id = $1', [account]);
+  await service.owner.query('UPDATE budget_periods SET raised_until = now() WHERE account_id = $1', [
+    account,
+  ]);
 };
 
 describe('a hard budget of credits', () => {
