@@ -286,7 +286,9 @@ describe('limits of tokens, requests and sessions', () => {
     expect(refused).toMatchObject({ status: 429, body: { limits: [{ unit: 'sessions', held: 2 }] } });
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     await service.owner.query(
-      `UPDATE streaming_sessions SET expires_at = now() WHERE account_id = $1 AND session_id = 'a'`,
+      `WITH ended AS (
+         UPDATE streaming_sessions SET expires_at = now() WHERE account_id = $1 AND session_id = 'a' RETURNING id, expires_at)
+       UPDATE session_places p SET expires_at = ended.expires_at FROM ended WHERE p.session = ended.id`,
       [acme.id],
     );
     expect(await acme.start(acme.owner, 'c')).toMatchObject({ status: 201 });

@@ -102,6 +102,9 @@ BEGIN
                            ELSE least(v_lock.locked_at + make_interval(secs => p_lease_seconds), v_end) END
    WHERE account_id = p_account AND user_id = p_user AND session_id = p_session
   RETURNING * INTO s;
+  IF s.periods IS NOT NULL THEN
+    UPDATE session_places SET expires_at = s.expires_at WHERE account_id = p_account AND session = s.id;
+  END IF;
   RETURN jsonb_build_object(
     'outcome', 'ok', 'sessionId', p_session, 'status', s.status, 'tokensGenerated', s.tokens_generated,
     'usedCredits', s.used_credits, 'allocatedCredits', s.allocated_credits, 'shouldStop', v_refusal IS NOT NULL,
