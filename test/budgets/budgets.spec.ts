@@ -735,6 +735,26 @@ describe('changes', () => {
     expect(await periods()).toMatchObject([{ used: 3, held: 0 }]);
   });
 
+  it('a call that costs nothing is billed also where a budget is exceeded, and waits for no review', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 10 });
+    const charge = (requestId: string, tokens: number, onInsufficient: string) =>
+      acme.owner.post('/api/usage/charge', {
+        ...{ requestId, accountId: acme.id, modelId: SONNET, tokens, onInsufficient },
+      });
+    await charge('a', 2000, 'reject');
+    await patch(acme.owner, `/api/budgets/${id}`, { accountId: acme.id, amount: 1 });
+    for (const onInsufficient of ['review', 'reject'])
+      expect(await charge(onInsufficient, 0, onInsufficient)).toMatchObject({
+        status: 201,
+        body: { record: { credits: 0, billingStatus: 'billed' } },
+      });
+    expect(await charge('c', 1, 'review')).toMatchObject({
+      body: { record: { credits: 1, billingStatus: 'needs_review', uncollectedCredits: 1 } },
+    });
+  });
+
   it.each([
     ['scope', { scope: 'planet' }],
     ['unit', { unit: 'cows' }],
