@@ -23,6 +23,7 @@ CREATE DOMAIN usage_billing_status AS VARCHAR(20) CHECK (VALUE IN ('recorded', '
 CREATE DOMAIN pricing_source AS VARCHAR(10) CHECK (VALUE IN ('rule', 'default', 'fallback'));
 CREATE DOMAIN service_tier AS VARCHAR(10) CHECK (VALUE IN ('standard', 'batch', 'flex', 'priority'));
 CREATE DOMAIN usage_cost_source AS VARCHAR(10) CHECK (VALUE IN ('reported', 'computed'));
+CREATE DOMAIN usage_source AS VARCHAR(10) CHECK (VALUE IN ('provider', 'drained', 'estimated'));
 CREATE DOMAIN review_decision AS VARCHAR(10) CHECK (VALUE IN ('bill', 'waive'));
 CREATE DOMAIN event_type AS VARCHAR(40) CHECK (VALUE IN (
   'credits.low', 'credits.exhausted', 'credits.recovered', 'credits.expiring', 'credits.expired', 'session.timed_out',
@@ -50,7 +51,7 @@ CREATE TYPE call_price AS (
   credits BIGINT, provider_cost_usd NUMERIC, tokens BIGINT, fallback_classes VARCHAR[], amounts JSONB);
 CREATE TYPE session_end AS (
   reason VARCHAR, status VARCHAR, quantities JSONB, service_tier VARCHAR, reported_cost_usd NUMERIC, price call_price,
-  doubtful_credits BIGINT, service VARCHAR, metadata JSONB, actor VARCHAR);
+  doubtful_credits BIGINT, service VARCHAR, metadata JSONB, actor VARCHAR, usage_source VARCHAR);
 -- What a call reserves or has used; and the periods that it counts in, with what still fits them (NULL: no limit).
 CREATE TYPE call_amounts AS (credits BIGINT, tokens BIGINT, requests INTEGER, sessions INTEGER);
 CREATE TYPE call_budgets AS (periods BIGINT[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT);
@@ -328,6 +329,8 @@ CREATE TABLE streaming_sessions (
   estimated_tokens        BIGINT,
   estimated_input_tokens  BIGINT,
   estimated_output_tokens BIGINT,
+  max_output_tokens       BIGINT,
+  max_affordable_tokens   BIGINT,
   estimated_credits       non_negative_bigint NOT NULL,
   first_hold              BIGINT NOT NULL,
   remaining_after_hold    BIGINT NOT NULL,
@@ -353,6 +356,23 @@ CREATE TABLE streaming_sessions (
 CREATE INDEX idx_streaming_user_status ON streaming_sessions (account_id, status, started_at) WHERE status = 'active';
 CREATE INDEX idx_streaming_stale       ON streaming_sessions (expires_at) WHERE status = 'active';
 
+-- How many tokens completed sessions have generated, by model and size of the prompt, for holds without an estimate. Sizes are
+-- logarithmic: see input_size and output_size. weight counts sessions, and halves each week.
+CREATE TABLE output_lengths (
+  model_id    VARCHAR(100) NOT NULL,
+  input_size  SMALLINT NOT NULL,
+  output_size SMALLINT NOT NULL,
+  weight      DOUBLE PRECISION NOT NULL,
+  CONSTRAINT pk_output_lengths PRIMARY KEY (model_id, input_size, output_size)
+);
+-- One row: output_lengths has the sessions completed before counted_until.
+CREATE TABLE output_learning (
+  is_only       BOOLEAN NOT NULL DEFAULT TRUE CONSTRAINT pk_output_learning PRIMARY KEY
+                CONSTRAINT ck_output_learning_only CHECK (is_only),
+  counted_until TIMESTAMPTZ NOT NULL DEFAULT '-infinity'
+);
+INSERT INTO output_learning DEFAULT VALUES;
+
 ------------------------------------------------------------------------------------------------------------------------
 -- Usage
 
@@ -377,6 +397,7 @@ CREATE TABLE usage_records (
   quantities           JSONB,
   service_tier         service_tier,
   fallback_classes     VARCHAR[],
+  usage_source         usage_source,
   api_key_id           BIGINT,
   unit_id              BIGINT,
   tags                 JSONB,

@@ -37,6 +37,8 @@ export interface AppConfig {
     /** After this, counted from its start, a session ends whatever its progress; at least the length of a lease. */
     readonly maximumAgeSeconds: number;
     readonly bufferPercent: number;
+    /** The share of earlier calls of a model that a hold without an estimate covers. */
+    readonly holdQuantile: number;
   };
   readonly sweepIntervalSeconds: number;
   readonly creditsPerUsd: number;
@@ -167,6 +169,15 @@ class Reader {
     return fallback;
   }
 
+  fraction(name: string, fallback: number, minimum: number, maximum: number): number {
+    const value = this.text(name);
+    if (value === undefined) return fallback;
+    const number = /^0?\.\d{1,9}$/.test(value) ? Number(value) : NaN;
+    if (number >= minimum && number <= maximum) return number;
+    this.problems.push(`${name} must be a number from ${minimum} to ${maximum}, not "${value}"`);
+    return fallback;
+  }
+
   oneOf<T extends string>(name: string, fallback: T, allowed: readonly T[]): T {
     const value = this.text(name) ?? fallback;
     if ((allowed as readonly string[]).includes(value)) return value as T;
@@ -271,6 +282,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
       leaseSeconds: read.integer('SESSION_LEASE_SECONDS', 900, 1, 86_400),
       maximumAgeSeconds: read.integer('SESSION_MAX_AGE_SECONDS', 86_400, 1, 2_592_000),
       bufferPercent: read.integer('SESSION_BUFFER_PERCENT', 20, 0, 1000),
+      holdQuantile: read.fraction('HOLD_QUANTILE', 0.9, 0.5, 0.999),
     },
     sweepIntervalSeconds: read.integer('SWEEP_INTERVAL_SECONDS', 10, 0, 3600),
     creditsPerUsd: read.integer('CREDITS_PER_USD', 1000, 1, 1_000_000_000),

@@ -13,12 +13,17 @@ export interface TokenCounts {
 export const SEARCH_CONTEXT_SIZES = ['low', 'medium', 'high'] as const;
 export type SearchContextSize = (typeof SEARCH_CONTEXT_SIZES)[number];
 
+/** Where the counts of a call come from: the provider, also when it was read on after the client had left, or an estimate. */
+export const USAGE_SOURCES = ['provider', 'drained', 'estimated'] as const;
+export type UsageSource = (typeof USAGE_SOURCES)[number];
+
 /** What a request says of a call: token counts, which are the short form, everything by class, or the provider's usage. */
 export interface CallRequest extends TokenCounts {
   quantities?: Quantities | undefined;
   provider?: Provider | undefined;
   usage?: Record<string, unknown> | undefined;
   serviceTier?: ServiceTier | undefined;
+  usageSource?: UsageSource | undefined;
   searchContextSize?: SearchContextSize | undefined;
   images?: number | undefined;
   seconds?: number | undefined;
@@ -30,6 +35,7 @@ export interface Call {
   serviceTier: ServiceTier;
   /** Tokens that no class explains, or that contradict themselves: they are in `quantities` as `tokens`. */
   unexplainedTokens: number;
+  usageSource?: UsageSource | null;
 }
 
 /** @throws ValidationError for what is no usage of its provider, or said twice */
@@ -47,7 +53,8 @@ export function callOf(request: CallRequest): Call {
     if (isCounted) throw problem('searchContextSize', 'is in the quantities already');
     setSearchSize(quantities, request.searchContextSize);
   }
-  return { quantities, serviceTier: request.serviceTier ?? 'standard', unexplainedTokens };
+  const usageSource = request.usageSource ?? (request.usage === undefined ? null : 'provider');
+  return { quantities, serviceTier: request.serviceTier ?? 'standard', unexplainedTokens, usageSource };
 }
 
 function described(request: CallRequest): { quantities: Quantities; unexplainedTokens: number } {

@@ -13,6 +13,10 @@ interface SessionRequest extends AccountRequest {
   actor: string;
 }
 
+/** Who estimated the output: the caller, the service by what it has learned of the model, or none: it is the maximum. */
+export const ESTIMATE_SOURCES = ['caller', 'learned', 'ceiling'] as const;
+export type EstimateSource = (typeof ESTIMATE_SOURCES)[number];
+
 export interface SessionStartedAnswer {
   id: number;
   sessionId: string;
@@ -30,6 +34,8 @@ export interface SessionStartedAnswer {
   pricingSource: PricingSource;
   /** The model, or the pattern of models, that the rule is for. */
   pricedAs: string;
+  estimateSource: EstimateSource;
+  maxAffordableTokens: number | null;
 }
 
 /** What is done to a session that is there. */
@@ -44,7 +50,9 @@ export const HOLD = operation<
     modelId: string;
     estimatedTokens: number | undefined;
     estimatedInputTokens: number | undefined;
+    /** With a maximum: what calls of the model are known to need, undefined where that is not known. */
     estimatedOutputTokens: number | undefined;
+    maxOutputTokens?: number | undefined;
     tags?: Record<string, string> | undefined;
     bufferPercent: number;
     leaseSeconds: number;

@@ -19,6 +19,7 @@ import type {
 } from './dto/sessions.requests.js';
 import { ActiveSessionDto } from './dto/sessions.responses.js';
 import { StreamingSession } from './entities/streaming-session.entity.js';
+import { OutputLengths } from './output-lengths.sweeper.js';
 import {
   HOLD,
   PROGRESS,
@@ -41,6 +42,7 @@ export class StreamingSessionsService {
     private readonly movements: Movements,
     private readonly metrics: Metrics,
     private readonly accounts: AccountsService,
+    private readonly lengths: OutputLengths,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
     @InjectRepository(StreamingSession) private readonly sessions: Repository<StreamingSession>,
   ) {}
@@ -60,8 +62,12 @@ export class StreamingSessionsService {
       sessionId: request.sessionId,
       modelId: request.modelId,
       estimatedTokens: request.estimatedTokens,
-      estimatedInputTokens: request.estimatedInputTokens,
-      estimatedOutputTokens: request.estimatedOutputTokens,
+      estimatedInputTokens: request.inputTokens ?? request.estimatedInputTokens,
+      estimatedOutputTokens:
+        request.inputTokens === undefined
+          ? request.estimatedOutputTokens
+          : this.lengths.expected(request.modelId, request.inputTokens),
+      maxOutputTokens: request.maxOutputTokens,
       bufferPercent: this.config.sessions.bufferPercent,
       tags: request.tags,
       leaseSeconds: this.config.sessions.leaseSeconds,

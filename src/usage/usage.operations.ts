@@ -2,7 +2,7 @@ import { type Ok, operation, type Refused } from '../common/database/database.js
 import type { AccountRequest } from '../common/database/movements.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import type { Shortage } from '../credits/credits.operations.js';
-import type { Call } from '../pricing/call.js';
+import type { Call, UsageSource } from '../pricing/call.js';
 import type { PricingSource } from '../pricing/price.js';
 import type { PriceClass, Quantities, ServiceTier } from '../pricing/price-classes.js';
 
@@ -34,6 +34,7 @@ export interface UsageAnswer {
   pricingSource: PricingSource | null;
   pricedAs: string | null;
   quantities: Quantities | null;
+  usageSource: UsageSource | null;
   serviceTier: ServiceTier | null;
   pricingNotes: PriceClass[] | null;
   reviewAction: ReviewAction | null;

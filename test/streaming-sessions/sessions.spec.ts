@@ -51,6 +51,7 @@ const abort = (user: HttpClient, sessionId: string, tokensGenerated?: number) =>
 const refusal = (answer: Answer) => [answer.status, answer.body.code];
 
 interface RecordBody {
+  usageSource: string | null;
   id: number;
   service: string;
   operation: string;
@@ -124,6 +125,65 @@ describe('POST /streaming-sessions/initialize', () => {
     const { expiresAt: _renewed, ...again } = (await initialize(user, 's')).body;
     const { expiresAt: _first, ...started } = first.body;
     expect(again).toEqual(started);
+  });
+
+  it('201: holds the declared maximum without a buffer while nothing is known of the model, and the same again', async () => {
+    const user = await userWithCredits(service, 1000);
+    const declared = { sessionId: 's', modelId: 'by-class', inputTokens: 1500, maxOutputTokens: 1200 };
+    const answer = await user.post(`${SESSIONS}/initialize`, declared);
+    expect([answer.status, answer.body]).toMatchObject([
+      201,
+      { estimatedCredits: 15, allocatedCredits: 15, estimateSource: 'ceiling', maxAffordableTokens: 99_700 },
+    ]);
+    const again = await user.post(`${SESSIONS}/initialize`, declared);
+    expect([again.status, again.text]).toEqual([200, answer.text]);
+    for (const other of [{ maxOutputTokens: 1199 }, { inputTokens: 1499 }])
+      expect(refusal(await user.post(`${SESSIONS}/initialize`, { ...declared, ...other }))).toEqual([
+        409,
+        'session.conflict',
+      ]);
+    const estimate = { inputTokens: undefined, maxOutputTokens: undefined };
+    expect(
+      refusal(
+        await user.post(`${SESSIONS}/initialize`, {
+          ...declared,
+          ...estimate,
+          estimatedInputTokens: 1500,
+          estimatedOutputTokens: 1200,
+        }),
+      ),
+    ).toEqual([409, 'session.conflict']);
+    // No buffer goes beyond the maximum; tokens that come all the same are held.
+    expect((await progress(user, 's', 1200)).body).toMatchObject({ allocatedCredits: 15, shouldStop: false });
+    expect((await progress(user, 's', 1300)).body).toMatchObject({ usedCredits: 16, allocatedCredits: 16 });
+    expect((await abort(user, 's')).body).toMatchObject({ partialCredits: 16, refund: 0, overage: 0 });
+  });
+
+  it('402: says how many output tokens would fit, and these fit without a buffer', async () => {
+    const user = await userWithCredits(service, 17);
+    const declared = { modelId: 'by-class', inputTokens: 1500, maxOutputTokens: 4096 };
+    const answer = await user.post(`${SESSIONS}/initialize`, { ...declared, sessionId: 's' });
+    expect(answer.body).toMatchObject({ status: 402, requiredCredits: 44, maxAffordableTokens: 1400 });
+    const most = { ...declared, maxOutputTokens: 1400 };
+    expect((await user.post(`${SESSIONS}/initialize`, { ...most, sessionId: 's' })).body).toMatchObject({
+      allocatedCredits: 17,
+      maxAffordableTokens: 1400,
+    });
+  });
+
+  it('400: inputTokens and maxOutputTokens go together, and with no estimate', async () => {
+    const user = await userWithCredits(service, 1000);
+    for (const [body, ...fields] of [
+      [{ inputTokens: 1 }, 'inputTokens'],
+      [{ maxOutputTokens: 1 }, 'maxOutputTokens'],
+      [{ inputTokens: 1, maxOutputTokens: 1, estimatedTokens: 1 }, 'inputTokens'],
+      [{ inputTokens: 1, maxOutputTokens: 1, estimatedOutputTokens: 1 }, 'inputTokens'],
+      [{ inputTokens: 1, maxOutputTokens: -1 }, 'maxOutputTokens'],
+    ] as const) {
+      const answer = await user.post(`${SESSIONS}/initialize`, { sessionId: 's', modelId: SONNET, ...body });
+      const errors = answer.body.errors as { field: string }[];
+      expect([answer.status, errors.map(({ field }) => field).sort()]).toEqual([400, fields]);
+    }
   });
 
   it('402: returns the largest estimate that would fit, exactly', async () => {
@@ -273,6 +333,29 @@ describe('POST /streaming-sessions/finalize', () => {
     const counts = { inputTokens: 1, outputTokens: 1, cachedInputTokens: 1 };
     expect((await finalize(user, 's', counts)).body).toMatchObject({ actualCredits: 1 });
     expect((await recordsOf(user))[0]?.metadata).toMatchObject({ tokens: 3, ...counts });
+  });
+
+  it('200: keeps where the counts come from', async () => {
+    const user = await userWithCredits(service, 1000);
+    const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 };
+    const ends = [
+      { inputTokens: 10, outputTokens: 5 },
+      { provider: 'openai', usage },
+      { provider: 'openai', usage, usageSource: 'drained' },
+      { inputTokens: 10, outputTokens: 5, usageSource: 'estimated' },
+    ];
+    for (const [index, end] of ends.entries()) {
+      await initialize(user, `s${index}`);
+      expect((await finalize(user, `s${index}`, end)).status).toBe(200);
+    }
+    await initialize(user, 'aborted');
+    await abort(user, 'aborted', 5);
+    const bad = await finalize(user, 's0', { inputTokens: 1, outputTokens: 1, usageSource: 'guessed' });
+    expect([bad.status, bad.body.errors]).toMatchObject([400, [{ field: 'usageSource' }]]);
+    const records = await recordsOf(user);
+    expect(records.map(({ usageSource }) => usageSource)).toEqual([
+      ...['estimated', 'estimated', 'drained', 'provider', null],
+    ]);
   });
 
   it('200: success=false ends it as failed and charges all the same', async () => {

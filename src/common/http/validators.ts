@@ -639,3 +639,16 @@ function isShortNumber(value: number): boolean {
 export function Together(name: string, problem: (owner: never) => Problem): PropertyDecorator {
   return Rule(name, (_, owner) => problem(owner as never));
 }
+
+/** The body must have `field` too. */
+export const NeedsField = (field: string) =>
+  Together(`with${field}`, (request: Record<string, unknown>) =>
+    request[field] === undefined ? `must be given together with ${field}` : undefined,
+  );
+
+/** The body must have none of `others`. @param name of the rule */
+export const NeverWith = (name: string, others: readonly string[]) =>
+  Together(`${name}Alone`, (request: Record<string, unknown>) => {
+    const other = others.find((field) => request[field] !== undefined);
+    return other === undefined ? undefined : `cannot be given together with ${other}`;
+  });

@@ -3,10 +3,11 @@ import {
   describeCounts,
   EnumField,
   MetadataField,
+  NeedsField,
+  NeverWith,
   TokensField,
-  Together,
 } from '../../common/http/validators.js';
-import { SEARCH_CONTEXT_SIZES, type SearchContextSize } from '../call.js';
+import { SEARCH_CONTEXT_SIZES, type SearchContextSize, USAGE_SOURCES, type UsageSource } from '../call.js';
 import { CLASS_NAMES, type Quantities, SERVICE_TIERS, type ServiceTier } from '../price-classes.js';
 import { type Provider, PROVIDERS } from '../provider-usage.js';
 
@@ -16,16 +17,6 @@ describeCounts(QuantitiesDto, CLASS_NAMES);
 
 /** In place of token counts: what a call used of each class, or the provider's own account of it. */
 export const CALL_FORMS = [{ required: ['quantities'] }, { required: ['provider', 'usage'] }];
-
-const cannotBeWith = (field: string, others: readonly string[]) =>
-  Together(`${field}Alone`, (request: Record<string, unknown>) => {
-    const other = others.find((name) => request[name] !== undefined);
-    return other === undefined ? undefined : `cannot be given together with ${other}`;
-  });
-const needs = (field: string) =>
-  Together(`with${field}`, (request: Record<string, unknown>) =>
-    request[field] === undefined ? `must be given together with ${field}` : undefined,
-  );
 
 /**
  * A body that describes a finished call; what extends it has the token counts.
@@ -46,15 +37,15 @@ export function DescribedCall(counts: readonly string[]) {
       description: 'The provider whose `usage` object describes the call',
       required: false,
     })
-    @needs('usage')
+    @NeedsField('usage')
     provider?: Provider;
 
     @MetadataField({
       description: 'The provider’s own usage object, unchanged, in place of token counts',
       required: false,
     })
-    @needs('provider')
-    @cannotBeWith('usage', counts)
+    @NeedsField('provider')
+    @NeverWith('usage', counts)
     usage?: Record<string, unknown>;
 
     @EnumField('ServiceTier', SERVICE_TIERS, {
@@ -63,6 +54,14 @@ export function DescribedCall(counts: readonly string[]) {
       required: false,
     })
     serviceTier?: ServiceTier;
+
+    @EnumField('UsageSource', USAGE_SOURCES, {
+      description:
+        'Where the counts come from: reported by the `provider` when the call ended, `drained` from it after the client had ' +
+        'left, or `estimated` from what was seen; defaults to `provider` where `usage` is given, otherwise to null',
+      required: false,
+    })
+    usageSource?: UsageSource;
 
     @EnumField('SearchContextSize', SEARCH_CONTEXT_SIZES, {
       description: 'The size of the call’s web searches, or of one where the usage counts none',

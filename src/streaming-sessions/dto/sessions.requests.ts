@@ -3,6 +3,8 @@ import {
   DecimalField,
   IdField,
   MODEL_ID_LENGTH,
+  NeedsField,
+  NeverWith,
   SESSION_ID_LENGTH,
   TagsField,
   TOKENS_BY_CLASS,
@@ -13,6 +15,7 @@ import {
 } from '../../common/http/validators.js';
 import { CALL_FORMS, DescribedCall } from '../../pricing/dto/described-call.dto.js';
 
+const ESTIMATES = ['estimatedTokens', 'estimatedInputTokens', 'estimatedOutputTokens'];
 const SESSION = { description: 'The caller’s id for the stream, unique per user', example: 'session-1' };
 
 export class InitializeSessionDto {
@@ -25,6 +28,7 @@ export class InitializeSessionDto {
   @WholeTokensField(
     { description: 'Expected total tokens', example: 1000 },
     { required: ['estimatedInputTokens', 'estimatedOutputTokens'] },
+    { required: ['inputTokens', 'maxOutputTokens'] },
   )
   estimatedTokens?: number;
 
@@ -33,6 +37,25 @@ export class InitializeSessionDto {
 
   @TokensField({ description: 'Expected output tokens', required: false })
   estimatedOutputTokens?: number;
+
+  @TokensField({
+    description:
+      'Input tokens of the call. With `maxOutputTokens` it takes the place of an estimate: the service holds what most ' +
+      'calls of the model with an input of this size have needed, at most the cost of the maximum',
+    example: 1200,
+    required: false,
+  })
+  @NeedsField('maxOutputTokens')
+  @NeverWith('inputTokens', ESTIMATES)
+  inputTokens?: number;
+
+  @TokensField({
+    description: 'The most output tokens that the call may have, as the provider is asked for',
+    example: 4096,
+    required: false,
+  })
+  @NeedsField('inputTokens')
+  maxOutputTokens?: number;
 
   @TagsField()
   tags?: Record<string, string>;

@@ -3,7 +3,13 @@ import { ACCOUNT } from '../../common/http/account.js';
 import { LimitDto } from '../../common/http/problem.dto.js';
 import { isoTime } from '../../common/http/time.js';
 import { PRICING_SOURCES } from '../../pricing/price.js';
-import type { ProgressAnswer, SessionStartedAnswer, SettlementAnswer } from '../sessions.operations.js';
+import {
+  ESTIMATE_SOURCES,
+  type EstimateSource,
+  type ProgressAnswer,
+  type SessionStartedAnswer,
+  type SettlementAnswer,
+} from '../sessions.operations.js';
 import type { StreamingSession } from '../entities/streaming-session.entity.js';
 
 const CREDITS = { type: 'integer', format: 'int64', minimum: 0 } as const;
@@ -63,6 +69,24 @@ export class SessionStartedDto {
     example: 'anthropic.claude-3-sonnet-20240229-v1:0',
   })
   pricedAs: string;
+  @ApiProperty({
+    enum: ESTIMATE_SOURCES,
+    enumName: 'EstimateSource',
+    description:
+      'Who estimated the output tokens: the `caller`, the service from earlier calls (`learned`), or none: the hold covers ' +
+      '`maxOutputTokens` (`ceiling`)',
+    example: 'caller',
+  })
+  estimateSource: EstimateSource;
+  @ApiProperty({
+    ...CREDITS,
+    nullable: true,
+    description:
+      'The output tokens that the balance and the budgets could pay for at the start, the hold included, at most 10^9; null ' +
+      'without `maxOutputTokens`',
+    example: null,
+  })
+  maxAffordableTokens: number | null;
 
   static from(answer: SessionStartedAnswer): SessionStartedDto {
     return {
@@ -81,6 +105,8 @@ export class SessionStartedDto {
       remainingCredits: answer.remainingCredits,
       pricingSource: answer.pricingSource,
       pricedAs: answer.pricedAs,
+      estimateSource: answer.estimateSource,
+      maxAffordableTokens: answer.maxAffordableTokens,
     };
   }
 }

@@ -1,6 +1,7 @@
 import { ApiExtraModels, ApiProperty, type ApiPropertyOptions, getSchemaPath } from '@nestjs/swagger';
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
+import { USAGE_SOURCES, type UsageSource } from '../../pricing/call.js';
 import { PRICING_SOURCES } from '../../pricing/price.js';
 import { ClassAmountDto } from '../../pricing/dto/call.responses.js';
 import {
@@ -168,6 +169,16 @@ export class UsageRecordDto {
     example: { input: 1000, output: 200 },
   })
   quantities: Quantities | null;
+  @ApiProperty({
+    enum: USAGE_SOURCES,
+    enumName: 'UsageSource',
+    nullable: true,
+    description:
+      'Where the quantities come from: the provider, `drained` from it after the client had left, or an estimate; null if ' +
+      'the caller did not say',
+    example: 'provider',
+  })
+  usageSource: UsageSource | null;
   @ApiProperty({ enum: SERVICE_TIERS, enumName: 'ServiceTier', nullable: true, example: 'standard' })
   serviceTier: ServiceTier | null;
   @ApiProperty({
@@ -214,6 +225,7 @@ export class UsageRecordDto {
       pricingSource: record.pricingSource,
       pricedAs: record.pricedAs ?? (record.pricingRuleId === null ? null : record.operation),
       quantities: record.quantities,
+      usageSource: record.usageSource,
       serviceTier: record.serviceTier,
       pricingNotes: record.pricingNotes ?? [],
       reviewAction: record.reviewAction,

@@ -1,3 +1,4 @@
+import type { UsageSource } from '../../pricing/call.js';
 import type { PriceClass, Quantities, ServiceTier } from '../../pricing/price-classes.js';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { BIGINT, DECIMAL } from '../../common/database/transformers.js';
@@ -97,6 +98,10 @@ export class UsageRecord {
   /** What the call used, by class; null where no price of ours was asked for. */
   @Column({ type: 'jsonb', nullable: true })
   quantities: Quantities | null;
+
+  /** Where the quantities come from; null: the caller did not say. */
+  @Column({ name: 'usage_source', type: 'varchar', nullable: true })
+  usageSource: UsageSource | null;
 
   @Column({ name: 'service_tier', type: 'varchar', nullable: true })
   serviceTier: ServiceTier | null;

@@ -20,12 +20,12 @@ BEGIN
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
      provider_cost_usd, provider_cost_source, session_id, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
-     fallback_classes, api_key_id, unit_id, tags, periods, counted_as_other)
+     fallback_classes, usage_source, api_key_id, unit_id, tags, periods, counted_as_other)
   VALUES
     (s.account_id, s.user_id, p_lock.locked_at, p_end.service, s.model_id, v_credits, p_end.metadata, v_status,
      v_uncollected, v_cost, cost_source(p_end.reported_cost_usd, v_cost),
      s.session_id, s.pricing_rule_id, s.pricing_source, s.priced_as, p_end.quantities, p_end.service_tier,
-     (p_end.price).fallback_classes, s.api_key_id, s.unit_id, s.tags, s.periods,
+     (p_end.price).fallback_classes, p_end.usage_source, s.api_key_id, s.unit_id, s.tags, s.periods,
      count_usage(s.account_id, s.user_id, s.unit_id, p_lock.locked_at, p_end.service, s.model_id,
                  sums_of_record(v_credits, v_uncollected, v_status, v_cost, s.pricing_source)))
   RETURNING id INTO v_usage;

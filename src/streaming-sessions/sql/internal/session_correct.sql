@@ -45,6 +45,7 @@ BEGIN
   r.quantities := p_end.quantities;
   r.service_tier := p_end.service_tier;
   r.fallback_classes := (p_end.price).fallback_classes;
+  r.usage_source := p_end.usage_source;
   r.provider_cost_usd := v_cost;
   r.provider_cost_source := cost_source(p_end.reported_cost_usd, v_cost);
   r := replace_usage(r);

@@ -6,5 +6,8 @@ LANGUAGE sql STABLE AS $$
     'modelId', s.model_id, 'estimatedCredits', s.estimated_credits, 'allocatedCredits', s.first_hold, 'usedCredits', 0,
     'status', s.status, 'startedAt', s.started_at, 'expiresAt', s.expires_at, 'completedAt', s.completed_at,
     'remainingCredits', s.remaining_after_hold, 'pricingSource', s.pricing_source,
-    'pricedAs', coalesce(s.priced_as, s.model_id))
+    'pricedAs', coalesce(s.priced_as, s.model_id),
+    'estimateSource', CASE WHEN s.max_output_tokens IS NULL THEN 'caller'
+                           WHEN s.estimated_output_tokens < s.max_output_tokens THEN 'learned' ELSE 'ceiling' END,
+    'maxAffordableTokens', s.max_affordable_tokens)
 $$;

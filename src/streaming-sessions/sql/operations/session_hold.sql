@@ -1,5 +1,7 @@
 -- Starts a streaming session: prices the estimate, holds it plus the buffer, pins the price. The estimate is
--- estimatedTokens, or estimatedInputTokens and estimatedOutputTokens.
+-- estimatedTokens, or estimatedInputTokens and estimatedOutputTokens. With maxOutputTokens, the most that the caller lets the
+-- model generate, estimatedOutputTokens is what its calls are known to need, or NULL: the maximum. Such a hold has no buffer:
+-- it grows where that was too little.
 -- Outcomes: created, repeated (same content again), conflict (other content), already_ended, user_not_found (also where
 -- the user is not a member of the account), insufficient, budget_exceeded, limit_exceeded, unpriced (only with
 -- rejectUnpriced).
@@ -12,8 +14,9 @@ DECLARE
   p_model varchar := p ->> 'modelId';
   p_tokens bigint := p ->> 'estimatedTokens';
   p_input bigint := p ->> 'estimatedInputTokens';
-  p_output bigint := p ->> 'estimatedOutputTokens';
-  p_buffer_percent integer := p ->> 'bufferPercent';
+  p_max_output bigint := p ->> 'maxOutputTokens';
+  p_output bigint := coalesce(least((p ->> 'estimatedOutputTokens')::bigint, p_max_output), p_max_output);
+  p_buffer_percent integer := CASE WHEN p_max_output IS NULL THEN p ->> 'bufferPercent' ELSE '0' END;
   p_lease_seconds integer := p ->> 'leaseSeconds';
   p_reject_unpriced boolean := p ->> 'rejectUnpriced';
   p_actor varchar := p ->> 'actor';
@@ -27,6 +30,7 @@ DECLARE
   v_tokens bigint := coalesce(p_tokens, p_input + p_output);
   v_estimate bigint;
   v_hold bigint;
+  v_affordable bigint;
   v_taken record;
   v_answer jsonb;
   s streaming_sessions;
@@ -36,6 +40,7 @@ DECLARE
     coalesce(p_tokens BETWEEN 0 AND 1000000000, p_input IS NOT NULL AND p_output IS NOT NULL),
     coalesce(p_input BETWEEN 0 AND 1000000000, TRUE),
     coalesce(p_output BETWEEN 0 AND 1000000000, TRUE),
+    p_max_output IS NULL OR p_max_output BETWEEN 0 AND 1000000000 AND p_tokens IS NULL,
     p_buffer_percent BETWEEN 0 AND 1000,
     p_lease_seconds BETWEEN 1 AND 86400,
     p_reject_unpriced IS NOT NULL,
@@ -50,7 +55,7 @@ BEGIN
     PERFORM refuse('{accountId,userId}', ARRAY[is_account_id(p_account), is_user_id(p_user)]);
   END IF;
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{sessionId,modelId,estimatedTokens,estimatedInputTokens,estimatedOutputTokens,bufferPercent,leaseSeconds,rejectUnpriced,actor}', v_checks);
+    PERFORM refuse('{sessionId,modelId,estimatedTokens,estimatedInputTokens,estimatedOutputTokens,maxOutputTokens,bufferPercent,leaseSeconds,rejectUnpriced,actor}', v_checks);
   END IF;
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   IF p_account <> p_user AND v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
@@ -58,8 +63,9 @@ BEGIN
   SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;
   IF FOUND THEN
     RETURN CASE
-      WHEN (s.model_id, s.estimated_tokens, s.estimated_input_tokens, s.estimated_output_tokens, s.tags)
-           IS DISTINCT FROM (p_model, p_tokens, p_input, p_output, p_tags)
+      WHEN (s.model_id, s.estimated_tokens, s.estimated_input_tokens, s.max_output_tokens, s.tags)
+           IS DISTINCT FROM (p_model, p_tokens, p_input, p_max_output, p_tags)
+           OR p_max_output IS NULL AND s.estimated_output_tokens IS DISTINCT FROM p_output
            OR (p_api_key IS NOT NULL AND NOT api_key_sees(p_account, p_api_key, s.api_key_id)) THEN '{"outcome": "conflict"}'
       WHEN s.status <> 'active' THEN '{"outcome": "already_ended"}'
       ELSE session_started_answer(s, 'repeated') END;
@@ -83,17 +89,23 @@ BEGIN
         v_budgets.tokens, least(v_budgets.requests, v_budgets.sessions)));
     END IF;
   END IF;
+  IF p_max_output IS NOT NULL THEN
+    v_affordable := session_affordable_tokens(
+      NULL, p_input, v_rule.components, least(v_lock.available, v_budgets.credits), v_budgets.tokens);
+  END IF;
   v_taken := take_credits(v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL, v_unit, p_api_key), v_hold, v_hold, '{}', '{}');
   IF v_budgets.periods IS NOT NULL THEN
     PERFORM hold_budgets(p_account, v_budgets.periods, v_hold, v_tokens, 1);
   END IF;
   INSERT INTO streaming_sessions
     (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, priced_as, api_key_id, unit_id, tags,
-     periods, held_tokens, estimated_tokens, estimated_input_tokens, estimated_output_tokens, estimated_credits, first_hold,
+     periods, held_tokens, estimated_tokens, estimated_input_tokens, estimated_output_tokens, max_output_tokens,
+     max_affordable_tokens, estimated_credits, first_hold,
      remaining_after_hold, allocated_credits, held_lots, held_credits, started_at, expires_at)
   VALUES
     (p_account, p_user, p_session, p_model, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_api_key, v_unit,
-     p_tags, v_budgets.periods, v_tokens, p_tokens, p_input, p_output, v_estimate, v_hold, v_lock.available - v_hold,
+     p_tags, v_budgets.periods, v_tokens, p_tokens, p_input, p_output, p_max_output,
+     v_affordable, v_estimate, v_hold, v_lock.available - v_hold,
      v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
   RETURNING session_started_answer(streaming_sessions, 'created') INTO v_answer;
   RETURN v_answer;

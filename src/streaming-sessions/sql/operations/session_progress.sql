@@ -1,6 +1,6 @@
 -- Notes the tokens a session has generated so far (never fewer than before) and renews its lease. When what was used plus
 -- the buffer no longer fits the hold, the hold grows out of the account's lots by at least the buffer of the first estimate,
--- so that it does not grow with every report. shouldStop: the account or a budget cannot hold that much, or the user is no
+-- so that it does not grow with every report; what was declared as the maximum is never exceeded by a buffer. shouldStop: the account or a budget cannot hold that much, or the user is no
 -- longer a member of it; reason and limits say which. A lease that had ended is then not renewed where budgets count the
 -- session, since its place may be taken, and one of a former member never. No lease goes beyond maximumAgeSeconds from the
 -- start: at that age the session has ended for its client, and the sweeper settles it.
@@ -21,6 +21,8 @@ DECLARE
   v_components jsonb;
   v_generated bigint;
   v_used bigint;
+  v_wanted bigint;
+  v_ceiling bigint;
   v_missing bigint;
   v_grow bigint := 0;
   v_most bigint;
@@ -58,11 +60,20 @@ BEGIN
     v_room := period_room(v_lock, s.periods);
     v_most := greatest(least(v_most, v_room.credits), 0);
     v_tokens := ceil((v_generated + coalesce(s.estimated_input_tokens, 0)) * (100 + p_buffer_percent) * 0.01);
+    IF s.max_output_tokens IS NOT NULL THEN
+      v_tokens := least(v_tokens, s.estimated_input_tokens + greatest(v_generated, s.max_output_tokens));
+    END IF;
     v_more_tokens := greatest(least(v_tokens - s.held_tokens, v_room.tokens), 0);
   END IF;
-  v_missing := ceil(v_used * (100 + p_buffer_percent) * 0.01)::bigint - s.allocated_credits;
+  v_wanted := ceil(v_used * (100 + p_buffer_percent) * 0.01);
+  IF v_wanted > s.allocated_credits AND s.max_output_tokens IS NOT NULL THEN
+    v_ceiling := (price_call(v_components, session_quantities(s, greatest(v_generated, s.max_output_tokens)), 'standard')).credits;
+    v_wanted := least(v_wanted, v_ceiling);
+  END IF;
+  v_missing := v_wanted - s.allocated_credits;
   IF v_missing > 0 THEN
-    v_grow := least(v_most, greatest(v_missing, ceil(s.estimated_credits * p_buffer_percent * 0.01)::bigint));
+    v_grow := least(v_most, v_ceiling - s.allocated_credits,
+                    greatest(v_missing, ceil(s.estimated_credits * p_buffer_percent * 0.01)::bigint));
   END IF;
   v_is_lapsed := s.expires_at <= v_lock.locked_at;
   IF v_missing > v_grow OR v_tokens > s.held_tokens + v_more_tokens OR v_is_lapsed AND s.periods IS NOT NULL THEN

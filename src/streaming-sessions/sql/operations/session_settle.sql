@@ -15,6 +15,7 @@ DECLARE
   p_unexplained bigint := p ->> 'unexplainedTokens';
   p_generated bigint := p ->> 'tokensGenerated';
   p_cost numeric := p ->> 'providerCostUsd';
+  p_source varchar := CASE WHEN p ->> 'reason' = 'aborted' THEN 'estimated' ELSE p ->> 'usageSource' END;
   p_actor varchar := p ->> 'actor';
   p_api_key bigint := p ->> 'apiKeyId';
   v_lock account_lock := lock_account(p_account);
@@ -31,10 +32,11 @@ DECLARE
     coalesce(p_unexplained BETWEEN 0 AND 1000000000, TRUE),
     coalesce(p_generated BETWEEN 0 AND 1000000000, TRUE),
     coalesce(p_cost BETWEEN 0 AND 1000000000000, TRUE),
+    coalesce(p_source IN ('provider', 'drained', 'estimated'), TRUE),
     char_length(p_actor) BETWEEN 1 AND 64];
 BEGIN
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{reason,success,quantities,serviceTier,usage,tokensGenerated,providerCostUsd,actor}', v_checks);
+    PERFORM refuse('{reason,success,quantities,serviceTier,usage,tokensGenerated,providerCostUsd,usageSource,actor}', v_checks);
   END IF;
   SELECT * INTO s FROM streaming_sessions WHERE account_id = p_account AND user_id = p_user AND session_id = p_session;
   IF NOT FOUND OR (p_api_key IS NOT NULL AND NOT api_key_sees(p_account, p_api_key, s.api_key_id)) THEN
@@ -64,7 +66,7 @@ BEGIN
                ELSE jsonb_strip_nulls(jsonb_build_object(
                  'tokens', v_call.tokens, 'inputTokens', p_quantities -> 'input', 'outputTokens', p_quantities -> 'output',
                  'cachedInputTokens', p_quantities -> 'cached_input', 'estimatedCredits', s.estimated_credits)) END,
-            p_actor);
+            p_actor, p_source);
   IF s.status = 'active' THEN
     RETURN session_close(s, v_lock, v_end);
   END IF;

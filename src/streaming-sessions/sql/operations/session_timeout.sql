@@ -33,7 +33,7 @@ BEGIN
     'chat-streaming-timeout',
     jsonb_build_object('sessionId', p_session, 'partialTokens', s.tokens_generated,
                        'duration', round(extract(epoch FROM v_lock.locked_at - s.started_at), 3)),
-    'service:accounting'));
+    'service:accounting', 'estimated'));
   PERFORM write_event(p_account, 'session.timed_out', jsonb_build_object(
     'sessionId', p_session, 'userId', p_user, 'unitId', s.unit_id, 'apiKeyId', s.api_key_id, 'tags', s.tags, 'modelId', s.model_id, 'startedAt', iso_time(s.started_at),
     'tokensGenerated', s.tokens_generated, 'heldCredits', s.allocated_credits, 'usedCredits', v_answer -> 'actualCredits',

@@ -22,7 +22,7 @@ BEGIN
   END IF;
   UPDATE usage_records
      SET version = version + 1, service = r.service, credits = r.credits, metadata = r.metadata,
-         quantities = r.quantities, service_tier = r.service_tier, fallback_classes = r.fallback_classes,
+         quantities = r.quantities, service_tier = r.service_tier, fallback_classes = r.fallback_classes, usage_source = r.usage_source,
          billing_status = r.billing_status, uncollected_credits = r.uncollected_credits,
          provider_cost_usd = r.provider_cost_usd, provider_cost_source = r.provider_cost_source,
          review_action = r.review_action, review_credits = r.review_credits,

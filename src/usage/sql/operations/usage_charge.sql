@@ -21,6 +21,7 @@ DECLARE
   p_metadata jsonb := p -> 'metadata';
   p_at timestamptz := p ->> 'timestamp';
   p_cost numeric := p ->> 'providerCostUsd';
+  p_source varchar := p ->> 'usageSource';
   p_billing varchar := p ->> 'billingStatus';
   p_on_short varchar := p ->> 'onInsufficient';
   p_reject_unpriced boolean := p ->> 'rejectUnpriced';
@@ -52,6 +53,7 @@ DECLARE
     coalesce(p_at BETWEEN '1970-01-01Z' AND now() + interval '2 days', TRUE),
     jsonb_typeof(p_metadata) = 'object' AND pg_column_size(p_metadata) <= 100000,
     coalesce(p_cost BETWEEN 0 AND 1000000000000, TRUE),
+    coalesce(p_source IN ('provider', 'drained', 'estimated'), TRUE),
     p_billing IN ('billed', 'needs_review'),
     p_on_short IN ('reject', 'review'),
     p_reject_unpriced IS NOT NULL,
@@ -69,7 +71,7 @@ BEGIN
     PERFORM refuse('{accountId,userId}', ARRAY[is_account_id(p_account), is_user_id(p_user)]);
   END IF;
   IF coalesce(FALSE = ANY (v_checks), TRUE) THEN
-    PERFORM refuse('{requestId,contentHash,modelId,credits,quantities,serviceTier,usage,service,timestamp,metadata,providerCostUsd,billingStatus,onInsufficient,rejectUnpriced,actor,gateway,payerVersion,"Idempotency-Key"}', v_checks);
+    PERFORM refuse('{requestId,contentHash,modelId,credits,quantities,serviceTier,usage,service,timestamp,metadata,providerCostUsd,usageSource,billingStatus,onInsufficient,rejectUnpriced,actor,gateway,payerVersion,"Idempotency-Key"}', v_checks);
   END IF;
   IF p ->> 'idempotencyKey' IS NOT NULL THEN
     v_answer := earlier_answer(p);
@@ -128,12 +130,12 @@ BEGIN
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
      provider_cost_usd, provider_cost_source, computed_cost_usd, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
-     fallback_classes, api_key_id, unit_id, tags, periods, request_id, request_hash,
+     fallback_classes, usage_source, api_key_id, unit_id, tags, periods, request_id, request_hash,
      balance_after, counted_as_other)
   VALUES
     (p_account, p_user, p_at, p_service, p_model, p_credits, p_metadata, p_billing, v_uncollected,
      v_cost, cost_source(p_cost, v_cost), CASE WHEN p_cost IS NOT NULL THEN v_call.provider_cost_usd END, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_quantities, p_tier,
-     v_call.fallback_classes, p_api_key, v_unit, p_tags, v_budgets.periods, p_request, decode(p_content_hash, 'hex'),
+     v_call.fallback_classes, p_source, p_api_key, v_unit, p_tags, v_budgets.periods, p_request, decode(p_content_hash, 'hex'),
      v_lock.available - p_credits + v_uncollected,
      count_usage(p_account, p_user, v_unit, p_at, p_service, p_model,
                  sums_of_record(p_credits, v_uncollected, p_billing, v_cost, v_rule.source)))

@@ -8,7 +8,7 @@ LANGUAGE sql STABLE AS $$
     'providerCostUsd', trim_scale(r.provider_cost_usd)::text, 'providerCostSource', r.provider_cost_source,
     'requestId', r.request_id, 'apiKeyId', r.api_key_id, 'unitId', r.unit_id, 'tags', r.tags, 'sessionId', r.session_id, 'pricingRuleId', r.pricing_rule_id,
     'pricingSource', r.pricing_source, 'pricedAs', CASE WHEN r.pricing_rule_id IS NOT NULL THEN coalesce(r.priced_as, r.operation) END,
-    'quantities', r.quantities, 'serviceTier', r.service_tier,
+    'quantities', r.quantities, 'usageSource', r.usage_source, 'serviceTier', r.service_tier,
     'pricingNotes', coalesce(to_json(r.fallback_classes), '[]'), 'reviewAction', r.review_action, 'reviewedBy', r.reviewed_by,
     'reviewedAt', r.reviewed_at)
 $$;
