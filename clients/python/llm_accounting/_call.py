@@ -42,9 +42,7 @@ class Call:
         tokens = self.reader.output_tokens
         new = tokens - self._reported_tokens
         now = time.monotonic()
-        if new >= self._every.every_tokens or (
-            new > 0 and now - self._reported_at >= self._every.every_seconds
-        ):
+        if new >= self._every.every_tokens or (new > 0 and now - self._reported_at >= self._every.every_seconds):
             self._reported_tokens = tokens
             self._reported_at = now
             self._state.report(tokens)

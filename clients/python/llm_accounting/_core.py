@@ -122,9 +122,7 @@ class SessionState:
 
     async def _send_report(self, tokens_generated: int) -> None:
         body: ProgressBody = {"sessionId": self.session_id, "tokensGenerated": tokens_generated}
-        answer = await self.core.sender.post(
-            self.identity, "/streaming-sessions/progress", _named(body, self.identity)
-        )
+        answer = await self.core.sender.post(self.identity, "/streaming-sessions/progress", _named(body, self.identity))
         if self.is_settled:
             return
         if not answer.ok:
@@ -187,9 +185,7 @@ class Core:
         least = min(wanted, self.settings.min_output_tokens if minimum is None else minimum)
         session_id = session_id or str(uuid.uuid4())
         if session_id in self.open:
-            raise RequestRejected(
-                f"The session id {session_id} is in use", problem={"code": "session.conflict"}
-            )
+            raise RequestRejected(f"The session id {session_id} is in use", problem={"code": "session.conflict"})
         state = SessionState(self, identity, session_id, model_id, input_tokens, wanted, None)
         try:
             state.hold = await self._initialize(sender, state, least)
@@ -230,9 +226,7 @@ class Core:
             raise error_of(answer)
         if answer.status == 200 and not answer.repeated:
             message = f"The session id {state.session_id} was used before"
-            raise RequestRejected(
-                message, status=409, problem={"code": "session.conflict", "detail": message}
-            )
+            raise RequestRejected(message, status=409, problem={"code": "session.conflict", "detail": message})
         hold: SessionStarted = answer.body  # type: ignore[assignment]
         tokens = max(state.input_tokens + state.max_output_tokens, 1)
         if len(self._credits_per_token) < MAXIMUM_PRICES or state.model_id in self._credits_per_token:
@@ -259,9 +253,7 @@ class Core:
         if state.identity.tags:
             body["tags"] = dict(state.identity.tags)
         try:
-            return await sender.post(
-                state.identity, "/streaming-sessions/initialize", _named(body, state.identity)
-            )
+            return await sender.post(state.identity, "/streaming-sessions/initialize", _named(body, state.identity))
         except AccountingUnavailable:
             self._outage_ends = time.monotonic() + OUTAGE_SECONDS
             raise
@@ -284,15 +276,12 @@ class Core:
             raise AccountingUnavailable(message) from error
         self.on_error(error)
 
-    async def settle(
-        self, sender: Sender, state: SessionState, settlement: Settlement
-    ) -> dict[str, Any] | None:
+    async def settle(self, sender: Sender, state: SessionState, settlement: Settlement) -> dict[str, Any] | None:
         """Settles a session that the caller has claimed.
 
         Returns the service's answer, or None if it cannot be reached now: the settlement is sent later.
         Raises RequestRejected if the service rejects it for good.
         """
-        self.open.pop(state.session_id, None)
         entry = _entry_of(state)
         entry.operation = settlement.operation
         entry.settlement = settlement.body
@@ -311,6 +300,8 @@ class Core:
             # A cancelled task, or Ctrl-C: the outbox sends it.
             self.outbox.wait_for_service(entry)
             raise
+        finally:
+            self.open.pop(state.session_id, None)
 
     def settle_later(self, state: SessionState, settlement: Callable[[], Settlement]) -> None:
         """The same in the background. It may be called from a destructor."""

@@ -78,7 +78,9 @@ class Metering:
             if isinstance(reader, MessagesReader) and affordable <= reader.thinking_tokens < wanted:
                 state.claim()
                 await accounting._core.settle(accounting._sender, state, Settlement.abort(0))
-                message = f"The credits suffice for {affordable} tokens, and thinking alone may take {reader.thinking_tokens}"
+                message = (
+                    f"The credits suffice for {affordable} tokens, and thinking alone may take {reader.thinking_tokens}"
+                )
                 problem = {
                     "code": "credits.insufficient",
                     "detail": message,
@@ -123,94 +125,110 @@ def sdk_error(base: Any) -> Any:
     return initialise
 
 
-class _Metered:
-    _metering: Metering
+@functools.cache
+def _class_of(client: Any) -> Any:
+    """The metered subclass of a synchronous client's class.
 
-    def copy(self, **changes: Any) -> Any:
-        other = super().copy(**changes)  # type: ignore[misc]
-        other._metering = self._metering
-        return other
+    It has no attributes of its own, so that an instance of the class can become one of these.
+    """
 
-    with_options = copy
+    class Metered(client):  # type: ignore[misc]
+        __slots__ = ()
 
+        def copy(self, **changes: Any) -> Any:
+            other = super().copy(**changes)
+            other._metering = self._metering
+            return other
 
-class _SyncClient(_Metered):
-    def post(self, path: str, **arguments: Any) -> Any:
-        post = super().post  # type: ignore[misc]
-        call = run(self._metering.begin(self, path, arguments))
-        if call is None:
-            return post(path, **arguments)
-        try:
-            result = post(path, **arguments)
-        except Exception as error:
-            run(call.fail() if self._metering.is_time_out(error) else call.refused())
-            raise
-        except BaseException:
-            call.leave()
-            raise
-        is_raw = hasattr(result, "parse")
-        answer = result.parse() if is_raw else result
-        if not hasattr(answer, "__next__"):
-            call.reader.read_whole(answer)
-            run(call.end())
-            return result
-        stream = metered_stream(answer, call)
-        if is_raw:
-            result.parse = lambda **_: stream
-        return result if is_raw else stream
+        with_options = copy
 
+        def post(self, path: str, **arguments: Any) -> Any:
+            call = run(self._metering.begin(self, path, arguments))
+            if call is None:
+                return super().post(path, **arguments)
+            try:
+                result = super().post(path, **arguments)
+            except Exception as error:
+                run(call.fail() if self._metering.is_time_out(error) else call.refused())
+                raise
+            except BaseException:
+                call.leave()
+                raise
+            is_raw = hasattr(result, "parse")
+            answer = result.parse() if is_raw else result
+            if not hasattr(answer, "__next__"):
+                call.reader.read_whole(answer)
+                run(call.end())
+                return result
+            stream = metered_stream(answer, call)
+            if is_raw:
+                result.parse = lambda **_: stream
+            return result if is_raw else stream
 
-class _AsyncClient(_Metered):
-    async def post(self, path: str, **arguments: Any) -> Any:
-        post = super().post  # type: ignore[misc]
-        call = await self._metering.begin(self, path, arguments)
-        if call is None:
-            return await post(path, **arguments)
-        try:
-            result = await post(path, **arguments)
-        except Exception as error:
-            await (call.fail() if self._metering.is_time_out(error) else call.refused())
-            raise
-        except BaseException:
-            call.leave()
-            raise
-        is_raw = hasattr(result, "parse")
-        answer = result.parse() if is_raw else result
-        is_later = inspect.isawaitable(answer)
-        if is_later:
-            answer = await answer
-        if not hasattr(answer, "__anext__"):
-            call.reader.read_whole(answer)
-            await call.end()
-            return result
-        stream = metered_stream(answer, call)
-
-        async def parse(**_: Any) -> Any:
-            return stream
-
-        if is_raw:
-            result.parse = parse if is_later else lambda **_: stream
-        return result if is_raw else stream
+    return _named_after(Metered, client)
 
 
 @functools.cache
-def _class_of(metered: type, client: type) -> type:
-    return type(f"Metered{client.__name__}", (metered, client), {})
+def _async_class_of(client: Any) -> Any:
+    """The same for an asynchronous client."""
+
+    class Metered(client):  # type: ignore[misc]
+        __slots__ = ()
+
+        def copy(self, **changes: Any) -> Any:
+            other = super().copy(**changes)
+            other._metering = self._metering
+            return other
+
+        with_options = copy
+
+        async def post(self, path: str, **arguments: Any) -> Any:
+            call = await self._metering.begin(self, path, arguments)
+            if call is None:
+                return await super().post(path, **arguments)
+            try:
+                result = await super().post(path, **arguments)
+            except Exception as error:
+                await (call.fail() if self._metering.is_time_out(error) else call.refused())
+                raise
+            except BaseException:
+                call.leave()
+                raise
+            is_raw = hasattr(result, "parse")
+            answer = result.parse() if is_raw else result
+            is_later = inspect.isawaitable(answer)
+            if is_later:
+                answer = await answer
+            if not hasattr(answer, "__anext__"):
+                call.reader.read_whole(answer)
+                await call.end()
+                return result
+            stream = metered_stream(answer, call)
+
+            async def parse(**_: Any) -> Any:
+                return stream
+
+            if is_raw:
+                result.parse = parse if is_later else lambda **_: stream
+            return result if is_raw else stream
+
+    return _named_after(Metered, client)
 
 
-def metered_copy(
-    client: C, metering: Metering, sync_clients: tuple[type, ...], async_clients: tuple[type, ...]
-) -> C:
-    if isinstance(client, _Metered):
+def _named_after(metered: type, client: type) -> type:
+    metered.__name__ = metered.__qualname__ = f"Metered{client.__name__}"
+    return metered
+
+
+def metered_copy(client: C, metering: Metering, sync_clients: tuple[type, ...], async_clients: tuple[type, ...]) -> C:
+    if hasattr(client, "_metering"):
         raise MisuseError("This client is metered already: every call would be charged twice")
     is_async = isinstance(client, async_clients)
     if not is_async and not isinstance(client, sync_clients):
         raise TypeError(f"metered takes a client of {metering.sdk.__name__}, not {type(client).__name__}")
     if is_async != isinstance(metering.accounting, AsyncAccounting):
-        raise TypeError(
-            "Use AsyncAccounting for an asynchronous client, and Accounting for a synchronous one"
-        )
+        raise TypeError("Use AsyncAccounting for an asynchronous client, and Accounting for a synchronous one")
     other: Any = client.copy()  # type: ignore[attr-defined]
-    other.__class__ = _class_of(_AsyncClient if is_async else _SyncClient, type(client))
+    other.__class__ = (_async_class_of if is_async else _class_of)(type(client))
     other._metering = metering
     return other  # type: ignore[no-any-return]

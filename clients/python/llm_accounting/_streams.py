@@ -255,15 +255,11 @@ class AsyncStream(_Stream):
             call.leave()
             return
         call.is_draining = (
-            call.policy == "drain"
-            and not call.reader.is_complete
-            and call.core.drains.acquire(blocking=False)
+            call.policy == "drain" and not call.reader.is_complete and call.core.drains.acquire(blocking=False)
         )
         if not call.is_draining:
             call.leave()
-        task = loop.create_task(
-            _drain_async(call, inner, self._next_event) if call.is_draining else inner.close()
-        )
+        task = loop.create_task(_drain_async(call, inner, self._next_event) if call.is_draining else inner.close())
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)
 

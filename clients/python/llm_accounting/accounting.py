@@ -59,9 +59,7 @@ class _Accounting:
         if internal_api_key is not None and api_key is not None:
             raise ValueError("internal_api_key and api_key exclude each other")
         if fail_open and internal_api_key is None and api_key is None:
-            raise ValueError(
-                "fail_open needs internal_api_key or api_key: a user's token is not written to a file"
-            )
+            raise ValueError("fail_open needs internal_api_key or api_key: a user's token is not written to a file")
         for provider, policy in (on_leave or {}).items():
             if provider not in ("openai", "anthropic") or policy not in ("drain", "estimate"):
                 raise ValueError("on_leave is a dict such as {'openai': 'drain', 'anthropic': 'estimate'}")
@@ -111,9 +109,7 @@ class _Accounting:
         other._identity = identity
         return other
 
-    def drain_on_exit(
-        self, seconds: float = 10.0, signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
-    ) -> None:
+    def drain_on_exit(self, seconds: float = 10.0, signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)) -> None:
         """Settles open sessions when the process is told to end. Call it in the main thread.
 
         Sessions that have not ended by themselves after three quarters of the time are settled with what was seen of

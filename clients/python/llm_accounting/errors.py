@@ -12,9 +12,7 @@ class AccountingError(Exception):
     `problem` its whole answer.
     """
 
-    def __init__(
-        self, message: str, *, status: int | None = None, problem: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, status: int | None = None, problem: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
