@@ -23,6 +23,9 @@ class InitializeSession(Caller, total=False):
 
 class SessionStarted(TypedDict):
     sessionId: str
+    userId: str
+    startedAt: str
+    expiresAt: str
     allocatedCredits: int
     estimateSource: str
     maxAffordableTokens: int

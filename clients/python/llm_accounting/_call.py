@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +11,9 @@ from ._connection import Sender
 from ._core import SessionState, Settlement
 from ._readers import Reader
 from .errors import AccountingError, CreditsExhausted, RequestRejected
+
+# The model has finished and only its usage is missing: that is worth a short wait, whatever the policy.
+ENDED_DRAIN_SECONDS = 2.0
 
 
 class Call:
@@ -31,22 +34,26 @@ class Call:
         self.is_draining = False
         self._state = state
         self._sender = sender
-        self._every = self.core.settings.progress
-        self._reported_tokens = 0
-        self._reported_at = time.monotonic()
         state.settlement_now = self._left
 
     def see(self, event: Any) -> bool:
-        """Counts an event, and reports when it is time. Returns whether the consumer sees it."""
+        """Counts an event. Returns whether the consumer sees it."""
         is_shown = self.reader.read(event)
-        tokens = self.reader.output_tokens
-        new = tokens - self._reported_tokens
-        now = time.monotonic()
-        if new >= self._every.every_tokens or (new > 0 and now - self._reported_at >= self._every.every_seconds):
-            self._reported_tokens = tokens
-            self._reported_at = now
-            self._state.report(tokens)
+        self._state.report(self.reader.output_tokens)
         return is_shown
+
+    @property
+    def drain_seconds(self) -> float:
+        """For how long to read on after the consumer has left."""
+        if self.reader.is_complete:
+            return 0
+        if self.policy == "drain":
+            return self.core.settings.drain_seconds
+        return ENDED_DRAIN_SECONDS if self.reader.has_ended else 0
+
+    def on_stall(self, break_off: Callable[[], None]) -> None:
+        """Sets what breaks off an answer that has been stopped and stalls."""
+        self._state.break_off = break_off
 
     @property
     def is_stopped(self) -> bool:
@@ -57,7 +64,8 @@ class Call:
         reason = self._state.stop_reason
         assert reason is not None
         error = CreditsExhausted(reason.message, status=reason.status or 402, problem=reason.problem)
-        settlement = self._left()
+        settlement = self._settlement("estimated", success=False)
+        error.generated_tokens = self.reader.output_tokens
         error.usage = {name: value for name, value in settlement.body.items() if name != "success"}
         await self._settle(settlement)
         return self.translate(error)
@@ -88,11 +96,16 @@ class Call:
     async def _settle(self, settlement: Settlement) -> None:
         if not self._state.claim():
             return
-        try:
-            await self.core.settle(self._sender, self._state, settlement)
-        except RequestRejected:
-            # The consumer has its answer; on_error has the error.
-            pass
+        # A rejection does not concern the consumer, who has the answer; on_error has it.
+        with contextlib.suppress(RequestRejected):
+            try:
+                await self.core.settle(self._sender, self._state, settlement)
+            except RequestRejected as error:
+                if error.status != 400 or not self.reader.is_complete:
+                    raise
+                # Servers that imitate a provider may report a usage that is none of its own.
+                estimated: Usage = {**self.reader.estimated(), "usageSource": "estimated"}
+                await self.core.settle(self._sender, self._state, Settlement.finalize(estimated))
 
     def _left(self) -> Settlement:
         return self._settlement("estimated")

@@ -13,12 +13,13 @@ import uuid
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from types import FrameType
 from typing import Any
 
 import httpx
 
-from ._api import AbortSession, ChargeUsage, FinalizeSession, InitializeSession, SessionStarted, Usage
+from ._api import InitializeSession, SessionStarted, Usage
 from ._api import Progress as ProgressBody
 from ._connection import Answer, Sender, run
 from ._outbox import Entry, Outbox
@@ -40,6 +41,13 @@ MAXIMUM_PRICES = 1000
 # Streams that were left and are still read, in one process.
 MAXIMUM_DRAINS = 64
 EXIT_SECONDS = 5.0
+# How often the clock looks at open sessions, and how long a stopped stream may be silent before it is broken off.
+TICK_SECONDS = 0.5
+STALL_SECONDS = 1.0
+# Holds that are tried for one call, each for what the one before said to be affordable.
+MAXIMUM_HOLDS = 3
+# Tokens: as many as the service ever names.
+ALWAYS_AFFORDABLE = 1_000_000_000
 
 log = logging.getLogger("llm_accounting")
 
@@ -85,10 +93,20 @@ class SessionState:
         self.stop_reason: CreditsExhausted | None = None
         # How it would be settled now, if its process ended.
         self.settlement_now: Callable[[], Settlement] = lambda: Settlement.abort(self.tokens_generated)
+        # Breaks off a provider's answer that stalls.
+        self.break_off: Callable[[], None] = lambda: None
+        self.seen_at = time.monotonic()
         self._reported = 0
+        self._reported_at = self.seen_at
         self._is_reporting = False
+        # Output tokens that the latest answer said to be paid for.
+        self._affordable = ALWAYS_AFFORDABLE
         # Acquired once and never released: whoever has it settles the session.
         self._claim = threading.Lock()
+
+    def begin(self, hold: SessionStarted) -> None:
+        self.hold = hold
+        self._affordable = hold["maxAffordableTokens"]
 
     def claim(self) -> bool:
         """Whether the caller is the one that settles the session."""
@@ -100,25 +118,49 @@ class SessionState:
 
     def report(self, tokens_generated: int) -> None:
         """Returns at once. One request is under way at a time, and the newest count is sent next."""
-        self.tokens_generated = max(self.tokens_generated, tokens_generated)
+        self.seen_at = time.monotonic()
+        if tokens_generated > self.tokens_generated:
+            self.tokens_generated = tokens_generated
+        if self.tokens_generated - self._reported >= self._due_after():
+            self._submit()
+
+    def _due_after(self) -> int:
+        """The new tokens after which a report is due: fewer and fewer where the credits come to their end."""
+        every = self.core.settings.progress.every_tokens
+        return min(every, max((self._affordable - self._reported) // 2, 1))
+
+    def tick(self, now: float, renew_seconds: float) -> None:
+        """Reports what is due by the clock, and keeps the lease alive while the provider is silent."""
+        since = now - self._reported_at
+        is_new = self.tokens_generated > self._reported
+        if since >= (self.core.settings.progress.every_seconds if is_new else renew_seconds):
+            self._submit()
+        if self.stop_reason is not None and now - self.seen_at >= STALL_SECONDS:
+            self.break_off()
+
+    def _submit(self) -> None:
         if not self._is_reporting:
             self._is_reporting = True
             self.core.worker.submit(self._send_reports)
 
     def _send_reports(self) -> None:
-        while not self.is_settled and self._reported < self.tokens_generated:
-            self._reported = self.tokens_generated
-            try:
+        try:
+            while not self.is_settled and self.stop_reason is None:
+                self._reported, self._reported_at = self.tokens_generated, time.monotonic()
                 if self.hold is None:
                     self.core.outbox.progress(self.session_id, self._reported)
                 else:
                     run(self._send_report(self._reported))
-            except AccountingUnavailable as error:
-                # The stream goes on with what it holds; the next report, or the settlement, comes soon.
-                log.debug("progress of %s was not reported: %s", self.session_id, error)
-            except Exception as error:
+                if self.tokens_generated - self._reported < self._due_after():
+                    break
+        except AccountingUnavailable as error:
+            # The stream goes on with what it holds; the next report, or the settlement, comes soon.
+            log.debug("progress of %s was not reported: %s", self.session_id, error)
+        except Exception as error:
+            if not self.is_settled:
                 self.core.on_error(error)
-        self._is_reporting = False
+        finally:
+            self._is_reporting = False
 
     async def _send_report(self, tokens_generated: int) -> None:
         body: ProgressBody = {"sessionId": self.session_id, "tokensGenerated": tokens_generated}
@@ -127,6 +169,7 @@ class SessionState:
             return
         if not answer.ok:
             raise error_of(answer)
+        self._affordable = answer.body["maxAffordableTokens"]
         if answer.body["shouldStop"]:
             code = answer.body["reason"]
             message = f"The stream was stopped: {code}"
@@ -149,6 +192,9 @@ class Core:
         self.drains = threading.BoundedSemaphore(MAXIMUM_DRAINS)
         self._credits_per_token: dict[str, float] = {}
         self._outage_ends = 0.0
+        # The shortest lease seen; a third of it may pass without a report.
+        self._renew_seconds = math.inf
+        self._clock_of_process = 0
         spool = settings.fail_open.spool if settings.fail_open else None
         self.outbox = Outbox(spool, lambda entry: run(self._deliver(self.sender, entry)), self.on_error)
         _cores.add(self)
@@ -185,10 +231,10 @@ class Core:
         least = min(wanted, self.settings.min_output_tokens if minimum is None else minimum)
         session_id = session_id or str(uuid.uuid4())
         if session_id in self.open:
-            raise RequestRejected(f"The session id {session_id} is in use", problem={"code": "session.conflict"})
+            raise RequestRejected(f"The session id {session_id} is in use", problem={"code": "client.session_open"})
         state = SessionState(self, identity, session_id, model_id, input_tokens, wanted, None)
         try:
-            state.hold = await self._initialize(sender, state, least)
+            await self._initialize(sender, state, least)
         except AccountingUnavailable as error:
             try:
                 self._let_through(state, error)
@@ -203,35 +249,59 @@ class Core:
             self._give_back(state)
             raise
         self.open[session_id] = state
+        self._start_clock()
         return state
+
+    def _start_clock(self) -> None:
+        if self._clock_of_process != os.getpid():
+            self._clock_of_process = os.getpid()
+            threading.Thread(target=_tick, args=(weakref.ref(self),), daemon=True, name="llm_accounting clock").start()
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        for state in list(self.open.values()):
+            if not state.is_settled:
+                state.tick(now, self._renew_seconds)
 
     def _give_back(self, state: SessionState) -> None:
         """Ends a session that the service may have started without our knowing."""
         entry = _entry_of(state)
         entry.settlement = Settlement.abort(0).body
-        self.outbox.add(entry)
+        self._keep(entry)
         self.outbox.wait_for_service(entry)
 
-    async def _initialize(self, sender: Sender, state: SessionState, least: int) -> SessionStarted:
+    def _keep(self, entry: Entry) -> None:
+        try:
+            self.outbox.add(entry)
+        except OSError as error:
+            # A full disk is no reason not to settle.
+            self.on_error(error)
+
+    async def _initialize(self, sender: Sender, state: SessionState, least: int) -> None:
         """The hold, for as many output tokens as can be paid for; `state.max_output_tokens` says how many."""
         if self.settings.fail_open and self._is_outage:
             raise AccountingUnavailable("The accounting service could not be reached a moment ago")
-        answer = await self._post_hold(sender, state)
-        affordable = answer.body.get("maxAffordableTokens")
-        if answer.status == 402 and affordable is not None and least <= affordable < state.max_output_tokens:
+        for _ in range(MAXIMUM_HOLDS):
+            answer = await self._post_hold(sender, state)
+            affordable = answer.body.get("maxAffordableTokens")
+            if answer.status != 402 or affordable is None or not least <= affordable < state.max_output_tokens:
+                break
             # The last credits can be spent too.
             state.max_output_tokens = affordable
-            answer = await self._post_hold(sender, state)
         if not answer.ok:
             raise error_of(answer)
         if answer.status == 200 and not answer.repeated:
             message = f"The session id {state.session_id} was used before"
             raise RequestRejected(message, status=409, problem={"code": "session.conflict", "detail": message})
         hold: SessionStarted = answer.body  # type: ignore[assignment]
+        self._renew_seconds = min(self._renew_seconds, _lease_seconds(hold) / 3)
         tokens = max(state.input_tokens + state.max_output_tokens, 1)
         if len(self._credits_per_token) < MAXIMUM_PRICES or state.model_id in self._credits_per_token:
             self._credits_per_token[state.model_id] = hold["allocatedCredits"] / tokens
-        state.hold = hold
+        state.begin(hold)
+        if self.settings.internal_api_key is not None:
+            # A trusted service settles in the user's name: the token may have expired when the stream ends.
+            state.identity = replace(state.identity, user_id=hold["userId"], token=None)
         state.max_output_tokens = min(state.max_output_tokens, hold["maxAffordableTokens"])
         if state.max_output_tokens < least:
             state.claim()
@@ -241,7 +311,6 @@ class Core:
             raise CreditsExhausted(
                 message, problem={**problem, "maxAffordableTokens": state.max_output_tokens, "limits": []}
             )
-        return hold
 
     async def _post_hold(self, sender: Sender, state: SessionState) -> Answer:
         body: InitializeSession = {
@@ -271,7 +340,11 @@ class Core:
         credits = fail_open.credits_per_call if per_token is None else max(math.ceil(per_token * tokens), 1)
         entry = _entry_of(state)
         entry.assumed_credits = credits
-        if not self.outbox.begin(entry, fail_open.max_credits):
+        try:
+            is_let_through = self.outbox.begin(entry, fail_open.max_credits)
+        except OSError as failure:
+            raise AccountingUnavailable(f"{error.message}; the spool cannot be written: {failure}") from failure
+        if not is_let_through:
             message = f"{error.message}; the calls that were let through have reached max_credits"
             raise AccountingUnavailable(message) from error
         self.on_error(error)
@@ -285,7 +358,7 @@ class Core:
         entry = _entry_of(state)
         entry.operation = settlement.operation
         entry.settlement = settlement.body
-        self.outbox.add(entry)
+        self._keep(entry)
         try:
             if self._is_outage:
                 raise AccountingUnavailable("The accounting service could not be reached a moment ago")
@@ -315,7 +388,7 @@ class Core:
             pass
 
     async def _deliver(self, sender: Sender, entry: Entry) -> dict[str, Any]:
-        body: FinalizeSession | AbortSession = {"sessionId": entry.session_id, **(entry.settlement or {})}  # type: ignore[typeddict-item]
+        body: dict[str, Any] = {"sessionId": entry.session_id, **(entry.settlement or {})}
         answer = await self._post_settlement(sender, entry, f"/streaming-sessions/{entry.operation}", body)
         if answer.status == 404 and answer.body.get("code") == "session.not_found":
             charge = _charge_of(entry)
@@ -335,9 +408,7 @@ class Core:
         self.on_error(error)
         raise error
 
-    async def _post_settlement(
-        self, sender: Sender, entry: Entry, path: str, body: FinalizeSession | AbortSession | ChargeUsage
-    ) -> Answer:
+    async def _post_settlement(self, sender: Sender, entry: Entry, path: str, body: dict[str, Any]) -> Answer:
         try:
             answer = await sender.post(entry.identity, path, _named(body, entry.identity))
         except AccountingUnavailable:
@@ -408,6 +479,23 @@ def _settle_at_exit() -> None:
         core.outbox.replay_now(deadline)
 
 
+def _tick(watched: weakref.ref[Core]) -> None:
+    while True:
+        time.sleep(TICK_SECONDS)
+        core = watched()
+        if core is None:
+            return
+        core.tick()
+        del core
+
+
+def _lease_seconds(hold: SessionStarted) -> float:
+    started, expires = (
+        datetime.fromisoformat(hold[name].replace("Z", "+00:00")) for name in ("startedAt", "expiresAt")
+    )
+    return (expires - started).total_seconds()
+
+
 def error_of(answer: Answer) -> AccountingError:
     """The error of an answer that is not a success."""
     if answer.status == 402:
@@ -432,26 +520,17 @@ def _entry_of(state: SessionState) -> Entry:
     )
 
 
-def _charge_of(entry: Entry) -> ChargeUsage | None:
+def _charge_of(entry: Entry) -> dict[str, Any] | None:
     """A settlement as a charge without a session; None if nothing was used."""
-    used: Usage = dict(entry.settlement or {})  # type: ignore[assignment]
+    used = dict(entry.settlement or {})
     if entry.operation == "abort":
-        generated = (entry.settlement or {}).get("tokensGenerated") or 0
+        generated = used.get("tokensGenerated") or 0
         if generated == 0:
             return None
-        used = {
-            "inputTokens": entry.input_tokens,
-            "outputTokens": generated,
-            "usageSource": "estimated",
-        }
-    used.pop("success", None)  # type: ignore[typeddict-item]
-    charge: ChargeUsage = {
-        **used,
-        "requestId": entry.session_id,
-        "modelId": entry.model_id,
-        # A finished call is never refused.
-        "onInsufficient": "review",
-    }
+        used = {"inputTokens": entry.input_tokens, "outputTokens": generated, "usageSource": "estimated"}
+    used.pop("success", None)
+    # A finished call is never refused.
+    charge = {**used, "requestId": entry.session_id, "modelId": entry.model_id, "onInsufficient": "review"}
     if entry.identity.tags:
         charge["tags"] = dict(entry.identity.tags)
     return charge

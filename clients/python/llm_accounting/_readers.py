@@ -30,6 +30,8 @@ class Reader:
         self.has_ended = False
         self.has_failed = False
         self.tier: str | None = None
+        # Where the provider was given a maximum, it generates no more, whatever the estimate says.
+        self.bound: int | None = None
         self._pieces: list[str] = []
         self._characters = 0
 
@@ -47,6 +49,11 @@ class Reader:
         """The request with a maximum of so many tokens for each choice."""
         given = [field for field in self.maximum_fields if self.body.get(field) is not None]
         return {**self.body, **dict.fromkeys(given or self.maximum_fields[:1], tokens)}
+
+    @property
+    def min_output_tokens(self) -> int:
+        """Fewer make no sense for the request."""
+        return 0
 
     def read(self, event: Any) -> bool:
         """Reads an event of a stream. Returns whether the consumer sees it."""
@@ -71,7 +78,7 @@ class Reader:
     @property
     def output_tokens(self) -> int:
         """The running estimate. A piece has a token at least."""
-        return max(len(self._pieces), math.ceil(self._characters / WRITTEN_CHARACTERS_PER_TOKEN))
+        return self._bounded(max(len(self._pieces), math.ceil(self._characters / WRITTEN_CHARACTERS_PER_TOKEN)))
 
     def reported(self) -> Usage:
         """What the provider reported."""
@@ -86,7 +93,10 @@ class Reader:
     def _counted_output(self) -> int:
         if self.encoding is None:
             return self.output_tokens
-        return count_text("".join(self._pieces), self.encoding)
+        return self._bounded(count_text("".join(self._pieces), self.encoding))
+
+    def _bounded(self, tokens: int) -> int:
+        return tokens if self.bound is None else min(tokens, self.bound)
 
     def _with_tier(self, used: Usage) -> Usage:
         if self.tier in TIERS:
@@ -107,6 +117,7 @@ class ChatReader(Reader):
             body = {**body, "stream_options": {**options, "include_usage": True}}
         super().__init__(body)
         self.choices = body.get("n") or 1
+        self._open_choices = self.choices
 
     @property
     def input_tokens(self) -> int:
@@ -122,12 +133,16 @@ class ChatReader(Reader):
             self._write(getattr(delta, "reasoning_content", None))
             for call in delta.tool_calls or ():
                 if call.function is not None:
+                    self._write(call.function.name)
                     self._write(call.function.arguments)
             if choice.finish_reason is not None:
-                self.has_ended = True
+                self._open_choices -= 1
+                self.has_ended = self._open_choices <= 0
         if event.usage is None:
             return True
         self._take_usage(event.usage)
+        # Some servers report with every chunk what was used so far.
+        self.is_complete = self.has_ended
         self.tier = event.service_tier
         return self._shows_usage or bool(event.choices)
 
@@ -161,7 +176,7 @@ class ResponsesReader(Reader):
 
     def read_whole(self, response: Any) -> None:
         super().read_whole(response)
-        self.has_failed = response.status == "failed"
+        self.has_failed = response.status in ("failed", "cancelled")
 
 
 class MessagesReader(Reader):
@@ -176,10 +191,10 @@ class MessagesReader(Reader):
         return 3 + count_input(prompt, None) + count_json(self.body.get("tools"), None)
 
     @property
-    def thinking_tokens(self) -> int:
-        """The budget for thinking, which must be below the maximum."""
-        thinking = self.body.get("thinking") or {}
-        return thinking.get("budget_tokens") or 0
+    def min_output_tokens(self) -> int:
+        """The budget for thinking must be below the maximum."""
+        budget = (self.body.get("thinking") or {}).get("budget_tokens")
+        return budget + 1 if budget else 0
 
     def read(self, event: Any) -> bool:
         if event.type == "content_block_delta":

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 from ._call import Call
 from ._connection import run
-from ._core import Settlement
-from ._readers import MessagesReader, Reader
+from ._readers import Reader
 from ._streams import metered_stream
 from .accounting import Accounting, AsyncAccounting
 from .errors import (
@@ -28,9 +27,6 @@ from .errors import (
 
 C = TypeVar("C")
 
-# Calls that cost nothing, or do not write: they pass as they are. All others would be a way around the accounting.
-FREE = ("/files", "/uploads", "/vector_stores", "/conversations", "/moderations", "/responses/input_tokens")
-FREE_ENDINGS = ("/count_tokens", "/cancel", "/files")
 RAW_RESPONSE = "X-Stainless-Raw-Response"
 
 
@@ -50,13 +46,11 @@ class Metering:
         self.errors = errors
 
     async def begin(self, client: Any, path: str, arguments: dict[str, Any]) -> Call | None:
-        """Holds credits for a call, and clamps its maximum in the arguments; None for a call that is free."""
+        """Holds credits for a call, and clamps its maximum in the arguments; None for a call that is not metered."""
         path = path.split("?", maxsplit=1)[0]
         options = arguments.get("options") or {}
         if path not in self.readers:
-            if path.startswith(FREE) or path.endswith(FREE_ENDINGS):
-                return None
-            raise MisuseError(f"POST {path} is not metered: make this call with the original client")
+            return None
         if (options.get("headers") or {}).get(RAW_RESPONSE) == "stream":
             raise MisuseError("with_streaming_response is not metered: use with_raw_response")
         reader = self.readers[path]({**(arguments.get("body") or {}), **(options.get("extra_json") or {})})
@@ -72,23 +66,13 @@ class Metering:
                 model_id=reader.model_id,
                 input_tokens=reader.input_tokens,
                 max_output_tokens=wanted * reader.choices,
-                minimum=min(settings.min_output_tokens, wanted) * reader.choices,
+                minimum=max(settings.min_output_tokens, reader.min_output_tokens) * reader.choices,
             )
-            affordable = state.max_output_tokens // reader.choices
-            if isinstance(reader, MessagesReader) and affordable <= reader.thinking_tokens < wanted:
-                state.claim()
-                await accounting._core.settle(accounting._sender, state, Settlement.abort(0))
-                message = (
-                    f"The credits suffice for {affordable} tokens, and thinking alone may take {reader.thinking_tokens}"
-                )
-                problem = {
-                    "code": "credits.insufficient",
-                    "detail": message,
-                    "maxAffordableTokens": affordable,
-                }
-                raise CreditsExhausted(message, problem=problem)
         except (CreditsExhausted, LimitExceeded, AccountingUnavailable) as error:
             raise translate(error) from error
+        affordable = state.max_output_tokens // reader.choices
+        if affordable < wanted or reader.max_output_tokens is not None:
+            reader.bound = affordable * reader.choices
         arguments["body"] = reader.clamp(affordable) if affordable < wanted else reader.body
         arguments["options"] = {name: value for name, value in options.items() if name != "extra_json"}
         return Call(state, accounting._sender, reader, translate)

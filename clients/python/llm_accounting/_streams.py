@@ -32,6 +32,8 @@ class _Stream:
         # Whether the SDK is asked for the next event now: then it is the SDK that closes the response.
         self._is_pulling = False
         self._watch(inner.response)
+        response = weakref.ref(inner.response)
+        call.on_stall(lambda: _cut(response()))
 
     def __getattr__(self, name: str) -> Any:
         if name == "_inner":
@@ -96,10 +98,14 @@ class SyncStream(_Stream):
                 event = next(self._inner)
             except StopIteration:
                 self._is_over = True
+                if call.is_stopped and not call.reader.is_complete:
+                    raise run(call.stop()) from None
                 run(call.end())
                 raise
-            except Exception:
+            except Exception as error:
                 self._is_over = True
+                if call.is_stopped:
+                    raise run(call.stop()) from error
                 run(call.fail())
                 raise
             except BaseException:
@@ -120,7 +126,7 @@ class SyncStream(_Stream):
             return
         self._is_over = True
         call, inner = self._call, self._inner
-        call.is_draining = call.policy == "drain" and not call.reader.is_complete
+        call.is_draining = call.drain_seconds > 0
         # Neither waiting nor locks are allowed here: this may run in a destructor.
         call.core.worker.submit(lambda: _end_left(call, inner))
 
@@ -136,9 +142,9 @@ def _end_left(call: Call, inner: Any) -> None:
 
 
 def _drain(call: Call, inner: Any) -> None:
-    seconds = call.core.settings.drain_seconds
+    seconds = call.drain_seconds
     end = time.monotonic() + seconds
-    give_up = threading.Timer(seconds, _cut, (call, inner))
+    give_up = threading.Timer(seconds, _give_up, (call, inner))
     give_up.daemon = True
     give_up.start()
     try:
@@ -157,14 +163,17 @@ def _drain(call: Call, inner: Any) -> None:
         run(call.drained())
 
 
-def _cut(call: Call, inner: Any) -> None:
-    """Ends a stream whose reader waits for an event that does not come."""
+def _give_up(call: Call, inner: Any) -> None:
     call.leave()
+    _cut(inner.response)
+
+
+def _cut(response: Any) -> None:
+    """Ends a stream whose reader waits for an event that does not come."""
     try:
-        stream = inner.response.extensions["network_stream"]
-        stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
     except (AttributeError, KeyError, OSError):
-        # The reader waits until the SDK's own time-out.
+        # It is closed, or the reader waits until the SDK's own time-out.
         pass
 
 
@@ -213,10 +222,14 @@ class AsyncStream(_Stream):
                 event = await self._pull()
             except StopAsyncIteration:
                 self._is_over = True
+                if call.is_stopped and not call.reader.is_complete:
+                    raise await call.stop() from None
                 await call.end()
                 raise
-            except Exception:
+            except Exception as error:
                 self._is_over = True
+                if call.is_stopped:
+                    raise await call.stop() from error
                 await call.fail()
                 raise
             except BaseException:
@@ -254,9 +267,7 @@ class AsyncStream(_Stream):
             # The loop has ended, and its connections with it.
             call.leave()
             return
-        call.is_draining = (
-            call.policy == "drain" and not call.reader.is_complete and call.core.drains.acquire(blocking=False)
-        )
+        call.is_draining = call.drain_seconds > 0 and call.core.drains.acquire(blocking=False)
         if not call.is_draining:
             call.leave()
         task = loop.create_task(_drain_async(call, inner, self._next_event) if call.is_draining else inner.close())
@@ -272,7 +283,7 @@ async def _drain_async(call: Call, inner: Any, next_event: asyncio.Future[Any] |
             call.reader.read(await inner.__anext__())
 
     try:
-        await asyncio.wait_for(read_on(), call.core.settings.drain_seconds)
+        await asyncio.wait_for(read_on(), call.drain_seconds)
     except Exception:
         # Too late, or the provider failed: what was seen is settled.
         pass

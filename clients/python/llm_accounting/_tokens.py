@@ -10,9 +10,9 @@ from typing import Any
 # The estimate: characters a token of a prompt, and of English prose as models write it.
 CHARACTERS_PER_TOKEN = 4
 WRITTEN_CHARACTERS_PER_TOKEN = 4.5
-# For each message, and for what cannot be counted: an image, a sound, a file.
+# For each message, and for what cannot be counted: an image in low resolution, a sound, a file.
 MESSAGE_TOKENS = 4
-ATTACHMENT_TOKENS = 1000
+ATTACHMENT_TOKENS = 85
 # Longer texts are estimated, so that counting takes milliseconds.
 LONGEST_TEXT = 100_000
 

@@ -8,23 +8,26 @@ from typing import Any
 class AccountingError(Exception):
     """Base of all errors of this package.
 
-    `code` is the stable code of the service (`credits.insufficient`) or None, `status` its HTTP status or None, and
-    `problem` its whole answer.
+    `code` is the stable code of the service (`credits.insufficient`), or `client.…` where this client refuses, `status`
+    the HTTP status or None, and `problem` the service's whole answer.
     """
+
+    default_code: str | None = None
 
     def __init__(self, message: str, *, status: int | None = None, problem: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.problem: dict[str, Any] = problem or {}
-        self.code: str | None = self.problem.get("code")
+        self.code: str | None = self.problem.get("code", self.default_code)
 
 
 class CreditsExhausted(AccountingError):
     """402: balance or budgets do not cover the call, or do not cover it any longer.
 
     `limits` are the budgets that stand in the way, `max_affordable_tokens` the tokens that could still be paid for.
-    If a running stream was stopped, `usage` is what it used (an estimate), otherwise None.
+    If a running stream was stopped, `usage` is what it is charged for and `generated_tokens` what it generated, both
+    estimates; otherwise they are None.
     """
 
     def __init__(self, message: str, *, status: int = 402, problem: dict[str, Any] | None = None) -> None:
@@ -34,6 +37,7 @@ class CreditsExhausted(AccountingError):
         self.required_credits: int | None = self.problem.get("requiredCredits")
         self.available_credits: int | None = self.problem.get("availableCredits")
         self.usage: dict[str, Any] | None = None
+        self.generated_tokens: int | None = None
 
 
 class LimitExceeded(AccountingError):
@@ -51,6 +55,8 @@ class LimitExceeded(AccountingError):
 class AccountingUnavailable(AccountingError):
     """The service did not answer in time, or not at all, or answered that it cannot work now."""
 
+    default_code = "client.unavailable"
+
 
 class RequestRejected(AccountingError):
     """The service rejected a request for another reason: an unknown model, a used session id, a wrong key."""
@@ -59,14 +65,22 @@ class RequestRejected(AccountingError):
 class MisuseError(AccountingError):
     """The client was used in a way that cannot be metered. Nothing was sent to a provider."""
 
+    default_code = "client.misuse"
+
 
 class SessionSettled(MisuseError):
     """The session was settled already. Nothing was sent."""
 
+    default_code = "client.session_settled"
+
 
 class StreamConsumed(MisuseError):
-    """The stream was read or left already. The first reading has been settled, and nothing was settled again."""
+    """The stream was read or left already, and has been settled for that. Nothing was settled again."""
+
+    default_code = "client.stream_read"
 
 
 class SpoolInUse(MisuseError):
     """Another process uses the spool file."""
+
+    default_code = "client.spool_in_use"

@@ -39,7 +39,9 @@ class Process:
     def __enter__(self: Any) -> Any:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 
@@ -66,8 +68,15 @@ class Service(Process):
 
     def set_prices(self) -> None:
         for model in (OPENAI_MODEL, ANTHROPIC_MODEL):
-            prices = {name: "1000" for name in ("pricePerThousandInputTokens", "pricePerThousandOutputTokens",
-                                                "pricePerThousandCachedInputTokens", "pricePerThousandTokens")}
+            prices = {
+                name: "1000"
+                for name in (
+                    "pricePerThousandInputTokens",
+                    "pricePerThousandOutputTokens",
+                    "pricePerThousandCachedInputTokens",
+                    "pricePerThousandTokens",
+                )
+            }
             rule = {"modelId": model, **prices}
             self.post("/pricing", rule)
 
@@ -83,7 +92,7 @@ class Service(Process):
 
     def user(self, credits: int = 1_000_000) -> str:
         user_id = f"user-{uuid.uuid4().hex[:12]}"
-        self.post("/credits/allocate", {"userId": user_id, "credits": credits})
+        self.post("/credits/allocate", {"userId": user_id, "credits": max(credits, 1)})
         return user_id
 
     def balance(self, user_id: str) -> int:

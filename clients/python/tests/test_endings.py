@@ -55,7 +55,9 @@ async def test_an_answer_that_is_not_streamed_costs_what_the_provider_reported(
 
 @each_plain_entry
 @pytest.mark.parametrize(
-    "scenario", [{"cached": 30, "cacheWrite": 20}, {"reasoning": 25}, {"tool": True}], ids=["cached", "reasoning", "tool"]
+    "scenario",
+    [{"cached": 30, "cacheWrite": 20}, {"reasoning": 25}, {"tool": True}],
+    ids=["cached", "reasoning", "tool"],
 )
 async def test_whatever_the_usage_has_goes_through(
     entry: Entry, metered: Any, service: Service, provider: Provider, user: str, scenario: dict[str, Any]
@@ -154,14 +156,14 @@ async def test_an_error_of_the_provider_in_mid_stream_settles_what_was_seen(
     assert reading.tokens == 50
     record = service.record(user)
     assert record["service"] == "chat-streaming-failed"
-    assert record["usageSource"] == ("provider" if entry.method == "responses" and failure == "failAfterTokens" else "estimated")
+    assert record["usageSource"] == (
+        "provider" if entry.method == "responses" and failure == "failAfterTokens" else "estimated"
+    )
     assert record["credits"] == pytest.approx(cost(provider.billed(call)), rel=0.05)
 
 
 @each_entry
-async def test_a_refusal_of_the_provider_costs_nothing(
-    entry: Entry, metered: Any, service: Service, user: str
-) -> None:
+async def test_a_refusal_of_the_provider_costs_nothing(entry: Entry, metered: Any, service: Service, user: str) -> None:
     with pytest.raises(entry.library.BadRequestError):
         await Reading(entry, metered, failStatus=400).to("end")
     assert service.records(user) == [] or service.record(user)["credits"] == 0
@@ -171,7 +173,12 @@ async def test_a_refusal_of_the_provider_costs_nothing(
 
 @each_entry
 async def test_retries_of_the_sdk_have_one_hold(
-    entry: Entry, provider: Provider, accounting: Accounting, async_accounting: AsyncAccounting, service: Service, user: str
+    entry: Entry,
+    provider: Provider,
+    accounting: Accounting,
+    async_accounting: AsyncAccounting,
+    service: Service,
+    user: str,
 ) -> None:
     client = entry.metered(provider, async_accounting if entry.is_async else accounting, max_retries=3)
     call = new_id()
@@ -183,7 +190,12 @@ async def test_retries_of_the_sdk_have_one_hold(
 
 @each_plain_entry
 async def test_a_time_out_of_the_provider_settles_the_input(
-    entry: Entry, provider: Provider, accounting: Accounting, async_accounting: AsyncAccounting, service: Service, user: str
+    entry: Entry,
+    provider: Provider,
+    accounting: Accounting,
+    async_accounting: AsyncAccounting,
+    service: Service,
+    user: str,
 ) -> None:
     client = entry.metered(provider, async_accounting if entry.is_async else accounting, timeout=0.3)
     call = new_id()
@@ -196,7 +208,12 @@ async def test_a_time_out_of_the_provider_settles_the_input(
 
 @each_plain_entry
 async def test_a_stream_that_stalls_is_settled_at_the_time_out_of_the_sdk(
-    entry: Entry, provider: Provider, accounting: Accounting, async_accounting: AsyncAccounting, service: Service, user: str
+    entry: Entry,
+    provider: Provider,
+    accounting: Accounting,
+    async_accounting: AsyncAccounting,
+    service: Service,
+    user: str,
 ) -> None:
     client = entry.metered(provider, async_accounting if entry.is_async else accounting, timeout=0.3)
     call = new_id()
