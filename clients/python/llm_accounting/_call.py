@@ -56,6 +56,14 @@ class Call:
         self._state.break_off = break_off
 
     @property
+    def is_at_limit(self) -> bool:
+        """Whether to `ask` before the next event: as far as is known, it is not paid for."""
+        return self._state.is_at_limit(self.reader.bound)
+
+    async def ask(self) -> None:
+        await self._state.ask(self._sender)
+
+    @property
     def is_stopped(self) -> bool:
         return self._state.stop_reason is not None
 

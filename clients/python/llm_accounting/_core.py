@@ -129,6 +129,19 @@ class SessionState:
         every = self.core.settings.progress.every_tokens
         return min(every, max((self._affordable - self._reported) // 2, 1))
 
+    def is_at_limit(self, bound: int | None) -> bool:
+        """Whether the next token is not paid for, as far as is known. A provider that was given a bound ends itself."""
+        return self.tokens_generated >= self._affordable and (bound is None or bound > self._affordable)
+
+    async def ask(self, sender: Sender) -> None:
+        """Reports, and waits for the answer whether to go on."""
+        try:
+            await self._send_report(sender, self.tokens_generated)
+        except AccountingError as error:
+            # An outage does not stop a stream.
+            self._affordable = ALWAYS_AFFORDABLE
+            self.core.on_error(error)
+
     def tick(self, now: float, renew_seconds: float) -> None:
         """Reports what is due by the clock, and keeps the lease alive while the provider is silent."""
         since = now - self._reported_at
@@ -150,7 +163,7 @@ class SessionState:
                 if self.hold is None:
                     self.core.outbox.progress(self.session_id, self._reported)
                 else:
-                    run(self._send_report(self._reported))
+                    run(self._send_report(self.core.sender, self._reported))
                 if self.tokens_generated - self._reported < self._due_after():
                     break
         except AccountingUnavailable as error:
@@ -162,9 +175,9 @@ class SessionState:
         finally:
             self._is_reporting = False
 
-    async def _send_report(self, tokens_generated: int) -> None:
+    async def _send_report(self, sender: Sender, tokens_generated: int) -> None:
         body: ProgressBody = {"sessionId": self.session_id, "tokensGenerated": tokens_generated}
-        answer = await self.core.sender.post(self.identity, "/streaming-sessions/progress", _named(body, self.identity))
+        answer = await sender.post(self.identity, "/streaming-sessions/progress", _named(body, self.identity))
         if self.is_settled:
             return
         if not answer.ok:

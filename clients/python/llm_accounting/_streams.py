@@ -89,6 +89,8 @@ class SyncStream(_Stream):
             raise StopIteration
         call = self._call
         while True:
+            if call.is_at_limit:
+                run(call.ask())
             if call.is_stopped:
                 self._is_over = True
                 self._inner.close()
@@ -213,6 +215,8 @@ class AsyncStream(_Stream):
             raise StopAsyncIteration
         call = self._call
         while True:
+            if call.is_at_limit:
+                await call.ask()
             if call.is_stopped:
                 self._is_over = True
                 await self._inner.close()

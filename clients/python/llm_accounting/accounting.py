@@ -58,6 +58,8 @@ class _Accounting:
     ) -> None:
         if internal_api_key is not None and api_key is not None:
             raise ValueError("internal_api_key and api_key exclude each other")
+        if internal_api_key is None and api_key is None and token is None:
+            raise ValueError("internal_api_key, api_key or token is required")
         if fail_open and internal_api_key is None and api_key is None:
             raise ValueError("fail_open needs internal_api_key or api_key: a user's token is not written to a file")
         for provider, policy in (on_leave or {}).items():
