@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import AccountingUnavailable, SpoolInUse
+from .errors import AccountingUnavailable, RequestRejected, SpoolInUse
 from .options import Identity
 
 # Settlements kept in memory where there is no file; beyond them the oldest is given up, and its session's lease ends it.
@@ -115,15 +115,23 @@ class Outbox:
 
     def done(self, entry: Entry) -> None:
         with self._lock:
-            if self._entries.pop(entry.session_id, None) is not None:
-                self._write({"done": entry.session_id}, sync=False)
-            if self._file and not self._entries:
-                self._file.empty()
+            is_known = self._entries.pop(entry.session_id, None) is not None
+            try:
+                if is_known:
+                    self._write({"done": entry.session_id}, sync=False)
+                if self._file and not self._entries:
+                    self._file.empty()
+            except OSError as error:
+                # It is sent again after a restart, which changes nothing.
+                self._on_error(error)
 
     def reject(self, entry: Entry, problem: dict[str, Any]) -> None:
         """Puts a settlement that the service will never take where a person finds it."""
-        if self._file:
-            self._file.reject({**entry.to_line(), "problem": problem})
+        try:
+            if self._file:
+                self._file.reject({**entry.to_line(), "problem": problem})
+        except OSError as error:
+            self._on_error(error)
         self.done(entry)
 
     def wait_for_service(self, entry: Entry) -> None:
@@ -154,6 +162,9 @@ class Outbox:
                 self._deliver(entry)
             except AccountingUnavailable:
                 return False
+            except RequestRejected:
+                # on_error has it.
+                continue
         return False
 
     def close(self) -> None:

@@ -19,6 +19,13 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
+def strict_service() -> Iterator[Service]:
+    """It rejects models that have no price."""
+    with Service("--env", "UNPRICED_MODEL_POLICY=reject") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
 def provider() -> Iterator[Provider]:
     with Provider() as provider:
         yield provider

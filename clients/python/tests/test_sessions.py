@@ -146,12 +146,12 @@ def test_a_session_id_is_used_once(accounting: Accounting, service: Service, use
     assert raised.value.status == 409
 
 
-def test_an_unknown_model_is_rejected_where_the_service_says_so() -> None:
-    with Service("--env", "UNPRICED_MODEL_POLICY=reject") as strict:
-        with Accounting(strict.url, internal_api_key=strict.key, user_id=strict.user()) as accounting:
-            with pytest.raises(RequestRejected) as raised:
-                accounting.session(model_id="unknown", input_tokens=20, max_output_tokens=100)
-        assert raised.value.code == "pricing.unpriced_model"
+def test_an_unknown_model_is_rejected_where_the_service_says_so(strict_service: Service) -> None:
+    service = strict_service
+    with Accounting(service.url, internal_api_key=service.key, user_id=service.user()) as accounting:
+        with pytest.raises(RequestRejected) as raised:
+            accounting.session(model_id="unknown", input_tokens=20, max_output_tokens=100)
+    assert raised.value.code == "pricing.unpriced_model"
 
 
 def test_a_wrong_key_is_rejected(service: Service, user: str) -> None:
