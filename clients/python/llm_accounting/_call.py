@@ -121,6 +121,7 @@ class Call:
     def _settlement(self, source: str, *, success: bool = True) -> Settlement:
         used: Usage
         if self.reader.is_complete:
+            self.reader.learn()
             used = {**self.reader.reported(), "usageSource": "drained" if source == "drained" else "provider"}
         else:
             used = {**self.reader.estimated(), "usageSource": "estimated"}

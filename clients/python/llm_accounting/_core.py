@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import math
 import os
@@ -33,8 +34,8 @@ from .errors import (
 )
 from .options import Identity, Settings
 
-# After a failure, for so long: settlements go to the outbox at once, and calls that may fail open do not ask for a hold.
-# Otherwise each of them would wait for a time-out of its own.
+# After a failure, for so long, settlements go to the outbox at once, and calls that may fail open do not ask for a
+# hold. Otherwise each of them would wait for a time-out of its own.
 OUTAGE_SECONDS = 1.0
 # Models whose price of a token is remembered.
 MAXIMUM_PRICES = 1000
@@ -119,8 +120,7 @@ class SessionState:
     def report(self, tokens_generated: int) -> None:
         """Returns at once. One request is under way at a time, and the newest count is sent next."""
         self.seen_at = time.monotonic()
-        if tokens_generated > self.tokens_generated:
-            self.tokens_generated = tokens_generated
+        self.tokens_generated = max(self.tokens_generated, tokens_generated)
         if self.tokens_generated - self._reported >= self._due_after():
             self._submit()
 
@@ -394,11 +394,9 @@ class Core:
         self.worker.submit(lambda: self.settle_quietly(state, settlement()))
 
     def settle_quietly(self, state: SessionState, settlement: Settlement) -> None:
-        try:
+        # on_error has what goes wrong.
+        with contextlib.suppress(AccountingError):
             run(self.settle(self.sender, state, settlement))
-        except AccountingError:
-            # on_error has it.
-            pass
 
     async def _deliver(self, sender: Sender, entry: Entry) -> dict[str, Any]:
         body: dict[str, Any] = {"sessionId": entry.session_id, **(entry.settlement or {})}
@@ -436,7 +434,7 @@ class Core:
         return time.monotonic() < self._outage_ends
 
     def drain(self, seconds: float) -> None:
-        """Waits until open sessions end, then settles the rest with what was seen of them. Blocks, `seconds` at most."""
+        """Waits until open sessions end, then settles the rest with what was seen of them. It blocks."""
         deadline = time.monotonic() + seconds
         # A part of the time is kept for the settlements themselves.
         while self.open and time.monotonic() < deadline - seconds / 4:

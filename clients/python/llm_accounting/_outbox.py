@@ -1,18 +1,19 @@
 """Settlements that the service has not taken yet, in memory or in a spool file, and their replay.
 
-The file has one JSON object a line, which is appended and never changed:
+The file has one JSON object a line. Lines are appended and never changed:
 
     {"call": {...}}                               a call that was let through without a hold
     {"progress": "id", "tokensGenerated": 200}    what it has generated since
     {"settlement": {...}}                         a settlement, on disk before it is sent
     {"done": "id"}                                the service has taken it, or rejected it for good
 
-A settlement may be sent twice, by a process that was killed after sending it and before the last line: the service settles
-a session once and charges a request id once.
+A settlement may be sent twice, by a process that was killed after sending it and before the last line: the service
+settles a session once and charges a request id once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -25,7 +26,11 @@ from typing import Any
 from .errors import AccountingUnavailable, RequestRejected, SpoolInUse
 from .options import Identity
 
-# Settlements kept in memory where there is no file; beyond them the oldest is given up, and its session's lease ends it.
+fcntl: Any = None
+with contextlib.suppress(ImportError):
+    import fcntl
+
+# Settlements kept in memory where there is no file; beyond them the oldest is given up, and its lease ends the session.
 MAXIMUM_IN_MEMORY = 10_000
 # Size from which a file of nothing but finished lines is emptied.
 EMPTIED_BYTES = 1_000_000
@@ -190,10 +195,8 @@ class _SpoolFile:
     """The file and its lock, which the operating system gives back when the process ends, however it ends."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            import fcntl
-        except ImportError:
-            raise NotImplementedError("A spool file needs a POSIX system") from None
+        if fcntl is None:
+            raise NotImplementedError("A spool file needs a POSIX system")
         self._path = path
         self._process = os.getpid()
         self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)

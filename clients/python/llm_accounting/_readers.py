@@ -6,9 +6,11 @@ import math
 from typing import Any, cast
 
 from ._api import ServiceTier, Usage
-from ._tokens import WRITTEN_CHARACTERS_PER_TOKEN, count_input, count_json, count_text, tokenizer
+from ._tokens import Counter, learn_rate
 from .errors import MisuseError
 
+# The beginning of the answer.
+PROMPT_TOKENS = 3
 TIERS = ("batch", "flex", "priority")
 
 
@@ -23,7 +25,7 @@ class Reader:
         self.body = body
         self.model_id: str = body["model"]
         self.choices: int = 1
-        self.encoding = tokenizer(self.model_id) if self.provider == "openai" else None
+        self.counter = Counter(self.model_id)
         self.usage: dict[str, Any] | None = None
         # Whether the usage is that of the whole call, and whether the answer came to its own end.
         self.is_complete = False
@@ -78,7 +80,20 @@ class Reader:
     @property
     def output_tokens(self) -> int:
         """The running estimate. A piece has a token at least."""
-        return self._bounded(max(len(self._pieces), math.ceil(self._characters / WRITTEN_CHARACTERS_PER_TOKEN)))
+        return self._bounded(max(len(self._pieces), math.ceil(self._characters / self.counter.rate)))
+
+    def learn(self) -> None:
+        """Learns the characters of a token from a text that was seen as a whole."""
+        if self.usage is not None and self._characters > 0:
+            learn_rate(self.model_id, self._characters, self.visible_tokens)
+
+    @property
+    def visible_tokens(self) -> int:
+        """Output tokens of what could be seen, as the provider reported them; 0: that is not known."""
+        usage = self.usage or {}
+        details = usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
+        total = usage.get("completion_tokens") or usage.get("output_tokens") or 0
+        return int(total - (details.get("reasoning_tokens") or 0))
 
     def reported(self) -> Usage:
         """What the provider reported."""
@@ -91,9 +106,9 @@ class Reader:
         return self._with_tier(used)
 
     def _counted_output(self) -> int:
-        if self.encoding is None:
+        if self.counter.encoding is None:
             return self.output_tokens
-        return self._bounded(count_text("".join(self._pieces), self.encoding))
+        return self._bounded(self.counter.text("".join(self._pieces)))
 
     def _bounded(self, tokens: int) -> int:
         return tokens if self.bound is None else min(tokens, self.bound)
@@ -122,7 +137,7 @@ class ChatReader(Reader):
     @property
     def input_tokens(self) -> int:
         tools = self.body.get("tools") or self.body.get("functions")
-        return 3 + count_input(self.body.get("messages"), self.encoding) + count_json(tools, self.encoding)
+        return PROMPT_TOKENS + self.counter.prompt(self.body.get("messages")) + self.counter.json(tools)
 
     def read(self, event: Any) -> bool:
         for choice in event.choices:
@@ -161,7 +176,7 @@ class ResponsesReader(Reader):
     @property
     def input_tokens(self) -> int:
         prompt = [self.body.get("instructions") or "", self.body.get("input") or ""]
-        return 3 + count_input(prompt, self.encoding) + count_json(self.body.get("tools"), self.encoding)
+        return PROMPT_TOKENS + self.counter.prompt(prompt) + self.counter.json(self.body.get("tools"))
 
     def read(self, event: Any) -> bool:
         kind: str = event.type
@@ -184,11 +199,12 @@ class MessagesReader(Reader):
 
     provider = "anthropic"
     maximum_fields = ("max_tokens",)
+    _has_thought = False
 
     @property
     def input_tokens(self) -> int:
         prompt = [self.body.get("system") or "", self.body.get("messages")]
-        return 3 + count_input(prompt, None) + count_json(self.body.get("tools"), None)
+        return PROMPT_TOKENS + self.counter.prompt(prompt) + self.counter.json(self.body.get("tools"))
 
     @property
     def min_output_tokens(self) -> int:
@@ -201,6 +217,8 @@ class MessagesReader(Reader):
             delta = event.delta
             for name in ("text", "thinking", "partial_json"):
                 self._write(getattr(delta, name, None))
+            # Thinking may be shown as a summary.
+            self._has_thought = self._has_thought or delta.type == "thinking_delta"
         elif event.type == "message_start":
             self.usage = plain(event.message.usage)
             self.tier = self.usage.get("service_tier")
@@ -212,6 +230,10 @@ class MessagesReader(Reader):
         elif event.type == "message_stop":
             self.has_ended = True
         return True
+
+    @property
+    def visible_tokens(self) -> int:
+        return 0 if self._has_thought else super().visible_tokens
 
     def read_whole(self, response: Any) -> None:
         super().read_whole(response)

@@ -1,7 +1,8 @@
 """Metered copies of the clients of `openai` and `anthropic`.
 
-All methods of these SDKs that make a model write, and their helpers, end in `client.post`. A metered copy is an instance
-of a subclass that overrides it, so retries of the SDK happen within one hold, and whatever the SDK offers stays there.
+All methods of these SDKs that make a model write, and their helpers, end in `client.post`. A metered copy is an
+instance of a subclass that overrides it, so retries of the SDK happen within one hold, and whatever the SDK offers
+stays there.
 """
 
 from __future__ import annotations
@@ -213,6 +214,7 @@ def metered_copy(client: C, metering: Metering, sync_clients: tuple[type, ...], 
     if is_async != isinstance(metering.accounting, AsyncAccounting):
         raise TypeError("Use AsyncAccounting for an asynchronous client, and Accounting for a synchronous one")
     other: Any = client.copy()  # type: ignore[attr-defined]
-    other.__class__ = (_async_class_of if is_async else _class_of)(type(client))
+    own_class: Any = type(client)
+    other.__class__ = (_async_class_of if is_async else _class_of)(own_class)
     other._metering = metering
     return other  # type: ignore[no-any-return]

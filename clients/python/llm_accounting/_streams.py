@@ -7,6 +7,7 @@ wraps. The SDKs' helpers close the HTTP response and not the stream, so that is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import socket
 import threading
@@ -172,11 +173,9 @@ def _give_up(call: Call, inner: Any) -> None:
 
 def _cut(response: Any) -> None:
     """Ends a stream whose reader waits for an event that does not come."""
-    try:
+    # If that fails, it is closed, or the reader waits until the SDK's own time-out.
+    with contextlib.suppress(AttributeError, KeyError, OSError):
         response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-    except (AttributeError, KeyError, OSError):
-        # It is closed, or the reader waits until the SDK's own time-out.
-        pass
 
 
 class AsyncStream(_Stream):
@@ -303,10 +302,11 @@ async def _drain_async(call: Call, inner: Any, next_event: asyncio.Future[Any] |
 
 
 @functools.cache
-def _class_of(metered: type, inner: type) -> type:
+def _class_of(metered: Any, inner: Any) -> Any:
     return type(f"Metered{inner.__name__}", (metered, inner), {})
 
 
 def metered_stream(inner: Any, call: Call) -> Any:
-    kind = AsyncStream if hasattr(inner, "__anext__") else SyncStream
-    return _class_of(kind, type(inner))(inner, call)
+    kind: Any = AsyncStream if hasattr(inner, "__anext__") else SyncStream
+    own_class: Any = type(inner)
+    return _class_of(kind, own_class)(inner, call)

@@ -25,7 +25,7 @@ class _Accounting:
 
     base_url: of the service, such as `http://localhost:3001`.
     internal_api_key, api_key, token: how this program is authenticated. A trusted service has the internal key, and
-        names the user by `user_id` or forwards the user's token. A token may be a function that returns the current one.
+        names the user by `user_id` or forwards the user's token, which may be a function that returns the current one.
     user_id, account_id: who calls, and who pays if not the user; tags: what the calls are for.
     timeout: seconds for each request to the service.
     min_output_tokens: a call for which the credits suffice for fewer is not made.

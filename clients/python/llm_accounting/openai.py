@@ -39,7 +39,7 @@ def metered(client: C, *, accounting: Accounting | AsyncAccounting) -> C:
     """A copy of the client whose calls are paid by the account of `accounting`; the client itself stays as it is.
 
     It costs little: make one for each request, with `accounting.for_(user_id=...)`. Its calls raise the errors of this
-    module, which are also the SDK's. Chat completions and responses are metered; everything else goes through unmetered.
+    module, which are also the SDK's. Metered are chat completions and responses; everything else goes through as it is.
 
     Raises MisuseError for a client that is metered already.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -181,7 +182,5 @@ class Reading:
         while self.tokens < after and not task.done():
             await asyncio.sleep(0.001)
         task.cancel()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await task
-        except asyncio.CancelledError:
-            pass

@@ -53,7 +53,8 @@ class Provider(Process):
         super().__init__("provider.js", "--port", str(port))
         self._http = httpx.Client(base_url=self.url)
 
-    def billed(self, call_id: str) -> dict[str, Any] | None:
+    def billed(self, call_id: str) -> Any:
+        """What the calls with this id cost; None if there was none."""
         response = self._http.get(f"/billed/{call_id}")
         return response.json() if response.status_code == 200 else None
 
@@ -71,19 +72,19 @@ class Service(Process):
 
     def set_prices(self) -> None:
         for model in (OPENAI_MODEL, ANTHROPIC_MODEL):
-            prices = {
-                name: "1000"
-                for name in (
+            prices = dict.fromkeys(
+                (
                     "pricePerThousandInputTokens",
                     "pricePerThousandOutputTokens",
                     "pricePerThousandCachedInputTokens",
                     "pricePerThousandTokens",
-                )
-            }
+                ),
+                "1000",
+            )
             rule = {"modelId": model, **prices}
             self.post("/pricing", rule)
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def post(self, path: str, body: dict[str, Any]) -> Any:
         response = self.admin.post(path, json=body)
         assert response.is_success, response.text
         return response.json()
@@ -106,24 +107,25 @@ class Service(Process):
 
         now = int(time.time())
         claims = {"sub": user_id, "username": user_id, "email": f"{user_id}@example.com", "role": "user"}
-        content = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part({**claims, 'type': 'access', 'iat': now, 'exp': now + 900})}"
+        content = (
+            f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part({**claims, 'type': 'access', 'iat': now, 'exp': now + 900})}"
+        )
         signature = hmac.new(self.secret.encode(), content.encode(), hashlib.sha256).digest()
         return f"{content}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
-    def balance(self, user_id: str) -> int:
+    def balance(self, user_id: str) -> Any:
         return self.get(f"/credits/balance/{user_id}")["totalCredits"]
 
-    def held(self, user_id: str) -> int:
+    def held(self, user_id: str) -> Any:
         return self.get(f"/credits/balance/{user_id}")["heldCredits"]
 
-    def records(self, user_id: str) -> list[dict[str, Any]]:
+    def records(self, user_id: str) -> Any:
         return self.get(f"/usage/records/user/{user_id}")["items"]
 
-    def active(self, user_id: str) -> list[dict[str, Any]]:
-        answer = self.get(f"/streaming-sessions/active/{user_id}")
-        return answer["items"] if isinstance(answer, dict) else answer
+    def active(self, user_id: str) -> Any:
+        return self.get(f"/streaming-sessions/active/{user_id}")
 
-    def settled(self, user_id: str, count: int = 1, seconds: float = 15) -> list[dict[str, Any]]:
+    def settled(self, user_id: str, count: int = 1, seconds: float = 15) -> Any:
         """The user's records, when there are so many and no hold is open."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -136,7 +138,7 @@ class Service(Process):
         assert self.held(user_id) == 0
         return records
 
-    def record(self, user_id: str) -> dict[str, Any]:
+    def record(self, user_id: str) -> Any:
         return self.settled(user_id)[0]
 
     def pause(self) -> None:

@@ -21,7 +21,7 @@ def metered(entry: Entry, provider: Provider, accounting: Accounting, async_acco
     return entry.metered(provider, async_accounting if entry.is_async else accounting)
 
 
-def cost(billed: dict[str, Any]) -> int:
+def cost(billed: Any) -> Any:
     return billed["inputTokens"] + billed["cachedInputTokens"] + billed["cacheWriteTokens"] + billed["outputTokens"]
 
 
@@ -255,6 +255,4 @@ async def test_a_stream_that_is_never_read_is_settled_when_it_is_forgotten(
 
 
 async def _in_thread(function: Any, *arguments: Any) -> None:
-    import asyncio
-
     await asyncio.to_thread(function, *arguments)

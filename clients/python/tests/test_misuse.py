@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
 from typing import Any
 
 import anthropic
@@ -60,7 +62,12 @@ def test_the_original_client_stays_unmetered(
 
 @each_plain_entry
 async def test_copies_of_a_metered_client_are_metered(
-    entry: Entry, provider: Provider, accounting: Accounting, async_accounting: AsyncAccounting, service: Service, user: str
+    entry: Entry,
+    provider: Provider,
+    accounting: Accounting,
+    async_accounting: AsyncAccounting,
+    service: Service,
+    user: str,
 ) -> None:
     client = entry.metered(provider, async_accounting if entry.is_async else accounting)
     await Reading(entry, client.with_options(timeout=7), tokens=3).to("end")
@@ -68,7 +75,9 @@ async def test_copies_of_a_metered_client_are_metered(
     assert len(service.settled(user, 2)) == 2
 
 
-def test_each_request_may_have_its_own_payer(client: Any, provider: Provider, accounting: Accounting, service: Service) -> None:
+def test_each_request_may_have_its_own_payer(
+    client: Any, provider: Provider, accounting: Accounting, service: Service
+) -> None:
     original = openai.OpenAI(base_url=f"{provider.url}/v1", api_key="test")
     users = [service.user() for _ in range(3)]
     for user in users:
@@ -80,14 +89,23 @@ def test_each_request_may_have_its_own_payer(client: Any, provider: Provider, ac
 
 @each_plain_entry
 async def test_raw_responses_are_metered(
-    entry: Entry, provider: Provider, accounting: Accounting, async_accounting: AsyncAccounting, service: Service, user: str
+    entry: Entry,
+    provider: Provider,
+    accounting: Accounting,
+    async_accounting: AsyncAccounting,
+    service: Service,
+    user: str,
 ) -> None:
     client = entry.metered(provider, async_accounting if entry.is_async else accounting)
 
     class Raw:
         """The same resources, each with its `with_raw_response`."""
 
-        chat = type("chat", (), {"completions": client.chat.completions.with_raw_response}) if entry.sdk == "openai" else None
+        chat = (
+            type("chat", (), {"completions": client.chat.completions.with_raw_response})
+            if entry.sdk == "openai"
+            else None
+        )
         responses = client.responses.with_raw_response if entry.sdk == "openai" else None
         messages = client.messages.with_raw_response if entry.sdk == "anthropic" else None
 
@@ -128,7 +146,9 @@ def test_extra_body_is_clamped_too(provider: Provider, accounting: Accounting, s
 
 
 @each_plain_entry
-async def test_an_unknown_model_is_rejected_before_the_provider_is_called(entry: Entry, provider: Provider, strict_service: Service) -> None:
+async def test_an_unknown_model_is_rejected_before_the_provider_is_called(
+    entry: Entry, provider: Provider, strict_service: Service
+) -> None:
     kind: Any = AsyncAccounting if entry.is_async else Accounting
     accounting = kind(strict_service.url, internal_api_key=strict_service.key, user_id=strict_service.user())
     call = new_id()
@@ -142,13 +162,12 @@ async def test_an_unknown_model_is_rejected_before_the_provider_is_called(entry:
 def test_a_usage_that_is_none_of_the_providers_is_estimated(
     accounting: Accounting, service: Service, user: str, errors: list[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import http.server
-    import threading
-
     class Imitation(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = (b'{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[],'
-                    b'"usage":{"prompt_tokens":-5,"completion_tokens":3,"total_tokens":1}}')
+            body = (
+                b'{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[],'
+                b'"usage":{"prompt_tokens":-5,"completion_tokens":3,"total_tokens":1}}'
+            )
             self.send_response(200)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))

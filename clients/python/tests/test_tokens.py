@@ -49,9 +49,25 @@ def test_tools_and_their_results_count() -> None:
 
 
 def test_a_tokenizer_counts_where_there_is_one() -> None:
-    assert _tokens.count_input([{"role": "user", "content": "one two three"}], Words()) == 4 + 3
+    counter = _tokens.Counter("m")
+    counter.encoding = Words()
+    assert counter.prompt([{"role": "user", "content": "one two three"}]) == 4 + 3
     long = "word " * _tokens.LONGEST_TEXT
-    assert _tokens.count_text(long, Words()) == len(long) / 4
+    assert counter.text(long) == len(long) / 4
+
+
+def test_the_characters_of_a_token_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_tokens, "_learned", {})
+    _tokens.learn_rate("m", 500, 100)
+    _tokens.learn_rate("m", 300, 100)
+    # A text of which most was hidden is no sample.
+    _tokens.learn_rate("m", 10, 1000)
+    assert _tokens.characters_per_token("m") == 4.0
+    assert _tokens.characters_per_token("other") == 4.0
+    _tokens.learn_rate("m", 900_000, 200_000)
+    assert 4.4 < _tokens.characters_per_token("m") < 4.6
+    _tokens.learn_rate("m", 300_000, 100_000)
+    assert _tokens.characters_per_token("m") < 4.2
 
 
 def test_models_of_others_have_no_tokenizer() -> None:
