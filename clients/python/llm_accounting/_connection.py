@@ -64,6 +64,8 @@ class Sender:
         url = f"{self._settings.base_url}/api{path}"
         body = {name: value for name, value in body.items() if value is not None}
         repeated = False
+        if self._client.is_closed:
+            raise AccountingUnavailable("This accounting was closed")
         while True:
             try:
                 response = self._client.post(url, json=body, headers=self._headers(identity))

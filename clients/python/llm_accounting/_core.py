@@ -441,6 +441,9 @@ class Core:
             time.sleep(0.01)
         self.settle_open()
         self.worker.wait(deadline)
+        # Those that others have begun to settle.
+        while self.open and time.monotonic() < deadline:
+            time.sleep(0.01)
         self.outbox.replay_now(deadline)
 
     def settle_open(self) -> None:
@@ -468,11 +471,8 @@ class Core:
         if not callable(previous):
             os.kill(os.getpid(), number)
 
-    def close(self, seconds: float = EXIT_SECONDS) -> None:
-        deadline = time.monotonic() + seconds
-        self.worker.wait(deadline)
-        self.settle_open()
-        self.outbox.replay_now(deadline)
+    def close(self) -> None:
+        self.drain(EXIT_SECONDS)
         self.outbox.close()
         self.http.close()
         _cores.discard(self)
@@ -486,6 +486,7 @@ def _settle_at_exit() -> None:
     for core in list(_cores):
         deadline = time.monotonic() + EXIT_SECONDS
         core.worker.wait(deadline)
+        # No stream can end by itself any more.
         core.settle_open()
         core.outbox.replay_now(deadline)
 

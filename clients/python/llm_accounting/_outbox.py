@@ -83,6 +83,7 @@ class Outbox:
         self._entries: dict[str, Entry] = {}
         self._wake = threading.Event()
         self._thread_of_process = 0
+        self._is_closed = False
         self._file = _SpoolFile(Path(spool)) if spool is not None else None
         for entry in self._file.load() if self._file else []:
             self._entries[entry.session_id] = entry
@@ -173,15 +174,17 @@ class Outbox:
         return False
 
     def close(self) -> None:
+        self._is_closed = True
+        self._wake.set()
         if self._file:
             self._file.close()
 
     def _replay(self) -> None:
         pause = FIRST_PAUSE_SECONDS
-        while True:
+        while not self._is_closed:
             self._wake.wait()
             self._wake.clear()
-            while not self.replay_now(time.monotonic() + LONGEST_PAUSE_SECONDS):
+            while not self._is_closed and not self.replay_now(time.monotonic() + LONGEST_PAUSE_SECONDS):
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             pause = FIRST_PAUSE_SECONDS

@@ -140,7 +140,8 @@ def _end_left(call: Call, inner: Any) -> None:
             threading.Thread(target=_drain, args=(call, inner), daemon=True).start()
             return
         call.is_draining = False
-    inner.close()
+    with contextlib.suppress(Exception):
+        inner.close()
     call.leave()
 
 
@@ -162,7 +163,8 @@ def _drain(call: Call, inner: Any) -> None:
         give_up.cancel()
         call.core.drains.release()
         call.is_draining = False
-        inner.close()
+        with contextlib.suppress(Exception):
+            inner.close()
         run(call.drained())
 
 
@@ -273,9 +275,15 @@ class AsyncStream(_Stream):
         call.is_draining = call.drain_seconds > 0 and call.core.drains.acquire(blocking=False)
         if not call.is_draining:
             call.leave()
-        task = loop.create_task(_drain_async(call, inner, self._next_event) if call.is_draining else inner.close())
+        task = loop.create_task(_drain_async(call, inner, self._next_event) if call.is_draining else _close(inner))
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)
+
+
+async def _close(inner: Any) -> None:
+    # A connection that breaks while it is closed is closed.
+    with contextlib.suppress(Exception):
+        await inner.close()
 
 
 async def _drain_async(call: Call, inner: Any, next_event: asyncio.Future[Any] | None) -> None:
@@ -298,7 +306,7 @@ async def _drain_async(call: Call, inner: Any, next_event: asyncio.Future[Any] |
         call.core.drains.release()
         call.is_draining = False
     await call.drained()
-    await inner.close()
+    await _close(inner)
 
 
 @functools.cache

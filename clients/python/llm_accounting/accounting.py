@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync as to_thread
 
 from ._api import ServiceTier, Usage, UsageSource
 from ._connection import Sender, run
-from ._core import EXIT_SECONDS, Core, SessionState, Settlement
+from ._core import Core, SessionState, Settlement
 from .errors import CreditsExhausted, SessionSettled
 from .options import FailOpen, Identity, OnLeave, Progress, Settings, Token
 
@@ -305,7 +305,7 @@ class Accounting(_Accounting):
         self._core.drain(seconds)
 
     def close(self) -> None:
-        """Settles what is open and closes the connection, also for what was made by `for_`."""
+        """Waits a few seconds for open sessions as `drain` does, and closes the connection, also of what `for_` made."""
         self._core.close()
 
     def __enter__(self) -> Accounting:
@@ -350,7 +350,7 @@ class AsyncAccounting(_Accounting):
 
     async def close(self) -> None:
         """See `Accounting.close`."""
-        await to_thread(self._core.close, EXIT_SECONDS)
+        await to_thread(self._core.close)
         await self._http.aclose()
 
     async def __aenter__(self) -> AsyncAccounting:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ import llm_accounting.openai
 from .support import ANTHROPIC_MODEL, OPENAI_MODEL, Provider, fake
 
 PROMPT = "what is new in the world, and what may we do with it today"
-MESSAGES: list[Any] = [{"role": "user", "content": PROMPT}]
 
 
 class ConsumerError(Exception):
@@ -62,13 +60,22 @@ class Entry:
     def model(self) -> str:
         return OPENAI_MODEL if self.sdk == "openai" else ANTHROPIC_MODEL
 
-    def open(self, client: Any, max_tokens: int | None, scenario: dict[str, Any], *, stream: bool = True) -> Any:
+    def open(
+        self,
+        client: Any,
+        max_tokens: int | None,
+        scenario: dict[str, Any],
+        *,
+        stream: bool = True,
+        prompt: str = PROMPT,
+    ) -> Any:
         """The call itself; a coroutine in the asynchronous client, a context manager for helpers."""
         limit = {"chat": "max_completion_tokens", "responses": "max_output_tokens", "messages": "max_tokens"}
         arguments: dict[str, Any] = {"model": self.model, **fake(**scenario)}
-        arguments["input" if self.method == "responses" else "messages"] = (
-            PROMPT if self.method == "responses" else MESSAGES
-        )
+        if self.method == "responses":
+            arguments["input"] = prompt
+        else:
+            arguments["messages"] = [{"role": "user", "content": prompt}]
         if max_tokens is not None:
             arguments[limit[self.method]] = max_tokens
         resource = {
@@ -105,10 +112,13 @@ LEAVES = ("break", "close", "throw", "forget", "cancel")
 class Reading:
     """Reads one stream, and remembers what was delivered."""
 
-    def __init__(self, entry: Entry, client: Any, *, max_tokens: int | None = 1000, **scenario: Any) -> None:
+    def __init__(
+        self, entry: Entry, client: Any, *, max_tokens: int | None = 1000, prompt: str = PROMPT, **scenario: Any
+    ) -> None:
         self.entry = entry
         self.client = client
         self.max_tokens = max_tokens
+        self.prompt = prompt
         self.scenario = scenario
         self.text = ""
         self.tokens = 0
@@ -122,7 +132,6 @@ class Reading:
             await self._cancel(after)
         else:
             await self._read_async(end, after)
-        gc.collect()
         # An asynchronous generator that was left is closed by the loop.
         await asyncio.sleep(0.01)
 
@@ -134,7 +143,7 @@ class Reading:
             self.on_token(self.tokens)
 
     def _read(self, end: str, after: int) -> None:
-        opened = self.entry.open(self.client, self.max_tokens, self.scenario)
+        opened = self.entry.open(self.client, self.max_tokens, self.scenario, prompt=self.prompt)
         if isinstance(opened, AbstractContextManager) and self.entry.is_helper:
             with opened as stream:
                 self._loop(stream, end, after)
@@ -156,7 +165,7 @@ class Reading:
                 return
 
     async def _read_async(self, end: str, after: int) -> None:
-        opened = self.entry.open(self.client, self.max_tokens, self.scenario)
+        opened = self.entry.open(self.client, self.max_tokens, self.scenario, prompt=self.prompt)
         if self.entry.is_helper:
             async with opened as stream:
                 await self._loop_async(stream, end, after)

@@ -139,7 +139,8 @@ def test_extra_body_is_clamped_too(provider: Provider, accounting: Accounting, s
         openai.OpenAI(base_url=f"{provider.url}/v1", api_key="test"), accounting=accounting.for_(user_id=user)
     )
     call = new_id()
-    client.chat.completions.create(**CALL, extra_body={"max_tokens": 5000}, **fake(id=call, tokens=100))
+    arguments: dict[str, Any] = {**CALL, "extra_body": {"max_tokens": 5000}, **fake(id=call, tokens=100)}
+    client.chat.completions.create(**arguments)
     billed = provider.billed(call)
     assert billed is not None
     assert billed["maxTokens"] < 60
