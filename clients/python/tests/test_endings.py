@@ -143,7 +143,8 @@ async def test_an_error_of_the_provider_in_mid_stream_settles_what_was_seen(
     entry: Entry, metered: Any, service: Service, provider: Provider, user: str, failure: str
 ) -> None:
     call = new_id()
-    reading = Reading(entry, metered, id=call, tokens=100, **{failure: 50})
+    settings: dict[str, Any] = {failure: 50}
+    reading = Reading(entry, metered, id=call, tokens=100, **settings)
     # Responses end with an event and not with an error, and a helper complains that the last event is missing.
     ends_quietly = entry.method == "responses" and failure == "failAfterTokens" and not entry.is_helper
     try:
