@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 import httpx
+from anyio.to_thread import run_sync as to_thread
 
 from ._api import InitializeSession, SessionStarted, Usage
 from ._api import Progress as ProgressBody
@@ -109,6 +110,12 @@ class SessionState:
         self.hold = hold
         self._affordable = hold["maxAffordableTokens"]
 
+    @property
+    def key(self) -> str:
+        """What tells the session apart from those of other users with the same id."""
+        owner = self.hold["userId"] if self.hold else self.identity.user_id
+        return f"{owner} {self.identity.account_id} {self.session_id}"
+
     def claim(self) -> bool:
         """Whether the caller is the one that settles the session."""
         return self._claim.acquire(blocking=False)
@@ -158,10 +165,10 @@ class SessionState:
 
     def _send_reports(self) -> None:
         try:
-            while not self.is_settled and self.stop_reason is None:
+            while not (self.is_settled or self.stop_reason or self.core.is_outage):
                 self._reported, self._reported_at = self.tokens_generated, time.monotonic()
                 if self.hold is None:
-                    self.core.outbox.progress(self.session_id, self._reported)
+                    self.core.outbox.progress(self.key, self._reported)
                 else:
                     run(self._send_report(self.core.sender, self._reported))
                 if self.tokens_generated - self._reported < self._due_after():
@@ -177,7 +184,7 @@ class SessionState:
 
     async def _send_report(self, sender: Sender, tokens_generated: int) -> None:
         body: ProgressBody = {"sessionId": self.session_id, "tokensGenerated": tokens_generated}
-        answer = await sender.post(self.identity, "/streaming-sessions/progress", _named(body, self.identity))
+        answer = await self.core.post(sender, self.identity, "/streaming-sessions/progress", body)
         if self.is_settled:
             return
         if not answer.ok:
@@ -201,7 +208,7 @@ class Core:
         self.worker = Worker()
         self.http = httpx.Client(timeout=settings.timeout)
         self.sender = Sender(self.http, settings)
-        self.open: dict[str, SessionState] = {}
+        self.open: set[SessionState] = set()
         self.drains = threading.BoundedSemaphore(MAXIMUM_DRAINS)
         self._credits_per_token: dict[str, float] = {}
         self._outage_ends = 0.0
@@ -243,8 +250,6 @@ class Core:
         wanted = self.settings.max_output_tokens if max_output_tokens is None else max_output_tokens
         least = min(wanted, self.settings.min_output_tokens if minimum is None else minimum)
         session_id = session_id or str(uuid.uuid4())
-        if session_id in self.open:
-            raise RequestRejected(f"The session id {session_id} is in use", problem={"code": "client.session_open"})
         state = SessionState(self, identity, session_id, model_id, input_tokens, wanted, None)
         try:
             await self._initialize(sender, state, least)
@@ -261,7 +266,7 @@ class Core:
             # A cancelled task, or Ctrl-C.
             self._give_back(state)
             raise
-        self.open[session_id] = state
+        self.open.add(state)
         self._start_clock()
         return state
 
@@ -272,7 +277,7 @@ class Core:
 
     def tick(self) -> None:
         now = time.monotonic()
-        for state in list(self.open.values()):
+        for state in list(self.open):
             if not state.is_settled:
                 state.tick(now, self._renew_seconds)
 
@@ -292,7 +297,7 @@ class Core:
 
     async def _initialize(self, sender: Sender, state: SessionState, least: int) -> None:
         """The hold, for as many output tokens as can be paid for; `state.max_output_tokens` says how many."""
-        if self.settings.fail_open and self._is_outage:
+        if self.settings.fail_open and self.is_outage:
             raise AccountingUnavailable("The accounting service could not be reached a moment ago")
         for _ in range(MAXIMUM_HOLDS):
             answer = await self._post_hold(sender, state)
@@ -334,8 +339,13 @@ class Core:
         }
         if state.identity.tags:
             body["tags"] = dict(state.identity.tags)
+        return await self.post(sender, state.identity, "/streaming-sessions/initialize", body)
+
+    async def post(self, sender: Sender, identity: Identity, path: str, body: Any) -> Answer:
+        """A request in the name of the caller and payer. A token that is forwarded names the caller itself."""
         try:
-            return await sender.post(state.identity, "/streaming-sessions/initialize", _named(body, state.identity))
+            named = {"userId": identity.user_id, "accountId": identity.account_id, **body}
+            return await sender.post(identity, path, named)
         except AccountingUnavailable:
             self._outage_ends = time.monotonic() + OUTAGE_SECONDS
             raise
@@ -371,9 +381,13 @@ class Core:
         entry = _entry_of(state)
         entry.operation = settlement.operation
         entry.settlement = settlement.body
-        self._keep(entry)
         try:
-            if self._is_outage:
+            if self.outbox.is_on_disk and sender is not self.sender:
+                # The disk must not hold up the event loop.
+                await to_thread(self._keep, entry)
+            else:
+                self._keep(entry)
+            if self.is_outage:
                 raise AccountingUnavailable("The accounting service could not be reached a moment ago")
             return await self._deliver(sender, entry)
         except AccountingUnavailable as error:
@@ -387,7 +401,7 @@ class Core:
             self.outbox.wait_for_service(entry)
             raise
         finally:
-            self.open.pop(state.session_id, None)
+            self.open.discard(state)
 
     def settle_later(self, state: SessionState, settlement: Callable[[], Settlement]) -> None:
         """The same in the background. It may be called from a destructor."""
@@ -420,17 +434,13 @@ class Core:
         raise error
 
     async def _post_settlement(self, sender: Sender, entry: Entry, path: str, body: dict[str, Any]) -> Answer:
-        try:
-            answer = await sender.post(entry.identity, path, _named(body, entry.identity))
-        except AccountingUnavailable:
-            self._outage_ends = time.monotonic() + OUTAGE_SECONDS
-            raise
+        answer = await self.post(sender, entry.identity, path, body)
         if answer.status == 429:
             raise AccountingUnavailable(answer.message, status=429, problem=answer.body)
         return answer
 
     @property
-    def _is_outage(self) -> bool:
+    def is_outage(self) -> bool:
         return time.monotonic() < self._outage_ends
 
     def drain(self, seconds: float) -> None:
@@ -447,7 +457,7 @@ class Core:
         self.outbox.replay_now(deadline)
 
     def settle_open(self) -> None:
-        for state in list(self.open.values()):
+        for state in list(self.open):
             if state.claim():
                 self.settle_quietly(state, state.settlement_now())
 
@@ -517,17 +527,13 @@ def error_of(answer: Answer) -> AccountingError:
     return RequestRejected(answer.message, status=answer.status, problem=answer.body)
 
 
-def _named(body: Any, identity: Identity) -> dict[str, Any]:
-    """A request's body with who calls and who pays. A forwarded token says itself who calls."""
-    return {"userId": identity.user_id, "accountId": identity.account_id, **body}
-
-
 def _entry_of(state: SessionState) -> Entry:
     return Entry(
         session_id=state.session_id,
         model_id=state.model_id,
         input_tokens=state.input_tokens,
-        identity=replace(state.identity),
+        identity=state.identity,
+        key=state.key,
         tokens_generated=state.tokens_generated,
     )
 

@@ -3,9 +3,9 @@
 The file has one JSON object a line. Lines are appended and never changed:
 
     {"call": {...}}                               a call that was let through without a hold
-    {"progress": "id", "tokensGenerated": 200}    what it has generated since
+    {"progress": "key", "tokensGenerated": 200}   what it has generated since
     {"settlement": {...}}                         a settlement, on disk before it is sent
-    {"done": "id"}                                the service has taken it, or rejected it for good
+    {"done": "key"}                               the service has taken it, or rejected it for good
 
 A settlement may be sent twice, by a process that was killed after sending it and before the last line: the service
 settles a session once and charges a request id once.
@@ -19,7 +19,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Entry:
     model_id: str
     input_tokens: int
     identity: Identity
+    # Session ids are unique for a user of an account.
+    key: str
     # 0 for a call that has a hold.
     assumed_credits: int = 0
     tokens_generated: int = 0
@@ -56,12 +58,10 @@ class Entry:
     is_waiting: bool = False
 
     def to_line(self) -> dict[str, Any]:
-        line = asdict(self)
+        line = {name: value for name, value in vars(self).items() if name != "is_waiting"}
         # A token must not be on a disk, and has expired when it is needed.
-        line["identity"] = {"user_id": self.identity.user_id, "account_id": self.identity.account_id}
-        line["identity"]["tags"] = dict(self.identity.tags) if self.identity.tags else None
-        del line["is_waiting"]
-        return line
+        names = ("user_id", "account_id", "tags")
+        return {**line, "identity": {name: getattr(self.identity, name) for name in names}}
 
     @staticmethod
     def from_line(line: dict[str, Any]) -> Entry:
@@ -86,8 +86,12 @@ class Outbox:
         self._is_closed = False
         self._file = _SpoolFile(Path(spool)) if spool is not None else None
         for entry in self._file.load() if self._file else []:
-            self._entries[entry.session_id] = entry
+            self._entries[entry.key] = entry
             self.wait_for_service(entry)
+
+    @property
+    def is_on_disk(self) -> bool:
+        return self._file is not None
 
     @property
     def assumed_credits(self) -> int:
@@ -101,30 +105,29 @@ class Outbox:
             if self.assumed_credits + entry.assumed_credits > most_credits:
                 return False
             self._write({"call": entry.to_line()}, sync=False)
-            self._entries[entry.session_id] = entry
+            self._entries[entry.key] = entry
             return True
 
-    def progress(self, session_id: str, tokens_generated: int) -> None:
+    def progress(self, key: str, tokens_generated: int) -> None:
         with self._lock:
-            entry = self._entries[session_id]
-            entry.tokens_generated = tokens_generated
-            self._write({"progress": session_id, "tokensGenerated": tokens_generated}, sync=False)
+            self._entries[key].tokens_generated = tokens_generated
+            self._write({"progress": key, "tokensGenerated": tokens_generated}, sync=False)
 
     def add(self, entry: Entry) -> None:
         """Keeps a settlement; it is on the disk when this returns, if there is a file."""
         with self._lock:
-            begun = self._entries.get(entry.session_id)
+            begun = self._entries.get(entry.key)
             if begun is not None:
                 entry.assumed_credits = begun.assumed_credits
+            self._entries[entry.key] = entry
             self._write({"settlement": entry.to_line()}, sync=True)
-            self._entries[entry.session_id] = entry
 
     def done(self, entry: Entry) -> None:
         with self._lock:
-            is_known = self._entries.pop(entry.session_id, None) is not None
+            is_known = self._entries.pop(entry.key, None) is not None
             try:
                 if is_known:
-                    self._write({"done": entry.session_id}, sync=False)
+                    self._write({"done": entry.key}, sync=False)
                 if self._file and not self._entries:
                     self._file.empty()
             except OSError as error:
@@ -220,7 +223,7 @@ class _SpoolFile:
         # A line that a power failure has cut is none: nothing was sent on the strength of it.
         for line in filter(None, map(_parse, self._path.read_bytes().splitlines())):
             if entry := line.get("call") or line.get("settlement"):
-                entries[entry["session_id"]] = Entry.from_line(entry)
+                entries[entry["key"]] = Entry.from_line(entry)
             elif "progress" in line and line["progress"] in entries:
                 entries[line["progress"]].tokens_generated = line["tokensGenerated"]
             elif "done" in line:

@@ -305,7 +305,7 @@ class Accounting(_Accounting):
         self._core.drain(seconds)
 
     def close(self) -> None:
-        """Waits some seconds for open sessions, as `drain` does, and closes the connection, also of what `for_` made."""
+        """Waits a little for open sessions, as `drain` does, then closes the connection, also of what `for_` made."""
         self._core.close()
 
     def __enter__(self) -> Accounting:

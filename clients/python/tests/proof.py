@@ -220,7 +220,7 @@ class Proof:
         self.check(leaked == 0, f"{leaked} holds leaked after kill -9")
         self.check(records == [5] * len(users), f"records after kill -9: {records}")
         print(
-            f"\nkill -9 of 20 clients with 5 streams each: {leaked} leaked holds, {sum(records)} of 100 calls recorded once"
+            f"\nkill -9 of 20 clients with 5 streams each: {leaked} leaked holds, {sum(records)} records of 100 calls"
         )
 
     def outage(self, seconds: float) -> None:
@@ -261,7 +261,7 @@ class Proof:
         )
         self.check(leaked == 0 and wrong == 0, f"outage: {leaked} leaked holds, {wrong} wrong charges")
         print(
-            f"\naccounting down for {seconds:.0f} s under {len(calls)} calls: {leaked} leaked holds, {wrong} wrong charges"
+            f"\naccounting down for {seconds:.0f} s, {len(calls)} calls: {leaked} leaked holds, {wrong} wrong charges"
         )
 
     def provider_down(self) -> None:
@@ -288,7 +288,7 @@ class Proof:
 
             async def timed_post(identity: Identity, path: str, body: dict[str, Any]) -> Answer:
                 begun = time.perf_counter()
-                answer = await post(identity, path, body)
+                answer: Answer = await post(identity, path, body)
                 holds.append(time.perf_counter() - begun)
                 return answer
 

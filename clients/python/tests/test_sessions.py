@@ -146,6 +146,18 @@ def test_a_session_id_is_used_once(accounting: Accounting, service: Service, use
     assert raised.value.status == 409
 
 
+def test_two_users_may_use_the_same_session_id(accounting: Accounting, service: Service) -> None:
+    users = [service.user(), service.user()]
+    sessions = [accounting.for_(user_id=user).session(**CALL, session_id="same") for user in users]
+    service.pause()
+    try:
+        for output, session in enumerate(sessions):
+            session.finalize(input_tokens=20, output_tokens=output)
+    finally:
+        service.resume()
+    assert [service.record(user)["credits"] for user in users] == [20, 21]
+
+
 def test_an_unknown_model_is_rejected_where_the_service_says_so(strict_service: Service) -> None:
     service = strict_service
     with Accounting(service.url, internal_api_key=service.key, user_id=service.user()) as accounting:
