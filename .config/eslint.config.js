@@ -33,7 +33,17 @@ const PLACES = { app: 'src/app.setup.ts', migrations: 'migrations', ormconfig: '
 const CONSOLE_LAYERS = ['api', 'components', 'pages'];
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'coverage/**', '.data/**', 'src/console/web/api/schema.d.ts'] },
+  {
+    // The clients have rules of their own.
+    ignores: [
+      'dist/**',
+      'node_modules/**',
+      'coverage/**',
+      '.data/**',
+      'src/console/web/api/schema.d.ts',
+      'clients/**',
+    ],
+  },
   eslint.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {
