@@ -20,13 +20,7 @@ const ROUTES = [
 
 const document = JSON.parse(await readFile(DOCUMENT, 'utf8'));
 const paths = Object.fromEntries(ROUTES.map((route) => [route, document.paths[route]]));
-const schemas = referenced(paths, document.components.schemas);
-const { parameters, examples } = document.components;
-const types = await openapiTS({
-  ...document,
-  paths,
-  components: { schemas, parameters, examples: pruned(examples) },
-});
+const types = await openapiTS({ ...document, paths, components: referenced(paths, document.components) });
 const header = '/** Generated from openapi.json by scripts/schema.js. Do not edit. */\n\n';
 const text = await format(header + astToString(types), {
   parser: 'typescript',
@@ -41,20 +35,16 @@ if (!process.argv.includes('--check')) {
   process.exitCode = 1;
 }
 
-/** Examples are no types; references to them must resolve all the same. */
-function pruned(examples) {
-  return Object.fromEntries(Object.keys(examples ?? {}).map((name) => [name, { value: null }]));
-}
-
-/** The schemas that these need, and what those need. */
-function referenced(root, all) {
+/** The components that these need, and what those need. Examples are no types, but references to them must resolve. */
+function referenced(root, components) {
   const found = {};
   const visit = (value) => {
     if (value === null || typeof value !== 'object') return;
-    const name = /^#\/components\/schemas\/(.+)$/.exec(value.$ref ?? '')?.[1];
-    if (name !== undefined && !(name in found)) {
-      found[name] = all[name];
-      visit(all[name]);
+    const [, kind, name] = /^#\/components\/(\w+)\/(.+)$/.exec(value.$ref ?? '') ?? [];
+    if (kind !== undefined && found[kind]?.[name] === undefined) {
+      found[kind] ??= {};
+      found[kind][name] = kind === 'examples' ? { value: null } : components[kind][name];
+      visit(found[kind][name]);
     }
     Object.values(value).forEach(visit);
   };

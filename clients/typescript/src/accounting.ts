@@ -250,8 +250,7 @@ export class Accounting {
           headers,
         );
       } catch (error) {
-        // The time-out may have come after the hold.
-        if (error instanceof AccountingUnavailable && !this.options.failOpen) this.release(body);
+        if (!this.options.failOpen) this.release(body, error);
         const affordable = error instanceof CreditsExhausted ? error.maxAffordableTokens : undefined;
         const canAfford = affordable !== undefined && affordable >= least && affordable < declared;
         if (!canAfford || holds === MAXIMUM_HOLDS) throw error;
@@ -260,8 +259,9 @@ export class Accounting {
     }
   }
 
-  /** Of a call that is not made: returns what the service may have held, as soon as it answers. */
-  private release({ sessionId }: { sessionId: string }): void {
+  /** Of a call that is not made. After a time-out the service may have held for it: that returns as soon as it answers. */
+  private release({ sessionId }: { sessionId: string }, error: unknown): void {
+    if ((error as { cause?: Error }).cause?.name !== 'TimeoutError') return;
     const { userId, accountId } = this.caller;
     const body = { sessionId, userId, accountId, tokensGenerated: 0 };
     const settlement: Settlement = { id: sessionId, route: 'abort', body };
@@ -281,7 +281,7 @@ export class Accounting {
     const assumedCredits =
       perToken === undefined ? (failOpen.creditsPerCall ?? 10) : Math.ceil(perToken * tokens);
     if (outbox.assumedCredits + assumedCredits > failOpen.maxCredits) {
-      this.release(body);
+      this.release(body, cause);
       throw cause;
     }
     const payer = { ...body, userId: body.userId ?? (await this.tokenSubject()) };

@@ -10,7 +10,10 @@ export interface paths {
     };
     get?: never;
     put?: never;
-    /** Start a session and hold its estimated cost plus a buffer */
+    /**
+     * Start a session and hold its estimated cost plus a buffer
+     * @description Call it before the stream starts. It takes credits out of the balance and asks every budget in one step; a refusal (402, 429) changes nothing. Repeated with the same content it answers 200 with the same session.
+     */
     post: operations['initializeSession'];
     delete?: never;
     options?: never;
@@ -27,7 +30,10 @@ export interface paths {
     };
     get?: never;
     put?: never;
-    /** Report progress, which renews the lease and grows the hold if needed */
+    /**
+     * Report progress, which renews the lease and grows the hold if needed
+     * @description Call it while the stream runs, with the tokens generated since its start. Stop the stream when `shouldStop` is true. Fewer tokens than before change nothing.
+     */
     post: operations['reportProgress'];
     delete?: never;
     options?: never;
@@ -44,7 +50,10 @@ export interface paths {
     };
     get?: never;
     put?: never;
-    /** Finalize a session: charge the tokens used and return the remaining credits */
+    /**
+     * Finalize a session: charge the tokens used and return the remaining credits
+     * @description Call it when the stream has ended. It is never refused for a lack of credits: what cannot be paid waits for a review. Repeated with the same content it gives the same answer. After a time-out it settles the difference once.
+     */
     post: operations['finalizeSession'];
     delete?: never;
     options?: never;
@@ -61,7 +70,10 @@ export interface paths {
     };
     get?: never;
     put?: never;
-    /** Abort a session: charge the tokens generated and return the remaining credits */
+    /**
+     * Abort a session: charge the tokens generated and return the remaining credits
+     * @description Call it when the stream has failed or was cancelled; without `tokensGenerated` the last reported progress is charged. Repeated with the same content it gives the same answer.
+     */
     post: operations['abortSession'];
     delete?: never;
     options?: never;
@@ -93,6 +105,7 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
   schemas: {
+    /** @description Has exactly one of these: `estimatedTokens`; `estimatedInputTokens` and `estimatedOutputTokens`; `inputTokens` and `maxOutputTokens` */
     InitializeSessionDto: {
       /**
        * @description The caller’s id for the stream, unique per user
@@ -133,34 +146,12 @@ export interface components {
       /** @description What the call is for: at most 10 names of letters, digits and `_.-`, each with a text of at most 100 characters. Budgets can be made for a tag */
       tags?: {
         [key: string]: string;
-      };
+      } | null;
       /** @description The user to act for; required from a trusted service that does not forward a user’s token */
       userId?: string;
       /** @description The account that pays: an organisation of the user; if omitted, the user’s personal account */
       accountId?: string;
-    } & (
-      | {
-          estimatedTokens: number;
-          estimatedInputTokens?: unknown;
-          estimatedOutputTokens?: unknown;
-          inputTokens?: unknown;
-          maxOutputTokens?: unknown;
-        }
-      | {
-          estimatedInputTokens: number;
-          estimatedOutputTokens: number;
-          estimatedTokens?: unknown;
-          inputTokens?: unknown;
-          maxOutputTokens?: unknown;
-        }
-      | {
-          inputTokens: number;
-          maxOutputTokens: number;
-          estimatedTokens?: unknown;
-          estimatedInputTokens?: unknown;
-          estimatedOutputTokens?: unknown;
-        }
-    );
+    };
     SessionStartedDto: {
       /**
        * Format: int64
@@ -275,10 +266,10 @@ export interface components {
        */
       message: string;
       /**
-       * @description What went wrong, for programs. The meaning of a code never changes; later versions may add codes
+       * @description What went wrong, for programs. The meaning of a code never changes. Later versions may add codes: treat one that you do not know by its `status`
        * @example validation.failed
        */
-      code: components['schemas']['ProblemCode'];
+      code: string;
       /**
        * @description Id of the request in the logs
        * @example 5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d
@@ -287,97 +278,6 @@ export interface components {
       /** @description The invalid fields */
       errors?: components['schemas']['FieldErrorDto'][];
     };
-    /** @enum {string} */
-    ProblemCode:
-      | 'account.email_taken'
-      | 'account.not_found'
-      | 'account.role_required'
-      | 'api_key.ended'
-      | 'api_key.not_found'
-      | 'api_key.rotated'
-      | 'api_key.too_many'
-      | 'auth.ambiguous_credentials'
-      | 'auth.foreign_user'
-      | 'auth.invalid_api_key'
-      | 'auth.invalid_internal_key'
-      | 'auth.invalid_token'
-      | 'auth.invalid_token_type'
-      | 'auth.keys_unavailable'
-      | 'auth.permission_required'
-      | 'auth.role_required'
-      | 'auth.service_required'
-      | 'auth.token_expired'
-      | 'auth.token_required'
-      | 'auth.user_token_required'
-      | 'budget.not_found'
-      | 'budget.of_key'
-      | 'budget.scope_not_found'
-      | 'budget.set_by_platform'
-      | 'budget.too_many'
-      | 'credits.allocation_not_found'
-      | 'credits.balance_limit'
-      | 'credits.too_many_allocations'
-      | 'events.no_stream_left'
-      | 'events.position_unknown'
-      | 'events.too_many_streams'
-      | 'gateway.failed'
-      | 'gateway.not_configured'
-      | 'gateway.refused'
-      | 'gateway.unavailable'
-      | 'gateway.user_reserved'
-      | 'gateway_account.not_found'
-      | 'idempotency.mismatch'
-      | 'idempotency.secret_gone'
-      | 'internal'
-      | 'limit.exceeded'
-      | 'member.exists'
-      | 'member.not_found'
-      | 'member.too_many'
-      | 'organisation.archived'
-      | 'organisation.id_taken'
-      | 'organisation.not_found'
-      | 'organisation.owner_required'
-      | 'organisation.role_required'
-      | 'organisation.sessions_active'
-      | 'organisation.too_many'
-      | 'pricing.alias_exists'
-      | 'pricing.alias_not_found'
-      | 'pricing.overlap'
-      | 'pricing.rule_built_in'
-      | 'pricing.rule_ended'
-      | 'pricing.rule_not_found'
-      | 'pricing.unpriced_model'
-      | 'rate_limit.at_once'
-      | 'rate_limit.exceeded'
-      | 'rate_limit.reports'
-      | 'request.headers_too_large'
-      | 'request.malformed'
-      | 'request.timeout'
-      | 'request.too_large'
-      | 'request.unsupported_media_type'
-      | 'route.not_found'
-      | 'service.busy'
-      | 'service.unavailable'
-      | 'session.already_ended'
-      | 'session.conflict'
-      | 'session.not_found'
-      | 'sum.too_large'
-      | 'unit.has_platform_budget'
-      | 'unit.name_taken'
-      | 'unit.not_empty'
-      | 'unit.not_found'
-      | 'unit.too_many'
-      | 'usage.already_reviewed'
-      | 'usage.changed'
-      | 'usage.day_limit'
-      | 'usage.not_found'
-      | 'usage.not_in_review'
-      | 'validation.failed'
-      | 'webhook.delivery_not_found'
-      | 'webhook.inactive'
-      | 'webhook.not_found'
-      | 'webhook.target_refused'
-      | 'webhook.too_many';
     FieldErrorDto: {
       /**
        * @description Path of the field
@@ -420,7 +320,7 @@ export interface components {
        * @description `credits.insufficient`: the balance is too low; `budget.exceeded`: a budget of credits is
        * @example credits.insufficient
        */
-      code: components['schemas']['ShortageCode'];
+      code: string;
       /**
        * @description Id of the request in the logs
        * @example 5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d
@@ -429,16 +329,19 @@ export interface components {
       /** @description The invalid fields */
       errors?: components['schemas']['FieldErrorDto'][];
       /**
+       * Format: int64
        * @description Credits needed
        * @example 4
        */
       requiredCredits: number;
       /**
+       * Format: int64
        * @description Credits available
        * @example 3
        */
       availableCredits: number;
       /**
+       * Format: int64
        * @description The largest estimate that the balance and every budget have room for, in output tokens if the request estimates input and output tokens, otherwise in total tokens. Only when starting a session
        * @example 666
        */
@@ -446,8 +349,6 @@ export interface components {
       /** @description Every budget that stands in the way */
       limits?: components['schemas']['LimitDto'][];
     };
-    /** @enum {string} */
-    ShortageCode: 'budget.exceeded' | 'credits.insufficient';
     LimitDto: {
       /**
        * Format: int64
@@ -516,10 +417,10 @@ export interface components {
        */
       message: string;
       /**
-       * @description What went wrong, for programs. The meaning of a code never changes; later versions may add codes
+       * @description What went wrong, for programs. The meaning of a code never changes. Later versions may add codes: treat one that you do not know by its `status`
        * @example validation.failed
        */
-      code: components['schemas']['ProblemCode'];
+      code: string;
       /**
        * @description Id of the request in the logs
        * @example 5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d
@@ -528,18 +429,21 @@ export interface components {
       /** @description The invalid fields */
       errors?: components['schemas']['FieldErrorDto'][];
       /**
+       * Format: int64
        * @description Credits needed
        * @example 4
        */
       requiredCredits?: number;
       /**
+       * Format: int64
        * @description Credits available
-       * @example 500
+       * @example 3
        */
       availableCredits?: number;
       /**
-       * @description The largest estimate that the balance and every budget have room for
-       * @example 0
+       * Format: int64
+       * @description The largest estimate that the balance and every budget have room for, in output tokens if the request estimates input and output tokens, otherwise in total tokens. Only when starting a session
+       * @example 666
        */
       maxAffordableTokens?: number;
       /** @description Every budget that stands in the way */
@@ -587,20 +491,20 @@ export interface components {
       allocatedCredits: number;
       /**
        * @description Whether the stream should be stopped because the credits do not cover what it needs next, or because the user is no longer a member of the organisation
-       * @example false
+       * @example true
        */
       shouldStop: boolean;
       /**
        * @description What stands in the way of going on: the balance, a budget of credits, a limit of tokens or sessions, or that the user is no longer a member of the organisation (`account.not_found`); null if `shouldStop` is false
-       * @example null
+       * @example budget.exceeded
        */
-      reason: components['schemas']['StopReason'] | (never | null);
+      reason: (string & components['schemas']['StopReason']) | null;
       /** @description Every budget that stands in the way */
       limits: components['schemas']['LimitDto'][];
       /**
        * Format: int64
        * @description The number of generated tokens that the hold and the balance can pay for, at most 10^9: output tokens if the session was started with estimates of input and output tokens, otherwise total tokens
-       * @example 333333
+       * @example 500
        */
       maxAffordableTokens: number;
       /**
@@ -612,6 +516,7 @@ export interface components {
     };
     /** @enum {string} */
     StopReason: 'credits.insufficient' | 'budget.exceeded' | 'limit.exceeded' | 'account.not_found';
+    /** @description Has exactly one of these: `actualTokens`; `inputTokens` and `outputTokens`; `quantities`; `provider` and `usage` */
     FinalizeSessionDto: {
       /** @description What the call used, by class, in place of token counts. Each token is in one class only: `input` excludes cached tokens, `output` excludes reasoning */
       quantities?: components['schemas']['QuantitiesDto'];
@@ -620,7 +525,7 @@ export interface components {
       /** @description The provider’s own usage object, unchanged, in place of token counts */
       usage?: {
         [key: string]: unknown;
-      };
+      } | null;
       /** @description The provider’s service tier, whose prices apply where the model has some; defaults to `standard` */
       serviceTier?: components['schemas']['ServiceTier'];
       /** @description Where the counts come from: reported by the `provider` when the call ended, `drained` from it after the client had left, or `estimated` from what was seen; defaults to `provider` where `usage` is given, otherwise to null */
@@ -678,43 +583,7 @@ export interface components {
       userId?: string;
       /** @description The account that pays: an organisation of the user; if omitted, the user’s personal account */
       accountId?: string;
-    } & (
-      | {
-          actualTokens: number;
-          inputTokens?: unknown;
-          outputTokens?: unknown;
-          cachedInputTokens?: unknown;
-          quantities?: unknown;
-          provider?: unknown;
-          usage?: unknown;
-        }
-      | {
-          inputTokens: number;
-          outputTokens: number;
-          actualTokens?: unknown;
-          quantities?: unknown;
-          provider?: unknown;
-          usage?: unknown;
-        }
-      | {
-          quantities: unknown;
-          actualTokens?: unknown;
-          inputTokens?: unknown;
-          outputTokens?: unknown;
-          cachedInputTokens?: unknown;
-          provider?: unknown;
-          usage?: unknown;
-        }
-      | {
-          provider: unknown;
-          usage: Record<string, never>;
-          actualTokens?: unknown;
-          inputTokens?: unknown;
-          outputTokens?: unknown;
-          cachedInputTokens?: unknown;
-          quantities?: unknown;
-        }
-    );
+    };
     QuantitiesDto: {
       /** Format: int64 */
       tokens?: number;
@@ -936,6 +805,7 @@ export interface components {
        */
       completedAt: string;
     };
+    /** @description Has exactly one of these: `tokens`; `inputTokens` and `outputTokens`; `quantities`; `provider` and `usage`; `credits` */
     ChargeUsageDto: {
       /** @description What the call used, by class, in place of token counts. Each token is in one class only: `input` excludes cached tokens, `output` excludes reasoning */
       quantities?: components['schemas']['QuantitiesDto'];
@@ -944,7 +814,7 @@ export interface components {
       /** @description The provider’s own usage object, unchanged, in place of token counts */
       usage?: {
         [key: string]: unknown;
-      };
+      } | null;
       /** @description The provider’s service tier, whose prices apply where the model has some; defaults to `standard` */
       serviceTier?: components['schemas']['ServiceTier'];
       /** @description Where the counts come from: reported by the `provider` when the call ended, `drained` from it after the client had left, or `estimated` from what was seen; defaults to `provider` where `usage` is given, otherwise to null */
@@ -1006,7 +876,7 @@ export interface components {
       /** @description Any JSON object with at most 16 kB and 256 values */
       metadata?: {
         [key: string]: unknown;
-      };
+      } | null;
       /**
        * @description What the provider charged, in USD. If omitted or null, it is computed from the pricing rule where possible
        * @example 0.0021
@@ -1027,62 +897,12 @@ export interface components {
       /** @description What the call is for: at most 10 names of letters, digits and `_.-`, each with a text of at most 100 characters. Budgets can be made for a tag */
       tags?: {
         [key: string]: string;
-      };
+      } | null;
       /** @description The user to act for; required from a trusted service that does not forward a user’s token */
       userId?: string;
       /** @description The account that pays: an organisation of the user; if omitted, the user’s personal account */
       accountId?: string;
-    } & (
-      | {
-          tokens: number;
-          inputTokens?: unknown;
-          outputTokens?: unknown;
-          cachedInputTokens?: unknown;
-          quantities?: unknown;
-          provider?: unknown;
-          usage?: unknown;
-          credits?: unknown;
-        }
-      | {
-          inputTokens: number;
-          outputTokens: number;
-          tokens?: unknown;
-          quantities?: unknown;
-          provider?: unknown;
-          usage?: unknown;
-          credits?: unknown;
-        }
-      | {
-          quantities: unknown;
-          tokens?: unknown;
-          inputTokens?: unknown;
-          outputTokens?: unknown;
-          cachedInputTokens?: unknown;
-          provider?: unknown;
-          usage?: unknown;
-          credits?: unknown;
-        }
-      | {
-          provider: unknown;
-          usage: Record<string, never>;
-          tokens?: unknown;
-          inputTokens?: unknown;
-          outputTokens?: unknown;
-          cachedInputTokens?: unknown;
-          quantities?: unknown;
-          credits?: unknown;
-        }
-      | {
-          credits: number;
-          tokens?: unknown;
-          inputTokens?: unknown;
-          outputTokens?: unknown;
-          cachedInputTokens?: unknown;
-          quantities?: unknown;
-          provider?: unknown;
-          usage?: unknown;
-        }
-    );
+    };
     /** @enum {string} */
     ChargeBilling: 'billed' | 'needs_review';
     /** @enum {string} */
@@ -1103,6 +923,7 @@ export interface components {
        */
       id: number;
       /**
+       * Format: int64
        * @description Version of the record, which a review must name. It increases by 1 with each correction and each review
        * @example 1
        */
@@ -1155,7 +976,7 @@ export interface components {
        * @description `reported`: reported by the caller; `computed`: computed from the pricing rule
        * @example reported
        */
-      providerCostSource: components['schemas']['ProviderCostSource'] | (never | null);
+      providerCostSource: (string & components['schemas']['ProviderCostSource']) | null;
       /**
        * @description The `requestId` of the charge; null if the record is not from a charge
        * @example null
@@ -1191,7 +1012,7 @@ export interface components {
        */
       pricingRuleId: number | null;
       /** @example default */
-      pricingSource: components['schemas']['PricingSource'] | (never | null);
+      pricingSource: (string & components['schemas']['PricingSource']) | null;
       /**
        * @description The model of the rule, or the pattern of models; null if the call was not priced here
        * @example anthropic.claude-3-sonnet-20240229-v1:0
@@ -1211,9 +1032,9 @@ export interface components {
        * @description Where the quantities come from: the provider, `drained` from it after the client had left, or an estimate; null if the caller did not say
        * @example provider
        */
-      usageSource: components['schemas']['UsageSource'] | (never | null);
+      usageSource: (string & components['schemas']['UsageSource']) | null;
       /** @example standard */
-      serviceTier: components['schemas']['ServiceTier'] | (never | null);
+      serviceTier: (string & components['schemas']['ServiceTier']) | null;
       /**
        * @description Classes that the rule has no price for: they took the price of another class, or were free
        * @example []
@@ -1221,14 +1042,14 @@ export interface components {
       pricingNotes: components['schemas']['PriceClass'][];
       /**
        * @description The last review decision
-       * @example null
+       * @example bill
        */
-      reviewAction: components['schemas']['ReviewAction'] | (never | null);
-      /** @example null */
+      reviewAction: (string & components['schemas']['ReviewAction']) | null;
+      /** @example root */
       reviewedBy: string | null;
       /**
        * Format: date-time
-       * @example null
+       * @example 2026-11-21T12:00:00.000Z
        */
       reviewedAt: string | null;
     };
@@ -1277,7 +1098,10 @@ export interface components {
   responses: never;
   parameters: never;
   requestBodies: never;
-  headers: never;
+  headers: {
+    /** @description Seconds to wait before a retry */
+    RetryAfter: number;
+  };
   pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -1446,8 +1270,7 @@ export interface operations {
       /** @description Too many requests; retry after `Retry-After` seconds */
       429: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {
@@ -1466,8 +1289,7 @@ export interface operations {
       /** @description Temporarily unavailable; nothing was done in part; retry after `Retry-After` seconds */
       503: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {
@@ -1508,8 +1330,8 @@ export interface operations {
            *       "tokensGenerated": 500,
            *       "usedCredits": 2,
            *       "allocatedCredits": 4,
-           *       "shouldStop": false,
-           *       "reason": null,
+           *       "shouldStop": true,
+           *       "reason": "budget.exceeded",
            *       "limits": [
            *         {
            *           "budgetId": 7,
@@ -1523,7 +1345,7 @@ export interface operations {
            *           "resetsAt": "2026-12-01T00:00:00.000Z"
            *         }
            *       ],
-           *       "maxAffordableTokens": 333333,
+           *       "maxAffordableTokens": 500,
            *       "expiresAt": "2026-11-21T12:00:00.000Z"
            *     }
            */
@@ -1596,8 +1418,7 @@ export interface operations {
       /** @description Too many requests; retry after `Retry-After` seconds */
       429: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {
@@ -1616,8 +1437,7 @@ export interface operations {
       /** @description Temporarily unavailable; nothing was done in part; retry after `Retry-After` seconds */
       503: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {
@@ -1753,8 +1573,7 @@ export interface operations {
       /** @description Too many requests; retry after `Retry-After` seconds */
       429: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {
@@ -1773,8 +1592,7 @@ export interface operations {
       /** @description Temporarily unavailable; nothing was done in part; retry after `Retry-After` seconds */
       503: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {
@@ -1907,8 +1725,7 @@ export interface operations {
       /** @description Too many requests; retry after `Retry-After` seconds */
       429: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {
@@ -1927,8 +1744,7 @@ export interface operations {
       /** @description Temporarily unavailable; nothing was done in part; retry after `Retry-After` seconds */
       503: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {
@@ -1967,6 +1783,8 @@ export interface operations {
       /** @description The call had already been charged; this is its record */
       200: {
         headers: {
+          /** @description Whether this is an earlier response again, which its `Idempotency-Key` had */
+          'Idempotency-Replayed'?: boolean;
           [name: string]: unknown;
         };
         content: {
@@ -2006,9 +1824,9 @@ export interface operations {
            *         "usageSource": "provider",
            *         "serviceTier": "standard",
            *         "pricingNotes": [],
-           *         "reviewAction": null,
-           *         "reviewedBy": null,
-           *         "reviewedAt": null
+           *         "reviewAction": "bill",
+           *         "reviewedBy": "root",
+           *         "reviewedAt": "2026-11-21T12:00:00.000Z"
            *       },
            *       "totalCredits": 994
            *     }
@@ -2019,6 +1837,8 @@ export interface operations {
       /** @description The call was charged, or recorded for review */
       201: {
         headers: {
+          /** @description Whether this is an earlier response again, which its `Idempotency-Key` had */
+          'Idempotency-Replayed'?: boolean;
           [name: string]: unknown;
         };
         content: {
@@ -2058,9 +1878,9 @@ export interface operations {
            *         "usageSource": "provider",
            *         "serviceTier": "standard",
            *         "pricingNotes": [],
-           *         "reviewAction": null,
-           *         "reviewedBy": null,
-           *         "reviewedAt": null
+           *         "reviewAction": "bill",
+           *         "reviewedBy": "root",
+           *         "reviewedAt": "2026-11-21T12:00:00.000Z"
            *       },
            *       "totalCredits": 994
            *     }
@@ -2143,8 +1963,7 @@ export interface operations {
       /** @description Too many requests; retry after `Retry-After` seconds */
       429: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {
@@ -2163,8 +1982,7 @@ export interface operations {
       /** @description Temporarily unavailable; nothing was done in part; retry after `Retry-After` seconds */
       503: {
         headers: {
-          /** @description Seconds to wait before a retry */
-          'Retry-After'?: number;
+          'Retry-After': components['headers']['RetryAfter'];
           [name: string]: unknown;
         };
         content: {

@@ -14,8 +14,8 @@ const world = inject('world');
 const request = { modelId: GPT, inputTokens: 100, maxOutputTokens: 1000 };
 const ofUser = (user: User, options: object = {}) => user.accounting(options);
 
-/** The service behind a counter of requests, each of which may be kept waiting. */
-async function countingProxy(delayMilliseconds = 0) {
+/** The service behind a counter of requests; reports may be kept waiting, and the answers to holds. */
+async function countingProxy(progressDelayMilliseconds = 0, answerDelayMilliseconds = 0) {
   const paths: string[] = [];
   let under = 0;
   let most = 0;
@@ -25,9 +25,10 @@ async function countingProxy(delayMilliseconds = 0) {
       most = Math.max(most, ++under);
       let body = '';
       for await (const chunk of incoming.setEncoding('utf8')) body += String(chunk);
-      if (delayMilliseconds > 0 && incoming.url!.endsWith('progress')) await pause(delayMilliseconds);
+      if (incoming.url!.endsWith('progress')) await pause(progressDelayMilliseconds);
       const { host: _, ...headers } = incoming.headers as Record<string, string>;
       const answer = await fetch(world.url + incoming.url!, { method: incoming.method!, headers, body });
+      if (incoming.url!.endsWith('initialize')) await pause(answerDelayMilliseconds);
       under--;
       outgoing
         .writeHead(answer.status, { 'content-type': answer.headers.get('content-type')! })
@@ -212,6 +213,17 @@ describe('when the service does not answer', () => {
     silent.close().closeAllConnections();
     const refused = ofUser(user, { baseUrl }).session(request);
     await expect(refused).rejects.toBeInstanceOf(AccountingUnavailable);
+  });
+
+  it('returns what a hold took that was answered too late', async () => {
+    const proxy = await countingProxy(0, 400);
+    const user = await User.with(world, 10_000);
+    const accounting = ofUser(user, { baseUrl: proxy.url, timeoutSeconds: 0.2 });
+    await expect(accounting.session(request)).rejects.toBeInstanceOf(AccountingUnavailable);
+    await until('held', async () => (await user.openSessions()) === 1);
+    await until('returned', async () => (await user.openSessions()) === 0);
+    expect(await user.available()).toBe(10_000);
+    await proxy.stop();
   });
 
   it('keeps a settlement and repeats it until the service is back', { timeout: 60_000 }, async () => {

@@ -1,6 +1,8 @@
 /**
- * Checks types and runs all tests with today's majors of the SDKs, which want Node 22, on the Node 24 of the package
- * `node@24`. It works on a copy in a temporary directory.
+ * Checks types and runs all tests with other versions of the SDKs, in a copy in a temporary directory:
+ *
+ *     node scripts/with-sdks.js newest      today's majors, which want Node 22, on the Node 24 of the package `node@24`
+ *     node scripts/with-sdks.js oldest      the first versions that the package allows, on this Node
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -8,17 +10,28 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const NEWEST = {
-  openai: '^7.0.0',
-  ai: '^7.0.0',
-  '@ai-sdk/openai': '^4.0.0',
-  '@ai-sdk/anthropic': '^4.0.0',
-  [`node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`]: '^24.0.0',
+const NODE_24 = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
+const VERSIONS = {
+  newest: {
+    openai: '^7.0.0',
+    ai: '^7.0.0',
+    '@ai-sdk/openai': '^4.0.0',
+    '@ai-sdk/anthropic': '^4.0.0',
+    [NODE_24]: '^24.0.0',
+  },
+  oldest: {
+    openai: '6.0.0',
+    ai: '6.0.0',
+    '@ai-sdk/openai': '3.0.0',
+    '@ai-sdk/anthropic': '3.0.0',
+    '@anthropic-ai/sdk': '0.90.0',
+    'js-tiktoken': '1.0.20',
+  },
 };
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const root = mkdtempSync(join(tmpdir(), 'accounting-newest-'));
+const root = mkdtempSync(join(tmpdir(), 'accounting-sdks-'));
 const copy = join(root, 'clients/typescript');
-const [, , ...filters] = process.argv;
+const [, , wanted, ...filters] = process.argv;
 
 try {
   // The tests start the built service beside them.
@@ -28,10 +41,12 @@ try {
   for (const name of ['testing', 'typescript'])
     cpSync(join(ROOT, 'clients', name), join(root, 'clients', name), { recursive: true, filter: isSource });
   const manifest = JSON.parse(readFileSync(join(copy, 'package.json'), 'utf8'));
-  manifest.devDependencies = { ...manifest.devDependencies, ...NEWEST };
+  manifest.devDependencies = { ...manifest.devDependencies, ...VERSIONS[wanted] };
   writeFileSync(join(copy, 'package.json'), JSON.stringify(manifest));
+  if (VERSIONS[wanted] === undefined)
+    throw new Error(`Not one of ${Object.keys(VERSIONS).join(', ')}: ${wanted}`);
   run('npm', ['install', '--no-audit', '--no-fund']);
-  const node = join(copy, 'node_modules', Object.keys(NEWEST).at(-1), 'bin/node');
+  const node = wanted === 'newest' ? join(copy, 'node_modules', NODE_24, 'bin/node') : process.execPath;
   for (const name of ['openai', 'ai', '@anthropic-ai/sdk'])
     process.stdout.write(
       `${name} ${JSON.parse(readFileSync(join(copy, 'node_modules', name, 'package.json'))).version}\n`,
