@@ -51,11 +51,12 @@ const SCENARIO = {
   goOn: true,
 };
 
-/** Each is one token with its leading space, in o200k_base and cl100k_base; 4.4 characters on average, as English prose has. */
+/** Each is one token with its leading space, in o200k_base and cl100k_base; 4.5 characters on average, as English prose has, anywhere in the list. */
 const WORDS = (
-  'the of and to in is that for it with as was on are by this be from at or have an they which one you were all their there ' +
-  'has when who will more no if out so what up about into can only other time new some could these two may first then do ' +
-  'any like my now our me even most made after also did many before must through back years where much your way well down'
+  'the that and with for this was from are have one they you were all when has will who more out can what new into ' +
+  'two only may time any some now then our like did even way most of made also many to must back much in your well ' +
+  'down is which it their as there on about by other be could at these or first an after no years if where so up ' +
+  'before do my through me'
 ).split(' ');
 
 const isMain = process.argv[1] === fileURLToPath(import.meta.url);

@@ -6,7 +6,7 @@ import { RoleRequired } from '../auth/auth.errors.js';
 import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { Report } from '../common/http/reports.js';
+import { LongList, Report } from '../common/http/reports.js';
 import {
   CreateOrganisationDto,
   MyAccountDto,
@@ -57,16 +57,22 @@ export class OrganisationsController {
   @Get()
   @ApiOperation({
     summary: 'List the organisations that you are a member of, or, for supervisors, all of them, by id',
+    description: 'Includes organisations that have been archived.',
     operationId: 'listOrganisations',
   })
   @ApiOkResponse({ type: OrganisationPageDto })
   @TokenAccess()
+  @LongList()
   list(@CurrentCaller() caller: Caller, @Query() page: TextPageQueryDto): Promise<OrganisationPageDto> {
     return this.organisations.page(caller, page);
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'Get an organisation', operationId: 'getOrganisation' })
+  @ApiOperation({
+    summary: 'Get an organisation',
+    description: 'For those who are not members it does not exist (404), except for supervisors.',
+    operationId: 'getOrganisation',
+  })
   @ApiOkResponse({ type: OrganisationDto })
   @ApiProblems(OrganisationNotFound)
   @TokenAccess()

@@ -13,6 +13,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { LongList } from '../common/http/reports.js';
 import { AliasesService } from './aliases.service.js';
 import { AliasDto, AliasPageDto, CreateAliasDto } from './dto/aliases.dto.js';
 import { AliasExists, AliasNotFound } from './pricing.errors.js';
@@ -23,9 +24,14 @@ export class AliasesController {
   constructor(private readonly aliases: AliasesService) {}
 
   @Get()
-  @ApiOperation({ summary: 'List the aliases of models', operationId: 'listPricingAliases' })
+  @ApiOperation({
+    summary: 'List the aliases of models',
+    description: 'An alias gives a model, such as a deployment, the prices of another.',
+    operationId: 'listPricingAliases',
+  })
   @ApiOkResponse({ type: AliasPageDto })
   @CallerAccess('pricing:read')
+  @LongList()
   list(@Query() page: PageQueryDto): Promise<AliasPageDto> {
     return this.aliases.list(page);
   }
@@ -54,7 +60,13 @@ export class AliasesController {
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'Delete an alias', operationId: 'deletePricingAlias' })
+  @ApiOperation({
+    summary: 'Delete an alias',
+    description:
+      'From now on the alias has the prices of its own name. Sessions that have started keep the price ' +
+      'they started with.',
+    operationId: 'deletePricingAlias',
+  })
   @ApiNoContentResponse({ description: 'Done' })
   @ApiProblems(AliasNotFound)
   @RoleAccess('admin')

@@ -1,6 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
 import {
   ApiBody,
+  ApiExtraModels,
   ApiCreatedResponse,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -16,7 +17,10 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { PRICE_MAP_SCHEMA, PriceImportQueryDto } from './dto/price-import.requests.js';
+import { LongList } from '../common/http/reports.js';
+import { ID_PATTERN } from '../common/http/text.js';
+import { MODEL_ID_LENGTH } from '../common/http/validators.js';
+import { PRICE_MAP_SCHEMA, PriceMapEntryDto, PriceImportQueryDto } from './dto/price-import.requests.js';
 import { PriceImportDto } from './dto/price-import.responses.js';
 import { CreatePricingRuleDto } from './dto/pricing.requests.js';
 import { ModelPricingDto, PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
@@ -41,9 +45,14 @@ export class PricingController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'List the pricing rules in force', operationId: 'listPricing' })
+  @ApiOperation({
+    summary: 'List the pricing rules in force',
+    description: 'Rules of all models, those that the service was installed with included.',
+    operationId: 'listPricing',
+  })
   @ApiOkResponse({ type: PricingPageDto })
   @CallerAccess('pricing:read')
+  @LongList()
   inForce(@Query() page: PageQueryDto): Promise<PricingPageDto> {
     return this.pricing.inForce(page);
   }
@@ -51,16 +60,19 @@ export class PricingController {
   @Get('*id')
   @ApiOperation({
     summary: 'Get the current, upcoming and past prices of a model',
+    description:
+      'Rules of this id alone: `current` is null for a model that is priced by a pattern, an alias or the fallback.',
     operationId: 'getModelPricing',
   })
   @ApiParam({
     name: 'id',
     description: 'The model id. It may contain `.`, `:` and `/`, percent-encoded or not',
-    schema: { type: 'string', minLength: 1, maxLength: 100 },
+    schema: { type: 'string', minLength: 1, maxLength: MODEL_ID_LENGTH, pattern: ID_PATTERN },
     example: 'anthropic.claude-3-sonnet-20240229-v1:0',
   })
   @ApiOkResponse({ type: ModelPricingDto })
   @CallerAccess('pricing:read')
+  @LongList()
   ofModel(@ModelIdParam() modelId: string): Promise<ModelPricingDto> {
     return this.pricing.ofModel(modelId);
   }
@@ -98,6 +110,7 @@ export class PricingController {
       `${MAXIMUM_USD_PER_TOKEN} USD per token. A single price that a rule cannot express is named in \`notes\`.`,
     operationId: 'importPricing',
   })
+  @ApiExtraModels(PriceMapEntryDto)
   @ApiBody({ schema: PRICE_MAP_SCHEMA })
   @ApiOkResponse({
     type: PriceImportDto,

@@ -6,8 +6,8 @@ import type { AppConfig } from '../config/env.js';
 
 /** Of the sessions that a quantile is made of; with fewer, a hold covers the declared maximum. */
 const MINIMUM_WEIGHT = 200;
-/** What is learned changes slowly. */
-const MINIMUM_INTERVAL_SECONDS = 60;
+/** Between two looks at what was learned, which changes slowly. */
+const REST_MILLISECONDS = 60_000;
 
 const LEARN = { name: 'output_lengths_learn', text: 'SELECT output_lengths_learn() AS "mayHaveMore"' };
 const QUANTILES = {
@@ -33,13 +33,13 @@ interface Quantile {
 @Injectable()
 export class OutputLengths extends Sweeper {
   private quantiles = new Map<string, number>();
+  private readFrom = 0;
 
   constructor(
     private readonly database: Database,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
-    const interval = config.sweepIntervalSeconds;
-    super('Output length sweeper', interval === 0 ? 0 : Math.max(interval, MINIMUM_INTERVAL_SECONDS));
+    super('Output length sweeper', config.sweepIntervalSeconds);
   }
 
   /** The output tokens that `HOLD_QUANTILE` of such calls did not exceed; undefined with too few of them to say. */
@@ -47,23 +47,19 @@ export class OutputLengths extends Sweeper {
     return this.quantiles.get(keyOf(modelId, inputSize(inputTokens)));
   }
 
-  override async onApplicationBootstrap(): Promise<void> {
-    if (this.config.sweepIntervalSeconds > 0) await this.read();
-    super.onApplicationBootstrap();
-  }
-
   async sweep(stopped?: AbortSignal): Promise<void> {
     let mayHaveMore: boolean | undefined = true;
     while (mayHaveMore && !stopped?.aborted)
       mayHaveMore = (await this.database.row<{ mayHaveMore: boolean }>(LEARN))?.mayHaveMore;
-    await this.read();
+    if (performance.now() >= this.readFrom) await this.read();
   }
 
-  private async read(): Promise<void> {
+  async read(): Promise<void> {
     const rows = await this.database.report<Quantile>(QUANTILES, [this.config.sessions.holdQuantile]);
     this.quantiles = new Map(
       rows.map(({ modelId, inputSize, outputSize }) => [keyOf(modelId, inputSize), largestOf(outputSize)]),
     );
+    this.readFrom = performance.now() + REST_MILLISECONDS;
   }
 }
 

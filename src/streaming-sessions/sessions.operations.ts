@@ -98,6 +98,10 @@ export interface SettlementAnswer {
   endReason: 'finalized' | 'aborted' | 'timeout';
   estimatedCredits: number;
   actualCredits: number;
+  estimateSource: EstimateSource;
+  /** What was held at the start, and what at the end. */
+  firstHold: number;
+  allocatedCredits: number;
   refund: number;
   overage: number;
   uncollected: number;

@@ -78,6 +78,7 @@ export class StreamingSessionsService {
     switch (answer.outcome) {
       case 'created':
       case 'repeated':
+        if (answer.outcome === 'created') this.metrics.countHold(answer.estimateSource);
         return { created: answer.outcome === 'created', session: answer };
       case 'insufficient':
       case 'budget_exceeded':
@@ -131,7 +132,7 @@ export class StreamingSessionsService {
       actor: caller.actor,
       apiKeyId: seeingKeyOf(caller),
     });
-    return settled(answer, {
+    return this.settled(answer, {
       countField: request.actualTokens === undefined ? 'inputTokens' : 'actualTokens',
     });
   }
@@ -150,7 +151,13 @@ export class StreamingSessionsService {
       actor: caller.actor,
       apiKeyId: seeingKeyOf(caller),
     });
-    return settled(answer);
+    return this.settled(answer);
+  }
+
+  private settled(...[answer, fields]: Parameters<typeof settled<SettlementAnswer>>): SettlementAnswer {
+    const settlement = settled(answer, fields);
+    this.metrics.countSettlement(settlement);
+    return settlement;
   }
 
   /** A caller's own active sessions, newest first. @throws AccountNotFound for a user never seen */

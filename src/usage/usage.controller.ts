@@ -15,7 +15,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { sendCsv } from '../common/http/csv-download.js';
-import { Report, reporterOf, wantsCsv } from '../common/http/reports.js';
+import { LongList, Report, reporterOf, wantsCsv } from '../common/http/reports.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -144,10 +144,14 @@ export class UsageController {
   @Get('needs-review')
   @ApiOperation({
     summary: 'List usage records that await review, oldest first',
+    description:
+      'Finished calls that could not be paid for, or were sent for review. `POST ' +
+      '/api/usage/records/{id}/review` decides about each.',
     operationId: 'listNeedsReview',
   })
   @ApiOkResponse({ type: UsagePageDto })
   @RoleAccess('admin')
+  @LongList()
   needsReview(@Query() page: PageQueryDto): Promise<UsagePageDto> {
     return this.charges.needsReview(page);
   }
@@ -179,7 +183,13 @@ export class UsageController {
   }
 
   @Get('stats')
-  @ApiOperation({ summary: 'Get your usage statistics', operationId: 'getUsageStats' })
+  @ApiOperation({
+    summary: 'Get your usage statistics',
+    description:
+      'Records and credits in a range of time, by service, day, model, user and unit. Both ends are ' +
+      'included; without them it is all of the time.',
+    operationId: 'getUsageStats',
+  })
   @ApiOkResponse({ type: UsageStatsDto })
   @ApiProblems(AccountNotFound)
   @SelfAccess('usage:read', { userIdIn: 'body' })
@@ -189,7 +199,11 @@ export class UsageController {
   }
 
   @Get('stats/:userId')
-  @ApiOperation({ summary: 'Get a user’s usage statistics', operationId: 'getUserUsageStats' })
+  @ApiOperation({
+    summary: 'Get a user’s usage statistics',
+    description: 'The same as your own statistics, for a user, or for an organisation by its id.',
+    operationId: 'getUserUsageStats',
+  })
   @ApiOkResponse({ type: UsageStatsDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
@@ -219,7 +233,11 @@ export class UsageController {
   }
 
   @Get('system-stats')
-  @ApiOperation({ summary: 'Get the usage statistics of all users', operationId: 'getSystemStats' })
+  @ApiOperation({
+    summary: 'Get the usage statistics of all users',
+    description: 'Records, credits, provider cost and margin in a range of time, over all accounts.',
+    operationId: 'getSystemStats',
+  })
   @ApiOkResponse({ type: SystemStatsDto })
   @RoleAccess('admin')
   @Report()

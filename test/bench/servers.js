@@ -19,6 +19,7 @@ const DURABILITY = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'o
 /**
  * @typedef {object} Database
  * @property {string} url of the running service's role
+ * @property {string} ownerUrl of the schema's owner
  * @property {pg.Pool} owner
  * @property {string} version
  * @property {() => Promise<void>} stop
@@ -50,7 +51,7 @@ export async function startDatabase(dist, directory, settings = {}) {
       await server.stop();
     };
     await requireDurability(owner);
-    return { url, owner, version: await settingOf(owner, 'server_version'), stop };
+    return { url, ownerUrl, owner, version: await settingOf(owner, 'server_version'), stop };
   } catch (error) {
     await server.stop();
     throw error;

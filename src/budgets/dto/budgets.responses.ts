@@ -41,7 +41,13 @@ export class BudgetDto {
   })
   amount: number | null;
   @ApiProperty({ enum: BUDGET_MODES, enumName: 'BudgetMode', example: 'hard' }) mode: BudgetMode;
-  @ApiProperty({ type: [Number], example: [80, 100] }) alerts: number[];
+  @ApiProperty({
+    type: 'array',
+    items: { type: 'integer', minimum: 1, maximum: 100 },
+    description: 'Percentages of the limit at which `budget.threshold` is emitted',
+    example: [80, 100],
+  })
+  alerts: number[];
   @ApiProperty({
     enum: ['platform', 'account'],
     enumName: 'BudgetSetter',
@@ -124,7 +130,9 @@ export class BudgetPeriodDto {
   @ApiProperty(TIME) countsFrom: string;
   @ApiProperty({ ...COUNT, example: 740 }) used: number;
   @ApiProperty({ ...COUNT, example: 20 }) held: number;
-  @ApiProperty({ type: () => [BudgetRaiseDto] }) raises: BudgetRaiseDto[];
+  @ApiProperty({ ...COUNT, description: 'How many raises it has', example: 0 }) totalRaises: number;
+  @ApiProperty({ type: () => [BudgetRaiseDto], description: 'The newest 20, newest first' })
+  raises: BudgetRaiseDto[];
 }
 
 export class BudgetPeriodPageDto {

@@ -1,5 +1,6 @@
 import { getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
 
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Schema = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
 
 /** Says what the decorators cannot say in OpenAPI 3.0. */
@@ -17,36 +18,35 @@ export function refineSchemas(schemas: Record<string, Schema>): void {
 /** Where the decorators leave, at a field, the schema that it has for each value of `type` beside it, by its name. */
 export const BY_TYPE = 'x-by-type';
 
-/** One schema for each type, and the name of all for any of them: a client that looks at `type` knows the rest. */
+/**
+ * One schema for each type, and the name of all for any of them: a client that looks at `type` knows the rest. Without a
+ * discriminator object: clients that are generated for Rust would then not find `type` in any of them.
+ */
 function describeVariants(schemas: Record<string, Schema>, name: string, schema: Schema): void {
   if ('$ref' in schema) return;
   const [varied] = Object.entries(schema.properties ?? {}).filter(([, property]) => BY_TYPE in property);
   if (varied === undefined) return;
   const byType = (varied[1] as { [BY_TYPE]: Record<string, string> })[BY_TYPE];
-  const mapping = mapOf(Object.keys(byType), (type) => {
+  const variants = Object.keys(byType).map((type) => {
     const variant = `${type.replace(/(?:^|[._])(\w)/g, (_, letter: string) => letter.toUpperCase())}${name}`;
     const own = {
       type: { type: 'string', enum: [type], example: type },
       [varied[0]]: { $ref: getSchemaPath(byType[type] as string) },
     };
     schemas[variant] = { ...schema, properties: { ...schema.properties, ...own } };
-    return getSchemaPath(variant);
+    return { $ref: getSchemaPath(variant) };
   });
-  schemas[name] = {
-    description: schema.description,
-    oneOf: Object.values(mapping).map(($ref) => ({ $ref })),
-    discriminator: { propertyName: 'type', mapping },
-  };
+  schemas[name] = { description: schema.description, oneOf: variants };
 }
 
-/** A reference allows what is referred to, and nothing else; null must be a form of its own. */
+/** Generators of clients read null beside `allOf`, but that for Python only where there is no type as well. */
 function describeNull(property: Schema): void {
-  if ('$ref' in property || !property.nullable || !property.allOf) return;
-  property.oneOf = [...property.allOf, { type: 'object', nullable: true, enum: [null] }];
-  delete property.allOf;
-  delete property.nullable;
-  delete property.type;
+  if (!('$ref' in property) && property.nullable && property.allOf) delete property.type;
 }
+
+/** The name of the schema that is referred to. */
+const nameIn = (reference: Schema): string =>
+  '$ref' in reference ? (reference.$ref.split('/').at(-1) ?? '') : '';
 
 /** Fields that a body may have together. */
 export interface Form {
@@ -56,28 +56,38 @@ export interface Form {
 
 export const fieldsOf = ({ required, optional = [] }: Form) => [...required, ...optional];
 
+/** Marks a request in a form of others, which may have more fields than are described here. */
+export const FOREIGN = 'x-foreign';
+
+/** Requests with a field that is not described are refused; responses may get further fields in later versions. */
+export function closeRequests(document: OpenAPIObject, operations: [method: string, Operation][]): void {
+  const schemas = document.components?.schemas ?? {};
+  const names = new Set<string>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const name = nameIn(value);
+    if (name in schemas && !names.has(name)) {
+      names.add(name);
+      visit(schemas[name]);
+    }
+    Object.values(value).forEach(visit);
+  };
+  for (const [, { requestBody }] of operations) visit(requestBody);
+  for (const name of names) {
+    const schema = schemas[name] as Exclude<Schema, { $ref: string }> & { [FOREIGN]?: boolean };
+    if (schema.properties) schema.additionalProperties = schema[FOREIGN] ?? false;
+    delete schema[FOREIGN];
+  }
+}
+
 /** Where the decorators leave the forms of which a body has one and nothing of another. */
 export const FORMS = 'x-forms';
 
+/** In words: generators of clients drop the other fields of a schema that has alternatives. */
 function describeForms(schema: Exclude<Schema, { $ref: string }> & { [FORMS]?: readonly Form[] }): void {
-  const { [FORMS]: forms, properties = {} } = schema;
+  const { [FORMS]: forms } = schema;
   if (forms === undefined) return;
   delete schema[FORMS];
-  schema.oneOf = forms.map((form) => ({
-    type: 'object',
-    required: [...form.required],
-    properties: {
-      // Generators of clients only take a field for required where the form itself has it.
-      ...mapOf(form.required, (name) => ({ type: typeOf(properties[name]) })),
-      ...mapOf(
-        forms.flatMap(fieldsOf).filter((name) => !fieldsOf(form).includes(name)),
-        () => ({ not: {} }),
-      ),
-    },
-  }));
+  const alternatives = forms.map(({ required }) => required.map((name) => `\`${name}\``).join(' and '));
+  schema.description = `Has exactly one of these: ${alternatives.join('; ')}`;
 }
-
-const mapOf = <T>(names: readonly string[], valueOf: (name: string) => T): Record<string, T> =>
-  Object.fromEntries(names.map((name) => [name, valueOf(name)]));
-
-const typeOf = (schema: Schema | undefined) => (schema && 'type' in schema ? schema.type : undefined);

@@ -26,6 +26,25 @@ export class Metrics {
     labelNames: ['reason'],
     registers: [this.registry],
   });
+  private readonly holds = new Counter({
+    name: 'accounting_holds_total',
+    help: 'Sessions that started, by who estimated their output: caller, learned (by the service), ceiling (the maximum)',
+    labelNames: ['estimate_source'],
+    registers: [this.registry],
+  });
+  private readonly grownHolds = new Counter({
+    name: 'accounting_holds_grown_total',
+    help: 'Sessions whose hold had grown when they were settled, by who estimated their output',
+    labelNames: ['estimate_source'],
+    registers: [this.registry],
+  });
+  private readonly holdRatios = new Histogram({
+    name: 'accounting_hold_cost_ratio',
+    help: 'First hold of settled sessions as a multiple of their cost, by who estimated their output',
+    labelNames: ['estimate_source'],
+    buckets: [0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 100],
+    registers: [this.registry],
+  });
   private readonly sweptSessions = new Counter({
     name: 'accounting_sessions_timed_out_total',
     help: 'Sessions ended by the sweeper of this process',
@@ -62,6 +81,11 @@ export class Metrics {
     for (const gateway of GATEWAYS) this.costDifferences.inc({ gateway }, 0);
     for (const reason of ['insufficient', 'budget_exceeded', 'limit_exceeded'])
       this.refusedHolds.inc({ reason }, 0);
+    for (const estimate_source of ['caller', 'learned', 'ceiling']) {
+      this.holds.inc({ estimate_source }, 0);
+      this.grownHolds.inc({ estimate_source }, 0);
+      this.holdRatios.zero({ estimate_source });
+    }
   }
 
   /** Express middleware: the route as it is declared, never the path, which would make a series of each user. */
@@ -77,6 +101,22 @@ export class Metrics {
 
   countRefusedHold(reason: 'insufficient' | 'budget_exceeded' | 'limit_exceeded'): void {
     this.refusedHolds.inc({ reason });
+  }
+
+  countHold(estimateSource: string): void {
+    this.holds.inc({ estimate_source: estimateSource });
+  }
+
+  /** @param settled credits held at the start, at the end, and what the call cost */
+  countSettlement(settled: {
+    estimateSource: string;
+    firstHold: number;
+    allocatedCredits: number;
+    actualCredits: number;
+  }): void {
+    const labels = { estimate_source: settled.estimateSource };
+    if (settled.allocatedCredits > settled.firstHold) this.grownHolds.inc(labels);
+    if (settled.actualCredits > 0) this.holdRatios.observe(labels, settled.firstHold / settled.actualCredits);
   }
 
   countSweptSessions(sessions: number): void {

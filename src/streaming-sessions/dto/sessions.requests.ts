@@ -42,7 +42,6 @@ export class InitializeSessionDto {
     description:
       'Input tokens of the call. With `maxOutputTokens` it takes the place of an estimate: the service holds what most ' +
       'calls of the model with an input of this size have needed, at most the cost of the maximum',
-    example: 1200,
     required: false,
   })
   @NeedsField('maxOutputTokens')
@@ -51,7 +50,6 @@ export class InitializeSessionDto {
 
   @TokensField({
     description: 'The most output tokens that the call may have, as the provider is asked for',
-    example: 4096,
     required: false,
   })
   @NeedsField('inputTokens')

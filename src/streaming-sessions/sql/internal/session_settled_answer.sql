@@ -6,6 +6,7 @@ LANGUAGE sql STABLE AS $$
     'status', s.status, 'endReason', s.end_reason, 'estimatedCredits', s.estimated_credits,
     'actualCredits', s.used_credits, 'refund', greatest(s.allocated_credits - s.used_credits + s.doubtful_credits, 0),
     'overage', greatest(s.used_credits - s.doubtful_credits - s.allocated_credits, 0), 'uncollected', s.uncollected_credits,
+    'estimateSource', estimate_source(s), 'firstHold', s.first_hold, 'allocatedCredits', s.allocated_credits,
     'overrun', coalesce(s.overrun, '[]'),
     'late', s.is_late, 'completedAt', s.completed_at)
 $$;

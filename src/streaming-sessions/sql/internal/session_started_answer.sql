@@ -7,7 +7,6 @@ LANGUAGE sql STABLE AS $$
     'status', s.status, 'startedAt', s.started_at, 'expiresAt', s.expires_at, 'completedAt', s.completed_at,
     'remainingCredits', s.remaining_after_hold, 'pricingSource', s.pricing_source,
     'pricedAs', coalesce(s.priced_as, s.model_id),
-    'estimateSource', CASE WHEN s.max_output_tokens IS NULL THEN 'caller'
-                           WHEN s.estimated_output_tokens < s.max_output_tokens THEN 'learned' ELSE 'ceiling' END,
+    'estimateSource', estimate_source(s),
     'maxAffordableTokens', s.max_affordable_tokens)
 $$;
