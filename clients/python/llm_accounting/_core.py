@@ -165,7 +165,7 @@ class SessionState:
 
     def _send_reports(self) -> None:
         try:
-            while not (self.is_settled or self.stop_reason or self.core.is_outage):
+            while not (self.is_settled or self.stop_reason or (self.hold and self.core.is_outage)):
                 self._reported, self._reported_at = self.tokens_generated, time.monotonic()
                 if self.hold is None:
                     self.core.outbox.progress(self.key, self._reported)

@@ -42,7 +42,8 @@ LEASE_SECONDS = 15
 # As models write: 33 tokens a second, after a prompt of some lines.
 TOKENS = 120
 EVERY_MS = 30
-PROMPT = "what is new in the world, and what may we do with it today " * 15
+# Of words that the fake provider knows as one token each.
+PROMPT = "what is new in this time and what may you do with it now " * 15
 # A charge by an estimate may differ so much from what the provider billed.
 TOLERANCE = 0.05
 

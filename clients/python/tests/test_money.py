@@ -80,7 +80,7 @@ async def test_the_stream_of_a_removed_member_is_stopped(
     with pytest.raises(entry.errors.CreditsExhausted) as raised:
         await reading.to("end")
     assert raised.value.code == "account.not_found"
-    assert 20 < reading.tokens <= 100
+    assert 20 <= reading.tokens <= 100
 
 
 @each_entry
