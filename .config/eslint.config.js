@@ -39,7 +39,9 @@ export default tseslint.config(
   {
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ['.config/*', 'test/*.js', 'test/bench/*.js'] },
+        projectService: {
+          allowDefaultProject: ['.config/*', 'test/*.js', 'test/bench/*.js', 'clients/generated/*.js'],
+        },
         tsconfigRootDir: ROOT,
       },
     },
@@ -68,7 +70,10 @@ export default tseslint.config(
     },
   },
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
-  { files: ['src/config/env.ts', 'test/**', '.config/**'], rules: { 'no-restricted-syntax': 'off' } },
+  {
+    files: ['src/config/env.ts', 'test/**', 'clients/**', '.config/**'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
   {
     files: ['src/**'],
     rules: {
