@@ -52,9 +52,11 @@ CREATE TYPE call_price AS (
 CREATE TYPE session_end AS (
   reason VARCHAR, status VARCHAR, quantities JSONB, service_tier VARCHAR, reported_cost_usd NUMERIC, price call_price,
   doubtful_credits BIGINT, service VARCHAR, metadata JSONB, actor VARCHAR, usage_source VARCHAR);
--- What a call reserves or has used; and the periods that it counts in, with what still fits them (NULL: no limit).
+-- What a call reserves or has used; and the periods that it counts in, with what still fits them (NULL: no limit), and those
+-- of which a raise has ended.
 CREATE TYPE call_amounts AS (credits BIGINT, tokens BIGINT, requests INTEGER, sessions INTEGER);
-CREATE TYPE call_budgets AS (periods BIGINT[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT);
+CREATE TYPE call_budgets AS (
+  periods BIGINT[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT, ended_raises BIGINT[]);
 CREATE TYPE usage_sums AS (
   records BIGINT, credits NUMERIC, provider_cost_usd NUMERIC, costed_records BIGINT, costed_credits NUMERIC,
   unpriced_records BIGINT, charged_credits NUMERIC);
@@ -208,8 +210,9 @@ CREATE INDEX idx_budgets_applies ON budgets (account_id, applies_to) WHERE delet
 CREATE UNIQUE INDEX uq_budgets_key_limit ON budgets (account_id, applies_to) WHERE is_key_limit;
 
 -- One period of a budget, since its first movement; user_id is the member's for each_member, else ''. A period of a minute
--- or an hour goes when the next one begins. held is reserved by open sessions, used is settled. Where used reaches next_alert
--- an event is due; is_exhausted: budget.exhausted was emitted last. is_reached: limit.reached was emitted.
+-- or an hour goes when the next one begins and none of its open_sessions is left. held is reserved by them, used is settled. Where used reaches next_alert
+-- an event is due; is_exhausted: budget.exhausted was emitted last. is_reached: limit.reached was emitted. raised is the sum of
+-- its raises until raised_until, when the first of them ends: then the next call notes what is left of them (budget_alerts).
 CREATE TABLE budget_periods (
   account_id   VARCHAR(50) NOT NULL,
   id           BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -221,7 +224,9 @@ CREATE TABLE budget_periods (
   counts_from  TIMESTAMPTZ NOT NULL,
   used         BIGINT NOT NULL DEFAULT 0,
   held         BIGINT NOT NULL DEFAULT 0,
-  has_raises   BOOLEAN NOT NULL DEFAULT FALSE,
+  open_sessions INTEGER NOT NULL DEFAULT 0,
+  raised       BIGINT NOT NULL DEFAULT 0,
+  raised_until TIMESTAMPTZ,
   next_alert   BIGINT,
   is_exhausted BOOLEAN NOT NULL DEFAULT FALSE,
   is_reached   BOOLEAN NOT NULL DEFAULT FALSE,
@@ -243,6 +248,17 @@ CREATE TABLE budget_raises (
   CONSTRAINT fk_budget_raises_period FOREIGN KEY (account_id, period_id) REFERENCES budget_periods (account_id, id) ON DELETE CASCADE
 );
 CREATE INDEX idx_budget_raises_period ON budget_raises (account_id, period_id);
+
+-- The places that open sessions take in the budgets of sessions, each until its lease ends.
+CREATE TABLE session_places (
+  account_id VARCHAR(50) NOT NULL,
+  period_id  BIGINT      NOT NULL,
+  session    BIGINT      NOT NULL,
+  expires_at TIMESTAMPTZ NOT NULL,
+  -- As in budget_periods: neither index begins with account_id.
+  CONSTRAINT pk_session_places PRIMARY KEY (session, period_id, account_id)
+) WITH (fillfactor = 70);
+CREATE INDEX idx_session_places_lease ON session_places (period_id, expires_at, account_id);
 
 CREATE TABLE idempotency_keys (
   account_id   VARCHAR(64) NOT NULL,

@@ -14,6 +14,7 @@ const READ_ONLY_TABLES = [
   'budget_periods',
   'budget_raises',
   'streaming_sessions',
+  'session_places',
   'output_lengths',
   'usage_records',
   'usage_daily',

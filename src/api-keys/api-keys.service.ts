@@ -162,7 +162,7 @@ export class ApiKeysService {
    * gateway the successor comes first, so that a failure there leaves the old key as it was. Only for the user who made the
    * key: the successor acts for that user.
    *
-   * @throws ApiKeyNotFound, ApiKeyEnded, ApiKeyRotated, TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws
+   * @throws AccountNotFound, ApiKeyNotFound, ApiKeyEnded, ApiKeyRotated, TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws
    */
   async rotate(
     caller: Caller,

@@ -100,6 +100,7 @@ export class BudgetsController {
   @ApiOkResponse({ type: BudgetPeriodPageDto })
   @ApiProblems(BudgetNotFound, AccountNotFound)
   @AccountAccess('own')
+  @Report()
   periods(
     @CurrentCaller() caller: Caller,
     @IdParam() id: number,

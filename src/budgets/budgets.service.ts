@@ -124,7 +124,7 @@ export class BudgetsService {
   async periods(caller: Caller, id: number, { limit, cursor }: PageQueryDto): Promise<BudgetPeriodPageDto> {
     await this.one(caller, id);
     const values = [caller.accountId, id, memberOf(caller), decodeCursor(cursor) ?? null, limit + 1];
-    const row = await this.database.row<{ periods: BudgetPeriodDto[] }>(PERIODS, values);
+    const [row] = await this.database.report<{ periods: BudgetPeriodDto[] }>(PERIODS, values);
     return toPage(row?.periods ?? [], limit, (period) => period);
   }
 

@@ -200,6 +200,34 @@ export const AUDIT_CHECKS: AuditCheck[] = [
        GROUP BY p.account_id, p.id, p.held`,
   },
   {
+    name: 'budget open sessions = active sessions',
+    explanation:
+      'A period of a budget does not know how many active sessions began in it. A repair sets it to that.',
+    query: `
+      SELECT p.account_id, ${subject({ period_id: 'p.id' })}, count(s.session_id) AS expected, p.open_sessions AS actual
+        FROM users u JOIN budget_periods p ON p.account_id = u.account_id
+        LEFT JOIN (SELECT s.account_id, s.session_id, x.period_id
+                     FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status = 'active'
+                    CROSS JOIN unnest(s.periods) AS x (period_id)) s
+          ON s.account_id = p.account_id AND s.period_id = p.id
+       GROUP BY p.account_id, p.id, p.open_sessions`,
+  },
+  {
+    name: 'session places = leases',
+    explanation:
+      'A place in a budget of sessions is not kept as long as the lease of its session. A repair sets it to that.',
+    query: `
+      SELECT x.account_id, ${subject({ period_id: 'x.period_id' })}, sum(x.expected) AS expected, sum(x.actual) AS actual
+        FROM (SELECT s.account_id, p.id AS period_id, s.id AS session, s.expires_at, 1 AS expected, 0 AS actual
+                FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status = 'active'
+               CROSS JOIN unnest(s.periods) AS began (period_id)
+                JOIN budget_periods p ON p.account_id = s.account_id AND p.id = began.period_id AND p.unit = 'sessions'
+              UNION ALL
+              SELECT l.account_id, l.period_id, l.session, l.expires_at, 0, 1
+                FROM users u JOIN session_places l ON l.account_id = u.account_id) x
+       GROUP BY x.account_id, x.period_id, x.session, x.expires_at`,
+  },
+  {
     name: 'budget used = records',
     explanation:
       'What is used of a period of a budget is not what the records of the calls that began in it say. A repair sets it to that.',

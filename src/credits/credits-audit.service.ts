@@ -26,6 +26,7 @@ const ROWS_OF_BATCH = [
   'usage_reviews',
   'usage_daily',
   'budget_periods',
+  'session_places',
 ].map((table) => `${table} AS NOT MATERIALIZED (SELECT * FROM ${table} WHERE account_id BETWEEN $1 AND $2)`);
 
 /** One check over a batch of users, in one statement and so in one snapshot. */

@@ -8,7 +8,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
-import { Report, reporterOf, ReportsBusy, TooManyReports } from '../common/http/reports.js';
+import { LongList, Report, reporterOf, ReportsBusy, TooManyReports } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import { CreditsAuditService } from './credits-audit.service.js';
@@ -198,6 +198,7 @@ export class CreditsController {
   @ApiOkResponse({ type: LedgerPageDto })
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read', { userIdIn: 'body' })
+  @LongList()
   ledger(@CurrentCaller() caller: Caller, @Query() page: OwnPageQueryDto): Promise<LedgerPageDto> {
     return this.credits.ledgerPage(caller.accountId, page, seenUser(caller));
   }
@@ -211,6 +212,7 @@ export class CreditsController {
   @ApiOkResponse({ type: LedgerPageDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
+  @LongList()
   userLedger(@AccountIdParam() userId: string, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
     return this.credits.ledgerPage(userId, page);
   }

@@ -12,6 +12,7 @@ import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { UserIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { LongList } from '../common/http/reports.js';
 import { AddMemberDto, ChangeMemberDto, MemberDto, MemberPageDto } from './dto/members.dto.js';
 import { TextPageQueryDto } from './dto/text-page.dto.js';
 import { MembersService } from './members.service.js';
@@ -65,6 +66,7 @@ export class MembersController {
   })
   @ApiOkResponse({ type: MemberPageDto })
   @TokenAccess()
+  @LongList()
   list(
     @CurrentCaller() caller: Caller,
     @OrganisationIdParam() id: string,

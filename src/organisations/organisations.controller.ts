@@ -6,7 +6,7 @@ import { RoleRequired } from '../auth/auth.errors.js';
 import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
-import { Report } from '../common/http/reports.js';
+import { LongList, Report } from '../common/http/reports.js';
 import {
   CreateOrganisationDto,
   MyAccountDto,
@@ -62,6 +62,7 @@ export class OrganisationsController {
   })
   @ApiOkResponse({ type: OrganisationPageDto })
   @TokenAccess()
+  @LongList()
   list(@CurrentCaller() caller: Caller, @Query() page: TextPageQueryDto): Promise<OrganisationPageDto> {
     return this.organisations.page(caller, page);
   }

@@ -12,6 +12,7 @@ import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { LongList } from '../common/http/reports.js';
 import { ChangeUnitDto, CreateUnitDto, UnitDto, UnitTreeDto } from './dto/units.dto.js';
 import { OrganisationIdParam } from './organisation-id.js';
 import {
@@ -64,6 +65,7 @@ export class UnitsController {
   })
   @ApiOkResponse({ type: UnitTreeDto })
   @TokenAccess()
+  @LongList()
   tree(@CurrentCaller() caller: Caller, @OrganisationIdParam() id: string): Promise<UnitTreeDto> {
     return this.units.tree(caller, id);
   }

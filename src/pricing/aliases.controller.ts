@@ -13,6 +13,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { LongList } from '../common/http/reports.js';
 import { AliasesService } from './aliases.service.js';
 import { AliasDto, AliasPageDto, CreateAliasDto } from './dto/aliases.dto.js';
 import { AliasExists, AliasNotFound } from './pricing.errors.js';
@@ -30,6 +31,7 @@ export class AliasesController {
   })
   @ApiOkResponse({ type: AliasPageDto })
   @CallerAccess('pricing:read')
+  @LongList()
   list(@Query() page: PageQueryDto): Promise<AliasPageDto> {
     return this.aliases.list(page);
   }

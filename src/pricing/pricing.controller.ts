@@ -17,6 +17,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { LongList } from '../common/http/reports.js';
 import { ID_PATTERN } from '../common/http/text.js';
 import { MODEL_ID_LENGTH } from '../common/http/validators.js';
 import { PRICE_MAP_SCHEMA, PriceMapEntryDto, PriceImportQueryDto } from './dto/price-import.requests.js';
@@ -51,6 +52,7 @@ export class PricingController {
   })
   @ApiOkResponse({ type: PricingPageDto })
   @CallerAccess('pricing:read')
+  @LongList()
   inForce(@Query() page: PageQueryDto): Promise<PricingPageDto> {
     return this.pricing.inForce(page);
   }
@@ -70,6 +72,7 @@ export class PricingController {
   })
   @ApiOkResponse({ type: ModelPricingDto })
   @CallerAccess('pricing:read')
+  @LongList()
   ofModel(@ModelIdParam() modelId: string): Promise<ModelPricingDto> {
     return this.pricing.ofModel(modelId);
   }

@@ -6,6 +6,7 @@ import type { Caller } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { AccountIdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { LongList } from '../common/http/reports.js';
 import {
   BalanceLimit,
   BudgetExceeded,
@@ -143,6 +144,7 @@ export class StreamingSessionsController {
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @ApiProblems(AccountNotFound)
   @SelfAccess('sessions:write', { userIdIn: 'body' })
+  @LongList()
   active(
     @CurrentCaller() caller: Caller,
     @Query() query: ActiveSessionsQueryDto,
@@ -158,6 +160,7 @@ export class StreamingSessionsController {
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @RoleAccess('admin')
+  @LongList()
   allActive(@Query() query: ListSessionsQueryDto): Promise<ActiveSessionDto[]> {
     return this.sessions.active(undefined, query.limit);
   }
@@ -171,6 +174,7 @@ export class StreamingSessionsController {
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
+  @LongList()
   userActive(
     @AccountIdParam() userId: string,
     @Query() query: ListSessionsQueryDto,

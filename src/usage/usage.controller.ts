@@ -15,7 +15,7 @@ import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idem
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { sendCsv } from '../common/http/csv-download.js';
-import { Report, reporterOf, wantsCsv } from '../common/http/reports.js';
+import { LongList, Report, reporterOf, wantsCsv } from '../common/http/reports.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -151,6 +151,7 @@ export class UsageController {
   })
   @ApiOkResponse({ type: UsagePageDto })
   @RoleAccess('admin')
+  @LongList()
   needsReview(@Query() page: PageQueryDto): Promise<UsagePageDto> {
     return this.charges.needsReview(page);
   }

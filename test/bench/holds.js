@@ -54,7 +54,7 @@ async function run() {
   const service = await startService(DIST, database.url, {
     INTERNAL_API_KEY: INTERNAL_KEY,
     SWEEP_INTERVAL_SECONDS: '1',
-    HOLD_QUANTILE: process.env.HOLD_QUANTILE ?? '0.85',
+    HOLD_QUANTILE: process.env.HOLD_QUANTILE ?? '0.8',
     RATE_LIMIT_MAX: '1000000000',
   });
   onEnd(() => service.stop());

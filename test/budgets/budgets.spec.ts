@@ -43,6 +43,17 @@ const endPeriods = (account: string) =>
     [account],
   );
 
+/** Ends the raises of an account, as the time does. */
+const endRaises = async (account: string) => {
+  await service.owner.query(
+    'UPDATE budget_raises SET until = now() WHERE account_id = $1 AND until IS NOT NULL',
+    [account],
+  );
+  await service.owner.query('UPDATE budget_periods SET raised_until = now() WHERE account_id = $1', [
+    account,
+  ]);
+};
+
 describe('a hard budget of credits', () => {
   it('402: refuses what it has no room for, names itself, and says what fits, exactly', async () => {
     const acme = await organisation(service);
@@ -275,7 +286,9 @@ describe('limits of tokens, requests and sessions', () => {
     expect(refused).toMatchObject({ status: 429, body: { limits: [{ unit: 'sessions', held: 2 }] } });
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
     await service.owner.query(
-      `UPDATE streaming_sessions SET expires_at = now() WHERE account_id = $1 AND session_id = 'a'`,
+      `WITH ended AS (
+         UPDATE streaming_sessions SET expires_at = now() WHERE account_id = $1 AND session_id = 'a' RETURNING id, expires_at)
+       UPDATE session_places p SET expires_at = ended.expires_at FROM ended WHERE p.session = ended.id`,
       [acme.id],
     );
     expect(await acme.start(acme.owner, 'c')).toMatchObject({ status: 201 });
@@ -451,7 +464,7 @@ describe('a raise', () => {
     });
     expect(await acme.start(acme.owner, 'a')).toMatchObject({ status: 201 });
     // It ends in mid-stream: what is held stays, and nothing more fits.
-    await service.owner.query('UPDATE budget_raises SET until = now() WHERE account_id = $1', [acme.id]);
+    await endRaises(acme.id);
     expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ limit: 2, held: 4, left: 0 });
     expect(await acme.start(acme.owner, 'b', { estimatedTokens: 1 })).toMatchObject({ status: 402 });
     expect((await acme.finalize(acme.owner, 'a', 1000)).body).toMatchObject({
@@ -467,14 +480,30 @@ describe('a raise', () => {
       )
     ).body;
     expect(items[0]?.raises).toMatchObject([
-      { amount: 4, reason: 'the launch' },
       { amount: 5, until: null },
+      { amount: 4, reason: 'the launch' },
     ]);
     expect(await raise({ amount: 1, until: '2020-01-01T00:00:00Z' })).toMatchObject({
       status: 400,
       body: { errors: [{ field: 'until' }] },
     });
   });
+});
+
+it('the history of a budget has the newest 20 raises of each period, and says how many there are', async () => {
+  const acme = await organisation(service);
+  const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 2 });
+  for (let n = 1; n <= 22; n++) {
+    const raise = { accountId: acme.id, amount: n, reason: 'x'.repeat(200) };
+    expect((await acme.owner.post(`/api/budgets/${id}/raises`, raise)).status).toBe(201);
+  }
+  const { items } = (
+    await acme.owner.get<{ items: { totalRaises: number; raises: { amount: number }[] }[] }>(
+      `/api/budgets/${id}/periods?accountId=${acme.id}`,
+    )
+  ).body;
+  expect(items.map(({ totalRaises }) => totalRaises)).toEqual([22]);
+  expect(items[0]?.raises.map(({ amount }) => amount)).toEqual(Array.from({ length: 20 }, (_, n) => 22 - n));
 });
 
 describe('changes', () => {
@@ -706,6 +735,26 @@ describe('changes', () => {
     expect(await periods()).toMatchObject([{ used: 3, held: 0 }]);
   });
 
+  it('a call that costs nothing is billed also where a budget is exceeded, and waits for no review', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const id = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 10 });
+    const charge = (requestId: string, tokens: number, onInsufficient: string) =>
+      acme.owner.post('/api/usage/charge', {
+        ...{ requestId, accountId: acme.id, modelId: SONNET, tokens, onInsufficient },
+      });
+    await charge('a', 2000, 'reject');
+    await patch(acme.owner, `/api/budgets/${id}`, { accountId: acme.id, amount: 1 });
+    for (const onInsufficient of ['review', 'reject'])
+      expect(await charge(onInsufficient, 0, onInsufficient)).toMatchObject({
+        status: 201,
+        body: { record: { credits: 0, billingStatus: 'billed' } },
+      });
+    expect(await charge('c', 1, 'review')).toMatchObject({
+      body: { record: { credits: 1, billingStatus: 'needs_review', uncollectedCredits: 1 } },
+    });
+  });
+
   it.each([
     ['scope', { scope: 'planet' }],
     ['unit', { unit: 'cows' }],
@@ -821,14 +870,53 @@ describe('events', () => {
     const raise = { accountId: acme.id, amount: 12, reason: 'r', until };
     expect((await acme.owner.post(`/api/budgets/${id}/raises`, raise)).status).toBe(201);
     expect(await charge(18)).toBe(201);
-    await service.owner.query(
-      'UPDATE budget_raises SET until = now() WHERE account_id = $1 AND until IS NOT NULL',
-      [acme.id],
-    );
+    await endRaises(acme.id);
     expect(await seen()).toEqual([]);
     expect(await charge(3)).toBe(402);
     expect(await charge(3)).toBe(402);
     expect(await seen()).toEqual(['budget.exhausted']);
+  });
+
+  it.each(['hard', 'soft'])('come for what is used after a raise has ended: %s', async (mode) => {
+    const budget = { window: 'day', amount: 99, alerts: [50, 80, 90], mode };
+    const { acme, id, charge, seen } = await watched(budget);
+    const raise = { accountId: acme.id, amount: 100, reason: 'r' };
+    for (const until of ['2998-01-01T00:00:00Z', '2999-01-01T00:00:00Z'])
+      await acme.owner.post(`/api/budgets/${id}/raises`, { ...raise, until });
+    expect(await charge(69)).toBe(201);
+    await endRaises(acme.id);
+    expect(await seen()).toEqual([]);
+    for (const credits of [6, 9]) expect(await charge(credits)).toBe(201);
+    expect(await seen()).toEqual(['budget.threshold 50', 'budget.threshold 80']);
+    expect(await charge(15)).toBe(201);
+    expect((await seen()).slice(2)).toEqual(['budget.threshold 90', 'budget.exhausted']);
+    expect(await charge(3)).toBe(mode === 'hard' ? 402 : 201);
+    expect(await budgetOf(acme.owner, acme.id, id)).toMatchObject({ limit: 99, left: 0 });
+  });
+
+  it('come for what a raise that has ended and then a smaller limit have passed', async () => {
+    const { acme, id, charge, seen } = await watched({ window: 'day', amount: 100, alerts: [50, 80] });
+    const until = '2999-01-01T00:00:00Z';
+    const raise = { accountId: acme.id, amount: 100, reason: 'r', until };
+    expect((await acme.owner.post(`/api/budgets/${id}/raises`, raise)).status).toBe(201);
+    expect(await charge(75)).toBe(201);
+    await endRaises(acme.id);
+    await patch(acme.owner, `/api/budgets/${id}`, { accountId: acme.id, amount: 90 });
+    expect(await seen()).toEqual(['budget.threshold 50', 'budget.threshold 80']);
+  });
+
+  it('are not emitted for a period that is over', async () => {
+    const { acme, charge, seen } = await watched({ window: 'day', amount: 12, alerts: [50] });
+    await acme.start(acme.owner, 's');
+    await endPeriods(acme.id);
+    expect(await charge(3)).toBe(201);
+    expect((await acme.finalize(acme.owner, 's', 6000)).body).toMatchObject({ overrun: [{ by: 6 }] });
+    expect(await seen()).toEqual([]);
+    expect(await charge(9)).toBe(201);
+    expect(await seen()).toEqual(['budget.threshold 50', 'budget.exhausted']);
+    await endPeriods(acme.id);
+    expect(await charge(3)).toBe(201);
+    expect((await seen()).slice(2)).toEqual(['budget.recovered']);
   });
 
   it('come with the limit of an API key, which is changed with the key alone', async () => {

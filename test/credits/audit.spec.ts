@@ -26,6 +26,8 @@ beforeAll(async () => {
     permissions: ['sessions:write', 'usage:write'],
   });
   const byKey = service.withHeaders({ 'x-api-key': key.body.key });
+  const ofSessions = { scope: 'account', unit: 'sessions', amount: 100 };
+  expect((await user.post('/api/budgets', ofSessions)).status).toBe(201);
   await initialize(byKey, 'active');
   await initialize(byKey, 'ended', { estimatedTokens: 20_000 });
   await user.post('/api/streaming-sessions/finalize', { sessionId: 'ended', actualTokens: 18_000 });
@@ -193,6 +195,18 @@ describe('GET /credits/audit', () => {
       'budget held = active sessions',
       'UPDATE budget_periods SET held = held + 1 WHERE account_id = $1',
       'UPDATE budget_periods SET held = held - 1 WHERE account_id = $1',
+      ({ periodId }) => periodId,
+    ],
+    [
+      'budget open sessions = active sessions',
+      'UPDATE budget_periods SET open_sessions = open_sessions + 1 WHERE account_id = $1',
+      'UPDATE budget_periods SET open_sessions = open_sessions - 1 WHERE account_id = $1',
+      ({ periodId, actual, expected }) => periodId && actual === expected + 1,
+    ],
+    [
+      'session places = leases',
+      `UPDATE session_places SET expires_at = expires_at + interval '1 second' WHERE account_id = $1`,
+      `UPDATE session_places SET expires_at = expires_at - interval '1 second' WHERE account_id = $1`,
       ({ periodId }) => periodId,
     ],
     [

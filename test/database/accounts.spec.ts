@@ -13,6 +13,7 @@ const TABLES = [
   'budget_periods',
   'budget_raises',
   'streaming_sessions',
+  'session_places',
   'usage_records',
   'usage_reviews',
   'usage_daily',

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { SONNET, userWithCredits } from '../support/money.js';
+import type { HttpClient } from '../support/http-client.js';
+import { SONNET, times, userWithCredits } from '../support/money.js';
 import { startService, type TestService } from '../support/service.js';
 
 /** Those that grow with every request. */
@@ -66,6 +67,22 @@ async function fetched(): Promise<number> {
   return rows[0]?.rows ?? 0;
 }
 
+/** How many rows of a table are read by what another instance does. */
+async function rowsRead(table: string, work: (instance: TestService) => Promise<unknown>): Promise<number> {
+  const read = async () => {
+    const { rows } = await service.owner.query<{ rows: number }>(
+      'SELECT (seq_tup_read + idx_tup_fetch)::integer AS rows FROM pg_stat_user_tables WHERE relname = $1',
+      [table],
+    );
+    return rows[0]?.rows ?? 0;
+  };
+  const instance = await service.another({ DB_POOL_SIZE: '1' });
+  const before = await read();
+  await work(instance);
+  await instance.close();
+  return (await read()) - before;
+}
+
 it('no movement reads the rows of other accounts, although its plan was made while the tables were empty', async () => {
   const { userId } = await userWithCredits(service, 1_000_000);
   const instance = await service.another({ DB_POOL_SIZE: '1' });
@@ -99,4 +116,48 @@ it('no movement reads a whole table, although its plan was made while the table 
   // A connection hands in its counts at the latest when it ends.
   await instance.close();
   expect(await readWhole()).toEqual(before);
+});
+
+it('no movement adds up the raises of a budget', async () => {
+  const { userId } = await userWithCredits(service, 1_000_000);
+  // What an instance has read is counted when it has ended.
+  const first = await service.another();
+  const user = first.as(userId);
+  const budget = { scope: 'account', unit: 'credits', window: 'day', amount: 1 };
+  const { body } = await user.post<{ id: number }>('/api/budgets', budget);
+  const raise = { amount: 100_000, reason: 'r', until: '2999-01-01T00:00:00Z' };
+  for (let n = 0; n < 30; n++) await user.post(`/api/budgets/${body.id}/raises`, raise);
+  await first.close();
+  expect(await rowsRead('budget_raises', (instance) => moveCredits(instance, userId))).toBe(0);
+});
+
+it('neither the beginning of a minute nor a refusal reads the sessions that are open, however many there are', async () => {
+  const { userId } = await userWithCredits(service, 1000);
+  const first = await service.another();
+  const user = first.as(userId);
+  const open = 150;
+  for (const budget of [
+    { scope: 'account', unit: 'tokens', window: 'minute', amount: 1_000_000 },
+    { scope: 'account', unit: 'sessions', amount: open },
+    { scope: 'model', scopeId: SONNET, unit: 'sessions', amount: 0 },
+  ])
+    expect((await user.post('/api/budgets', budget)).status).toBe(201);
+  const start = (client: HttpClient, sessionId: string, modelId: string) =>
+    client.post('/api/streaming-sessions/initialize', { sessionId, modelId, estimatedTokens: 0 });
+  await times(open - 1, (n) => start(user, `s${n}`, 'other'));
+  await first.close();
+  await service.owner.query(
+    `UPDATE budget_periods SET starts_at = starts_at - interval '2 minutes', ends_at = now()
+      WHERE account_id = $1 AND unit = 'tokens'`,
+    [userId],
+  );
+  const read = await rowsRead('streaming_sessions', async (instance) => {
+    const client = instance.as(userId);
+    expect((await start(client, 'last', 'other')).status).toBe(201);
+    for (let n = 0; n < 10; n++) {
+      const refused = await start(client, `refused-${n}`, n % 2 === 0 ? SONNET : 'other');
+      expect(refused.status).toBe(429);
+    }
+  });
+  expect(read).toBeLessThan(open);
 });

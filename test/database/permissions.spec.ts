@@ -163,6 +163,7 @@ const RIGHTS: Record<string, string[]> = {
   pricing_rules: ['SELECT', 'INSERT', 'UPDATE of columns'],
   pricing_aliases: ['SELECT', 'INSERT', 'DELETE'],
   pricing_providers: ['SELECT', 'INSERT'],
+  session_places: ['SELECT'],
   streaming_sessions: ['SELECT'],
   units: ['SELECT'],
   usage_daily: ['SELECT'],

@@ -227,12 +227,14 @@ describe('what an organisation pays', () => {
     expect(await acme.finalize(frank, 'left', 1000)).toMatchObject({ status: 200 });
   });
 
-  it('no key is made while its maker is being removed', async () => {
+  it.each(['made', 'rotated'])('no key is %s while its maker is being removed', async (how) => {
     const dave = await acme.member('member');
+    const make = () => dave.post<{ id: number }>('/api/api-keys', { accountId: acme.id, name: 'k' });
+    const { id } = (await make()).body;
     const gate = await service.owner.connect();
     await gate.query('BEGIN');
     await gate.query('DELETE FROM members WHERE account_id = $1 AND user_id = $2', [acme.id, dave.userId]);
-    const making = dave.post('/api/api-keys', { accountId: acme.id, name: 'k' });
+    const making = how === 'made' ? make() : dave.post(`/api/api-keys/${id}/rotate?${ofAcme()}`, {});
     await expect.poll(() => waitingForLocks(service), { interval: 5, timeout: 5000 }).toBe(1);
     await gate.query('COMMIT');
     gate.release();

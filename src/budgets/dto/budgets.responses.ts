@@ -130,7 +130,9 @@ export class BudgetPeriodDto {
   @ApiProperty(TIME) countsFrom: string;
   @ApiProperty({ ...COUNT, example: 740 }) used: number;
   @ApiProperty({ ...COUNT, example: 20 }) held: number;
-  @ApiProperty({ type: () => [BudgetRaiseDto] }) raises: BudgetRaiseDto[];
+  @ApiProperty({ ...COUNT, description: 'How many raises it has', example: 0 }) totalRaises: number;
+  @ApiProperty({ type: () => [BudgetRaiseDto], description: 'The newest 20, newest first' })
+  raises: BudgetRaiseDto[];
 }
 
 export class BudgetPeriodPageDto {

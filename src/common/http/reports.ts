@@ -106,6 +106,7 @@ export const wantsCsv = (request: Request) => request.accepts(['json', 'csv']) =
 export const reporterOf = (request: Request) => callerOf(request) ?? 'internal';
 
 const HAS_DOWNLOAD = Symbol('has a download');
+const IS_QUICK = Symbol('is quick');
 
 /**
  * A turn from before the request is looked at until its answer is there: also when its client has hung up, for the
@@ -131,7 +132,8 @@ class ReportInterceptor implements NestInterceptor {
     const isDownload = hasDownload && wantsCsv(request) && request.method !== 'HEAD';
     const kind = isDownload ? 'downloads' : 'reports';
     if (!isDownload) endWith(response, await this.turns.takeAnswer(reporter, hungUp.signal));
-    const end = await this.turns.take(kind, reporter, hungUp.signal);
+    const isQuick = this.reflector.get<boolean>(IS_QUICK, context.getHandler());
+    const end = isQuick ? () => undefined : await this.turns.take(kind, reporter, hungUp.signal);
     response.off('close', hangUp);
     return next.handle().pipe(finalize(end));
   }
@@ -147,4 +149,15 @@ export const Report = ({ hasDownload = false } = {}) =>
     SetMetadata(HAS_DOWNLOAD, hasDownload),
     UseInterceptors(ReportInterceptor),
     ApiProblems(TooManyReports, ReportsBusy, ReportTooLong),
+  );
+
+/**
+ * On a route that reads little and may still answer with much more than most routes do: one at a time for each caller, until
+ * its answer has been taken. It does not wait for the reports of others.
+ */
+export const LongList = () =>
+  applyDecorators(
+    SetMetadata(IS_QUICK, true),
+    UseInterceptors(ReportInterceptor),
+    ApiProblems(TooManyReports),
   );

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitingForLocks } from '../../support/hold-up.js';
 import type { HttpClient } from '../../support/http-client.js';
 import { countByStatus, initialize, userWithCredits } from '../../support/money.js';
+import { organisation as makeOrganisation } from '../../support/organisations.js';
 import { expectProblem } from '../../support/problems.js';
 import { recordUsage } from '../../support/sql.js';
 import { startService, type TestService } from '../../support/service.js';
@@ -108,6 +109,46 @@ describe('reports', () => {
       return [next];
     });
     expect((await answer[0])?.status).toBe(200);
+  });
+});
+
+describe('lists whose answers may be large', () => {
+  let owner: HttpClient;
+  let root: HttpClient;
+  let organisation: string;
+  let budget: number;
+  beforeAll(async () => {
+    const acme = await makeOrganisation(service);
+    [owner, organisation] = [acme.owner, acme.id];
+    budget = await acme.budget({ scope: 'account', unit: 'credits', window: 'day', amount: 1 });
+    root = service.as('root', { role: 'admin' });
+    await root.get('/api/credits/balance');
+  });
+
+  it.each([
+    ['pricing_rules', () => '/pricing'],
+    ['pricing_rules', () => '/pricing/gpt-4o'],
+    ['pricing_aliases', () => '/pricing/aliases'],
+    ['units', () => `/organisations/${organisation}/units`],
+    ['members', () => `/organisations/${organisation}/members`],
+    ['organisations', () => '/organisations'],
+    ['budget_periods', () => `/budgets/${budget}/periods?accountId=${organisation}`],
+    ['credit_ledger', () => '/credits/ledger'],
+    ['streaming_sessions', () => '/streaming-sessions/active'],
+    ['credit_ledger', () => '/credits/ledger/someone'],
+    ['streaming_sessions', () => '/streaming-sessions/active/all'],
+    ['streaming_sessions', () => '/streaming-sessions/active/someone'],
+    ['usage_records', () => '/usage/needs-review'],
+  ])('are one at a time for each caller, as reports are: %s, %o', async (table, path) => {
+    const reader = /all|someone|review/.test(path()) ? root : owner;
+    const answers = await whileLocked(table, async () => {
+      const lists = times(6, () => reader.get(`/api${path()}`));
+      await heldUp(1);
+      await new Promise((passed) => setTimeout(passed, 100));
+      expect(await waitingForLocks(service)).toBe(1);
+      return [lists];
+    });
+    expect(Object.keys(countByStatus((await answers[0]) ?? []))).toHaveLength(1);
   });
 });
 

@@ -35,11 +35,7 @@ BEGIN
   PERFORM api_key_lock(p_account);
   v_answer := earlier_answer(p);
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
-  IF p_account <> p_user THEN
-    -- Held until the key is there: removing a member revokes the member's keys.
-    PERFORM FROM members WHERE account_id = p_account AND user_id = p_user FOR KEY SHARE;
-    IF NOT FOUND THEN RETURN '{"outcome": "not_a_member"}'; END IF;
-  END IF;
+  IF NOT api_key_may_have(p_account, p_user) THEN RETURN '{"outcome": "not_a_member"}'; END IF;
   IF p_expires_at <= clock_timestamp() THEN RETURN '{"outcome": "past_expiry"}'; END IF;
   v_id := api_key_insert(p_account, p_user, p_digest, p_hint, p_name, p_permissions, p_expires_at, p_limit, NULL,
                          p_gateway, p_settings, NULL);

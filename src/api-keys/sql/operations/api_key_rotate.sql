@@ -1,6 +1,7 @@
 -- Creates a successor of an API key with the same name, permissions, expiry and budget. The old key stops after the
 -- overlap; one for a gateway stays as it is until api_key_open. Both count for the user's limit while both work.
--- Outcomes: ok (the successor), not_found, ended, rotated (it has a successor), too_many, idempotency_mismatch.
+-- Outcomes: ok (the successor), not_found, not_a_member (its user no longer is one), ended, rotated (it has a successor),
+-- too_many, idempotency_mismatch.
 CREATE OR REPLACE FUNCTION api_key_rotate(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -27,6 +28,7 @@ BEGIN
   IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
   SELECT * INTO k FROM api_keys WHERE account_id = p_account AND id = p_id;
   IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;
+  IF NOT api_key_may_have(p_account, k.user_id) THEN RETURN '{"outcome": "not_a_member"}'; END IF;
   IF NOT api_key_is_live(p_account, p_id) THEN RETURN '{"outcome": "ended"}'; END IF;
   -- Another one would end with the overlap: the expiry of this key is no longer its own.
   IF k.is_rotated THEN RETURN '{"outcome": "rotated"}'; END IF;

@@ -10,13 +10,11 @@ BEGIN
     UPDATE budget_periods p
        SET is_reached = FALSE,
            next_alert = CASE WHEN b.time_window NOT IN ('minute', 'hour') AND b.unit <> 'sessions' THEN
-             budget_next_alert(b.amount + CASE WHEN p.has_raises THEN budget_raised(p_account, p.id, clock_timestamp()) ELSE 0 END,
-                               b.alerts, p.used) END
+             budget_next_alert(b.amount + p.raised, b.alerts, p.used) END
       FROM budgets b
      WHERE b.account_id = p_account AND b.id = p_budget AND p.account_id = p_account AND p.budget_id = p_budget
        AND p.ends_at > clock_timestamp() AND (p_period IS NULL OR p.id = p_period)
-    RETURNING p.id, p.used, p.is_exhausted, b.alerts,
-              b.amount + CASE WHEN p.has_raises THEN budget_raised(p_account, p.id, clock_timestamp()) ELSE 0 END AS most
+    RETURNING p.id, p.used, p.is_exhausted, b.alerts, b.amount + p.raised AS most
   )
   SELECT array_agg(id) INTO v_crossed FROM changed
    WHERE coalesce(used >= most, FALSE) <> is_exhausted

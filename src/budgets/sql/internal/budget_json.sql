@@ -16,7 +16,7 @@ BEGIN
       FROM budget_period(b.time_window, b.time_zone, b.anchor_day, v_now);
     p.counts_from := greatest(p.starts_at, b.created_at);
   END IF;
-  v_limit := b.amount + CASE WHEN p.has_raises THEN budget_raised(b.account_id, p.id, v_now) ELSE 0 END;
+  v_limit := b.amount + CASE WHEN p.raised_until <= v_now THEN budget_raised(b.account_id, p.id, v_now) ELSE coalesce(p.raised, 0) END;
   RETURN jsonb_build_object(
     'id', b.id, 'accountId', b.account_id, 'scope', b.scope, 'scopeId', b.scope_id, 'unit', b.unit,
     'window', CASE WHEN b.unit <> 'sessions' THEN b.time_window END, 'timeZone', b.time_zone, 'anchorDay', b.anchor_day,

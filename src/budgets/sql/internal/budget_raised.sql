@@ -1,4 +1,4 @@
--- By how much a period's budget is raised at one moment.
+-- By how much a period's budget is raised at one moment, added up: needed only when a raise has ended.
 CREATE OR REPLACE FUNCTION budget_raised(p_account varchar, p_period bigint, p_at timestamptz) RETURNS bigint
 LANGUAGE sql STABLE AS $$
   SELECT coalesce(sum(amount), 0)::bigint FROM budget_raises

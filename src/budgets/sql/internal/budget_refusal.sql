@@ -14,17 +14,19 @@ BEGIN
   WITH candidates AS (
     SELECT b.id, b.scope, b.scope_id, b.unit, b.time_window, b.amount, p.id AS period_id, p.used, p.ends_at, p.is_reached,
            p.is_exhausted,
-           b.amount + CASE WHEN p.has_raises THEN budget_raised(p.account_id, p.id, p_lock.locked_at) ELSE 0 END AS most,
-           p.held - CASE WHEN b.unit = 'sessions' AND p.held >= b.amount THEN (
-             SELECT count(*) FROM streaming_sessions s
-              WHERE s.account_id = p_lock.account_id AND s.status = 'active' AND s.expires_at <= p_lock.locked_at
-                AND s.periods @> ARRAY[p.id]) ELSE 0 END AS held,
+           b.amount + p.raised AS most,
+           -- Of the places whose lease has ended, no more are counted than make it fit.
+           p.held - CASE WHEN b.unit = 'sessions' THEN (
+             SELECT count(*) FROM (
+               SELECT FROM session_places s
+                WHERE s.account_id = p_lock.account_id AND s.period_id = p.id AND s.expires_at <= p_lock.locked_at
+                ORDER BY s.expires_at LIMIT greatest(p.held + p_need.sessions - b.amount - p.raised, 0)) lapsed) ELSE 0 END AS held,
            CASE b.unit WHEN 'credits' THEN p_need.credits WHEN 'tokens' THEN p_need.tokens
                      WHEN 'requests' THEN p_need.requests ELSE p_need.sessions END AS need,
            CASE WHEN b.unit = 'sessions' THEN (
-             SELECT min(s.expires_at) FROM streaming_sessions s
-              WHERE s.account_id = p_lock.account_id AND s.status = 'active' AND s.expires_at > p_lock.locked_at
-                AND s.periods @> ARRAY[p.id]) ELSE p.ends_at END AS frees_at
+             SELECT s.expires_at FROM session_places s
+              WHERE s.account_id = p_lock.account_id AND s.period_id = p.id AND s.expires_at > p_lock.locked_at
+              ORDER BY s.expires_at LIMIT 1) ELSE p.ends_at END AS frees_at
       FROM budget_periods p JOIN budgets b ON b.account_id = p.account_id AND b.id = p.budget_id
      WHERE p.account_id = p_lock.account_id AND p.id = ANY (p_budgets.periods) AND b.mode = 'hard' AND b.amount IS NOT NULL
        AND b.deleted_at IS NULL

@@ -1,21 +1,24 @@
 -- Adds what a call reserves (held) and what it has used to its periods; either may be negative. A session is held while it is
--- open, and never used.
+-- open, and never used. Answers whether one of the periods is of a budget that counts sessions.
 CREATE OR REPLACE FUNCTION count_budgets(p_account varchar, p_periods bigint[], p_held call_amounts, p_used call_amounts)
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
-  v_is_due boolean;
+  v_due bigint[];
+  v_counts_sessions boolean;
 BEGIN
   WITH counted AS (
     UPDATE budget_periods
        SET held = held + CASE unit WHEN 'credits' THEN p_held.credits WHEN 'tokens' THEN p_held.tokens
                                    WHEN 'requests' THEN p_held.requests ELSE p_held.sessions END,
            used = used + CASE unit WHEN 'credits' THEN p_used.credits WHEN 'tokens' THEN p_used.tokens
-                                   WHEN 'requests' THEN p_used.requests ELSE p_used.sessions END
+                                   WHEN 'requests' THEN p_used.requests ELSE p_used.sessions END,
+           open_sessions = open_sessions + p_held.sessions
      WHERE account_id = p_account AND id = ANY (p_periods)
-    RETURNING used >= next_alert OR is_exhausted AS is_due
+    RETURNING id, unit, used >= next_alert OR is_exhausted OR raised_until <= clock_timestamp() AS is_due
   )
-  SELECT bool_or(is_due) INTO v_is_due FROM counted;
-  IF v_is_due THEN PERFORM budget_alerts(p_account, p_periods); END IF;
+  SELECT array_agg(id) FILTER (WHERE is_due), bool_or(unit = 'sessions') INTO v_due, v_counts_sessions FROM counted;
+  IF v_due IS NOT NULL THEN PERFORM budget_alerts(p_account, v_due); END IF;
+  RETURN v_counts_sessions;
 END
 $$;

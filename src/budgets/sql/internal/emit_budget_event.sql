@@ -7,7 +7,7 @@ BEGIN
   SELECT jsonb_build_object(
            'budgetId', b.id, 'scope', b.scope, 'scopeId', b.scope_id, 'userId', nullif(p.user_id, ''), 'unit', b.unit,
            'window', b.time_window,
-           'limit', b.amount + CASE WHEN p.has_raises THEN budget_raised(p_account, p.id, clock_timestamp()) ELSE 0 END,
+           'limit', b.amount + p.raised,
            'used', p.used, 'held', p.held, 'resetsAt', CASE WHEN isfinite(p.ends_at) THEN iso_time(p.ends_at) END)
     INTO STRICT v_data
     FROM budget_periods p JOIN budgets b ON b.account_id = p.account_id AND b.id = p.budget_id

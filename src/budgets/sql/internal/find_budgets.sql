@@ -22,8 +22,10 @@ BEGIN
            min(room) FILTER (WHERE unit = 'credits' AND mode = 'hard'),
            min(room) FILTER (WHERE unit = 'tokens' AND mode = 'hard'),
            min(room) FILTER (WHERE unit = 'requests' AND mode = 'hard'),
-           min(room) FILTER (WHERE unit = 'sessions' AND mode = 'hard')
-      INTO v.periods, v_is_open, v.credits, v.tokens, v.requests, v.sessions
+           -- Not NULL also where one only counts: its places are kept, because it may become hard.
+           min(CASE mode WHEN 'hard' THEN room ELSE 9223372036854775807 END) FILTER (WHERE unit = 'sessions'),
+           array_agg(period_id) FILTER (WHERE has_ended)
+      INTO v.periods, v_is_open, v.credits, v.tokens, v.requests, v.sessions, v.ended_raises
       FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, v_models, p_tags, p_lock.locked_at);
     EXIT WHEN v_is_open IS NOT FALSE;
     PERFORM open_period(b, m.member, p_lock.locked_at)
@@ -31,6 +33,7 @@ BEGIN
        JOIN budgets b ON b.account_id = p_lock.account_id AND b.id = m.budget_id
       WHERE m.period_id IS NULL;
   END LOOP;
+  IF v.ended_raises IS NOT NULL THEN PERFORM budget_alerts(p_lock.account_id, v.ended_raises); END IF;
   RETURN v;
 END
 $$;

@@ -1,17 +1,19 @@
 -- The budgets that a call of a user counts for, each with its period at one moment, as far as that has begun, and with what
--- still fits it. p_path are the ids of the user's unit and of those above it, p_line the first API key of the line that the
+-- still fits it; has_ended: a raise of it has. p_path are the ids of the user's unit and of those above it, p_line the first API key of the line that the
 -- call is made with, p_models the names of its model. Of budgets for models and tags only those count that the call names.
 -- Written so that the planner inlines it; the room is worked out in a subquery of its own, because each use of it would else
 -- repeat the sum.
 CREATE OR REPLACE FUNCTION matching_budgets(
   p_account varchar, p_user varchar, p_path bigint[], p_line bigint, p_models varchar[], p_tags jsonb, p_at timestamptz
-) RETURNS TABLE (budget_id bigint, unit varchar, mode varchar, member varchar, period_id bigint, room bigint)
+) RETURNS TABLE (budget_id bigint, unit varchar, mode varchar, member varchar, period_id bigint, room bigint, has_ended boolean)
 LANGUAGE sql STABLE AS $$
-  SELECT b.id, b.unit, b.mode, CASE WHEN b.scope = 'each_member' THEN p_user ELSE '' END, p.id, coalesce(p.room, b.amount)
+  SELECT b.id, b.unit, b.mode, CASE WHEN b.scope = 'each_member' THEN p_user ELSE '' END, p.id, coalesce(p.room, b.amount),
+         p.raised_until <= p_at
     FROM budgets b
     LEFT JOIN LATERAL (
-      SELECT id, ends_at,
-             b.amount - used - held + CASE WHEN has_raises THEN budget_raised(p_account, id, p_at) ELSE 0 END AS room
+      SELECT id, ends_at, raised_until,
+             b.amount - used - held
+             + CASE WHEN raised_until <= p_at THEN budget_raised(p_account, id, p_at) ELSE raised END AS room
         FROM budget_periods
        WHERE account_id = p_account AND budget_periods.budget_id = b.id
          AND user_id = CASE WHEN b.scope = 'each_member' THEN p_user ELSE '' END AND starts_at <= p_at

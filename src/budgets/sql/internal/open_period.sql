@@ -22,9 +22,8 @@ BEGIN
     IF v_is_short THEN
       -- A session that holds nothing, because it was estimated at nothing, may still grow.
       DELETE FROM budget_periods p
-       WHERE p.budget_id = b.id AND p.user_id = p_member AND p.starts_at <= p_at AND p.account_id = b.account_id AND p.held = 0
-         AND NOT EXISTS (SELECT FROM streaming_sessions s
-                          WHERE s.account_id = b.account_id AND s.status = 'active' AND s.periods @> ARRAY[p.id]);
+       WHERE p.budget_id = b.id AND p.user_id = p_member AND p.starts_at <= p_at AND p.account_id = b.account_id
+         AND p.open_sessions = 0;
     END IF;
   END IF;
   INSERT INTO budget_periods (account_id, budget_id, user_id, unit, starts_at, ends_at, counts_from, next_alert)

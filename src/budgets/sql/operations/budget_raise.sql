@@ -37,12 +37,14 @@ BEGIN
     RETURN '{"outcome": "member_not_found"}';
   END IF;
   v_period := open_period(b, coalesce(p_member, ''), v_now);
+  PERFORM budget_raises_ended(p_account, p_id);
   IF (SELECT count(*) FROM budget_raises WHERE account_id = p_account AND period_id = v_period) >= 100 THEN
     RETURN '{"outcome": "too_many"}';
   END IF;
   INSERT INTO budget_raises (account_id, period_id, amount, until, reason, made_by, made_at)
   VALUES (p_account, v_period, p_amount, p_until, p_reason, p_actor, v_now);
-  UPDATE budget_periods SET has_raises = TRUE WHERE account_id = p_account AND id = v_period;
+  UPDATE budget_periods SET raised = raised + p_amount, raised_until = least(raised_until, p_until)
+   WHERE account_id = p_account AND id = v_period;
   PERFORM budget_changed(p_account, p_id, v_period, 0);
   RETURN keep_answer(p, jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, p_member)));
 END

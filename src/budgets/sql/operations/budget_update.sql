@@ -26,6 +26,7 @@ BEGIN
   SELECT * INTO b FROM budgets WHERE account_id = p_account AND id = p_id;
   v_refusal := budget_refusal_of(b, (p ->> 'isPlatform')::boolean);
   IF v_refusal IS NOT NULL THEN RETURN v_refusal; END IF;
+  PERFORM budget_raises_ended(p_account, p_id);
   v_before := b.amount;
   UPDATE budgets
      SET amount = coalesce(p_amount, amount), mode = coalesce(p_mode, mode), alerts = coalesce(p_alerts, alerts)

@@ -408,8 +408,10 @@ export function BudgetHistory({ budget, name, onClose }: BudgetFormProps) {
             { header: 'Held', cell: ({ held }) => whole(held), isNumber: true },
             {
               header: 'Raises',
-              cell: ({ raises }) => {
-                const text = raises.map(raiseInWords).join('; ');
+              cell: ({ raises, totalRaises }) => {
+                const more = totalRaises - raises.length;
+                const text =
+                  raises.map(raiseInWords).join('; ') + (more > 0 ? `; and ${whole(more)} before` : '');
                 return (
                   <span class="clip" title={text}>
                     {text || '–'}

@@ -57,11 +57,18 @@ BEGIN
      WHERE account_id = p_account GROUP BY 1
   )
   UPDATE budget_periods p
-     SET held = coalesce(CASE p.unit WHEN 'credits' THEN h.credits WHEN 'tokens' THEN h.tokens ELSE h.requests END, 0),
+     SET open_sessions = coalesce(h.requests, 0),
+         held = coalesce(CASE p.unit WHEN 'credits' THEN h.credits WHEN 'tokens' THEN h.tokens ELSE h.requests END, 0),
          used = coalesce(CASE p.unit WHEN 'credits' THEN u.credits WHEN 'tokens' THEN u.tokens
                                      WHEN 'requests' THEN u.requests END, 0)
     FROM budget_periods q LEFT JOIN held h ON h.period_id = q.id LEFT JOIN used u ON u.period_id = q.id
    WHERE q.account_id = p_account AND p.account_id = p_account AND p.id = q.id;
+  DELETE FROM session_places WHERE account_id = p_account;
+  INSERT INTO session_places (account_id, period_id, session, expires_at)
+  SELECT p_account, p.id, s.id, s.expires_at
+    FROM streaming_sessions s CROSS JOIN unnest(s.periods) AS began (period_id)
+    JOIN budget_periods p ON p.account_id = p_account AND p.id = began.period_id AND p.unit = 'sessions'
+   WHERE s.account_id = p_account AND s.status = 'active';
   UPDATE credit_balances SET has_budgets = TRUE
    WHERE account_id = p_account AND NOT has_budgets
      AND EXISTS (SELECT FROM budgets WHERE account_id = p_account AND deleted_at IS NULL AND NOT is_key_limit);

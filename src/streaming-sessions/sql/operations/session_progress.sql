@@ -59,6 +59,7 @@ BEGIN
   v_most := CASE WHEN v_is_member THEN v_lock.available ELSE 0 END;
   IF s.periods IS NOT NULL THEN
     v_room := period_room(v_lock, s.periods);
+    IF v_room.ended_raises IS NOT NULL THEN PERFORM budget_alerts(p_account, v_room.ended_raises); END IF;
     v_most := greatest(least(v_most, v_room.credits), 0);
     v_tokens := ceil((v_generated + coalesce(s.estimated_input_tokens, 0)) * (100 + p_buffer_percent) * 0.01);
     IF s.max_output_tokens IS NOT NULL THEN
@@ -103,6 +104,9 @@ BEGIN
                            ELSE least(v_lock.locked_at + make_interval(secs => p_lease_seconds), v_end) END
    WHERE account_id = p_account AND user_id = p_user AND session_id = p_session
   RETURNING * INTO s;
+  IF s.periods IS NOT NULL THEN
+    UPDATE session_places SET expires_at = s.expires_at WHERE account_id = p_account AND session = s.id;
+  END IF;
   RETURN jsonb_build_object(
     'outcome', 'ok', 'sessionId', p_session, 'status', s.status, 'tokensGenerated', s.tokens_generated,
     'usedCredits', s.used_credits, 'allocatedCredits', s.allocated_credits, 'shouldStop', v_refusal IS NOT NULL,

@@ -120,7 +120,7 @@ BEGIN
         v_answer := budget_refusal(v_lock, v_budgets, (p_credits - v_doubtful, v_tokens, 1, 0));
         IF v_answer IS NOT NULL THEN RETURN v_answer; END IF;
       END IF;
-    ELSIF p_credits - v_doubtful > least(v_lock.available, v_budgets.credits) THEN
+    ELSIF p_credits - v_doubtful > greatest(least(v_lock.available, v_budgets.credits), 0) THEN
       p_billing := 'needs_review';
     END IF;
   END IF;
