@@ -147,6 +147,16 @@ describe('the codes of errors in openapi.json', () => {
   });
 });
 
+describe('the events in openapi.json', () => {
+  it('have one schema for each type, told apart by it: Rust cannot read them by a discriminator object', () => {
+    const { oneOf = [], ...event } = schemas.EventDto as Schema & { oneOf?: { $ref: string }[] };
+    expect(event).not.toHaveProperty('discriminator');
+    const types = oneOf.map(({ $ref }) => schemas[$ref.split('/').at(-1) as string]?.properties?.type?.enum);
+    for (const values of types) expect(values).toHaveLength(1);
+    expect(types.flat()).toEqual(schemas.EventType?.enum);
+  });
+});
+
 describe('null in openapi.json', () => {
   it('is said by `nullable` beside a type or `allOf`, never both, and not in an enumeration: generators read no more', () => {
     expect(withDefect(({ enum: values }) => Array.isArray(values) && values.includes(null))).toEqual([]);
