@@ -498,7 +498,7 @@ export interface components {
        * @description What stands in the way of going on: the balance, a budget of credits, a limit of tokens or sessions, or that the user is no longer a member of the organisation (`account.not_found`); null if `shouldStop` is false
        * @example budget.exceeded
        */
-      reason: (string & components['schemas']['StopReason']) | null;
+      reason: components['schemas']['StopReason'] | null;
       /** @description Every budget that stands in the way */
       limits: components['schemas']['LimitDto'][];
       /**
@@ -976,7 +976,7 @@ export interface components {
        * @description `reported`: reported by the caller; `computed`: computed from the pricing rule
        * @example reported
        */
-      providerCostSource: (string & components['schemas']['ProviderCostSource']) | null;
+      providerCostSource: components['schemas']['ProviderCostSource'] | null;
       /**
        * @description The `requestId` of the charge; null if the record is not from a charge
        * @example null
@@ -1012,7 +1012,7 @@ export interface components {
        */
       pricingRuleId: number | null;
       /** @example default */
-      pricingSource: (string & components['schemas']['PricingSource']) | null;
+      pricingSource: components['schemas']['PricingSource'] | null;
       /**
        * @description The model of the rule, or the pattern of models; null if the call was not priced here
        * @example anthropic.claude-3-sonnet-20240229-v1:0
@@ -1032,9 +1032,9 @@ export interface components {
        * @description Where the quantities come from: the provider, `drained` from it after the client had left, or an estimate; null if the caller did not say
        * @example provider
        */
-      usageSource: (string & components['schemas']['UsageSource']) | null;
+      usageSource: components['schemas']['UsageSource'] | null;
       /** @example standard */
-      serviceTier: (string & components['schemas']['ServiceTier']) | null;
+      serviceTier: components['schemas']['ServiceTier'] | null;
       /**
        * @description Classes that the rule has no price for: they took the price of another class, or were free
        * @example []
@@ -1044,7 +1044,7 @@ export interface components {
        * @description The last review decision
        * @example bill
        */
-      reviewAction: (string & components['schemas']['ReviewAction']) | null;
+      reviewAction: components['schemas']['ReviewAction'] | null;
       /** @example root */
       reviewedBy: string | null;
       /**
