@@ -274,7 +274,9 @@ export class Accounting {
     cause: AccountingUnavailable,
   ): Promise<Session> {
     const { failOpen } = this.options;
-    if (failOpen === undefined) throw cause;
+    // Who a token names, only the service can verify: a forged one must not spend a stranger's credits.
+    const isVerified = body.userId !== undefined || this.keys()['X-API-Key'] !== undefined;
+    if (failOpen === undefined || !isVerified) throw cause;
     const { outbox, creditsPerToken } = this.shared;
     const perToken = creditsPerToken.get(body.modelId);
     const tokens = body.inputTokens + maxOutputTokens;
@@ -284,21 +286,20 @@ export class Accounting {
       this.release(body, cause);
       throw cause;
     }
-    const payer = { ...body, userId: body.userId ?? (await this.tokenSubject()) };
     const opening = {
       inputTokens: body.inputTokens,
       outputTokens: 0,
       success: false,
       usageSource: 'estimated' as const,
     };
-    await outbox.open(settlementOf('finalize', opening, payer, assumedCredits)).catch((error: Error) => {
+    await outbox.open(settlementOf('finalize', opening, body, assumedCredits)).catch((error: Error) => {
       throw new AccountingUnavailable(
         'The spool cannot be written',
         { status: 503, code: 'client.spool' },
         { cause: error },
       );
     });
-    return this.start(payer, maxOutputTokens, undefined, `undefined ${body.sessionId}`, assumedCredits);
+    return this.start(body, maxOutputTokens, undefined, `undefined ${body.sessionId}`, assumedCredits);
   }
 
   private start(
@@ -354,13 +355,6 @@ export class Accounting {
   private async token(): Promise<string | undefined> {
     const { token } = this.caller;
     return typeof token === 'function' ? token() : token;
-  }
-
-  /** Whom a trusted service's token names. The service would have verified it; while it cannot, its word is taken. */
-  private async tokenSubject(): Promise<string | undefined> {
-    const payload = (await this.token())?.split('.')[1];
-    if (payload === undefined) return undefined;
-    return (JSON.parse(Buffer.from(payload, 'base64url').toString()) as { sub?: string }).sub;
   }
 }
 

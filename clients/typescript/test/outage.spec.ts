@@ -55,6 +55,14 @@ describe('failOpen', () => {
     await (await accounting.session(request)).abort(0);
   });
 
+  it('lets no call through whose user is known by a token alone: it may be forged', async () => {
+    const user = await User.with(world, 10_000);
+    const claims = Buffer.from(JSON.stringify({ sub: user.id })).toString('base64url');
+    const accounting = connect(user).for({ userId: undefined, token: `e30.${claims}.forged` });
+    await gate.shut();
+    await expect(accounting.session(request)).rejects.toBeInstanceOf(AccountingUnavailable);
+  });
+
   it('assumes for a call what the latest hold of its model was', async () => {
     const user = await User.with(world, 10_000);
     const accounting = connect(user, { maxCredits: 250 });
