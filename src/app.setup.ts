@@ -50,8 +50,11 @@ export async function createApp(
       'tracestate',
     ],
     exposedHeaders: [
+      'Allow',
+      'Content-Disposition',
       'Idempotency-Replayed',
       'Retry-After',
+      'WWW-Authenticate',
       'X-Request-Id',
       'X-RateLimit-Limit',
       'X-RateLimit-Remaining',

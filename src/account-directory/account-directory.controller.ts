@@ -32,7 +32,11 @@ export class AccountDirectoryController {
   }
 
   @Get(':userId')
-  @ApiOperation({ summary: 'Get one account', operationId: 'getAccount' })
+  @ApiOperation({
+    summary: 'Get one account',
+    description: 'A user’s account, or an organisation’s by its id, with its credits.',
+    operationId: 'getAccount',
+  })
   @ApiOkResponse({ type: AccountDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')

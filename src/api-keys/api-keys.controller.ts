@@ -102,7 +102,13 @@ export class ApiKeysController {
   }
 
   @Get()
-  @ApiOperation({ summary: 'List your API keys, newest first', operationId: 'listApiKeys' })
+  @ApiOperation({
+    summary: 'List your API keys, newest first',
+    description:
+      'Keys that still work and keys that have ended, without the keys themselves, which are shown only ' +
+      'once.',
+    operationId: 'listApiKeys',
+  })
   @ApiOkResponse({ type: ApiKeyPageDto })
   @ApiProblems(AccountNotFound)
   @OwnerOrServiceAccess({ userIdIn: 'body' })
@@ -113,7 +119,11 @@ export class ApiKeysController {
 
   @Post('verify')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Verify an API key', operationId: 'verifyApiKey' })
+  @ApiOperation({
+    summary: 'Verify an API key',
+    description: 'A question: an invalid key is a 200 with `valid: false` and the reason in `code`.',
+    operationId: 'verifyApiKey',
+  })
   @ApiOkResponse({ type: VerificationDto })
   @RoleAccess('supervisor', { orService: true })
   verify(@Body() body: VerifyApiKeyDto): Promise<VerificationDto> {
@@ -121,7 +131,11 @@ export class ApiKeysController {
   }
 
   @Get('user/:userId')
-  @ApiOperation({ summary: 'List a user’s API keys, newest first', operationId: 'listUserApiKeys' })
+  @ApiOperation({
+    summary: 'List a user’s API keys, newest first',
+    description: 'The same as your own keys, for a user.',
+    operationId: 'listUserApiKeys',
+  })
   @ApiOkResponse({ type: ApiKeyPageDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
@@ -131,7 +145,13 @@ export class ApiKeysController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'Get one of your API keys', operationId: 'getApiKey' })
+  @ApiOperation({
+    summary: 'Get one of your API keys',
+    description:
+      'The key’s facts, without the key itself, which is shown only once. Another user’s key does not ' +
+      'exist (404).',
+    operationId: 'getApiKey',
+  })
   @ApiOkResponse({ type: ApiKeyDto })
   @ApiProblems(ApiKeyNotFound)
   @OwnerOrServiceAccess()
@@ -140,7 +160,11 @@ export class ApiKeysController {
   }
 
   @Patch(':id')
-  @ApiOperation({ summary: 'Change an API key', operationId: 'updateApiKey' })
+  @ApiOperation({
+    summary: 'Change an API key',
+    description: 'Changes the fields that are given; `permissions` replaces the whole list.',
+    operationId: 'updateApiKey',
+  })
   @ApiOkResponse({ type: ApiKeyDto })
   @ApiProblems(ApiKeyNotFound, ApiKeyEnded)
   @OwnerOrServiceAccess()
@@ -155,6 +179,9 @@ export class ApiKeysController {
   @Post(':id/rotate')
   @ApiOperation({
     summary: 'Rotate an API key: create its successor and end the old key after the overlap',
+    description:
+      'The successor has the same name, permissions, expiry and limit. It is shown only in this response. ' +
+      'A key is rotated once.',
     operationId: 'rotateApiKey',
   })
   @ApiCreatedResponse({ type: CreatedApiKeyDto })
@@ -175,7 +202,13 @@ export class ApiKeysController {
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'Revoke an API key at once', operationId: 'revokeApiKey' })
+  @ApiOperation({
+    summary: 'Revoke an API key at once',
+    description:
+      'The key fails on the next request. Sessions that were started with it can still be settled. ' +
+      'Revoking it again changes nothing.',
+    operationId: 'revokeApiKey',
+  })
   @ApiNoContentResponse({ description: 'The key no longer works on any instance' })
   @ApiProblems(ApiKeyNotFound)
   @OwnerOrServiceAccess()

@@ -22,6 +22,7 @@ import {
   TokenRequired,
   UserTokenRequired,
 } from './auth.errors.js';
+import { ID_PATTERN, USER_ID_LENGTH } from '../common/http/text.js';
 import type { AuthenticatedRequest, Caller, Permission } from '../common/http/caller.js';
 
 export const ACCESS = 'access';
@@ -88,14 +89,14 @@ const ACCOUNT_IN_QUERY = ApiQuery({
   name: 'accountId',
   required: false,
   description: 'The account: an organisation of the user; if omitted, the user’s personal account',
-  schema: { type: 'string', minLength: 1, maxLength: 50 },
+  schema: { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH, pattern: ID_PATTERN },
 });
 const NAMED_IN_QUERY = [
   ApiQuery({
     name: 'userId',
     required: false,
     description: 'The user to act for; required from a trusted service that does not forward a user’s token',
-    schema: { type: 'string', minLength: 1, maxLength: 50 },
+    schema: { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH, pattern: ID_PATTERN },
   }),
   ACCOUNT_IN_QUERY,
 ];

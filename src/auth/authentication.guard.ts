@@ -5,7 +5,7 @@ import passport from 'passport';
 import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { isBearerApiKey } from '../common/http/api-key-format.js';
+import { isApiKey, isBearerApiKey } from '../common/http/api-key-format.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
 import {
   AmbiguousCredentials,
@@ -43,29 +43,32 @@ export class AuthenticationGuard extends AuthGuard() {
 
   override async canActivate(context: ExecutionContext): Promise<boolean> {
     const request = context.switchToHttp().getRequest<AuthenticatedRequest>();
-    const internalKey = request.headers['x-internal-api-key'];
+    const { internalKey, apiKey } = keysOf(request);
     if (internalKey !== undefined) {
-      if (!this.isInternalKey(String(internalKey))) {
+      if (!this.isInternalKey(internalKey)) {
         request.authenticationError = new InvalidInternalKey();
         return true;
       }
       request.isTrustedService = true;
     }
-    await this.authenticate(request, context);
+    await this.authenticate(request, apiKey, context);
     if (request.user && request.isTrustedService) request.user = { ...request.user, isTrustedService: true };
     return true;
   }
 
   /** Who the request is from: a token, an API key, or a trusted service that shows neither. */
-  private async authenticate(request: AuthenticatedRequest, context: ExecutionContext): Promise<void> {
-    const apiKey = request.headers['x-api-key'];
+  private async authenticate(
+    request: AuthenticatedRequest,
+    apiKey: string | undefined,
+    context: ExecutionContext,
+  ): Promise<void> {
     const { authorization } = request.headers;
     if (authorization !== undefined) {
       if (apiKey === undefined && isOnce(request, 'authorization')) {
         await this.byToken(authorization, request, context);
       } else request.authenticationError = new AmbiguousCredentials();
     } else if (apiKey !== undefined) {
-      await this.apiKeys.authenticate(String(apiKey)).then(
+      await this.apiKeys.authenticate(apiKey).then(
         (caller) => (request.user = caller),
         (error: Error) => (request.authenticationError = error),
       );
@@ -106,6 +109,14 @@ export class AuthenticationGuard extends AuthGuard() {
   private isInternalKey(key: string): boolean {
     return this.internalKeyDigest !== undefined && timingSafeEqual(digest(key), this.internalKeyDigest);
   }
+}
+
+/** Generated clients that keep one key for all headers send it in both: its form says which key it is. */
+function keysOf({ headers }: AuthenticatedRequest): { internalKey?: string; apiKey?: string } {
+  const internalKey = headers['x-internal-api-key']?.toString();
+  const apiKey = headers['x-api-key']?.toString();
+  if (internalKey !== apiKey || apiKey === undefined) return { internalKey, apiKey };
+  return isApiKey(apiKey) ? { apiKey } : { internalKey };
 }
 
 /** Of a header that comes twice Node gives the first, and a proxy before us may have looked at the last. */

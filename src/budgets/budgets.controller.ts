@@ -75,7 +75,11 @@ export class BudgetsController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'Get a budget', operationId: 'getBudget' })
+  @ApiOperation({
+    summary: 'Get a budget',
+    description: 'The budget with what is used and held in its present period.',
+    operationId: 'getBudget',
+  })
   @ApiOkResponse({ type: BudgetDto })
   @ApiProblems(BudgetNotFound, AccountNotFound)
   @AccountAccess('own')
@@ -125,7 +129,11 @@ export class BudgetsController {
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'End a budget', operationId: 'deleteBudget' })
+  @ApiOperation({
+    summary: 'End a budget',
+    description: 'From now on it limits nothing. Its history is kept.',
+    operationId: 'deleteBudget',
+  })
   @ApiNoContentResponse({ description: 'Done' })
   @ApiProblems(BudgetNotFound, AccountNotFound, BudgetSetByPlatform, BudgetOfKey)
   @AccountAccess('manage')
@@ -140,6 +148,9 @@ export class BudgetsController {
   @Post(':id/raises')
   @ApiOperation({
     summary: 'Raise a budget in its present period only',
+    description:
+      'Adds to the limit until the period ends, or until the time that is given. The next period has the ' +
+      'amount of the budget again.',
     operationId: 'raiseBudget',
   })
   @ApiCreatedResponse({ type: BudgetDto })

@@ -28,7 +28,7 @@ describe('the configuration', () => {
       database: { poolSize: 20 },
       internalApiKey: undefined,
       rateLimit: { max: 6000, windowSeconds: 60 },
-      sessions: { leaseSeconds: 900, bufferPercent: 20, holdQuantile: 0.9 },
+      sessions: { leaseSeconds: 900, bufferPercent: 20, holdQuantile: 0.8 },
       creditsPerUsd: 1000,
       unpricedModelPolicy: 'fallback',
       meteringCallers: 'any',

@@ -282,7 +282,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
       leaseSeconds: read.integer('SESSION_LEASE_SECONDS', 900, 1, 86_400),
       maximumAgeSeconds: read.integer('SESSION_MAX_AGE_SECONDS', 86_400, 1, 2_592_000),
       bufferPercent: read.integer('SESSION_BUFFER_PERCENT', 20, 0, 1000),
-      holdQuantile: read.fraction('HOLD_QUANTILE', 0.9, 0.5, 0.999),
+      holdQuantile: read.fraction('HOLD_QUANTILE', 0.8, 0.5, 0.999),
     },
     sweepIntervalSeconds: read.integer('SWEEP_INTERVAL_SECONDS', 10, 0, 3600),
     creditsPerUsd: read.integer('CREDITS_PER_USD', 1000, 1, 1_000_000_000),

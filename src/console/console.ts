@@ -1,5 +1,6 @@
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import type { NextFunction, Request, Response } from 'express';
+import { MethodNotAllowed } from '../common/errors/request-errors.js';
 import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -11,13 +12,6 @@ import { givesDevelopmentTokens, isFromThisMachine } from './development-machine
 export class ConsoleNotBuilt extends ServiceError {
   constructor() {
     super(404, 'route.not_found', 'The console has not been built: run "npm run build"');
-  }
-}
-
-/** 405: the console consists of files; only the API accepts other methods. */
-export class ConsoleIsReadOnly extends ServiceError {
-  constructor() {
-    super(405, 'request.method_not_allowed', 'The console supports only GET and HEAD');
   }
 }
 
@@ -55,10 +49,8 @@ export function setUpConsole(app: NestExpressApplication): void {
   const index = files.get(INDEX);
   app.use('/console', (request: Request, response: Response, next: NextFunction): void => {
     if (request.method === 'OPTIONS') return next();
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('Allow', 'GET, HEAD');
-      return next(new ConsoleIsReadOnly());
-    }
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return next(new MethodNotAllowed(['GET', 'HEAD']));
     if (request.path === '/config.json') return sendSettings(config, request, response);
     if (index === undefined) return next(new ConsoleNotBuilt());
     const file = files.get(request.path);

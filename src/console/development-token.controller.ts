@@ -1,4 +1,4 @@
-import { Body, Controller, HttpCode, Inject, Post } from '@nestjs/common';
+import { All, Body, Controller, HttpCode, Inject } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import { Public } from '../auth/access.decorator.js';
 import { ROLES, type Role } from '../common/http/caller.js';
@@ -28,7 +28,8 @@ export class DevelopmentTokenRequest {
 export class DevelopmentTokenController {
   constructor(@Inject(APP_CONFIG) private readonly config: AppConfig) {}
 
-  @Post('token')
+  /** Takes every method, so that for others it has none either. */
+  @All('token')
   @HttpCode(201)
   create(@Body() { sub, role }: DevelopmentTokenRequest): { token: string } {
     // With the user's name, because the account would take the name in the token.

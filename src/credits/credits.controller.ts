@@ -56,7 +56,13 @@ export class CreditsController {
   ) {}
 
   @Get('balance')
-  @ApiOperation({ summary: 'Get your balance with its lots', operationId: 'getBalance' })
+  @ApiOperation({
+    summary: 'Get your balance with its lots',
+    description:
+      'Credits that are available and held now, and the lots that they are in, in the order in which they ' +
+      'are spent. Lots that have expired do not count.',
+    operationId: 'getBalance',
+  })
   @ApiOkResponse({ type: BalanceDto })
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
@@ -65,7 +71,11 @@ export class CreditsController {
   }
 
   @Get('balance/:userId')
-  @ApiOperation({ summary: 'Get a user’s balance with its lots', operationId: 'getUserBalance' })
+  @ApiOperation({
+    summary: 'Get a user’s balance with its lots',
+    description: 'The same as your own balance, for a user, or for an organisation by its id.',
+    operationId: 'getUserBalance',
+  })
   @ApiOkResponse({ type: BalanceDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
@@ -75,7 +85,13 @@ export class CreditsController {
 
   @Post('check')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Check available credits', operationId: 'checkCredits' })
+  @ApiOperation({
+    summary: 'Check available credits',
+    description:
+      'A question that reserves nothing: the credits may be spent before a later request. “No” is a 200 ' +
+      'too. To reserve credits, start a session.',
+    operationId: 'checkCredits',
+  })
   @ApiOkResponse({ type: CheckCreditsAnswerDto })
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
@@ -85,7 +101,13 @@ export class CreditsController {
 
   @Post('calculate')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Calculate what a call would cost', operationId: 'calculateCredits' })
+  @ApiOperation({
+    summary: 'Calculate what a call would cost',
+    description:
+      'Prices a call by the rule in force now, without charging it. Describe the call by token counts, by ' +
+      '`quantities` of each class, or by the provider’s own `usage` object.',
+    operationId: 'calculateCredits',
+  })
   @ApiOkResponse({ type: QuoteDto })
   @ApiProblems(UnpricedModel)
   @CallerAccess('pricing:read')
@@ -94,7 +116,13 @@ export class CreditsController {
   }
 
   @Post('allocate')
-  @ApiOperation({ summary: 'Allocate credits to a user', operationId: 'allocateCredits' })
+  @ApiOperation({
+    summary: 'Allocate credits to a user',
+    description:
+      'Makes a lot with an expiry of its own. A user who is not known yet gets an account. A repeated ' +
+      'request allocates again, unless it has the same `Idempotency-Key`.',
+    operationId: 'allocateCredits',
+  })
   @ApiCreatedResponse({ type: AllocationDto })
   @ApiProblems(AccountNotFound, EmailTaken, TooManyAllocations, BalanceLimit)
   @ApiIdempotent()
@@ -114,6 +142,9 @@ export class CreditsController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Deduct credits from a user, starting with those that expire first',
+    description:
+      'Takes credits out of the lots at once, with a reason for the ledger. It is refused as a whole ' +
+      '(402) if the available credits do not cover it.',
     operationId: 'deductCredits',
   })
   @ApiOkResponse({ type: DeductionDto })
@@ -133,7 +164,13 @@ export class CreditsController {
 
   @Post('allocations/:id/revoke')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Revoke the remaining credits of an allocation', operationId: 'revokeAllocation' })
+  @ApiOperation({
+    summary: 'Revoke the remaining credits of an allocation',
+    description:
+      'Empties the lot for good. What active sessions hold of it stays held, and goes nowhere when they ' +
+      'return it.',
+    operationId: 'revokeAllocation',
+  })
   @ApiOkResponse({ type: AllocationDto })
   @ApiProblems(AllocationNotFound)
   @ApiIdempotent()
@@ -151,7 +188,13 @@ export class CreditsController {
   }
 
   @Get('ledger')
-  @ApiOperation({ summary: 'List your ledger, newest first', operationId: 'getLedger' })
+  @ApiOperation({
+    summary: 'List your ledger, newest first',
+    description:
+      'Every change of every lot, with its cause, who made it, and the available credits after it. ' +
+      'Entries never change.',
+    operationId: 'getLedger',
+  })
   @ApiOkResponse({ type: LedgerPageDto })
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read', { userIdIn: 'body' })
@@ -161,7 +204,11 @@ export class CreditsController {
   }
 
   @Get('ledger/:userId')
-  @ApiOperation({ summary: 'List a user’s ledger, newest first', operationId: 'getUserLedger' })
+  @ApiOperation({
+    summary: 'List a user’s ledger, newest first',
+    description: 'The same as your own ledger, for a user, or for an organisation by its id.',
+    operationId: 'getUserLedger',
+  })
   @ApiOkResponse({ type: LedgerPageDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
@@ -199,7 +246,11 @@ export class CreditsController {
   }
 
   @Get('totals')
-  @ApiOperation({ summary: 'Get the credit totals of all accounts', operationId: 'getCreditTotals' })
+  @ApiOperation({
+    summary: 'Get the credit totals of all accounts',
+    description: 'Available and held credits added up over all accounts.',
+    operationId: 'getCreditTotals',
+  })
   @ApiOkResponse({ type: CreditTotalsDto })
   @ApiProblems(SumTooLarge)
   @RoleAccess('admin')

@@ -14,7 +14,13 @@ export class ThresholdsController {
   constructor(private readonly thresholds: ThresholdsService) {}
 
   @Get()
-  @ApiOperation({ summary: 'Get your low-credit threshold', operationId: 'getLowThreshold' })
+  @ApiOperation({
+    summary: 'Get your low-credit threshold',
+    description:
+      'Credits at or below the threshold emit `credits.low`. An account without a threshold of its own ' +
+      'has the one of the service.',
+    operationId: 'getLowThreshold',
+  })
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
@@ -35,7 +41,11 @@ export class ThresholdsController {
   }
 
   @Get(':userId')
-  @ApiOperation({ summary: 'Get a user’s low-credit threshold', operationId: 'getUserLowThreshold' })
+  @ApiOperation({
+    summary: 'Get a user’s low-credit threshold',
+    description: 'The same as your own threshold, for a user, or for an organisation by its id.',
+    operationId: 'getUserLowThreshold',
+  })
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
@@ -44,7 +54,13 @@ export class ThresholdsController {
   }
 
   @Put(':userId')
-  @ApiOperation({ summary: 'Set a user’s low-credit threshold', operationId: 'setUserLowThreshold' })
+  @ApiOperation({
+    summary: 'Set a user’s low-credit threshold',
+    description:
+      'Replaces the threshold. If the credits are at or below the new one, `credits.low` is emitted at ' +
+      'once. It can be changed ten times a minute.',
+    operationId: 'setUserLowThreshold',
+  })
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')

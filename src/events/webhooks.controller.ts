@@ -79,7 +79,12 @@ export class WebhooksController {
   }
 
   @Get()
-  @ApiOperation({ summary: 'List webhook endpoints, newest first', operationId: 'listWebhooks' })
+  @ApiOperation({
+    summary: 'List webhook endpoints, newest first',
+    description:
+      'With the result of the last delivery and the number of deliveries that wait or have failed.',
+    operationId: 'listWebhooks',
+  })
   @ApiOkResponse({ type: WebhookPageDto })
   @RoleAccess('admin')
   list(@Query() page: PageQueryDto): Promise<WebhookPageDto> {
@@ -87,7 +92,13 @@ export class WebhooksController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'Get one webhook endpoint', operationId: 'getWebhook' })
+  @ApiOperation({
+    summary: 'Get one webhook endpoint',
+    description:
+      'With the result of the last delivery and the number of deliveries that wait or have failed. The ' +
+      'secret is not shown again.',
+    operationId: 'getWebhook',
+  })
   @ApiOkResponse({ type: WebhookDto })
   @ApiProblems(WebhookNotFound)
   @RoleAccess('admin')
@@ -98,6 +109,9 @@ export class WebhooksController {
   @Patch(':id')
   @ApiOperation({
     summary: 'Change a webhook endpoint, or switch it off or on',
+    description:
+      'Changes the fields that are given. Switching an endpoint on that was switched off automatically ' +
+      'clears the reason.',
     operationId: 'updateWebhook',
   })
   @ApiOkResponse({ type: WebhookDto })
@@ -109,7 +123,11 @@ export class WebhooksController {
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'Delete a webhook endpoint with its deliveries', operationId: 'deleteWebhook' })
+  @ApiOperation({
+    summary: 'Delete a webhook endpoint with its deliveries',
+    description: 'What has not been delivered yet is dropped.',
+    operationId: 'deleteWebhook',
+  })
   @ApiNoContentResponse({ description: 'The endpoint is deleted and receives nothing more' })
   @ApiProblems(WebhookNotFound)
   @RoleAccess('admin')
@@ -121,6 +139,7 @@ export class WebhooksController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Rotate the secret of a webhook endpoint; messages carry both signatures during the overlap',
+    description: 'The new secret is shown only in this response.',
     operationId: 'rotateWebhookSecret',
   })
   @ApiOkResponse({ type: CreatedWebhookDto })
@@ -156,7 +175,11 @@ export class WebhooksController {
   }
 
   @Get(':id/deliveries')
-  @ApiOperation({ summary: 'List deliveries, newest first', operationId: 'listWebhookDeliveries' })
+  @ApiOperation({
+    summary: 'List deliveries, newest first',
+    description: 'Attempts, their results, and when the next one is due.',
+    operationId: 'listWebhookDeliveries',
+  })
   @ApiOkResponse({ type: DeliveryPageDto })
   @ApiProblems(WebhookNotFound)
   @RoleAccess('admin')
@@ -168,6 +191,8 @@ export class WebhooksController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Send a delivery again, whatever its status',
+    description:
+      'The message has the same `webhook-id` as before, so a receiver can ignore it if it has it already.',
     operationId: 'replayWebhookDelivery',
   })
   @ApiOkResponse({ type: DeliveryDto })

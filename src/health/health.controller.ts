@@ -27,7 +27,12 @@ export class HealthController {
   ) {}
 
   @Get('health')
-  @ApiOperation({ summary: 'Liveness: is the process alive?', operationId: 'getHealth' })
+  @ApiOperation({
+    summary: 'Liveness: is the process alive?',
+    description:
+      'It asks nothing of the database: a process that is alive may still be unable to serve requests.',
+    operationId: 'getHealth',
+  })
   @ApiOkResponse({ type: HealthDto })
   health(): HealthDto {
     return this.answer();
@@ -36,6 +41,7 @@ export class HealthController {
   @Get('api/health')
   @ApiOperation({
     summary: 'Liveness: is the process alive? (also available under /api)',
+    description: 'The same as `/health`, for proxies that pass on only paths under `/api`.',
     operationId: 'getApiHealth',
   })
   @ApiOkResponse({ type: HealthDto })
@@ -46,6 +52,7 @@ export class HealthController {
   @Get('health/ready')
   @ApiOperation({
     summary: 'Readiness: does the database answer, is it migrated, and is it not read-only?',
+    description: 'A load balancer sends requests only while this is 200.',
     operationId: 'getReadiness',
   })
   @ApiOkResponse({ type: HealthDto })

@@ -57,6 +57,7 @@ export class OrganisationsController {
   @Get()
   @ApiOperation({
     summary: 'List the organisations that you are a member of, or, for supervisors, all of them, by id',
+    description: 'Includes organisations that have been archived.',
     operationId: 'listOrganisations',
   })
   @ApiOkResponse({ type: OrganisationPageDto })
@@ -67,7 +68,11 @@ export class OrganisationsController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'Get an organisation', operationId: 'getOrganisation' })
+  @ApiOperation({
+    summary: 'Get an organisation',
+    description: 'For those who are not members it does not exist (404), except for supervisors.',
+    operationId: 'getOrganisation',
+  })
   @ApiOkResponse({ type: OrganisationDto })
   @ApiProblems(OrganisationNotFound)
   @TokenAccess()

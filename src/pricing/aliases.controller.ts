@@ -24,7 +24,11 @@ export class AliasesController {
   constructor(private readonly aliases: AliasesService) {}
 
   @Get()
-  @ApiOperation({ summary: 'List the aliases of models', operationId: 'listPricingAliases' })
+  @ApiOperation({
+    summary: 'List the aliases of models',
+    description: 'An alias gives a model, such as a deployment, the prices of another.',
+    operationId: 'listPricingAliases',
+  })
   @ApiOkResponse({ type: AliasPageDto })
   @CallerAccess('pricing:read')
   @LongList()
@@ -56,7 +60,13 @@ export class AliasesController {
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'Delete an alias', operationId: 'deletePricingAlias' })
+  @ApiOperation({
+    summary: 'Delete an alias',
+    description:
+      'From now on the alias has the prices of its own name. Sessions that have started keep the price ' +
+      'they started with.',
+    operationId: 'deletePricingAlias',
+  })
   @ApiNoContentResponse({ description: 'Done' })
   @ApiProblems(AliasNotFound)
   @RoleAccess('admin')

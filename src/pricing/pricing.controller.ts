@@ -1,6 +1,7 @@
 import { Body, Controller, Delete, Get, HttpCode, Post, Query, Res } from '@nestjs/common';
 import {
   ApiBody,
+  ApiExtraModels,
   ApiCreatedResponse,
   ApiNoContentResponse,
   ApiOkResponse,
@@ -17,7 +18,9 @@ import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { LongList } from '../common/http/reports.js';
-import { PRICE_MAP_SCHEMA, PriceImportQueryDto } from './dto/price-import.requests.js';
+import { ID_PATTERN } from '../common/http/text.js';
+import { MODEL_ID_LENGTH } from '../common/http/validators.js';
+import { PRICE_MAP_SCHEMA, PriceMapEntryDto, PriceImportQueryDto } from './dto/price-import.requests.js';
 import { PriceImportDto } from './dto/price-import.responses.js';
 import { CreatePricingRuleDto } from './dto/pricing.requests.js';
 import { ModelPricingDto, PricingPageDto, PricingRuleDto } from './dto/pricing.responses.js';
@@ -42,7 +45,11 @@ export class PricingController {
   ) {}
 
   @Get()
-  @ApiOperation({ summary: 'List the pricing rules in force', operationId: 'listPricing' })
+  @ApiOperation({
+    summary: 'List the pricing rules in force',
+    description: 'Rules of all models, those that the service was installed with included.',
+    operationId: 'listPricing',
+  })
   @ApiOkResponse({ type: PricingPageDto })
   @CallerAccess('pricing:read')
   @LongList()
@@ -53,12 +60,14 @@ export class PricingController {
   @Get('*id')
   @ApiOperation({
     summary: 'Get the current, upcoming and past prices of a model',
+    description:
+      'Rules of this id alone: `current` is null for a model that is priced by a pattern, an alias or the fallback.',
     operationId: 'getModelPricing',
   })
   @ApiParam({
     name: 'id',
     description: 'The model id. It may contain `.`, `:` and `/`, percent-encoded or not',
-    schema: { type: 'string', minLength: 1, maxLength: 100 },
+    schema: { type: 'string', minLength: 1, maxLength: MODEL_ID_LENGTH, pattern: ID_PATTERN },
     example: 'anthropic.claude-3-sonnet-20240229-v1:0',
   })
   @ApiOkResponse({ type: ModelPricingDto })
@@ -101,6 +110,7 @@ export class PricingController {
       `${MAXIMUM_USD_PER_TOKEN} USD per token. A single price that a rule cannot express is named in \`notes\`.`,
     operationId: 'importPricing',
   })
+  @ApiExtraModels(PriceMapEntryDto)
   @ApiBody({ schema: PRICE_MAP_SCHEMA })
   @ApiOkResponse({
     type: PriceImportDto,

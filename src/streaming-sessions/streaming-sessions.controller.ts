@@ -41,6 +41,10 @@ export class StreamingSessionsController {
   @Post('initialize')
   @ApiOperation({
     summary: 'Start a session and hold its estimated cost plus a buffer',
+    description:
+      'Call it before the stream starts. It takes credits out of the balance and asks every budget in one ' +
+      'step; a refusal (402, 429) changes nothing. Repeated with the same content it answers 200 with the ' +
+      'same session.',
     operationId: 'initializeSession',
   })
   @ApiCreatedResponse({
@@ -75,6 +79,9 @@ export class StreamingSessionsController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Report progress, which renews the lease and grows the hold if needed',
+    description:
+      'Call it while the stream runs, with the tokens generated since its start. Stop the stream when ' +
+      '`shouldStop` is true. Fewer tokens than before change nothing.',
     operationId: 'reportProgress',
   })
   @ApiOkResponse({ type: SessionProgressDto })
@@ -88,6 +95,10 @@ export class StreamingSessionsController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Finalize a session: charge the tokens used and return the remaining credits',
+    description:
+      'Call it when the stream has ended. It is never refused for a lack of credits: what cannot be paid ' +
+      'waits for a review. Repeated with the same content it gives the same answer. After a time-out it ' +
+      'settles the difference once.',
     operationId: 'finalizeSession',
   })
   @ApiOkResponse({ type: SessionSettledDto })
@@ -108,6 +119,9 @@ export class StreamingSessionsController {
   @HttpCode(200)
   @ApiOperation({
     summary: 'Abort a session: charge the tokens generated and return the remaining credits',
+    description:
+      'Call it when the stream has failed or was cancelled; without `tokensGenerated` the last reported ' +
+      'progress is charged. Repeated with the same content it gives the same answer.',
     operationId: 'abortSession',
   })
   @ApiOkResponse({ type: SessionAbortedDto })
@@ -122,7 +136,11 @@ export class StreamingSessionsController {
   }
 
   @Get('active')
-  @ApiOperation({ summary: 'List your active sessions, newest first', operationId: 'listActiveSessions' })
+  @ApiOperation({
+    summary: 'List your active sessions, newest first',
+    description: 'Sessions that hold credits now.',
+    operationId: 'listActiveSessions',
+  })
   @ApiOkResponse({ type: [ActiveSessionDto] })
   @ApiProblems(AccountNotFound)
   @SelfAccess('sessions:write', { userIdIn: 'body' })
@@ -137,6 +155,7 @@ export class StreamingSessionsController {
   @Get('active/all')
   @ApiOperation({
     summary: 'List the active sessions of all users, newest first',
+    description: 'Sessions of every account that hold credits now.',
     operationId: 'listAllActiveSessions',
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })
@@ -149,6 +168,7 @@ export class StreamingSessionsController {
   @Get('active/:userId')
   @ApiOperation({
     summary: 'List a user’s active sessions, newest first',
+    description: 'The same as your own active sessions, for a user, or for an organisation by its id.',
     operationId: 'listUserActiveSessions',
   })
   @ApiOkResponse({ type: [ActiveSessionDto] })

@@ -144,6 +144,9 @@ export class UsageController {
   @Get('needs-review')
   @ApiOperation({
     summary: 'List usage records that await review, oldest first',
+    description:
+      'Finished calls that could not be paid for, or were sent for review. `POST ' +
+      '/api/usage/records/{id}/review` decides about each.',
     operationId: 'listNeedsReview',
   })
   @ApiOkResponse({ type: UsagePageDto })
@@ -180,7 +183,13 @@ export class UsageController {
   }
 
   @Get('stats')
-  @ApiOperation({ summary: 'Get your usage statistics', operationId: 'getUsageStats' })
+  @ApiOperation({
+    summary: 'Get your usage statistics',
+    description:
+      'Records and credits in a range of time, by service, day, model, user and unit. Both ends are ' +
+      'included; without them it is all of the time.',
+    operationId: 'getUsageStats',
+  })
   @ApiOkResponse({ type: UsageStatsDto })
   @ApiProblems(AccountNotFound)
   @SelfAccess('usage:read', { userIdIn: 'body' })
@@ -190,7 +199,11 @@ export class UsageController {
   }
 
   @Get('stats/:userId')
-  @ApiOperation({ summary: 'Get a user’s usage statistics', operationId: 'getUserUsageStats' })
+  @ApiOperation({
+    summary: 'Get a user’s usage statistics',
+    description: 'The same as your own statistics, for a user, or for an organisation by its id.',
+    operationId: 'getUserUsageStats',
+  })
   @ApiOkResponse({ type: UsageStatsDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
@@ -220,7 +233,11 @@ export class UsageController {
   }
 
   @Get('system-stats')
-  @ApiOperation({ summary: 'Get the usage statistics of all users', operationId: 'getSystemStats' })
+  @ApiOperation({
+    summary: 'Get the usage statistics of all users',
+    description: 'Records, credits, provider cost and margin in a range of time, over all accounts.',
+    operationId: 'getSystemStats',
+  })
   @ApiOkResponse({ type: SystemStatsDto })
   @RoleAccess('admin')
   @Report()

@@ -238,6 +238,12 @@ describe('POST /api-keys with gateway litellm', () => {
     expect(await worksOnBothSides((await creation).body)).toEqual([true, true]);
   });
 
+  it('201: an empty list of models counts as left out, with a gateway and without', async () => {
+    const user = service.as();
+    expect((await makeKey(user, { models: [] })).models).toBeNull();
+    expect((await user.post(KEYS, { name: 'x', models: [] })).status).toBe(201);
+  });
+
   it('400: what only a gateway can heed is refused without one, and nonsense with one', async () => {
     const user = service.as();
     for (const [field, value] of Object.entries(SETTINGS)) {
@@ -245,7 +251,7 @@ describe('POST /api-keys with gateway litellm', () => {
     }
     for (const [field, values] of Object.entries({
       gateway: ['LiteLLM', '', 'other', ['litellm']],
-      models: [[], 'gpt-4', [''], ['a', 'a'], [1], Array.from({ length: 101 }, (_, n) => `m${n}`)],
+      models: ['gpt-4', [''], ['a', 'a'], [1], Array.from({ length: 101 }, (_, n) => `m${n}`)],
       maxBudgetUsd: ['0', '0.00', '-1', 0, -1, '1e3', '10000000000'],
       rpmLimit: [0, -1, 1.5, '60', 1e10],
       tpmLimit: [0, -1, 1.5, '60', 1e10],

@@ -469,6 +469,24 @@ describe('X-Internal-API-Key', () => {
     expectProblem(await named(key, { authorization: `Bearer ${handmade()}` }), 401, WRONG);
   });
 
+  it('is one key when X-API-Key has the same: the internal key, or an API key by its form', async () => {
+    const twice = (key: string) => named(key, { 'x-api-key': key });
+    expect((await twice(INTERNAL_KEY)).body.userId).toBe('alice');
+    const forwarded = { 'x-api-key': INTERNAL_KEY, authorization: `Bearer ${handmade()}` };
+    expect((await named(INTERNAL_KEY, forwarded)).status).toBe(200);
+    expectProblem(await twice('x'.repeat(INTERNAL_KEY.length)), 401, WRONG);
+    const { body } = await service.as('alice').post<{ key: string }>('/api/api-keys', {
+      name: 'both',
+      permissions: ['credits:read'],
+    });
+    expect((await twice(body.key)).body.userId).toBe('alice');
+    // It is not taken for the key of a service: it cannot act for another user.
+    const headers = { 'x-internal-api-key': body.key, 'x-api-key': body.key };
+    const other = await service.anonymous().get('/api/credits/balance?userId=bob', headers);
+    expectProblem(other, 403, { code: 'auth.foreign_user' });
+    expectProblem(await twice(`${body.key.slice(0, -2)}AA`), 401, { code: 'auth.invalid_api_key' });
+  });
+
   it('does not make a bad token good', async () => {
     const authorization = `Bearer ${handmade({ type: 'refresh' })}`;
     expectProblem(await named(INTERNAL_KEY, { authorization }), 401, WRONG_TYPE);

@@ -39,19 +39,22 @@ async function run() {
   const { playMonth } = await import(join(DIST, 'src/demo/history.js'));
   const { makeMonth } = await import(join(DIST, 'src/demo/month.js'));
   const events = { lowThreshold: 100, creditsExpiringDays: 3, keysExpiringDays: 7 };
-  const month = (seed) => makeMonth({ seed, users: seed === 1 ? 4000 : 400, now: Date.now() });
+  const month = (seed) => makeMonth({ seed, users: seed === 1 ? 1000 : 400, now: Date.now() });
   await playMonth(database.ownerUrl, month(1), events, new AbortController().signal);
   let mayHaveMore = true;
   while (mayHaveMore)
     ({
       rows: [{ mayHaveMore }],
     } = await database.owner.query('SELECT output_lengths_learn() AS "mayHaveMore"'));
+  // As on a platform that is four times as large as the demo.
+  await database.owner.query('UPDATE output_lengths SET weight = 4 * weight');
   const { rows } = await database.owner.query('SELECT sum(weight)::integer AS weight FROM output_lengths');
   console.log(`Learned from sessions with a weight of ${rows[0].weight}.`);
 
   const service = await startService(DIST, database.url, {
     INTERNAL_API_KEY: INTERNAL_KEY,
     SWEEP_INTERVAL_SECONDS: '1',
+    HOLD_QUANTILE: process.env.HOLD_QUANTILE ?? '0.8',
     RATE_LIMIT_MAX: '1000000000',
   });
   onEnd(() => service.stop());

@@ -679,7 +679,7 @@ describe('pages of events', () => {
     await gate.query('BEGIN; LOCK events IN ACCESS EXCLUSIVE MODE');
     const pages = Array.from({ length: 30 }, () => user.get('/api/events?types=credits.low'));
     await expect.poll(() => waitingForLocks(service)).toBeGreaterThan(0);
-    expect((await user.get('/api/credits/ledger')).status).toBe(200);
+    expect((await user.get('/api/credits/balance')).status).toBe(200);
     const waiting = await waitingForLocks(service);
     await gate.query('ROLLBACK');
     gate.release();

@@ -68,6 +68,36 @@ describe('GET /metrics', () => {
     expect(value(text, 'accounting_sessions_active')).toBe(0);
   });
 
+  it('counts holds by who estimated them, those that grew, and how much they held for what was used', async () => {
+    const user = await userWithCredits(service, 1000);
+    const declared = { modelId: 'm', inputTokens: 1000, maxOutputTokens: 4000 };
+    const before = await metrics();
+    const counted = (text: string, name: string) => value(text, name) - value(before, name);
+    await initialize(user, 'estimated');
+    for (const sessionId of ['declared', 'declared'])
+      await user.post('/api/streaming-sessions/initialize', { ...declared, sessionId });
+    await user.post('/api/streaming-sessions/progress', { sessionId: 'estimated', tokensGenerated: 5000 });
+    await user.post('/api/streaming-sessions/finalize', { sessionId: 'estimated', actualTokens: 5000 });
+    await user.post('/api/streaming-sessions/finalize', {
+      sessionId: 'declared',
+      inputTokens: 500,
+      outputTokens: 500,
+    });
+    const text = await metrics();
+    for (const [source, grown] of [
+      ['caller', 1],
+      ['ceiling', 0],
+      ['learned', 0],
+    ] as const) {
+      const label = `{estimate_source="${source}"}`;
+      expect(counted(text, `accounting_holds_total${label}`)).toBe(source === 'learned' ? 0 : 1);
+      expect(counted(text, `accounting_holds_grown_total${label}`)).toBe(grown);
+    }
+    // 4 of 15, and 5 of 1.
+    expect(counted(text, 'accounting_hold_cost_ratio_bucket{le="0.5",estimate_source="caller"}')).toBe(1);
+    expect(counted(text, 'accounting_hold_cost_ratio_sum{estimate_source="ceiling"}')).toBe(5);
+  });
+
   it('shows what the last audit found, and nothing before there was one', async () => {
     const fresh = await service.another();
     expect(await metrics(fresh)).not.toContain('accounting_audit_differences{');

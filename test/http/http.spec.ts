@@ -275,10 +275,54 @@ describe('browsers', () => {
     expect(allowed.headers.get('access-control-allow-headers')).toContain('Idempotency-Key');
     expect(allowed.headers.get('access-control-allow-headers')).toContain('Last-Event-ID');
     expect(allowed.headers.get('access-control-expose-headers')).toContain('X-RateLimit-Remaining');
+    expect(allowed.headers.get('access-control-max-age')).toBe('600');
     // A browser never holds the key of a trusted service.
     expect(allowed.headers.get('access-control-allow-headers')).not.toContain('X-Internal-API-Key');
     const other = await preflight('https://evil.example.com');
     expect(other.headers.get('access-control-allow-origin')).toBeNull();
+  });
+
+  it('may send every header of the document and read every one that an answer has', async () => {
+    interface Described {
+      parameters?: { in: string; name: string }[];
+      responses: Record<string, { headers?: object }>;
+    }
+    const document = JSON.parse(readFileSync('openapi.json', 'utf8')) as {
+      paths: Record<string, Record<string, Described>>;
+    };
+    const operations = Object.values(document.paths).flatMap((item) => Object.values(item));
+    const sent = operations.flatMap(({ parameters = [] }) =>
+      parameters.filter((parameter) => parameter.in === 'header').map(({ name }) => name),
+    );
+    const answered = operations.flatMap(({ responses }) =>
+      Object.values(responses).flatMap(({ headers = {} }) => Object.keys(headers)),
+    );
+    const { headers } = await fetch(`${service.url}/api/credits/balance`, {
+      method: 'OPTIONS',
+      headers: { origin: 'https://admin.example.com', 'access-control-request-method': 'POST' },
+    });
+    const allowed = headers.get('access-control-allow-headers')?.split(',') ?? [];
+    expect(allowed).toEqual(expect.arrayContaining([...new Set(sent), 'Authorization', 'X-API-Key']));
+    const exposed = headers.get('access-control-expose-headers')?.split(',') ?? [];
+    const always = ['Allow', 'WWW-Authenticate', 'X-Request-Id'];
+    expect(exposed).toEqual(expect.arrayContaining([...new Set(answered), ...always]));
+    expect(answered).toEqual(expect.arrayContaining(['Retry-After', 'Idempotency-Replayed']));
+  });
+
+  it('can read refusals, too: of a route, of a method and of credentials', async () => {
+    const headers = { origin: 'https://admin.example.com' };
+    for (const [method, path, status] of [
+      ['GET', '/api/nothing', 404],
+      ['DELETE', '/api/credits/balance', 405],
+      ['GET', '/api/credits/balance', 401],
+    ] as const) {
+      const answer = await fetch(service.url + path, { method, headers });
+      expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([
+        status,
+        headers.origin,
+      ]);
+      expect(answer.headers.get('access-control-expose-headers')).toContain('Retry-After');
+    }
   });
 
   it('get the protective headers, and none that names the software', async () => {
@@ -316,19 +360,39 @@ it.each(Object.keys((JSON.parse(readFileSync('openapi.json', 'utf8')) as { paths
   },
 );
 
-it('TRACE, which would give a request back with its secrets, is answered like any other path', async () => {
-  const answer = await new Promise<{ status: number | undefined; text: string }>((done, fail) => {
-    const headers = { 'x-api-key': 'ak_never-shown' };
-    request(`${service.url}/api/credits/balance`, { method: 'TRACE', headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-      response.once('end', () => done({ status: response.statusCode, text }));
-    })
-      .once('error', fail)
-      .end();
+describe('405', () => {
+  /** Sends what `fetch` does not send. */
+  const send = (method: string, path: string) =>
+    new Promise<{ status?: number; allow?: string; text: string }>((done, fail) => {
+      const headers = { 'x-api-key': 'ak_never-shown' };
+      request(service.url + path, { method, headers }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        response.once('end', () =>
+          done({ status: response.statusCode, allow: response.headers.allow, text }),
+        );
+      })
+        .once('error', fail)
+        .end();
+    });
+
+  it.each(['TRACE', 'PROPFIND', 'DELETE', 'POST'])(
+    '%s of a path that is only read: TRACE would give the request back with its secrets',
+    async (method) => {
+      const { status, allow, text } = await send(method, '/api/credits/balance?userId=alice');
+      expect([status, allow]).toEqual([405, 'GET, HEAD']);
+      expect(JSON.parse(text)).toMatchObject({ code: 'request.method_not_allowed', status: 405 });
+      expect(text).not.toContain('ak_never');
+    },
+  );
+
+  it('names the methods of all routes of the path', async () => {
+    expect(await send('PUT', '/api/pricing/7')).toMatchObject({ status: 405, allow: 'DELETE, GET, HEAD' });
+    expect(await send('GET', '/api/credits/check')).toMatchObject({ status: 405, allow: 'POST' });
+    expect(await send('HEAD', '/api/credits/check')).toEqual({ status: 405, allow: 'POST', text: '' });
+    expect(await send('TRACE', '/api/nothing')).toMatchObject({ status: 404, allow: undefined });
+    expect(await send('GET', '/api/dev/token')).toMatchObject({ status: 404, allow: undefined });
   });
-  expect(answer.status).toBe(404);
-  expect(answer.text).not.toContain('ak_shown');
 });
 
 describe('GET /api/docs', () => {
@@ -351,7 +415,7 @@ describe('GET /api/docs', () => {
   it('serves its document whatever strangers asked for before', async () => {
     const fresh = await service.another();
     for (const path of ['/api/docs-json', '/api/docs-yaml']) {
-      expect((await fetch(fresh.url + path, { method: 'POST' })).status).toBe(404);
+      expect((await fetch(fresh.url + path, { method: 'POST' })).status).toBe(405);
       expect((await fetch(`${fresh.url}${path}/x`)).status).toBe(404);
       expect((await fetch(fresh.url + path, { method: 'HEAD' })).status).toBe(200);
       for (const time of ['first', 'again']) {
@@ -364,9 +428,10 @@ describe('GET /api/docs', () => {
     await fresh.close();
   });
 
-  it('serves the document that is committed', async () => {
+  it('serves the document that is committed, for the server it is on', async () => {
     const served = await service.anonymous().get('/api/docs-json');
-    expect(served.body).toEqual(JSON.parse(readFileSync('openapi.json', 'utf8')));
+    const committed = JSON.parse(readFileSync('openapi.json', 'utf8')) as object;
+    expect(served.body).toEqual({ ...committed, servers: [{ url: '/' }] });
   });
 });
 

@@ -286,7 +286,7 @@ describe('POST /pricing with components', () => {
     ['a token for more than 1,000', [component('input', '1000.1')], 'components.0.price'],
     ['an unknown class', [component('inputs', '1')], 'components.0.class'],
     ['no price', [{ class: 'input' }], 'components.0.price'],
-    ['an empty list', [], 'components'],
+    ['an empty list, which counts as none', [], 'pricePerThousandTokens'],
   ])('400 that names the field: %s', async (_, components, field) => {
     expectProblem(await root.post('/api/pricing', { modelId: freshModel(), components }), 400, { field });
   });

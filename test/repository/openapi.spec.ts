@@ -5,16 +5,34 @@ interface Problem {
   status: number;
   code: string;
 }
+interface Schema {
+  description?: string;
+  enum?: string[];
+  type?: string;
+  nullable?: boolean;
+  pattern?: string;
+  format?: string;
+  required?: string[];
+  properties?: Record<string, Schema>;
+  additionalProperties?: unknown;
+}
+interface Operation {
+  operationId: string;
+  parameters?: { name: string; schema: Schema }[];
+  requestBody?: object;
+  responses: Record<string, Response>;
+}
 interface Response {
   content?: Record<string, { examples?: Record<string, { $ref: string }> }>;
 }
 const document = JSON.parse(readFileSync('openapi.json', 'utf8')) as {
-  paths: Record<string, Record<string, { operationId: string; responses: Record<string, Response> }>>;
+  paths: Record<string, Record<string, Operation>>;
   components: {
-    schemas: Record<string, { enum?: string[] }>;
+    schemas: Record<string, Schema>;
     examples: Record<string, { value: Problem }>;
   };
 };
+const { schemas } = document.components;
 /** Without what only names the errors of a route. */
 const source = readdirSync('src', { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts') && !/^console\/web\/|\.(spec|decorator|controller)\.ts$/.test(file))
@@ -31,9 +49,9 @@ function subclasses(name: string): string[] {
 
 /** Not in the document: what comes before a route is known or from the console's files, and a special ServiceUnavailable. */
 const OF_NO_OPERATION = [
-  'ConsoleIsReadOnly',
   'ConsoleNotBuilt',
   'HeadersTooLarge',
+  'MethodNotAllowed',
   'NoTurn',
   'OperationClosed',
   'RequestTimedOut',
@@ -66,6 +84,111 @@ describe('the errors in openapi.json', () => {
         ),
       );
     expect(listed.filter(({ status, problem }) => problem?.status !== status)).toEqual([]);
+  });
+});
+
+/** Every object of the document with its path; examples are data, and left out. */
+function* objectsOf(value: unknown, path = '#'): Generator<[path: string, Record<string, unknown>]> {
+  if (typeof value !== 'object' || value === null) return;
+  yield [path, value as Record<string, unknown>];
+  for (const [key, child] of Object.entries(value))
+    if (key !== 'example' && key !== 'examples') yield* objectsOf(child, `${path}/${key}`);
+}
+
+/** Paths of the objects that have what a generator of clients fails on. */
+const withDefect = (isDefect: (schema: Record<string, unknown>, path: string) => boolean): string[] =>
+  [...objectsOf(document)].filter(([path, schema]) => isDefect(schema, path)).map(([path]) => path);
+
+describe('whole numbers in openapi.json', () => {
+  it('are of 64 bits wherever they may exceed 31: Java, Go and Rust choose their types by it', () => {
+    const narrow = withDefect(
+      ({ type, format, maximum = Infinity }) =>
+        type === 'integer' && format !== 'int64' && (maximum as number) > 2 ** 31 - 1,
+    );
+    expect(narrow).toEqual([]);
+  });
+});
+
+describe('the codes of errors in openapi.json', () => {
+  it('are open: a client that was generated earlier takes a code that a later version adds', () => {
+    const codes = Object.values(schemas).flatMap(({ properties = {} }) =>
+      'title' in properties ? [properties.code] : [],
+    );
+    expect(codes).toHaveLength(3);
+    for (const code of codes) expect(code).toMatchObject({ type: 'string' });
+    for (const code of codes) expect(code).not.toHaveProperty('enum');
+  });
+});
+
+describe('null in openapi.json', () => {
+  it('is said by `nullable` alone, beside a type: no generator reads it in an enumeration or as a form of its own', () => {
+    expect(withDefect(({ enum: values }) => Array.isArray(values) && values.includes(null))).toEqual([]);
+    expect(withDefect(({ nullable, type }) => nullable === true && type === undefined)).toEqual([]);
+    expect(withDefect(({ nullable, $ref }) => nullable === true && $ref !== undefined)).toEqual([]);
+  });
+});
+
+describe('the bodies of requests in openapi.json', () => {
+  /** Of these others make the form. */
+  const FOREIGN = ['LitellmLogDto', 'PriceMapEntryDto'];
+  const names = new Set<string>();
+  const visit = (value: unknown): void => {
+    for (const [, { $ref }] of objectsOf(value)) {
+      const name = String($ref).split('/').at(-1) as string;
+      if (!(name in schemas) || names.has(name)) continue;
+      names.add(name);
+      visit(schemas[name]);
+    }
+  };
+  for (const item of Object.values(document.paths))
+    for (const { requestBody } of Object.values(item)) visit(requestBody);
+
+  it('allow no field that is not described, as the service refuses it', () => {
+    const open = [...names].filter((name) => {
+      const { properties, additionalProperties } = schemas[name] as Schema;
+      return properties !== undefined && additionalProperties !== false;
+    });
+    expect(open.sort()).toEqual(FOREIGN);
+    for (const name of FOREIGN) expect(schemas[name]?.additionalProperties).toBe(true);
+  });
+
+  it('may have null for each optional list or object: Java sends an empty one for what cannot be null', () => {
+    const empty = [...names].flatMap((name) => {
+      const { properties = {}, required = [] } = schemas[name] as Schema;
+      return Object.entries(properties)
+        .filter(([field, { type, additionalProperties: more }]) => {
+          return !required.includes(field) && (type === 'array' || more !== undefined);
+        })
+        .filter(([, { nullable }]) => nullable !== true)
+        .map(([field]) => `${name}.${field}`);
+    });
+    expect(empty).toEqual([]);
+  });
+
+  it('say of every text what it may be, except where people write it', () => {
+    const WRITTEN_BY_PEOPLE = ['description', 'key', 'models', 'notes', 'reason', 'search'];
+    const parameters = Object.values(document.paths)
+      .flatMap((item) => Object.values(item))
+      .flatMap((operation) => operation.parameters ?? [])
+      .map(({ name, schema }) => [name, schema] as const);
+    const fields = [...names].flatMap((name) => Object.entries(schemas[name]?.properties ?? {}));
+    const free = [...parameters, ...fields]
+      .filter(([, { type, pattern, format }]) => type === 'string' && !pattern && !format)
+      .map(([name]) => name);
+    const foreign = FOREIGN.flatMap((name) => Object.keys(schemas[name]?.properties ?? {}));
+    expect(free.filter((name) => ![...WRITTEN_BY_PEOPLE, ...foreign].includes(name))).toEqual([]);
+  });
+
+  it('have no alternatives beside their fields, for which Java and Rust drop the fields', () => {
+    expect(withDefect(({ properties, oneOf, anyOf }) => Boolean(properties && (oneOf ?? anyOf)))).toEqual([]);
+    expect(schemas.InitializeSessionDto?.description).toContain('`estimatedTokens`; ');
+  });
+
+  it('have names wherever they are objects, also in lists', () => {
+    const inline = withDefect(
+      ({ properties }, path) => properties !== undefined && !/^#\/components\/schemas\/\w+$/.test(path),
+    );
+    expect(inline).toEqual([]);
   });
 });
 

@@ -10,18 +10,32 @@ interface Media {
   schema?: object;
   examples?: Record<string, { $ref: string }>;
 }
+interface Property {
+  type?: string;
+  nullable?: boolean;
+  allOf?: object[];
+  anyOf?: object[];
+}
 interface Document {
   paths: Record<string, Record<string, Operation>>;
   components: {
-    schemas: Record<string, { type?: string; properties?: object; additionalProperties?: unknown }>;
+    schemas: Record<string, { properties?: Record<string, Property>; additionalProperties?: unknown }>;
     examples: Record<string, { value: { code: string } }>;
   };
 }
 
 const document = JSON.parse(readFileSync(new URL('../../openapi.json', import.meta.url), 'utf8')) as Document;
-// A member that the document does not know is a member that clients do not know.
 for (const schema of Object.values(document.components.schemas)) {
+  // A member that the document does not know is a member that clients do not know.
   if (schema.properties) schema.additionalProperties ??= false;
+  for (const property of Object.values(schema.properties ?? {})) allowNull(property);
+}
+
+/** `nullable` beside `allOf` means what generators of clients take it for: null, or what is referred to. */
+function allowNull(property: Property): void {
+  if (!property.nullable || !property.allOf) return;
+  property.anyOf = [...property.allOf, { type: 'object', nullable: true, enum: [null] }];
+  for (const key of ['type', 'nullable', 'allOf'] as const) delete property[key];
 }
 
 const ajv = new Ajv({ strict: false, allErrors: true });

@@ -66,6 +66,7 @@ describe('POST /usage/record', () => {
       pricingSource: null,
       pricedAs: null,
       quantities: null,
+      usageSource: null,
       serviceTier: null,
       pricingNotes: [],
       reviewAction: null,

@@ -96,7 +96,7 @@ export class ApiKeyDto {
     enumName: 'Gateway',
     nullable: true,
     description: 'Gateway in which the key also works; null if there is none',
-    example: null,
+    example: 'litellm',
   })
   gateway: GatewayName | null;
   @ApiProperty({
@@ -107,7 +107,7 @@ export class ApiKeyDto {
       'State of the key at the gateway. `pending`: being created; `live`: works; `ending`: ended here, ' +
       'but not yet at the gateway; `failed`: creation failed, cleanup pending; `ended`: no longer at the ' +
       'gateway',
-    example: null,
+    example: 'live',
   })
   gatewayState: ShownGatewayState | null;
   @ApiProperty({

@@ -41,7 +41,13 @@ export class BudgetDto {
   })
   amount: number | null;
   @ApiProperty({ enum: BUDGET_MODES, enumName: 'BudgetMode', example: 'hard' }) mode: BudgetMode;
-  @ApiProperty({ type: [Number], example: [80, 100] }) alerts: number[];
+  @ApiProperty({
+    type: 'array',
+    items: { type: 'integer', minimum: 1, maximum: 100 },
+    description: 'Percentages of the limit at which `budget.threshold` is emitted',
+    example: [80, 100],
+  })
+  alerts: number[];
   @ApiProperty({
     enum: ['platform', 'account'],
     enumName: 'BudgetSetter',

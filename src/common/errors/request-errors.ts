@@ -26,6 +26,15 @@ export class RouteNotFound extends ServiceError {
   }
 }
 
+/** 405: the path has routes, but none with this method. */
+export class MethodNotAllowed extends ServiceError {
+  constructor(methods: readonly string[]) {
+    super(405, 'request.method_not_allowed', `The methods of this path are ${methods.join(', ')}`, {
+      methods,
+    });
+  }
+}
+
 /** 408: the request did not arrive in time. */
 export class RequestTimedOut extends ServiceError {
   constructor() {

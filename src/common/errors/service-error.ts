@@ -11,6 +11,8 @@ export interface ServiceErrorDetails {
   members?: object;
   /** Seconds after which a retry makes sense; sent as `Retry-After`. */
   retryAfterSeconds?: number;
+  /** The methods of the path; sent as `Allow`. */
+  methods?: readonly string[];
 }
 
 /**

@@ -5,6 +5,8 @@ import type { Request, Response } from 'express';
 import { IdempotencyMismatch, SecretGone, ValidationError } from '../errors/service-error.js';
 import { ApiProblems } from './problem.dto.js';
 
+export const IDEMPOTENCY_KEY = 'Idempotency-Key';
+export const IDEMPOTENCY_REPLAYED = 'Idempotency-Replayed';
 const PRINTABLE = /^[\x20-\x7e]{1,255}$/;
 
 /** What makes a retry safe, as a part of an operation's request: the caller's key, if it sent one, and what was asked. */
@@ -33,7 +35,7 @@ export const ApiIdempotent = ({ answersSecret = false } = {}) =>
   applyDecorators(
     ApiProblems(IdempotencyMismatch, ...(answersSecret ? [SecretGone] : [])),
     ApiHeader({
-      name: 'Idempotency-Key',
+      name: IDEMPOTENCY_KEY,
       required: false,
       description:
         'Makes retries safe: a request with the same key and the same body gets the first response again, with the header `Idempotency-Replayed: true`. ' +
@@ -41,7 +43,7 @@ export const ApiIdempotent = ({ answersSecret = false } = {}) =>
         (answersSecret
           ? ' Use a random key, such as a UUID: it also encrypts the stored copy of the secret in this response.'
           : ''),
-      schema: { type: 'string', minLength: 1, maxLength: 255 },
+      schema: { type: 'string', minLength: 1, maxLength: 255, pattern: PRINTABLE.source },
       example: '6b0c2a52-top-up-42',
     }),
   );
@@ -79,5 +81,5 @@ export function canonicalJson(value: unknown): string {
 
 /** Says in the answer's header that it is an earlier answer again. */
 export function markReplayed(response: Response, replayed: boolean | undefined): void {
-  if (replayed) response.setHeader('Idempotency-Replayed', 'true');
+  if (replayed) response.setHeader(IDEMPOTENCY_REPLAYED, 'true');
 }

@@ -1,10 +1,11 @@
-import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http';
+import { createServer, IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ExpressAdapter } from '@nestjs/platform-express';
-import express from 'express';
+import express, { type Express } from 'express';
 import { boundBodies, boundOpenRequests } from './bounded-requests.js';
 import { OpenAnswers } from './open-answers.js';
+import { methodsOf } from './route-methods.js';
 import { boundUnreadAnswers } from './unread-answers.js';
 import { answerUnreadableRequests } from './unreadable-requests.js';
 
@@ -33,7 +34,7 @@ export class LimitedExpressAdapter extends ExpressAdapter {
   }
 
   override initHttpServer(): void {
-    const app = this.getInstance<RequestListener & { request: object; response: object }>();
+    const app = this.getInstance<Express>();
     boundBodies(app.request);
     const server: Server = createServer(
       {
@@ -53,7 +54,7 @@ export class LimitedExpressAdapter extends ExpressAdapter {
       bytes: MAXIMUM_UNREAD_BYTES,
       bytesOfConnection: MAXIMUM_UNREAD_BYTES_OF_CONNECTION,
     });
-    answerUnreadableRequests(server, open);
+    answerUnreadableRequests(server, open, (path) => methodsOf(app, path));
     this.setHttpServer(server);
   }
 

@@ -1,13 +1,10 @@
 import { getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
 import {
-  HeadersTooLarge,
   InternalError,
   LargeBodyTooLarge,
   MalformedPath,
   MalformedRequest,
-  RequestTimedOut,
   RequestTooLarge,
-  RouteNotFound,
   UnsupportedMediaType,
 } from '../errors/request-errors.js';
 import { type ProblemClass, type ServiceError, ValidationError } from '../errors/service-error.js';
@@ -42,10 +39,8 @@ const DESCRIPTIONS: Record<number, string> = {
 const REQUEST_ID = '5f0c7e8e-8a55-4c66-9d6e-6f2a4f1c0b7d';
 const RETRY_AFTER = {
   description: 'Seconds to wait before a retry',
-  schema: { type: 'integer', minimum: 1 },
+  schema: { type: 'integer', format: 'int64', minimum: 1 },
 } as const;
-/** What the server answers before it knows the operation. */
-const OF_NO_OPERATION: ProblemClass[] = [RouteNotFound, RequestTimedOut, HeadersTooLarge];
 
 /**
  * Describes every error that an operation can answer, each with an example: those that its decorators name, and those
@@ -62,7 +57,8 @@ export function describeProblems(document: OpenAPIObject, operations: [method: s
       operation.responses[String(status)] = responseOf(status, ofStatus);
     }
   }
-  const { schemas = {} } = (document.components ??= {});
+  document.components ??= {};
+  document.components.headers = { RetryAfter: RETRY_AFTER };
   document.components.examples = Object.fromEntries(
     [...described]
       .sort(([one], [other]) => (one < other ? -1 : 1))
@@ -71,11 +67,6 @@ export function describeProblems(document: OpenAPIObject, operations: [method: s
         { summary: `${error.code}: ${error.message}`, value: problemOf(error, REQUEST_ID) },
       ]),
   );
-  const errors = [...described.values(), ...OF_NO_OPERATION.map((problem) => named(problem)[1])];
-  const codes = (ofShortage: boolean) =>
-    new Set(errors.filter(({ status }) => (status === 402) === ofShortage).map(({ code }) => code));
-  schemas.ProblemCode = { type: 'string', enum: [...codes(false)].sort() };
-  schemas.ShortageCode = { type: 'string', enum: [...codes(true)].sort() };
 }
 
 /** What an operation can answer because it takes parameters or a body. A body is read also where none is asked for. */
@@ -100,7 +91,7 @@ function responseOf(status: number, problems: NamedProblem[]) {
   const examples = problems.map(([name]) => [name, { $ref: `#/components/examples/${name}` }] as const);
   return {
     description: DESCRIPTIONS[status] ?? 'Refused',
-    ...(waits ? { headers: { 'Retry-After': RETRY_AFTER } } : {}),
+    ...(waits ? { headers: { 'Retry-After': { $ref: '#/components/headers/RetryAfter' } } } : {}),
     content: {
       'application/problem+json': {
         schema: { $ref: getSchemaPath(schemaOf(status, problems)) },

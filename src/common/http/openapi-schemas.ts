@@ -1,5 +1,6 @@
 import { getSchemaPath, type OpenAPIObject } from '@nestjs/swagger';
 
+type Operation = NonNullable<OpenAPIObject['paths'][string]['get']>;
 type Schema = NonNullable<NonNullable<OpenAPIObject['components']>['schemas']>[string];
 
 /** Says what the decorators cannot say in OpenAPI 3.0. */
@@ -8,7 +9,7 @@ export function refineSchemas(schemas: Record<string, Schema>): void {
     if ('$ref' in schema) continue;
     // The description is that of the first field that has the type.
     if (schema.enum) delete schema.description;
-    for (const property of Object.values(schema.properties ?? {})) describeNull(property);
+    for (const property of Object.values(schema.properties ?? {})) describeNull(property, schemas);
     describeForms(schema);
   }
   for (const [name, schema] of Object.entries(schemas)) describeVariants(schemas, name, schema);
@@ -39,14 +40,16 @@ function describeVariants(schemas: Record<string, Schema>, name: string, schema:
   };
 }
 
-/** A reference allows what is referred to, and nothing else; null must be a form of its own. */
-function describeNull(property: Schema): void {
+/** Generators of clients read null beside `allOf`, and OpenAPI 3.0.3 reads it only beside a type. */
+function describeNull(property: Schema, schemas: Record<string, Schema>): void {
   if ('$ref' in property || !property.nullable || !property.allOf) return;
-  property.oneOf = [...property.allOf, { type: 'object', nullable: true, enum: [null] }];
-  delete property.allOf;
-  delete property.nullable;
-  delete property.type;
+  const [reference] = property.allOf;
+  property.type = reference && typeOf(schemas[nameIn(reference)]);
 }
+
+/** The name of the schema that is referred to. */
+const nameIn = (reference: Schema): string =>
+  '$ref' in reference ? (reference.$ref.split('/').at(-1) ?? '') : '';
 
 /** Fields that a body may have together. */
 export interface Form {
@@ -56,25 +59,40 @@ export interface Form {
 
 export const fieldsOf = ({ required, optional = [] }: Form) => [...required, ...optional];
 
+/** Marks a request in a form of others, which may have more fields than are described here. */
+export const FOREIGN = 'x-foreign';
+
+/** Requests with a field that is not described are refused; responses may get further fields in later versions. */
+export function closeRequests(document: OpenAPIObject, operations: [method: string, Operation][]): void {
+  const schemas = document.components?.schemas ?? {};
+  const names = new Set<string>();
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const name = nameIn(value);
+    if (name in schemas && !names.has(name)) {
+      names.add(name);
+      visit(schemas[name]);
+    }
+    Object.values(value).forEach(visit);
+  };
+  for (const [, { requestBody }] of operations) visit(requestBody);
+  for (const name of names) {
+    const schema = schemas[name] as Exclude<Schema, { $ref: string }> & { [FOREIGN]?: boolean };
+    if (schema.properties) schema.additionalProperties = schema[FOREIGN] ?? false;
+    delete schema[FOREIGN];
+  }
+}
+
 /** Where the decorators leave the forms of which a body has one and nothing of another. */
 export const FORMS = 'x-forms';
 
+/** In words: generators of clients drop the other fields of a schema that has alternatives. */
 function describeForms(schema: Exclude<Schema, { $ref: string }> & { [FORMS]?: readonly Form[] }): void {
-  const { [FORMS]: forms, properties = {} } = schema;
+  const { [FORMS]: forms } = schema;
   if (forms === undefined) return;
   delete schema[FORMS];
-  schema.oneOf = forms.map((form) => ({
-    type: 'object',
-    required: [...form.required],
-    properties: {
-      // Generators of clients only take a field for required where the form itself has it.
-      ...mapOf(form.required, (name) => ({ type: typeOf(properties[name]) })),
-      ...mapOf(
-        forms.flatMap(fieldsOf).filter((name) => !fieldsOf(form).includes(name)),
-        () => ({ not: {} }),
-      ),
-    },
-  }));
+  const alternatives = forms.map(({ required }) => required.map((name) => `\`${name}\``).join(' and '));
+  schema.description = `Has exactly one of these: ${alternatives.join('; ')}`;
 }
 
 const mapOf = <T>(names: readonly string[], valueOf: (name: string) => T): Record<string, T> =>

@@ -6,7 +6,8 @@ import { IntegerQuery, OnBehalfField, PayerField } from './validators.js';
 export const DEFAULT_PAGE_SIZE = 50;
 export const MAXIMUM_PAGE_SIZE = 200;
 
-const CURSOR = /^[A-Za-z0-9_-]{1,40}$/;
+/** Base64 as URLs have it. */
+const CURSOR = /^[A-Za-z0-9_-]+$/;
 
 /** `?limit=` of every list. */
 export class LimitQueryDto {
@@ -28,14 +29,17 @@ export function CursorField(
       type: 'string',
       required: false,
       description: '`nextCursor` of the previous page',
+      minLength: 1,
       maxLength,
+      pattern: CURSOR.source,
       example,
     }),
     ValidateIf((_, value) => value !== undefined),
     ValidateBy({
       name: 'cursor',
       validator: {
-        validate: (value) => typeof value === 'string' && value.length <= maxLength && isCursor(value),
+        validate: (value) =>
+          typeof value === 'string' && value.length <= maxLength && CURSOR.test(value) && isCursor(value),
         defaultMessage: () => 'must be the nextCursor of an earlier answer',
       },
     }),
@@ -43,7 +47,7 @@ export function CursorField(
 }
 
 /** Whether a text is a cursor of the lists that are ordered by id. */
-export const isCursor = (text: string) => CURSOR.test(text) && decodeCursor(text) !== undefined;
+export const isCursor = (text: string) => decodeCursor(text) !== undefined;
 
 /** `?limit=&cursor=` of the lists that are ordered by id. */
 export class PageQueryDto extends LimitQueryDto {

@@ -36,11 +36,9 @@ export class ProblemDto {
   message: string;
 
   @ApiProperty({
-    // Its values are the codes of the operations.
-    enum: [],
-    enumName: 'ProblemCode',
     description:
-      'What went wrong, for programs. The meaning of a code never changes; later versions may add codes',
+      'What went wrong, for programs. The meaning of a code never changes. Later versions may add codes: treat one ' +
+      'that you do not know by its `status`',
     example: 'validation.failed',
   })
   code: string;
@@ -77,6 +75,22 @@ export class LimitDto {
   resetsAt: string | null;
 }
 
+const AMOUNT = { type: 'integer', format: 'int64', required: false } as const;
+const REQUIRED = { ...AMOUNT, description: 'Credits needed', example: 4 } as const;
+const AVAILABLE = { ...AMOUNT, description: 'Credits available', example: 3 } as const;
+const AFFORDABLE = {
+  ...AMOUNT,
+  description:
+    'The largest estimate that the balance and every budget have room for, in output tokens if the request ' +
+    'estimates input and output tokens, otherwise in total tokens. Only when starting a session',
+  example: 666,
+} as const;
+const LIMITS = {
+  type: () => [LimitDto],
+  required: false,
+  description: 'Every budget that stands in the way',
+};
+
 /** 402: what was needed and what is there. */
 export class InsufficientCreditsDto extends ProblemDto {
   @ApiProperty({
@@ -98,46 +112,23 @@ export class InsufficientCreditsDto extends ProblemDto {
   declare message: string;
 
   @ApiProperty({
-    enum: [],
-    enumName: 'ShortageCode',
     description: '`credits.insufficient`: the balance is too low; `budget.exceeded`: a budget of credits is',
     example: 'credits.insufficient',
   })
   declare code: string;
 
-  @ApiProperty({ type: 'integer', description: 'Credits needed', example: 4 })
-  requiredCredits: number;
-
-  @ApiProperty({ type: 'integer', description: 'Credits available', example: 3 })
-  availableCredits: number;
-
-  @ApiPropertyOptional({
-    type: 'integer',
-    description:
-      'The largest estimate that the balance and every budget have room for, in output tokens if the request ' +
-      'estimates input and output tokens, otherwise in total tokens. Only when starting a session',
-    example: 666,
-  })
-  maxAffordableTokens?: number;
-
-  @ApiPropertyOptional({ type: () => [LimitDto], description: 'Every budget that stands in the way' })
-  limits?: LimitDto[];
+  @ApiProperty({ ...REQUIRED, required: true }) requiredCredits: number;
+  @ApiProperty({ ...AVAILABLE, required: true }) availableCredits: number;
+  @ApiProperty(AFFORDABLE) maxAffordableTokens?: number;
+  @ApiProperty(LIMITS) limits?: LimitDto[];
 }
 
 /** 429: the caller's rate, or a limit of tokens, requests or sessions (`limit.exceeded`), which the other members are for. */
 export class RateProblemDto extends ProblemDto {
-  @ApiPropertyOptional({ type: 'integer', description: 'Credits needed', example: 4 })
-  requiredCredits?: number;
-  @ApiPropertyOptional({ type: 'integer', description: 'Credits available', example: 500 })
-  availableCredits?: number;
-  @ApiPropertyOptional({
-    type: 'integer',
-    description: 'The largest estimate that the balance and every budget have room for',
-    example: 0,
-  })
-  maxAffordableTokens?: number;
-  @ApiPropertyOptional({ type: () => [LimitDto], description: 'Every budget that stands in the way' })
-  limits?: LimitDto[];
+  @ApiProperty(REQUIRED) requiredCredits?: number;
+  @ApiProperty(AVAILABLE) availableCredits?: number;
+  @ApiProperty(AFFORDABLE) maxAffordableTokens?: number;
+  @ApiProperty(LIMITS) limits?: LimitDto[];
 }
 
 /** An error with the name of its example in the document. */

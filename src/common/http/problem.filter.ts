@@ -13,12 +13,14 @@ import {
   InternalError,
   MalformedPath,
   MalformedRequest,
+  MethodNotAllowed,
   RequestTimedOut,
   RequestTooLarge,
   RouteNotFound,
   UnsupportedMediaType,
 } from '../errors/request-errors.js';
 import { ServiceError } from '../errors/service-error.js';
+import { methodsOf } from './route-methods.js';
 
 /** Renders every error as application/problem+json. What is not meant for the caller is logged and becomes a bare 500. */
 @Catch()
@@ -40,11 +42,18 @@ export function answerOtherPaths(app: INestApplication, count: (request: Request
     count(request)
       .catch((refusal: unknown) => (problem = refusal))
       .then(() => sendProblem(problem, request, response));
-  express.use((request: Request, response: Response) => answer(new RouteNotFound(), request, response));
+  express.use((request: Request, response: Response) =>
+    answer(refusalOf(methodsOf(express, request.path)), request, response),
+  );
   // Express knows an error handler by its four parameters.
   express.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
     answer(error, request, response),
   );
+}
+
+/** Of a request that no route takes. @param methods those of its path */
+export function refusalOf(methods: readonly string[]): ServiceError {
+  return methods.length === 0 ? new RouteNotFound() : new MethodNotAllowed(methods);
 }
 
 function sendProblem(thrown: unknown, request: Request, response: Response): void {
@@ -55,8 +64,9 @@ function sendProblem(thrown: unknown, request: Request, response: Response): voi
     response.destroy();
     return;
   }
-  const { retryAfterSeconds } = error.details;
+  const { retryAfterSeconds, methods } = error.details;
   if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(retryAfterSeconds));
+  if (methods !== undefined) response.setHeader('Allow', methods.join(', '));
   if (error.status === 401) response.setHeader('WWW-Authenticate', 'Bearer');
   response
     .status(error.status)

@@ -1,10 +1,11 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
 import type { Express, Request, RequestHandler } from 'express';
+import { IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED } from './idempotency.js';
 import { addExamples } from './openapi-examples.js';
 import { describeProblems } from './openapi-problems.js';
-import { refineSchemas } from './openapi-schemas.js';
-import { USER_ID_LENGTH } from './text.js';
+import { closeRequests, refineSchemas } from './openapi-schemas.js';
+import { ID_PATTERN, ORGANISATION_ID, USER_ID_LENGTH } from './text.js';
 
 type OperationObject = NonNullable<OpenAPIObject['paths'][string]['get']>;
 
@@ -12,6 +13,8 @@ const TAGS: Record<string, string> = {
   Accounts: 'Accounts and their credits.',
   Credits: 'Balances, allocations, and the ledger of every change.',
   'Streaming sessions': 'Hold credits when a stream starts, and settle the cost when it ends.',
+  Budgets: 'Limits on what an account, its members, keys, models or tags spend.',
+  Organisations: 'Accounts that several people spend from, their members and units.',
   Usage: 'Usage records and statistics.',
   'API keys': 'Keys for users’ programs, each with its own permissions, expiry and credit limit.',
   Pricing: 'Prices of models, and when they apply.',
@@ -21,8 +24,24 @@ const TAGS: Record<string, string> = {
   Health: 'Liveness, readiness and metrics.',
 };
 
-/** The OpenAPI document, made from the decorators. */
-export function createDocument(app: INestApplication, version: string): OpenAPIObject {
+const REPLAYED = {
+  description: 'Whether this is an earlier response again, which its `Idempotency-Key` had',
+  schema: { type: 'boolean' },
+} as const;
+
+/** Where `npm start` listens; whoever generates a client sets the address of their own service. */
+const DEVELOPMENT_SERVER = 'http://localhost:3001';
+
+/**
+ * The OpenAPI document, made from the decorators.
+ *
+ * @param server where its paths are
+ */
+export function createDocument(
+  app: INestApplication,
+  version: string,
+  server = DEVELOPMENT_SERVER,
+): OpenAPIObject {
   const builder = new DocumentBuilder()
     .setTitle('LLM accounting service')
     .setVersion(version)
@@ -30,9 +49,12 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
       'Prepaid credits, holds for streaming sessions, usage and prices for an LLM platform. Credits are integers. ' +
         'Prices and USD amounts are decimal strings in responses. Times are ISO 8601 in UTC; a time without a zone in a request is UTC. ' +
         'An optional field may be null, which means the same as omitting it unless its description says otherwise. ' +
-        'Errors are `application/problem+json` with a stable `code`.',
+        'Errors are `application/problem+json` with a stable `code`.\n\n' +
+        'Later versions may add fields to responses, codes of errors, types of events, and values that come with a new ' +
+        'feature. The meaning of a field or a code never changes, and a request that is valid today stays valid. A client ' +
+        'handles an unknown code by its status, and names the event types that it wants.',
     )
-    .addServer('/')
+    .addServer(server)
     .addBearerAuth({
       type: 'http',
       scheme: 'bearer',
@@ -73,6 +95,7 @@ export function createDocument(app: INestApplication, version: string): OpenAPIO
     describeCallbacks(operation);
   }
   describeProblems(document, operations);
+  closeRequests(document, operations);
   refineSchemas(document.components?.schemas ?? {});
   addExamples(document);
   return document;
@@ -101,13 +124,13 @@ function operationsOf(paths: OpenAPIObject['paths']): [method: string, Operation
 function describePathParameters(operation: OperationObject): void {
   for (const parameter of operation.parameters ?? []) {
     if ('$ref' in parameter || parameter.in !== 'path') continue;
+    const schema = parameter.schema ?? {};
     if (parameter.name === 'userId')
-      parameter.schema = { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH };
-    else if (
-      parameter.schema !== undefined &&
-      'type' in parameter.schema &&
-      parameter.schema.type === 'number'
-    ) {
+      parameter.schema = { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH, pattern: ID_PATTERN };
+    // Of the ids of rows, only those of organisations are texts.
+    else if (!('type' in schema) || (schema.type === 'string' && schema.maxLength === undefined))
+      parameter.schema = { type: 'string', maxLength: USER_ID_LENGTH, pattern: ORGANISATION_ID.source };
+    else if (schema.type === 'number') {
       parameter.schema = { type: 'integer', format: 'int64', minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
     }
   }
@@ -129,22 +152,30 @@ function describeBody({ requestBody }: OperationObject, { components }: OpenAPIO
 }
 
 /** What this service sends to others is signed, and shows them no credentials. */
-function describeCallbacks({ operationId, callbacks = {} }: OperationObject): void {
+function describeCallbacks({ operationId, tags, callbacks = {} }: OperationObject): void {
   for (const [name, callback] of Object.entries(callbacks)) {
     if ('$ref' in callback) continue;
     for (const item of Object.values(callback)) {
       for (const [, sent] of operationsOf({ '': item })) {
         sent.operationId = `${operationId}_${name}`;
         sent.summary ??= 'Delivers an event to the URL of the endpoint';
+        sent.description ??=
+          'At least once, and for each user in order. A receiver ignores a `webhook-id` that it has.';
+        sent.tags = tags;
         sent.security = [];
       }
     }
   }
 }
 
-function describeAnswers({ responses }: OperationObject): void {
+function describeAnswers({ responses, parameters = [] }: OperationObject): void {
+  const isIdempotent = parameters.some(
+    (parameter) => 'name' in parameter && parameter.name === IDEMPOTENCY_KEY,
+  );
   for (const answer of Object.values(responses)) {
-    if (answer !== undefined && 'description' in answer) answer.description ||= 'Done';
+    if (answer === undefined || !('description' in answer)) continue;
+    answer.description ||= 'Done';
+    if (isIdempotent) answer.headers = { [IDEMPOTENCY_REPLAYED]: REPLAYED };
   }
 }
 
@@ -184,7 +215,8 @@ export function setUpSwagger(
     (request, _response, next) => void count(request).then(() => next(), next),
   );
   for (const path of documents) express.get(path, answerOnce());
-  SwaggerModule.setup('api/docs', app, () => createDocument(app, version), {
+  // Relative to where the document is.
+  SwaggerModule.setup('api/docs', app, () => createDocument(app, version, '/'), {
     jsonDocumentUrl: 'api/docs-json',
     yamlDocumentUrl: 'api/docs-yaml',
     customSiteTitle: 'LLM accounting service',

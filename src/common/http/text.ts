@@ -24,6 +24,10 @@ export function isStorable(text: string): boolean {
   return !text.includes('\u0000') && text.isWellFormed();
 }
 
+/** An id as the document describes it: no control characters, no blanks around it. */
+export const ID_PATTERN =
+  '^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$';
+
 /** Why a text is not fit to be an id (no control characters, no blanks around it), or undefined when it is. */
 export function idProblem(value: unknown, maximumLength: number): string | undefined {
   if (typeof value !== 'string') return 'must be a string';
@@ -54,7 +58,7 @@ export function userIdProblem(value: unknown): string | undefined {
 }
 
 /** Organisations are accounts with ids of this form. As organisation_create.sql. */
-const ORGANISATION_ID = /^org:[a-z0-9][a-z0-9-]{0,40}$/;
+export const ORGANISATION_ID = /^org:[a-z0-9][a-z0-9-]{0,40}$/;
 
 export const isOrganisationId = (id: string): boolean => ORGANISATION_ID.test(id);
 

@@ -6,6 +6,7 @@ import { Decimal } from '../money/decimal.js';
 import { fieldsOf, type Form, FORMS } from './openapi-schemas.js';
 import {
   accountIdProblem,
+  ID_PATTERN,
   idProblem,
   isStorable,
   nameOf,
@@ -94,13 +95,16 @@ function Field(
   ...rules: PropertyDecorator[]
 ): PropertyDecorator {
   const required = options.required ?? true;
+  // Clients that are generated for Java send an empty list or object in place of one that is not set and cannot be null.
+  const hasParts = schema.type === 'array' || schema.isArray === true || 'additionalProperties' in schema;
+  const mayBeNull = options.nullable === true || (!required && hasParts);
   return applyDecorators(
     ApiProperty({
       ...schema,
       required,
       description: options.description,
       example: options.example,
-      ...(options.nullable ? { nullable: true } : {}),
+      ...(mayBeNull ? { nullable: true } : {}),
     } as ApiPropertyOptions),
     ...(required && !options.nullable
       ? []
@@ -201,6 +205,9 @@ export function TokensField(options: FieldOptions & { minimum?: number }) {
   return IntegerField(options.minimum ?? 0, MAXIMUM_TOKENS, options);
 }
 
+const idOf = (maxLength: number) =>
+  ({ type: 'string', minLength: 1, maxLength, pattern: ID_PATTERN }) as const;
+
 /** @param options.inPath a path has it too */
 export function IdField(
   maximumLength: number,
@@ -209,9 +216,7 @@ export function IdField(
   return Field(
     options,
     {
-      type: 'string',
-      minLength: 1,
-      maxLength: maximumLength,
+      ...idOf(maximumLength),
       ...(options.default === undefined ? {} : { default: options.default }),
     },
     Rule('id', (value) => (inPath ? pathIdProblem : idProblem)(value, maximumLength)),
@@ -221,7 +226,7 @@ export function IdField(
 export function UserIdField(options: Partial<FieldOptions> = {}) {
   return Field(
     { description: 'The user', example: 'alice', ...options },
-    { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH },
+    idOf(USER_ID_LENGTH),
     Rule('userId', userIdProblem),
   );
 }
@@ -245,11 +250,7 @@ export function PayerField() {
 }
 
 export function AccountField(options: FieldOptions) {
-  return Field(
-    options,
-    { type: 'string', minLength: 1, maxLength: USER_ID_LENGTH },
-    Rule('accountId', accountIdProblem),
-  );
+  return Field(options, idOf(USER_ID_LENGTH), Rule('accountId', accountIdProblem));
 }
 
 /** Free text, which may have line breaks. */
@@ -411,16 +412,22 @@ export function describeCounts(type: new () => object, names: readonly string[])
     );
 }
 
-/** A list of objects of one type, at least one. */
+const EmptyLeftOut = () =>
+  Transform(({ value }: { value: unknown }) =>
+    Array.isArray(value) && value.length === 0 ? undefined : value,
+  );
+
+/** A list of objects of one type. An empty one counts as left out, as for IdListField. */
 export function ListField(type: new () => object, maximumItems: number, options: FieldOptions) {
   const isObject = (item: unknown) => typeof item === 'object' && item !== null && !Array.isArray(item);
   return Field(
     options,
-    { type: () => type, isArray: true, minItems: 1, maxItems: maximumItems },
+    { type: () => type, isArray: true, maxItems: maximumItems },
+    EmptyLeftOut(),
     Rule('list', (value) =>
-      Array.isArray(value) && value.length > 0 && value.length <= maximumItems && value.every(isObject)
+      Array.isArray(value) && value.length <= maximumItems && value.every(isObject)
         ? undefined
-        : `must be a list of 1 to ${maximumItems} objects`,
+        : `must be a list of at most ${maximumItems} objects`,
     ),
     ValidateNested(),
     Type(() => type),
@@ -431,20 +438,20 @@ export function ListField(type: new () => object, maximumItems: number, options:
   );
 }
 
-/** A list of different ids, at least one. */
+/** A list of different ids. An empty one counts as left out: generated clients send it for a field that is not set. */
 export function IdListField(maximumItems: number, maximumLength: number, options: FieldOptions) {
   return Field(
     options,
     {
       type: 'array',
-      items: { type: 'string', minLength: 1, maxLength: maximumLength },
+      items: idOf(maximumLength),
       uniqueItems: true,
-      minItems: 1,
       maxItems: maximumItems,
     },
+    EmptyLeftOut(),
     Rule('idList', (value) => {
-      if (!Array.isArray(value) || value.length === 0 || value.length > maximumItems) {
-        return `must be a list of 1 to ${maximumItems} ids`;
+      if (!Array.isArray(value) || value.length > maximumItems) {
+        return `must be a list of at most ${maximumItems} ids`;
       }
       if (new Set(value).size !== value.length) return 'must not contain duplicates';
       return value.map((item) => idProblem(item, maximumLength)).find((problem) => problem !== undefined);
@@ -492,6 +499,9 @@ function isAtMost(value: string, maximum: string): boolean {
 
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
+/** In a query, where a time may be empty. Years and days that do not exist are refused, too. */
+const DAY_OR_TIME =
+  '^(\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,9})?)?(Z|[+-]\\d{2}:\\d{2})?)?)?$';
 const WITHOUT_ZONE = /^\d{4}-\d{2}-\d{2}T[\d:.]+$/;
 
 /** Why a value is no point in time (ISO 8601 with a zone, years 1970 to 9999), or undefined when it is. */
@@ -524,7 +534,11 @@ export function TimeField(
 ) {
   return Field(
     options,
-    { type: 'string', ...(options.allowDate ? {} : { format: 'date-time' }), maxLength: 40 },
+    {
+      type: 'string',
+      ...(options.allowDate ? { pattern: DAY_OR_TIME } : { format: 'date-time' }),
+      maxLength: 40,
+    },
     Transform(({ value }: { value: unknown }) =>
       value === '' && options.inQuery ? undefined : timeText(value),
     ),

@@ -236,10 +236,10 @@ export class WebhookTestData {
 
 /** What a test delivers: in the form of an event, about no account. */
 export class WebhookTestEventDto {
-  @ApiProperty({ type: 'integer', enum: [0], example: 0 }) id: number;
+  @ApiProperty({ type: 'integer', format: 'int64', minimum: 0, maximum: 0, example: 0 }) id: number;
   @ApiProperty({ enum: [TEST_TYPE], example: TEST_TYPE }) type: string;
-  @ApiProperty({ type: 'string', nullable: true, enum: [null], example: null }) accountId: null;
-  @ApiProperty({ type: 'string', nullable: true, enum: [null], example: null }) userId: null;
+  @ApiProperty({ type: 'string', nullable: true, description: 'Always null', example: null }) accountId: null;
+  @ApiProperty({ type: 'string', nullable: true, description: 'Always null', example: null }) userId: null;
   @ApiProperty(TIME) occurredAt: string;
   @ApiProperty() data: WebhookTestData;
 }

@@ -71,7 +71,7 @@ export class WebhookDto {
     enumName: 'DisabledReason',
     nullable: true,
     description: '`failing`: no delivery has succeeded for five days; `gone`: the endpoint answered 410',
-    example: null,
+    example: 'failing',
   })
   disabledReason: DisabledReason | null;
   @ApiProperty({
@@ -142,7 +142,7 @@ export class TestResultDto {
   @ApiProperty({ description: 'Whether the receiver answered 2xx', example: true }) isDelivered: boolean;
   @ApiProperty(STATUS) status: number | null;
   @ApiProperty(ERROR) error: string | null;
-  @ApiProperty({ type: 'integer', minimum: 0, example: 84 }) milliseconds: number;
+  @ApiProperty({ type: 'integer', format: 'int64', minimum: 0, example: 84 }) milliseconds: number;
 }
 
 export class DeliveryDto {
@@ -159,7 +159,7 @@ export class DeliveryDto {
     example: 'delivered',
   })
   status: DeliveryStatus;
-  @ApiProperty({ type: 'integer', minimum: 0, example: 1 }) attempts: number;
+  @ApiProperty({ type: 'integer', format: 'int64', minimum: 0, example: 1 }) attempts: number;
   @ApiProperty(TIME) createdAt: string;
   @ApiProperty({ ...TIME, nullable: true }) lastAttemptAt: string | null;
   @ApiProperty({
@@ -182,6 +182,7 @@ export class DeliveryPageDto {
 export class ReplayDto {
   @ApiProperty({
     type: 'integer',
+    format: 'int64',
     minimum: 0,
     description: 'Number of deliveries that will be sent, at most 10,000',
     example: 3,

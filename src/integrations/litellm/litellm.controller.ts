@@ -2,6 +2,7 @@ import { Body, Controller, Delete, Get, HttpCode, Post, Put, Query } from '@nest
 import {
   ApiBody,
   ApiConsumes,
+  ApiExtraModels,
   ApiNoContentResponse,
   ApiOkResponse,
   ApiOperation,
@@ -15,7 +16,7 @@ import { PageQueryDto } from '../../common/http/page.js';
 import { IdParam } from '../../common/http/params.js';
 import { ApiProblems } from '../../common/http/problem.dto.js';
 import { LitellmGateway } from './litellm.gateway.js';
-import { LITELLM_LOGS_BODY } from './litellm.requests.js';
+import { LITELLM_LOGS_BODY, LitellmLogDto } from './litellm.requests.js';
 import { CostDifferencePageDto, EventCountsDto, QuarantinePageDto } from '../dto/integrations.responses.js';
 import {
   GatewayAccountDto,
@@ -51,6 +52,7 @@ export class LitellmController {
     operationId: 'takeLitellmLogs',
   })
   @ApiConsumes('application/json', 'application/x-ndjson')
+  @ApiExtraModels(LitellmLogDto)
   @ApiBody(LITELLM_LOGS_BODY)
   @ApiOkResponse({ type: EventCountsDto })
   @ApiProblems(LargeBodyTooLarge)
@@ -60,7 +62,13 @@ export class LitellmController {
   }
 
   @Get('quarantine')
-  @ApiOperation({ summary: 'List quarantined calls, oldest first', operationId: 'listQuarantine' })
+  @ApiOperation({
+    summary: 'List quarantined calls, oldest first',
+    description:
+      'Calls whose report was invalid or named no known user. They are charged when a replay accepts ' +
+      'them.',
+    operationId: 'listQuarantine',
+  })
   @ApiOkResponse({ type: QuarantinePageDto })
   @RoleAccess('admin')
   waiting(@Query() page: PageQueryDto): Promise<QuarantinePageDto> {
@@ -70,6 +78,9 @@ export class LitellmController {
   @Get('differences')
   @ApiOperation({
     summary: 'List calls whose reported cost differs from the pricing rule’s by more than 1 %, newest first',
+    description:
+      'Compares what the proxy reported with what the pricing rule computes, call by call, to find wrong ' +
+      'prices.',
     operationId: 'listCostDifferences',
   })
   @ApiOkResponse({ type: CostDifferencePageDto })
@@ -97,6 +108,7 @@ export class LitellmController {
   @Get('accounts')
   @ApiOperation({
     summary: 'List the organisations that pay for teams and organizations of the proxy',
+    description: 'Each entry maps a team or an organization of the proxy to the account that pays for it.',
     operationId: 'listGatewayAccounts',
   })
   @ApiOkResponse({ type: GatewayAccountPageDto })
@@ -128,6 +140,7 @@ export class LitellmController {
   @HttpCode(204)
   @ApiOperation({
     summary: 'Let users pay for their calls of a team or organization themselves again',
+    description: 'Applies to calls that are reported from now on.',
     operationId: 'deleteGatewayAccount',
   })
   @ApiNoContentResponse({ description: 'Done' })

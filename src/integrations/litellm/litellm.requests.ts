@@ -1,31 +1,39 @@
-import type { ApiBodyOptions } from '@nestjs/swagger';
+import {
+  type ApiBodyOptions,
+  ApiExtension,
+  ApiProperty,
+  ApiPropertyOptional,
+  getSchemaPath,
+} from '@nestjs/swagger';
+import { FOREIGN } from '../../common/http/openapi-schemas.js';
 
-const EVENT = {
-  type: 'object',
-  nullable: true,
-  additionalProperties: true,
-  description:
-    'A standard logging payload. The service reads these fields and a few others, and ignores the rest',
-  properties: {
-    id: { type: 'string', nullable: true },
-    status: { type: 'string' },
-    model: { type: 'string' },
-    prompt_tokens: { type: 'integer' },
-    completion_tokens: { type: 'integer' },
-    total_tokens: { type: 'integer' },
-    response_cost: { type: 'number', nullable: true },
-    startTime: { type: 'number' },
-    endTime: { type: 'number' },
-    end_user: { type: 'string', nullable: true },
-    metadata: { type: 'object', additionalProperties: true },
-  },
-} as const;
+const TOKENS = { type: 'integer', format: 'int64', required: false } as const;
 
-/** What the proxy's callback posts; newline-delimited JSON, which no schema describes, is taken as well. */
+/** A standard logging payload. The service reads these fields and a few others, and ignores the rest. */
+@ApiExtension(FOREIGN, true)
+export class LitellmLogDto {
+  @ApiProperty({ type: 'string', nullable: true, required: false }) id?: string | null;
+  @ApiProperty({ required: false }) status?: string;
+  @ApiProperty({ required: false }) model?: string;
+  @ApiProperty(TOKENS) prompt_tokens?: number;
+  @ApiProperty(TOKENS) completion_tokens?: number;
+  @ApiProperty(TOKENS) total_tokens?: number;
+  @ApiProperty({ type: 'number', nullable: true, required: false, description: 'USD' }) response_cost?:
+    number | null;
+  @ApiProperty({ type: 'number', required: false, description: 'Seconds since 1970' }) startTime?: number;
+  @ApiProperty({ type: 'number', required: false, description: 'Seconds since 1970' }) endTime?: number;
+  @ApiProperty({ type: 'string', nullable: true, required: false }) end_user?: string | null;
+  @ApiPropertyOptional({ type: 'object', additionalProperties: true, nullable: true }) metadata?:
+    object | null;
+}
+
+/** What the proxy's callback posts. One payload alone and newline-delimited JSON are taken as well. */
 export const LITELLM_LOGS_BODY: ApiBodyOptions = {
   required: true,
   schema: {
-    oneOf: [{ type: 'array', items: EVENT, maxItems: 10_000 }, EVENT],
+    type: 'array',
+    items: { $ref: getSchemaPath(LitellmLogDto) },
+    maxItems: 10_000,
     example: [
       {
         id: 'chatcmpl-362d7cae-756f-4089-ab88-cad8183d4408',

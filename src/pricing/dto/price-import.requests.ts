@@ -1,3 +1,5 @@
+import { ApiExtension, ApiProperty, getSchemaPath } from '@nestjs/swagger';
+import { FOREIGN } from '../../common/http/openapi-schemas.js';
 import {
   BooleanQuery,
   DecimalField,
@@ -60,7 +62,23 @@ export class PriceImportQueryDto {
 }
 
 const usdPerToken = (description: string) =>
-  ({ type: 'number', minimum: 0, nullable: true, description: `USD per ${description} token` }) as const;
+  ({
+    type: 'number',
+    minimum: 0,
+    nullable: true,
+    required: false,
+    description: `USD per ${description} token`,
+  }) as const;
+
+/** LiteLLM's entry for a model. Every price field is read, of which a few are listed here. */
+@ApiExtension(FOREIGN, true)
+export class PriceMapEntryDto {
+  @ApiProperty({ required: false, description: 'Kind of model, such as `chat` or `embedding`' })
+  mode?: string;
+  @ApiProperty(usdPerToken('input')) input_cost_per_token?: number | null;
+  @ApiProperty(usdPerToken('output')) output_cost_per_token?: number | null;
+  @ApiProperty(usdPerToken('cached input')) cache_read_input_token_cost?: number | null;
+}
 
 /** The body: LiteLLM's map as far as it is read here. It has no class: its fields are the models' ids. */
 export const PRICE_MAP_SCHEMA = {
@@ -68,16 +86,7 @@ export const PRICE_MAP_SCHEMA = {
   description:
     'An object that has LiteLLM’s entry for each model under its model id. Every price field is read, of ' +
     'which a few are listed here',
-  additionalProperties: {
-    type: 'object' as const,
-    properties: {
-      mode: { type: 'string' as const, description: 'Kind of model, such as `chat` or `embedding`' },
-      input_cost_per_token: usdPerToken('input'),
-      output_cost_per_token: usdPerToken('output'),
-      cache_read_input_token_cost: usdPerToken('cached input'),
-    },
-    additionalProperties: true,
-  },
+  additionalProperties: { $ref: getSchemaPath(PriceMapEntryDto) },
   example: {
     'gpt-4o-mini': {
       mode: 'chat',

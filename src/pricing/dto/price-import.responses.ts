@@ -1,7 +1,7 @@
 import { ApiProperty } from '@nestjs/swagger';
 import { RulePricesDto } from './pricing.responses.js';
 
-const COUNT = { type: 'integer', minimum: 0 } as const;
+const COUNT = { type: 'integer', format: 'int64', minimum: 0 } as const;
 
 export class SkippedModelDto {
   @ApiProperty({ example: 'dall-e-3' }) modelId: string;

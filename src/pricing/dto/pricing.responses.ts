@@ -29,6 +29,7 @@ export class PriceComponentDto {
   serviceTier: ServiceTier;
   @ApiProperty({
     type: 'integer',
+    format: 'int64',
     minimum: 0,
     description: 'The price applies to calls whose prompt has more tokens than this',
     example: 0,

@@ -122,7 +122,7 @@ export class SessionProgressDto {
     description:
       'Whether the stream should be stopped because the credits do not cover what it needs next, or because the user is ' +
       'no longer a member of the organisation',
-    example: false,
+    example: true,
   })
   shouldStop: boolean;
   @ApiProperty({
@@ -132,7 +132,7 @@ export class SessionProgressDto {
     description:
       'What stands in the way of going on: the balance, a budget of credits, a limit of tokens or sessions, or that the user ' +
       'is no longer a member of the organisation (`account.not_found`); null if `shouldStop` is false',
-    example: null,
+    example: 'budget.exceeded',
   })
   reason: (typeof STOP_REASONS)[number] | null;
   @ApiProperty({ type: () => [LimitDto], description: 'Every budget that stands in the way' })
@@ -143,7 +143,7 @@ export class SessionProgressDto {
       'The number of generated tokens that the hold and the balance can pay for, at most 10^9: output ' +
       'tokens if the session was started with estimates of input and output tokens, otherwise total ' +
       'tokens',
-    example: 333333,
+    example: 500,
   })
   maxAffordableTokens: number;
   @ApiProperty({ ...TIME, description: 'The new end of the lease' }) expiresAt: string;

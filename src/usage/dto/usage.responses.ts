@@ -66,6 +66,7 @@ export class UsageRecordDto {
   @ApiProperty(ID) id: number;
   @ApiProperty({
     type: 'integer',
+    format: 'int64',
     minimum: 1,
     example: 1,
     description:
@@ -164,7 +165,7 @@ export class UsageRecordDto {
   @ApiProperty({
     type: 'object',
     nullable: true,
-    additionalProperties: { type: 'integer', minimum: 0 },
+    additionalProperties: { type: 'integer', format: 'int64', minimum: 0 },
     description: 'What the call used, by class; null if it was not priced here',
     example: { input: 1000, output: 200 },
   })
@@ -195,11 +196,11 @@ export class UsageRecordDto {
     enumName: 'ReviewAction',
     nullable: true,
     description: 'The last review decision',
-    example: null,
+    example: 'bill',
   })
   reviewAction: ReviewAction | null;
-  @ApiProperty({ type: 'string', nullable: true, example: null }) reviewedBy: string | null;
-  @ApiProperty({ ...TIME, nullable: true, example: null }) reviewedAt: string | null;
+  @ApiProperty({ type: 'string', nullable: true, example: 'root' }) reviewedBy: string | null;
+  @ApiProperty({ ...TIME, nullable: true }) reviewedAt: string | null;
 
   static from(record: RecordFacts): UsageRecordDto {
     return {
@@ -311,7 +312,6 @@ export class UsageBreakdownDto {
     type: () => UsageGroupDto,
     nullable: true,
     description: 'All further groups, added up; null if there are none',
-    example: null,
   })
   other: UsageGroupDto | null;
   @ApiProperty({

@@ -210,13 +210,29 @@ describe('a request in an unusual form', () => {
     async (first) => {
       const answers = await exchange(service.url, request(first, [authorization('root', 'admin'), CLOSE]));
       for (const { status, body } of answers) {
-        expect([204, 400, 404]).toContain(status);
+        expect([204, 400, 405]).toContain(status);
         // Neither credentials nor anything of an account comes back.
         expect(body).not.toMatch(/Bearer|totalCredits|eyJ/);
       }
       expect(await writes.sinceLast()).toEqual([]);
     },
   );
+
+  it('is 405 with a method that HTTP does not have, where the path has others', async () => {
+    const first = async (line: string) =>
+      (await exchange(service.url, request(line, [authorization('root', 'admin'), CLOSE]))).map(
+        ({ status, headers, body }) => [
+          status,
+          headers.get('allow'),
+          (JSON.parse(body) as { code: string }).code,
+        ],
+      );
+    const notAllowed = 'request.method_not_allowed';
+    expect(await first('BREW /health?x=1')).toEqual([[405, 'GET, HEAD', notAllowed]]);
+    expect(await first('BREW /api/pricing/7')).toEqual([[405, 'DELETE, GET, HEAD', notAllowed]]);
+    expect(await first('BREW /nothing')).toEqual([[404, undefined, 'route.not_found']]);
+    expect(await first('BREW /api/pricing/%zz')).toEqual([[400, undefined, 'request.malformed']]);
+  });
 
   it('is 400 without a Host', async () => {
     const [answer] = await exchange(service.url, 'GET /health HTTP/1.1\r\nConnection: close\r\n\r\n');
@@ -329,7 +345,7 @@ describe('a request with a doubtful end', () => {
     const headers = [authorization('alice'), type, `Content-Length: ${hidden.length}`];
     const wire = request(`${method} /api/credits/balance`, headers, hidden) + balance(authorization('alice'));
     const answers = await exchange(service.url, wire);
-    expect(answers.map(({ status }) => status)).toEqual([method === 'GET' ? 200 : 404, 200]);
+    expect(answers.map(({ status }) => status)).toEqual([method === 'GET' ? 200 : 405, 200]);
     expect(await writes.sinceLast()).toEqual([]);
   });
 

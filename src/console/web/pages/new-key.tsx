@@ -6,7 +6,7 @@ import { Field, Form, parseWhole } from '../components/form';
 import { Button } from '../components/ui';
 import { CreatedKey } from './created-key';
 
-type Permission = Schemas['CreateApiKeyDto']['permissions'] extends (infer Item)[] | undefined ? Item : never;
+type Permission = Schemas['Permission'];
 const PERMISSIONS: [Permission, string][] = [
   ['credits:read', 'Read the balance and the ledger'],
   ['usage:read', 'Read usage and statistics'],

@@ -40,6 +40,13 @@ export const RECORDS_HINT =
 /** The model of a chat, or the operation of another service. */
 export const OPERATION = 'Model or operation';
 
+/** Where the counts of a call come from. */
+const COUNTS = {
+  provider: 'reported by the provider',
+  drained: 'reported by the provider after the client had left',
+  estimated: 'estimated from what was seen',
+};
+
 export function UsageTable<Filters>({
   reader,
   filters,
@@ -177,6 +184,7 @@ export function RecordDetail({ record, onClose }: { record: UsageRecord; onClose
       'Price source',
       record.pricingSource === 'rule' ? `rule #${record.pricingRuleId}` : record.pricingSource,
     ],
+    ['Counts', record.usageSource && COUNTS[record.usageSource]],
     ['Session', record.sessionId],
     ['Request', record.requestId],
     ['Unit', record.unitId === null ? null : `#${record.unitId}`],

@@ -1,6 +1,7 @@
 -- Notes the tokens a session has generated so far (never fewer than before) and renews its lease. When what was used plus
 -- the buffer no longer fits the hold, the hold grows out of the account's lots by at least the buffer of the first estimate,
--- so that it does not grow with every report; what was declared as the maximum is never exceeded by a buffer. shouldStop: the account or a budget cannot hold that much, or the user is no
+-- so that it does not grow with every report. Where a maximum was declared, the hold grows only once it is exceeded, if the
+-- account can pay for the buffer too, and no buffer exceeds the maximum. shouldStop: the account or a budget cannot hold that much, or the user is no
 -- longer a member of it; reason and limits say which. A lease that had ended is then not renewed where budgets count the
 -- session, since its place may be taken, and one of a former member never. No lease goes beyond maximumAgeSeconds from the
 -- start: at that age the session has ended for its client, and the sweeper settles it.
@@ -70,6 +71,7 @@ BEGIN
   IF v_wanted > s.allocated_credits AND s.max_output_tokens IS NOT NULL THEN
     v_ceiling := (price_call(v_components, session_quantities(s, greatest(v_generated, s.max_output_tokens)), 'standard')).credits;
     v_wanted := least(v_wanted, v_ceiling);
+    IF v_used <= s.allocated_credits AND v_wanted <= s.allocated_credits + v_most THEN v_wanted := s.allocated_credits; END IF;
   END IF;
   v_missing := v_wanted - s.allocated_credits;
   IF v_missing > 0 THEN
