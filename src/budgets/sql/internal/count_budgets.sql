@@ -1,10 +1,11 @@
 -- Adds what a call reserves (held) and what it has used to its periods; either may be negative. A session is held while it is
--- open, and never used.
+-- open, and never used. Answers whether one of the periods is of a budget that counts sessions.
 CREATE OR REPLACE FUNCTION count_budgets(p_account varchar, p_periods bigint[], p_held call_amounts, p_used call_amounts)
-RETURNS void
+RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
   v_due bigint[];
+  v_counts_sessions boolean;
 BEGIN
   WITH counted AS (
     UPDATE budget_periods
@@ -14,9 +15,10 @@ BEGIN
                                    WHEN 'requests' THEN p_used.requests ELSE p_used.sessions END,
            open_sessions = open_sessions + p_held.sessions
      WHERE account_id = p_account AND id = ANY (p_periods)
-    RETURNING id, used >= next_alert OR is_exhausted OR raised_until <= clock_timestamp() AS is_due
+    RETURNING id, unit, used >= next_alert OR is_exhausted OR raised_until <= clock_timestamp() AS is_due
   )
-  SELECT array_agg(id) INTO v_due FROM counted WHERE is_due;
+  SELECT array_agg(id) FILTER (WHERE is_due), bool_or(unit = 'sessions') INTO v_due, v_counts_sessions FROM counted;
   IF v_due IS NOT NULL THEN PERFORM budget_alerts(p_account, v_due); END IF;
+  RETURN v_counts_sessions;
 END
 $$;

@@ -40,9 +40,10 @@ BEGIN
       s.allocated_credits - v_due, -s.allocated_credits, s.held_lots, s.held_credits);
   END IF;
   IF s.periods IS NOT NULL THEN
-    PERFORM count_budgets(s.account_id, s.periods, (-s.allocated_credits, -s.held_tokens, -1, -1),
-                          (v_credits - v_uncollected, v_tokens, 1, 0));
-    DELETE FROM session_places WHERE account_id = s.account_id AND session = s.id;
+    IF count_budgets(s.account_id, s.periods, (-s.allocated_credits, -s.held_tokens, -1, -1),
+                     (v_credits - v_uncollected, v_tokens, 1, 0)) THEN
+      DELETE FROM session_places WHERE account_id = s.account_id AND session = s.id;
+    END IF;
     IF v_collected > 0 OR v_tokens > s.held_tokens THEN
       v_overrun := budget_overrun(p_lock, s.periods, (v_collected, v_tokens - s.held_tokens, 0, 0));
     END IF;
