@@ -60,14 +60,15 @@ export class CreditsController {
     summary: 'Get your balance with its lots',
     description:
       'Credits that are available and held now, and the lots that they are in, in the order in which they ' +
-      'are spent. Lots that have expired do not count.',
+      'are spent. Lots that have expired do not count. Plain members of an organisation get what they can ' +
+      'spend of it, as its budgets allow, without its lots and holds.',
     operationId: 'getBalance',
   })
   @ApiOkResponse({ type: BalanceDto })
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
   balance(@CurrentCaller() caller: Caller): Promise<BalanceDto> {
-    return this.credits.balance(caller.accountId);
+    return this.credits.ownBalance(caller);
   }
 
   @Get('balance/:userId')

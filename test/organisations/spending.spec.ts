@@ -96,6 +96,31 @@ describe('what an organisation pays', () => {
     await items(billing, '/events');
   });
 
+  it('a plain member’s balance is what they can spend, without the lots and the holds of all', async () => {
+    const other = await organisation(service);
+    await other.allocate(100);
+    await other.budget({ scope: 'each_member', unit: 'credits', window: 'day', amount: 30 });
+    const [plain, billing] = [await other.member('member'), await other.member('billing')];
+    await other.start(plain, 's');
+    const path = `accountId=${other.id}`;
+    expect((await plain.get(`/api/credits/balance?${path}`)).body).toEqual({
+      ...{ accountId: other.id, userId: other.id, totalCredits: 26, heldCredits: 0, activeAllocations: [] },
+    });
+    const [mine] = (
+      await plain.get<{ accountId: string; availableCredits: number }[]>('/api/accounts/mine')
+    ).body.filter(({ accountId }) => accountId === other.id);
+    expect(mine?.availableCredits).toBe(26);
+    for (const client of [other.owner, billing, other.boss])
+      expect((await client.get(`/api/credits/balance?${path}`)).body).toMatchObject({
+        ...{ totalCredits: 96, heldCredits: 4, activeAllocations: [{ credits: 96 }] },
+      });
+    expect((await billing.get(`/api/credits/low-threshold?${path}`)).status).toBe(200);
+    expect(await plain.get(`/api/credits/low-threshold?${path}`)).toMatchObject({
+      ...{ status: 403, body: { code: 'account.role_required' } },
+    });
+    await other.finalize(plain, 's', 1);
+  });
+
   it.each([
     ['GET', '/credits/balance'],
     ['GET', '/credits/ledger'],
