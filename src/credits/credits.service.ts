@@ -74,10 +74,12 @@ export const AVAILABLE = {
 /** The same for a member of an organisation, by account and user with a blank between them: an organisation's id has none. */
 const AVAILABLE_TO_MEMBER = {
   name: 'credit_available_to_member',
-  text: `SELECT asked.key, least(available_credits(m.account_id), credits_room(m.account_id, m.user_id, NULL)) AS total
+  text: `SELECT asked.key, CASE WHEN o.archived_at IS NOT NULL THEN 0 ELSE
+                  least(available_credits(m.account_id), credits_room(m.account_id, m.user_id, NULL)) END AS total
            FROM unnest($1::varchar[]) asked (key)
            JOIN members m ON m.account_id = split_part(asked.key, ' ', 1)
-                         AND m.user_id = substr(asked.key, strpos(asked.key, ' ') + 1)`,
+                         AND m.user_id = substr(asked.key, strpos(asked.key, ' ') + 1)
+           JOIN organisations o ON o.account_id = m.account_id`,
 };
 /** The same for an API key, by its id. */
 export const AVAILABLE_TO_KEY = {
