@@ -7,7 +7,6 @@ import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/se
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, AccountIdParam } from '../common/http/params.js';
-import { Metrics } from '../common/metrics/metrics.service.js';
 import { LongList, Report, reporterOf, ReportsBusy, TooManyReports } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
@@ -52,7 +51,6 @@ export class CreditsController {
     private readonly credits: CreditsService,
     private readonly auditService: CreditsAuditService,
     private readonly forecasts: CreditsForecastService,
-    private readonly metrics: Metrics,
   ) {}
 
   @Get('balance')
@@ -269,12 +267,10 @@ export class CreditsController {
   @ApiOkResponse({ type: AuditDto })
   @ApiProblems(TooManyReports, ReportsBusy, ReportTooLong)
   @RoleAccess('admin')
-  async audit(@Req() request: Request, @Res({ passthrough: true }) response: Response): Promise<AuditDto> {
-    const found = await this.auditService.audit(null, {
+  audit(@Req() request: Request, @Res({ passthrough: true }) response: Response): Promise<AuditDto> {
+    return this.auditService.audit(null, {
       reporter: reporterOf(request),
       isWanted: () => !response.destroyed,
     });
-    this.metrics.reportAudit(found.differencesFound);
-    return found;
   }
 }
