@@ -133,6 +133,15 @@ CREATE TABLE credit_ledger (
   CONSTRAINT pk_credit_ledger PRIMARY KEY (account_id, id)
 );
 
+-- One row: when the last audit of all accounts ended, and how many differences it found; NULL before there was one.
+CREATE TABLE last_audit (
+  is_only     BOOLEAN NOT NULL DEFAULT TRUE CONSTRAINT pk_last_audit PRIMARY KEY
+              CONSTRAINT ck_last_audit_only CHECK (is_only),
+  ended_at    TIMESTAMPTZ,
+  differences BIGINT
+);
+INSERT INTO last_audit DEFAULT VALUES;
+
 ------------------------------------------------------------------------------------------------------------------------
 -- Organisations
 

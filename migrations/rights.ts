@@ -7,6 +7,7 @@ const READ_ONLY_TABLES = [
   'credit_balances',
   'credit_allocations',
   'credit_ledger',
+  'last_audit',
   'organisations',
   'units',
   'members',

@@ -64,11 +64,12 @@ export async function createApp(
   });
   app.use(answerInFull);
   setPrefix(app);
-  if (config.hasApiDocs) setUpSwagger(app, config.version);
+  const windows = app.get<ThrottlerStorage>(ThrottlerStorage, { strict: false });
+  const count = (request: Request) => countStranger(windows, config, request);
+  if (config.hasApiDocs) setUpSwagger(app, config.version, count);
   setUpConsole(app);
   await app.init();
-  const windows = app.get<ThrottlerStorage>(ThrottlerStorage, { strict: false });
-  answerOtherPaths(app, (request) => countStranger(windows, config, request));
+  answerOtherPaths(app, count);
   return app;
 }
 

@@ -4,6 +4,7 @@ import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound, ReportTooLong } from '../common/errors/service-error.js';
 import { ReportTurns, TooManyReports } from '../common/http/reports.js';
 import { AUDIT_CHECKS, type AuditCheck } from './credits-audit.checks.js';
+import { AUDIT_ENDED } from './credits.operations.js';
 import type { AuditDifferenceDto, AuditDto } from './dto/credits.responses.js';
 
 const USERS_PER_BATCH = 200;
@@ -112,7 +113,8 @@ export class CreditsAuditService {
       after = batch.last;
       options.onProgress?.(audit.usersChecked);
     }
-    if (userId !== null && audit.usersChecked === 0) throw new AccountNotFound();
+    if (userId === null) await this.database.rows(AUDIT_ENDED, [audit.differencesFound]);
+    else if (audit.usersChecked === 0) throw new AccountNotFound();
     return { ...audit, ok: audit.differencesFound === 0 };
   }
 

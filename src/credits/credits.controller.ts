@@ -7,7 +7,6 @@ import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/se
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, AccountIdParam } from '../common/http/params.js';
-import { Metrics } from '../common/metrics/metrics.service.js';
 import { LongList, Report, reporterOf, ReportsBusy, TooManyReports } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
@@ -52,7 +51,6 @@ export class CreditsController {
     private readonly credits: CreditsService,
     private readonly auditService: CreditsAuditService,
     private readonly forecasts: CreditsForecastService,
-    private readonly metrics: Metrics,
   ) {}
 
   @Get('balance')
@@ -60,14 +58,15 @@ export class CreditsController {
     summary: 'Get your balance with its lots',
     description:
       'Credits that are available and held now, and the lots that they are in, in the order in which they ' +
-      'are spent. Lots that have expired do not count.',
+      'are spent. Lots that have expired do not count. Plain members of an organisation get what they can ' +
+      'spend of it, as its budgets allow, without its lots and holds.',
     operationId: 'getBalance',
   })
   @ApiOkResponse({ type: BalanceDto })
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read')
   balance(@CurrentCaller() caller: Caller): Promise<BalanceDto> {
-    return this.credits.balance(caller.accountId);
+    return this.credits.ownBalance(caller);
   }
 
   @Get('balance/:userId')
@@ -268,12 +267,10 @@ export class CreditsController {
   @ApiOkResponse({ type: AuditDto })
   @ApiProblems(TooManyReports, ReportsBusy, ReportTooLong)
   @RoleAccess('admin')
-  async audit(@Req() request: Request, @Res({ passthrough: true }) response: Response): Promise<AuditDto> {
-    const found = await this.auditService.audit(null, {
+  audit(@Req() request: Request, @Res({ passthrough: true }) response: Response): Promise<AuditDto> {
+    return this.auditService.audit(null, {
       reporter: reporterOf(request),
       isWanted: () => !response.destroyed,
     });
-    this.metrics.reportAudit(found.differencesFound);
-    return found;
   }
 }

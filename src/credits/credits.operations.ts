@@ -106,6 +106,9 @@ export const REPAIR = operation<
   Ok<RepairAnswer> | Refused<'user_not_found'>
 >('credit_repair');
 
+/** Notes that an audit of all accounts has found `$1` differences. */
+export const AUDIT_ENDED = { name: 'audit_ended', text: 'SELECT audit_ended($1)' };
+
 /** Deletes up to `$1` idempotency keys that are past their 24 hours; returns how many. */
 export const FORGET_KEYS = {
   name: 'forget_idempotency_keys',

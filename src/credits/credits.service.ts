@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { LessThan, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
-import { type Caller, idempotencyScope } from '../common/http/caller.js';
+import { type Caller, idempotencyScope, seenUser } from '../common/http/caller.js';
 import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
 import { Movements } from '../common/database/movements.js';
@@ -74,10 +74,12 @@ export const AVAILABLE = {
 /** The same for a member of an organisation, by account and user with a blank between them: an organisation's id has none. */
 const AVAILABLE_TO_MEMBER = {
   name: 'credit_available_to_member',
-  text: `SELECT asked.key, least(available_credits(m.account_id), credits_room(m.account_id, m.user_id, NULL)) AS total
+  text: `SELECT asked.key, CASE WHEN o.archived_at IS NOT NULL THEN 0 ELSE
+                  least(available_credits(m.account_id), credits_room(m.account_id, m.user_id, NULL)) END AS total
            FROM unnest($1::varchar[]) asked (key)
            JOIN members m ON m.account_id = split_part(asked.key, ' ', 1)
-                         AND m.user_id = substr(asked.key, strpos(asked.key, ' ') + 1)`,
+                         AND m.user_id = substr(asked.key, strpos(asked.key, ' ') + 1)
+           JOIN organisations o ON o.account_id = m.account_id`,
 };
 /** The same for an API key, by its id. */
 export const AVAILABLE_TO_KEY = {
@@ -136,6 +138,14 @@ export class CreditsService {
     this.availableToKey = database.reads(AVAILABLE_TO_KEY);
   }
 
+  /** A plain member of an organisation sees what they can spend of it. @throws AccountNotFound */
+  async ownBalance(caller: Caller): Promise<BalanceDto> {
+    const { accountId } = caller;
+    if (seenUser(caller) === undefined) return this.balance(accountId);
+    const totalCredits = await this.availableTo(caller);
+    return { accountId, userId: accountId, totalCredits, heldCredits: 0, activeAllocations: [] };
+  }
+
   /** @throws AccountNotFound */
   async balance(userId: string): Promise<BalanceDto> {
     const row = await this.balances.of(userId);
@@ -162,15 +172,19 @@ export class CreditsService {
    * @throws AccountNotFound
    */
   async check(caller: Caller, requiredCredits: number): Promise<CheckCreditsAnswerDto> {
-    const { accountId, userId, apiKeyId } = caller;
+    const availableCredits = await this.availableTo(caller);
+    return { hasSufficientCredits: availableCredits >= requiredCredits, requiredCredits, availableCredits };
+  }
+
+  /** @throws AccountNotFound */
+  private async availableTo({ accountId, userId, apiKeyId }: Caller): Promise<number> {
     const row = await (apiKeyId !== null
       ? this.availableToKey.of(String(apiKeyId))
       : accountId === userId
         ? this.available.of(userId)
         : this.availableToMember.of(`${accountId} ${userId}`));
     if (row === undefined) throw new AccountNotFound();
-    const availableCredits = toSafeInteger(row.total);
-    return { hasSufficientCredits: availableCredits >= requiredCredits, requiredCredits, availableCredits };
+    return toSafeInteger(row.total);
   }
 
   /** @throws UnpricedModel */

@@ -23,7 +23,7 @@ export class ThresholdsController {
   })
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(AccountNotFound)
-  @SelfAccess('credits:read')
+  @SelfAccess('credits:read', { account: 'oversight' })
   get(@CurrentCaller() caller: Caller): Promise<LowThresholdDto> {
     return this.thresholds.get(caller.accountId);
   }

@@ -26,7 +26,9 @@ export const STATE = {
       WHERE e.is_active AND due_at <= now()) AS webhook_lag,
     (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0) FROM webhook_deliveries
       WHERE status = 'pending') AS delivery_age,
-    (SELECT count(*) FROM webhook_endpoints WHERE disabled_at IS NOT NULL AND deleted_at IS NULL) AS disabled`,
+    (SELECT count(*) FROM webhook_endpoints WHERE disabled_at IS NOT NULL AND deleted_at IS NULL) AS disabled,
+    (SELECT differences FROM last_audit) AS audit_differences,
+    (SELECT extract(epoch FROM ended_at) FROM last_audit) AS audit_time`,
 };
 
 type State = Record<
@@ -41,8 +43,10 @@ type State = Record<
   | 'deliveries'
   | 'webhook_lag'
   | 'delivery_age'
-  | 'disabled',
-  string
+  | 'disabled'
+  | 'audit_differences'
+  | 'audit_time',
+  string | null
 >;
 
 const GAUGES: [column: keyof State, name: string, help: string][] = [
@@ -74,6 +78,12 @@ const GAUGES: [column: keyof State, name: string, help: string][] = [
     'accounting_webhooks_disabled',
     'Webhook endpoints switched off because of what they answered',
   ],
+  [
+    'audit_differences',
+    'accounting_audit_differences',
+    'Differences that the last audit of all accounts found; absent until one has ended',
+  ],
+  ['audit_time', 'accounting_audit_timestamp_seconds', 'When that audit ended, in seconds since 1970'],
 ];
 
 /** A scrape waits no longer; Prometheus gives up after 10 s, and would then have no metrics at all. */
@@ -136,8 +146,9 @@ export class DatabaseGauges {
     const state = await this.stateInTime();
     this.up.set(state === undefined ? 0 : 1);
     for (const [column, gauge] of this.gauges) {
-      if (state === undefined) gauge.remove();
-      else gauge.set(Number(state[column]));
+      const value = state?.[column] ?? null;
+      if (value === null) gauge.remove();
+      else gauge.set(Number(value));
     }
   }
 

@@ -177,6 +177,7 @@ const PARAMETERS: Record<string, Parameter> = {
 /** Their arguments are the service's own, and none of them moves credits or makes a key. */
 const NOT_CHECKED = [
   'api_key_budget',
+  'audit_ended',
   'available_credits',
   'budget_periods_list',
   'budgets_list',

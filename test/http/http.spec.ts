@@ -111,18 +111,18 @@ describe('rate limit', () => {
     expect(countByStatus(answers)).toEqual({ 401: 5, 429: 3 });
   });
 
-  it.each(['/metrics', '/api/unknown', '/elsewhere', '/api/api-keys/%ff', '/console/assets/unknown.js'])(
-    'counts %s by address, together with what else strangers ask for',
-    async (path) => {
-      const apart = await service.another({ RATE_LIMIT_MAX: '5' });
-      const stranger = apart.anonymous();
-      expect((await stranger.get('/api/credits/balance')).status).toBe(401);
-      const answers = await times(7, () => stranger.get(path));
-      expect(answers.filter(({ status }) => status === 429)).toHaveLength(3);
-      expectProblem(await stranger.get(path), 429, { code: 'rate_limit.exceeded' });
-      await apart.close();
-    },
-  );
+  it.each([
+    ...['/metrics', '/api/unknown', '/elsewhere', '/api/api-keys/%ff', '/console/assets/unknown.js'],
+    ...['/api/docs-json', '/api/docs/'],
+  ])('counts %s by address, together with what else strangers ask for', async (path) => {
+    const apart = await service.another({ RATE_LIMIT_MAX: '5' });
+    const stranger = apart.anonymous();
+    expect((await stranger.get('/api/credits/balance')).status).toBe(401);
+    const answers = await times(7, () => stranger.get(path));
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(3);
+    expectProblem(await stranger.get(path), 429, { code: 'rate_limit.exceeded' });
+    await apart.close();
+  });
 
   it('lets two Prometheus read the metrics every second', async () => {
     const byDefault = await service.another({ RATE_LIMIT_MAX: '', RATE_LIMIT_WINDOW_SECONDS: '' });

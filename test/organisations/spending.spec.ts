@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitingForLocks } from '../support/hold-up.js';
 import type { HttpClient } from '../support/http-client.js';
 import { expectSoundBooks, SONNET } from '../support/money.js';
-import { organisation, patch, type TestOrganisation } from '../support/organisations.js';
+import { eventsOf, organisation, patch, type TestOrganisation } from '../support/organisations.js';
 import { startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -94,6 +94,31 @@ describe('what an organisation pays', () => {
     expect(await billing.get(`/api/credits/forecast?${ofAcme()}`)).toMatchObject({ status: 200 });
     expect(await alice.get(`/api/events?${ofAcme()}`)).toMatchObject({ status: 403 });
     await items(billing, '/events');
+  });
+
+  it('a plain member’s balance is what they can spend, without the lots and the holds of all', async () => {
+    const other = await organisation(service);
+    await other.allocate(100);
+    await other.budget({ scope: 'each_member', unit: 'credits', window: 'day', amount: 30 });
+    const [plain, billing] = [await other.member('member'), await other.member('billing')];
+    await other.start(plain, 's');
+    const path = `accountId=${other.id}`;
+    expect((await plain.get(`/api/credits/balance?${path}`)).body).toEqual({
+      ...{ accountId: other.id, userId: other.id, totalCredits: 26, heldCredits: 0, activeAllocations: [] },
+    });
+    const [mine] = (
+      await plain.get<{ accountId: string; availableCredits: number }[]>('/api/accounts/mine')
+    ).body.filter(({ accountId }) => accountId === other.id);
+    expect(mine?.availableCredits).toBe(26);
+    for (const client of [other.owner, billing, other.boss])
+      expect((await client.get(`/api/credits/balance?${path}`)).body).toMatchObject({
+        ...{ totalCredits: 96, heldCredits: 4, activeAllocations: [{ credits: 96 }] },
+      });
+    expect((await billing.get(`/api/credits/low-threshold?${path}`)).status).toBe(200);
+    expect(await plain.get(`/api/credits/low-threshold?${path}`)).toMatchObject({
+      ...{ status: 403, body: { code: 'account.role_required' } },
+    });
+    await other.finalize(plain, 's', 1);
   });
 
   it.each([
@@ -241,14 +266,41 @@ describe('what an organisation pays', () => {
     expect(await making).toMatchObject({ status: 404 });
   });
 
+  it('no key is made while it is being archived', async () => {
+    const old = await organisation(service);
+    const gate = await service.owner.connect();
+    await gate.query('BEGIN');
+    await gate.query('UPDATE organisations SET archived_at = now() WHERE account_id = $1', [old.id]);
+    const making = old.owner.post('/api/api-keys', { accountId: old.id, name: 'k' });
+    await expect.poll(() => waitingForLocks(service), { interval: 5, timeout: 5000 }).toBe(1);
+    await gate.query('COMMIT');
+    gate.release();
+    expect(await making).toMatchObject({ status: 404 });
+  });
+
   it('not once it is archived; its books stay', async () => {
     const old = await organisation(service);
     await old.allocate(10);
     await old.start(old.owner, 's');
     expect((await old.owner.post(`${old.path}/archive`)).status).toBe(409);
     await old.finalize(old.owner, 's', 1000);
+    const makeKey = () =>
+      old.owner.post<{ id: number; key: string }>('/api/api-keys', { accountId: old.id, name: 'k' });
+    const { id, key } = (await makeKey()).body;
     expect((await old.owner.post(`${old.path}/archive`)).status).toBe(200);
     expect(await old.start(old.owner, 't')).toMatchObject({ status: 404 });
+    // Nor does anything say that it could pay.
+    const asked = await old.owner.post(`/api/credits/check?accountId=${old.id}`, { requiredCredits: 1 });
+    expect(asked.body).toMatchObject({ hasSufficientCredits: false, availableCredits: 0 });
+    expect((await service.internal().post('/api/api-keys/verify', { key })).body).toMatchObject({
+      ...{ valid: false, code: 'revoked', availableCredits: 0 },
+    });
+    expect((await eventsOf(service, old.id)).map(([type]) => type).slice(-2)).toEqual([
+      ...['api_key.revoked', 'organisation.archived'],
+    ]);
+    expect((await makeKey()).status).toBe(404);
+    const rotated = await old.owner.post(`/api/api-keys/${id}/rotate?accountId=${old.id}`, {});
+    expect(rotated.status).toBe(404);
     expect((await old.owner.get(`/api/credits/balance?accountId=${old.id}`)).body).toMatchObject({
       totalCredits: 7,
     });

@@ -1,6 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, type OpenAPIObject, SwaggerModule } from '@nestjs/swagger';
-import type { Express, RequestHandler } from 'express';
+import type { Express, Request, RequestHandler } from 'express';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED } from './idempotency.js';
 import { addExamples } from './openapi-examples.js';
 import { describeProblems } from './openapi-problems.js';
@@ -181,7 +181,7 @@ function describeAnswers({ responses, parameters = [] }: OperationObject): void 
 
 /** The first document is given to all: Nest writes the whole document anew for each request, which takes up to 40 ms. */
 function answerOnce(): RequestHandler {
-  let first: { type: string; body: unknown } | undefined;
+  let first: { type: string; body: Buffer } | undefined;
   return (_, response, next) => {
     if (first !== undefined) {
       response.type(first.type).send(first.body);
@@ -189,7 +189,8 @@ function answerOnce(): RequestHandler {
     }
     const send = response.send.bind(response);
     response.send = (body: unknown) => {
-      if (response.statusCode === 200) first = { type: String(response.getHeader('content-type')), body };
+      if (response.statusCode === 200)
+        first = { type: String(response.getHeader('content-type')), body: Buffer.from(String(body)) };
       response.send = send;
       return send(body);
     };
@@ -197,10 +198,23 @@ function answerOnce(): RequestHandler {
   };
 }
 
-/** Swagger UI at `/api/docs`, the document at `/api/docs-json`; its scripts are files of this server, as the CSP asks. */
-export function setUpSwagger(app: INestApplication, version: string): void {
+/**
+ * Swagger UI at `/api/docs`, the document at `/api/docs-json`; its scripts are files of this server, as the CSP asks.
+ *
+ * @param count counts a request for one of them, and throws where there are too many
+ */
+export function setUpSwagger(
+  app: INestApplication,
+  version: string,
+  count: (request: Request) => Promise<void>,
+): void {
   const express = app.getHttpAdapter().getInstance() as Express;
-  for (const path of ['/api/docs-json', '/api/docs-yaml']) express.get(path, answerOnce());
+  const documents = ['/api/docs-json', '/api/docs-yaml'];
+  express.use(
+    ['/api/docs', ...documents],
+    (request, _response, next) => void count(request).then(() => next(), next),
+  );
+  for (const path of documents) express.get(path, answerOnce());
   // Relative to where the document is.
   SwaggerModule.setup('api/docs', app, () => createDocument(app, version, '/'), {
     jsonDocumentUrl: 'api/docs-json',

@@ -1,12 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { NextFunction, Request, Response } from 'express';
 import { type GatewayName, GATEWAYS } from '../gateways.js';
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
 
 const SECONDS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 /** A method that no route has becomes `other`: a caller must not make series at will. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
-const ALL_USERS = { scope: 'all users' };
 
 /** What this process counts, for Prometheus. One registry per application, so that two in one process do not mix. */
 @Injectable()
@@ -59,19 +58,6 @@ export class Metrics {
     name: 'accounting_cost_differences_total',
     help: 'Calls whose cost as a gateway reported it differs by more than 1 % from that of the pricing rule',
     labelNames: ['gateway'],
-    registers: [this.registry],
-  });
-  private readonly auditDifferences = new Gauge({
-    name: 'accounting_audit_differences',
-    help: 'Differences that the last audit of this process found; absent until one has run',
-    // Without a label the gauge would say 0 before any audit.
-    labelNames: ['scope'],
-    registers: [this.registry],
-  });
-  private readonly auditTime = new Gauge({
-    name: 'accounting_audit_timestamp_seconds',
-    help: 'When the last audit of this process ended, in seconds since 1970; absent until one has run',
-    labelNames: ['scope'],
     registers: [this.registry],
   });
 
@@ -129,10 +115,5 @@ export class Metrics {
 
   countCostDifference(gateway: GatewayName): void {
     this.costDifferences.inc({ gateway });
-  }
-
-  reportAudit(differences: number): void {
-    this.auditDifferences.set(ALL_USERS, differences);
-    this.auditTime.set(ALL_USERS, Date.now() / 1000);
   }
 }

@@ -419,7 +419,8 @@ export class MarginDto {
     ...USD,
     nullable: true,
     description:
-      'Income minus provider cost, over the records whose provider cost is known; null if there are none',
+      'Price minus provider cost of the records whose provider cost is known, also of those that wait for a ' +
+      'review or were waived; null if there are none',
     example: '0.0009',
   })
   marginUsd: string | null;
@@ -494,7 +495,8 @@ export class SystemStatsDto {
     ...USD,
     nullable: true,
     description:
-      'Income minus provider cost, over the records whose provider cost is known; null if there are none',
+      'Price minus provider cost of the records whose provider cost is known, also of those that wait for a ' +
+      'review or were waived; null if there are none',
     example: '0.0009',
   })
   marginUsd: string | null;

@@ -24,13 +24,7 @@ BEGIN
   IF m.role = 'owner' AND v_access.role = 'admin' THEN RETURN '{"outcome": "role_required"}'; END IF;
   IF member_is_last_owner(p_account, p_user) THEN RETURN '{"outcome": "owner_required"}'; END IF;
   DELETE FROM members WHERE account_id = p_account AND user_id = p_user;
-  -- As any revocation (REVOKED in src/api-keys), and after the member's row: an operation that creates a key holds that.
-  UPDATE api_keys
-     SET is_active = FALSE, revoked_at = coalesce(revoked_at, clock_timestamp()),
-         gateway_state = CASE gateway_state WHEN 'pending' THEN 'failed' WHEN 'opening' THEN 'ending'
-                                            WHEN 'live' THEN 'ending' ELSE gateway_state END,
-         gateway_due_at = CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END, gateway_attempts = 0
-   WHERE account_id = p_account AND user_id = p_user AND is_active;
+  PERFORM organisation_revoke_keys(p_account, p_user);
   PERFORM member_event(m, 'removed');
   RETURN '{"outcome": "ok"}';
 END

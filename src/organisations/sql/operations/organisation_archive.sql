@@ -1,4 +1,4 @@
--- Archives an organisation that has no active sessions. Again it changes nothing.
+-- Archives an organisation that has no active sessions, and revokes its API keys. Again it changes nothing.
 -- Outcomes: ok (the organisation), not_found, role_required, sessions_active.
 CREATE OR REPLACE FUNCTION organisation_archive(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
@@ -19,6 +19,7 @@ BEGIN
     RETURN '{"outcome": "sessions_active"}';
   END IF;
   UPDATE organisations SET archived_at = clock_timestamp() WHERE account_id = p_account;
+  PERFORM organisation_revoke_keys(p_account, NULL);
   PERFORM write_event(p_account, 'organisation.archived', jsonb_build_object('name', name))
      FROM organisations WHERE account_id = p_account;
   RETURN organisation_answer(p_account);
