@@ -69,6 +69,12 @@ async function main() {
       [GPT]: { litellm_provider: 'openai', ...price },
       [CLAUDE]: { litellm_provider: 'anthropic', ...price },
     });
+    // Ctrl-C leaves neither service nor database behind.
+    for (const signal of ['SIGINT', 'SIGTERM'])
+      process.once(
+        signal,
+        () => void Promise.all([provider.stop(), service.stop()]).finally(() => process.exit(1)),
+      );
     const phases = { streams, kill, outage, provider: providerDown, overhead };
     for (const [name, run] of Object.entries(phases)) if ((options.only ?? name) === name) await run();
     await pause((LEASE_SECONDS + 4) * 1000);
@@ -132,13 +138,9 @@ async function combination(sdk, entry, name, way, count) {
     const at = 1 + Math.floor(random() * tokens);
     const scenario = { id, tokens, everyMs: EVERY_MS, ...way.scenario, ...(way.at ? { [way.at]: at } : {}) };
     const caller = accounting.for({ userId: userOf(index), tags: { proof: tag, call: id } });
-    const ended = await play(
-      way,
-      (given) => entry(caller, given),
-      headersOf(scenario),
-      at,
-      !sdk.startsWith('ai '),
-    );
+    const played = way.timeout ? { ...way, timeoutMs: 1000 + random() * 2500 } : way;
+    const begin = (given) => entry(caller, given);
+    const ended = await play(played, begin, headersOf(scenario), at, !sdk.startsWith('ai '));
     endings[ended] = (endings[ended] ?? 0) + 1;
   });
   await accounting.drain({ seconds: 30 });
