@@ -33,13 +33,27 @@ const PLACES = { app: 'src/app.setup.ts', migrations: 'migrations', ormconfig: '
 const CONSOLE_LAYERS = ['api', 'components', 'pages'];
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'coverage/**', '.data/**', 'src/console/web/api/schema.d.ts'] },
+  {
+    ignores: [
+      ...['dist/**', 'node_modules/**', 'coverage/**', '.data/**', 'src/console/web/api/schema.d.ts'],
+      // A package of its own, with its own configuration.
+      'clients/typescript/**',
+    ],
+  },
   eslint.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: {
       parserOptions: {
-        projectService: { allowDefaultProject: ['.config/*', 'test/*.js', 'test/bench/*.js'] },
+        projectService: {
+          allowDefaultProject: [
+            '.config/*',
+            'test/*.js',
+            'test/bench/*.js',
+            'clients/generated/*.js',
+            'clients/testing/*.js',
+          ],
+        },
         tsconfigRootDir: ROOT,
       },
     },
@@ -68,7 +82,10 @@ export default tseslint.config(
     },
   },
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
-  { files: ['src/config/env.ts', 'test/**', '.config/**'], rules: { 'no-restricted-syntax': 'off' } },
+  {
+    files: ['src/config/env.ts', 'test/**', 'clients/**', '.config/**'],
+    rules: { 'no-restricted-syntax': 'off' },
+  },
   {
     files: ['src/**'],
     rules: {

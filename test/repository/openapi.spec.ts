@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { problemWith } from '../support/contract.js';
 
 interface Problem {
   status: number;
@@ -88,16 +89,42 @@ describe('the errors in openapi.json', () => {
 });
 
 /** Every object of the document with its path; examples are data, and left out. */
-function* objectsOf(value: unknown, path = '#'): Generator<[path: string, Record<string, unknown>]> {
+function* objectsOf(
+  value: unknown,
+  keys: string[] = [],
+): Generator<[keys: string[], object: Record<string, unknown>]> {
   if (typeof value !== 'object' || value === null) return;
-  yield [path, value as Record<string, unknown>];
+  yield [keys, value as Record<string, unknown>];
   for (const [key, child] of Object.entries(value))
-    if (key !== 'example' && key !== 'examples') yield* objectsOf(child, `${path}/${key}`);
+    if (key !== 'example' && key !== 'examples') yield* objectsOf(child, [...keys, key]);
 }
 
 /** Paths of the objects that have what a generator of clients fails on. */
 const withDefect = (isDefect: (schema: Record<string, unknown>, path: string) => boolean): string[] =>
-  [...objectsOf(document)].filter(([path, schema]) => isDefect(schema, path)).map(([path]) => path);
+  [...objectsOf(document)]
+    .map(([keys, schema]) => [`#/${keys.join('/')}`, schema] as const)
+    .filter(([path, schema]) => isDefect(schema, path))
+    .map(([path]) => path);
+
+describe('the examples in openapi.json', () => {
+  it('are what their schemas ask for', () => {
+    const { examples } = document.components;
+    const problems = [...objectsOf(document)].flatMap(([keys, media]) => {
+      if (!('schema' in media) || keys.at(-2) !== 'content') return [];
+      const named = Object.values(
+        (media.examples ?? {}) as Record<string, { $ref?: string; value?: unknown }>,
+      );
+      const values = named.map(({ $ref, value }) =>
+        $ref === undefined ? value : examples[$ref.split('/').at(-1) as string]?.value,
+      );
+      return [...values, ...('example' in media ? [media.example] : [])]
+        .map((value) => problemWith(value, [...keys, 'schema']))
+        .filter((problem) => problem !== undefined)
+        .map((problem) => `${keys.join(' ')}: ${problem}`);
+    });
+    expect(problems).toEqual([]);
+  });
+});
 
 describe('whole numbers in openapi.json', () => {
   it('are of 64 bits wherever they may exceed 31: Java, Go and Rust choose their types by it', () => {
@@ -120,10 +147,22 @@ describe('the codes of errors in openapi.json', () => {
   });
 });
 
+describe('the events in openapi.json', () => {
+  it('have one schema for each type, told apart by it: Rust cannot read them by a discriminator object', () => {
+    const { oneOf = [], ...event } = schemas.EventDto as Schema & { oneOf?: { $ref: string }[] };
+    expect(event).not.toHaveProperty('discriminator');
+    const types = oneOf.map(({ $ref }) => schemas[$ref.split('/').at(-1) as string]?.properties?.type?.enum);
+    for (const values of types) expect(values).toHaveLength(1);
+    expect(types.flat()).toEqual(schemas.EventType?.enum);
+  });
+});
+
 describe('null in openapi.json', () => {
-  it('is said by `nullable` alone, beside a type: no generator reads it in an enumeration or as a form of its own', () => {
+  it('is said by `nullable` beside a type or `allOf`, never both, and not in an enumeration: generators read no more', () => {
     expect(withDefect(({ enum: values }) => Array.isArray(values) && values.includes(null))).toEqual([]);
-    expect(withDefect(({ nullable, type }) => nullable === true && type === undefined)).toEqual([]);
+    expect(
+      withDefect(({ nullable, type, allOf }) => nullable === true && Boolean(type) === Boolean(allOf)),
+    ).toEqual([]);
     expect(withDefect(({ nullable, $ref }) => nullable === true && $ref !== undefined)).toEqual([]);
   });
 });

@@ -63,6 +63,12 @@ export function operationOf(method: string, url: string): { path: string; operat
   return undefined;
 }
 
+/** Why a value is not what the schema at a JSON pointer of the document asks for; undefined when it is. */
+export function problemWith(value: unknown, parts: readonly string[]): string | undefined {
+  const validate = validatorOf(parts);
+  return validate(value) ? undefined : ajv.errorsText(validate.errors);
+}
+
 const validators = new Map<string, ValidateFunction>();
 
 /**
@@ -86,10 +92,9 @@ export function assertDocumented(
   if (answer.content === undefined) return;
   if (!(media in answer.content)) throw new Error(`${where} with ${media}, which openapi.json does not know`);
   if (!media.includes('json')) return;
-  const validate = validatorOf(found.path, method.toLowerCase(), status, media);
-  if (!validate(body)) {
-    throw new Error(`${where} in another form than openapi.json has: ${ajv.errorsText(validate.errors)}`);
-  }
+  const response = ['paths', found.path, method.toLowerCase(), 'responses', String(status)];
+  const problem = problemWith(body, [...response, 'content', media, 'schema']);
+  if (problem !== undefined) throw new Error(`${where} in another form than openapi.json has: ${problem}`);
   const { code } = body as { code?: string };
   if (status >= 400 && !codesOf(answer.content[media] as Media).includes(code as string)) {
     throw new Error(`${where} with ${code}, which openapi.json does not list for it`);
@@ -104,8 +109,7 @@ function codesOf({ examples = {} }: Media): string[] {
 const exampleAt = (reference: string) =>
   document.components.examples[reference.split('/').at(-1) as string] as { value: { code: string } };
 
-function validatorOf(path: string, method: string, status: number, media: string): ValidateFunction {
-  const parts = ['paths', path, method, 'responses', String(status), 'content', media, 'schema'];
+function validatorOf(parts: readonly string[]): ValidateFunction {
   const reference = `openapi#/${parts.map(pointerPart).join('/')}`;
   let validate = validators.get(reference);
   if (validate === undefined) {

@@ -9,7 +9,7 @@ export function refineSchemas(schemas: Record<string, Schema>): void {
     if ('$ref' in schema) continue;
     // The description is that of the first field that has the type.
     if (schema.enum) delete schema.description;
-    for (const property of Object.values(schema.properties ?? {})) describeNull(property, schemas);
+    for (const property of Object.values(schema.properties ?? {})) describeNull(property);
     describeForms(schema);
   }
   for (const [name, schema] of Object.entries(schemas)) describeVariants(schemas, name, schema);
@@ -18,33 +18,30 @@ export function refineSchemas(schemas: Record<string, Schema>): void {
 /** Where the decorators leave, at a field, the schema that it has for each value of `type` beside it, by its name. */
 export const BY_TYPE = 'x-by-type';
 
-/** One schema for each type, and the name of all for any of them: a client that looks at `type` knows the rest. */
+/**
+ * One schema for each type, and the name of all for any of them: a client that looks at `type` knows the rest. Without a
+ * discriminator object: clients that are generated for Rust would then not find `type` in any of them.
+ */
 function describeVariants(schemas: Record<string, Schema>, name: string, schema: Schema): void {
   if ('$ref' in schema) return;
   const [varied] = Object.entries(schema.properties ?? {}).filter(([, property]) => BY_TYPE in property);
   if (varied === undefined) return;
   const byType = (varied[1] as { [BY_TYPE]: Record<string, string> })[BY_TYPE];
-  const mapping = mapOf(Object.keys(byType), (type) => {
+  const variants = Object.keys(byType).map((type) => {
     const variant = `${type.replace(/(?:^|[._])(\w)/g, (_, letter: string) => letter.toUpperCase())}${name}`;
     const own = {
       type: { type: 'string', enum: [type], example: type },
       [varied[0]]: { $ref: getSchemaPath(byType[type] as string) },
     };
     schemas[variant] = { ...schema, properties: { ...schema.properties, ...own } };
-    return getSchemaPath(variant);
+    return { $ref: getSchemaPath(variant) };
   });
-  schemas[name] = {
-    description: schema.description,
-    oneOf: Object.values(mapping).map(($ref) => ({ $ref })),
-    discriminator: { propertyName: 'type', mapping },
-  };
+  schemas[name] = { description: schema.description, oneOf: variants };
 }
 
-/** Generators of clients read null beside `allOf`, and OpenAPI 3.0.3 reads it only beside a type. */
-function describeNull(property: Schema, schemas: Record<string, Schema>): void {
-  if ('$ref' in property || !property.nullable || !property.allOf) return;
-  const [reference] = property.allOf;
-  property.type = reference && typeOf(schemas[nameIn(reference)]);
+/** Generators of clients read null beside `allOf`, but that for Python only where there is no type as well. */
+function describeNull(property: Schema): void {
+  if (!('$ref' in property) && property.nullable && property.allOf) delete property.type;
 }
 
 /** The name of the schema that is referred to. */
@@ -94,8 +91,3 @@ function describeForms(schema: Exclude<Schema, { $ref: string }> & { [FORMS]?: r
   const alternatives = forms.map(({ required }) => required.map((name) => `\`${name}\``).join(' and '));
   schema.description = `Has exactly one of these: ${alternatives.join('; ')}`;
 }
-
-const mapOf = <T>(names: readonly string[], valueOf: (name: string) => T): Record<string, T> =>
-  Object.fromEntries(names.map((name) => [name, valueOf(name)]));
-
-const typeOf = (schema: Schema | undefined) => (schema && 'type' in schema ? schema.type : undefined);
