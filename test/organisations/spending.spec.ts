@@ -96,6 +96,19 @@ describe('what an organisation pays', () => {
     await items(billing, '/events');
   });
 
+  it('is found by admins, by its requests and sessions', async () => {
+    const root = service.as('root', { role: 'admin' });
+    const found = async (query: string) => {
+      const path = `/api/usage/records/all?userId=${acme.id}&${query}`;
+      const answer = await root.get<{ items: { userId: string }[] }>(path);
+      expect(answer.status, answer.text).toBe(200);
+      return answer.body.items.map(({ userId }) => userId);
+    };
+    expect(await found('sessionId=s')).toEqual([bob.userId, alice.userId]);
+    expect(await found('requestId=c')).toEqual([alice.userId]);
+    expect(await found('billingStatus=needs_review')).toEqual([]);
+  });
+
   it('a plain member’s balance is what they can spend, without the lots and the holds of all', async () => {
     const other = await organisation(service);
     await other.allocate(100);

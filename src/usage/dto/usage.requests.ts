@@ -17,6 +17,7 @@ import {
   MODEL_ID_LENGTH,
   TOKENS_BY_CLASS,
   TokensField,
+  AccountField,
   Together,
   WholeTokensField,
   MAXIMUM_CREDITS,
@@ -324,7 +325,10 @@ export class OwnRecordsQueryDto extends RecordsQueryDto {
 
 /** Of the list over all users. */
 export class AllRecordsQueryDto extends RecordsQueryDto {
-  @UserIdField({ description: 'Only records of this user', required: false, example: undefined })
+  @AccountField({
+    description: 'Only records that this account pays: a user, or an organisation',
+    required: false,
+  })
   userId?: string;
 
   @EnumField('BillingStatus', BILLING_STATUSES, {
