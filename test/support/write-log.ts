@@ -26,8 +26,9 @@ export class WriteLog {
           VALUES (TG_TABLE_NAME, TG_OP, to_jsonb(CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END));
         RETURN NULL;
       END $$;`);
+    // Every audit keeps its result.
     const { rows } = await database.query<{ name: string }>(
-      `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'write_log'`,
+      `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public' AND tablename NOT IN ('write_log', 'last_audit')`,
     );
     for (const { name } of rows) {
       await database.query(
