@@ -103,7 +103,7 @@ class SessionState:
         self._is_reporting = False
         # Output tokens that the latest answer said to be paid for.
         self._affordable = ALWAYS_AFFORDABLE
-        # Acquired once and never released: whoever has it settles the session.
+        # Acquired once and never released: the caller that acquires it settles the session.
         self._claim = threading.Lock()
 
     def begin(self, hold: SessionStarted) -> None:
@@ -112,7 +112,7 @@ class SessionState:
 
     @property
     def key(self) -> str:
-        """What tells the session apart from those of other users with the same id."""
+        """Identifies the session among those of other users with the same id."""
         owner = self.hold["userId"] if self.hold else self.identity.user_id
         return f"{owner} {self.identity.account_id} {self.session_id}"
 

@@ -29,7 +29,7 @@ const REPLAYED = {
   schema: { type: 'boolean' },
 } as const;
 
-/** Where `npm start` listens; whoever generates a client sets the address of their own service. */
+/** Where `npm start` listens; those who generate a client set the address of their own service. */
 const DEVELOPMENT_SERVER = 'http://localhost:3001';
 
 /**
