@@ -15,7 +15,7 @@ const flat = (call, key, { inputTokens, outputTokens, cachedInputTokens }) => [
 ];
 const LAGO = { llm_input_tokens: 'input', llm_output_tokens: 'output', llm_cached_input_tokens: 'cached' };
 
-/** What each request reports, and the answer that its client expects. `key` is what the real backend tells repeats by. */
+/** What each request reports, and the answer that its client expects. `key` is what the real backend recognises repeats by. */
 const ROUTES = {
   '/v2/billing/meter_events': ({ identifier, payload }) => [
     { call: payload.stripe_customer_id, key: identifier, [payload.token_type]: numberOf(payload.value) },
