@@ -548,14 +548,14 @@ describe('the page itself', () => {
     await openByKey();
     await page.keyboard.press('Escape');
     await dialog(page).waitFor({ state: 'detached' });
-    expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+    await expect.poll(() => button.evaluate((element) => element === document.activeElement)).toBe(true);
     await openByKey();
     await page.keyboard.type('7');
     // Enter does nothing while the form is incomplete.
     await dialog(page).getByText('will have 107 credits').waitFor();
     await page.keyboard.press('Enter');
     await expect.poll(() => page.getByTestId('available').innerText()).toBe('107');
-    expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+    await expect.poll(() => button.evaluate((element) => element === document.activeElement)).toBe(true);
   });
 
   it.each(['', '/usage'])('%s keeps its period while a date is typed or is refused', async (path) => {
@@ -593,7 +593,7 @@ describe('the page itself', () => {
     page.on('request', (request) => origins.add(new URL(request.url()).origin));
     await page.reload();
     await signIn(page, 'admin');
-    await page.getByText('Needs attention').waitFor();
+    await page.getByRole('heading', { name: 'Needs attention' }).waitFor();
     expect([...origins]).toEqual([service.url]);
     expect(complaints).toEqual([]);
     await page.evaluate(() => {
