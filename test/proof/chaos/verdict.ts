@@ -19,7 +19,7 @@ const ALLOWED: Record<Step, number[]> = {
 /** Parts of an answer that depend on the moment: the lease, and what others have left of the balance. */
 const OF_THE_MOMENT: Partial<Record<Step, string[]>> = {
   initialize: ['expiresAt'],
-  progress: ['expiresAt', 'maxAffordableTokens', 'allocatedCredits', 'shouldStop'],
+  progress: ['expiresAt', 'maxAffordableTokens', 'allocatedCredits', 'shouldStop', 'reason', 'limits'],
 };
 
 /** Everything that contradicts the promises, in words; nothing when all were kept. */
