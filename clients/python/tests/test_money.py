@@ -100,7 +100,7 @@ async def test_the_last_credits_can_be_spent(
     assert 40 < reading.tokens == billed["maxTokens"]
     assert service.record(user)["credits"] == billed["inputTokens"] + reading.tokens
     # The prompt was counted by an estimate.
-    assert service.record(user)["uncollectedCredits"] <= 2
+    assert service.record(user)["uncollectedCredits"] <= 5
 
 
 @each_plain_entry
