@@ -158,7 +158,7 @@ class Proof:
     async def _play(self, plays: list[Play], at_once: int) -> None:
         policies = {policy: {"openai": policy, "anthropic": policy} for policy in ("estimate", "drain")}
         accountings = {
-            (is_async, policy): self.accounting(is_async, "nobody", on_leave=on_leave, on_error=self._report)
+            (is_async, policy): self.accounting(is_async, "shared-connection", on_leave=on_leave, on_error=self._report)
             for is_async in (False, True)
             for policy, on_leave in policies.items()
         }
