@@ -219,26 +219,27 @@ CREATE INDEX idx_budgets_applies ON budgets (account_id, applies_to) WHERE delet
 CREATE UNIQUE INDEX uq_budgets_key_limit ON budgets (account_id, applies_to) WHERE is_key_limit;
 
 -- One period of a budget, since its first movement; user_id is the member's for each_member, else ''. A period of a minute
--- or an hour goes when the next one begins and none of its open_sessions is left. held is reserved by them, used is settled. Where used reaches next_alert
--- an event is due; is_exhausted: budget.exhausted was emitted last. is_reached: limit.reached was emitted. raised is the sum of
--- its raises until raised_until, when the first of them ends: then the next call notes what is left of them (budget_alerts).
+-- or an hour goes when the next one begins and none of its open_sessions is left. held is reserved by them, used is settled.
+-- Where used reaches next_alert an event is due; is_exhausted: budget.exhausted was emitted last. is_reached: limit.reached
+-- was emitted. raised is the sum of its raises until raised_until, when the first of them ends: then the next call notes
+-- what is left of them (budget_alerts).
 CREATE TABLE budget_periods (
-  account_id   VARCHAR(50) NOT NULL,
-  id           BIGINT GENERATED ALWAYS AS IDENTITY,
-  budget_id    BIGINT      NOT NULL,
-  user_id      VARCHAR(50) NOT NULL DEFAULT '',
-  unit         budget_unit NOT NULL,
-  starts_at    TIMESTAMPTZ NOT NULL,
-  ends_at      TIMESTAMPTZ NOT NULL,
-  counts_from  TIMESTAMPTZ NOT NULL,
-  used         BIGINT NOT NULL DEFAULT 0,
-  held         BIGINT NOT NULL DEFAULT 0,
-  open_sessions INTEGER NOT NULL DEFAULT 0,
-  raised       BIGINT NOT NULL DEFAULT 0,
-  raised_until TIMESTAMPTZ,
-  next_alert   BIGINT,
-  is_exhausted BOOLEAN NOT NULL DEFAULT FALSE,
-  is_reached   BOOLEAN NOT NULL DEFAULT FALSE,
+  -- The widest first, so that nothing is lost between them: each movement writes its rows anew.
+  id            BIGINT GENERATED ALWAYS AS IDENTITY,
+  budget_id     BIGINT      NOT NULL,
+  starts_at     TIMESTAMPTZ NOT NULL,
+  ends_at       TIMESTAMPTZ NOT NULL,
+  used          BIGINT      NOT NULL DEFAULT 0,
+  held          BIGINT      NOT NULL DEFAULT 0,
+  raised        BIGINT      NOT NULL DEFAULT 0,
+  next_alert    BIGINT,
+  raised_until  TIMESTAMPTZ,
+  open_sessions INTEGER     NOT NULL DEFAULT 0,
+  is_exhausted  BOOLEAN     NOT NULL DEFAULT FALSE,
+  is_reached    BOOLEAN     NOT NULL DEFAULT FALSE,
+  account_id    VARCHAR(50) NOT NULL,
+  unit          budget_unit NOT NULL,
+  user_id       VARCHAR(50) NOT NULL DEFAULT '',
   -- Neither index begins with account_id: a plan made while the table is empty would read all periods of the account.
   CONSTRAINT pk_budget_periods PRIMARY KEY (id, account_id),
   CONSTRAINT uq_budget_periods UNIQUE (budget_id, user_id, starts_at, account_id)

@@ -20,12 +20,24 @@ function subject(
 
 const NOTHING = subject({});
 
-/** What a session holds of a period, and what a record has used of it; credit_repair.sql has the same. */
-const HELD_IN_PERIOD = `CASE p.unit WHEN 'credits' THEN s.allocated_credits WHEN 'tokens' THEN s.held_tokens
-                        ELSE (s.session_id IS NOT NULL)::integer END`;
-const USED_IN_PERIOD = `CASE p.unit WHEN 'credits' THEN r.credits - r.uncollected_credits
-                        WHEN 'tokens' THEN tokens_of(r.quantities)
-                        WHEN 'requests' THEN (r.id IS NOT NULL)::integer ELSE 0 END`;
+/**
+ * Each period of a budget beside the active sessions that began in it, or the records of its calls; credit_repair.sql has
+ * the same. A row is a period, with its unit and counters, or a call, with what it counts in each unit.
+ */
+const HELD_IN_PERIODS = `
+  SELECT p.account_id, p.id AS period_id, p.unit, p.held, p.open_sessions, 0 AS credits, 0 AS tokens, 0 AS calls
+    FROM users u JOIN budget_periods p ON p.account_id = u.account_id
+  UNION ALL
+  SELECT s.account_id, began.period_id, NULL, 0, 0, s.allocated_credits, s.held_tokens, 1
+    FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status = 'active'
+   CROSS JOIN unnest(s.periods) AS began (period_id)`;
+const USED_IN_PERIODS = `
+  SELECT p.account_id, p.id AS period_id, p.unit, p.used, 0 AS credits, 0 AS tokens, 0 AS calls
+    FROM users u JOIN budget_periods p ON p.account_id = u.account_id
+  UNION ALL
+  SELECT r.account_id, began.period_id, NULL, 0, r.credits - r.uncollected_credits, tokens_of(r.quantities), 1
+    FROM users u JOIN usage_records r ON r.account_id = u.account_id
+   CROSS JOIN unnest(r.periods) AS began (period_id)`;
 
 /**
  * The books' laws, each as a query over one batch of users; it runs in one statement and so in one snapshot, and what
@@ -190,27 +202,20 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     explanation:
       'What is held in a period of a budget is not what the active sessions that began in it hold. A repair sets it to that.',
     query: `
-      SELECT p.account_id, ${subject({ period_id: 'p.id' })}, coalesce(sum(${HELD_IN_PERIOD}), 0) AS expected,
-             p.held AS actual
-        FROM users u JOIN budget_periods p ON p.account_id = u.account_id
-        LEFT JOIN (SELECT s.*, x.period_id
-                     FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status = 'active'
-                    CROSS JOIN unnest(s.periods) AS x (period_id)) s
-          ON s.account_id = p.account_id AND s.period_id = p.id
-       GROUP BY p.account_id, p.id, p.held`,
+      SELECT x.account_id, ${subject({ period_id: 'x.period_id' })},
+             CASE max(x.unit) WHEN 'credits' THEN sum(x.credits) WHEN 'tokens' THEN sum(x.tokens) ELSE sum(x.calls) END AS expected,
+             sum(x.held) AS actual
+        FROM (${HELD_IN_PERIODS}) x
+       GROUP BY x.account_id, x.period_id HAVING count(x.unit) > 0`,
   },
   {
     name: 'budget open sessions = active sessions',
     explanation:
       'A period of a budget does not know how many active sessions began in it. A repair sets it to that.',
     query: `
-      SELECT p.account_id, ${subject({ period_id: 'p.id' })}, count(s.session_id) AS expected, p.open_sessions AS actual
-        FROM users u JOIN budget_periods p ON p.account_id = u.account_id
-        LEFT JOIN (SELECT s.account_id, s.session_id, x.period_id
-                     FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status = 'active'
-                    CROSS JOIN unnest(s.periods) AS x (period_id)) s
-          ON s.account_id = p.account_id AND s.period_id = p.id
-       GROUP BY p.account_id, p.id, p.open_sessions`,
+      SELECT x.account_id, ${subject({ period_id: 'x.period_id' })}, sum(x.calls) AS expected, sum(x.open_sessions) AS actual
+        FROM (${HELD_IN_PERIODS}) x
+       GROUP BY x.account_id, x.period_id HAVING count(x.unit) > 0`,
   },
   {
     name: 'session places = leases',
@@ -232,14 +237,12 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     explanation:
       'What is used of a period of a budget is not what the records of the calls that began in it say. A repair sets it to that.',
     query: `
-      SELECT p.account_id, ${subject({ period_id: 'p.id' })}, coalesce(sum(${USED_IN_PERIOD}), 0) AS expected,
-             p.used AS actual
-        FROM users u JOIN budget_periods p ON p.account_id = u.account_id
-        LEFT JOIN (SELECT r.*, x.period_id
-                     FROM users u JOIN usage_records r ON r.account_id = u.account_id
-                    CROSS JOIN unnest(r.periods) AS x (period_id)) r
-          ON r.account_id = p.account_id AND r.period_id = p.id
-       GROUP BY p.account_id, p.id, p.used`,
+      SELECT x.account_id, ${subject({ period_id: 'x.period_id' })},
+             CASE max(x.unit) WHEN 'credits' THEN sum(x.credits) WHEN 'tokens' THEN sum(x.tokens)
+                              WHEN 'requests' THEN sum(x.calls) ELSE 0 END AS expected,
+             sum(x.used) AS actual
+        FROM (${USED_IN_PERIODS}) x
+       GROUP BY x.account_id, x.period_id HAVING count(x.unit) > 0`,
   },
   {
     name: 'roll-up = records',

@@ -316,6 +316,35 @@ describe('GET /credits/audit', () => {
     client.release();
   });
 
+  it('reads no session of an organisation once for each period of its budgets', async () => {
+    const periods = 200;
+    const sessions = 2000;
+    const client = await service.owner.connect();
+    await client.query('BEGIN');
+    const { rows: made } = await client.query<{ id: string }>(
+      `INSERT INTO budget_periods (account_id, budget_id, unit, starts_at, ends_at)
+       SELECT $1, n, 'credits', now(), 'infinity' FROM generate_series(1000000, 999999 + ${periods}) n RETURNING id`,
+      [user.userId],
+    );
+    await client.query(
+      `INSERT INTO streaming_sessions OVERRIDING SYSTEM VALUE
+       SELECT (jsonb_populate_record(s, jsonb_build_object('id', 1000000 + n, 'session_id', 'm' || n, 'periods', $2::bigint[]))).*
+         FROM streaming_sessions s, generate_series(1, ${sessions}) n WHERE account_id = $1 AND session_id = 'active'`,
+      [user.userId, made.slice(0, 8).map(({ id }) => id)],
+    );
+    for (const { text } of AUDIT_STATEMENTS) {
+      const values = [user.userId, user.userId, 1000];
+      const { rows } = await client.query<{ 'QUERY PLAN': string }>(`EXPLAIN (ANALYZE) ${text}`, values);
+      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+      const read = [...plan.matchAll(/actual .*rows=([\d.]+) loops=(\d+)/g)].map(
+        ([, count, loops]) => Number(count) * Number(loops),
+      );
+      expect(Math.max(...read), plan).toBeLessThan(sessions * periods);
+    }
+    await client.query('ROLLBACK');
+    client.release();
+  });
+
   it('is one at a time, leaves turns to other reports, and ends when its client hangs up', async () => {
     const statements = vi.spyOn(service.get(Database), 'report');
     const gate = await service.owner.connect();

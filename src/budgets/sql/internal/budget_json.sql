@@ -14,7 +14,6 @@ BEGIN
     p := NULL;
     SELECT starts_at, ends_at INTO p.starts_at, p.ends_at
       FROM budget_period(b.time_window, b.time_zone, b.anchor_day, v_now);
-    p.counts_from := greatest(p.starts_at, b.created_at);
   END IF;
   v_limit := b.amount + CASE WHEN p.raised_until <= v_now THEN budget_raised(b.account_id, p.id, v_now) ELSE coalesce(p.raised, 0) END;
   RETURN jsonb_build_object(
@@ -29,6 +28,6 @@ BEGIN
     || jsonb_build_object(
       'startsAt', CASE WHEN isfinite(p.starts_at) THEN iso_time(p.starts_at) END,
       'resetsAt', CASE WHEN isfinite(p.ends_at) THEN iso_time(p.ends_at) END,
-      'countsFrom', iso_time(p.counts_from));
+      'countsFrom', iso_time(greatest(p.starts_at, b.created_at)));
 END
 $$;

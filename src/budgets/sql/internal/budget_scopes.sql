@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION budget_scopes(
   p_user varchar, p_path bigint[], p_line bigint, p_models varchar[], p_tags jsonb
 ) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
   SELECT ARRAY['account', 'each_member', 'member:' || p_user, 'key:' || p_line::text, 'model:*']
          || string_to_array('model:' || array_to_string(p_models, E'\nmodel:'), E'\n')
          || string_to_array('unit:' || array_to_string(p_path, ',unit:'), ',')

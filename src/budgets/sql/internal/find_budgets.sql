@@ -8,7 +8,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   v_line bigint;
   v_models varchar[] := ARRAY[p_model];
-  v_is_open boolean;
+  v_is_ready boolean;
   v call_budgets;
 BEGIN
   IF p_key IS NOT NULL THEN
@@ -17,23 +17,21 @@ BEGIN
   END IF;
   -- Usually a model has one name.
   IF p_priced_as IS DISTINCT FROM p_model OR strpos(p_model, '/') > 0 THEN v_models := model_names(p_model, p_priced_as); END IF;
-  LOOP
-    SELECT array_agg(period_id), bool_and(period_id IS NOT NULL),
-           min(room) FILTER (WHERE unit = 'credits' AND mode = 'hard'),
-           min(room) FILTER (WHERE unit = 'tokens' AND mode = 'hard'),
-           min(room) FILTER (WHERE unit = 'requests' AND mode = 'hard'),
-           -- Not NULL also where one only counts: its places are kept, because it may become hard.
-           min(CASE mode WHEN 'hard' THEN room ELSE 9223372036854775807 END) FILTER (WHERE unit = 'sessions'),
-           array_agg(period_id) FILTER (WHERE has_ended)
-      INTO v.periods, v_is_open, v.credits, v.tokens, v.requests, v.sessions, v.ended_raises
+  FOR v_round IN 1 .. 2 LOOP
+    SELECT array_agg(period_id), bool_and(period_id IS NOT NULL AND has_ended_raise IS NOT TRUE),
+           min(room) FILTER (WHERE unit = 'credits'), min(room) FILTER (WHERE unit = 'tokens'),
+           min(room) FILTER (WHERE unit = 'requests'), min(room) FILTER (WHERE unit = 'sessions')
+      INTO v.periods, v_is_ready, v.credits, v.tokens, v.requests, v.sessions
       FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, v_models, p_tags, p_lock.locked_at);
-    EXIT WHEN v_is_open IS NOT FALSE;
+    EXIT WHEN v_is_ready IS NOT FALSE;
     PERFORM open_period(b, m.member, p_lock.locked_at)
        FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, v_models, p_tags, p_lock.locked_at) m
        JOIN budgets b ON b.account_id = p_lock.account_id AND b.id = m.budget_id
       WHERE m.period_id IS NULL;
+    PERFORM budget_alerts(p_lock.account_id, array_agg(period_id))
+       FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, v_models, p_tags, p_lock.locked_at)
+      WHERE has_ended_raise;
   END LOOP;
-  IF v.ended_raises IS NOT NULL THEN PERFORM budget_alerts(p_lock.account_id, v.ended_raises); END IF;
   RETURN v;
 END
 $$;

@@ -26,8 +26,8 @@ BEGIN
          AND p.open_sessions = 0;
     END IF;
   END IF;
-  INSERT INTO budget_periods (account_id, budget_id, user_id, unit, starts_at, ends_at, counts_from, next_alert)
-  VALUES (b.account_id, b.id, p_member, b.unit, v_starts_at, v_ends_at, greatest(v_starts_at, b.created_at),
+  INSERT INTO budget_periods (account_id, budget_id, user_id, unit, starts_at, ends_at, next_alert)
+  VALUES (b.account_id, b.id, p_member, b.unit, v_starts_at, v_ends_at,
           CASE WHEN NOT v_is_short THEN budget_next_alert(b.amount, b.alerts, 0) END)
   RETURNING id INTO v_period;
   IF v_last IS NOT NULL THEN PERFORM emit_budget_event(b.account_id, v_period, 'budget.recovered', NULL); END IF;

@@ -6,7 +6,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
            'id', p.id, 'memberId', nullif(p.user_id, ''),
            'startsAt', CASE WHEN isfinite(p.starts_at) THEN iso_time(p.starts_at) END,
            'endsAt', CASE WHEN isfinite(p.ends_at) THEN iso_time(p.ends_at) END,
-           'countsFrom', iso_time(p.counts_from), 'used', p.used, 'held', p.held,
+           'countsFrom', iso_time(greatest(p.starts_at, (SELECT created_at FROM budgets WHERE account_id = p_account AND id = p_id))), 'used', p.used, 'held', p.held,
            'totalRaises', (SELECT count(*) FROM budget_raises r WHERE r.account_id = p_account AND r.period_id = p.id),
            'raises', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                                'amount', r.amount, 'until', iso_time(r.until), 'reason', r.reason, 'madeBy', r.made_by,
