@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { createApp } from './app.setup.js';
 import type { LimitedExpressAdapter } from './common/http/limited-express.adapter.js';
 import { createLogger } from './common/http/logging.js';
+import { commandLine } from './cli/command-line.js';
 import { type AppConfig, ConfigError, loadConfig } from './config/env.js';
 import { describeConnection, type OpenDatabase, openDatabase } from './postgres-server/open-database.js';
 
@@ -122,7 +123,9 @@ function announce(config: AppConfig, port: number, database: OpenDatabase): void
     ? `${database.embedded.dataDir} (embedded PostgreSQL on port ${database.embedded.port})`
     : describeConnection(database.url);
   const token =
-    config.environment === 'production' ? [] : ['  Token      npm run -s token -- --role admin --sub alice'];
+    config.environment === 'production'
+      ? []
+      : [`  Token      ${commandLine('token')} --role admin --sub alice`];
   const lines = [
     `  Console    ${url}/console`,
     `  API        ${url}/api`,

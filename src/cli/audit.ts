@@ -8,10 +8,11 @@ import { CreditsAuditService } from '../credits/credits-audit.service.js';
 import type { AuditDto } from '../credits/dto/credits.responses.js';
 import { REPAIR } from '../credits/credits.operations.js';
 import { reachDatabase } from '../postgres-server/open-database.js';
+import { commandLine } from './command-line.js';
 
 const USAGE = `Checks that balances, lots, ledger, holds, usage and key limits of every user agree.
 
-  npm run audit -- [--user alice] [--repair] [--json]
+  ${commandLine('audit')} [--user alice] [--repair] [--json]
 
 --repair sets the cache of each user at fault to what lots and sessions say, and writes that into the ledger.
 Ends with 0 when nothing is wrong (or everything is repaired), with 1 when something is, and with 2 when it could not

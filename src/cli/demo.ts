@@ -3,10 +3,11 @@ import { parseArgs } from 'node:util';
 import { openInBrowser } from '../demo/browser.js';
 import { type DemoOptions, startDemo, welcome } from '../demo/demo.js';
 import { MOST_PEOPLE } from '../demo/people.js';
+import { commandLine } from './command-line.js';
 
 const USAGE = `Shows the service with a month of use, on a database of its own that is removed afterwards.
 
-  npm run demo [-- --users 400] [--port 3001] [--seed 1] [--no-open]
+  ${commandLine('demo')} [--users 400] [--port 3001] [--seed 1] [--no-open]
 
 --users   10 to ${MOST_PEOPLE} (default 400)
 --port    0 takes a free one (default 3001)
@@ -71,7 +72,7 @@ async function firstPage(url: string): Promise<string> {
 
 function explain(error: NodeJS.ErrnoException & { port?: number }): string {
   return error.code === 'EADDRINUSE'
-    ? `Port ${error.port} is in use. Stop the program that uses it, or name another: npm run demo -- --port 0`
+    ? `Port ${error.port} is in use. Stop the program that uses it, or name another: ${commandLine('demo')} --port 0`
     : error.message;
 }
 

@@ -3,10 +3,11 @@ import { parseArgs } from 'node:util';
 import { boundedFetch } from '../common/http/bounded-fetch.js';
 import { commandToken, loadConfig } from '../config/env.js';
 import { developmentToken } from '../auth/development-token.js';
+import { commandLine } from './command-line.js';
 
 export const USAGE = `Imports LiteLLM's model_prices_and_context_window.json into the running service.
 
-  npm run pricing:import -- FILE [options]
+  ${commandLine('import', 'pricing:import')} FILE [options]
 
   --url URL              where the service is (default http://localhost:3001)
   --token TOKEN          an admin's access token; ACCOUNTING_TOKEN keeps it out of the process list.

@@ -2,10 +2,11 @@ import { parseArgs } from 'node:util';
 import { ROLES, type Role } from '../common/http/caller.js';
 import { loadConfig } from '../config/env.js';
 import { developmentToken } from '../auth/development-token.js';
+import { commandLine } from './command-line.js';
 
 const USAGE = `Prints an access token for development.
 
-  npm run -s token -- --sub alice [--role user|supervisor|admin] [--email E] [--username N] [--hours 24]
+  ${commandLine('token')} --sub alice [--role user|supervisor|admin] [--email E] [--username N] [--hours 24]
 `;
 
 function main(): void {

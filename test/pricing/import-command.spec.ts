@@ -116,6 +116,6 @@ describe('npm run pricing:import', () => {
   });
 
   it('explains itself', async () => {
-    expect((await run('--help')).result).toMatch(/npm run pricing:import -- FILE/);
+    expect((await run('--help')).result).toMatch(/npm run -s pricing:import -- FILE/);
   });
 });
