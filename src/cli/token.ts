@@ -3,7 +3,7 @@ import { ROLES, type Role } from '../common/http/caller.js';
 import { loadConfig } from '../config/env.js';
 import { developmentToken } from '../auth/development-token.js';
 
-const USAGE = `Prints an access token for development.
+const USAGE = `Prints an access token for development; in production it refuses to.
 
   npm run -s token -- --sub alice [--role user|supervisor|admin] [--email E] [--username N] [--hours 24]
 `;
@@ -26,7 +26,7 @@ function main(): void {
   if (!(hours > 0 && hours <= 8760)) throw new Error('--hours must be between 0 and 8760');
   const { sub, username, email } = values;
   const claims = { sub, role: values.role as Role, username, email };
-  process.stdout.write(`${developmentToken(loadConfig().jwt, claims, hours)}\n`);
+  process.stdout.write(`${developmentToken(loadConfig(), claims, hours)}\n`);
 }
 
 try {
