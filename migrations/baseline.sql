@@ -582,9 +582,12 @@ CREATE TABLE gateway_accounts (
   set_by      VARCHAR(64)  NOT NULL,
   set_at      TIMESTAMPTZ  NOT NULL DEFAULT now(),
   ended_at    TIMESTAMPTZ,
-  CONSTRAINT uq_gateway_accounts UNIQUE NULLS NOT DISTINCT (gateway, kind, external_id, ended_at)
+  CONSTRAINT uq_gateway_accounts UNIQUE NULLS NOT DISTINCT (gateway, kind, external_id, ended_at),
+  CONSTRAINT fk_gateway_accounts_unit FOREIGN KEY (account_id, unit_id) REFERENCES units (account_id, id)
+             ON DELETE SET NULL (unit_id)
 );
 CREATE INDEX idx_gateway_accounts_account ON gateway_accounts (account_id) WHERE ended_at IS NULL;
+CREATE INDEX idx_gateway_accounts_unit    ON gateway_accounts (account_id, unit_id) WHERE unit_id IS NOT NULL;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- API keys

@@ -1,6 +1,6 @@
 import jwt from 'jsonwebtoken';
 import type { Role } from '../common/http/caller.js';
-import type { JwtConfig } from '../config/env.js';
+import type { AppConfig } from '../config/env.js';
 
 export interface TokenClaims {
   readonly sub: string;
@@ -12,11 +12,12 @@ export interface TokenClaims {
 /**
  * Signs what the authentication service would sign, with the secret that the service verifies with.
  *
- * @throws when tokens are verified by a public key, whose other half is not here
+ * @throws in production, and when tokens are verified by a public key, whose other half is not here
  */
-export function developmentToken(config: JwtConfig, claims: TokenClaims, hours: number): string {
-  if (config.accessSecret === undefined)
-    throw new Error('tokens can be created here only with JWT_ACCESS_SECRET');
+export function developmentToken(config: AppConfig, claims: TokenClaims, hours: number): string {
+  if (config.environment === 'production') throw new Error('no token is created here in production');
+  const { accessSecret } = config.jwt;
+  if (accessSecret === undefined) throw new Error('tokens can be created here only with JWT_ACCESS_SECRET');
   const payload = {
     username: claims.username ?? claims.sub,
     email: claims.email ?? `${claims.sub}@example.com`,
@@ -24,5 +25,5 @@ export function developmentToken(config: JwtConfig, claims: TokenClaims, hours: 
     type: 'access',
   };
   const options = { subject: claims.sub, expiresIn: Math.round(hours * 3600), algorithm: 'HS256' } as const;
-  return jwt.sign(payload, config.accessSecret, options);
+  return jwt.sign(payload, accessSecret, options);
 }

@@ -4,7 +4,7 @@ import { loadConfig } from '../config/env.js';
 import { developmentToken } from '../auth/development-token.js';
 import { commandLine } from './command-line.js';
 
-const USAGE = `Prints an access token for development.
+const USAGE = `Prints an access token for development; in production it refuses to.
 
   ${commandLine('token')} --sub alice [--role user|supervisor|admin] [--email E] [--username N] [--hours 24]
 `;
@@ -27,7 +27,7 @@ function main(): void {
   if (!(hours > 0 && hours <= 8760)) throw new Error('--hours must be between 0 and 8760');
   const { sub, username, email } = values;
   const claims = { sub, role: values.role as Role, username, email };
-  process.stdout.write(`${developmentToken(loadConfig().jwt, claims, hours)}\n`);
+  process.stdout.write(`${developmentToken(loadConfig(), claims, hours)}\n`);
 }
 
 try {

@@ -35,7 +35,7 @@ export class DevelopmentTokenController {
     // With the user's name, because the account would take the name in the token.
     const named = this.config.developmentPeople?.find((person) => person.sub === sub);
     return {
-      token: developmentToken(this.config.jwt, { sub, role, username: named?.username }, TOKEN_HOURS),
+      token: developmentToken(this.config, { sub, role, username: named?.username }, TOKEN_HOURS),
     };
   }
 }

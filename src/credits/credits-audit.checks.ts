@@ -218,6 +218,27 @@ export const AUDIT_CHECKS: AuditCheck[] = [
        GROUP BY x.account_id, x.period_id HAVING count(x.unit) > 0`,
   },
   {
+    name: 'budget raised = raises',
+    explanation:
+      'A period of a budget is not raised by the sum of its raises. One that has ended still counts until that is noted ' +
+      '(raised_until), with the next call. A repair sets it to that.',
+    // The clock, not now(): an end that this snapshot has as noted has passed.
+    query: `
+      SELECT y.account_id, ${subject({ period_id: 'y.period_id' })},
+             coalesce(sum(y.amount) FILTER (
+               WHERE y.until IS NULL OR y.until >= y.raised_until OR y.until > clock_timestamp()), 0) AS expected,
+             sum(y.raised) AS actual
+        FROM (SELECT x.account_id, x.period_id, x.amount, x.until, x.raised,
+                     max(x.raised_until) OVER (PARTITION BY x.account_id, x.period_id) AS raised_until
+                FROM (SELECT r.account_id, r.period_id, r.amount, r.until, 0 AS raised, NULL::timestamptz AS raised_until
+                        FROM users u JOIN budget_raises r ON r.account_id = u.account_id
+                      UNION ALL
+                      SELECT p.account_id, p.id, 0, NULL, p.raised, p.raised_until
+                        FROM users u JOIN budget_periods p ON p.account_id = u.account_id
+                       WHERE p.raised <> 0 OR p.raised_until IS NOT NULL) x) y
+       GROUP BY y.account_id, y.period_id`,
+  },
+  {
     name: 'session places = leases',
     explanation:
       'A place in a budget of sessions is not kept as long as the lease of its session. A repair sets it to that.',

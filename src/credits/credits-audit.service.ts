@@ -27,6 +27,7 @@ const ROWS_OF_BATCH = [
   'usage_reviews',
   'usage_daily',
   'budget_periods',
+  'budget_raises',
   'session_places',
 ].map((table) => `${table} AS NOT MATERIALIZED (SELECT * FROM ${table} WHERE account_id BETWEEN $1 AND $2)`);
 

@@ -103,7 +103,7 @@ async function start(
   await app.listen(config.port);
   const { port: actualPort } = app.getHttpServer().address() as AddressInfo;
   const tokenOf = ({ userId, ...claims }: Person) =>
-    developmentToken(config.jwt, { ...claims, sub: userId }, TOKEN_HOURS);
+    developmentToken(config, { ...claims, sub: userId }, TOKEN_HOURS);
   const url = `http://localhost:${actualPort}`;
   const local = `http://127.0.0.1:${actualPort}`;
   const receiver = await startReceiver(`${local}/api`, { authorization: `Bearer ${tokenOf(CAST.admin)}` });

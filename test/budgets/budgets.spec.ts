@@ -44,15 +44,12 @@ const endPeriods = (account: string) =>
   );
 
 /** Ends the raises of an account, as the time does. */
-const endRaises = async (account: string) => {
-  await service.owner.query(
-    'UPDATE budget_raises SET until = now() WHERE account_id = $1 AND until IS NOT NULL',
+const endRaises = (account: string) =>
+  service.owner.query(
+    `WITH ended AS (UPDATE budget_raises SET until = now() WHERE account_id = $1 AND until IS NOT NULL)
+     UPDATE budget_periods SET raised_until = now() WHERE account_id = $1`,
     [account],
   );
-  await service.owner.query('UPDATE budget_periods SET raised_until = now() WHERE account_id = $1', [
-    account,
-  ]);
-};
 
 describe('a hard budget of credits', () => {
   it('402: refuses what it has no room for, names itself, and says what fits, exactly', async () => {

@@ -27,7 +27,11 @@ beforeAll(async () => {
   });
   const byKey = service.withHeaders({ 'x-api-key': key.body.key });
   const ofSessions = { scope: 'account', unit: 'sessions', amount: 100 };
-  expect((await user.post('/api/budgets', ofSessions)).status).toBe(201);
+  const budget = await user.post<{ id: number }>('/api/budgets', ofSessions);
+  for (const more of [{ amount: 3 }, { amount: 4, until: '2999-01-01T00:00:00Z' }]) {
+    const raised = await user.post(`/api/budgets/${budget.body.id}/raises`, { reason: 'r', ...more });
+    expect(raised.status, raised.text).toBe(201);
+  }
   await initialize(byKey, 'active');
   await initialize(byKey, 'ended', { estimatedTokens: 20_000 });
   await user.post('/api/streaming-sessions/finalize', { sessionId: 'ended', actualTokens: 18_000 });
@@ -202,6 +206,12 @@ describe('GET /credits/audit', () => {
       'UPDATE budget_periods SET open_sessions = open_sessions + 1 WHERE account_id = $1',
       'UPDATE budget_periods SET open_sessions = open_sessions - 1 WHERE account_id = $1',
       ({ periodId, actual, expected }) => periodId && actual === expected + 1,
+    ],
+    [
+      'budget raised = raises',
+      'UPDATE budget_periods SET raised = raised + 1 WHERE account_id = $1 AND raised > 0',
+      'UPDATE budget_periods SET raised = raised - 1 WHERE account_id = $1 AND raised > 0',
+      ({ periodId, actual, expected }) => periodId && expected === 7 && actual === 8,
     ],
     [
       'session places = leases',
@@ -433,6 +443,35 @@ describe('a repair', () => {
     expect((await initialize(user, 'after')).status).toBe(201);
     await endLeases(service, user);
     await service.get(StreamingSessionsSweeper).sweep();
+    expect(await audit()).toMatchObject({ ok: true });
+  });
+
+  it('of a budget’s raises leaves it to the next call to note which have ended', async () => {
+    const raised = async () =>
+      (
+        await service.owner.query<{ raised: string; raised_until: Date | null }>(
+          `SELECT raised, raised_until FROM budget_periods p WHERE account_id = $1
+              AND EXISTS (SELECT FROM budget_raises WHERE account_id = $1 AND period_id = p.id)`,
+          [user.userId],
+        )
+      ).rows;
+    await service.owner.query(
+      `WITH ended AS (UPDATE budget_raises SET until = now() WHERE account_id = $1 AND until IS NOT NULL)
+       UPDATE budget_periods SET raised_until = now() WHERE account_id = $1 AND raised > 0`,
+      [user.userId],
+    );
+    const sound = await raised();
+    expect(sound).toEqual([{ raised: '7', raised_until: expect.any(Date) }]);
+    expect(await audit()).toMatchObject({ ok: true });
+    await behindTheBack('UPDATE budget_periods SET raised = 0 WHERE account_id = $1', [user.userId]);
+    await repair();
+    expect(await raised()).toEqual(sound);
+    expect((await initialize(user, 'after the raise')).status).toBe(201);
+    expect(await raised()).toEqual([{ raised: '3', raised_until: null }]);
+    expect(await audit()).toMatchObject({ ok: true });
+    await behindTheBack('UPDATE budget_periods SET raised = 9 WHERE account_id = $1', [user.userId]);
+    await repair();
+    expect(await raised()).toEqual([{ raised: '3', raised_until: null }]);
     expect(await audit()).toMatchObject({ ok: true });
   });
 });

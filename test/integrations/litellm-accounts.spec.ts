@@ -374,6 +374,39 @@ describe('/integrations/litellm/accounts', () => {
     expect(await listed()).toContainEqual({ ...mapped, unitId: null });
   });
 
+  it('a unit that is deleted while it is set for a team leaves the team to the organisation', async () => {
+    const { acme, team, mapped } = await paidTeam();
+    const unitId = await acme.unit('Research');
+    const [made, deleted] = await holdUp<Answer<unknown>>(
+      service,
+      // What a change takes last.
+      `SELECT FROM gateways WHERE name = 'litellm' FOR SHARE`,
+      [],
+      [
+        () => put({ kind: 'team', externalId: team, accountId: acme.id, unitId }),
+        () => acme.owner.delete(`${acme.path}/units/${unitId}`),
+      ],
+    );
+    expect([made?.status, deleted?.status]).toEqual([200, 204]);
+    const [now] = (await listed()).filter(({ externalId }) => externalId === team);
+    expect(now).toMatchObject({ accountId: acme.id, unitId: null });
+    expect(now?.id).not.toBe(mapped.id);
+  });
+
+  it('400 for a unit that is gone by the time the setting is written', async () => {
+    const { acme, team, mapped } = await paidTeam();
+    const unitId = await acme.unit('Research');
+    const gate = await service.owner.connect();
+    await gate.query('BEGIN');
+    await gate.query('DELETE FROM units WHERE account_id = $1 AND id = $2', [acme.id, unitId]);
+    const late = put({ kind: 'team', externalId: team, accountId: acme.id, unitId });
+    await expect.poll(() => waitingForLocks(service), { interval: 5, timeout: 5000 }).toBe(1);
+    await gate.query('COMMIT');
+    gate.release();
+    expectProblem(await late, 400, { field: 'unitId' });
+    expect(await listed()).toContainEqual(mapped);
+  });
+
   it('400 for what is no organisation, no unit of it, and no id', async () => {
     const { acme, team } = await paidTeam();
     const other = await organisation(service);

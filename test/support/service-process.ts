@@ -23,8 +23,11 @@ export interface CompiledService {
   directory: string;
   /** Starts it; fails with what it said when it does not become ready. */
   start(env: Record<string, string>): Promise<ServiceProcess>;
-  /** Runs it until it ends by itself, as it does when it cannot start. */
-  run(env: Record<string, string>): Promise<{ exitCode: number | null; output: string }>;
+  /** Runs it, or another program with its arguments, until it ends by itself, as the service does when it cannot start. */
+  run(
+    env: Record<string, string>,
+    ...program: string[]
+  ): Promise<{ exitCode: number | null; output: string }>;
   remove(): Promise<void>;
 }
 
@@ -44,8 +47,8 @@ export async function compileService(): Promise<CompiledService> {
   return {
     directory,
     start: (env) => start(directory, env),
-    run: async (env) => {
-      const { child, output } = launch(directory, env);
+    run: async (env, ...program) => {
+      const { child, output } = launch(directory, env, program);
       const exitCode = await exitOf(child);
       return { exitCode, output: output() };
     },
@@ -73,9 +76,10 @@ async function copy(file: string, directory: string): Promise<void> {
   await cp(join(ROOT, file), join(directory, file));
 }
 
-function launch(directory: string, env: Record<string, string>) {
+function launch(directory: string, env: Record<string, string>, program: string[] = []) {
+  const [file = 'src/main.js', ...args] = program;
   // Nothing of the test's own environment but where programs are.
-  const child = spawn(process.execPath, [join(directory, 'src/main.js')], {
+  const child = spawn(process.execPath, [join(directory, file), ...args], {
     cwd: directory,
     env: { PATH: process.env.PATH, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

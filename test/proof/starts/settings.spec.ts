@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -39,5 +40,25 @@ describe('a file .env in the working directory', () => {
     await rm(file());
     const release = direct.config.version;
     expect(await versionsOf({ JWT_ACCESS_SECRET: SECRET })).toEqual([release, release]);
+  });
+});
+
+describe('npm run token', () => {
+  const token = (environment: string) =>
+    compiled.run(
+      {
+        NODE_ENV: environment,
+        DATABASE_URL: direct.databaseUrl,
+        JWT_ACCESS_SECRET: randomBytes(32).toString('hex'),
+      },
+      ...['src/cli/token.js', '--sub', 'alice', '--role', 'admin'],
+    );
+
+  it('prints a token in development, and refuses to in production', async () => {
+    expect(await token('development')).toEqual({ exitCode: 0, output: expect.stringMatching(/^ey\S+\n$/) });
+    const { exitCode, output } = await token('production');
+    expect(exitCode).toBe(1);
+    expect(output).toMatch(/^no token is created here in production\n/);
+    expect(output).not.toMatch(/ey\w+\./);
   });
 });

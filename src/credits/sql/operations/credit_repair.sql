@@ -63,6 +63,15 @@ BEGIN
                                      WHEN 'requests' THEN u.requests END, 0)
     FROM budget_periods q LEFT JOIN held h ON h.period_id = q.id LEFT JOIN used u ON u.period_id = q.id
    WHERE q.account_id = p_account AND p.account_id = p_account AND p.id = q.id;
+  -- A raise that has ended counts until a call notes its end (budget_alerts).
+  UPDATE budget_periods p SET raised = r.raised, raised_until = r.until
+    FROM (SELECT q.id, coalesce(sum(r.amount), 0) AS raised, min(r.until) AS until
+            FROM budget_periods q
+            LEFT JOIN budget_raises r ON r.account_id = p_account AND r.period_id = q.id
+                  AND (r.until IS NULL OR r.until >= q.raised_until OR r.until > v_lock.locked_at)
+           WHERE q.account_id = p_account GROUP BY q.id) r
+   WHERE p.account_id = p_account AND p.id = r.id
+     AND (p.raised, p.raised_until) IS DISTINCT FROM (r.raised, r.until);
   DELETE FROM session_places WHERE account_id = p_account;
   INSERT INTO session_places (account_id, period_id, session, expires_at)
   SELECT p_account, p.id, s.id, s.expires_at

@@ -1,5 +1,5 @@
 -- Deletes a unit without members and without units below it, and its budgets with it. A gateway's team that was the unit's is
--- then the whole organisation's.
+-- then the whole organisation's (fk_gateway_accounts_unit).
 -- Outcomes: ok, not_found, role_required, archived, unit_not_found, not_empty, has_platform_budget (only supervisors may).
 CREATE OR REPLACE FUNCTION unit_delete(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
@@ -29,7 +29,6 @@ BEGIN
   END IF;
   UPDATE budgets SET deleted_at = clock_timestamp()
    WHERE account_id = p_account AND scope = 'unit' AND scope_id = p_id::text AND deleted_at IS NULL;
-  UPDATE gateway_accounts SET unit_id = NULL WHERE account_id = p_account AND unit_id = p_id AND ended_at IS NULL;
   DELETE FROM units WHERE account_id = p_account AND id = p_id;
   RETURN '{"outcome": "ok"}';
 END
