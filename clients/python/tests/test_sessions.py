@@ -104,8 +104,9 @@ def test_reports_are_sent_by_the_clock(service: Service, user: str) -> None:
         service.url, internal_api_key=service.key, user_id=user, progress=Progress(1000, 0.2)
     ) as accounting:
         session = accounting.session(**CALL)
-        session.report(7)
-        until(lambda: service.active(user)[0]["tokensGenerated"] == 7)
+        for tokens in (1, 7):
+            session.report(tokens)
+            until(lambda tokens=tokens: service.active(user)[0]["tokensGenerated"] == tokens)  # type: ignore[misc]
         session.abort()
 
 

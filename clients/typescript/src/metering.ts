@@ -74,7 +74,7 @@ export class MeteredCall<Event> {
   /** @returns whether the consumer sees the event */
   read(event: Event): boolean {
     const isShown = this.format.read(event, this.seen);
-    const generated = this.seen.text.length / this.charactersPerToken;
+    const generated = Math.ceil(this.seen.text.length / this.charactersPerToken);
     this.session.report(this.isBounded ? Math.min(generated, this.session.maxOutputTokens) : generated);
     return isShown;
   }

@@ -84,12 +84,17 @@ export class Session {
   }
 
   /**
-   * Counts the tokens generated since the start of the call. It returns at once; a request is made when enough tokens or
-   * seconds have passed since the last one, never two at a time.
+   * Counts the tokens generated since the start of the call. It returns at once; a request is made for the first tokens,
+   * and when enough tokens or seconds have passed since the last one, never two at a time.
    */
   report(tokensGenerated: number): void {
     if (tokensGenerated > this.newest) this.newest = Math.floor(tokensGenerated);
-    if (this.newest - this.reported >= this.progress.everyTokens) this.send();
+    if (this.newest - this.reported >= this.dueAfter) this.send();
+  }
+
+  /** The new tokens after which a report is due. A process that is killed after the first one has paid for its prompt. */
+  private get dueAfter(): number {
+    return this.reported === 0 ? 1 : this.progress.everyTokens;
   }
 
   /**

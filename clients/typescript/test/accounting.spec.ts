@@ -137,15 +137,17 @@ describe('a session', () => {
   it('reports after some seconds what too few tokens have not', async () => {
     const user = await User.with(world, 10_000);
     const session = await ofUser(user, { progress: { everySeconds: 0.1 } }).session(request);
-    session.report(3);
-    await until('reported', async () => {
-      const [active] = await call<{ tokensGenerated: number }[]>(
-        world,
-        'GET',
-        `/streaming-sessions/active/${user.id}`,
-      );
-      return active!.tokensGenerated === 3;
-    });
+    for (const tokens of [1, 3]) {
+      session.report(tokens);
+      await until('reported', async () => {
+        const [active] = await call<{ tokensGenerated: number }[]>(
+          world,
+          'GET',
+          `/streaming-sessions/active/${user.id}`,
+        );
+        return active!.tokensGenerated === tokens;
+      });
+    }
     await session.abort(0);
   });
 
