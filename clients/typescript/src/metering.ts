@@ -79,6 +79,11 @@ export class MeteredCall<Event> {
     return isShown;
   }
 
+  /** Waits, where the next token is not paid for, for the answer whether to go on. */
+  askAtLimit(): Promise<void> {
+    return this.session.askAtLimit(this.isBounded ? this.session.maxOutputTokens : undefined);
+  }
+
   /** Settles the call once; later calls wait for the first. It does not throw: what goes wrong is reported. */
   settle(ending: Ending): Promise<void> {
     this.settling ??= this.finalize(ending).catch((error: Error) => this.accounting.reportError(error));
@@ -206,6 +211,10 @@ export class MeteredSource<Event> {
 
   async next(): Promise<IteratorResult<Event>> {
     while (!this.hasEnded) {
+      await this.call.askAtLimit();
+      if (this.call.session.stopped) await this.breakOff();
+      // Stopped, or left meanwhile.
+      if (this.hasEnded) break;
       let result: IteratorResult<Event>;
       try {
         result = await this.iterator.next();

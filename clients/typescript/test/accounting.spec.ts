@@ -151,6 +151,19 @@ describe('a session', () => {
     await session.abort(0);
   });
 
+  it('asks at the last token that is paid for, and stops there', async () => {
+    const user = await User.with(world, 200);
+    const session = await ofUser(user).session(request);
+    let tokens = 0;
+    while (!session.stopped && tokens < 1000) {
+      session.report(++tokens);
+      await session.askAtLimit();
+    }
+    expect(tokens).toBe(101);
+    await session.abort(100);
+    expect(await user.available()).toBe(0);
+  });
+
   it('aborts its signal with CreditsExhausted when it should stop', async () => {
     const user = await User.with(world, 150);
     const session = await ofUser(user, { progress: { everyTokens: 10 } }).session({

@@ -108,6 +108,19 @@ describe('failOpen', () => {
   });
 });
 
+it('an outage at the last credit does not stop a stream', async () => {
+  const user = await User.with(world, 100);
+  const session = await connect(user).session(request);
+  await gate.shut();
+  for (let tokens = 1; tokens <= 100; tokens++) {
+    session.report(tokens);
+    await session.askAtLimit();
+  }
+  expect(session.stopped).toBeUndefined();
+  await gate.open();
+  await session.abort(0);
+});
+
 describe('the spool', () => {
   it('is replayed by the next process', async () => {
     const user = await User.with(world, 10_000);
