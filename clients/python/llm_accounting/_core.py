@@ -132,8 +132,11 @@ class SessionState:
             self._submit()
 
     def _due_after(self) -> int:
-        """The new tokens after which a report is due: fewer and fewer where the credits come to their end."""
-        every = self.core.settings.progress.every_tokens
+        """The new tokens after which a report is due: fewer and fewer where the credits come to their end.
+
+        The first is reported at once: a process that is killed after it has paid for its prompt.
+        """
+        every = self.core.settings.progress.every_tokens if self._reported else 1
         return min(every, max((self._affordable - self._reported) // 2, 1))
 
     def is_at_limit(self, bound: int | None) -> bool:

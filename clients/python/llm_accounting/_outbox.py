@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -35,7 +36,8 @@ MAXIMUM_IN_MEMORY = 10_000
 # Size from which a file of nothing but finished lines is emptied.
 EMPTIED_BYTES = 1_000_000
 FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 5.0
+REPLAY_SECONDS = 30.0
 
 
 @dataclass
@@ -187,8 +189,9 @@ class Outbox:
         while not self._is_closed:
             self._wake.wait()
             self._wake.clear()
-            while not self._is_closed and not self.replay_now(time.monotonic() + LONGEST_PAUSE_SECONDS):
-                time.sleep(pause)
+            while not self._is_closed and not self.replay_now(time.monotonic() + REPLAY_SECONDS):
+                # Half of it by chance, so that not all clients come back at once.
+                time.sleep(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             pause = FIRST_PAUSE_SECONDS
 

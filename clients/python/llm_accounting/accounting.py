@@ -93,13 +93,15 @@ class _Accounting:
         token: Token | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> A:
-        """The same connection for another caller or payer. What is left out stays as it is, but for who calls:
+        """The same connection for another caller or payer.
 
-        a `user_id` or `token` replaces both, and the account of the caller before.
+        A `user_id` or `token` replaces the caller before, with the token, account and tags that were theirs. Otherwise,
+        and where there was no caller before, what is left out stays as it is.
         """
         own = self._identity
-        if user_id is not None or token is not None:
-            own = Identity(tags=own.tags)
+        had_caller = own.user_id is not None or own.token is not None
+        if had_caller and (user_id is not None or token is not None):
+            own = Identity()
         identity = Identity(
             user_id if user_id is not None else own.user_id,
             account_id if account_id is not None else own.account_id,

@@ -41,6 +41,12 @@ async def main():
             print("ready", flush=True)
 asyncio.run(main())
 """
+KILLED = """
+accounting = Accounting(url, **{**options, "progress": Progress()})
+for number, chunk in enumerate(metered(client, accounting=accounting).chat.completions.create(**call)):
+    if number == 50:
+        print("ready", flush=True)
+"""
 LEFT = """
 accounting = Accounting(url, **options)
 stream = metered(client, accounting=accounting).chat.completions.create(**call)
@@ -99,6 +105,20 @@ def test_sigterm_settles_open_sessions_and_ends_the_process(
     record = service.record(user)
     assert record["usageSource"] == "estimated"
     assert record["credits"] > 50
+
+
+def test_a_process_that_is_killed_after_a_few_tokens_pays_for_its_prompt(provider: Provider) -> None:
+    with Service("--lease", "3", "--sweep", "1") as quick:
+        quick.set_prices()
+        user = quick.user()
+        process = start(KILLED, quick, provider, user)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+        process.wait()
+        quantities = quick.record(user)["quantities"]
+    assert quantities["input"] > 0
+    assert quantities["output"] in range(1, 100)
 
 
 @pytest.mark.parametrize("program", [LEFT, HALF_READ, LEFT_ASYNC], ids=["left", "half read", "left async"])

@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from llm_accounting import Accounting, AccountingUnavailable, AsyncAccounting, FailOpen, SpoolInUse
+from llm_accounting import Accounting, AccountingUnavailable, AsyncAccounting, FailOpen, SpoolInUse, _outbox
+from llm_accounting.options import Identity
 
 from .entries import PLAIN, Entry, Reading
 from .support import OPENAI_MODEL, Provider, Service, new_id
@@ -147,6 +149,28 @@ def test_what_was_left_is_replayed_once_by_the_next_process(service: Service, us
     until(lambda: not second._core.outbox._entries)
     assert [record["credits"] for record in service.settled(user, 3)] == [50, 50, 50]
     second.close()
+
+
+def test_a_settlement_is_repeated_every_5_seconds_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append)
+    monkeypatch.setattr(_outbox, "time", clock)
+
+    def deliver(entry: _outbox.Entry) -> None:
+        if len(pauses) < 20:
+            raise AccountingUnavailable("down")
+        outbox.done(entry)
+
+    outbox = _outbox.Outbox(None, deliver, lambda error: None)
+    entry = _outbox.Entry("s", OPENAI_MODEL, 20, Identity("u"), "key")
+    outbox.add(entry)
+    outbox.wait_for_service(entry)
+    until(lambda: not outbox._entries)
+    outbox.close()
+    assert max(pauses) <= 5
+    # They differ by chance, and grow at first.
+    assert len(set(pauses[-10:])) > 5
+    assert min(pauses[-10:]) >= 2.5
 
 
 def test_a_settlement_that_is_rejected_for_good_is_put_aside(service: Service, user: str, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from llm_accounting import (
     RequestRejected,
     SessionSettled,
 )
+from llm_accounting.options import Identity
 
 from .support import OPENAI_MODEL, Service, new_id
 
@@ -104,8 +105,9 @@ def test_reports_are_sent_by_the_clock(service: Service, user: str) -> None:
         service.url, internal_api_key=service.key, user_id=user, progress=Progress(1000, 0.2)
     ) as accounting:
         session = accounting.session(**CALL)
-        session.report(7)
-        until(lambda: service.active(user)[0]["tokensGenerated"] == 7)
+        for tokens in (1, 7):
+            session.report(tokens)
+            until(lambda tokens=tokens: service.active(user)[0]["tokensGenerated"] == tokens)  # type: ignore[misc]
         session.abort()
 
 
@@ -186,10 +188,19 @@ def test_tags_and_payer_go_through(service: Service, accounting: Accounting, use
     assert service.record(user)["tags"] == {"team": "a", "feature": "chat"}
 
 
-def test_another_caller_does_not_inherit_the_payer(accounting: Accounting) -> None:
-    mine = accounting.for_(account_id="org:a")
-    other = mine.for_(user_id="bob")
-    assert (mine._identity.account_id, other._identity.account_id, other._identity.user_id) == ("org:a", None, "bob")
+def test_another_caller_inherits_nothing(accounting: Accounting) -> None:
+    mine = accounting.for_(account_id="org:a", tags={"team": "a"})
+    assert (mine._identity.account_id, mine._identity.user_id) == ("org:a", accounting._identity.user_id)
+    assert mine.for_(user_id="bob")._identity == Identity("bob")
+    by_token = mine.for_(token="of bob")
+    assert by_token._identity == Identity(token="of bob")
+    assert by_token.for_(user_id="carol", tags={"team": "c"})._identity == Identity("carol", tags={"team": "c"})
+
+
+def test_what_belongs_to_no_caller_goes_with_each() -> None:
+    shared = Accounting("http://127.0.0.1:9", internal_api_key="k", account_id="org:a", tags={"app": "a"})
+    assert shared.for_(user_id="bob")._identity == Identity("bob", "org:a", tags={"app": "a"})
+    shared.close()
 
 
 def test_an_outage_fails_closed(user: str) -> None:

@@ -122,11 +122,18 @@ export class Accounting {
     };
   }
 
-  /** The same connection for another caller or payer; what is not given stays. It costs nothing: make one for each request. */
+  /**
+   * The same connection for another caller or payer. It costs nothing: make one for each request.
+   *
+   * A `userId` or `token` replaces the caller before, with the token, account and tags that were theirs. Otherwise, and where
+   * there was no caller before, what is not given stays.
+   */
   for(caller: Caller): Accounting {
     const { tags, ...rest } = caller;
     const scoped = Object.create(Accounting.prototype) as Accounting;
-    const merged: Caller = { ...this.caller, ...rest, tags: { ...this.caller.tags, ...tags } };
+    const hadCaller = this.caller.userId !== undefined || this.caller.token !== undefined;
+    const kept = hadCaller && ('userId' in caller || 'token' in caller) ? {} : this.caller;
+    const merged: Caller = { ...kept, ...rest, tags: { ...kept.tags, ...tags } };
     return Object.assign(scoped, { shared: this.shared, caller: merged } as object);
   }
 

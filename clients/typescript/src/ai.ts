@@ -54,7 +54,7 @@ export function meteringMiddleware({ accounting }: MeterOptions): LanguageModelM
         .doGenerate(params)
         .catch((error: unknown) => refused(call, params.prompt, error));
       for (const part of answer.content) call.seen.text += part.text ?? part.input ?? '';
-      call.read({ type: 'finish', usage: answer.usage });
+      readUsage(answer.usage, call.seen);
       await call.settle('ended');
       return answer;
     },

@@ -13,7 +13,7 @@ export function forBearer(accounting: Accounting, authorization: string | null |
       status: 401,
       code: 'client.no_token',
     });
-  return accounting.for({ token, userId: undefined });
+  return accounting.for({ token });
 }
 
 /** A refusal as a route may answer it: status, headers, and a body in the form of the service's own errors. */

@@ -74,9 +74,14 @@ export class MeteredCall<Event> {
   /** @returns whether the consumer sees the event */
   read(event: Event): boolean {
     const isShown = this.format.read(event, this.seen);
-    const generated = this.seen.text.length / this.charactersPerToken;
+    const generated = Math.ceil(this.seen.text.length / this.charactersPerToken);
     this.session.report(this.isBounded ? Math.min(generated, this.session.maxOutputTokens) : generated);
     return isShown;
+  }
+
+  /** Waits, where the next token is not paid for, for the answer whether to go on. */
+  askAtLimit(): Promise<void> {
+    return this.session.askAtLimit(this.isBounded ? this.session.maxOutputTokens : undefined);
   }
 
   /** Settles the call once; later calls wait for the first. It does not throw: what goes wrong is reported. */
@@ -206,6 +211,10 @@ export class MeteredSource<Event> {
 
   async next(): Promise<IteratorResult<Event>> {
     while (!this.hasEnded) {
+      await this.call.askAtLimit();
+      if (this.call.session.stopped) await this.breakOff();
+      // Stopped, or left meanwhile.
+      if (this.hasEnded) break;
       let result: IteratorResult<Event>;
       try {
         result = await this.iterator.next();

@@ -3,7 +3,7 @@ import { AccountingError, AccountingUnavailable, LimitExceeded } from './errors.
 import type { Settlement, Spool } from './spool.js';
 
 const FIRST_RETRY_SECONDS = 0.5;
-const LONGEST_RETRY_SECONDS = 30;
+const LONGEST_RETRY_SECONDS = 5;
 /** Settlements kept in memory at most, while the service does not answer. */
 const MAXIMUM_KEPT = 10_000;
 
@@ -143,7 +143,9 @@ export class Outbox {
 
   private replayAfter(seconds: number): void {
     if (this.timer !== undefined || this.isReplaying) return;
-    this.timer = setTimeout(() => void this.replay(), seconds * 1000);
+    // Half of it by chance, so that not all clients come back at once.
+    const waited = seconds * (0.5 + Math.random() / 2);
+    this.timer = setTimeout(() => void this.replay(), waited * 1000);
     // What waits in memory is worth a longer life of the process only while it drains.
     this.timer.unref();
   }

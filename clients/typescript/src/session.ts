@@ -52,7 +52,10 @@ export class Session {
   private newest = 0;
   private reported = 0;
   private reportedAt = performance.now();
-  private isReporting = false;
+  /** The report under way. */
+  private reporting: Promise<void> | undefined;
+  /** Output tokens that the latest answer said to be paid for. */
+  private affordable: number;
   private isSettled = false;
 
   /** @param held the service's answer; undefined: the call was let through without a hold */
@@ -66,6 +69,7 @@ export class Session {
     private readonly port: SessionPort,
   ) {
     this.maxOutputTokens = Math.min(maxOutputTokens, held?.maxAffordableTokens ?? Infinity);
+    this.affordable = held?.maxAffordableTokens ?? Infinity;
     this.signal = this.stopping.signal;
     const leaseMilliseconds = held ? Date.parse(held.expiresAt) - Date.parse(held.startedAt) : Infinity;
     this.renewMilliseconds = leaseMilliseconds / LEASES_PER_RENEWAL;
@@ -84,12 +88,36 @@ export class Session {
   }
 
   /**
-   * Counts the tokens generated since the start of the call. It returns at once; a request is made when enough tokens or
-   * seconds have passed since the last one, never two at a time.
+   * Counts the tokens generated since the start of the call. It returns at once; a request is made for the first tokens,
+   * and when enough tokens or seconds have passed since the last one, never two at a time.
    */
   report(tokensGenerated: number): void {
     if (tokensGenerated > this.newest) this.newest = Math.floor(tokensGenerated);
-    if (this.newest - this.reported >= this.progress.everyTokens) this.send();
+    if (this.newest - this.reported >= this.dueAfter) this.send();
+  }
+
+  /**
+   * At the last token that is paid for, as far as is known, waits for the service's answer whether to go on.
+   *
+   * @param bound the maximum that the provider was given: it ends there by itself
+   */
+  async askAtLimit(bound = Infinity): Promise<void> {
+    if (this.newest < this.affordable || bound <= this.affordable) return;
+    await this.reporting;
+    if (this.newest > this.reported) this.send();
+    await this.reporting;
+  }
+
+  /**
+   * The new tokens after which a report is due: fewer and fewer where the credits come to their end. The first is reported
+   * at once: a process that is killed after it has paid for its prompt.
+   */
+  private get dueAfter(): number {
+    if (this.reported === 0) return 1;
+    return Math.min(
+      this.progress.everyTokens,
+      Math.max(Math.floor((this.affordable - this.reported) / 2), 1),
+    );
   }
 
   /**
@@ -137,24 +165,25 @@ export class Session {
   }
 
   private send(): void {
-    if (this.isReporting || this.isSettled || this.held === undefined || this.stopped) return;
-    this.isReporting = true;
+    if (this.reporting || this.isSettled || this.held === undefined || this.stopped) return;
     this.reported = this.newest;
     this.reportedAt = performance.now();
-    this.port
+    this.reporting = this.port
       .progress(this.newest)
       .then((answer) => this.obey(answer))
       .catch((error: AccountingError) => {
-        // An outage does not stop a stream: it is bounded by its hold. Nor does a report that arrives after the settlement.
+        // An outage does not stop a stream, nor does a report that arrives after the settlement.
+        if (this.newest >= this.affordable) this.affordable = Infinity;
         if (!(error instanceof AccountingUnavailable) && !this.isSettled) this.port.reportError(error);
       })
       .finally(() => {
-        this.isReporting = false;
+        this.reporting = undefined;
         this.report(this.newest);
       });
   }
 
   private obey({ shouldStop, reason, limits, maxAffordableTokens }: ProgressAnswer): void {
+    this.affordable = maxAffordableTokens;
     if (!shouldStop || this.isSettled) return;
     const details = { status: 402, code: reason ?? 'credits.insufficient', limits, maxAffordableTokens };
     const message = `The stream was stopped: ${reason ?? 'the credits do not cover more'}`;

@@ -137,16 +137,31 @@ describe('a session', () => {
   it('reports after some seconds what too few tokens have not', async () => {
     const user = await User.with(world, 10_000);
     const session = await ofUser(user, { progress: { everySeconds: 0.1 } }).session(request);
-    session.report(3);
-    await until('reported', async () => {
-      const [active] = await call<{ tokensGenerated: number }[]>(
-        world,
-        'GET',
-        `/streaming-sessions/active/${user.id}`,
-      );
-      return active!.tokensGenerated === 3;
-    });
+    for (const tokens of [1, 3]) {
+      session.report(tokens);
+      await until('reported', async () => {
+        const [active] = await call<{ tokensGenerated: number }[]>(
+          world,
+          'GET',
+          `/streaming-sessions/active/${user.id}`,
+        );
+        return active!.tokensGenerated === tokens;
+      });
+    }
     await session.abort(0);
+  });
+
+  it('asks at the last token that is paid for, and stops there', async () => {
+    const user = await User.with(world, 200);
+    const session = await ofUser(user).session(request);
+    let tokens = 0;
+    while (!session.stopped && tokens < 1000) {
+      session.report(++tokens);
+      await session.askAtLimit();
+    }
+    expect(tokens).toBe(101);
+    await session.abort(100);
+    expect(await user.available()).toBe(0);
   });
 
   it('aborts its signal with CreditsExhausted when it should stop', async () => {
@@ -165,13 +180,30 @@ describe('a session', () => {
 });
 
 describe('callers', () => {
-  it('for() names another user, payer and tags; the first connection keeps its own', async () => {
-    const [one, other] = [await User.with(world, 1000), await User.with(world, 1000)];
-    const accounting = ofUser(one, { tags: { app: 'a' } });
-    const scoped = accounting.for({ userId: other.id, tags: { feature: 'b' } });
+  it('for() adds user, payer and tags to a connection that names no caller', async () => {
+    const user = await User.with(world, 1000);
+    const accounting = ofUser(user, { userId: undefined, tags: { app: 'a' } });
+    const scoped = accounting.for({ tags: { feature: 'b' } }).for({ userId: user.id });
     await (await scoped.session(request)).finalize({ inputTokens: 10, outputTokens: 0 });
-    expect((await other.onlyRecord()).tags).toEqual({ app: 'a', feature: 'b' });
+    expect((await user.onlyRecord()).tags).toEqual({ app: 'a', feature: 'b' });
+  });
+
+  it('for() replaces a caller wholly: neither token nor account nor tags of the one before go with another', async () => {
+    const [one, other] = [await User.with(world, 1000), await User.with(world, 1000)];
+    const mine = { accountId: 'org:of-one', tags: { team: 'a' } };
+    const token = (user: User) => accessToken(world.jwtSecret, { sub: user.id });
+    const byId = ofUser(one, { ...mine, token: token(one) });
+    const byToken = ofUser(one, mine);
+    for (const scoped of [byId.for({ userId: other.id }), byToken.for({ token: token(other) })])
+      await (await scoped.session(request)).finalize({ inputTokens: 10, outputTokens: 0 });
+    const records = await other.records();
+    expect(records.map(({ accountId, tags }) => [accountId, tags])).toEqual([
+      [other.id, null],
+      [other.id, null],
+    ]);
     expect(await one.records()).toHaveLength(0);
+    // A caller that is named by nothing is none: the one before does not pay.
+    await expect(byId.for({ userId: undefined }).session(request)).rejects.toBeInstanceOf(AccountingError);
   });
 
   it('a trusted service forwards the token of its user; the settlement outlives the token', async () => {

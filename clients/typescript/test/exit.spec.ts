@@ -1,14 +1,15 @@
 import { describe, expect, inject, it } from 'vitest';
+import { startService } from '../../testing/service.js';
 import { Program } from './support/program.js';
-import { GPT, until, User } from './support/world.js';
+import { GPT, importPrices, until, User } from './support/world.js';
 
 const world = inject('world');
 const STREAMS = 5;
 
-async function start(settings: object, options: object = {}) {
-  const user = await User.with(world, 1_000_000);
-  const { url, internalApiKey, provider } = world;
-  const connection = { baseUrl: url, internalApiKey, userId: user.id, ...options };
+async function start(settings: object, own = world) {
+  const user = await User.with(own, 1_000_000);
+  const { url, internalApiKey, provider } = own;
+  const connection = { baseUrl: url, internalApiKey, userId: user.id };
   const program = new Program('stream.js', {
     options: connection,
     provider,
@@ -43,5 +44,21 @@ describe('SIGTERM', () => {
       expect(quantities.output).toBeGreaterThan(10);
     }
     expect(await user.openSessions()).toBe(0);
+  });
+});
+
+describe('SIGKILL', () => {
+  it('after a few tokens: each prompt and its first tokens are charged', { timeout: 60_000 }, async () => {
+    const service = await startService({ leaseSeconds: 3, sweepSeconds: 1 });
+    const own = { ...world, ...service };
+    await importPrices(own);
+    const { user, program } = await start({ scenario: { tokens: 1000, everyMs: 20, goOn: false } }, own);
+    await program.end('SIGKILL');
+    await until('charged', async () => (await user.records()).length === STREAMS);
+    for (const { quantities } of await user.records()) {
+      expect(quantities.input).toBeGreaterThan(0);
+      expect(quantities.output).toBeGreaterThan(0);
+    }
+    await service.stop();
   });
 });

@@ -213,7 +213,8 @@ describe('when the credits run out', () => {
     const openai = metered(plain, { accounting });
     const stream = await openai.chat.completions.create(
       request,
-      fake({ id, tokens: 3000, everyMs: 4, goOn: false }),
+      // Slow beside the question whether to go on at the last credit.
+      fake({ id, tokens: 3000, everyMs: 10, goOn: false }),
     );
     let tokens = 0;
     const reading = (async () => {
@@ -230,6 +231,24 @@ describe('when the credits run out', () => {
       cost.outputTokens * 0.05,
     );
     expect(await user.openSessions()).toBe(0);
+  });
+
+  it('stops a stream at the last credit, however rare its reports are', async () => {
+    const user = await User.with(world, 250);
+    const openai = metered(plain, { accounting: user.accounting({ maxOutputTokens: 50 }) });
+    const stream = await openai.chat.completions.create(
+      request,
+      fake({ tokens: 3000, everyMs: 2, goOn: false }),
+    );
+    let tokens = 0;
+    const reading = (async () => {
+      for await (const chunk of stream) if (chunk.choices[0]?.delta.content) tokens++;
+    })();
+    await expect(reading).rejects.toBeInstanceOf(CreditsExhausted);
+    // It was given 223 tokens, as they are estimated while they stream.
+    expect(tokens).toBeGreaterThan(180);
+    expect(tokens).toBeLessThan(245);
+    expect((await user.onlyRecord()).quantities.output).toBe(tokens);
   });
 
   it('does not stop a stream that the provider ends at the last credit', async () => {

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI from 'openai';
-import { afterEach, beforeEach, describe, expect, inject, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
+import type { Api } from '../src/api.js';
 import { type Accounting, AccountingUnavailable } from '../src/index.js';
 import { metered } from '../src/openai.js';
+import { Outbox } from '../src/outbox.js';
 import { Gate } from './support/gate.js';
 import { Program } from './support/program.js';
 import { fake, GPT, PROMPT, until, User } from './support/world.js';
@@ -58,7 +60,7 @@ describe('failOpen', () => {
   it('lets no call through whose user is known by a token alone: it may be forged', async () => {
     const user = await User.with(world, 10_000);
     const claims = Buffer.from(JSON.stringify({ sub: user.id })).toString('base64url');
-    const accounting = connect(user).for({ userId: undefined, token: `e30.${claims}.forged` });
+    const accounting = connect(user).for({ token: `e30.${claims}.forged` });
     await gate.shut();
     await expect(accounting.session(request)).rejects.toBeInstanceOf(AccountingUnavailable);
   });
@@ -106,6 +108,39 @@ describe('failOpen', () => {
       sessionId: null,
     });
   });
+});
+
+it('an outage at the last credit does not stop a stream', async () => {
+  const user = await User.with(world, 100);
+  const session = await connect(user).session(request);
+  await gate.shut();
+  for (let tokens = 1; tokens <= 100; tokens++) {
+    session.report(tokens);
+    await session.askAtLimit();
+  }
+  expect(session.stopped).toBeUndefined();
+  await gate.open();
+  await session.abort(0);
+});
+
+it('a settlement is repeated every 5 seconds at least, however long an outage lasts', async () => {
+  vi.useFakeTimers();
+  const attempts: number[] = [];
+  const call = () => {
+    attempts.push(Date.now());
+    return Promise.reject(new AccountingUnavailable('down', { code: 'client.unavailable' }));
+  };
+  const headers = () => Promise.resolve({});
+  const outbox = new Outbox({ call } as unknown as Api, undefined, headers, () => undefined);
+  await outbox.settle({ id: 'one', route: 'abort', body: {} }, headers);
+  await vi.advanceTimersByTimeAsync(120_000);
+  outbox.close();
+  vi.useRealTimers();
+  const waits = attempts.slice(1).map((at, index) => at - attempts[index]!);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(5000);
+  // They differ by chance, and grow at first.
+  expect(new Set(waits.slice(-10)).size).toBeGreaterThan(5);
+  expect(Math.min(...waits.slice(-10))).toBeGreaterThanOrEqual(2500);
 });
 
 describe('the spool', () => {
