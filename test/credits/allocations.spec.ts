@@ -50,6 +50,8 @@ describe('POST /credits/allocate', () => {
     });
     const { allocatedAt, expiresAt } = answer.body as Record<string, string>;
     expect(Date.parse(expiresAt as string) - Date.parse(allocatedAt as string)).toBe(30 * 86_400_000);
+    const lot = { id: answer.body.id, credits: 1000, totalCredits: 1000, expiresAt, allocatedAt };
+    expect((await balanceOf(user)).activeAllocations).toEqual([lot]);
     expect(await ledgerOf(user)).toMatchObject([
       { kind: 'allocation', credits: 1000, balanceAfter: 1000, allocationId: answer.body.id, actor: 'boss' },
     ]);
