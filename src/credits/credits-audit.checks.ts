@@ -161,14 +161,18 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     explanation:
       'What waits for a review of a session is not its cost less what was paid and what reviews have let go of it.',
     query: `
-      SELECT s.account_id, ${subject({ session_id: 's.session_id', usage_id: 'r.id' })},
-             greatest(s.used_credits - (r.credits - r.uncollected_credits) - coalesce(d.let_go, 0), 0) AS expected,
-             CASE r.billing_status WHEN 'needs_review' THEN r.uncollected_credits ELSE 0 END AS actual
-        FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status <> 'active'
-        JOIN usage_records r ON r.account_id = s.account_id AND r.id = s.usage_id
-        LEFT JOIN (SELECT d.account_id, d.usage_id, sum(d.uncollected_credits - d.billed_credits) AS let_go
-                     FROM users u JOIN usage_reviews d ON d.account_id = u.account_id GROUP BY 1, 2) d
-          ON d.account_id = r.account_id AND d.usage_id = r.id`,
+      SELECT x.account_id, ${subject({ session_id: 'max(x.session_id)', usage_id: 'x.usage_id' })},
+             greatest(sum(x.cost - x.paid - x.let_go), 0) AS expected, sum(x.open) AS actual
+        FROM (SELECT s.account_id, s.usage_id, s.session_id, 0 AS records, s.used_credits AS cost, 0 AS paid, 0 AS let_go, 0 AS open
+                FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status <> 'active'
+              UNION ALL
+              SELECT r.account_id, r.id, NULL, 1, 0, r.credits - r.uncollected_credits, 0,
+                     CASE r.billing_status WHEN 'needs_review' THEN r.uncollected_credits ELSE 0 END
+                FROM users u JOIN usage_records r ON r.account_id = u.account_id
+              UNION ALL
+              SELECT d.account_id, d.usage_id, NULL, 0, 0, 0, d.uncollected_credits - d.billed_credits, 0
+                FROM users u JOIN usage_reviews d ON d.account_id = u.account_id) x
+       GROUP BY x.account_id, x.usage_id HAVING count(x.session_id) > 0 AND sum(x.records) > 0`,
   },
   {
     name: 'record version = corrections and decisions',
