@@ -1,4 +1,5 @@
--- The periods that a call counts in, all of them begun, and how much still fits every hard budget: NULL where none limits.
+-- The periods that a call counts in, all of them begun, and how much still fits every hard budget: NULL where there is none,
+-- 2^63 - 1 where all are soft.
 -- p_priced_as is the model of the rule that prices the call. The caller holds the account's lock. An API key of another
 -- account is refused.
 CREATE OR REPLACE FUNCTION find_budgets(

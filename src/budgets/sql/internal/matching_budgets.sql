@@ -1,7 +1,8 @@
 -- The budgets that a call of a user counts for, each with its period at one moment, as far as that has begun, and with what
--- still fits it, if it is hard; room includes what has ended of its raises and is not noted yet. p_path are the ids of the
--- user's unit and of those above it, p_line the first API key of the line that the call is made with, p_models the names of
--- its model. Of budgets for models and tags only those count that the call names.
+-- still fits it: anything where it is soft, and not NULL, because places of sessions are kept there too. room includes what
+-- has ended of its raises and is not noted yet. p_path are the ids of the user's unit and of those above it, p_line the first
+-- API key of the line that the call is made with, p_models the names of its model. Of budgets for models and tags only those
+-- count that the call names.
 -- Written so that the planner inlines it: what a caller does not use costs nothing.
 CREATE OR REPLACE FUNCTION matching_budgets(
   p_account varchar, p_user varchar, p_path bigint[], p_line bigint, p_models varchar[], p_tags jsonb, p_at timestamptz
