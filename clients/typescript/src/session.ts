@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { HoldAnswer, ProgressAnswer, SettledAnswer } from './api.js';
 import { AccountingError, AccountingUnavailable, CreditsExhausted, misuse } from './errors.js';
 import type { components } from './schema.js';
@@ -168,8 +169,9 @@ export class Session {
     if (this.reporting || this.isSettled || this.held === undefined || this.stopped) return;
     this.reported = this.newest;
     this.reportedAt = performance.now();
-    this.reporting = this.port
-      .progress(this.newest)
+    // The consumer gets the chunk first: making a request takes half a millisecond.
+    this.reporting = nextTurn()
+      .then(() => this.port.progress(this.reported))
       .then((answer) => this.obey(answer))
       .catch((error: AccountingError) => {
         // An outage does not stop a stream, nor does a report that arrives after the settlement.
