@@ -181,8 +181,6 @@ function meteredReadable(
 ): ReadableStream<Part> {
   const parts: SdkStream<Part> = { controller, [Symbol.asyncIterator]: () => stream.values() };
   const source = new MeteredSource(parts, call, (error) => error);
-  // After an abort the AI SDK neither reads on nor cancels.
-  controller.signal.addEventListener('abort', () => void source.breakOff(), { once: true });
   const metered = new ReadableStream<Part>(
     {
       async pull(consumer) {

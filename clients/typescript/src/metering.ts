@@ -184,6 +184,8 @@ export class MeteredSource<Event> {
   private wasRead = false;
   private hasEnded = false;
   private hasThrown = false;
+  /** Ends the wait for the provider's next event. */
+  private release: () => void = () => undefined;
 
   constructor(
     private readonly stream: SdkStream<Event>,
@@ -192,6 +194,10 @@ export class MeteredSource<Event> {
   ) {
     this.iterator = stream[Symbol.asyncIterator]();
     call.session.signal.addEventListener('abort', () => void this.breakOff(), { once: true });
+    // An aborted stream may never answer: the SDKs wait for ever if its last event has arrived, the AI SDK does not read on.
+    // A stream that failed is aborted, too; its error comes first.
+    const onAbort = () => setImmediate(() => void this.breakOff());
+    stream.controller.signal.addEventListener('abort', onAbort, { once: true });
     call.accounting.onExit(call.session, () => this.breakOff());
   }
 
@@ -217,7 +223,7 @@ export class MeteredSource<Event> {
       if (this.hasEnded) break;
       let result: IteratorResult<Event>;
       try {
-        result = await this.iterator.next();
+        result = await this.pull();
       } catch (error) {
         this.hasEnded = true;
         await this.call.settle(isAbort(error) ? 'left' : 'failed');
@@ -246,7 +252,15 @@ export class MeteredSource<Event> {
   async breakOff(): Promise<void> {
     this.hasEnded = true;
     this.stream.controller.abort();
+    this.release();
     await this.call.settle('left');
+  }
+
+  private pull(): Promise<IteratorResult<Event>> {
+    return new Promise((resolve, reject) => {
+      this.release = () => resolve({ done: true, value: undefined });
+      this.iterator.next().then(resolve, reject);
+    });
   }
 
   private async end(): Promise<void> {
@@ -267,7 +281,7 @@ export class MeteredSource<Event> {
     const enough = setTimeout(() => this.stream.controller.abort(), seconds * 1000);
     try {
       for (;;) {
-        const result = await this.iterator.next();
+        const result = await this.pull();
         if (result.done) break;
         this.call.read(result.value);
       }

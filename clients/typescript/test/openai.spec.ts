@@ -337,6 +337,16 @@ describe('one settlement, however a stream ends', () => {
     expect(await user.openSessions()).toBe(0);
   });
 
+  it('the consumer aborts when the last event has arrived, and the SDK waits for ever', async () => {
+    const { user, openai, options } = await start({ tokens: 20 });
+    const leaving = new AbortController();
+    const stream = await openai.chat.completions.create(request, { ...options, signal: leaving.signal });
+    for await (const chunk of stream) if (chunk.choices[0]?.finish_reason) leaving.abort();
+    await until('settled', async () => (await user.records()).length === 1);
+    expect(await user.onlyRecord()).toMatchObject({ quantities: { output: 20 } });
+    expect(await user.openSessions()).toBe(0);
+  });
+
   it('the stream is dropped without being read', async () => {
     const { user, openai, options } = await start({ goOn: false });
     await (async () => {
