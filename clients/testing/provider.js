@@ -215,7 +215,7 @@ class Call {
   /** @returns {Promise<boolean>} whether the stream goes on */
   async misbehave() {
     const { scenario, written, response } = this;
-    if (written.text >= (scenario.stallAfterTokens ?? Infinity) && !this.hasStalled) {
+    if (written.text >= (scenario.stallAfterTokens ?? Infinity) && !this.hasStalled && !this.hasLeft) {
       this.hasStalled = true;
       const left = new Promise((done) => response.once('close', done));
       const enough = new AbortController();

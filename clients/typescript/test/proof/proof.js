@@ -3,7 +3,7 @@
  * then compares what was charged with what the provider billed.
  *
  *     npm run proof -- [--streams 200] [--concurrency 60] [--sdk NAME] [--way NAME] [--outage 60] [--only PHASE]
- *         [--every-ms 20] [--seed 1]
+ *         [--tokens 250] [--every-ms 20] [--seed 1]
  *
  * Phases: streams, kill, outage, provider, overhead. It fails if a hold is left after the lease, a call is settled twice or
  * not at all, a charge differs from a reported usage, or without one by more than 5 % from what was
@@ -32,6 +32,7 @@ const { values: options } = parseArgs({
     way: { type: 'string' },
     outage: { type: 'string', default: '60' },
     only: { type: 'string' },
+    tokens: { type: 'string', default: '250' },
     'every-ms': { type: 'string', default: '20' },
     seed: { type: 'string', default: '1' },
   },
@@ -41,6 +42,8 @@ const CONCURRENCY = Number(options.concurrency);
 const USERS = 10;
 /** Longer than any stream, so that no session that its client settles is ended by its lease. */
 const LEASE_SECONDS = 30;
+/** Of the longest streams; the shortest have a fifth. */
+const TOKENS = Number(options.tokens);
 /** Between two tokens: models write some fifty in a second. */
 const EVERY_MS = Number(options['every-ms']);
 const TOLERANCE = 0.05;
@@ -135,7 +138,7 @@ async function combination(sdk, entry, name, way, count) {
   await inParallel(count, async (index) => {
     const id = `${tag}-${index}`;
     if (way.credits) await allocate(userOf(index), way.credits);
-    const tokens = 50 + Math.floor(random() * 200);
+    const tokens = Math.ceil(TOKENS * (0.2 + 0.8 * random()));
     const at = 1 + Math.floor(random() * tokens);
     const scenario = { id, tokens, everyMs: EVERY_MS, ...way.scenario, ...(way.at ? { [way.at]: at } : {}) };
     const caller = accounting.for({ userId: userOf(index), tags: { proof: tag, call: id } });

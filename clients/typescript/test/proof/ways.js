@@ -32,7 +32,7 @@ export const WAYS = {
   'provider refuses': { scenario: { failStatus: 400 } },
   'SDK retries': { scenario: { failStatus: 500, failTimes: 1 } },
   'credits run out': {
-    scenario: { goOn: false },
+    scenario: { goOn: false, tokens: 250 },
     credits: 150,
     options: { maxOutputTokens: 30, progress: { everyTokens: 20 } },
   },
