@@ -20,6 +20,8 @@ function subject(
 
 const NOTHING = subject({});
 
+const TAKEN_BY_SESSION = '(SELECT coalesce(sum(c), 0) FROM unnest(s.held_credits) c)';
+
 /**
  * Each period of a budget beside the active sessions that began in it, or the records of its calls; credit_repair.sql has
  * the same. A row is a period, with its unit and counters, or a call, with what it counts in each unit.
@@ -110,51 +112,61 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     explanation: 'What a session holds (or has paid, once it has ended) is not what it has taken lot by lot.',
     query: `
       SELECT s.account_id, ${subject({ session_id: 's.session_id' })},
-             CASE WHEN s.status = 'active' THEN s.allocated_credits ELSE r.credits - r.uncollected_credits END AS expected,
-             (SELECT coalesce(sum(c), 0) FROM unnest(s.held_credits) c) AS actual
-        FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id
-        LEFT JOIN usage_records r ON r.account_id = s.account_id AND r.id = s.usage_id`,
+             s.allocated_credits AS expected, ${TAKEN_BY_SESSION} AS actual
+        FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status = 'active'
+      UNION ALL
+      SELECT x.account_id, ${subject({ session_id: 'max(x.session_id)' })}, sum(x.expected), sum(x.actual)
+        FROM (SELECT s.account_id, s.usage_id, s.session_id, 0 AS expected, ${TAKEN_BY_SESSION} AS actual
+                FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status <> 'active'
+              UNION ALL
+              SELECT r.account_id, r.id, NULL, r.credits - r.uncollected_credits, 0
+                FROM users u JOIN usage_records r ON r.account_id = u.account_id) x
+       GROUP BY x.account_id, x.usage_id HAVING count(x.session_id) > 0`,
   },
   {
     name: 'session lot = ledger',
     explanation: 'What a session has taken from a lot is not what the ledger says it took.',
     query: `
-      SELECT coalesce(h.account_id, t.account_id) AS account_id,
-             ${subject({ allocation_id: 'coalesce(h.lot, t.lot)', session_id: 'coalesce(h.session_id, t.session_id)' })},
-             coalesce(t.credits, 0) AS expected, coalesce(h.credits, 0) AS actual
-        FROM (SELECT s.account_id, s.user_id, s.session_id, x.lot, sum(x.credits) AS credits
+      SELECT x.account_id, ${subject({ allocation_id: 'x.lot', session_id: 'x.session_id' })},
+             sum(x.expected) AS expected, sum(x.actual) AS actual
+        FROM (SELECT s.account_id, s.user_id, s.session_id, held.lot, 0 AS expected, held.credits AS actual
                 FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id
-               CROSS JOIN unnest(s.held_lots, s.held_credits) AS x (lot, credits) GROUP BY 1, 2, 3, 4) h
-        FULL JOIN (SELECT e.account_id, e.user_id, e.session_id, e.allocation_id AS lot, -sum(e.credits) AS credits
-                     FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
-                    WHERE e.session_id IS NOT NULL AND e.kind IN ('hold', 'charge', 'refund') GROUP BY 1, 2, 3, 4) t
-          ON t.account_id = h.account_id AND t.user_id = h.user_id AND t.session_id = h.session_id AND t.lot = h.lot`,
+               CROSS JOIN unnest(s.held_lots, s.held_credits) AS held (lot, credits)
+              UNION ALL
+              SELECT e.account_id, e.user_id, e.session_id, e.allocation_id, -e.credits, 0
+                FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
+               WHERE e.session_id IS NOT NULL AND e.kind IN ('hold', 'charge', 'refund')) x
+       GROUP BY x.account_id, x.user_id, x.session_id, x.lot`,
   },
   {
     name: 'usage = ledger',
     explanation: 'A usage record does not say collected what the ledger took for it.',
     query: `
-      SELECT r.account_id, ${subject({ usage_id: 'r.id', session_id: 'r.session_id' })},
-             coalesce(t.credits, 0) AS expected, r.credits - r.uncollected_credits AS actual
-        FROM users u JOIN usage_records r ON r.account_id = u.account_id AND r.billing_status <> 'recorded'
-        LEFT JOIN (SELECT e.account_id, e.usage_id, -sum(e.credits) AS credits
-                     FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
-                    WHERE e.usage_id IS NOT NULL AND e.session_id IS NULL AND e.kind = 'charge' GROUP BY 1, 2) t
-          ON t.account_id = r.account_id AND t.usage_id = r.id
-       WHERE r.session_id IS NULL`,
+      SELECT x.account_id, ${subject({ usage_id: 'x.usage_id' })},
+             sum(x.expected) AS expected, sum(x.actual) AS actual
+        FROM (SELECT r.account_id, r.id AS usage_id, 1 AS records, 0 AS expected, r.credits - r.uncollected_credits AS actual
+                FROM users u JOIN usage_records r ON r.account_id = u.account_id AND r.billing_status <> 'recorded'
+               WHERE r.session_id IS NULL
+              UNION ALL
+              SELECT e.account_id, e.usage_id, 0, -e.credits, 0
+                FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
+               WHERE e.usage_id IS NOT NULL AND e.session_id IS NULL AND e.kind = 'charge') x
+       GROUP BY x.account_id, x.usage_id HAVING sum(x.records) > 0`,
   },
   {
     name: 'decision = ledger',
     explanation:
       'A decision of a review does not say billed what the ledger took at that moment for its record.',
     query: `
-      SELECT d.account_id, ${subject({ usage_id: 'd.usage_id' })},
-             coalesce(t.credits, 0) AS expected, d.billed_credits AS actual
-        FROM users u JOIN usage_reviews d ON d.account_id = u.account_id
-        LEFT JOIN (SELECT e.account_id, e.usage_id, e.created_at, -sum(e.credits) AS credits
-                     FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
-                    WHERE e.usage_id IS NOT NULL AND e.kind = 'charge' GROUP BY 1, 2, 3) t
-          ON t.account_id = d.account_id AND t.usage_id = d.usage_id AND t.created_at = d.decided_at`,
+      SELECT x.account_id, ${subject({ usage_id: 'x.usage_id' })},
+             sum(x.expected) AS expected, sum(x.actual) AS actual
+        FROM (SELECT d.account_id, d.usage_id, d.decided_at, 1 AS decisions, 0 AS expected, d.billed_credits AS actual
+                FROM users u JOIN usage_reviews d ON d.account_id = u.account_id
+              UNION ALL
+              SELECT e.account_id, e.usage_id, e.created_at, 0, -e.credits, 0
+                FROM users u JOIN credit_ledger e ON e.account_id = u.account_id
+               WHERE e.usage_id IS NOT NULL AND e.kind = 'charge') x
+       GROUP BY x.account_id, x.usage_id, x.decided_at HAVING sum(x.decisions) > 0`,
   },
   {
     name: 'session open = cost, paid and decided',
@@ -163,7 +175,8 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     query: `
       SELECT x.account_id, ${subject({ session_id: 'max(x.session_id)', usage_id: 'x.usage_id' })},
              greatest(sum(x.cost - x.paid - x.let_go), 0) AS expected, sum(x.open) AS actual
-        FROM (SELECT s.account_id, s.usage_id, s.session_id, 0 AS records, s.used_credits AS cost, 0 AS paid, 0 AS let_go, 0 AS open
+        FROM (SELECT s.account_id, s.usage_id, s.session_id, 0 AS records,
+                     s.used_credits AS cost, 0 AS paid, 0 AS let_go, 0 AS open
                 FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status <> 'active'
               UNION ALL
               SELECT r.account_id, r.id, NULL, 1, 0, r.credits - r.uncollected_credits, 0,
@@ -179,14 +192,19 @@ export const AUDIT_CHECKS: AuditCheck[] = [
     explanation:
       'A record has changed without a correction or decision that is kept, or one of them has left no trace.',
     query: `
-      SELECT r.account_id, ${subject({ usage_id: 'r.id', session_id: 'r.session_id' })},
-             1 + coalesce(d.decisions, 0) + coalesce((s.completed_at <> r.timestamp)::integer, 0) AS expected,
-             r.version AS actual
-        FROM users u JOIN usage_records r ON r.account_id = u.account_id
-        LEFT JOIN streaming_sessions s ON s.account_id = r.account_id AND s.user_id = r.user_id AND s.session_id = r.session_id
-        LEFT JOIN (SELECT d.account_id, d.usage_id, count(*) AS decisions
-                     FROM users u JOIN usage_reviews d ON d.account_id = u.account_id GROUP BY 1, 2) d
-          ON d.account_id = r.account_id AND d.usage_id = r.id`,
+      SELECT x.account_id, ${subject({ usage_id: 'x.usage_id', session_id: 'max(x.session_id)' })},
+             1 + sum(x.decisions) + coalesce((max(x.ended_at) <> max(x.recorded_at))::integer, 0) AS expected,
+             sum(x.version) AS actual
+        FROM (SELECT r.account_id, r.id AS usage_id, r.session_id, r.version, r.timestamp AS recorded_at,
+                     NULL::timestamptz AS ended_at, 0 AS decisions
+                FROM users u JOIN usage_records r ON r.account_id = u.account_id
+              UNION ALL
+              SELECT s.account_id, s.usage_id, NULL, 0, NULL, s.completed_at, 0
+                FROM users u JOIN streaming_sessions s ON s.account_id = u.account_id AND s.status <> 'active'
+              UNION ALL
+              SELECT d.account_id, d.usage_id, NULL, 0, NULL, NULL, 1
+                FROM users u JOIN usage_reviews d ON d.account_id = u.account_id) x
+       GROUP BY x.account_id, x.usage_id HAVING sum(x.version) > 0`,
   },
   {
     name: 'session has its usage record',
