@@ -63,9 +63,9 @@ export class AccountingDataSource extends DataSource {
 /** For the TypeORM CLI (`npm run migration:run`), which needs DATABASE_URL or DB_HOST. */
 function cliDataSource(): AccountingDataSource {
   const { database } = loadConfig();
-  const url = database.migrationUrl ?? database.url;
+  const url = database.migrationUrl ?? database.directUrl ?? database.url;
   if (url === undefined) throw new Error('DATABASE_URL (or DB_HOST) is required');
-  return new AccountingDataSource(connectionPool({ ...database, url }));
+  return new AccountingDataSource(connectionPool({ ...database, url, directUrl: undefined }));
 }
 
 export default process.argv[1]?.includes('typeorm') ? cliDataSource() : undefined;

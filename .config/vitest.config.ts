@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const PGBOUNCER = process.env.PGBOUNCER ?? '/usr/sbin/pgbouncer';
 
 /** What test/README.md says of these tags. */
 const TAGS = [
@@ -11,6 +12,7 @@ const TAGS = [
     name: 'two-instances',
     description: 'holds as well when one user’s requests reach two instances by turns',
   },
+  { name: 'pooler', description: 'holds as well through a pooler in transaction mode' },
   { name: 'one-by-one', description: 'holds as well when no movements are combined' },
 ];
 
@@ -46,7 +48,11 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: 'proof', include: ['test/proof/**/*.spec.ts'], exclude: ['test/proof/browser/**'] },
+        test: {
+          name: 'proof',
+          include: ['test/proof/**/*.spec.ts'],
+          exclude: ['test/proof/browser/**', 'test/proof/pooler/**'],
+        },
       },
       {
         extends: true,
@@ -60,7 +66,19 @@ export default defineConfig({
           env: { TEST_COMBINE_MOVEMENTS: 'off' },
         },
       },
-      // A fresh machine has no browser.
+      // A fresh machine has neither a pooler nor a browser.
+      ...(existsSync(PGBOUNCER)
+        ? [
+            {
+              extends: true as const,
+              test: {
+                name: 'pooler',
+                include: [...tagged('pooler'), 'test/proof/pooler/*.spec.ts'],
+                env: { TEST_POOLER: PGBOUNCER },
+              },
+            },
+          ]
+        : []),
       ...(existsSync(CHROMIUM)
         ? [
             {

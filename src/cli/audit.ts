@@ -29,9 +29,12 @@ interface Options {
 }
 
 async function run({ user, repair, json }: Options): Promise<boolean> {
-  const config = loadConfig();
-  const opened = await reachDatabase(config.database);
-  const pool = connectionPool({ ...config.database, url: opened.url, poolSize: 2 });
+  const loaded = loadConfig();
+  const opened = await reachDatabase(loaded.database);
+  // Past a pooler, if there is one.
+  const url = loaded.database.directUrl ?? opened.url;
+  const config = { ...loaded, database: { ...loaded.database, url, directUrl: undefined } };
+  const pool = connectionPool({ ...config.database, poolSize: 2 });
   const patient = { ...config, reports: { poolSize: 1, timeoutMilliseconds: AN_HOUR } };
   const database = new Database(pool, patient);
   try {

@@ -178,6 +178,17 @@ describe('the configuration', () => {
     expect(warningsOf(BASE, '0')).toEqual([]);
   });
 
+  it('takes DATABASE_URL for a pooler when there is a direct one, and then names no statements', () => {
+    const direct = 'postgresql://h:5432/d';
+    const namesIn = (env: object) => loadConfig({ ...BASE, ...env }).database.namesStatements;
+    expect(namesIn({})).toBe(true);
+    expect(namesIn({ DATABASE_DIRECT_URL: direct })).toBe(false);
+    expect(namesIn({ DATABASE_DIRECT_URL: direct, DB_NAMED_STATEMENTS: 'on' })).toBe(true);
+    expect(problemsOf({ ...BASE, DATABASE_URL: undefined, DATABASE_DIRECT_URL: direct })).toContain(
+      'DATABASE_URL (or DB_HOST) is required when DATABASE_DIRECT_URL is set',
+    );
+  });
+
   it('warns of migrations in another database than the service uses, with both names', () => {
     const warningsOf = (migrated: string, env: object = {}) =>
       loadConfig({ ...BASE, ...env, MIGRATION_DATABASE_URL: `postgresql://o:hidden-5@h/${migrated}` })

@@ -93,7 +93,11 @@ export interface WebhooksConfig {
 export interface DatabaseConfig {
   /** Connection of the running service; undefined means the embedded server. */
   readonly url: string | undefined;
-  /** Connection of the schema's owner, for migrations; the same as `url` when not set. */
+  /** The server itself, where `url` is a pooler in transaction mode: for what needs a connection of its own. */
+  readonly directUrl?: string | undefined;
+  /** Whether statements are parsed and planned once for each connection. */
+  readonly namesStatements?: boolean;
+  /** Connection of the schema's owner, for migrations; `directUrl` or `url` when not set. */
   readonly migrationUrl: string | undefined;
   readonly poolSize: number;
   readonly statementTimeoutMilliseconds: number;
@@ -301,8 +305,13 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     events: readEvents(read),
     webhooks: readWebhooks(read),
   };
-  if (config.database.migrationUrl !== undefined && config.database.url === undefined) {
-    read.problems.push('DATABASE_URL (or DB_HOST) is required when MIGRATION_DATABASE_URL is set');
+  const { url, directUrl, migrationUrl } = config.database;
+  for (const [name, other] of Object.entries({
+    DATABASE_DIRECT_URL: directUrl,
+    MIGRATION_DATABASE_URL: migrationUrl,
+  })) {
+    if (other !== undefined && url === undefined)
+      read.problems.push(`DATABASE_URL (or DB_HOST) is required when ${name} is set`);
   }
   for (const [name, sent] of Object.entries({
     INTERNAL_API_KEY: config.internalApiKey,
@@ -397,8 +406,15 @@ function readDatabase(read: Reader): DatabaseConfig {
     location.password = encodeURIComponent(password);
     url = location.toString();
   }
+  const directUrl = read.databaseUrl('DATABASE_DIRECT_URL');
+  const names = read.oneOf('DB_NAMED_STATEMENTS', directUrl === undefined ? 'on' : 'off', [
+    'on',
+    'off',
+  ] as const);
   return {
     url,
+    directUrl,
+    namesStatements: names === 'on',
     migrationUrl: read.databaseUrl('MIGRATION_DATABASE_URL'),
     poolSize: read.integer('DB_POOL_SIZE', 20, 1, 500),
     statementTimeoutMilliseconds: read.integer('DB_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),

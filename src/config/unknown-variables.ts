@@ -42,6 +42,7 @@ function isOfKubernetes(name: string, env: NodeJS.ProcessEnv): boolean {
 
 /** Words of a name that are left out are one mistake, as in SESSION_MAX_AGE. */
 function nearestOf(name: string, known: ReadonlySet<string>): [nearest: string, mistakes: number] {
+  if (known.has(name)) return [name, 0];
   const whole = [...known].find((each) => leavesOutWords(name, each));
   if (whole !== undefined) return [whole, 1];
   const ranked = [...known].map((each) => ({

@@ -11,8 +11,7 @@ const ANSWER_MILLISECONDS = 2000;
 
 /**
  * Passes on in this process what the database notifies of, over one connection however many listen. It is for speed
- * only: each listener also looks by itself every few seconds, so that a lost notification, or a pooler that passes
- * none on, costs no event.
+ * only: each listener also looks by itself every few seconds, so that a lost notification costs no event.
  */
 @Injectable()
 export class EventSignals implements OnModuleDestroy {
@@ -43,7 +42,8 @@ export class EventSignals implements OnModuleDestroy {
   }
 
   private async connect(): Promise<void> {
-    const { connectionString, options } = this.pool.options;
+    // A pooler passes no notifications on.
+    const { connectionString, options } = this.pool.direct;
     const client = new DatabaseClient({
       connectionString,
       options,

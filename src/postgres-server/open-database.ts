@@ -52,11 +52,12 @@ export async function openDatabase(
   warn?: (line: string) => void,
 ): Promise<OpenDatabase> {
   if (config.url !== undefined) {
-    const ownerUrl = config.migrationUrl ?? config.url;
+    const ownerUrl = config.migrationUrl ?? config.directUrl ?? config.url;
+    const ownerSettings = config.directUrl ? 'DATABASE_DIRECT_URL' : RUNTIME_SETTINGS;
     const owner = await roleOf(
       config,
       ownerUrl,
-      config.migrationUrl ? 'MIGRATION_DATABASE_URL' : RUNTIME_SETTINGS,
+      config.migrationUrl ? 'MIGRATION_DATABASE_URL' : ownerSettings,
     );
     const role = await roleOf(config, config.url, RUNTIME_SETTINGS);
     await migrate(config, ownerUrl, role === owner ? undefined : role, warn);
@@ -196,7 +197,13 @@ export async function migrate(
 ): Promise<void> {
   const dataSource = new AccountingDataSource(
     // A migration of a large table takes its time; only ordinary statements have a short limit.
-    connectionPool({ ...config, url: ownerUrl, poolSize: 2, statementTimeoutMilliseconds: 3_600_000 }),
+    connectionPool({
+      ...config,
+      url: ownerUrl,
+      directUrl: undefined,
+      poolSize: 2,
+      statementTimeoutMilliseconds: 3_600_000,
+    }),
   );
   await dataSource.initialize();
   const runner = dataSource.createQueryRunner();

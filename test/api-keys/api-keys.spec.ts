@@ -1,4 +1,5 @@
 // @module-tag two-instances
+// @module-tag pooler
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ApiKeyLastUse } from '../../src/auth/api-key-last-use.js';

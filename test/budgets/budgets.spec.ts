@@ -1,3 +1,4 @@
+// @module-tag pooler
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import type { Answer, HttpClient } from '../support/http-client.js';

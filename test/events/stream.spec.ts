@@ -1,3 +1,4 @@
+// @module-tag pooler
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EventPublisher } from '../../src/events/event-publisher.js';
 import { EventStreams } from '../../src/events/event-streams.js';

@@ -1,4 +1,5 @@
 // @module-tag two-instances
+// @module-tag pooler
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, HttpClient } from '../support/http-client.js';

@@ -1,4 +1,5 @@
 // @module-tag two-instances
+// @module-tag pooler
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { holdUp } from '../support/hold-up.js';
 import type { Answer, HttpClient } from '../support/http-client.js';

@@ -1,5 +1,6 @@
 import { blended } from '../support/prices.js';
 // @module-tag two-instances
+// @module-tag pooler
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { holdUp } from '../support/hold-up.js';

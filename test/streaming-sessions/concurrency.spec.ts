@@ -1,4 +1,5 @@
 // @module-tag one-by-one
+// @module-tag pooler
 // @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';

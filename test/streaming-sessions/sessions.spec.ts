@@ -1,4 +1,5 @@
 // @module-tag two-instances
+// @module-tag pooler
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitingForLocks } from '../support/hold-up.js';
 import { allocateCredits } from '../support/sql.js';

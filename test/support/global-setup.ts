@@ -9,11 +9,14 @@ import {
   type ServerLogin,
 } from '../../src/postgres-server/open-database.js';
 import { startEmbeddedPostgres } from '../../src/postgres-server/embedded-postgres.js';
+import { startPooler } from './pooler.js';
 import { writeRelease } from './recorded-statements.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
     server: ServerLogin;
+    /** Of PgBouncer in transaction mode; null: no test of this run needs it. */
+    poolerPort: number | null;
     /** Where the statements of the service are kept; null unless a release is being recorded. */
     recordInto: string | null;
   }
@@ -48,10 +51,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
   );
   const { host, port, user, password } = server;
   project.provide('server', { host, port, user, password });
+  const program = project.vitest.projects.map(({ config }) => config.env?.TEST_POOLER).find(Boolean);
+  const pooler = program === undefined ? undefined : await startPooler(program, server, directory);
+  project.provide('poolerPort', pooler?.port ?? null);
   const recordInto = process.env.RECORD_RELEASE ? join(directory, 'statements') : null;
   project.provide('recordInto', recordInto);
   return async () => {
     if (recordInto !== null) await writeRelease(recordInto, server, TEMPLATE);
+    await pooler?.stop();
     await embedded?.stop();
     await rm(directory, { recursive: true, force: true });
   };

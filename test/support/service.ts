@@ -6,6 +6,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createApp } from '../../src/app.setup.js';
+import { roleSettings } from '../../src/common/database/pooler.js';
 import { type AppConfig, loadConfig } from '../../src/config/env.js';
 import { embeddedUrls, type ServerLogin } from '../../src/postgres-server/open-database.js';
 import { TEMPLATE } from './global-setup.js';
@@ -81,6 +82,19 @@ export async function startService(env: Record<string, string> = {}): Promise<Te
   };
 }
 
+function throughPooler(databaseUrl: string) {
+  const url = new URL(databaseUrl);
+  url.port = String(inject('poolerPort'));
+  return { DATABASE_URL: url.href, DATABASE_DIRECT_URL: databaseUrl };
+}
+
+/** The statements that a start without these settings names. */
+async function setForRole(owner: pg.Pool, config: AppConfig): Promise<void> {
+  const { username, pathname } = new URL(config.database.url as string);
+  for (const [name, value] of Object.entries(roleSettings(config)))
+    await owner.query(`ALTER ROLE ${username} IN DATABASE ${pathname.slice(1)} SET ${name} = '${value}'`);
+}
+
 /**
  * An instance of the service on a database that is there.
  *
@@ -92,9 +106,11 @@ export async function startOn(
   env: Record<string, string> = {},
   twins: TestService[] = [],
 ): Promise<TestService> {
+  // A test that names a database means that one.
+  const isPooled = process.env.TEST_POOLER !== undefined && env.DATABASE_URL === undefined;
   const config = loadConfig({
     NODE_ENV: 'test',
-    DATABASE_URL: databaseUrl,
+    ...(isPooled ? throughPooler(databaseUrl) : { DATABASE_URL: databaseUrl }),
     JWT_ACCESS_SECRET: SECRET,
     INTERNAL_API_KEY: INTERNAL_KEY,
     SWEEP_INTERVAL_SECONDS: '0',
@@ -104,6 +120,7 @@ export async function startOn(
     EVENT_STREAM_SECONDS: '1',
     ...env,
   });
+  if (isPooled) await setForRole(owner, config);
   const logs = twins[0]?.logs ?? [];
   const logger = pino(
     { level: 'debug', base: null },

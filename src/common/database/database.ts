@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnApplicationShutdown, Optional } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit, Optional } from '@nestjs/common';
 import type { QueryConfig } from 'pg';
 import { isCutOff, isLostRace, isStalePlan } from '../errors/database-errors.js';
 import { ReportTooLong, ServiceUnavailable } from '../errors/service-error.js';
@@ -6,7 +6,8 @@ import { type Tracing, TRACING } from '../tracing/tracing.js';
 import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
 import { CombinedReads } from './combined-reads.js';
-import { DatabasePool, SILENCE_MILLISECONDS } from './driver.js';
+import { DatabasePool, LOCK_MILLISECONDS, SILENCE_MILLISECONDS } from './driver.js';
+import { checkPooler } from './pooler.js';
 
 /** A statement with a name, which PostgreSQL parses and plans once per connection. */
 export interface Statement {
@@ -36,9 +37,6 @@ export interface Refused<Outcome extends string> {
 /** Movements and combined reads; all other statements, also those of TypeORM; reports over many rows. */
 export type PoolName = 'movements' | 'other' | 'reports';
 
-/** How long a movement waits for an account that another transaction has locked: others need its connection. */
-export const LOCK_MILLISECONDS = 3000;
-
 /** A lost race (40001, 40P01) is rolled back whole and tried again, at most this often. */
 const MAXIMUM_ATTEMPTS = 4;
 
@@ -47,8 +45,9 @@ const MAXIMUM_ATTEMPTS = 4;
  * a few statements are under way at once: no burst of other statements makes a line that a movement waits in.
  */
 @Injectable()
-export class Database implements OnApplicationShutdown {
+export class Database implements OnModuleInit, OnApplicationShutdown {
   private readonly pools: Record<PoolName, DatabasePool>;
+  private readonly isPooled: boolean;
 
   constructor(
     other: DatabasePool,
@@ -56,20 +55,26 @@ export class Database implements OnApplicationShutdown {
     @Optional() @Inject(TRACING) private readonly tracing: Tracing | null = null,
   ) {
     const { poolSize, timeoutMilliseconds } = config.reports;
+    this.isPooled = config.database.directUrl !== undefined;
     this.pools = {
       movements: new DatabasePool({
         ...other.options,
         max: config.database.poolSize,
-        lock_timeout: LOCK_MILLISECONDS,
+        lock_timeout: this.isPooled ? undefined : LOCK_MILLISECONDS,
       }),
       other,
+      // Their own time limit is a setting of the connection.
       reports: new DatabasePool({
-        ...other.options,
+        ...other.direct,
         max: poolSize,
         statement_timeout: timeoutMilliseconds,
         answer_timeout: timeoutMilliseconds + SILENCE_MILLISECONDS,
       }),
     };
+  }
+
+  async onModuleInit(): Promise<void> {
+    if (this.isPooled) await checkPooler(this.pools.movements, this.config);
   }
 
   async onApplicationShutdown(): Promise<void> {

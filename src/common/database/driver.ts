@@ -13,6 +13,16 @@ const WAITING_PER_CONNECTION = 100;
 /** The client gives up on a server that is silent for this much longer than the server's own limit. */
 export const SILENCE_MILLISECONDS = 2000;
 
+/** How long a movement waits for an account that another transaction has locked: others need its connection. */
+export const LOCK_MILLISECONDS = 3000;
+
+/** Of every connection. */
+export const SESSION_SETTINGS = {
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, MDY',
+  default_transaction_isolation: 'read committed',
+};
+
 interface LimitedAnswers {
   /** How long the answer to a statement may take, in milliseconds; then the connection is ended. 0: for ever. */
   answer_timeout?: number;
@@ -147,10 +157,22 @@ export class DatabaseClient extends pg.Client {
   }
 }
 
+interface PoolOptions extends pg.PoolConfig, LimitedAnswers {
+  /** False: the server parses and plans each statement anew. */
+  names_statements?: boolean;
+}
+
 /** Connections whose answers are checked, and a bounded line of requests that wait for one. */
 export class DatabasePool extends pg.Pool {
-  constructor(options: pg.PoolConfig & LimitedAnswers) {
+  private readonly namesStatements: boolean;
+
+  /** @param direct options of connections to the server itself, where `options` are those to a pooler */
+  constructor(
+    options: PoolOptions,
+    readonly direct: PoolOptions = options,
+  ) {
     super({ ...options, Client: DatabaseClient });
+    this.namesStatements = options.names_statements ?? true;
     // An idle connection that breaks is replaced when the next one is needed.
     this.on('error', () => undefined);
   }
@@ -185,7 +207,9 @@ export class DatabasePool extends pg.Pool {
     const client = await this.connect();
     connected?.();
     try {
-      const { rows } = await client.query<Row>(query);
+      const { rows } = await client.query<Row>(
+        this.namesStatements ? query : { text: query.text, values: query.values },
+      );
       client.release();
       return rows;
     } catch (error) {
@@ -199,6 +223,9 @@ export class DatabasePool extends pg.Pool {
 
 export interface ConnectionSettings {
   url: string;
+  /** The server itself, where `url` is a pooler in transaction mode. */
+  directUrl?: string | undefined;
+  namesStatements?: boolean;
   poolSize: number;
   connectTimeoutMilliseconds: number;
   statementTimeoutMilliseconds: number;
@@ -208,29 +235,44 @@ export interface ConnectionSettings {
 
 /**
  * Connections as the service, the migrations and the scripts all use them. pg prefers what the URL asks for; here it is
- * added to, and of two values of one setting the last counts.
+ * added to, and of two values of one setting the last counts. A pooler takes no settings from its clients (see pooler.ts).
  */
 export function connectionPool(settings: ConnectionSettings): DatabasePool {
-  const url = new URL(settings.url);
-  const asked = url.searchParams.getAll('options');
-  for (const name of ['options', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'])
-    url.searchParams.delete(name);
-  return new DatabasePool({
-    connectionString: url.href,
+  const { href, asked } = withoutSettings(settings.url);
+  const common: PoolOptions = {
+    connectionString: href,
     application_name: 'llm-accounting-service',
     max: settings.poolSize,
     connectionTimeoutMillis: settings.connectTimeoutMilliseconds,
+    answer_timeout: settings.statementTimeoutMilliseconds + SILENCE_MILLISECONDS,
+    keepAlive: true,
+    names_statements: settings.namesStatements ?? true,
+  };
+  if (settings.directUrl !== undefined) {
+    const direct = connectionPool({ ...settings, url: settings.directUrl, directUrl: undefined });
+    return new DatabasePool(common, direct.options);
+  }
+  const own = {
+    ...SESSION_SETTINGS,
+    ...(settings.lowThreshold === undefined ? {} : { 'accounting.low_threshold': settings.lowThreshold }),
+  };
+  return new DatabasePool({
+    ...common,
     // One after the other: the server gives up first and says so; the client's limit is for a server gone silent.
     statement_timeout: settings.statementTimeoutMilliseconds,
-    answer_timeout: settings.statementTimeoutMilliseconds + SILENCE_MILLISECONDS,
     idle_in_transaction_session_timeout: settings.statementTimeoutMilliseconds,
-    keepAlive: true,
     options: [
       ...asked,
-      '-c timezone=UTC -c datestyle=ISO -c default_transaction_isolation=read\\ committed',
-      ...(settings.lowThreshold === undefined
-        ? []
-        : [`-c accounting.low_threshold=${settings.lowThreshold}`]),
+      ...Object.entries(own).map(([name, value]) => `-c ${name}=${String(value).replaceAll(' ', '\\ ')}`),
     ].join(' '),
   });
+}
+
+/** A connection string without what it asks the server to set, and that. */
+function withoutSettings(connectionString: string): { href: string; asked: string[] } {
+  const url = new URL(connectionString);
+  const asked = url.searchParams.getAll('options');
+  for (const name of ['options', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'])
+    url.searchParams.delete(name);
+  return { href: url.href, asked };
 }

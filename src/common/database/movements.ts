@@ -4,7 +4,8 @@ import type { AppConfig } from '../../config/env.js';
 import { mayBeOfOneRequest } from '../errors/database-errors.js';
 import { ServiceUnavailable } from '../errors/service-error.js';
 import { Combiner, type Keyed, NOT_CARRIED_OUT } from './combiner.js';
-import { Database, LOCK_MILLISECONDS, type Operation } from './database.js';
+import { Database, type Operation } from './database.js';
+import { LOCK_MILLISECONDS } from './driver.js';
 
 /**
  * Statements under way at once. While all are, movements wait, and those that have gathered go together in the next one:

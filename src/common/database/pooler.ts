@@ -1,0 +1,44 @@
+import type { AppConfig } from '../../config/env.js';
+import { type DatabasePool, LOCK_MILLISECONDS, SESSION_SETTINGS } from './driver.js';
+
+/**
+ * What the role must have set where DATABASE_URL is a pooler in transaction mode: its connections serve many clients, so
+ * none of these may set anything for itself.
+ */
+export function roleSettings({ database, events }: Pick<AppConfig, 'database' | 'events'>) {
+  const statementTimeout = String(database.statementTimeoutMilliseconds);
+  return {
+    ...SESSION_SETTINGS,
+    statement_timeout: statementTimeout,
+    idle_in_transaction_session_timeout: statementTimeout,
+    lock_timeout: String(LOCK_MILLISECONDS),
+    'accounting.low_threshold': String(events.lowThreshold),
+  };
+}
+
+/**
+ * A connection of the pooler must have the settings that this service gives its own ones.
+ *
+ * @throws Error with the statements that set them
+ */
+export async function checkPooler(pool: DatabasePool, config: AppConfig): Promise<void> {
+  const wanted = Object.entries(roleSettings(config));
+  const found = await pool.run<{ name: string; value: string | null; role: string; base: string }>({
+    // In their own units, which current_setting() would change.
+    text: `SELECT name, coalesce(s.setting, nullif(current_setting(name, TRUE), '')) AS value,
+                  quote_ident(current_user) AS role, quote_ident(current_database()) AS base
+             FROM unnest($1::text[]) AS name LEFT JOIN pg_settings s USING (name)`,
+    values: [wanted.map(([name]) => name)],
+  });
+  const values = new Map(found.map(({ name, value }) => [name, value]));
+  const wrong = wanted.filter(([name, value]) => values.get(name) !== value);
+  if (wrong.length === 0) return;
+  const { role, base } = found[0]!;
+  const statements = wrong.map(
+    ([name, value]) => `ALTER ROLE ${role} IN DATABASE ${base} SET ${name} = '${value}';`,
+  );
+  throw new Error(
+    'DATABASE_DIRECT_URL is set, so DATABASE_URL is taken for a pooler in transaction mode. Its connections lack settings ' +
+      `of this service. Run this as a superuser, then let the pooler reconnect:\n${statements.join('\n')}`,
+  );
+}
