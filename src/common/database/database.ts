@@ -74,7 +74,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   }
 
   async onModuleInit(): Promise<void> {
-    if (this.isPooled) await checkPooler(this.pools.movements, this.config);
+    if (this.isPooled) await checkPooler(this.pools.movements, this.pools.reports, this.config);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -16,26 +16,40 @@ export function roleSettings({ database, events }: Pick<AppConfig, 'database' | 
   };
 }
 
+const WHICH_DATABASE = `
+  SELECT quote_ident(current_database()) AS name, oid, pg_postmaster_start_time()::text AS started, quote_ident(current_user) AS role
+    FROM pg_database WHERE datname = current_database()`;
+
 /**
- * A connection of the pooler must have the settings that this service gives its own ones.
+ * The pooler must lead to the same database as the direct connections, and its connections must have the settings that
+ * this service gives its own ones.
  *
- * @throws Error with the statements that set them
+ * @throws Error that says what to do
  */
-export async function checkPooler(pool: DatabasePool, config: AppConfig): Promise<void> {
+export async function checkPooler(
+  pooled: DatabasePool,
+  direct: DatabasePool,
+  config: AppConfig,
+): Promise<void> {
+  const [[database], [other]] = await Promise.all(
+    [pooled, direct].map((pool) =>
+      pool.run<Record<'name' | 'oid' | 'started' | 'role', string>>({ text: WHICH_DATABASE }),
+    ),
+  );
+  if (database?.oid !== other?.oid || database?.started !== other?.started)
+    throw new Error('DATABASE_URL and DATABASE_DIRECT_URL lead to different databases');
   const wanted = Object.entries(roleSettings(config));
-  const found = await pool.run<{ name: string; value: string | null; role: string; base: string }>({
+  const found = await pooled.run<{ name: string; value: string | null }>({
     // In their own units, which current_setting() would change.
-    text: `SELECT name, coalesce(s.setting, nullif(current_setting(name, TRUE), '')) AS value,
-                  quote_ident(current_user) AS role, quote_ident(current_database()) AS base
+    text: `SELECT name, coalesce(s.setting, nullif(current_setting(name, TRUE), '')) AS value
              FROM unnest($1::text[]) AS name LEFT JOIN pg_settings s USING (name)`,
     values: [wanted.map(([name]) => name)],
   });
   const values = new Map(found.map(({ name, value }) => [name, value]));
   const wrong = wanted.filter(([name, value]) => values.get(name) !== value);
   if (wrong.length === 0) return;
-  const { role, base } = found[0]!;
   const statements = wrong.map(
-    ([name, value]) => `ALTER ROLE ${role} IN DATABASE ${base} SET ${name} = '${value}';`,
+    ([name, value]) => `ALTER ROLE ${database?.role} IN DATABASE ${database?.name} SET ${name} = '${value}';`,
   );
   throw new Error(
     'DATABASE_DIRECT_URL is set, so DATABASE_URL is taken for a pooler in transaction mode. Its connections lack settings ' +

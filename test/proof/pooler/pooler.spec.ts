@@ -45,6 +45,18 @@ it('does not start where the role lacks settings, and says how to set them', asy
   await app.close();
 });
 
+it('does not start where the pooler leads to another database', async () => {
+  const other = await startService();
+  const elsewhere = { ...service.config.database, directUrl: other.databaseUrl };
+  const start = createApp(
+    { ...service.config, database: elsewhere },
+    service.config.database.url as string,
+    pino({ level: 'silent' }),
+  );
+  await expect(start).rejects.toThrow('lead to different databases');
+  await other.close();
+});
+
 it('has the server give up a statement that takes too long', async () => {
   const hasty = await startService({ DB_STATEMENT_TIMEOUT_MS: '300' });
   const user = await userWithCredits(hasty, 1000);
