@@ -31,11 +31,9 @@ export async function checkPooler(
   direct: DatabasePool,
   config: AppConfig,
 ): Promise<void> {
-  const [[database], [other]] = await Promise.all(
-    [pooled, direct].map((pool) =>
-      pool.run<Record<'name' | 'oid' | 'started' | 'role', string>>({ text: WHICH_DATABASE }),
-    ),
-  );
+  const reached = (pool: DatabasePool) =>
+    pool.run<Record<'name' | 'oid' | 'started' | 'role', string>>({ text: WHICH_DATABASE });
+  const [database, other] = [(await reached(pooled))[0], (await reached(direct))[0]];
   if (database?.oid !== other?.oid || database?.started !== other?.started)
     throw new Error('DATABASE_URL and DATABASE_DIRECT_URL lead to different databases');
   const wanted = Object.entries(roleSettings(config));
