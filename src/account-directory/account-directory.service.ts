@@ -57,6 +57,7 @@ const COLUMNS = `a.user_id, a.username, a.email, a.role, a.created_at, a.updated
 
 export const SEARCH = {
   name: 'account_search',
+  mayBeOld: true,
   text: `WITH ${FIELDS.map(foundBy).join(', ')}, page AS (
     ${FIELDS.map((field) => `SELECT * FROM by_${field}`).join(' UNION ALL ')}
     ORDER BY found, key, user_id LIMIT $2

@@ -99,6 +99,9 @@ export interface DatabaseConfig {
   readonly namesStatements?: boolean;
   /** Connection of the schema's owner, for migrations; `directUrl` or `url` when not set. */
   readonly migrationUrl: string | undefined;
+  /** A streaming replica, for reports that may be a little old. */
+  readonly readUrl?: string | undefined;
+  readonly maximumReadLagSeconds?: number;
   readonly poolSize: number;
   readonly statementTimeoutMilliseconds: number;
   readonly connectTimeoutMilliseconds: number;
@@ -305,9 +308,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     events: readEvents(read),
     webhooks: readWebhooks(read),
   };
-  const { url, directUrl, migrationUrl } = config.database;
+  const { url, directUrl, readUrl, migrationUrl } = config.database;
   for (const [name, other] of Object.entries({
     DATABASE_DIRECT_URL: directUrl,
+    DATABASE_READ_URL: readUrl,
     MIGRATION_DATABASE_URL: migrationUrl,
   })) {
     if (other !== undefined && url === undefined)
@@ -416,6 +420,8 @@ function readDatabase(read: Reader): DatabaseConfig {
     directUrl,
     namesStatements: names === 'on',
     migrationUrl: read.databaseUrl('MIGRATION_DATABASE_URL'),
+    readUrl: read.databaseUrl('DATABASE_READ_URL'),
+    maximumReadLagSeconds: read.integer('READ_MAX_LAG_SECONDS', 5, 1, 3600),
     poolSize: read.integer('DB_POOL_SIZE', 20, 1, 500),
     statementTimeoutMilliseconds: read.integer('DB_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
     connectTimeoutMilliseconds: read.integer('DB_CONNECT_TIMEOUT_MS', 3000, 100, 60_000),

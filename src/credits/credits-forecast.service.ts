@@ -19,6 +19,7 @@ const milliseconds = (time: string) => `floor(extract(epoch FROM ${time}) * 1000
 /** $1 is the account, $2 the window in days. Days, not records, are added up: it costs the same however busy the days were. */
 export const FORECAST = {
   name: 'credit_forecast',
+  mayBeOld: true,
   text: `WITH today AS (SELECT (now() AT TIME ZONE 'UTC')::date AS day), first_use AS (
     SELECT coalesce((SELECT min(r.timestamp) ${CHARGES} AND r.credits > r.uncollected_credits),
                     ${startOf('d.day')}) AS at

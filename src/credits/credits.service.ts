@@ -107,6 +107,7 @@ interface BalanceRow {
 /** Every account has a balance row, which is narrower than the account. What has expired unwritten is few lots, by index. */
 const TOTALS = {
   name: 'credit_totals',
+  mayBeOld: true,
   text: `SELECT b.users, b.available - (
            SELECT coalesce(sum(remaining_credits), 0) FROM credit_allocations WHERE is_open AND expires_at <= now()
          ) AS available, ${HELD_CREDITS} AS held, ${ACTIVE_SESSIONS} AS sessions

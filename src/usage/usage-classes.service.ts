@@ -31,6 +31,7 @@ interface Details {
 const DETAILS = { name: 'usage_details', text: 'SELECT usage_details($1, $2, $3) AS details' };
 const CLASSES = {
   name: 'usage_classes',
+  mayBeOld: true,
   text: 'SELECT usage_classes($1, $2, $3, $4, $5, $6) AS usage',
   isPlannedAnew: true,
 };

@@ -105,7 +105,7 @@ export class UsageSearchService {
                 (SELECT json_build_array(id, timestamp) ${inOrder} OFFSET ${SEARCHED_RECORDS - 1} LIMIT 1)
               END AS searched`;
     const [found] = await this.database.report<Found>(
-      { name: 'usage_search', text, isPlannedAnew: true },
+      { name: 'usage_search', text, isPlannedAnew: true, mayBeOld: true },
       values,
     );
     if (found === undefined) throw new Error('a search returned nothing');

@@ -106,6 +106,7 @@ const TOTALS = `
 
 const ofAccount = (name: string, whose: string) => ({
   name,
+  mayBeOld: true,
   text: `WITH ${BOUNDS}, ${SUMS_OF_ACCOUNT(facts(`${whose} AND`))}
   SELECT ${TOTALS},
     ${byNames('user_id', 'sum(credits)', 'user_id IS NOT NULL', 'added')} AS by_user,
@@ -128,6 +129,7 @@ const GROUP = `json_build_object('name', name, 'records', records, 'credits', cr
 /** $4: a member's own, or NULL for everyone's; $5: the name of the tag, or NULL for API keys. */
 const BREAKDOWN = {
   name: 'usage_breakdown',
+  mayBeOld: true,
   isPlannedAnew: true,
   text: `WITH newest AS MATERIALIZED (
     SELECT timestamp, credits, CASE WHEN $5::text IS NULL THEN api_key_id::text ELSE tags ->> $5 END AS name,
@@ -185,6 +187,7 @@ const BY_USER = `CASE
 
 const SYSTEM_STATS = {
   name: 'usage_system_stats',
+  mayBeOld: true,
   text: `WITH ${BOUNDS}, ${SUMS_OF_ALL(FACTS_OF_ALL)}
   SELECT ${TOTALS},
     ${BY_USER} AS by_user,

@@ -9,7 +9,7 @@ import { delimiter, join } from 'node:path';
 import pg from 'pg';
 import type { ServerLogin } from '../../src/postgres-server/open-database.js';
 import { initialise } from '../../src/postgres-server/postgres-directory.js';
-import { asPostgresUser, ownedByLauncher } from '../../src/postgres-server/postgres-user.js';
+import { asPostgresUser, type Launcher, ownedByLauncher } from '../../src/postgres-server/postgres-user.js';
 
 /** A directory with the programs of one PostgreSQL release, of those that a machine may have. */
 export interface PostgresTools {
@@ -18,6 +18,8 @@ export interface PostgresTools {
 }
 
 export interface TestCluster extends ServerLogin {
+  /** Its data stay. */
+  end(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -44,31 +46,89 @@ function majorOf(program: string): number {
 }
 
 /** A server of these tools on a directory of its own, for the time of a test. */
-export async function startCluster({ directory }: PostgresTools): Promise<TestCluster> {
+export async function startCluster(tools: PostgresTools): Promise<TestCluster> {
+  const { home, launcher } = await newHome(tools);
+  const password = randomUUID();
+  await initialise(join(tools.directory, 'initdb'), launcher, join(home, 'data'), 'postgres', password);
+  return launch(tools, home, launcher, password);
+}
+
+/** A streaming replica; `restart` brings it back on its port after it was stopped. */
+export async function startReplica(
+  tools: PostgresTools,
+  primary: TestCluster,
+): Promise<TestCluster & { restart(): Promise<void> }> {
+  const { home, launcher } = await newHome(tools);
+  const { host, port, user, password } = primary;
+  const [program, ...rest] = [...launcher.prefix, join(tools.directory, 'pg_basebackup')];
+  const from = [
+    '-h',
+    host,
+    '-p',
+    String(port),
+    '-U',
+    user,
+    '-D',
+    join(home, 'data'),
+    '-R',
+    '-X',
+    'stream',
+    '-c',
+    'fast',
+  ];
+  execFileSync(program as string, [...rest, ...from], {
+    ...launcher.ids,
+    cwd: '/',
+    env: { ...process.env, PGPASSWORD: password },
+    stdio: 'ignore',
+  });
+  let running = await launch(tools, home, launcher, password);
+  return {
+    ...running,
+    end: () => running.end(),
+    stop: () => running.stop(),
+    restart: async () => {
+      running = await launch(tools, home, launcher, password, running.port);
+    },
+  };
+}
+
+async function newHome({ directory }: PostgresTools) {
   const home = await mkdtemp(join(tmpdir(), 'accounting-cluster-'));
-  const dataDir = join(home, 'data');
   const launcher = await asPostgresUser([join(directory, 'postgres'), join(home, 'x')]);
   await ownedByLauncher(launcher, home);
-  const password = randomUUID();
-  await initialise(join(directory, 'initdb'), launcher, dataDir, 'postgres', password);
-  const port = await freePort();
+  return { home, launcher };
+}
+
+async function launch(
+  { directory }: PostgresTools,
+  home: string,
+  launcher: Launcher,
+  password: string,
+  port?: number,
+): Promise<TestCluster> {
+  port ??= await freePort();
   const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off'];
   const [program, ...rest] = [
     ...launcher.prefix,
     join(directory, 'postgres'),
     '-D',
-    dataDir,
+    join(home, 'data'),
     ...settings.flatMap((setting) => ['-c', setting]),
   ];
   const child = spawn(program as string, rest, { ...launcher.ids, stdio: 'ignore', cwd: '/' });
   const ended = new Promise<void>((done) => child.once('exit', () => done()));
   const login = { host: '127.0.0.1', port, user: 'postgres', password };
   await untilReady(login);
+  const end = () => {
+    child.kill('SIGINT');
+    return ended;
+  };
   return {
     ...login,
+    end,
     stop: async () => {
-      child.kill('SIGINT');
-      await ended;
+      await end();
       await rm(home, { recursive: true, force: true });
     },
   };

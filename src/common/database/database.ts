@@ -1,18 +1,21 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit, Optional } from '@nestjs/common';
 import type { QueryConfig } from 'pg';
-import { isCutOff, isLostRace, isStalePlan } from '../errors/database-errors.js';
+import { isCutOff, isLostRace, isRefusal, isStalePlan } from '../errors/database-errors.js';
 import { ReportTooLong, ServiceUnavailable } from '../errors/service-error.js';
 import { type Tracing, TRACING } from '../tracing/tracing.js';
 import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
 import { CombinedReads } from './combined-reads.js';
-import { DatabasePool, LOCK_MILLISECONDS, SILENCE_MILLISECONDS } from './driver.js';
+import { DatabasePool, LOCK_MILLISECONDS, SILENCE_MILLISECONDS, withoutSettings } from './driver.js';
 import { checkPooler } from './pooler.js';
+import { Replica } from './replica.js';
 
 /** A statement with a name, which PostgreSQL parses and plans once per connection. */
 export interface Statement {
   readonly name: string;
   readonly text: string;
+  /** Whether a replica may answer this report (READ_MAX_LAG_SECONDS). */
+  readonly mayBeOld?: boolean;
 }
 
 /**
@@ -48,6 +51,7 @@ const MAXIMUM_ATTEMPTS = 4;
 export class Database implements OnModuleInit, OnApplicationShutdown {
   private readonly pools: Record<PoolName, DatabasePool>;
   private readonly isPooled: boolean;
+  private readonly replica: Replica | undefined;
 
   constructor(
     other: DatabasePool,
@@ -71,6 +75,14 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
         answer_timeout: timeoutMilliseconds + SILENCE_MILLISECONDS,
       }),
     };
+    const { readUrl, maximumReadLagSeconds } = config.database;
+    if (readUrl === undefined) return;
+    const { options } = this.pools.reports;
+    this.replica = new Replica(
+      new DatabasePool({ ...options, connectionString: withoutSettings(readUrl).href }),
+      other,
+      maximumReadLagSeconds ?? 5,
+    );
   }
 
   async onModuleInit(): Promise<void> {
@@ -83,18 +95,21 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
 
   /** Ends the connections that are not TypeORM's. */
   async close(): Promise<void> {
-    await Promise.all([this.pools.movements.end(), this.pools.reports.end()]);
+    await Promise.all([this.pools.movements.end(), this.pools.reports.end(), this.replica?.close()]);
   }
 
   /** For each pool: the most connections it may open, the open and the idle ones, and the requests waiting for one. */
   poolUse(): { pool: string; limit: number; total: number; idle: number; waiting: number }[] {
-    return Object.entries(this.pools).map(([pool, { options, totalCount, idleCount, waitingCount }]) => ({
-      pool,
-      limit: options.max,
-      total: totalCount,
-      idle: idleCount,
-      waiting: waitingCount,
-    }));
+    const replica = this.replica === undefined ? {} : { replica: this.replica.pool };
+    return Object.entries({ ...this.pools, ...replica }).map(
+      ([pool, { options, totalCount, idleCount, waitingCount }]) => ({
+        pool,
+        limit: options.max,
+        total: totalCount,
+        idle: idleCount,
+        waiting: waitingCount,
+      }),
+    );
   }
 
   /**
@@ -119,17 +134,30 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
    * @throws ReportTooLong, ServiceUnavailable when too many wait for a connection
    */
   async report<Row extends object>(
-    { name, text, isPlannedAnew }: Statement & { isPlannedAnew?: boolean },
+    { name, text, isPlannedAnew, mayBeOld }: Statement & { isPlannedAnew?: boolean },
     values: unknown[] = [],
   ): Promise<Row[]> {
+    const query = { name: isPlannedAnew ? undefined : name, text, values };
     try {
-      return await this.repeat<Row>('reports', name, {
-        name: isPlannedAnew ? undefined : name,
-        text,
-        values,
-      });
+      return (
+        (mayBeOld ? await this.askReplica<Row>(query) : undefined) ??
+        (await this.repeat<Row>('reports', name, query))
+      );
     } catch (error) {
       throw isCutOff(error) ? new ReportTooLong() : error;
+    }
+  }
+
+  /** @returns undefined where the primary has to answer */
+  private async askReplica<Row extends object>(query: QueryConfig): Promise<Row[] | undefined> {
+    if (!this.replica?.isFresh) return undefined;
+    try {
+      return await this.replica.pool.run<Row & Record<string, unknown>>(query);
+    } catch (error) {
+      if (isCutOff(error)) throw error;
+      // It may be away, or have ended the statement for what it has to replay.
+      if (!isRefusal(error)) this.replica.leave();
+      return undefined;
     }
   }
 

@@ -269,7 +269,7 @@ export function connectionPool(settings: ConnectionSettings): DatabasePool {
 }
 
 /** A connection string without what it asks the server to set, and that. */
-function withoutSettings(connectionString: string): { href: string; asked: string[] } {
+export function withoutSettings(connectionString: string): { href: string; asked: string[] } {
   const url = new URL(connectionString);
   const asked = url.searchParams.getAll('options');
   for (const name of ['options', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'])
