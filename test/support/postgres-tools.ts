@@ -76,7 +76,7 @@ export async function startReplica(
     '-c',
     'fast',
   ];
-  execFileSync(program as string, [...rest, ...from], {
+  execFileSync(program, [...rest, ...from], {
     ...launcher.ids,
     cwd: '/',
     env: { ...process.env, PGPASSWORD: password },
