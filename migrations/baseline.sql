@@ -480,9 +480,9 @@ CREATE TABLE usage_daily (
   charged_credits   NUMERIC NOT NULL DEFAULT 0,
   CONSTRAINT pk_usage_daily PRIMARY KEY (account_id, day, user_id, unit_id, service, operation)
 ) WITH (fillfactor = 70);
--- With account_id, although nothing needs it: a plan made while the table is empty may take this index for a movement, and
--- would read all rows of the day for each.
-CREATE INDEX idx_usage_daily_day ON usage_daily (day, account_id);
+-- With all columns of the key, although nothing needs them: a plan made while the table is empty may take this index for a
+-- movement, and would read everyone's rows of the day for each, or those of all members of an organisation.
+CREATE INDEX idx_usage_daily_day ON usage_daily (day, account_id, user_id, unit_id, service, operation);
 
 -- Everyone's usage by UTC day, service and operation, of days that are over.
 CREATE TABLE usage_totals (

@@ -83,7 +83,7 @@ async function rowsRead(table: string, work: (instance: TestService) => Promise<
   return (await read()) - before;
 }
 
-it('no movement reads the rows of other accounts, although its plan was made while the tables were empty', async () => {
+it('no movement reads rows of other accounts or all of its own, although its plan was made while the tables were empty', async () => {
   const { userId } = await userWithCredits(service, 1_000_000);
   const instance = await service.another({ DB_POOL_SIZE: '1' });
   await moveCredits(instance, userId);
@@ -96,6 +96,23 @@ it('no movement reads the rows of other accounts, although its plan was made whi
        FROM generate_series(1, 5000) n, (SELECT DISTINCT day FROM usage_daily) d;
      INSERT INTO usage_records (account_id, user_id, service, operation, credits, billing_status)
      SELECT 'other-' || n, 'other-' || n, 's', 'o', 1, 'recorded' FROM generate_series(1, 5000) n;
+     -- As in an organisation with many members, and after many calls.
+     INSERT INTO usage_daily (account_id, user_id, day, service, operation, records, credits)
+     SELECT '${userId}', 'other-' || n, d.day, 's', 'o', 1, 1
+       FROM generate_series(1, 5000) n, (SELECT DISTINCT day FROM usage_daily) d;
+     INSERT INTO usage_records (account_id, user_id, service, operation, credits, billing_status, request_id)
+     SELECT '${userId}', 'other-' || n, 's', 'o', 1, 'recorded', 'other-' || n FROM generate_series(1, 5000) n;
+     INSERT INTO streaming_sessions
+       (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, estimated_credits, first_hold,
+        remaining_after_hold, allocated_credits, held_lots, held_credits, status, started_at, expires_at)
+     SELECT '${userId}', 'other-' || n, 'other-' || n, 'm', 1, 'rule', 0, 0, 0, 0, '{}', '{}', 'active', now(), now() + interval '1 hour'
+       FROM generate_series(1, 5000) n;
+     INSERT INTO credit_ledger (account_id, kind, credits, balance_after, actor, created_at)
+     SELECT '${userId}', 'correction', 0, 0, 'x', now() FROM generate_series(1, 5000) n;
+     INSERT INTO credit_allocations (account_id, total_credits, remaining_credits, allocated_by, expires_at, is_open)
+     SELECT '${userId}', 1, 0, 'x', now() - interval '1 hour', FALSE FROM generate_series(1, 5000) n;
+     INSERT INTO idempotency_keys (account_id, caller_id, key, request_hash, response)
+     SELECT '${userId}', '${userId}', 'other-' || n, sha256('x'), '{}' FROM generate_series(1, 5000) n;
      -- What this has read itself must not be counted later.
      SELECT pg_stat_force_next_flush()`,
   );
