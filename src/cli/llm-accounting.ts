@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 /** What `llm-accounting NAME` runs, as the npm package installs it; each file reads the options that remain. */
 const COMMANDS: Record<string, { file: string; does: string }> = {
-  start: { file: '../main.js', does: 'Starts the service; with no DATABASE_URL, on a PostgreSQL of its own' },
+  start: {
+    file: '../../service.js',
+    does: 'Starts the service; with no DATABASE_URL, on a PostgreSQL of its own',
+  },
   migrate: { file: './migrate.js', does: "Brings the database to this release's schema, and ends" },
   demo: { file: './demo.js', does: 'Shows the service with a month of use' },
   token: { file: './token.js', does: 'Prints an access token for development' },

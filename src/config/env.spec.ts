@@ -50,6 +50,9 @@ describe('the configuration', () => {
     ['CORS_ORIGIN', 'https://example.com/path'],
     ['DATABASE_URL', 'mysql://h/d'],
     ['DATABASE_URL', 'nonsense'],
+    ['DATABASE_URL', 'postgresql://a,,b/d'],
+    ['DATABASE_URL', 'postgresql://a,b/d?target_session_attrs=any'],
+    ['DATABASE_READ_URL', 'postgresql://a,b/d'],
     ['MIGRATION_DATABASE_URL', 'nonsense'],
     ['DB_POOL_SIZE', '0'],
     ['DB_STATEMENT_TIMEOUT_MS', '1'],
@@ -221,6 +224,7 @@ describe('the configuration', () => {
     'postgres:///app:hidden-4@db/acc',
     'postgresql://app:1234/hidden-4@db',
     'postgresql://app:1234/hidden-4@db/acc',
+    'postgresql://app:1234,hidden-4/more@db/acc',
     'postgresql://app:1234#hidden-4@db/acc',
     'postgresql://app:1234?hidden-4@db/acc',
     'postgresql://app%3Ahidden-4@db/acc',
@@ -241,6 +245,7 @@ describe('the configuration', () => {
     'postgres://app:p%40ss%3Aword@db.example.com:6543/acc?sslmode=require',
     'postgresql://app:word@[::1]/acc',
     'POSTGRESQL://db/acc',
+    'postgresql://app:word@a:5432,b:5432/acc?target_session_attrs=read-write',
     'postgresql:///acc?host=/run/postgresql&user=app&password=word',
   ])('takes the database address %s', (url) => {
     expect(loadConfig({ ...BASE, DATABASE_URL: url }).database.url).toBe(url);

@@ -4,6 +4,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import type { Algorithm } from 'jsonwebtoken';
+import { serverList, serverListProblem } from './database-servers.js';
 import { databaseHints, unknownVariables } from './unknown-variables.js';
 import { VERSION } from './version.js';
 import { weakness } from './weak-secrets.js';
@@ -91,7 +92,7 @@ export interface WebhooksConfig {
 }
 
 export interface DatabaseConfig {
-  /** Connection of the running service; undefined means the embedded server. */
+  /** Connection of the running service, to one server or several; undefined means the embedded server. */
   readonly url: string | undefined;
   /** The server itself, where `url` is a pooler in transaction mode: for what needs a connection of its own. */
   readonly directUrl?: string | undefined;
@@ -150,6 +151,20 @@ const DATABASE_ADDRESS = ['DATABASE_URL', 'DB_HOST', 'DB_PORT', 'DB_NAME', 'DB_U
 const OTHERS_VARIABLES = ['ACCOUNTING_TOKEN', 'OTEL_EXPORTER_OTLP_HEADERS'];
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
+const POSTGRESQL = ['postgres:', 'postgresql:'];
+const DATABASE_URL_FORM =
+  'must have the form postgresql://user:password@host:5432/database, with other characters than letters and digits in user and password as %XX';
+
+const isUrlOf = (value: string, protocols: string[]) =>
+  URL.canParse(value) && protocols.includes(new URL(value).protocol);
+
+function isDatabaseUrl(url: string): boolean {
+  const { hostname, pathname, username, hash, searchParams } = new URL(url);
+  const hasHost = (hostname || searchParams.get('host') || '') !== '';
+  const isPlain = /^\/[^/@:]+$/.test(pathname) && !/%3a/i.test(username) && hash === '';
+  return /^\w+:\/\//.test(url) && hasHost && isPlain;
+}
+
 /** Reads variables and gathers what is wrong with them, so that one start shows every mistake. */
 class Reader {
   readonly problems: string[] = [];
@@ -199,7 +214,7 @@ class Reader {
   url(name: string, protocols: string[]): string | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
-    if (URL.canParse(value) && protocols.includes(new URL(value).protocol)) return value;
+    if (isUrlOf(value, protocols)) return value;
     // The value is not repeated: a connection string holds a password.
     this.problems.push(
       `${name} must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
@@ -208,19 +223,17 @@ class Reader {
   }
 
   /**
-   * The address of a PostgreSQL server and of one database on it. A slash or an escape that is wrong would make the
-   * password a part of the host, the user or the database, which are shown and connected to.
+   * The address of a PostgreSQL server, or of several, and of one database on it. A slash or an escape that is wrong would
+   * make the password a part of the host, the user or the database, which are shown and connected to.
    */
   databaseUrl(name: string): string | undefined {
-    const value = this.url(name, ['postgres:', 'postgresql:']);
+    const value = this.text(name);
     if (value === undefined) return undefined;
-    const { hostname, pathname, username, hash, searchParams } = new URL(value);
-    const hasHost = (hostname || searchParams.get('host') || '') !== '';
-    const isPlain = /^\/[^/@:]+$/.test(pathname) && !/%3a/i.test(username) && hash === '';
-    if (/^\w+:\/\//.test(value) && hasHost && isPlain) return value;
-    this.problems.push(
-      `${name} must have the form postgresql://user:password@host:5432/database, with other characters than letters and digits in user and password as %XX`,
-    );
+    const { urls } = serverList(value);
+    if (!urls.every((url) => isUrlOf(url, POSTGRESQL))) return this.url(name, POSTGRESQL);
+    const problem = urls.every(isDatabaseUrl) ? serverListProblem(value) : DATABASE_URL_FORM;
+    if (problem === undefined) return value;
+    this.problems.push(`${name} ${problem === DATABASE_URL_FORM ? '' : 'is not usable: '}${problem}`);
     return undefined;
   }
 
@@ -420,7 +433,7 @@ function readDatabase(read: Reader): DatabaseConfig {
     directUrl,
     namesStatements: names === 'on',
     migrationUrl: read.databaseUrl('MIGRATION_DATABASE_URL'),
-    readUrl: read.databaseUrl('DATABASE_READ_URL'),
+    readUrl: readReplicaUrl(read),
     maximumReadLagSeconds: read.integer('READ_MAX_LAG_SECONDS', 5, 1, 3600),
     poolSize: read.integer('DB_POOL_SIZE', 20, 1, 500),
     statementTimeoutMilliseconds: read.integer('DB_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
@@ -429,10 +442,18 @@ function readDatabase(read: Reader): DatabaseConfig {
   };
 }
 
+/** One server: how far it is behind is known of that one. */
+function readReplicaUrl(read: Reader): string | undefined {
+  const url = read.databaseUrl('DATABASE_READ_URL');
+  if (url !== undefined && serverList(url).mustWrite)
+    read.problems.push('DATABASE_READ_URL must name one host, without target_session_attrs');
+  return url;
+}
+
 /** A warning, and no refusal: a pooler may give the same database another name. */
 function differentDatabases({ url, migrationUrl }: DatabaseConfig): string[] {
   if (url === undefined || migrationUrl === undefined) return [];
-  const nameIn = (address: string) => new URL(address).pathname.slice(1);
+  const nameIn = (address: string) => new URL(serverList(address).urls[0] as string).pathname.slice(1);
   const [used, migrated] = [nameIn(url), nameIn(migrationUrl)];
   if (used === migrated) return [];
   return [

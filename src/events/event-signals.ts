@@ -43,9 +43,9 @@ export class EventSignals implements OnModuleDestroy {
 
   private async connect(): Promise<void> {
     // A pooler passes no notifications on.
-    const { connectionString, options } = this.pool.direct;
+    const { servers, options } = this.pool.direct;
     const client = new DatabaseClient({
-      connectionString,
+      servers,
       options,
       keepAlive: true,
       application_name: 'llm-accounting-service-events',

@@ -6,7 +6,8 @@ import { Baseline1796688000000, baselineTables } from '../../migrations/17966880
 import { isNewerInstalled } from '../../migrations/functions.js';
 import { grantRuntimeRole } from '../../migrations/rights.js';
 import { AccountingDataSource } from '../../ormconfig.js';
-import { connectionPool } from '../common/database/driver.js';
+import { connectionPool, DatabasePool, databaseServers } from '../common/database/driver.js';
+import { serverList } from '../config/database-servers.js';
 import type { DatabaseConfig } from '../config/env.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.js';
 import { realDirectory, superuserPassword } from './postgres-directory.js';
@@ -103,16 +104,14 @@ export async function reachDatabase(config: DatabaseConfig): Promise<Pick<OpenDa
  * @throws Error naming the settings to check
  */
 async function roleOf(config: DatabaseConfig, connection: string, settings: string): Promise<string> {
-  const client = new pg.Client({
-    connectionString: connection,
+  const pool = new DatabasePool({
+    servers: databaseServers(connection).servers,
+    max: 1,
     connectionTimeoutMillis: config.connectTimeoutMilliseconds,
-    query_timeout: config.connectTimeoutMilliseconds,
+    answer_timeout: config.connectTimeoutMilliseconds,
   });
-  // Without a listener an error after the connection was made would end the process.
-  client.on('error', () => undefined);
   try {
-    await client.connect();
-    return (await client.query<{ role: string }>('SELECT current_user AS role')).rows[0]?.role as string;
+    return (await pool.run<{ role: string }>({ text: 'SELECT current_user AS role' }))[0]?.role as string;
   } catch (error) {
     const { message, errors } = error as AggregateError;
     // A name with several addresses fails once for each, and says nothing itself.
@@ -121,15 +120,18 @@ async function roleOf(config: DatabaseConfig, connection: string, settings: stri
       `Cannot connect to ${describeConnection(connection)}: ${reason}. Check ${settings}, and that the server runs and is reachable from here.`,
     );
   } finally {
-    await client.end().catch(() => undefined);
+    await pool.end();
   }
 }
 
 /** A connection string without its secrets. */
 export function describeConnection(connection: string): string {
-  const { hostname, port, pathname, searchParams } = new URL(connection);
-  const host = searchParams.get('host') ?? hostname;
-  return `PostgreSQL at ${host}:${searchParams.get('port') ?? (port || '5432')}${pathname}`;
+  const urls = serverList(connection).urls.map((url) => new URL(url));
+  const hosts = urls.map(({ hostname, port, searchParams }) => {
+    const host = searchParams.get('host') ?? hostname;
+    return `${host}:${searchParams.get('port') ?? (port || '5432')}`;
+  });
+  return `PostgreSQL at ${hosts.join(',')}${urls[0]?.pathname}`;
 }
 
 /**

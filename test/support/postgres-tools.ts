@@ -1,11 +1,12 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import type { ServerLogin } from '../../src/postgres-server/open-database.js';
 import { initialise } from '../../src/postgres-server/postgres-directory.js';
@@ -18,9 +19,17 @@ export interface PostgresTools {
 }
 
 export interface TestCluster extends ServerLogin {
+  /** Its data and what else commands put into its home. */
+  home: string;
   /** Its data stay. */
   end(): Promise<void>;
+  /** As end, but at once: what is in memory only is lost. */
+  crash(): Promise<void>;
+  /** Brings it back on its port after it was ended, with whatever is in its data directory by now. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
+  /** Runs commands as the server's user, with PGDATA and the login set, in its home or another directory. */
+  run(commands: string, env?: Record<string, string>, directory?: string): Promise<void>;
 }
 
 const OLDEST = 15;
@@ -45,52 +54,42 @@ function majorOf(program: string): number {
   return Number(/\) (\d+)/.exec(version)?.[1] ?? 0);
 }
 
+/** The commands of the block of this name in a Markdown file, so that a test does what a person is told to do. */
+export function documented(file: string, block: string): string {
+  const commands = new RegExp(`^ *\`\`\`sh ${block}\\n([^]*?)^ *\`\`\`$`, 'm').exec(
+    readFileSync(file, 'utf8'),
+  )?.[1];
+  if (commands === undefined) throw new Error(`${file} has no block ${block}`);
+  return commands;
+}
+
 /** A server of these tools on a directory of its own, for the time of a test. */
 export async function startCluster(tools: PostgresTools): Promise<TestCluster> {
   const { home, launcher } = await newHome(tools);
   const password = randomUUID();
   await initialise(join(tools.directory, 'initdb'), launcher, join(home, 'data'), 'postgres', password);
-  return launch(tools, home, launcher, password);
+  return cluster(tools, home, launcher, password);
 }
 
-/** A streaming replica; `restart` brings it back on its port after it was stopped. */
-export async function startReplica(
-  tools: PostgresTools,
-  primary: TestCluster,
-): Promise<TestCluster & { restart(): Promise<void> }> {
+/** A streaming replica. */
+export async function startReplica(tools: PostgresTools, primary: TestCluster): Promise<TestCluster> {
   const { home, launcher } = await newHome(tools);
   const { host, port, user, password } = primary;
-  const [program, ...rest] = [...launcher.prefix, join(tools.directory, 'pg_basebackup')];
-  const from = [
-    '-h',
-    host,
-    '-p',
-    String(port),
-    '-U',
-    user,
-    '-D',
-    join(home, 'data'),
-    '-R',
-    '-X',
-    'stream',
+  const from = ['-h', host, '-p', String(port), '-U', user, '-D', join(home, 'data'), '-R', '-X', 'stream'];
+  const [program, ...rest] = [
+    ...launcher.prefix,
+    join(tools.directory, 'pg_basebackup'),
+    ...from,
     '-c',
     'fast',
   ];
-  execFileSync(program, [...rest, ...from], {
+  execFileSync(program, rest, {
     ...launcher.ids,
     cwd: '/',
     env: { ...process.env, PGPASSWORD: password },
     stdio: 'ignore',
   });
-  let running = await launch(tools, home, launcher, password);
-  return {
-    ...running,
-    end: () => running.end(),
-    stop: () => running.stop(),
-    restart: async () => {
-      running = await launch(tools, home, launcher, password, running.port);
-    },
-  };
+  return cluster(tools, home, launcher, password);
 }
 
 async function newHome({ directory }: PostgresTools) {
@@ -100,36 +99,62 @@ async function newHome({ directory }: PostgresTools) {
   return { home, launcher };
 }
 
-async function launch(
+async function cluster(
   { directory }: PostgresTools,
   home: string,
   launcher: Launcher,
   password: string,
-  port?: number,
 ): Promise<TestCluster> {
-  port ??= await freePort();
-  const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off'];
-  const [program, ...rest] = [
-    ...launcher.prefix,
-    join(directory, 'postgres'),
-    '-D',
-    join(home, 'data'),
-    ...settings.flatMap((setting) => ['-c', setting]),
+  const login = { host: '127.0.0.1', port: await freePort(), user: 'postgres', password };
+  const PGDATA = join(home, 'data');
+  const settings = [
+    `port=${login.port}`,
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    'fsync=off',
   ];
-  const child = spawn(program as string, rest, { ...launcher.ids, stdio: 'ignore', cwd: '/' });
-  const ended = new Promise<void>((done) => child.once('exit', () => done()));
-  const login = { host: '127.0.0.1', port, user: 'postgres', password };
-  await untilReady(login);
-  const end = () => {
-    child.kill('SIGINT');
-    return ended;
+  const as = (command: string[]) => {
+    const [program, ...args] = [...launcher.prefix, ...command];
+    return { program: program as string, args };
   };
+  let end: (signal: NodeJS.Signals) => Promise<void> = () => Promise.resolve();
+  const start = async () => {
+    const options = settings.flatMap((setting) => ['-c', setting]);
+    const { program, args } = as([join(directory, 'postgres'), '-D', PGDATA, ...options]);
+    const child = spawn(program, args, { ...launcher.ids, stdio: 'ignore', cwd: '/' });
+    const ended = new Promise<void>((done) => child.once('exit', () => done()));
+    end = (signal) => {
+      child.kill(signal);
+      return ended;
+    };
+    await untilReady(login);
+  };
+  await start();
   return {
     ...login,
-    end,
+    home,
+    end: () => end('SIGINT'),
+    crash: () => end('SIGQUIT'),
+    restart: start,
     stop: async () => {
-      await end();
+      await end('SIGINT');
       await rm(home, { recursive: true, force: true });
+    },
+    run: async (commands, env = {}, cwd = home) => {
+      const { program, args } = as(['bash', '-euo', 'pipefail', '-c', commands]);
+      await promisify(execFile)(program, args, {
+        ...launcher.ids,
+        cwd,
+        env: {
+          PATH: [directory, process.env.PATH].join(delimiter),
+          PGDATA,
+          PGHOST: login.host,
+          PGPORT: String(login.port),
+          PGUSER: login.user,
+          PGPASSWORD: password,
+          ...env,
+        },
+      });
     },
   };
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
@@ -21,8 +21,8 @@ export interface ServiceProcess {
 /** The service compiled into a directory of its own: the build in `dist` may be of yesterday. */
 export interface CompiledService {
   directory: string;
-  /** Starts it; fails with what it said when it does not become ready. */
-  start(env: Record<string, string>): Promise<ServiceProcess>;
+  /** Starts it, or another file of its directory; fails with what it said when it does not become ready. */
+  start(env: Record<string, string>, file?: string): Promise<ServiceProcess>;
   /** Runs it, or another program with its arguments, until it ends by itself, as the service does when it cannot start. */
   run(
     env: Record<string, string>,
@@ -46,7 +46,7 @@ export async function compileService(): Promise<CompiledService> {
   await symlink(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
   return {
     directory,
-    start: (env) => start(directory, env),
+    start: (env, file) => start(directory, env, file),
     run: async (env, ...program) => {
       const { child, output } = launch(directory, env, program);
       const exitCode = await exitOf(child);
@@ -79,7 +79,7 @@ async function copy(file: string, directory: string): Promise<void> {
 function launch(directory: string, env: Record<string, string>, program: string[] = []) {
   const [file = 'src/main.js', ...args] = program;
   // Nothing of the test's own environment but where programs are.
-  const child = spawn(process.execPath, [join(directory, file), ...args], {
+  const child = spawn(process.execPath, [resolve(directory, file), ...args], {
     cwd: directory,
     env: { PATH: process.env.PATH, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -94,8 +94,12 @@ function launch(directory: string, env: Record<string, string>, program: string[
 const exitOf = (child: ChildProcess) =>
   new Promise<number | null>((done) => child.once('close', (code) => done(code)));
 
-async function start(directory: string, env: Record<string, string>): Promise<ServiceProcess> {
-  const { child, output } = launch(directory, env);
+async function start(
+  directory: string,
+  env: Record<string, string>,
+  file = 'src/main.js',
+): Promise<ServiceProcess> {
+  const { child, output } = launch(directory, env, [file]);
   const ended = exitOf(child);
   const port = await new Promise<string>((ready, fail) => {
     child.stdout.on('data', () => {

@@ -6,7 +6,7 @@ import { type Tracing, TRACING } from '../tracing/tracing.js';
 import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
 import { CombinedReads } from './combined-reads.js';
-import { DatabasePool, LOCK_MILLISECONDS, SILENCE_MILLISECONDS, withoutSettings } from './driver.js';
+import { DatabasePool, LOCK_MILLISECONDS, SILENCE_MILLISECONDS, databaseServers } from './driver.js';
 import { checkPooler } from './pooler.js';
 import { Replica } from './replica.js';
 
@@ -79,7 +79,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     if (readUrl === undefined) return;
     const { options } = this.pools.reports;
     this.replica = new Replica(
-      new DatabasePool({ ...options, connectionString: withoutSettings(readUrl).href }),
+      new DatabasePool({ ...options, servers: databaseServers(readUrl).servers }),
       other,
       maximumReadLagSeconds ?? 5,
     );

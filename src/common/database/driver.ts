@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
+import { DatabaseServers, serverList } from '../../config/database-servers.js';
 import { markRefusal, markUnanswered } from '../errors/database-errors.js';
 import { ServiceUnavailable } from '../errors/service-error.js';
 import { AnswerCheck, HEADER_BYTES } from './answer-check.js';
@@ -23,6 +24,12 @@ export const SESSION_SETTINGS = {
   default_transaction_isolation: 'read committed',
 };
 
+/** What a connection string may have that this service sets, or that says which server to take. */
+const NOT_OF_A_SERVER = [
+  ...['options', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'],
+  ...['target_session_attrs', 'load_balance_hosts'],
+];
+
 interface LimitedAnswers {
   /** How long the answer to a statement may take, in milliseconds; then the connection is ended. 0: for ever. */
   answer_timeout?: number;
@@ -34,7 +41,13 @@ interface LineOptions {
   answerMilliseconds: number;
 }
 
+interface Servers {
+  /** Where connections go. */
+  servers: DatabaseServers;
+}
+
 type Done = (release?: unknown) => void;
+type Connecting = ((error: Error) => void) | ((error: null, client: pg.Client) => void);
 type Connected = (error: Error | undefined, client: pg.PoolClient | undefined, done: Done) => void;
 
 declare module 'pg' {
@@ -141,10 +154,22 @@ class Line extends pg.Connection {
   }
 }
 
-/** A connection to the database whose answers are checked. Only errors that the server sent are marked as refusals. */
+/** The server that a connection could not be made to, by its error. */
+const unreachable = new WeakMap<object, string>();
+
+/**
+ * A connection to one of the servers of the database, whose answers are checked. Only errors that the server sent are
+ * marked as refusals.
+ */
 export class DatabaseClient extends pg.Client {
-  constructor(options: pg.ClientConfig & LimitedAnswers = {}) {
-    super(options);
+  private readonly servers: DatabaseServers;
+  private readonly server: string;
+
+  constructor(options: pg.ClientConfig & LimitedAnswers & Servers) {
+    const server = options.servers.next(performance.now());
+    super({ ...options, connectionString: server });
+    this.servers = options.servers;
+    this.server = server;
     const line = new Line({
       // As the connection string has it, too.
       ssl: this.ssl,
@@ -155,9 +180,40 @@ export class DatabaseClient extends pg.Client {
     // A connection in use that breaks fails its statement; without a listener it would end the process as well.
     this.on('error', () => undefined);
   }
+
+  override connect(): Promise<pg.Client>;
+  override connect(callback: Connecting): void;
+  override connect(callback?: Connecting): Promise<pg.Client> | void {
+    const reached = this.reach();
+    if (callback === undefined) return reached;
+    const done = callback as (error: Error | null, client?: pg.Client) => void;
+    reached.then((client) => done(null, client), done);
+  }
+
+  /** Leaves the server for the next connection when it cannot be reached, or is read-only and must not be. */
+  private async reach(): Promise<pg.Client> {
+    try {
+      await super.connect();
+      if (this.servers.mustWrite) await this.refuseReadOnly();
+    } catch (error) {
+      this.servers.leave(this.server, performance.now());
+      unreachable.set(error as Error, new URL(this.server).host);
+      throw error;
+    }
+    this.servers.use(this.server);
+    return this;
+  }
+
+  /** Asks rather than believes what the server reported at the login: a pooler may report what was so before. */
+  private async refuseReadOnly(): Promise<void> {
+    const { rows } = await this.query<{ transaction_read_only: string }>('SHOW transaction_read_only');
+    if (rows[0]?.transaction_read_only === 'off') return;
+    await this.end();
+    throw new Error('the server is read-only');
+  }
 }
 
-interface PoolOptions extends pg.PoolConfig, LimitedAnswers {
+interface PoolOptions extends pg.PoolConfig, LimitedAnswers, Servers {
   /** False: the server parses and plans each statement anew. */
   names_statements?: boolean;
 }
@@ -165,14 +221,17 @@ interface PoolOptions extends pg.PoolConfig, LimitedAnswers {
 /** Connections whose answers are checked, and a bounded line of requests that wait for one. */
 export class DatabasePool extends pg.Pool {
   private readonly namesStatements: boolean;
+  private readonly servers: DatabaseServers;
+  declare readonly options: pg.PoolOptions & PoolOptions;
 
   /** @param direct options of connections to the server itself, where `options` are those to a pooler */
   constructor(
     options: PoolOptions,
     readonly direct: PoolOptions = options,
   ) {
-    super({ ...options, Client: DatabaseClient });
+    super({ ...options, Client: DatabaseClient as unknown as new () => pg.ClientBase });
     this.namesStatements = options.names_statements ?? true;
+    this.servers = options.servers;
     // An idle connection that breaks is replaced when the next one is needed.
     this.on('error', () => undefined);
   }
@@ -192,9 +251,23 @@ export class DatabasePool extends pg.Pool {
     if (this.waitingCount >= this.options.max * WAITING_PER_CONNECTION) {
       return callback(new ServiceUnavailable(), undefined, () => undefined);
     }
+    this.connectToOneOf(this.servers.urls.length, [], callback);
+  }
+
+  /** Each server is tried at most once. */
+  private connectToOneOf(untried: number, failures: string[], callback: Connected): void {
     super.connect((error, client, done) => {
-      if (error !== undefined) markUnanswered(error);
-      callback(error, client, done);
+      const cause = error?.cause as Error | undefined;
+      const server = error && (unreachable.get(error) ?? (cause && unreachable.get(cause)));
+      if (error === undefined || server === undefined || this.servers.urls.length === 1) {
+        if (error !== undefined) markUnanswered(error);
+        return callback(error, client, done);
+      }
+      failures.push(`${server}: ${error.message}`);
+      if (untried > 1) return this.connectToOneOf(untried - 1, failures, callback);
+      const none = new Error(failures.join(', '));
+      markUnanswered(none);
+      callback(none, client, done);
     });
   }
 
@@ -238,9 +311,9 @@ export interface ConnectionSettings {
  * added to, and of two values of one setting the last counts. A pooler takes no settings from its clients (see pooler.ts).
  */
 export function connectionPool(settings: ConnectionSettings): DatabasePool {
-  const { href, asked } = withoutSettings(settings.url);
+  const { servers, asked } = databaseServers(settings.url);
   const common: PoolOptions = {
-    connectionString: href,
+    servers,
     application_name: 'llm-accounting-service',
     max: settings.poolSize,
     connectionTimeoutMillis: settings.connectTimeoutMilliseconds,
@@ -268,11 +341,11 @@ export function connectionPool(settings: ConnectionSettings): DatabasePool {
   });
 }
 
-/** A connection string without what it asks the server to set, and that. */
-export function withoutSettings(connectionString: string): { href: string; asked: string[] } {
-  const url = new URL(connectionString);
-  const asked = url.searchParams.getAll('options');
-  for (const name of ['options', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'])
-    url.searchParams.delete(name);
-  return { href: url.href, asked };
+/** The servers of a connection string without what it asks them to set, and that. */
+export function databaseServers(connectionString: string): { servers: DatabaseServers; asked: string[] } {
+  const list = serverList(connectionString);
+  const urls = list.urls.map((each) => new URL(each));
+  const asked = urls[0]?.searchParams.getAll('options') ?? [];
+  for (const url of urls) for (const name of NOT_OF_A_SERVER) url.searchParams.delete(name);
+  return { servers: new DatabaseServers({ ...list, urls: urls.map(({ href }) => href) }), asked };
 }

@@ -1,15 +1,15 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEmbeddedDatabase, migrate } from '../../../src/postgres-server/open-database.js';
 import { EventStreamClient } from '../../support/event-stream-client.js';
 import { eventsOf, writeEvent } from '../../support/events.js';
 import { expectSoundBooks, initialize, ledgerOf, SONNET, userWithCredits } from '../../support/money.js';
-import { findPostgresTools, startCluster, type TestCluster } from '../../support/postgres-tools.js';
+import {
+  documented,
+  findPostgresTools,
+  startCluster,
+  type TestCluster,
+} from '../../support/postgres-tools.js';
 import { ownerPool, startOn, type TestService } from '../../support/service.js';
 import { accessToken } from '../../support/tokens.js';
 
@@ -44,7 +44,6 @@ const RIGHTS = `
   ORDER BY 1, 2, 3`;
 
 describe.skipIf(!tools)(`a backup by pg_dump under load, restored to a fresh server${why}`, () => {
-  let directory: string;
   let source: TestCluster;
   let target: TestCluster;
   let owner: pg.Pool;
@@ -53,7 +52,6 @@ describe.skipIf(!tools)(`a backup by pg_dump under load, restored to a fresh ser
   let after: TestService | undefined;
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'accounting-backup-'));
     const found = tools as NonNullable<typeof tools>;
     [source, target] = await Promise.all([startCluster(found), startCluster(found)]);
     const { url, ownerUrl } = await createEmbeddedDatabase(source, NAME);
@@ -68,26 +66,7 @@ describe.skipIf(!tools)(`a backup by pg_dump under load, restored to a fresh ser
     await owner?.end();
     await source?.stop();
     await target?.stop();
-    await rm(directory, { recursive: true, force: true });
   });
-
-  /** Runs the commands of that block of migrations/README.md, as a person would. */
-  async function runDocumented(block: string, { host, port, user, password }: TestCluster): Promise<void> {
-    const readme = await readFile('migrations/README.md', 'utf8');
-    const commands = new RegExp(`^\`\`\`sh ${block}\\n([^]*?)^\`\`\`$`, 'm').exec(readme)?.[1];
-    expect(commands, `a block ${block} in migrations/README.md`).toBeTruthy();
-    const env = {
-      PATH: [tools?.directory, process.env.PATH].join(delimiter),
-      PGHOST: host,
-      PGPORT: String(port),
-      PGUSER: user,
-      PGPASSWORD: password,
-    };
-    await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', commands as string], {
-      cwd: directory,
-      env,
-    });
-  }
 
   /** Sessions and charges without a pause, until stopped. Answers how many calls were made. */
   function load(userIds: string[]): () => Promise<number> {
@@ -120,7 +99,7 @@ describe.skipIf(!tools)(`a backup by pg_dump under load, restored to a fresh ser
     const stop = load(users.map(({ userId }) => userId));
     await expect.poll(() => entries(owner), { timeout: 20_000 }).toBeGreaterThan(200);
     const before = await entries(owner);
-    await runDocumented('backup', source);
+    await source.run(documented('migrations/README.md', 'backup'));
     const atTheEnd = await entries(owner);
     // An event that a client has had, and that the dump has not.
     await writeEvent(service, 'reader');
@@ -128,7 +107,7 @@ describe.skipIf(!tools)(`a backup by pg_dump under load, restored to a fresh ser
     expect(await stop()).toBeGreaterThan(100);
     expect(atTheEnd, 'the load went on while the dump was taken').toBeGreaterThan(before);
 
-    await runDocumented('restore', target);
+    await target.run(documented('migrations/README.md', 'restore'), {}, source.home);
     restored = ownerPool(target, NAME);
     const kept = await entries(restored);
     expect(kept).toBeGreaterThanOrEqual(before);

@@ -29,7 +29,7 @@ const MAXIMUM_LAG_SECONDS = 2;
 
 describe.skipIf(!tools)(`statistics from a streaming replica${why}`, () => {
   let primary: TestCluster;
-  let replica: Awaited<ReturnType<typeof startReplica>>;
+  let replica: TestCluster;
   let onReplica: pg.Pool;
   let owner: pg.Pool;
   let service: TestService;
