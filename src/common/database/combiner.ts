@@ -121,7 +121,6 @@ export class Combiner<Work, Answer> {
   }
 
   private occupyLane(batch: Batch<Work, Answer>): void {
-    const statement = this.send(batch);
     let isOccupied = true;
     this.lanesInUse++;
     const leave = () => {
@@ -133,38 +132,38 @@ export class Combiner<Work, Answer> {
       for (const { key } of batch) this.slow.set(key, true);
       leave();
     }, LANE_MILLISECONDS);
-    // Also a statement that has left its lane already: its keys are free only now.
-    void statement.finally(() => {
+    void this.send(batch).then((answer) => {
       clearTimeout(timer);
       if (isOccupied) for (const { key } of batch) this.slow.delete(key);
+      // Also of a statement that has left its lane already: its keys are free only now. The next statement is on its way
+      // before the requests of this one go on, so that the database does not wait for their responses.
       leave();
+      answer();
     });
   }
 
-  /** Never rejects: each request gets its own error. */
-  private async send(batch: Batch<Work, Answer>): Promise<void> {
+  /** Never rejects: each request gets its own error. Resolves with what answers those that have no answer yet. */
+  private async send(batch: Batch<Work, Answer>): Promise<() => void> {
     const requests = batch.flatMap((part) => part.requests);
-    if (requests.length > 1 && (await this.sendTogether(requests))) {
-      for (const { key } of batch) this.busy.delete(key);
-    } else {
-      await Promise.all(batch.map((part) => this.sendOneByOne(part)));
-    }
+    const answer = requests.length > 1 ? await this.sendTogether(requests) : undefined;
+    if (answer === undefined) await Promise.all(batch.map((part) => this.sendOneByOne(part)));
+    else for (const { key } of batch) this.busy.delete(key);
+    return answer ?? (() => undefined);
   }
 
-  /** @returns false when nothing was carried out and each request is to go alone, to get what is its own */
-  private async sendTogether(requests: Request<Work, Answer>[]): Promise<boolean> {
+  /** @returns undefined when nothing was carried out and each request is to go alone, to get what is its own */
+  private async sendTogether(requests: Request<Work, Answer>[]): Promise<(() => void) | undefined> {
     try {
       const answers = await this.options.together(requests);
-      const left = requests.filter((_, index) => answers[index] === NOT_CARRIED_OUT);
-      requests.forEach(({ resolve }, index) => {
-        if (answers[index] !== NOT_CARRIED_OUT) resolve(answers[index] as Answer);
-      });
-      this.putBack(left);
+      this.putBack(requests.filter((_, index) => answers[index] === NOT_CARRIED_OUT));
+      return () =>
+        requests.forEach(({ resolve }, index) => {
+          if (answers[index] !== NOT_CARRIED_OUT) resolve(answers[index] as Answer);
+        });
     } catch (error) {
-      if (this.options.mayBeOfOne(error)) return false;
-      for (const { reject } of requests) reject(error);
+      if (this.options.mayBeOfOne(error)) return undefined;
+      return () => requests.forEach(({ reject }) => reject(error));
     }
-    return true;
   }
 
   /** Puts requests at the head of their lines, in their order. */
