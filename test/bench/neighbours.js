@@ -110,7 +110,7 @@ async function seed(owner) {
     [options.records],
   );
   await owner.query(
-    `SELECT credit_allocate(jsonb_build_object('accountId', u, 'credits', 1000000000, 'expiryDays', 30, 'actor', 'bench'))
+    `SELECT credit_allocate(u, jsonb_build_object('accountId', u, 'credits', 1000000000, 'expiryDays', 30, 'actor', 'bench'))
        FROM unnest(ARRAY['victim', 'attacker']) u`,
   );
   await owner.query('VACUUM ANALYZE');

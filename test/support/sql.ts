@@ -22,7 +22,7 @@ export function allocateCredits(
   email = 'NULL',
   username = 'NULL',
 ): string {
-  return `credit_allocate(jsonb_build_object('accountId', ${user}, 'credits', ${credits}, 'expiryDays', ${days},
+  return `credit_allocate(${user}, jsonb_build_object('accountId', ${user}, 'credits', ${credits}, 'expiryDays', ${days},
     'actor', 'boss', 'email', ${email}, 'username', ${username}))`;
 }
 

@@ -23,12 +23,27 @@ export interface Statement {
  * are declared where the operation is, once.
  */
 export interface Operation<Request extends object, Answer> extends Statement {
+  readonly isOfAccount: boolean;
   /** Of types only: there is no such member. */
   readonly types?: (request: Request) => Answer;
 }
 
-export function operation<Request extends object, Answer>(name: string): Operation<Request, Answer> {
-  return { name, text: `SELECT ${name}($1) AS answer` };
+/** What an operation on an account names: the account that pays. */
+export interface AccountRequest {
+  readonly accountId: string;
+}
+
+/**
+ * An operation on one account. The account is a parameter of its own as well: on a cluster the whole call goes to the
+ * server that has the account's rows.
+ */
+export function operation<Request extends AccountRequest, Answer>(name: string): Operation<Request, Answer> {
+  return { name, text: `SELECT ${name}($1, $2) AS answer`, isOfAccount: true };
+}
+
+/** An operation of no account: any server of a cluster carries it out. */
+export function generalOperation<Request extends object, Answer>(name: string): Operation<Request, Answer> {
+  return { name, text: `SELECT ${name}($1) AS answer`, isOfAccount: false };
 }
 
 /** What an operation returns when it was carried out, and when it was refused and changed nothing. */
@@ -190,7 +205,9 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     request: Request,
     pool?: 'movements' | 'other',
   ): Promise<Answer> {
-    const [row] = await this.rows<{ answer: Answer }>(operation, [JSON.stringify(request)], pool);
+    const json = JSON.stringify(request);
+    const values = operation.isOfAccount ? [(request as unknown as AccountRequest).accountId, json] : [json];
+    const [row] = await this.rows<{ answer: Answer }>(operation, values, pool);
     if (typeof row?.answer !== 'object' || row.answer === null) throw new ServiceUnavailable();
     return row.answer;
   }

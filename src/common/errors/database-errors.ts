@@ -97,8 +97,6 @@ export function isLostRace(error: unknown): boolean {
   if (!isRefusal(error)) return false;
   const { code, constraint } = postgresError(error);
   if (code === '40001' || code === '40P01' || isStalePlan(error)) return true;
-  // A unit is deleted while it is set for a gateway's team: the retry finds it gone.
-  if (code === '23503' && constraint === 'fk_gateway_accounts_unit') return true;
   // Two first requests under one idempotency key (or one session id) at once: the retry finds the winner's answer.
   return code === '23505' && (constraint === 'pk_idempotency_keys' || constraint === 'pk_streaming_sessions');
 }

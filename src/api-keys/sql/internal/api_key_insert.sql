@@ -17,6 +17,8 @@ LANGUAGE sql AS $$
            WHERE account_id = p_account AND is_active AND coalesce(expires_at > clock_timestamp(), TRUE)
              AND id IS DISTINCT FROM p_without) < 1000
   RETURNING id
+  ), found AS (
+    INSERT INTO api_key_digests (key, account_id, user_id, api_key_id) SELECT p_digest, p_account, p_user, id FROM made
   ), limited AS (
     INSERT INTO budgets (account_id, scope, scope_id, unit, time_window, amount, set_by, is_key_limit, created_by)
     SELECT p_account, 'key', id::varchar, 'credits', 'lifetime', p_limit, 'account', TRUE, p_user

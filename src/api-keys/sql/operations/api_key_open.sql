@@ -2,10 +2,9 @@
 -- overlap. Nothing is done unless the outcome is a new ok.
 -- Outcomes: ok (the key), ended (it was given up meanwhile, or the old one has ended), rotated (the old one has another
 -- successor), idempotency_mismatch.
-CREATE OR REPLACE FUNCTION api_key_open(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION api_key_open(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_id bigint := p ->> 'id';
   p_old bigint := p ->> 'oldId';
   p_overlap_seconds integer := p ->> 'overlapSeconds';

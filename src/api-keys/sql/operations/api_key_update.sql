@@ -1,9 +1,8 @@
 -- Changes of an API key what changes has: name, permissions, expiresAt, creditLimit (of its line); null clears the last
 -- two. Outcomes: ok (the key), not_found, ended, past_expiry, beyond_overlap (the key was rotated, and would end later).
-CREATE OR REPLACE FUNCTION api_key_update(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION api_key_update(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_id bigint := p ->> 'id';
   p_changes jsonb := p -> 'changes';
   k api_keys;

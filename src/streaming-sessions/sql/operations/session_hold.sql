@@ -5,10 +5,9 @@
 -- Outcomes: created, repeated (same content again), conflict (other content), already_ended, user_not_found (also where
 -- the user is not a member of the account), insufficient, budget_exceeded, limit_exceeded, unpriced (only with
 -- rejectUnpriced).
-CREATE OR REPLACE FUNCTION session_hold(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION session_hold(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_user varchar := p ->> 'userId';
   p_session varchar := p ->> 'sessionId';
   p_model varchar := p ->> 'modelId';

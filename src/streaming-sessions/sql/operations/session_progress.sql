@@ -6,10 +6,9 @@
 -- session, since its place may be taken, and one of a former member never. No lease goes beyond maximumAgeSeconds from the
 -- start: at that age the session has ended for its client, and the sweeper settles it.
 -- Outcomes: ok, session_not_found, already_ended.
-CREATE OR REPLACE FUNCTION session_progress(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION session_progress(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_user varchar := p ->> 'userId';
   p_session varchar := p ->> 'sessionId';
   p_generated bigint := p ->> 'tokensGenerated';
