@@ -299,7 +299,7 @@ CREATE TABLE pricing_rules (
   effective_to   TIMESTAMPTZ,
   superseded_by  BIGINT,
   components     JSONB NOT NULL,
-  created_by     VARCHAR(50) CONSTRAINT fk_pricing_rules_creator REFERENCES user_accounts (user_id),
+  created_by     VARCHAR(50),
   CONSTRAINT ck_pricing_rules_prices CHECK (components <> '{}' AND NOT jsonb_path_exists(components, '$.*[*] ? (
     @.price.type() != "string" || !(@.price like_regex "^[0-9]+([.][0-9]+)?$") || @.price.double() > 1000000
     || @.cost.type() == "number" || !(@.cost == null || @.cost like_regex "^[0-9]+([.][0-9]+)?$"))')),
@@ -316,7 +316,7 @@ CREATE TABLE pricing_aliases (
   id         BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_pricing_aliases PRIMARY KEY,
   alias      VARCHAR(100) NOT NULL CONSTRAINT uq_pricing_aliases UNIQUE,
   model_id   VARCHAR(100) NOT NULL,
-  created_by VARCHAR(50) NOT NULL CONSTRAINT fk_pricing_aliases_creator REFERENCES user_accounts (user_id),
+  created_by VARCHAR(50) NOT NULL,
   created_at TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 CREATE TABLE pricing_providers (

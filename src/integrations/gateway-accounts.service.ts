@@ -22,7 +22,7 @@ const ORGANISATION = 'SELECT 1 FROM organisations WHERE account_id = $1';
 const UNIT_STAYS = 'SELECT gateway_unit_stays($1, $2) AS stays';
 /** The last statement of each change: it waits for charges that have found a payer before. */
 const CHANGED = 'UPDATE gateways SET version = version + 1 WHERE name = $1';
-const NOW = () => 'clock_timestamp()';
+const NOW = () => 'clock_now()';
 
 /** Which organisations pay for the teams and organizations of gateways. Rules in README.md beside this file. */
 @Injectable()

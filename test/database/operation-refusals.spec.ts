@@ -183,6 +183,7 @@ const NOT_CHECKED = [
   'available_credits',
   'budget_periods_list',
   'budgets_list',
+  'clock_now',
   'counted_service',
   'credits_room',
   'events_newest',

@@ -86,6 +86,7 @@ describe("the service's role", () => {
       'budget_raise',
       'budget_update',
       'budgets_list',
+      'clock_now',
       'counted_service',
       'credit_allocate',
       'credit_deduct',

@@ -45,12 +45,18 @@ function majorOf(program: string): number {
   return Number(/\) (\d+)/.exec(version)?.[1] ?? 0);
 }
 
-/** A server of these tools on a directory of its own, for the time of a test. */
-export async function startCluster(tools: PostgresTools): Promise<TestCluster> {
+/**
+ * A server of these tools on a directory of its own, for the time of a test.
+ *
+ * @param settings such as `wal_level=logical`, and the password of its superuser
+ */
+export async function startCluster(
+  tools: PostgresTools,
+  { settings = [], password = randomUUID() }: { settings?: string[]; password?: string } = {},
+): Promise<TestCluster> {
   const { home, launcher } = await newHome(tools);
-  const password = randomUUID();
   await initialise(join(tools.directory, 'initdb'), launcher, join(home, 'data'), 'postgres', password);
-  return launch(tools, home, launcher, password);
+  return launch(tools, home, launcher, password, undefined, settings);
 }
 
 /** A streaming replica; `restart` brings it back on its port after it was stopped. */
@@ -106,9 +112,16 @@ async function launch(
   launcher: Launcher,
   password: string,
   port?: number,
+  more: string[] = [],
 ): Promise<TestCluster> {
   port ??= await freePort();
-  const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off'];
+  const settings = [
+    ...more,
+    `port=${port}`,
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    'fsync=off',
+  ];
   const [program, ...rest] = [
     ...launcher.prefix,
     join(directory, 'postgres'),

@@ -7,6 +7,7 @@ import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
 import { CombinedReads } from './combined-reads.js';
 import { DatabasePool, LOCK_MILLISECONDS, SILENCE_MILLISECONDS, withoutSettings } from './driver.js';
+import { checkServers, isDistributed } from './cluster.js';
 import { checkPooler } from './pooler.js';
 import { Replica } from './replica.js';
 
@@ -67,6 +68,8 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   private readonly pools: Record<PoolName, DatabasePool>;
   private readonly isPooled: boolean;
   private readonly replica: Replica | undefined;
+  /** Whether accounts are spread over the servers of a cluster; known once the service has started. */
+  isDistributed = false;
 
   constructor(
     other: DatabasePool,
@@ -102,6 +105,8 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
 
   async onModuleInit(): Promise<void> {
     if (this.isPooled) await checkPooler(this.pools.movements, this.pools.reports, this.config);
+    this.isDistributed = await isDistributed(this.pools.reports);
+    if (this.isDistributed) await checkServers(this.pools.reports, this.config);
   }
 
   async onApplicationShutdown(): Promise<void> {

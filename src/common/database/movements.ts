@@ -44,12 +44,17 @@ export class Movements {
   ) {
     this.combiner = new Combiner<Movement, unknown>({
       isCombining: config.combinesMovements,
-      lanes: LANES,
+      get lanes() {
+        // One account each, and on servers that do not wait for each other.
+        return database.isDistributed ? config.database.poolSize : LANES;
+      },
       maximumTogether: MAXIMUM_TOGETHER,
       maximumWaitingPerKey: MAXIMUM_WAITING_PER_ACCOUNT,
       maximumWaiting: MAXIMUM_WAITING,
       patienceMilliseconds: config.database.connectTimeoutMilliseconds,
       isOneByOnePerKey: true,
+      // On a cluster a statement goes to one account's server.
+      mayMixKeys: () => !database.isDistributed,
       together: (movements) => this.together(movements),
       alone: ({ work }) => work.alone(),
       mayBeOfOne: mayBeOfOneRequest,

@@ -30,7 +30,7 @@ BEGIN
   -- The limit of a line may have changed since the gateway was given it with the successor.
   UPDATE api_keys
      SET gateway_state = 'live',
-         gateway_due_at = CASE WHEN budget_key_id IS NULL THEN expires_at ELSE clock_timestamp() END
+         gateway_due_at = CASE WHEN budget_key_id IS NULL THEN expires_at ELSE clock_now() END
    WHERE account_id = p_account AND id = p_id AND gateway_state = 'opening';
   IF NOT FOUND THEN RETURN '{"outcome": "ended"}'; END IF;
   IF p_old IS NOT NULL THEN PERFORM api_key_end_after(p_account, p_old, p_overlap_seconds); END IF;

@@ -33,7 +33,7 @@ BEGIN
      SET name = coalesce(p_changes ->> 'name', name), permissions = k.permissions,
          expires_at = CASE WHEN p_changes ? 'expiresAt' THEN (p_changes ->> 'expiresAt')::timestamptz
                            ELSE expires_at END,
-         gateway_due_at = CASE WHEN p_changes ? 'expiresAt' AND gateway_state <> 'ended' THEN clock_timestamp()
+         gateway_due_at = CASE WHEN p_changes ? 'expiresAt' AND gateway_state <> 'ended' THEN clock_now()
                                ELSE gateway_due_at END
    WHERE account_id = p_account AND id = p_id;
   IF p_changes ? 'creditLimit' THEN
@@ -42,7 +42,7 @@ BEGIN
     UPDATE budgets SET amount = (p_changes ->> 'creditLimit')::bigint WHERE account_id = p_account AND id = b.id;
     PERFORM budget_changed(p_account, b.id, NULL, b.amount - (p_changes ->> 'creditLimit')::bigint);
     -- The gateway has the limit with each key of the line.
-    UPDATE api_keys SET gateway_due_at = clock_timestamp()
+    UPDATE api_keys SET gateway_due_at = clock_now()
      WHERE account_id = p_account AND coalesce(budget_key_id, id) = coalesce(k.budget_key_id, k.id)
        AND gateway_state = 'live';
   END IF;

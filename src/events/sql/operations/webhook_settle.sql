@@ -63,9 +63,10 @@ BEGIN
   END IF;
   IF v_outcome = 'failed' AND p_delivery IS NOT NULL THEN
     -- Varied by a fifth, so that what failed together does not come back together.
+    v_pause := v_pause * (0.8 + 0.4 * random());
     UPDATE webhook_lanes
        SET attempts = attempts + 1, lease = NULL,
-           next_attempt_at = v_now + make_interval(secs => greatest(v_pause * (0.8 + 0.4 * random()), p_at_least_seconds))
+           next_attempt_at = v_now + make_interval(secs => greatest(v_pause, p_at_least_seconds))
      WHERE endpoint_id = p_endpoint AND account_id = p_account;
   ELSIF EXISTS (SELECT 1 FROM webhook_deliveries
                  WHERE endpoint_id = p_endpoint AND account_id = p_account AND status = 'pending') THEN

@@ -17,7 +17,7 @@ BEGIN
   IF EXISTS (SELECT FROM streaming_sessions WHERE account_id = p_account AND status = 'active') THEN
     RETURN '{"outcome": "sessions_active"}';
   END IF;
-  UPDATE organisations SET archived_at = clock_timestamp() WHERE account_id = p_account;
+  UPDATE organisations SET archived_at = clock_now() WHERE account_id = p_account;
   PERFORM organisation_revoke_keys(p_account, NULL);
   PERFORM write_event(p_account, 'organisation.archived', jsonb_build_object('name', name))
      FROM organisations WHERE account_id = p_account;

@@ -106,12 +106,12 @@ BEGIN
      p_tags, v_budgets.periods, v_tokens, p_tokens, p_input, p_output, p_max_output,
      v_affordable, v_estimate, v_hold, v_lock.available - v_hold,
      v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
-  RETURNING session_started_answer(streaming_sessions, 'created') INTO v_answer;
+  RETURNING * INTO s;
   IF v_budgets.sessions IS NOT NULL THEN
     INSERT INTO session_places (account_id, period_id, session, expires_at)
-    SELECT p_account, id, (v_answer ->> 'id')::bigint, (v_answer ->> 'expiresAt')::timestamptz
+    SELECT p_account, id, s.id, s.expires_at
       FROM budget_periods WHERE account_id = p_account AND id = ANY (v_budgets.periods) AND unit = 'sessions';
   END IF;
-  RETURN v_answer;
+  RETURN session_started_answer(s, 'created');
 END
 $$;
