@@ -28,17 +28,19 @@ interface Table {
   keys: string[] | null;
 }
 
-/** Whether this database has the tables of accounts spread over a cluster. */
+/** Whether this database has the tables of accounts spread over a cluster, all of them. */
 export async function isDistributed(runner: QueryRunner): Promise<boolean> {
   const [citus] = await rows<{ is: boolean }>(
     runner,
-    `SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is`,
+    `SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AND to_regclass('distribution_steps') IS NULL AS is`,
   );
   if (citus?.is !== true) return false;
-  return (
-    (await rows(runner, `SELECT 1 FROM pg_dist_partition WHERE logicalrelid = to_regclass($1)`, [BESIDE]))
-      .length > 0
+  const [beside] = await rows(
+    runner,
+    'SELECT 1 FROM pg_dist_partition WHERE logicalrelid = to_regclass($1)',
+    [BESIDE],
   );
+  return beside !== undefined;
 }
 
 /**
@@ -68,8 +70,11 @@ async function refuseWithoutCluster(runner: QueryRunner): Promise<void> {
   const [citus] = await rows(runner, `SELECT 1 FROM pg_extension WHERE extname = 'citus'`);
   if (citus === undefined)
     throw new Error('The database has no Citus: CREATE EXTENSION citus in it on each server, as a superuser');
-  const [coordinator] = await rows<{ is: boolean }>(runner, 'SELECT citus_is_coordinator() AS is');
-  if (coordinator?.is !== true)
+  const [server] = await rows<{ isWorker: boolean }>(
+    runner,
+    `SELECT NOT citus_is_coordinator() AND EXISTS (SELECT FROM pg_dist_node) AS "isWorker"`,
+  );
+  if (server?.isWorker === true)
     throw new Error(
       'This server is a worker. MIGRATION_DATABASE_URL (or DATABASE_URL) must lead to the coordinator',
     );

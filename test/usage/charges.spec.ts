@@ -1,5 +1,6 @@
 // @module-tag one-by-one
 // @module-tag pooler
+// @module-tag cluster
 // @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';

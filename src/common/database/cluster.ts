@@ -2,13 +2,20 @@ import type { AppConfig } from '../../config/env.js';
 import { type DatabasePool, LOCK_MILLISECONDS, SESSION_SETTINGS } from './driver.js';
 
 const IS_CITUS = `SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS is`;
+const IS_INTERRUPTED = `SELECT to_regclass('distribution_steps') IS NOT NULL AS is`;
 const IS_DISTRIBUTED = `SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = to_regclass('credit_balances')) AS is`;
 
-/** Whether the rows of accounts are spread over the servers of a Citus cluster (`npm run distribute`). */
+/**
+ * Whether the rows of accounts are spread over the servers of a Citus cluster (`npm run distribute`).
+ *
+ * @throws Error where that was begun and has not ended
+ */
 export async function isDistributed(pool: DatabasePool): Promise<boolean> {
-  for (const text of [IS_CITUS, IS_DISTRIBUTED])
-    if ((await pool.run<{ is: boolean }>({ text }))[0]?.is !== true) return false;
-  return true;
+  const is = async (text: string) => (await pool.run<{ is: boolean }>({ text }))[0]?.is === true;
+  if (!(await is(IS_CITUS))) return false;
+  if (await is(IS_INTERRUPTED))
+    throw new Error('The database is half distributed over its cluster: run distribute again, to its end');
+  return is(IS_DISTRIBUTED);
 }
 
 /**

@@ -66,6 +66,8 @@ describe('a database in use becomes that of a cluster', () => {
     const cutOff = (line: string) => {
       if (line.startsWith('2 of ')) throw new Error('cut off');
     };
+    await expect(distributeIt(cutOff)).rejects.toThrow('cut off');
+    await expect(startOn(urls.url, owner)).rejects.toThrow('half distributed');
     let runs = 1;
     for (let isDone = false; !isDone; runs++) {
       isDone = await distributeIt(cutOff).then(
@@ -142,8 +144,10 @@ describe('refuses with the reason', () => {
   });
 
   it('a table whose unique key would hold for one account only', async () => {
-    await owner.query(
-      'CREATE TABLE others (account_id VARCHAR(50), id BIGINT UNIQUE, PRIMARY KEY (account_id, id))',
+    await asSuperuser(
+      coordinator,
+      name,
+      'SET ROLE accounting_owner; CREATE TABLE others (account_id VARCHAR(50), id BIGINT UNIQUE, PRIMARY KEY (account_id, id))',
     );
     await expect(distributeIt()).rejects.toThrow(/These keys lack account_id: others_id_key of others/);
     await owner.query('DROP TABLE others');
