@@ -4,6 +4,7 @@ import pg from 'pg';
 import { distribute } from '../../migrations/distribution.js';
 import {
   createEmbeddedDatabase,
+  embeddedUrls,
   migrate,
   type ServerLogin,
 } from '../../src/postgres-server/open-database.js';
@@ -48,7 +49,11 @@ export async function startCitus(library: string, parent: string, workers = 2): 
 }
 
 /** A database on all servers, with Citus and the service's roles, and nothing else. */
-export async function createCitusDatabase(servers: CitusServers, name: string): Promise<void> {
+export function createCitusDatabase(servers: CitusServers, name: string): Promise<void> {
+  return oneAtATime(servers[0] as ServerLogin, () => createOnAll(servers, name));
+}
+
+async function createOnAll(servers: CitusServers, name: string): Promise<void> {
   const [coordinator, ...workers] = servers as [ServerLogin, ...ServerLogin[]];
   for (const server of servers) {
     await createEmbeddedDatabase(server, name);
@@ -63,7 +68,7 @@ export async function createCitusDatabase(servers: CitusServers, name: string): 
 /** The same, migrated and distributed. */
 export async function createDistributedDatabase(servers: CitusServers, name: string): Promise<void> {
   await createCitusDatabase(servers, name);
-  const { ownerUrl } = await createEmbeddedDatabase(servers[0] as ServerLogin, name);
+  const { ownerUrl } = embeddedUrls(servers[0] as ServerLogin, name);
   await migrate(MIGRATED, ownerUrl, 'accounting_app', undefined, (runner) =>
     distribute(runner, () => undefined),
   );
@@ -71,6 +76,21 @@ export async function createDistributedDatabase(servers: CitusServers, name: str
 
 export async function dropCitusDatabase(servers: CitusServers, name: string): Promise<void> {
   for (const server of servers) await asSuperuser(server, 'postgres', `DROP DATABASE ${name} WITH (FORCE)`);
+}
+
+/** Changes of roles, which all databases of a server share: two at once fail. */
+export async function oneAtATime<T>(
+  { host, port, user, password }: ServerLogin,
+  work: () => Promise<T>,
+): Promise<T> {
+  const gate = new pg.Client({ host, port, user, password, database: 'postgres' });
+  await gate.connect();
+  try {
+    await gate.query('SELECT pg_advisory_lock(1)');
+    return await work();
+  } finally {
+    await gate.end();
+  }
 }
 
 export async function asSuperuser(server: ServerLogin, database: string, statement: string): Promise<void> {

@@ -10,7 +10,7 @@ import { serverSettings } from '../../src/common/database/cluster.js';
 import { roleSettings } from '../../src/common/database/pooler.js';
 import { type AppConfig, loadConfig } from '../../src/config/env.js';
 import { embeddedUrls, type ServerLogin } from '../../src/postgres-server/open-database.js';
-import { asSuperuser, createDistributedDatabase, dropCitusDatabase } from './citus.js';
+import { asSuperuser, createDistributedDatabase, dropCitusDatabase, oneAtATime } from './citus.js';
 import { TEMPLATE } from './global-setup.js';
 import { HttpClient } from './http-client.js';
 import { accessToken, SECRET, type TokenClaims } from './tokens.js';
@@ -101,9 +101,11 @@ function throughPooler(databaseUrl: string) {
 
 /** The same on a cluster, whose coordinator passes them on. */
 async function setOnServers(owner: pg.Pool, config: AppConfig): Promise<void> {
-  const { username } = new URL(config.database.url as string);
-  for (const [name, value] of Object.entries(serverSettings(config)))
-    await owner.query(`ALTER ROLE ${username} SET ${name} = '${value}'`);
+  const { username, pathname } = new URL(config.database.url as string);
+  await oneAtATime(inject('citus')[0] as ServerLogin, async () => {
+    for (const [name, value] of Object.entries(serverSettings(config)))
+      await owner.query(`ALTER ROLE ${username} IN DATABASE ${pathname.slice(1)} SET ${name} = '${value}'`);
+  });
 }
 
 /** The statements that a start without these settings names. */

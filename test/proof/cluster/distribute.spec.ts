@@ -5,6 +5,7 @@ import { distribute } from '../../../migrations/distribution.js';
 import { sqlFunctions } from '../../../migrations/functions.js';
 import {
   createEmbeddedDatabase,
+  embeddedUrls,
   migrate,
   type ServerLogin,
 } from '../../../src/postgres-server/open-database.js';
@@ -24,7 +25,7 @@ let urls: { url: string; ownerUrl: string };
 
 beforeAll(async () => {
   await createCitusDatabase(servers, name);
-  urls = await createEmbeddedDatabase(coordinator, name);
+  urls = embeddedUrls(coordinator, name);
   owner = ownerPool(coordinator, name);
   await migrate(CONFIG, urls.ownerUrl, 'accounting_app');
 });
