@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import pg from 'pg';
 import { DataSource, type Migration } from 'typeorm';
+import { delegateOperations, isDistributed } from './migrations/distribution.js';
 import { installFunctions } from './migrations/functions.js';
 import { migrations } from './migrations/index.js';
 import { ApiKey } from './src/api-keys/entities/api-key.entity.js';
@@ -53,6 +54,7 @@ export class AccountingDataSource extends DataSource {
     const runner = this.createQueryRunner();
     try {
       await installFunctions(runner);
+      if (await isDistributed(runner)) await delegateOperations(runner);
     } finally {
       await runner.release();
     }

@@ -25,7 +25,7 @@ export const MAY_IMPORT = {
   'streaming-sessions': ['accounts', 'auth', 'common', 'config', 'credits', 'pricing'],
   'postgres-server': ['common', 'config', 'migrations', 'ormconfig'],
   demo: ['app', 'auth', 'common', 'config', 'events', 'postgres-server', 'pricing'],
-  cli: ['app', 'auth', 'common', 'config', 'credits', 'demo', 'postgres-server'],
+  cli: ['app', 'auth', 'common', 'config', 'credits', 'demo', 'migrations', 'postgres-server'],
 };
 const PLACES = { app: 'src/app.setup.ts', migrations: 'migrations', ormconfig: 'ormconfig.ts' };
 

@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const CITUS = process.env.CITUS ?? '/usr/lib/postgresql/15/lib/citus.so';
 const PGBOUNCER = process.env.PGBOUNCER ?? '/usr/sbin/pgbouncer';
 
 /** What test/README.md says of these tags. */
@@ -13,6 +14,7 @@ const TAGS = [
     description: 'holds as well when one user’s requests reach two instances by turns',
   },
   { name: 'pooler', description: 'holds as well through a pooler in transaction mode' },
+  { name: 'cluster', description: 'holds as well on a Citus cluster' },
   { name: 'one-by-one', description: 'holds as well when no movements are combined' },
 ];
 
@@ -51,7 +53,7 @@ export default defineConfig({
         test: {
           name: 'proof',
           include: ['test/proof/**/*.spec.ts'],
-          exclude: ['test/proof/browser/**', 'test/proof/pooler/**'],
+          exclude: ['test/proof/browser/**', 'test/proof/pooler/**', 'test/proof/cluster/**'],
         },
       },
       {
@@ -75,6 +77,18 @@ export default defineConfig({
                 name: 'pooler',
                 include: [...tagged('pooler'), 'test/proof/pooler/*.spec.ts'],
                 env: { TEST_POOLER: PGBOUNCER },
+              },
+            },
+          ]
+        : []),
+      ...(existsSync(CITUS)
+        ? [
+            {
+              extends: true as const,
+              test: {
+                name: 'cluster',
+                include: [...tagged('cluster'), 'test/proof/cluster/*.spec.ts'],
+                env: { TEST_CITUS: CITUS },
               },
             },
           ]

@@ -299,7 +299,7 @@ CREATE TABLE pricing_rules (
   effective_to   TIMESTAMPTZ,
   superseded_by  BIGINT,
   components     JSONB NOT NULL,
-  created_by     VARCHAR(50) CONSTRAINT fk_pricing_rules_creator REFERENCES user_accounts (user_id),
+  created_by     VARCHAR(50),
   CONSTRAINT ck_pricing_rules_prices CHECK (components <> '{}' AND NOT jsonb_path_exists(components, '$.*[*] ? (
     @.price.type() != "string" || !(@.price like_regex "^[0-9]+([.][0-9]+)?$") || @.price.double() > 1000000
     || @.cost.type() == "number" || !(@.cost == null || @.cost like_regex "^[0-9]+([.][0-9]+)?$"))')),
@@ -316,7 +316,7 @@ CREATE TABLE pricing_aliases (
   id         BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_pricing_aliases PRIMARY KEY,
   alias      VARCHAR(100) NOT NULL CONSTRAINT uq_pricing_aliases UNIQUE,
   model_id   VARCHAR(100) NOT NULL,
-  created_by VARCHAR(50) NOT NULL CONSTRAINT fk_pricing_aliases_creator REFERENCES user_accounts (user_id),
+  created_by VARCHAR(50) NOT NULL,
   created_at TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 CREATE TABLE pricing_providers (
@@ -582,9 +582,7 @@ CREATE TABLE gateway_accounts (
   set_by      VARCHAR(64)  NOT NULL,
   set_at      TIMESTAMPTZ  NOT NULL DEFAULT now(),
   ended_at    TIMESTAMPTZ,
-  CONSTRAINT uq_gateway_accounts UNIQUE NULLS NOT DISTINCT (gateway, kind, external_id, ended_at),
-  CONSTRAINT fk_gateway_accounts_unit FOREIGN KEY (account_id, unit_id) REFERENCES units (account_id, id)
-             ON DELETE SET NULL (unit_id)
+  CONSTRAINT uq_gateway_accounts UNIQUE NULLS NOT DISTINCT (gateway, kind, external_id, ended_at)
 );
 CREATE INDEX idx_gateway_accounts_account ON gateway_accounts (account_id) WHERE ended_at IS NULL;
 CREATE INDEX idx_gateway_accounts_unit    ON gateway_accounts (account_id, unit_id) WHERE unit_id IS NOT NULL;
@@ -600,8 +598,7 @@ CREATE TABLE api_keys (
   id               BIGINT GENERATED ALWAYS AS IDENTITY,
   account_id       VARCHAR(50) NOT NULL CONSTRAINT fk_api_keys_account REFERENCES credit_balances,
   user_id          VARCHAR(50) NOT NULL,
-  key              VARCHAR(64) NOT NULL CONSTRAINT uq_api_keys_key UNIQUE
-                   CONSTRAINT ck_api_keys_key CHECK (key ~ '^[0-9a-f]{64}$'),
+  key              VARCHAR(64) NOT NULL CONSTRAINT ck_api_keys_key CHECK (key ~ '^[0-9a-f]{64}$'),
   key_hint         VARCHAR(20) NOT NULL,
   name             VARCHAR(100) NOT NULL,
   permissions      TEXT[] NOT NULL DEFAULT '{}' CONSTRAINT ck_api_keys_permissions CHECK (permissions <@
@@ -632,6 +629,15 @@ CREATE TABLE api_keys (
     AND (gateway_due_at IS NOT NULL OR gateway_state = 'ended' OR (gateway_state = 'live' AND expires_at IS NULL)))
 );
 CREATE INDEX idx_api_keys_id ON api_keys (id);
+
+-- Whose key a digest is: what must be found without an account has a small table of its own, of which each server of a
+-- cluster has a copy. Its rows never change.
+CREATE TABLE api_key_digests (
+  key        VARCHAR(64) CONSTRAINT pk_api_key_digests PRIMARY KEY,
+  account_id VARCHAR(50) NOT NULL,
+  user_id    VARCHAR(50) NOT NULL,
+  api_key_id BIGINT NOT NULL
+);
 CREATE INDEX idx_api_keys_gateway_due ON api_keys (gateway_due_at) WHERE gateway_due_at IS NOT NULL;
 CREATE INDEX idx_api_keys_unannounced ON api_keys (expires_at)
   WHERE is_active AND expires_at IS NOT NULL AND expiry_announced IS DISTINCT FROM expires_at;

@@ -106,18 +106,23 @@ async function replaceFunction(
   before: string[],
 ): Promise<void> {
   try {
-    await runner.query(`SAVEPOINT replaced; ${text}; RELEASE SAVEPOINT replaced`);
+    await runner.query('SAVEPOINT replaced');
+    for (const statement of statementsOf(text)) await runner.query(statement);
+    await runner.query('RELEASE SAVEPOINT replaced');
   } catch (error) {
     if ((error as { code?: string }).code !== CANNOT_REPLACE) throw error;
     await runner.query('ROLLBACK TO SAVEPOINT replaced');
     await dropFunctions(runner, before);
-    await runner.query(text);
+    for (const statement of statementsOf(text)) await runner.query(statement);
   }
   // With other parameters it stands beside the old form, and a call could mean either.
   const { signatures = [] } = (await installedFunctions(runner, [{ name }])).get(name) ?? {};
   if (signatures.length > 1) await dropFunctions(runner, before);
   await runner.query(`COMMENT ON FUNCTION ${name} IS '${VERSION} ${hashOf(text)}'`);
 }
+
+/** The function and its triggers: a cluster passes each on to its servers as it came, one statement at a time. */
+const statementsOf = (text: string): string[] => text.split(/;\n(?=CREATE OR REPLACE TRIGGER)/);
 
 async function dropFunctions(runner: QueryRunner, signatures: string[]): Promise<void> {
   for (const signature of signatures) await runner.query(`DROP FUNCTION IF EXISTS ${signature}`);

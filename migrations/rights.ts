@@ -25,6 +25,7 @@ const READ_ONLY_TABLES = [
   'usage_closing',
   'usage_leaders',
   'api_keys',
+  'api_key_digests',
   'event_outbox',
   'events',
   'webhook_deliveries',

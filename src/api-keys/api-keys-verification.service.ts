@@ -8,16 +8,7 @@ import { isoTime } from '../common/http/time.js';
 import type { VerifyApiKeyDto } from './dto/api-keys.requests.js';
 import type { VerificationCode, VerificationDto } from './dto/api-keys.responses.js';
 
-/** A key that its gateway does not have yet does not exist yet. */
-export const VERIFY = {
-  name: 'api_key_verify',
-  text: `SELECT k.key, k.id, k.account_id, k.user_id, k.permissions, k.expires_at, k.expires_at <= now() AS is_expired,
-                k.is_active AND (coalesce(k.gateway_state, 'live') = 'live' OR k.expires_at <= now()) AS is_active,
-                available_credits(k.account_id) AS available,
-                credits_room(k.account_id, k.user_id, k.id) AS room
-           FROM api_keys k
-          WHERE k.key = ANY($1::varchar[]) AND coalesce(k.gateway_state, 'live') NOT IN ('pending', 'opening')`,
-};
+const VERIFY = { name: 'api_keys_verify', text: 'SELECT * FROM api_keys_verify($1)' };
 
 interface Row {
   key: string;

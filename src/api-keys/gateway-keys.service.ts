@@ -32,7 +32,7 @@ const MAXIMUM_PER_PASS = 100;
 /** Keys looked at together, so that one slow answer does not hold up the rest. */
 const LANES = 4;
 
-const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_timestamp() END`;
+const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_now() END`;
 /** To be set with the revocation of any key, in the same statement. */
 export const REVOKED = {
   gatewayState: () => `CASE gateway_state WHEN 'pending' THEN 'failed' WHEN 'opening' THEN 'ending'
@@ -48,7 +48,7 @@ export const REVOKED = {
  */
 const AT_GATEWAY = {
   name: 'gateway_key_at_gateway',
-  text: `SELECT k.user_id, g.kind, g.external_id, extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds
+  text: `SELECT k.user_id, g.kind, g.external_id, extract(epoch FROM k.expires_at - clock_now())::float8 AS seconds
            FROM api_keys k
            LEFT JOIN members m ON m.account_id = k.account_id AND m.user_id = k.user_id
            LEFT JOIN units u ON u.account_id = m.account_id AND u.id = m.unit_id
@@ -68,14 +68,14 @@ const OPENING = {
 const GIVE_UP = {
   name: 'gateway_key_give_up',
   text: `UPDATE api_keys
-            SET gateway_state = $3::text, gateway_due_at = CASE WHEN $3::text <> 'ended' THEN clock_timestamp() END,
-                is_active = FALSE, revoked_at = clock_timestamp()
+            SET gateway_state = $3::text, gateway_due_at = CASE WHEN $3::text <> 'ended' THEN clock_now() END,
+                is_active = FALSE, revoked_at = clock_now()
           WHERE account_id = $1 AND id = $2 AND gateway_state IN ('pending', 'opening', 'live') RETURNING id`,
 };
 /** The gateway created the key after another request or the sweeper had given it up: end it there too. */
 const CREATED_LATE = {
   name: 'gateway_key_created_late',
-  text: `UPDATE api_keys SET gateway_state = 'ending', gateway_due_at = clock_timestamp()
+  text: `UPDATE api_keys SET gateway_state = 'ending', gateway_due_at = clock_now()
           WHERE account_id = $1 AND id = $2 AND gateway_state IN ('failed', 'ended')`,
 };
 const ENDED = {
@@ -87,7 +87,7 @@ const ENDED = {
 const BOUNDS = {
   name: 'gateway_key_bounds',
   text: `SELECT k.gateway_settings ->> 'maxBudgetUsd' AS max_budget_usd, b.credit_limit::float8 AS credit_limit,
-                extract(epoch FROM k.expires_at - clock_timestamp())::float8 AS seconds_left
+                extract(epoch FROM k.expires_at - clock_now())::float8 AS seconds_left
            FROM api_keys k
            CROSS JOIN LATERAL api_key_budget(k.account_id, coalesce(k.budget_key_id, k.id)) b
           WHERE k.account_id = $1 AND k.id = $2`,
@@ -116,26 +116,26 @@ function claim(name: string, which: string): Statement {
            UPDATE api_keys k
               SET gateway_state = CASE WHEN k.gateway_state = 'pending' THEN 'failed'
                                        WHEN k.gateway_state = 'opening' THEN 'ending'
-                                       WHEN k.gateway_state = 'live' AND k.expires_at <= clock_timestamp()
+                                       WHEN k.gateway_state = 'live' AND k.expires_at <= clock_now()
                                        THEN 'ending' ELSE k.gateway_state END,
                   is_active = k.is_active AND k.gateway_state NOT IN ('pending', 'opening'),
-                  revoked_at = CASE WHEN k.gateway_state IN ('pending', 'opening') THEN clock_timestamp()
+                  revoked_at = CASE WHEN k.gateway_state IN ('pending', 'opening') THEN clock_now()
                                     ELSE k.revoked_at END,
                   gateway_attempts = k.gateway_attempts + 1,
-                  gateway_unsure_until = clock_timestamp() + make_interval(secs => ${LATE_SECONDS}),
-                  gateway_due_at = clock_timestamp()
+                  gateway_unsure_until = clock_now() + make_interval(secs => ${LATE_SECONDS}),
+                  gateway_due_at = clock_now()
                     + make_interval(secs => least(300, 15 * 2 ^ least(k.gateway_attempts, 5)))
              FROM due WHERE k.account_id = due.account_id AND k.id = due.id
         RETURNING k.account_id, k.id, k.key, k.gateway, k.gateway_state, k.gateway_due_at::text,
-                  CASE WHEN due.gateway_unsure_until > clock_timestamp() THEN due.gateway_unsure_until::text END
+                  CASE WHEN due.gateway_unsure_until > clock_now() THEN due.gateway_unsure_until::text END
                     AS unsure_until,
-                  k.created_at > clock_timestamp() - make_interval(secs => ${LATE_SECONDS}) AS may_come_late`,
+                  k.created_at > clock_now() - make_interval(secs => ${LATE_SECONDS}) AS may_come_late`,
   };
 }
 /** Keys whose creation failed have never worked, so keys that may still work come before them. */
 const CLAIM_DUE = claim(
   'gateway_keys_claim_due',
-  `SELECT account_id, id, gateway_unsure_until FROM api_keys WHERE gateway_due_at <= clock_timestamp() AND gateway = $1
+  `SELECT account_id, id, gateway_unsure_until FROM api_keys WHERE gateway_due_at <= clock_now() AND gateway = $1
     ORDER BY gateway_state = 'failed', gateway_due_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
 );
 const CLAIM_ONE = claim(

@@ -1,5 +1,4 @@
-import { type Ok, operation, type Refused } from '../common/database/database.js';
-import type { AccountRequest } from '../common/database/movements.js';
+import { type AccountRequest, type Ok, operation, type Refused } from '../common/database/database.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 
 /** The operations of this module, in `sql/operations`. */

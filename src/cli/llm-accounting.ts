@@ -6,6 +6,7 @@ const COMMANDS: Record<string, { file: string; does: string }> = {
     does: 'Starts the service; with no DATABASE_URL, on a PostgreSQL of its own',
   },
   migrate: { file: './migrate.js', does: "Brings the database to this release's schema, and ends" },
+  distribute: { file: './distribute.js', does: 'Spreads the accounts over the servers of a Citus cluster' },
   demo: { file: './demo.js', does: 'Shows the service with a month of use' },
   token: { file: './token.js', does: 'Prints an access token for development' },
   import: { file: './pricing-import.js', does: 'Imports the prices of a catalogue' },
@@ -16,7 +17,7 @@ const USAGE = `Accounting for LLM platforms: prepaid credits, holds, usage and p
   llm-accounting COMMAND [options]
 
 ${Object.entries(COMMANDS)
-  .map(([name, { does }]) => `${name.padEnd(8)} ${does}`)
+  .map(([name, { does }]) => `${name.padEnd(10)} ${does}`)
   .join('\n')}
 
 llm-accounting COMMAND --help explains the options of a command. Settings are environment variables, or stand in .env.

@@ -1,5 +1,10 @@
-import { type Ok, operation, type Refused } from '../common/database/database.js';
-import type { AccountRequest } from '../common/database/movements.js';
+import {
+  type AccountRequest,
+  generalOperation,
+  type Ok,
+  operation,
+  type Refused,
+} from '../common/database/database.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import type { Call } from '../pricing/call.js';
 import type { Quote } from '../pricing/price.js';
@@ -88,7 +93,7 @@ export const EXPIRE = operation<
 >('credit_expire');
 
 /** What a call costs at the price in force. Moves nothing. */
-export const QUOTE = operation<
+export const QUOTE = generalOperation<
   { modelId: string; rejectUnpriced: boolean } & Call,
   Ok<Quote> | Refused<'unpriced'>
 >('credit_quote');

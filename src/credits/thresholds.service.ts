@@ -1,8 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectThrottlerStorage, type ThrottlerStorage } from '@nestjs/throttler';
 import { Changes } from '../common/database/changes.js';
-import { Database, operation, type Refused } from '../common/database/database.js';
-import type { AccountRequest } from '../common/database/movements.js';
+import { type AccountRequest, Database, operation, type Refused } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { RateLimited } from '../common/http/rate-limit.js';

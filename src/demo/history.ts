@@ -35,6 +35,7 @@ export async function playMonth(
     await insert(client, 'pricing_rules', month.rules.map(ruleRow));
     await client.query(SUPERSEDED);
     await insert(client, 'api_keys', month.keys.map(keyRow), 'OVERRIDING SYSTEM VALUE');
+    await insert(client, 'api_key_digests', month.keys.map(digestRow));
     const lines = month.keys.filter(({ budgetKeyId }) => budgetKeyId === null);
     await insert(client, 'budgets', lines.map(keyLimitRow));
     await client.query(`SELECT setval(pg_get_serial_sequence('api_keys', 'id'), ${month.keys.length + 1})`);
@@ -105,7 +106,7 @@ BEGIN
       WHEN 'usage_review' THEN
         PERFORM usage_review(c || jsonb_build_object('usageId', r.id, 'version', r.version)) FROM usage_records r
           WHERE r.account_id = c ->> 'accountId' AND r.request_id = c ->> 'requestId';
-      ELSE PERFORM movements(jsonb_build_array(c), 0);
+      ELSE PERFORM movements(c ->> 'accountId', jsonb_build_array(c), 0);
     END CASE;
   END LOOP;
 END $$`;
@@ -164,6 +165,10 @@ function keyRow(key: Month['keys'][number]) {
     gateway_attempts: 0,
   };
 }
+
+const digestRow = ({ digest, userId, id }: Month['keys'][number]) => ({
+  ...{ key: digest, account_id: userId, user_id: userId, api_key_id: id },
+});
 
 /** As a new key gets it. */
 function keyLimitRow({ id, userId, creditLimit, createdAt }: Month['keys'][number]) {

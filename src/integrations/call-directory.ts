@@ -13,7 +13,7 @@ const LOOK_UP = {
   text: `SELECT 'user' AS kind, user_id AS name, user_id AS account_id, user_id, NULL::bigint AS id, TRUE AS is_current
            FROM user_accounts WHERE user_id = ANY($1::varchar[])
          UNION ALL
-         SELECT 'key', key, account_id, user_id, id, TRUE FROM api_keys WHERE key = ANY($2::varchar[])
+         SELECT 'key', key, account_id, user_id, api_key_id, TRUE FROM api_key_digests WHERE key = ANY($2::varchar[])
          UNION ALL
          SELECT a.kind, a.external_id, a.account_id, NULL, NULL, a.ended_at IS NULL
            FROM gateway_accounts a

@@ -17,11 +17,12 @@ import { GatewayAccountNotFound } from './integrations.errors.js';
 /** One change after the other, in this process and on all instances. */
 const TURN = 'gateway-accounts';
 const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('${TURN}', 0))`;
-const EXIST = `SELECT EXISTS (SELECT FROM organisations WHERE account_id = $1) AS organisation,
-                      $2::bigint IS NULL OR EXISTS (SELECT FROM units WHERE account_id = $1 AND id = $2) AS unit`;
+const ORGANISATION = 'SELECT 1 FROM organisations WHERE account_id = $1';
+/** A unit that is deleted at the same time waits, and then finds what was set for it. */
+const UNIT_STAYS = 'SELECT gateway_unit_stays($1, $2) AS stays';
 /** The last statement of each change: it waits for charges that have found a payer before. */
 const CHANGED = 'UPDATE gateways SET version = version + 1 WHERE name = $1';
-const NOW = () => 'clock_timestamp()';
+const NOW = () => 'clock_now()';
 
 /** Which organisations pay for the teams and organizations of gateways. Rules in README.md beside this file. */
 @Injectable()
@@ -71,9 +72,11 @@ export class GatewayAccountsService {
 }
 
 async function requireOrganisation(manager: EntityManager, accountId: string, unitId: number | null) {
-  const [there] = await manager.query<{ organisation: boolean; unit: boolean }[]>(EXIST, [accountId, unitId]);
-  if (there?.organisation !== true)
+  const [organisation] = await manager.query<object[]>(ORGANISATION, [accountId]);
+  if (organisation === undefined)
     throw new ValidationError([{ field: 'accountId', message: 'must be an organisation' }]);
-  if (!there.unit)
+  if (unitId === null) return;
+  const [unit] = await manager.query<{ stays: boolean }[]>(UNIT_STAYS, [accountId, unitId]);
+  if (unit?.stays !== true)
     throw new ValidationError([{ field: 'unitId', message: 'must be a unit of the organisation' }]);
 }

@@ -31,7 +31,7 @@ const KEEP = {
 /** Takes a turn at events that wait, those first that were not tried for longest; what others hold is left to them. */
 const take = (name: string, which: string) => ({
   name,
-  text: `UPDATE usage_quarantine SET attempted_at = clock_timestamp()
+  text: `UPDATE usage_quarantine SET attempted_at = clock_now()
           WHERE id IN (SELECT q.id FROM usage_quarantine q
                         WHERE q.source = $3 AND q.resolved_at IS NULL
                           AND (q.attempted_at IS NULL OR q.attempted_at < $2) ${which}
@@ -48,7 +48,7 @@ const TAKE_OF_KNOWN_USERS = take(
                           WHERE m.account_id = q.claimed_account AND m.user_id = q.claimed_user
                             AND o.archived_at IS NULL) END`,
 );
-const NOW = { name: 'quarantine_now', text: 'SELECT clock_timestamp() - make_interval(secs => $1) AS time' };
+const NOW = { name: 'quarantine_now', text: 'SELECT clock_now() - make_interval(secs => $1) AS time' };
 
 /** What an event waits for may be another thing after a replay: an account has been set for its team meanwhile. */
 const WAIT_ON = {
@@ -63,7 +63,7 @@ const WAIT_ON = {
 const RESOLVE = {
   name: 'quarantine_resolve',
   text: `UPDATE usage_quarantine q
-            SET resolved_at = clock_timestamp(), usage_account_id = r.usage_account_id, usage_id = r.usage_id
+            SET resolved_at = clock_now(), usage_account_id = r.usage_account_id, usage_id = r.usage_id
            FROM unnest($1::varchar[], $2::varchar[], $3::bigint[]) AS r (fingerprint, usage_account_id, usage_id)
           WHERE q.fingerprint = r.fingerprint AND q.resolved_at IS NULL`,
 };

@@ -1,7 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { Changes, type Once } from '../common/database/changes.js';
-import { type Ok, type Operation, operation, type Refused } from '../common/database/database.js';
-import type { AccountRequest } from '../common/database/movements.js';
+import {
+  type AccountRequest,
+  type Ok,
+  type Operation,
+  operation,
+  type Refused,
+} from '../common/database/database.js';
 import { IdempotencyMismatch, type ServiceError, ValidationError } from '../common/errors/service-error.js';
 import { type Caller, hasRole, idempotencyScope } from '../common/http/caller.js';
 import { idempotencyOf, type Idempotency } from '../common/http/idempotency.js';

@@ -51,6 +51,7 @@ export async function openDatabase(
   config: DatabaseConfig,
   log?: (line: string) => void,
   warn?: (line: string) => void,
+  afterwards?: (runner: QueryRunner) => Promise<void>,
 ): Promise<OpenDatabase> {
   if (config.url !== undefined) {
     const ownerUrl = config.migrationUrl ?? config.directUrl ?? config.url;
@@ -61,7 +62,7 @@ export async function openDatabase(
       config.migrationUrl ? 'MIGRATION_DATABASE_URL' : ownerSettings,
     );
     const role = await roleOf(config, config.url, RUNTIME_SETTINGS);
-    await migrate(config, ownerUrl, role === owner ? undefined : role, warn);
+    await migrate(config, ownerUrl, role === owner ? undefined : role, warn, afterwards);
     return { url: config.url, ownerUrl, embedded: undefined, close: () => Promise.resolve() };
   }
   const embedded = await startEmbeddedPostgres({
@@ -190,12 +191,17 @@ function serverConnection(server: ServerLogin): pg.ClientConfig {
   return { host: server.host, port: server.port, user: server.user, password: server.password, ssl: false };
 }
 
-/** Runs pending migrations as the owner, one instance at a time, and gives the runtime role what it needs. */
+/**
+ * Runs pending migrations as the owner, one instance at a time, and gives the runtime role what it needs.
+ *
+ * @param afterwards what else is to be done while no other instance migrates
+ */
 export async function migrate(
   config: DatabaseConfig,
   ownerUrl: string,
   runtimeRole?: string,
   warn?: (line: string) => void,
+  afterwards?: (runner: QueryRunner) => Promise<void>,
 ): Promise<void> {
   const dataSource = new AccountingDataSource(
     // A migration of a large table takes its time; only ordinary statements have a short limit.
@@ -225,6 +231,7 @@ export async function migrate(
       await grantRuntimeRole(runner, pg.escapeIdentifier(runtimeRole));
       await runner.commitTransaction();
     }
+    await afterwards?.(runner);
     await runner.query('SELECT pg_advisory_unlock($1)', [MIGRATION_LOCK]);
   } finally {
     await runner.release();

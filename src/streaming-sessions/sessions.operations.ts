@@ -1,5 +1,4 @@
-import { type Ok, operation, type Refused } from '../common/database/database.js';
-import type { AccountRequest } from '../common/database/movements.js';
+import { type AccountRequest, type Ok, operation, type Refused } from '../common/database/database.js';
 import type { LimitReached, Shortage } from '../credits/credits.operations.js';
 import type { Call } from '../pricing/call.js';
 import type { PricingSource } from '../pricing/price.js';

@@ -634,7 +634,7 @@ describe('lastUsed', () => {
     proxy.taken();
     for (const { key } of keys) for (let again = 0; again < 3; again++) await works(key, watched);
     expect(proxy.taken().filter((statement) => statement !== 'credit_balance')).toEqual(
-      Array(15).fill('api_key_live'),
+      Array(15).fill('api_keys_live'),
     );
     expect(await lastUsed(keys[0] as Key)).toBeNull();
     await watched.get(ApiKeyLastUse).flush();

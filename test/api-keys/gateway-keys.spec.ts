@@ -933,7 +933,8 @@ describe('changes whose requests overlap at the proxy', () => {
     const made = await makeKey(user, { expiresAt: '2040-01-01T00:00:00.000Z' });
     const other = await service.owner.connect();
     await other.query('BEGIN');
-    await other.query('SELECT api_key_update($1)', [
+    await other.query('SELECT api_key_update($1, $2)', [
+      user.userId,
       { accountId: user.userId, id: made.id, changes: { creditLimit: 2000 } },
     ]);
     const sending = service.get(GatewayKeysService).follow(made.id);

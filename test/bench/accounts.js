@@ -9,7 +9,7 @@ const AT_ONCE = 20;
 
 /** A record a day of each user, so that statistics have something to add up; written by the service's own function. */
 const HISTORY = `
-  SELECT count(usage_record(jsonb_build_object(
+  SELECT count(usage_record(user_id, jsonb_build_object(
            'accountId', user_id, 'userId', user_id, 'timestamp', now() - make_interval(days => day), 'service', 'images',
            'recordedOperation', 'render', 'credits', 5, 'metadata', '{}'::jsonb)))
     FROM user_accounts CROSS JOIN generate_series(1, $1) AS day WHERE user_id LIKE 'bench-%'`;

@@ -96,7 +96,7 @@ async function run() {
 
   async function allocate(userId, credits) {
     await database.owner.query(
-      `SELECT credit_allocate(jsonb_build_object('accountId', $1::text, 'credits', $2::bigint, 'expiryDays', 30, 'actor', 'bench',
+      `SELECT credit_allocate($1, jsonb_build_object('accountId', $1::text, 'credits', $2::bigint, 'expiryDays', 30, 'actor', 'bench',
         'email', NULL, 'username', NULL))`,
       [userId, credits],
     );

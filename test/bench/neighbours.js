@@ -100,9 +100,9 @@ async function run() {
 /** The most that one user can have stored: names of the greatest length, each used once, on many days. */
 async function seed(owner) {
   await owner.query(
-    `SELECT count(usage_record(r || jsonb_build_object(
+    `SELECT count(usage_record('attacker', r || jsonb_build_object(
               'service', left(n || repeat('é', 50), 50), 'recordedOperation', left(n || repeat('é', 100), 100)))),
-            count(usage_record(r || jsonb_build_object(
+            count(usage_record('attacker', r || jsonb_build_object(
               'service', 'chat', 'recordedOperation', left(n % 20 || repeat('é', 100), 100))))
        FROM generate_series(1, $1::integer) n, LATERAL jsonb_build_object(
             'accountId', 'attacker', 'userId', 'attacker', 'timestamp', now() - n % 360 * interval '1 day', 'credits', n,
@@ -110,7 +110,7 @@ async function seed(owner) {
     [options.records],
   );
   await owner.query(
-    `SELECT credit_allocate(jsonb_build_object('accountId', u, 'credits', 1000000000, 'expiryDays', 30, 'actor', 'bench'))
+    `SELECT credit_allocate(u, jsonb_build_object('accountId', u, 'credits', 1000000000, 'expiryDays', 30, 'actor', 'bench'))
        FROM unnest(ARRAY['victim', 'attacker']) u`,
   );
   await owner.query('VACUUM ANALYZE');

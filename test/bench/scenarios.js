@@ -52,9 +52,10 @@ const TOKENS_NEVER_REACHED = 10_000_000;
 /** An operation of the service, with the request that the floor calls it with. */
 function call(name, requestOf) {
   const values = (user, body, raw) => [
+    user,
     JSON.stringify({ accountId: user, userId: user, actor: user, ...requestOf(user, body, raw) }),
   ];
-  return { name, text: `SELECT ${name}($1) AS answer`, values };
+  return { name, text: `SELECT ${name}($1, $2) AS answer`, values };
 }
 
 /** @returns {Step} */
@@ -167,7 +168,7 @@ const VERIFY = {
   caller: 'supervisor',
   body: ({ account }) => ({ key: account.key }),
   floor: {
-    name: 'api_key_verify',
+    name: 'api_keys_verify',
     values: (_user, body) => [createHash('sha256').update(body.key).digest('hex')],
   },
 };

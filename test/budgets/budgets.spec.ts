@@ -727,7 +727,7 @@ describe('changes', () => {
       acme.id,
     ]);
     await service.owner.query(
-      `SELECT credit_repair(jsonb_build_object('accountId', $1::text, 'actor', 'root'))`,
+      `SELECT credit_repair($1, jsonb_build_object('accountId', $1::varchar, 'actor', 'root'))`,
       [acme.id],
     );
     expect(await periods()).toMatchObject([{ used: 3, held: 0 }]);

@@ -136,7 +136,7 @@ describe('movements of one account that wait', () => {
   it('go again, in order, when their statement has not come to them in a fifth of a second', async () => {
     const user = await knownUser(1000);
     await direct.owner.query(
-      `SELECT count(credit_allocate(jsonb_build_object('accountId', $1::text, 'credits', 1, 'expiryDays', 30, 'actor', 'root')))
+      `SELECT count(credit_allocate($1::text, jsonb_build_object('accountId', $1::text, 'credits', 1, 'expiryDays', 30, 'actor', 'root')))
          FROM generate_series(1, 999)`,
       [user.userId],
     );
@@ -319,7 +319,10 @@ describe('movements of several accounts that go together', { retry: 3 }, () => {
       ...{ operation: 'credit_deduct', accountId: userId, credits: 1, notes: 'x', actor: 'root' },
     }));
     const { together } = await whileLocked([upper], async () => {
-      const together = direct.owner.query('SELECT movements($1, 0)', [JSON.stringify(deductions)]);
+      const together = direct.owner.query('SELECT movements($1, $2, 0)', [
+        lower.userId,
+        JSON.stringify(deductions),
+      ]);
       await expect.poll(() => waitingForLocks(direct)).toBe(1);
       // Capital letters come first: what waits for them has not locked the other one yet.
       await direct.owner.query('SELECT FROM credit_balances WHERE account_id = $1 FOR UPDATE NOWAIT', [

@@ -159,7 +159,7 @@ describe('migrations', () => {
       const [before] = await formsOf(NAME);
       const [other] = await formsOf('credit_revoke');
       await owner.query(
-        `CREATE OR REPLACE FUNCTION ${NAME}(p jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT NULL::jsonb $$`,
+        `CREATE OR REPLACE FUNCTION ${NAME}(p_account varchar, p jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT NULL::jsonb $$`,
       );
       await owner.query(`COMMENT ON FUNCTION ${NAME} IS '1.0.0 ${ANOTHER_TEXT}'`);
       await owner.runMigrations();

@@ -177,14 +177,18 @@ const PARAMETERS: Record<string, Parameter> = {
 /** Their arguments are the service's own, and none of them moves credits or makes a key. */
 const NOT_CHECKED = [
   'api_key_budget',
+  'api_keys_live',
+  'api_keys_verify',
   'audit_ended',
   'available_credits',
   'budget_periods_list',
   'budgets_list',
+  'clock_now',
   'counted_service',
   'credits_room',
   'events_newest',
   'events_publish',
+  'gateway_unit_stays',
   'movements',
   'tokens_of',
   'usage_classes',
@@ -204,6 +208,8 @@ interface Called {
   /** Fields of its one JSON request, or its parameters. */
   fields: string[];
   takesRequest: boolean;
+  /** Whether the account is a parameter of its own, before the request. */
+  isOfAccount: boolean;
 }
 
 /** What each operation reads, by its own text. */
@@ -211,9 +217,13 @@ function operations(): Map<string, Called> {
   const called = sqlFunctions().filter(({ name, isOperation }) => isOperation && !NOT_CHECKED.includes(name));
   return new Map(
     called.map(({ name, text: source }) => {
-      const takesRequest = source.includes(`FUNCTION ${name}(p jsonb)`);
+      const takesRequest = /\((?:\w+ varchar, )?p jsonb\)/.test(source);
+      const isOfAccount = source.includes(' varchar, p jsonb)');
       const reads = takesRequest
-        ? [...source.matchAll(/\bp ->>? '(\w+)'/g)].map(([, field]) => field as string)
+        ? [
+            ...(isOfAccount ? ['accountId'] : []),
+            ...[...source.matchAll(/\bp ->>? '(\w+)'/g)].map(([, field]) => field as string),
+          ]
         : [
             ...(/\(([^)]*)\)/.exec(source.slice(source.indexOf(`FUNCTION ${name}`)))?.[1] ?? '').matchAll(
               /\b(p_\w+) /g,
@@ -222,7 +232,7 @@ function operations(): Map<string, Called> {
       const idempotent = source.includes('is_idempotency(p)')
         ? ['callerId', 'idempotencyKey', 'requestHash']
         : [];
-      return [name, { fields: [...new Set([...reads, ...idempotent])], takesRequest }];
+      return [name, { fields: [...new Set([...reads, ...idempotent])], takesRequest, isOfAccount }];
     }),
   );
 }
@@ -231,13 +241,20 @@ const knownAs = (operation: string, field: string): Parameter | undefined =>
   PARAMETERS[`${operation}.${field}`] ?? PARAMETERS[field];
 
 /** The error of one call as the service's role, which is taken back; undefined when there is none. */
-async function call(operation: string, { fields, takesRequest }: Called, ...changed: [string, unknown][]) {
+async function call(
+  operation: string,
+  { fields, takesRequest, isOfAccount }: Called,
+  ...changed: [string, unknown][]
+) {
   const bad = new Map(changed);
   const given = fields.map((name): [string, unknown] => {
     const value = bad.has(name) ? bad.get(name) : knownAs(operation, name)?.good;
     return [name, value === 'USER' ? userId : value];
   });
-  const values = takesRequest ? [JSON.stringify(Object.fromEntries(given))] : given.map(([, value]) => value);
+  const request = Object.fromEntries(given);
+  const values = !takesRequest
+    ? given.map(([, value]) => value)
+    : [...(isOfAccount ? [request['accountId']] : []), JSON.stringify(request)];
   await runtime.query('BEGIN');
   try {
     const places = values.map((_, index) => `$${index + 1}`).join(', ');
@@ -291,7 +308,7 @@ describe('every operation, called as the service’s role', () => {
       { operation: 'credit_deduct', accountId: userId, credits: 5, notes: 'x', actor: 'boss' },
       { operation: 'credit_deduct', accountId: userId, credits: -5000, notes: 'x', actor: 'boss' },
     ]);
-    await expect(runtime.query('SELECT movements($1, 0)', [calls])).rejects.toMatchObject({
+    await expect(runtime.query('SELECT movements($1, $2, 0)', [userId, calls])).rejects.toMatchObject({
       code: '22023',
       column: 'credits',
     });

@@ -76,6 +76,8 @@ describe("the service's role", () => {
       'api_key_open',
       'api_key_rotate',
       'api_key_update',
+      'api_keys_live',
+      'api_keys_verify',
       'audit_ended',
       'available_credits',
       'budget_create',
@@ -84,6 +86,7 @@ describe("the service's role", () => {
       'budget_raise',
       'budget_update',
       'budgets_list',
+      'clock_now',
       'counted_service',
       'credit_allocate',
       'credit_deduct',
@@ -100,6 +103,7 @@ describe("the service's role", () => {
       'events_newest',
       'events_publish',
       'forget_idempotency_keys',
+      'gateway_unit_stays',
       'idempotency_earlier',
       'idempotency_keep',
       'member_add',
@@ -146,6 +150,7 @@ describe("the service's role", () => {
 
 /** What a role may do with each table, beyond reading all of it. */
 const RIGHTS: Record<string, string[]> = {
+  api_key_digests: ['SELECT'],
   api_keys: ['SELECT', 'UPDATE of columns'],
   budget_periods: ['SELECT'],
   budget_raises: ['SELECT'],
@@ -296,13 +301,13 @@ describe("the service's role and the rest of the server", () => {
       await intruder.query(statement);
     }
     const { rows } = await intruder.query<{ answer: { outcome: string } }>(
-      `SELECT public.credit_deduct($1) AS answer`,
-      [{ accountId: userId, credits: 500, notes: 'astray', actor: 'intruder' }],
+      `SELECT public.credit_deduct($1, $2) AS answer`,
+      [userId, { accountId: userId, credits: 500, notes: 'astray', actor: 'intruder' }],
     );
     expect(rows[0]?.answer.outcome).toBe('insufficient');
     const taken = await intruder.query<{ answer: { outcome: string } }>(
-      `SELECT public.credit_deduct($1) AS answer`,
-      [{ accountId: userId, credits: 60, notes: 'as meant', actor: 'intruder' }],
+      `SELECT public.credit_deduct($1, $2) AS answer`,
+      [userId, { accountId: userId, credits: 60, notes: 'as meant', actor: 'intruder' }],
     );
     expect(taken.rows[0]?.answer.outcome).toBe('ok');
     await intruder.end();
@@ -391,8 +396,8 @@ describe('a movement over books that are broken', () => {
     const before = await snapshot(service.owner);
     const ids = { accountId: user.userId, userId: user.userId, actor: user.userId };
     const movements = {
-      hold: `SELECT session_hold('${JSON.stringify({ ...ids, sessionId: 'x', modelId: SONNET, estimatedTokens: 40_000, bufferPercent: 0, leaseSeconds: 60, rejectUnpriced: false })}')`,
-      settle: `SELECT session_settle('${JSON.stringify({ ...ids, sessionId: 'open', reason: 'finalized', success: true, quantities: { tokens: 0 }, serviceTier: 'standard' })}')`,
+      hold: `SELECT session_hold('${ids.accountId}', '${JSON.stringify({ ...ids, sessionId: 'x', modelId: SONNET, estimatedTokens: 40_000, bufferPercent: 0, leaseSeconds: 60, rejectUnpriced: false })}')`,
+      settle: `SELECT session_settle('${ids.accountId}', '${JSON.stringify({ ...ids, sessionId: 'open', reason: 'finalized', success: true, quantities: { tokens: 0 }, serviceTier: 'standard' })}')`,
     };
     const movement = message.startsWith('would') ? movements.settle : movements.hold;
     await expect(runtime.query(movement)).rejects.toMatchObject({

@@ -91,7 +91,7 @@ describe('round trips to the database for a known user', () => {
     ],
     [
       'verify',
-      'api_key_verify',
+      'api_keys_verify',
       () => service.internal().post('/api/api-keys/verify', { key: 'ak_unknown', permission: 'usage:write' }),
     ],
     ['balance', 'credit_balance', () => user.get('/api/credits/balance')],
@@ -139,7 +139,7 @@ describe('round trips to the database for a known user', () => {
     expect(proxy.taken(), 'a page of keys').toEqual(['api_keys_page']);
     const client = service.withHeaders({ 'x-api-key': key });
     await client.post(`${SESSIONS}/initialize`, start('by-key'));
-    expect(proxy.taken()).toEqual(['api_key_live', 'session_hold']);
+    expect(proxy.taken()).toEqual(['api_keys_live', 'session_hold']);
     await service.withHeaders({ 'x-api-key': 'no key at all' }).get('/api/credits/balance');
     expect(proxy.taken()).toEqual([]);
   });

@@ -205,7 +205,10 @@ describe('credits.recovered', () => {
     await service.owner.query('UPDATE credit_balances SET available = 10 WHERE account_id = $1', [
       few.userId,
     ]);
-    await service.owner.query('SELECT credit_repair($1)', [{ accountId: few.userId, actor: 'root' }]);
+    await service.owner.query('SELECT credit_repair($1, $2)', [
+      few.userId,
+      { accountId: few.userId, actor: 'root' },
+    ]);
     expect(await typesOf(few)).toEqual([]);
   });
 
@@ -320,7 +323,8 @@ describe('a movement that is rolled back', () => {
     const user = await userWithCredits(service, 150);
     const owner = await service.owner.connect();
     await owner.query('BEGIN');
-    await owner.query('SELECT credit_deduct($1)', [
+    await owner.query('SELECT credit_deduct($1, $2)', [
+      user.userId,
       { accountId: user.userId, credits: 150, notes: 'x', actor: 'root' },
     ]);
     const { rows } = await owner.query('SELECT type FROM event_outbox WHERE account_id = $1', [user.userId]);
@@ -381,7 +385,8 @@ describe('credits.expiring', () => {
     await expiresIn(user, 500, '1 day');
     const spender = await service.owner.connect();
     await spender.query('BEGIN');
-    await spender.query('SELECT credit_deduct($1)', [
+    await spender.query('SELECT credit_deduct($1, $2)', [
+      user.userId,
       { accountId: user.userId, credits: 10, notes: 'x', actor: 'root' },
     ]);
     await service.get(EventsSweeper).sweep();

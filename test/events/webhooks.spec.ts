@@ -320,7 +320,8 @@ describe('endpoints that never answer', () => {
         atLeastSeconds: 0,
         patienceSeconds: 9999,
       };
-      await owner.query('SELECT webhook_settle($1)', [
+      await owner.query('SELECT webhook_settle($1, $2)', [
+        accountId,
         { endpointId, accountId, lease, deliveryId, ...attempt },
       ]);
     }

@@ -427,7 +427,8 @@ describe('a total that the classes of the usage do not explain', () => {
       `UPDATE streaming_sessions SET expires_at = now() - interval '1 minute' WHERE account_id = $1 AND session_id = $2`,
       [user.userId, sessionId],
     );
-    await service.owner.query(`SELECT session_timeout($1)`, [
+    await service.owner.query(`SELECT session_timeout($1, $2)`, [
+      user.userId,
       JSON.stringify({ accountId: user.userId, userId: user.userId, sessionId, wait: true }),
     ]);
   }

@@ -9,6 +9,7 @@ import {
   type ServerLogin,
 } from '../../src/postgres-server/open-database.js';
 import { startEmbeddedPostgres } from '../../src/postgres-server/embedded-postgres.js';
+import { startCitus } from './citus.js';
 import { startPooler } from './pooler.js';
 import { writeRelease } from './recorded-statements.js';
 
@@ -19,6 +20,8 @@ declare module 'vitest' {
     poolerPort: number | null;
     /** Where the statements of the service are kept; null unless a release is being recorded. */
     recordInto: string | null;
+    /** The servers of a Citus cluster, the coordinator first; none where no test of this run needs it. */
+    citus: ServerLogin[];
   }
 }
 
@@ -54,11 +57,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const program = project.vitest.projects.map(({ config }) => config.env?.TEST_POOLER).find(Boolean);
   const pooler = program === undefined ? undefined : await startPooler(program, server, directory);
   project.provide('poolerPort', pooler?.port ?? null);
+  const library = project.vitest.projects.map(({ config }) => config.env?.TEST_CITUS).find(Boolean);
+  const citus = library === undefined ? [] : await startCitus(library, directory);
+  project.provide(
+    'citus',
+    citus.map(({ host, port, user, password }) => ({ host, port, user, password })),
+  );
   const recordInto = process.env.RECORD_RELEASE ? join(directory, 'statements') : null;
   project.provide('recordInto', recordInto);
   return async () => {
     if (recordInto !== null) await writeRelease(recordInto, server, TEMPLATE);
     await pooler?.stop();
+    for (const one of citus) await one.stop();
     await embedded?.stop();
     await rm(directory, { recursive: true, force: true });
   };

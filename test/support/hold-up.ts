@@ -5,9 +5,13 @@ import type { TestService } from './service.js';
 const WAITING = `SELECT count(*)::integer AS waiting FROM pg_stat_activity
                   WHERE datname = current_database() AND wait_event_type = 'Lock'`;
 
+const WAITING_ON_ALL = `SELECT sum(result::integer)::integer AS waiting
+                           FROM run_command_on_all_nodes($$${WAITING}$$) WHERE success`;
+
 /** How many statements wait for a lock. */
 export async function waitingForLocks(service: TestService): Promise<number> {
-  return (await service.owner.query<{ waiting: number }>(WAITING)).rows[0]?.waiting ?? 0;
+  const text = process.env.TEST_CITUS === undefined ? WAITING : WAITING_ON_ALL;
+  return (await service.owner.query<{ waiting: number }>(text)).rows[0]?.waiting ?? 0;
 }
 
 /**

@@ -63,12 +63,18 @@ export function documented(file: string, block: string): string {
   return commands;
 }
 
-/** A server of these tools on a directory of its own, for the time of a test. */
-export async function startCluster(tools: PostgresTools): Promise<TestCluster> {
+/**
+ * A server of these tools on a directory of its own, for the time of a test.
+ *
+ * @param settings such as `wal_level=logical`, and the password of its superuser
+ */
+export async function startCluster(
+  tools: PostgresTools,
+  { settings = [], password = randomUUID() }: { settings?: string[]; password?: string } = {},
+): Promise<TestCluster> {
   const { home, launcher } = await newHome(tools);
-  const password = randomUUID();
   await initialise(join(tools.directory, 'initdb'), launcher, join(home, 'data'), 'postgres', password);
-  return cluster(tools, home, launcher, password);
+  return cluster(tools, home, launcher, password, settings);
 }
 
 /** A streaming replica. */
@@ -104,10 +110,12 @@ async function cluster(
   home: string,
   launcher: Launcher,
   password: string,
+  more: string[] = [],
 ): Promise<TestCluster> {
   const login = { host: '127.0.0.1', port: await freePort(), user: 'postgres', password };
   const PGDATA = join(home, 'data');
   const settings = [
+    ...more,
     `port=${login.port}`,
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',

@@ -6,9 +6,11 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { inject } from 'vitest';
 import { createApp } from '../../src/app.setup.js';
+import { serverSettings } from '../../src/common/database/cluster.js';
 import { roleSettings } from '../../src/common/database/pooler.js';
 import { type AppConfig, loadConfig } from '../../src/config/env.js';
 import { embeddedUrls, type ServerLogin } from '../../src/postgres-server/open-database.js';
+import { asSuperuser, createDistributedDatabase, dropCitusDatabase, oneAtATime } from './citus.js';
 import { TEMPLATE } from './global-setup.js';
 import { HttpClient } from './http-client.js';
 import { accessToken, SECRET, type TokenClaims } from './tokens.js';
@@ -60,11 +62,10 @@ export function ownerPool(server: ServerLogin, database: string): pg.Pool {
  * when a test calls them, so that nothing happens by chance.
  */
 export async function startService(env: Record<string, string> = {}): Promise<TestService> {
-  const server = inject('server');
+  const server =
+    process.env.TEST_CITUS === undefined ? inject('server') : (inject('citus')[0] as ServerLogin);
   const name = `test_${randomUUID().replaceAll('-', '')}`;
-  const admin = new pg.Client({ ...server, database: 'postgres' });
-  await admin.connect();
-  await admin.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  const drop = await createDatabase(server, name);
   const owner = ownerPool(server, name);
   const { url } = embeddedUrls(server, name);
   const twins: TestService[] = [];
@@ -76,16 +77,35 @@ export async function startService(env: Record<string, string> = {}): Promise<Te
       await service.close();
       for (const twin of twins) await twin.close();
       await owner.end();
-      await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
-      await admin.end();
+      await drop();
     },
   };
+}
+
+/** A migrated database, on the cluster where the tests run on one. Answers how to drop it. */
+async function createDatabase(server: ServerLogin, name: string): Promise<() => Promise<void>> {
+  if (process.env.TEST_CITUS !== undefined) {
+    const servers = inject('citus');
+    await createDistributedDatabase(servers, name);
+    return () => dropCitusDatabase(servers, name);
+  }
+  await asSuperuser(server, 'postgres', `CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`);
+  return () => asSuperuser(server, 'postgres', `DROP DATABASE ${name} WITH (FORCE)`);
 }
 
 function throughPooler(databaseUrl: string) {
   const url = new URL(databaseUrl);
   url.port = String(inject('poolerPort'));
   return { DATABASE_URL: url.href, DATABASE_DIRECT_URL: databaseUrl };
+}
+
+/** The same on a cluster, whose coordinator passes them on. */
+async function setOnServers(owner: pg.Pool, config: AppConfig): Promise<void> {
+  const { username, pathname } = new URL(config.database.url as string);
+  await oneAtATime(inject('citus')[0] as ServerLogin, async () => {
+    for (const [name, value] of Object.entries(serverSettings(config)))
+      await owner.query(`ALTER ROLE ${username} IN DATABASE ${pathname.slice(1)} SET ${name} = '${value}'`);
+  });
 }
 
 /** The statements that a start without these settings names. */
@@ -121,10 +141,13 @@ export async function startOn(
     ...env,
   });
   if (isPooled) await setForRole(owner, config);
+  if (process.env.TEST_CITUS !== undefined) await setOnServers(owner, config);
   const logs = twins[0]?.logs ?? [];
   const logger = pino(
     { level: 'debug', base: null },
-    { write: (line: string) => void logs.push(JSON.parse(line) as Record<string, unknown>) },
+    {
+      write: (line: string) => void logs.push(JSON.parse(line) as Record<string, unknown>),
+    },
   );
   const app = await createApp(config, config.database.url as string, logger);
   await app.listen(0, '127.0.0.1');

@@ -10,7 +10,7 @@ export function recordUsage(
   credits: string,
   metadata = `'{}'::jsonb`,
 ): string {
-  return `usage_record(jsonb_build_object('accountId', ${user}, 'userId', ${user}, 'timestamp', ${timestamp},
+  return `usage_record((${user})::varchar, jsonb_build_object('accountId', ${user}, 'userId', ${user}, 'timestamp', ${timestamp},
     'service', ${service}, 'recordedOperation', ${operation}, 'credits', ${credits}, 'metadata', ${metadata}))`;
 }
 
@@ -22,7 +22,7 @@ export function allocateCredits(
   email = 'NULL',
   username = 'NULL',
 ): string {
-  return `credit_allocate(jsonb_build_object('accountId', ${user}, 'credits', ${credits}, 'expiryDays', ${days},
+  return `credit_allocate((${user})::varchar, jsonb_build_object('accountId', (${user})::varchar, 'credits', ${credits}, 'expiryDays', ${days},
     'actor', 'boss', 'email', ${email}, 'username', ${username}))`;
 }
 

@@ -1,5 +1,6 @@
 // @module-tag one-by-one
 // @module-tag pooler
+// @module-tag cluster
 // @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
@@ -567,7 +568,9 @@ describe('POST /usage/records/:id/review', () => {
     const [record] = (await user.get<{ items: RecordBody[] }>('/api/usage/records')).body.items;
     const setBack = (column: string) =>
       service.owner.query(
-        `UPDATE usage_records SET ${column} = ${column} + interval '11 seconds' WHERE account_id = $1`,
+        // In UTC: without a time zone this is a calculation that also a cluster takes in an UPDATE.
+        `UPDATE usage_records
+            SET ${column} = (${column} AT TIME ZONE 'UTC' + interval '11 seconds') AT TIME ZONE 'UTC' WHERE account_id = $1`,
         [user.userId],
       );
     await topUp(user, 100);

@@ -16,6 +16,8 @@ export interface CombinerOptions<Work, Answer> {
   readonly lanes: number;
   /** The most requests of one statement. */
   readonly maximumTogether: number;
+  /** Whether requests of several keys may go in one statement, asked for each statement; left out: they may. */
+  mayMixKeys?(): boolean;
   /** The most requests that wait, for one key and in all; the next one is refused at once. */
   readonly maximumWaitingPerKey: number;
   readonly maximumWaiting: number;
@@ -103,19 +105,19 @@ export class Combiner<Work, Answer> {
     let room = this.options.maximumTogether;
     for (const [key, waiting] of this.waiting) {
       if (room === 0) break;
-      const isSlow = this.slow.has(key);
-      if (this.busy.has(key) || (isSlow && batch.length > 0)) continue;
+      const goesAlone = this.options.mayMixKeys?.() === false || this.slow.has(key);
+      if (this.busy.has(key) || (goesAlone && batch.length > 0)) continue;
       this.rejectLate(waiting);
       const requests = waiting.splice(0, room);
       this.waitingCount -= requests.length;
-      if (waiting.length === 0 || isSlow) this.waiting.delete(key);
-      // What is left of a slow key waits behind the other keys.
-      if (waiting.length > 0 && isSlow) this.waiting.set(key, waiting);
+      if (waiting.length === 0 || goesAlone) this.waiting.delete(key);
+      // What is left of such a key waits behind the other keys.
+      if (waiting.length > 0 && goesAlone) this.waiting.set(key, waiting);
       if (requests.length === 0) continue;
       room -= requests.length;
       if (this.options.isOneByOnePerKey) this.busy.add(key);
       batch.push({ key, requests });
-      if (isSlow) break;
+      if (goesAlone) break;
     }
     return batch;
   }

@@ -7,6 +7,7 @@ import { APP_CONFIG } from '../../config/config.module.js';
 import type { AppConfig } from '../../config/env.js';
 import { CombinedReads } from './combined-reads.js';
 import { DatabasePool, LOCK_MILLISECONDS, SILENCE_MILLISECONDS, databaseServers } from './driver.js';
+import { checkServers, isDistributed } from './cluster.js';
 import { checkPooler } from './pooler.js';
 import { Replica } from './replica.js';
 
@@ -23,12 +24,27 @@ export interface Statement {
  * are declared where the operation is, once.
  */
 export interface Operation<Request extends object, Answer> extends Statement {
+  readonly isOfAccount: boolean;
   /** Of types only: there is no such member. */
   readonly types?: (request: Request) => Answer;
 }
 
-export function operation<Request extends object, Answer>(name: string): Operation<Request, Answer> {
-  return { name, text: `SELECT ${name}($1) AS answer` };
+/** What an operation on an account names: the account that pays. */
+export interface AccountRequest {
+  readonly accountId: string;
+}
+
+/**
+ * An operation on one account. The account is a parameter of its own as well: on a cluster the whole call goes to the
+ * server that has the account's rows.
+ */
+export function operation<Request extends AccountRequest, Answer>(name: string): Operation<Request, Answer> {
+  return { name, text: `SELECT ${name}($1, $2) AS answer`, isOfAccount: true };
+}
+
+/** An operation of no account: any server of a cluster carries it out. */
+export function generalOperation<Request extends object, Answer>(name: string): Operation<Request, Answer> {
+  return { name, text: `SELECT ${name}($1) AS answer`, isOfAccount: false };
 }
 
 /** What an operation returns when it was carried out, and when it was refused and changed nothing. */
@@ -52,6 +68,8 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   private readonly pools: Record<PoolName, DatabasePool>;
   private readonly isPooled: boolean;
   private readonly replica: Replica | undefined;
+  /** Whether accounts are spread over the servers of a cluster; known once the service has started. */
+  isDistributed = false;
 
   constructor(
     other: DatabasePool,
@@ -87,6 +105,8 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
 
   async onModuleInit(): Promise<void> {
     if (this.isPooled) await checkPooler(this.pools.movements, this.pools.reports, this.config);
+    this.isDistributed = await isDistributed(this.pools.reports);
+    if (this.isDistributed) await checkServers(this.pools.reports, this.config);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -190,7 +210,9 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
     request: Request,
     pool?: 'movements' | 'other',
   ): Promise<Answer> {
-    const [row] = await this.rows<{ answer: Answer }>(operation, [JSON.stringify(request)], pool);
+    const json = JSON.stringify(request);
+    const values = operation.isOfAccount ? [(request as unknown as AccountRequest).accountId, json] : [json];
+    const [row] = await this.rows<{ answer: Answer }>(operation, values, pool);
     if (typeof row?.answer !== 'object' || row.answer === null) throw new ServiceUnavailable();
     return row.answer;
   }

@@ -4,7 +4,7 @@ import type { AppConfig } from '../../config/env.js';
 import { mayBeOfOneRequest } from '../errors/database-errors.js';
 import { ServiceUnavailable } from '../errors/service-error.js';
 import { Combiner, type Keyed, NOT_CARRIED_OUT } from './combiner.js';
-import { Database, type Operation } from './database.js';
+import { type AccountRequest, Database, type Operation } from './database.js';
 import { LOCK_MILLISECONDS } from './driver.js';
 
 /**
@@ -21,12 +21,7 @@ const MAXIMUM_WAITING = 10_000;
 const LOCK_MILLISECONDS_TOGETHER = 250;
 
 /** The one function that carries out several operations by their names: in `src/sql`, since it calls those of all modules. */
-const MOVEMENTS = { name: 'movements', text: 'SELECT place, answer FROM movements($1, $2)' };
-
-/** What every movement names: the account that pays. */
-export interface AccountRequest {
-  readonly accountId: string;
-}
+const MOVEMENTS = { name: 'movements', text: 'SELECT place, answer FROM movements($1, $2, $3)' };
 
 interface Movement {
   /** The operation's. */
@@ -49,12 +44,17 @@ export class Movements {
   ) {
     this.combiner = new Combiner<Movement, unknown>({
       isCombining: config.combinesMovements,
-      lanes: LANES,
+      get lanes() {
+        // One account each, and on servers that do not wait for each other.
+        return database.isDistributed ? config.database.poolSize : LANES;
+      },
       maximumTogether: MAXIMUM_TOGETHER,
       maximumWaitingPerKey: MAXIMUM_WAITING_PER_ACCOUNT,
       maximumWaiting: MAXIMUM_WAITING,
       patienceMilliseconds: config.database.connectTimeoutMilliseconds,
       isOneByOnePerKey: true,
+      // On a cluster a statement goes to one account's server.
+      mayMixKeys: () => !database.isDistributed,
       together: (movements) => this.together(movements),
       alone: ({ work }) => work.alone(),
       mayBeOfOne: mayBeOfOneRequest,
@@ -86,7 +86,11 @@ export class Movements {
     const hasSeveralAccounts = movements.some(({ key }) => key !== movements[0]?.key);
     const rows = await this.database.rows<{ place: string; answer: { outcome: string } | null }>(
       MOVEMENTS,
-      [JSON.stringify(calls), hasSeveralAccounts ? LOCK_MILLISECONDS_TOGETHER : LOCK_MILLISECONDS],
+      [
+        movements[0]?.key,
+        JSON.stringify(calls),
+        hasSeveralAccounts ? LOCK_MILLISECONDS_TOGETHER : LOCK_MILLISECONDS,
+      ],
       'movements',
     );
     const answers = new Map(rows.map(({ place, answer }) => [Number(place), answer]));

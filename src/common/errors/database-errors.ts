@@ -48,6 +48,22 @@ export function markUnanswered(error: object): void {
   if (!refusals.has(error)) unanswered.add(error);
 }
 
+/** A shard's constraints have its number behind their names. */
+const OF_SHARD = /_\d{6,}$/;
+const CONSTRAINT_IN_TEXT = /constraint "(\w+)"/;
+/** As refuse.sql words it. */
+const FIELD_IN_TEXT = /^([\w-]+) is not valid$/;
+
+/** The constraint that refused; the coordinator of a cluster passes on only the text of what its servers refuse. */
+function constraintOf({ constraint, message = '' }: PostgresError): string | undefined {
+  return (constraint ?? CONSTRAINT_IN_TEXT.exec(message)?.[1])?.replace(OF_SHARD, '');
+}
+
+/** The field that refuse.sql has refused, also where only the text was passed on. */
+function fieldOf({ code, column, message = '' }: PostgresError): string | undefined {
+  return code === '22023' ? (column ?? FIELD_IN_TEXT.exec(message)?.[1]) : undefined;
+}
+
 /** The error as PostgreSQL's driver gave it, out of TypeORM's wrapping. */
 export function postgresError(error: unknown): PostgresError {
   const wrapped = (error ?? {}) as PostgresError;
@@ -95,12 +111,14 @@ export function isStalePlan(error: unknown): boolean {
 /** Whether the same call may succeed at once: a lost race, rolled back whole. */
 export function isLostRace(error: unknown): boolean {
   if (!isRefusal(error)) return false;
-  const { code, constraint } = postgresError(error);
+  const original = postgresError(error);
+  const { code } = original;
   if (code === '40001' || code === '40P01' || isStalePlan(error)) return true;
-  // A unit is deleted while it is set for a gateway's team: the retry finds it gone.
-  if (code === '23503' && constraint === 'fk_gateway_accounts_unit') return true;
   // Two first requests under one idempotency key (or one session id) at once: the retry finds the winner's answer.
-  return code === '23505' && (constraint === 'pk_idempotency_keys' || constraint === 'pk_streaming_sessions');
+  return (
+    code === '23505' &&
+    ['pk_idempotency_keys', 'pk_streaming_sessions'].includes(constraintOf(original) ?? '')
+  );
 }
 
 /** Whether the server has refused the call and will refuse it again. */
@@ -124,9 +142,7 @@ export function mayBeOfOneRequest(error: unknown): boolean {
  * it is.
  */
 export function translateDatabaseError(error: unknown): unknown {
-  const { code, column } = postgresError(error);
-  if (code === '22023' && column !== undefined) {
-    return new ValidationError([{ field: column, message: 'is not valid' }]);
-  }
+  const field = fieldOf(postgresError(error));
+  if (field !== undefined) return new ValidationError([{ field, message: 'is not valid' }]);
   return isUnavailable(error) ? new ServiceUnavailable() : error;
 }

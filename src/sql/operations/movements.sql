@@ -4,7 +4,9 @@
 -- not_carried_out: that bounds how long accounts are locked. Accounts are locked in one order everywhere, by their bytes,
 -- and those of one account in the order of p_calls. With several accounts in it a lock that is held for long must not keep
 -- the others: after p_lock_milliseconds it gives up.
-CREATE OR REPLACE FUNCTION movements(p_calls jsonb, p_lock_milliseconds integer, OUT place bigint, OUT answer jsonb)
+CREATE OR REPLACE FUNCTION movements(
+  p_account varchar, p_calls jsonb, p_lock_milliseconds integer, OUT place bigint, OUT answer jsonb
+)
 RETURNS SETOF record
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
@@ -20,15 +22,15 @@ BEGIN
       answer := '{"outcome": "not_carried_out"}';
     ELSE
       CASE v_call ->> 'operation'
-        WHEN 'session_hold' THEN answer := session_hold(v_call);
-        WHEN 'session_progress' THEN answer := session_progress(v_call);
-        WHEN 'session_settle' THEN answer := session_settle(v_call);
-        WHEN 'usage_record' THEN answer := usage_record(v_call);
-        WHEN 'usage_charge' THEN answer := usage_charge(v_call);
-        WHEN 'usage_review' THEN answer := usage_review(v_call);
-        WHEN 'credit_allocate' THEN answer := credit_allocate(v_call);
-        WHEN 'credit_deduct' THEN answer := credit_deduct(v_call);
-        WHEN 'credit_revoke' THEN answer := credit_revoke(v_call);
+        WHEN 'session_hold' THEN answer := session_hold(v_call ->> 'accountId', v_call);
+        WHEN 'session_progress' THEN answer := session_progress(v_call ->> 'accountId', v_call);
+        WHEN 'session_settle' THEN answer := session_settle(v_call ->> 'accountId', v_call);
+        WHEN 'usage_record' THEN answer := usage_record(v_call ->> 'accountId', v_call);
+        WHEN 'usage_charge' THEN answer := usage_charge(v_call ->> 'accountId', v_call);
+        WHEN 'usage_review' THEN answer := usage_review(v_call ->> 'accountId', v_call);
+        WHEN 'credit_allocate' THEN answer := credit_allocate(v_call ->> 'accountId', v_call);
+        WHEN 'credit_deduct' THEN answer := credit_deduct(v_call ->> 'accountId', v_call);
+        WHEN 'credit_revoke' THEN answer := credit_revoke(v_call ->> 'accountId', v_call);
       END CASE;
       -- Not before: what the first one waits for, the others no longer do.
       v_until := coalesce(v_until, clock_timestamp() + interval '200 milliseconds');

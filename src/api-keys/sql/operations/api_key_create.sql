@@ -2,10 +2,9 @@
 -- request alone.
 -- A key for a gateway is pending, and its idempotency key is kept by api_key_open.
 -- Outcomes: ok (the key), not_a_member (of the organisation that the key is to spend from), past_expiry, too_many, idempotency_mismatch.
-CREATE OR REPLACE FUNCTION api_key_create(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION api_key_create(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_user varchar := p ->> 'userId';
   p_digest varchar := p ->> 'digest';
   p_hint varchar := p ->> 'hint';

@@ -2,10 +2,9 @@
 -- overlap. Nothing is done unless the outcome is a new ok.
 -- Outcomes: ok (the key), ended (it was given up meanwhile, or the old one has ended), rotated (the old one has another
 -- successor), idempotency_mismatch.
-CREATE OR REPLACE FUNCTION api_key_open(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION api_key_open(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_id bigint := p ->> 'id';
   p_old bigint := p ->> 'oldId';
   p_overlap_seconds integer := p ->> 'overlapSeconds';
@@ -31,7 +30,7 @@ BEGIN
   -- The limit of a line may have changed since the gateway was given it with the successor.
   UPDATE api_keys
      SET gateway_state = 'live',
-         gateway_due_at = CASE WHEN budget_key_id IS NULL THEN expires_at ELSE clock_timestamp() END
+         gateway_due_at = CASE WHEN budget_key_id IS NULL THEN expires_at ELSE clock_now() END
    WHERE account_id = p_account AND id = p_id AND gateway_state = 'opening';
   IF NOT FOUND THEN RETURN '{"outcome": "ended"}'; END IF;
   IF p_old IS NOT NULL THEN PERFORM api_key_end_after(p_account, p_old, p_overlap_seconds); END IF;

@@ -2,10 +2,9 @@
 -- overlap; one for a gateway stays as it is until api_key_open. Both count for the user's limit while both work.
 -- Outcomes: ok (the successor), not_found, not_a_member (its user no longer is one), ended, rotated (it has a successor),
 -- too_many, idempotency_mismatch.
-CREATE OR REPLACE FUNCTION api_key_rotate(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION api_key_rotate(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_id bigint := p ->> 'id';
   p_digest varchar := p ->> 'digest';
   p_hint varchar := p ->> 'hint';

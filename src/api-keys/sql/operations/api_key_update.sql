@@ -1,9 +1,8 @@
 -- Changes of an API key what changes has: name, permissions, expiresAt, creditLimit (of its line); null clears the last
 -- two. Outcomes: ok (the key), not_found, ended, past_expiry, beyond_overlap (the key was rotated, and would end later).
-CREATE OR REPLACE FUNCTION api_key_update(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION api_key_update(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_id bigint := p ->> 'id';
   p_changes jsonb := p -> 'changes';
   k api_keys;
@@ -34,7 +33,7 @@ BEGIN
      SET name = coalesce(p_changes ->> 'name', name), permissions = k.permissions,
          expires_at = CASE WHEN p_changes ? 'expiresAt' THEN (p_changes ->> 'expiresAt')::timestamptz
                            ELSE expires_at END,
-         gateway_due_at = CASE WHEN p_changes ? 'expiresAt' AND gateway_state <> 'ended' THEN clock_timestamp()
+         gateway_due_at = CASE WHEN p_changes ? 'expiresAt' AND gateway_state <> 'ended' THEN clock_now()
                                ELSE gateway_due_at END
    WHERE account_id = p_account AND id = p_id;
   IF p_changes ? 'creditLimit' THEN
@@ -43,7 +42,7 @@ BEGIN
     UPDATE budgets SET amount = (p_changes ->> 'creditLimit')::bigint WHERE account_id = p_account AND id = b.id;
     PERFORM budget_changed(p_account, b.id, NULL, b.amount - (p_changes ->> 'creditLimit')::bigint);
     -- The gateway has the limit with each key of the line.
-    UPDATE api_keys SET gateway_due_at = clock_timestamp()
+    UPDATE api_keys SET gateway_due_at = clock_now()
      WHERE account_id = p_account AND coalesce(budget_key_id, id) = coalesce(k.budget_key_id, k.id)
        AND gateway_state = 'live';
   END IF;

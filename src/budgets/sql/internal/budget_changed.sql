@@ -13,7 +13,7 @@ BEGIN
              budget_next_alert(b.amount + p.raised, b.alerts, p.used) END
       FROM budgets b
      WHERE b.account_id = p_account AND b.id = p_budget AND p.account_id = p_account AND p.budget_id = p_budget
-       AND p.ends_at > clock_timestamp() AND (p_period IS NULL OR p.id = p_period)
+       AND p.ends_at > clock_now() AND (p_period IS NULL OR p.id = p_period)
     RETURNING p.id, p.used, p.is_exhausted, b.alerts, b.amount + p.raised AS most
   )
   SELECT array_agg(id) INTO v_crossed FROM changed

@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION count_budgets(p_account varchar, p_periods bigint[], 
 RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
+  v_now timestamptz := clock_timestamp();
   v_due bigint[];
   v_counts_sessions boolean;
 BEGIN
@@ -15,7 +16,7 @@ BEGIN
                                    WHEN 'requests' THEN p_used.requests ELSE p_used.sessions END,
            open_sessions = open_sessions + p_held.sessions
      WHERE account_id = p_account AND id = ANY (p_periods)
-    RETURNING id, unit, used >= next_alert OR is_exhausted OR raised_until <= clock_timestamp() AS is_due
+    RETURNING id, unit, used >= next_alert OR is_exhausted OR raised_until <= v_now AS is_due
   )
   SELECT array_agg(id) FILTER (WHERE is_due), bool_or(unit = 'sessions') INTO v_due, v_counts_sessions FROM counted;
   IF v_due IS NOT NULL THEN PERFORM budget_alerts(p_account, v_due); END IF;

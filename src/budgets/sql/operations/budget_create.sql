@@ -3,10 +3,9 @@
 -- platform's and the account's own are counted apart, so that neither is kept from making its own by the other.
 -- Outcomes: ok (the budget), account_not_found, scope_not_found (no such unit, member or key), unknown_time_zone, too_many,
 -- too_many_of_scope, too_many_patterns, too_many_tag_names, idempotency_mismatch.
-CREATE OR REPLACE FUNCTION budget_create(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION budget_create(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_scope varchar := p ->> 'scope';
   p_scope_id varchar := p ->> 'scopeId';
   p_unit varchar := p ->> 'unit';

@@ -1,8 +1,7 @@
 -- Ends a budget: it limits nothing from now on, and its history stays. Outcomes: ok, not_found, set_by_platform, key_limit.
-CREATE OR REPLACE FUNCTION budget_delete(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION budget_delete(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_id bigint := p ->> 'id';
   v_now timestamptz := budget_lock(p_account);
   v_refusal jsonb;

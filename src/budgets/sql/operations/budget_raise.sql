@@ -1,10 +1,9 @@
 -- Raises a budget in its period of now, until its end or an earlier moment; for a budget of each member, that of one member.
 -- Outcomes: ok (the budget), not_found, set_by_platform, key_limit, member_not_found, past_until, too_many (100 in a period),
 -- idempotency_mismatch.
-CREATE OR REPLACE FUNCTION budget_raise(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION budget_raise(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_id bigint := p ->> 'id';
   p_member varchar := p ->> 'memberId';
   p_amount bigint := p ->> 'amount';

@@ -1,9 +1,8 @@
 -- Changes what changes has of a budget: amount, mode, alerts. An amount below what is used and held breaks nothing: only
 -- nothing more fits. Outcomes: ok (the budget), not_found, set_by_platform, key_limit.
-CREATE OR REPLACE FUNCTION budget_update(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION budget_update(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_id bigint := p ->> 'id';
   p_changes jsonb := p -> 'changes';
   p_amount bigint := p_changes ->> 'amount';

@@ -1,11 +1,10 @@
 -- Gives an account a new lot. The account of a user not yet seen is created, with email and username where they are given
 -- (accountCreated). An account has at most 1,000 open lots, so that no movement has to walk over more.
 -- Outcomes: ok (the lot), user_not_found (an organisation), email_taken, balance_limit, too_many_lots, idempotency_mismatch.
-CREATE OR REPLACE FUNCTION credit_allocate(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION credit_allocate(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   c_most_open CONSTANT integer := 1000;
-  p_account varchar := p ->> 'accountId';
   p_credits bigint := p ->> 'credits';
   p_expiry_days integer := p ->> 'expiryDays';
   p_notes text := p ->> 'notes';

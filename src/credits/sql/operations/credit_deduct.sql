@@ -1,9 +1,8 @@
 -- Takes credits away, first to expire first; all or nothing.
 -- Outcomes: ok, user_not_found, insufficient, idempotency_mismatch.
-CREATE OR REPLACE FUNCTION credit_deduct(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION credit_deduct(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_credits bigint := p ->> 'credits';
   p_notes text := p ->> 'notes';
   p_actor varchar := p ->> 'actor';

@@ -1,9 +1,8 @@
 -- Writes off an account's expired lots; the sweeper calls it. Without wait a busy account is left for
 -- later (outcome busy): the movement that holds the lock expires the lots itself. Outcomes: ok, busy.
-CREATE OR REPLACE FUNCTION credit_expire(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION credit_expire(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_wait boolean := p ->> 'wait';
   v_before bigint;
   v_lock account_lock;

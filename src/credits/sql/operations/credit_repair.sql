@@ -2,10 +2,9 @@
 -- say. Corrects the ledger: one entry for each lot whose entries add up to something else, and one of 0 that notes what the
 -- balance was. Changes nothing when all agrees. Returns the available and held credits before and after. Outcomes: ok,
 -- user_not_found.
-CREATE OR REPLACE FUNCTION credit_repair(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION credit_repair(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_actor varchar := p ->> 'actor';
   v_lock account_lock;
   v_available bigint;

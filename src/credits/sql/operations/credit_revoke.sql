@@ -1,9 +1,8 @@
 -- Empties one lot for good: what it still holds is revoked now, what sessions hold of it when they give it back.
 -- Outcomes: ok (the lot; the same when repeated), allocation_not_found, idempotency_mismatch.
-CREATE OR REPLACE FUNCTION credit_revoke(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION credit_revoke(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_allocation bigint := p ->> 'allocationId';
   p_notes text := p ->> 'notes';
   p_actor varchar := p ->> 'actor';

@@ -1,9 +1,8 @@
 -- Sets the credits at which an account counts as low; NULL: the service's setting. Emits credits.low where that makes it
 -- low, unless it was emitted already, and credits.recovered where it no longer is. Outcomes: ok, user_not_found.
-CREATE OR REPLACE FUNCTION credit_set_low_threshold(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION credit_set_low_threshold(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_threshold bigint := p ->> 'threshold';
   v_lock account_lock := lock_account(p_account);
   v_credits bigint := v_lock.available + v_lock.held;

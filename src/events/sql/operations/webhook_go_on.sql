@@ -35,9 +35,9 @@ BEGIN
        ORDER BY account_id LIMIT p_limit FOR UPDATE) part;
     -- What is under way keeps its lease: it must not be sent a second time beside it.
     UPDATE webhook_lanes
-       SET attempts = 0, next_attempt_at = CASE WHEN lease IS NULL THEN clock_timestamp() ELSE next_attempt_at END
+       SET attempts = 0, next_attempt_at = CASE WHEN lease IS NULL THEN clock_now() ELSE next_attempt_at END
      WHERE endpoint_id = p_endpoint AND account_id > v_endpoint.resuming_after AND account_id <= v_last
-       AND (attempts > 0 OR next_attempt_at > clock_timestamp());
+       AND (attempts > 0 OR next_attempt_at > clock_now());
     UPDATE webhook_endpoints SET resuming_after = CASE WHEN v_done = p_limit THEN v_last END WHERE id = p_endpoint;
     PERFORM pg_notify('accounting_events', 'published');
   ELSE

@@ -52,7 +52,7 @@ BEGIN
   INSERT INTO webhook_lanes AS l (endpoint_id, account_id)
   SELECT DISTINCT p_endpoint, u FROM unnest(v_dead_users || v_missed_users) u ORDER BY 2
   ON CONFLICT (endpoint_id, account_id) DO UPDATE
-    SET attempts = 0, next_attempt_at = CASE WHEN l.lease IS NULL THEN clock_timestamp() ELSE l.next_attempt_at END;
+    SET attempts = 0, next_attempt_at = CASE WHEN l.lease IS NULL THEN excluded.next_attempt_at ELSE l.next_attempt_at END;
   UPDATE webhook_deliveries d SET status = 'pending', delivered_at = NULL
     FROM unnest(v_dead_users, v_dead) AS dead (account_id, id) WHERE d.account_id = dead.account_id AND d.id = dead.id;
   INSERT INTO webhook_deliveries (endpoint_id, account_id, event_id)

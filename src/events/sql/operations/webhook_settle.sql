@@ -6,11 +6,10 @@
 --
 -- All functions of webhooks lock in one order: endpoints by id, lanes by user, deliveries. A success of an endpoint that
 -- is well leaves the endpoint's row alone, so that deliveries to it do not wait for one another.
-CREATE OR REPLACE FUNCTION webhook_settle(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION webhook_settle(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   p_endpoint bigint := p ->> 'endpointId';
-  p_account varchar := p ->> 'accountId';
   p_lease uuid := p ->> 'lease';
   p_delivery bigint := p ->> 'deliveryId';
   p_is_delivered boolean := p ->> 'isDelivered';
@@ -64,9 +63,10 @@ BEGIN
   END IF;
   IF v_outcome = 'failed' AND p_delivery IS NOT NULL THEN
     -- Varied by a fifth, so that what failed together does not come back together.
+    v_pause := v_pause * (0.8 + 0.4 * random());
     UPDATE webhook_lanes
        SET attempts = attempts + 1, lease = NULL,
-           next_attempt_at = v_now + make_interval(secs => greatest(v_pause * (0.8 + 0.4 * random()), p_at_least_seconds))
+           next_attempt_at = v_now + make_interval(secs => greatest(v_pause, p_at_least_seconds))
      WHERE endpoint_id = p_endpoint AND account_id = p_account;
   ELSIF EXISTS (SELECT 1 FROM webhook_deliveries
                  WHERE endpoint_id = p_endpoint AND account_id = p_account AND status = 'pending') THEN

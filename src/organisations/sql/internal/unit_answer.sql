@@ -1,7 +1,9 @@
 -- A unit as operations return it.
 CREATE OR REPLACE FUNCTION unit_answer(p_account varchar, p_id bigint) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-  SELECT jsonb_build_object('outcome', 'ok', 'id', id, 'name', name, 'parentId', parent_id, 'path', path,
-                            'createdAt', created_at)
-    FROM units WHERE account_id = p_account AND id = p_id
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (SELECT jsonb_build_object('outcome', 'ok', 'id', id, 'name', name, 'parentId', parent_id, 'path', path,
+                              'createdAt', created_at)
+      FROM units WHERE account_id = p_account AND id = p_id);
+END
 $$;

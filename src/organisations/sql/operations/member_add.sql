@@ -2,11 +2,10 @@
 -- make owners.
 -- Outcomes: ok (the member), not_found, role_required, archived, already_member, unit_not_found, too_many_members,
 -- idempotency_mismatch.
-CREATE OR REPLACE FUNCTION member_add(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION member_add(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   c_most CONSTANT integer := 100000;
-  p_account varchar := p ->> 'accountId';
   p_actor varchar := p ->> 'actorId';
   p_supervises boolean := p ->> 'supervises';
   p_user varchar := p ->> 'userId';

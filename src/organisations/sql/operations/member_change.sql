@@ -1,9 +1,8 @@
 -- Changes of a member what changes has: role, unitId (null: in none). Only owners and supervisors make or change owners.
 -- Outcomes: ok (the member), not_found, role_required, archived, member_not_found, owner_required, unit_not_found.
-CREATE OR REPLACE FUNCTION member_change(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION member_change(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_actor varchar := p ->> 'actorId';
   p_supervises boolean := p ->> 'supervises';
   p_user varchar := p ->> 'userId';

@@ -1,10 +1,9 @@
 -- Removes a member, or lets members remove themselves. Only owners and supervisors remove owners. The API keys that the
 -- member made in the organisation end with it.
 -- Outcomes: ok, not_found, role_required, archived, member_not_found, owner_required.
-CREATE OR REPLACE FUNCTION member_remove(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION member_remove(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_actor varchar := p ->> 'actorId';
   p_supervises boolean := p ->> 'supervises';
   p_user varchar := p ->> 'userId';

@@ -1,9 +1,8 @@
 -- Archives an organisation that has no active sessions, and revokes its API keys. Again it changes nothing.
 -- Outcomes: ok (the organisation), not_found, role_required, sessions_active.
-CREATE OR REPLACE FUNCTION organisation_archive(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION organisation_archive(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_actor varchar := p ->> 'actorId';
   p_supervises boolean := p ->> 'supervises';
   v_access record;
@@ -18,7 +17,7 @@ BEGIN
   IF EXISTS (SELECT FROM streaming_sessions WHERE account_id = p_account AND status = 'active') THEN
     RETURN '{"outcome": "sessions_active"}';
   END IF;
-  UPDATE organisations SET archived_at = clock_timestamp() WHERE account_id = p_account;
+  UPDATE organisations SET archived_at = clock_now() WHERE account_id = p_account;
   PERFORM organisation_revoke_keys(p_account, NULL);
   PERFORM write_event(p_account, 'organisation.archived', jsonb_build_object('name', name))
      FROM organisations WHERE account_id = p_account;

@@ -2,10 +2,9 @@
 -- account, because the id may follow from the name.
 -- Outcomes: ok (the organisation), id_taken, too_many (as hasTooMany says: no statement here looks at other accounts),
 -- idempotency_mismatch.
-CREATE OR REPLACE FUNCTION organisation_create(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION organisation_create(p_owner varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_owner varchar := p ->> 'accountId';
   p_id varchar := p ->> 'id';
   p_name varchar := p ->> 'name';
   p_has_too_many boolean := p ->> 'hasTooMany';

@@ -1,9 +1,8 @@
 -- Renames an organisation. The same name again changes nothing.
 -- Outcomes: ok (the organisation), not_found, role_required, archived.
-CREATE OR REPLACE FUNCTION organisation_rename(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION organisation_rename(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_actor varchar := p ->> 'actorId';
   p_supervises boolean := p ->> 'supervises';
   p_name varchar := p ->> 'name';

@@ -1,10 +1,9 @@
 -- Changes of a unit what changes has: name, parentId (null: to the top). All units below it move with it.
 -- Outcomes: ok (the unit), not_found, role_required, archived, unit_not_found, parent_not_found, cycle, too_deep, name_taken.
-CREATE OR REPLACE FUNCTION unit_change(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION unit_change(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   c_levels CONSTANT integer := 5;
-  p_account varchar := p ->> 'accountId';
   p_actor varchar := p ->> 'actorId';
   p_supervises boolean := p ->> 'supervises';
   p_id bigint := p ->> 'id';

@@ -1,12 +1,11 @@
 -- Creates a unit of an organisation, at the top or under a parent: at most 1,000 units, on 5 levels.
 -- Outcomes: ok (the unit), not_found, role_required, archived, parent_not_found, too_deep, name_taken, too_many_units,
 -- idempotency_mismatch.
-CREATE OR REPLACE FUNCTION unit_create(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION unit_create(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   c_most CONSTANT integer := 1000;
   c_levels CONSTANT integer := 5;
-  p_account varchar := p ->> 'accountId';
   p_actor varchar := p ->> 'actorId';
   p_supervises boolean := p ->> 'supervises';
   p_name varchar := p ->> 'name';

@@ -1,10 +1,9 @@
 -- Deletes a unit without members and without units below it, and its budgets with it. A gateway's team that was the unit's is
--- then the whole organisation's (fk_gateway_accounts_unit).
+-- then the whole organisation's (gateway_unit_deleted).
 -- Outcomes: ok, not_found, role_required, archived, unit_not_found, not_empty, has_platform_budget (only supervisors may).
-CREATE OR REPLACE FUNCTION unit_delete(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION unit_delete(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_actor varchar := p ->> 'actorId';
   p_supervises boolean := p ->> 'supervises';
   p_id bigint := p ->> 'id';
@@ -27,7 +26,7 @@ BEGIN
                              AND set_by = 'platform') THEN
     RETURN '{"outcome": "has_platform_budget"}';
   END IF;
-  UPDATE budgets SET deleted_at = clock_timestamp()
+  UPDATE budgets SET deleted_at = clock_now()
    WHERE account_id = p_account AND scope = 'unit' AND scope_id = p_id::text AND deleted_at IS NULL;
   DELETE FROM units WHERE account_id = p_account AND id = p_id;
   RETURN '{"outcome": "ok"}';

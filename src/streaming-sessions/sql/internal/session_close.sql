@@ -15,7 +15,6 @@ DECLARE
   v_moved record;
   v_tokens bigint := coalesce((p_end.price).tokens, 0);
   v_overrun jsonb;
-  v_answer jsonb;
 BEGIN
   INSERT INTO usage_records
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
@@ -57,7 +56,7 @@ BEGIN
          overrun = v_overrun,
          usage_id = v_usage, completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
-  RETURNING session_settled_answer(streaming_sessions) INTO v_answer;
-  RETURN v_answer;
+  RETURNING * INTO s;
+  RETURN session_settled_answer(s);
 END
 $$;

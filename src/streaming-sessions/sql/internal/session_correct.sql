@@ -20,7 +20,6 @@ DECLARE
   v_tokens bigint;
   v_tokens_before bigint;
   v_overrun jsonb;
-  v_answer jsonb;
 BEGIN
   SELECT * INTO STRICT r FROM usage_records WHERE account_id = s.account_id AND id = s.usage_id;
   v_before := r.credits - r.uncollected_credits;
@@ -73,7 +72,7 @@ BEGIN
          final_service_tier = p_end.service_tier, provider_cost_usd = p_end.reported_cost_usd, held_lots = v_moved.lots, held_credits = v_moved.credits,
          overrun = v_overrun, completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
-  RETURNING session_settled_answer(streaming_sessions) INTO v_answer;
-  RETURN v_answer;
+  RETURNING * INTO s;
+  RETURN session_settled_answer(s);
 END
 $$;

@@ -5,10 +5,9 @@
 -- Outcomes: created, repeated (same content again), conflict (other content), already_ended, user_not_found (also where
 -- the user is not a member of the account), insufficient, budget_exceeded, limit_exceeded, unpriced (only with
 -- rejectUnpriced).
-CREATE OR REPLACE FUNCTION session_hold(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION session_hold(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_user varchar := p ->> 'userId';
   p_session varchar := p ->> 'sessionId';
   p_model varchar := p ->> 'modelId';
@@ -107,12 +106,12 @@ BEGIN
      p_tags, v_budgets.periods, v_tokens, p_tokens, p_input, p_output, p_max_output,
      v_affordable, v_estimate, v_hold, v_lock.available - v_hold,
      v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
-  RETURNING session_started_answer(streaming_sessions, 'created') INTO v_answer;
+  RETURNING * INTO s;
   IF v_budgets.sessions IS NOT NULL THEN
     INSERT INTO session_places (account_id, period_id, session, expires_at)
-    SELECT p_account, id, (v_answer ->> 'id')::bigint, (v_answer ->> 'expiresAt')::timestamptz
+    SELECT p_account, id, s.id, s.expires_at
       FROM budget_periods WHERE account_id = p_account AND id = ANY (v_budgets.periods) AND unit = 'sessions';
   END IF;
-  RETURN v_answer;
+  RETURN session_started_answer(s, 'created');
 END
 $$;

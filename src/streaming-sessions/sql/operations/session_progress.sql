@@ -6,10 +6,9 @@
 -- session, since its place may be taken, and one of a former member never. No lease goes beyond maximumAgeSeconds from the
 -- start: at that age the session has ended for its client, and the sweeper settles it.
 -- Outcomes: ok, session_not_found, already_ended.
-CREATE OR REPLACE FUNCTION session_progress(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION session_progress(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_user varchar := p ->> 'userId';
   p_session varchar := p ->> 'sessionId';
   p_generated bigint := p ->> 'tokensGenerated';
@@ -97,11 +96,13 @@ BEGIN
   IF v_grow > 0 AND s.periods IS NOT NULL OR v_more_tokens > 0 THEN
     PERFORM hold_budgets(p_account, s.periods, v_grow, v_more_tokens, 0);
   END IF;
+  IF v_is_member AND NOT (v_is_lapsed AND v_refusal IS NOT NULL AND s.periods IS NOT NULL) THEN
+    s.expires_at := least(v_lock.locked_at + make_interval(secs => p_lease_seconds), v_end);
+  END IF;
   UPDATE streaming_sessions
      SET tokens_generated = v_generated, used_credits = v_used, allocated_credits = allocated_credits + v_grow,
          held_lots = s.held_lots, held_credits = s.held_credits, held_tokens = held_tokens + v_more_tokens,
-         expires_at = CASE WHEN v_is_lapsed AND v_refusal IS NOT NULL AND s.periods IS NOT NULL OR NOT v_is_member THEN expires_at
-                           ELSE least(v_lock.locked_at + make_interval(secs => p_lease_seconds), v_end) END
+         expires_at = s.expires_at
    WHERE account_id = p_account AND user_id = p_user AND session_id = p_session
   RETURNING * INTO s;
   IF s.periods IS NOT NULL THEN

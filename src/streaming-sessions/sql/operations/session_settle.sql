@@ -2,10 +2,9 @@
 -- generated, or NULL for the last progress). Repeated with the same numbers it returns the same; a session that timed out is
 -- settled once more by a late finalize or abort.
 -- Outcomes: ok, session_not_found, already_ended, balance_limit.
-CREATE OR REPLACE FUNCTION session_settle(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION session_settle(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_user varchar := p ->> 'userId';
   p_session varchar := p ->> 'sessionId';
   p_reason varchar := p ->> 'reason';

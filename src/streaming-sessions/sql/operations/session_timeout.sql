@@ -1,10 +1,9 @@
 -- Ends a session whose lease has run out: charges the last reported progress and gives the rest back. The sweeper calls
 -- it; without wait a busy account is left for later (outcome busy).
 -- Outcomes: ok, busy, not_stale (ended or renewed meanwhile).
-CREATE OR REPLACE FUNCTION session_timeout(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION session_timeout(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_user varchar := p ->> 'userId';
   p_session varchar := p ->> 'sessionId';
   p_wait boolean := p ->> 'wait';

@@ -5,10 +5,9 @@
 -- Outcomes: ok (record, totalCredits), user_not_found, payer_changed (those settings have changed since), request_mismatch,
 -- idempotency_mismatch, unpriced, insufficient, budget_exceeded, limit_exceeded (both only with onInsufficient reject: with
 -- review, tokens and requests are counted, however many they are).
-CREATE OR REPLACE FUNCTION usage_charge(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION usage_charge(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_user varchar := p ->> 'userId';
   p_request varchar := p ->> 'requestId';
   p_content_hash varchar := p ->> 'contentHash';

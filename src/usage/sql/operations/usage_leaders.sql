@@ -9,7 +9,7 @@ BEGIN
   SELECT * INTO l FROM usage_leaders WHERE first_day = p_first_day AND end_day = p_end_day;
   IF (l.first_day IS NULL OR l.asked_at <= l.made_at) AND NOT current_setting('transaction_read_only')::boolean THEN
     INSERT INTO usage_leaders (first_day, end_day) VALUES (p_first_day, p_end_day)
-    ON CONFLICT (first_day, end_day) DO UPDATE SET asked_at = now();
+    ON CONFLICT (first_day, end_day) DO UPDATE SET asked_at = excluded.asked_at;
   END IF;
   RETURN jsonb_build_object('users', coalesce(l.users, '[]'), 'asOf', l.made_at);
 END

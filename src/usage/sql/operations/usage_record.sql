@@ -1,9 +1,8 @@
 -- Keeps a usage event whose credits were settled elsewhere; moves nothing.
 -- Outcomes: ok (the record), user_not_found, idempotency_mismatch, day_limit (10^12 credits of the user in a UTC day).
-CREATE OR REPLACE FUNCTION usage_record(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION usage_record(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_user varchar := p ->> 'userId';
   p_at timestamptz := p ->> 'timestamp';
   p_service varchar := p ->> 'service';

@@ -2,10 +2,9 @@
 -- uncollected credits (or credits instead of them) out of the account's lots; waive lets them go.
 -- Outcomes: ok (the record), usage_not_found, not_in_review, already_reviewed, changed (another version), insufficient,
 -- idempotency_mismatch.
-CREATE OR REPLACE FUNCTION usage_review(p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION usage_review(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
-  p_account varchar := p ->> 'accountId';
   p_usage bigint := p ->> 'usageId';
   p_version integer := p ->> 'version';
   p_action varchar := p ->> 'action';
