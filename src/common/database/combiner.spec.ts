@@ -296,6 +296,38 @@ describe('requests that are combined, with statements of any duration and any en
     expect(together.length).toBeLessThanOrEqual(1);
   });
 
+  it('go on with their answers only after the next statement was sent, so that the database does not wait', async () => {
+    const happened: string[] = [];
+    const run = async (requests: readonly Keyed<number>[]) => {
+      happened.push(`sent ${requests.map(({ work }) => work).join()}`);
+      await new Promise((passed) => setTimeout(passed, 10));
+      return requests.map(({ work }) => work);
+    };
+    const combiner = new Combiner<number, number>({
+      isCombining: true,
+      lanes: 4,
+      maximumTogether: 2,
+      maximumWaitingPerKey: 100,
+      maximumWaiting: 1000,
+      patienceMilliseconds: PATIENCE,
+      isOneByOnePerKey: true,
+      together: run,
+      alone: async (request) => (await run([request]))[0] as number,
+      mayBeOfOne: () => false,
+    });
+    for (let id = 0; id < 5; id++)
+      void combiner.ask('a', id).then((answer) => happened.push(`answered ${answer}`));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(happened.slice(2)).toEqual([
+      'sent 1,2',
+      'sent 3,4',
+      'answered 1',
+      'answered 2',
+      'answered 3',
+      'answered 4',
+    ]);
+  });
+
   it('are refused at once when too many of their key wait', async () => {
     const at = (time: number) => ({ at: time, key: 'a' });
     const { outcomes } = await play(
