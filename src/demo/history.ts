@@ -85,8 +85,10 @@ END $$`;
 const PLAY = `CREATE FUNCTION demo.play(p_calls jsonb, p_lot_days integer, p_key_days integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   c jsonb;
+  v_account varchar;
 BEGIN
   FOR c IN SELECT jsonb_array_elements(p_calls) LOOP
+    v_account := c ->> 'accountId';
     IF left(c ->> 'at', 13) <> left(current_setting('demo.now'), 13) THEN
       PERFORM set_config('demo.now', c ->> 'at', FALSE);
       PERFORM events_announce_lots(p_lot_days, 10000), events_announce_keys(p_key_days, 10000),
@@ -94,19 +96,19 @@ BEGIN
     END IF;
     PERFORM set_config('demo.now', c ->> 'at', FALSE);
     CASE c ->> 'operation'
-      WHEN 'credit_expire' THEN PERFORM credit_expire(c);
-      WHEN 'session_timeout' THEN PERFORM session_timeout(c);
+      WHEN 'credit_expire' THEN PERFORM credit_expire(v_account, c);
+      WHEN 'session_timeout' THEN PERFORM session_timeout(v_account, c);
       WHEN 'credit_revoke' THEN
-        PERFORM credit_revoke(c || jsonb_build_object('allocationId', l.id)) FROM credit_allocations l
-          WHERE l.account_id = c ->> 'accountId' AND l.notes = c ->> 'notes';
-      WHEN 'organisation_create' THEN PERFORM organisation_create(c);
-      WHEN 'unit_create' THEN PERFORM unit_create(c);
-      WHEN 'member_add' THEN PERFORM member_add(c);
-      WHEN 'budget_create' THEN PERFORM budget_create(c);
+        PERFORM credit_revoke(v_account, c || jsonb_build_object('allocationId', l.id)) FROM credit_allocations l
+          WHERE l.account_id = v_account AND l.notes = c ->> 'notes';
+      WHEN 'organisation_create' THEN PERFORM organisation_create(v_account, c);
+      WHEN 'unit_create' THEN PERFORM unit_create(v_account, c);
+      WHEN 'member_add' THEN PERFORM member_add(v_account, c);
+      WHEN 'budget_create' THEN PERFORM budget_create(v_account, c);
       WHEN 'usage_review' THEN
-        PERFORM usage_review(c || jsonb_build_object('usageId', r.id, 'version', r.version)) FROM usage_records r
-          WHERE r.account_id = c ->> 'accountId' AND r.request_id = c ->> 'requestId';
-      ELSE PERFORM movements(c ->> 'accountId', jsonb_build_array(c), 0);
+        PERFORM usage_review(v_account, c || jsonb_build_object('usageId', r.id, 'version', r.version)) FROM usage_records r
+          WHERE r.account_id = v_account AND r.request_id = c ->> 'requestId';
+      ELSE PERFORM movements(v_account, jsonb_build_array(c), 0);
     END CASE;
   END LOOP;
 END $$`;
