@@ -42,7 +42,7 @@ CREATE DOMAIN budget_mode AS VARCHAR(4) CHECK (VALUE IN ('hard', 'soft'));
 -- count_usage.
 CREATE TYPE account_lock AS (
   account_id VARCHAR, available BIGINT, held BIGINT, next_expiry TIMESTAMPTZ, low_threshold BIGINT, last_event VARCHAR,
-  has_budgets BOOLEAN, locked_at TIMESTAMPTZ);
+  has_budgets BOOLEAN, last_entry BIGINT, locked_at TIMESTAMPTZ);
 CREATE TYPE entry_cause AS (
   user_id VARCHAR, kind VARCHAR, session_id VARCHAR, usage_id BIGINT, actor VARCHAR, notes TEXT, unit_id BIGINT,
   api_key_id BIGINT);
@@ -82,10 +82,12 @@ CREATE INDEX idx_user_accounts_search_email ON user_accounts ((lower(email) COLL
 ------------------------------------------------------------------------------------------------------------------------
 -- Credits
 
+-- last_entry is the id of the account's newest ledger entry.
 CREATE TABLE credit_balances (
   account_id    VARCHAR(50) CONSTRAINT pk_credit_balances PRIMARY KEY,
   available     credit_balance NOT NULL DEFAULT 0,
   held          credit_balance NOT NULL DEFAULT 0,
+  last_entry    BIGINT NOT NULL DEFAULT 0,
   next_expiry   TIMESTAMPTZ,
   low_threshold non_negative_bigint,
   last_event    balance_state,
@@ -114,7 +116,7 @@ CREATE INDEX idx_credit_open_expiry ON credit_allocations (expires_at) WHERE is_
 CREATE INDEX idx_credit_unannounced ON credit_allocations (expires_at) WHERE is_open AND NOT expiry_announced;
 CREATE INDEX idx_credit_allocation_id ON credit_allocations (id);
 
--- Append-only, see refuse_ledger_change. user_id is who spent, where a session or a charge is the cause. A correction may have any sign, or be 0 and about the cached balance.
+-- Append-only, see refuse_ledger_change. An account's ids rise, see next_entry: they are the order of its entries. user_id is who spent, where a session or a charge is the cause. A correction may have any sign, or be 0 and about the cached balance.
 CREATE TABLE credit_ledger (
   id            BIGINT GENERATED ALWAYS AS IDENTITY,
   account_id    VARCHAR(50) NOT NULL,
@@ -628,7 +630,8 @@ CREATE TABLE api_keys (
     AND (is_active OR gateway_state NOT IN ('pending', 'opening', 'live'))
     AND (gateway_due_at IS NOT NULL OR gateway_state = 'ended' OR (gateway_state = 'live' AND expires_at IS NULL)))
 );
-CREATE INDEX idx_api_keys_id ON api_keys (id);
+CREATE INDEX idx_api_keys_id      ON api_keys (id);
+CREATE INDEX idx_api_keys_created ON api_keys (account_id, created_at, id);
 
 -- Whose key a digest is: what must be found without an account has a small table of its own, of which each server of a
 -- cluster has a copy. Its rows never change.

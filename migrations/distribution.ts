@@ -7,8 +7,24 @@ const BESIDE = 'credit_balances';
 const ACCOUNT = 'account_id';
 /** What the account is called where it is the first parameter of an operation: the call goes to its server. */
 const ACCOUNT_PARAMETERS = ['p_account', 'p_owner'];
-/** Stays with the coordinator, where migrations run. */
-const LOCAL_TABLES = ['migrations', 'distribution_steps'];
+/**
+ * Stay with the coordinator: what migrations note, what has one order for all accounts (events and their deliveries), and
+ * what only the work on all accounts reads and writes.
+ */
+const LOCAL_TABLES = [
+  'migrations',
+  'distribution_steps',
+  'events',
+  'webhook_endpoints',
+  'webhook_deliveries',
+  'webhook_lanes',
+  'usage_closing',
+  'usage_totals',
+  'usage_leaders',
+  'usage_quarantine',
+  'output_learning',
+  'last_audit',
+];
 /** What a Citus database of this service must have set, on each server. */
 const DATABASE_SETTINGS = {
   // The ledger is append-only by triggers.

@@ -74,8 +74,13 @@ const PAGE = {
                 k.gateway, k.gateway_state AS "gatewayState", k.gateway_settings AS "gatewaySettings",
                 b.credit_limit::float8 AS "creditLimit", b.credits_used::float8 AS "creditsUsed",
                 b.credits_held::float8 AS "creditsHeld"
-           FROM api_keys k CROSS JOIN LATERAL api_key_budget(k.account_id, coalesce(k.budget_key_id, k.id)) b
-          WHERE k.account_id = $1 AND k.id < $2 AND ($4::varchar IS NULL OR k.user_id = $4) ORDER BY k.id DESC LIMIT $3`,
+           FROM (SELECT * FROM api_keys
+                  WHERE account_id = $1 AND ($4::varchar IS NULL OR user_id = $4)
+                    AND (created_at, id) < (
+                      coalesce((SELECT created_at FROM api_keys WHERE account_id = $1 AND id = $2), 'infinity'), $2)
+                  ORDER BY created_at DESC, id DESC LIMIT $3) k
+          CROSS JOIN LATERAL api_key_budget(k.account_id, coalesce(k.budget_key_id, k.id)) b
+          ORDER BY k.created_at DESC, k.id DESC`,
 };
 
 /** Users' keys for their programs. Rules in README.md beside this file. */
@@ -152,7 +157,7 @@ export class ApiKeysService {
       await this.change(UPDATE, { accountId: caller.accountId, id, changes }),
     );
     const changesBounds = expiresAt !== undefined || creditLimit !== undefined;
-    if (updated.gateway !== null && changesBounds) await this.gateway.follow(id);
+    if (updated.gateway !== null && changesBounds) await this.gateway.follow(caller.accountId, id);
     return updated;
   }
 
@@ -190,7 +195,7 @@ export class ApiKeysService {
     });
     const successor = show(rotated, key, once);
     const live = await this.opened(caller, successor, once, content);
-    if (gateway !== null && !live.replayed) await this.gateway.follow(id);
+    if (gateway !== null && !live.replayed) await this.gateway.follow(accountId, id);
     return live;
   }
 
@@ -205,11 +210,11 @@ export class ApiKeysService {
         ...REVOKED,
       })
       .where('id = :id', { id })
-      .returning('gateway');
+      .returning(['gateway', 'accountId']);
     if (!hasRole(caller.role, 'admin')) revoked.andWhere(managedBy(caller));
-    const [key] = (await revoked.execute()).raw as { gateway: string | null }[];
+    const [key] = (await revoked.execute()).raw as { gateway: string | null; account_id: string }[];
     if (key === undefined) throw new ApiKeyNotFound();
-    if (key.gateway !== null) await this.gateway.follow(id);
+    if (key.gateway !== null) await this.gateway.follow(key.account_id, id);
   }
 
   /** A new key, live at its gateway too, if it has one. */

@@ -112,7 +112,9 @@ const BOUNDS_SENT = {
 function claim(name: string, which: string): Statement {
   return {
     name,
-    text: `WITH due AS MATERIALIZED (${which})
+    text: `WITH due AS MATERIALIZED (
+             SELECT id, gateway_unsure_until FROM api_keys
+              WHERE account_id = $1 AND id = $2 AND gateway = ANY($3::varchar[]) AND ${which})
            UPDATE api_keys k
               SET gateway_state = CASE WHEN k.gateway_state = 'pending' THEN 'failed'
                                        WHEN k.gateway_state = 'opening' THEN 'ending'
@@ -125,7 +127,7 @@ function claim(name: string, which: string): Statement {
                   gateway_unsure_until = clock_now() + make_interval(secs => ${LATE_SECONDS}),
                   gateway_due_at = clock_now()
                     + make_interval(secs => least(300, 15 * 2 ^ least(k.gateway_attempts, 5)))
-             FROM due WHERE k.account_id = due.account_id AND k.id = due.id
+             FROM due WHERE k.account_id = $1 AND k.id = due.id
         RETURNING k.account_id, k.id, k.key, k.gateway, k.gateway_state, k.gateway_due_at::text,
                   CASE WHEN due.gateway_unsure_until > clock_now() THEN due.gateway_unsure_until::text END
                     AS unsure_until,
@@ -133,21 +135,24 @@ function claim(name: string, which: string): Statement {
   };
 }
 /** Keys whose creation failed have never worked, so keys that may still work come before them. */
-const CLAIM_DUE = claim(
-  'gateway_keys_claim_due',
-  `SELECT account_id, id, gateway_unsure_until FROM api_keys WHERE gateway_due_at <= clock_now() AND gateway = $1
-    ORDER BY gateway_state = 'failed', gateway_due_at LIMIT 1 FOR UPDATE SKIP LOCKED`,
-);
+const DUE = {
+  name: 'gateway_keys_due',
+  text: `SELECT account_id, id FROM api_keys WHERE gateway_due_at <= clock_now() AND gateway = $1
+          ORDER BY gateway_state = 'failed', gateway_due_at LIMIT $2`,
+};
+/** None where another instance has taken it meanwhile. */
+const CLAIM_DUE = claim('gateway_keys_claim_due', 'gateway_due_at <= clock_now() FOR UPDATE SKIP LOCKED');
 const CLAIM_ONE = claim(
   'gateway_keys_claim_one',
-  `SELECT account_id, id, gateway_unsure_until FROM api_keys
-    WHERE id = $1 AND gateway = ANY($2::varchar[]) AND gateway_due_at IS NOT NULL
-      AND gateway_state IN ('live', 'ending', 'failed') FOR UPDATE`,
+  `gateway_due_at IS NOT NULL AND gateway_state IN ('live', 'ending', 'failed') FOR UPDATE`,
 );
 
-interface ClaimedKey {
+interface DueKey {
   account_id: string;
   id: string;
+}
+
+interface ClaimedKey extends DueKey {
   key: string;
   gateway: GatewayName;
   gateway_state: GatewayState;
@@ -217,7 +222,7 @@ export class GatewayKeysService {
     }
     if ((await this.database.row(OPENING, [accountId, id])) === undefined) {
       await this.database.row(CREATED_LATE, [accountId, id]);
-      await this.follow(id);
+      await this.follow(accountId, id);
       throw new ApiKeyEnded();
     }
     try {
@@ -238,9 +243,13 @@ export class GatewayKeysService {
   }
 
   /** Does at the gateway what a key's state asks for. It never fails: what cannot be done now, the sweeper does. */
-  async follow(id: number): Promise<void> {
+  async follow(accountId: string, id: number): Promise<void> {
     try {
-      const claimed = await this.database.row<ClaimedKey>(CLAIM_ONE, [id, [...this.gateways.keys()]]);
+      const claimed = await this.database.row<ClaimedKey>(CLAIM_ONE, [
+        accountId,
+        id,
+        [...this.gateways.keys()],
+      ]);
       if (claimed !== undefined) await this.settle(claimed);
     } catch (error) {
       this.logger.warn(`API key ${id} is left to the sweeper: ${(error as Error).message}`);
@@ -258,14 +267,11 @@ export class GatewayKeysService {
   private async sweepAt(name: GatewayName, stopped: AbortSignal | undefined): Promise<number> {
     let looked = 0;
     let goesOn = true;
-    const claims = Array<GatewayName>(MAXIMUM_PER_PASS).fill(name);
-    await inLanes(LANES, claims, async () => {
+    const due = await this.database.rows<DueKey>(DUE, [name, MAXIMUM_PER_PASS]);
+    await inLanes(LANES, due, async ({ account_id, id }) => {
       if (!goesOn || stopped?.aborted) return;
-      const claimed = await this.database.row<ClaimedKey>(CLAIM_DUE, [name]);
-      if (claimed === undefined) {
-        goesOn = false;
-        return;
-      }
+      const claimed = await this.database.row<ClaimedKey>(CLAIM_DUE, [account_id, id, [name]]);
+      if (claimed === undefined) return;
       looked++;
       const { kind } = await this.settle(claimed);
       if (kind === 'unreached' || kind === 'unknown') goesOn = false;
@@ -305,7 +311,7 @@ export class GatewayKeysService {
   private async giveUp(accountId: string, id: number, state: GatewayState): Promise<void> {
     try {
       const isOurs = (await this.database.row(GIVE_UP, [accountId, id, state])) !== undefined;
-      if (isOurs && state !== 'ended') await this.follow(id);
+      if (isOurs && state !== 'ended') await this.follow(accountId, id);
     } catch (error) {
       this.logger.warn(`API key ${id} is left to the sweeper: ${(error as Error).message}`);
     }

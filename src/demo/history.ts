@@ -91,8 +91,9 @@ BEGIN
     v_account := c ->> 'accountId';
     IF left(c ->> 'at', 13) <> left(current_setting('demo.now'), 13) THEN
       PERFORM set_config('demo.now', c ->> 'at', FALSE);
-      PERFORM events_announce_lots(p_lot_days, 10000), events_announce_keys(p_key_days, 10000),
-        events_announce_ended_keys(${HISTORY_DAYS + 2}, 10000);
+      PERFORM events_announce_lots(account_id, jsonb_build_object('days', p_lot_days)),
+        events_announce_keys(account_id, jsonb_build_object('days', p_key_days)),
+        events_announce_ended_keys(account_id, jsonb_build_object('days', ${HISTORY_DAYS + 2})) FROM credit_balances;
     END IF;
     PERFORM set_config('demo.now', c ->> 'at', FALSE);
     CASE c ->> 'operation'

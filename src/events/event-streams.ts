@@ -31,7 +31,7 @@ const READINGS = {
   waitingInAll: Infinity,
 } as const;
 /** What a lost notification costs, and how long a role that was lost is still good. */
-const LOOK_SECONDS = 2;
+const LOOK_SECONDS = 1;
 
 /** The open streams of this process. However many there are, new events are read once for all of them. */
 @Injectable()

@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { Counter } from 'prom-client';
-import { type AccountRequest, Database, operation } from '../common/database/database.js';
+import { type AccountRequest, Database, generalOperation } from '../common/database/database.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { TaskOnRequest } from '../common/task-on-request.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -10,7 +10,7 @@ import { WebhookSecrets } from './webhook-secrets.js';
 import { type Attempt, type Message, WebhookSender } from './webhook-sender.js';
 
 const CLAIM = { name: 'webhook_claim', text: 'SELECT webhook_claim($1, $2, $3, $4) AS lane' };
-const SETTLE = operation<AccountRequest, Settled>('webhook_settle');
+const SETTLE = generalOperation<AccountRequest, Settled>('webhook_settle');
 
 /** Deliveries of this process at once, and those to endpoints whose last attempt failed. */
 const PARALLEL = 16;

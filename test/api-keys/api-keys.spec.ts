@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag two-instances
 // @module-tag pooler
 import { createHash } from 'node:crypto';

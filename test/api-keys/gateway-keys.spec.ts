@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag two-instances
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -937,7 +938,7 @@ describe('changes whose requests overlap at the proxy', () => {
       user.userId,
       { accountId: user.userId, id: made.id, changes: { creditLimit: 2000 } },
     ]);
-    const sending = service.get(GatewayKeysService).follow(made.id);
+    const sending = service.get(GatewayKeysService).follow(user.userId, made.id);
     await expect.poll(() => waitingForLocks(service)).toBe(1);
     await other.query('COMMIT');
     other.release();

@@ -1,3 +1,4 @@
+// @module-tag cluster
 import { createHmac, sign } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it, vi } from 'vitest';
 import {

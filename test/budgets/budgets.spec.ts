@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag pooler
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
@@ -392,8 +393,8 @@ describe('a period', () => {
       `/api/budgets/${id}/periods?accountId=${acme.id}`,
     );
     expect(periods.body.items).toMatchObject([
-      { used: 6, held: 0 },
       { used: 3, held: 0 },
+      { used: 6, held: 0 },
     ]);
   });
 

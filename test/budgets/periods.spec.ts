@@ -1,3 +1,4 @@
+// @module-tag cluster
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startService, type TestService } from '../support/service.js';
 

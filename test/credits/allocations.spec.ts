@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag one-by-one
 // @module-tag pooler
 // @module-tag two-instances

@@ -1,6 +1,7 @@
+// @module-tag cluster
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CreditsSweeper } from '../../src/credits/credits.sweeper.js';
-import { EventsSweeper } from '../../src/events/events.sweeper.js';
+import { EventsSweeper, LOTS } from '../../src/events/events.sweeper.js';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import { eventsOf, emittedFor } from '../support/events.js';
 import type { HttpClient } from '../support/http-client.js';
@@ -402,11 +403,9 @@ describe('credits.expiring', () => {
   it('is found by an index of what was not announced, however many lots there are', async () => {
     const { rows } = await service.owner
       .query<{ 'QUERY PLAN': string }>(
-        `SET enable_seqscan = off; EXPLAIN SELECT account_id, id FROM credit_allocations
-        WHERE is_open AND NOT expiry_announced AND expires_at > now() AND expires_at <= now() + interval '3 days'
-        ORDER BY expires_at LIMIT 500`,
+        `SET enable_seqscan = off; PREPARE due AS ${LOTS.due.text}; EXPLAIN EXECUTE due (3, 500, '-infinity', 0)`,
       )
-      .then((results) => (results as unknown as (typeof results)[])[1] as typeof results);
+      .then((results) => (results as unknown as (typeof results)[])[2] as typeof results);
     expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('idx_credit_unannounced');
   });
 });

@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag pooler
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EventPublisher } from '../../src/events/event-publisher.js';

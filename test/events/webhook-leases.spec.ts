@@ -1,3 +1,4 @@
+// @module-tag cluster
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EventPublisher } from '../../src/events/event-publisher.js';
 import { WebhookDeliverer } from '../../src/events/webhook-deliverer.js';

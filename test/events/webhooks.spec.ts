@@ -1,3 +1,4 @@
+// @module-tag cluster
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EventPublisher } from '../../src/events/event-publisher.js';
@@ -320,8 +321,7 @@ describe('endpoints that never answer', () => {
         atLeastSeconds: 0,
         patienceSeconds: 9999,
       };
-      await owner.query('SELECT webhook_settle($1, $2)', [
-        accountId,
+      await owner.query('SELECT webhook_settle($1)', [
         { endpointId, accountId, lease, deliveryId, ...attempt },
       ]);
     }

@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag two-instances
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag two-instances
 import { insertRules } from '../support/prices.js';
 import { createHash } from 'node:crypto';

@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag two-instances
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { holdUp } from '../support/hold-up.js';

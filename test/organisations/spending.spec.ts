@@ -1,3 +1,4 @@
+// @module-tag cluster
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitingForLocks } from '../support/hold-up.js';
 import type { HttpClient } from '../support/http-client.js';

@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag two-instances
 // @module-tag pooler
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+// @module-tag cluster
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Movements } from '../../src/common/database/movements.js';

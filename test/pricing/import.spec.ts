@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag two-instances
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+// @module-tag cluster
 import { blended } from '../support/prices.js';
 // @module-tag two-instances
 // @module-tag pooler

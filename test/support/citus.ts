@@ -21,8 +21,14 @@ export type CitusServers = readonly ServerLogin[];
  *
  * @param library where Citus is, such as `/usr/lib/postgresql/15/lib/citus.so`
  * @param parent a directory for what they share
+ * @param more settings of the servers
  */
-export async function startCitus(library: string, parent: string, workers = 2): Promise<TestCluster[]> {
+export async function startCitus(
+  library: string,
+  parent: string,
+  workers = 2,
+  more: string[] = [],
+): Promise<TestCluster[]> {
   const tools = { directory: join(dirname(dirname(library)), 'bin'), major: 15 };
   const hba = join(parent, 'pg_hba.conf');
   // They ask each other without a password.
@@ -36,6 +42,7 @@ export async function startCitus(library: string, parent: string, workers = 2): 
     'citus.node_conninfo=sslmode=disable',
     // Few: each shard takes a while to make, and one worker has several of them anyhow.
     'citus.shard_count=4',
+    ...more,
   ];
   const password = 'of-all-servers';
   return Promise.all(

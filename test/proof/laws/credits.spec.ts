@@ -1,3 +1,4 @@
+// @module-tag cluster
 // @module-tag one-by-one
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';

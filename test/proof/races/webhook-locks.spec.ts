@@ -65,9 +65,8 @@ describe('an endpoint that is deleted', () => {
       // The delete holds its first row: the settlement comes to it before it has a lane that the delete will want.
       const goOn = await halfway(['SELECT FROM webhook_endpoints WHERE id = $1 FOR UPDATE'], [id]);
       const settling = service.owner.query<{ answer: { outcome: string } }>(
-        'SELECT webhook_settle($1, $2) AS answer',
+        'SELECT webhook_settle($1) AS answer',
         [
-          user,
           {
             ...{
               endpointId: id,

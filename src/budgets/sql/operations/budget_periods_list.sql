@@ -11,12 +11,12 @@ BEGIN
              'totalRaises', (SELECT count(*) FROM budget_raises r WHERE r.account_id = p_account AND r.period_id = p.id),
              'raises', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                                  'amount', r.amount, 'until', iso_time(r.until), 'reason', r.reason, 'madeBy', r.made_by,
-                                 'madeAt', iso_time(r.made_at)) ORDER BY r.id DESC), '[]')
+                                 'madeAt', iso_time(r.made_at)) ORDER BY r.made_at DESC, r.id DESC), '[]')
                           FROM (SELECT * FROM budget_raises WHERE account_id = p_account AND period_id = p.id
-                                 ORDER BY id DESC LIMIT 20) r)) ORDER BY p.id DESC), '[]')
+                                 ORDER BY made_at DESC, id DESC LIMIT 20) r)) ORDER BY p.starts_at DESC, p.id DESC), '[]')
       FROM (SELECT * FROM budget_periods
-             WHERE account_id = p_account AND budget_id = p_id AND (p_before IS NULL OR id < p_before)
+             WHERE account_id = p_account AND budget_id = p_id AND (p_before IS NULL OR (starts_at, id) < (SELECT starts_at, id FROM budget_periods WHERE account_id = p_account AND id = p_before))
                AND (p_member IS NULL OR user_id IN ('', p_member))
-             ORDER BY id DESC LIMIT p_limit) p);
+             ORDER BY starts_at DESC, id DESC LIMIT p_limit) p);
 END
 $$;

@@ -10,8 +10,10 @@ DECLARE
 BEGIN
   SELECT coalesce(sum(remaining_credits), 0) INTO v_expired
     FROM credit_allocations WHERE account_id = v_account AND is_open AND expires_at <= v_now;
-  INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, created_at)
-  SELECT v_account, 'expiry', -remaining_credits,
+  -- Their ids as by next_entry.
+  INSERT INTO credit_ledger (account_id, id, kind, credits, balance_after, allocation_id, actor, created_at)
+  OVERRIDING SYSTEM VALUE
+  SELECT v_account, greatest(nextval('credit_ledger_id_seq'), p_lock.last_entry + row_number() OVER (ORDER BY expires_at, id)), 'expiry', -remaining_credits,
          p_lock.available - sum(remaining_credits) OVER (ORDER BY expires_at, id), id, 'service:accounting', v_now
     FROM credit_allocations WHERE account_id = v_account AND is_open AND expires_at <= v_now ORDER BY expires_at, id;
   PERFORM emit_lot_expired(v_account, id, remaining_credits, total_credits, expires_at) FROM (
@@ -20,8 +22,9 @@ BEGIN
   UPDATE credit_allocations SET remaining_credits = 0, is_open = FALSE
    WHERE account_id = v_account AND is_open AND expires_at <= v_now;
   PERFORM apply_balance(p_lock, p_lock.available - v_expired, p_lock.held,
-                        (SELECT min(expires_at) FROM credit_allocations WHERE account_id = v_account AND is_open));
-  SELECT account_id, available, held, next_expiry, low_threshold, last_event, has_budgets, v_now INTO p_lock
+                        (SELECT min(expires_at) FROM credit_allocations WHERE account_id = v_account AND is_open),
+                        (SELECT max(id) FROM credit_ledger WHERE account_id = v_account));
+  SELECT account_id, available, held, next_expiry, low_threshold, last_event, has_budgets, last_entry, v_now INTO p_lock
     FROM credit_balances WHERE account_id = v_account;
   RETURN p_lock;
 END

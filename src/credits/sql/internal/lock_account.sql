@@ -5,7 +5,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   v_lock account_lock;
 BEGIN
-  SELECT account_id, available, held, next_expiry, low_threshold, last_event, has_budgets INTO v_lock
+  SELECT account_id, available, held, next_expiry, low_threshold, last_event, has_budgets, last_entry INTO v_lock
     FROM credit_balances WHERE account_id = p_account FOR NO KEY UPDATE;
   -- clock_timestamp(): now() is when the transaction began, which may be long before the lock was granted.
   v_lock.locked_at := clock_timestamp();

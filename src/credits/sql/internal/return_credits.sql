@@ -15,6 +15,7 @@ DECLARE
   v_revoked_at timestamptz;
   v_total bigint;
   v_remaining bigint;
+  v_entry bigint := p_lock.last_entry;
 BEGIN
   WHILE v_left > 0 LOOP
     v_give := least(credits[v_last], v_left);
@@ -30,19 +31,23 @@ BEGIN
       RAISE EXCEPTION 'lot % of account % would have more than it was given', lots[v_last], p_lock.account_id
         USING ERRCODE = 'data_corrupted';
     END IF;
+    v_entry := next_entry(v_entry);
     INSERT INTO credit_ledger
-      (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, unit_id, api_key_id,
+      (account_id, id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, unit_id, api_key_id,
        created_at)
-    VALUES (p_lock.account_id, p_cause.user_id, p_cause.kind, v_give, v_available + v_give, lots[v_last],
+    OVERRIDING SYSTEM VALUE
+    VALUES (p_lock.account_id, v_entry, p_cause.user_id, p_cause.kind, v_give, v_available + v_give, lots[v_last],
             p_cause.session_id, p_cause.usage_id, p_cause.actor, p_cause.unit_id, p_cause.api_key_id, p_lock.locked_at);
     IF v_expires_at > p_lock.locked_at AND v_revoked_at IS NULL THEN
       v_available := v_available + v_give;
       v_next_expiry := least(v_next_expiry, v_expires_at);
     ELSE
+      v_entry := next_entry(v_entry);
       INSERT INTO credit_ledger
-        (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, unit_id, api_key_id,
+        (account_id, id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, unit_id, api_key_id,
        created_at)
-      VALUES (p_lock.account_id, p_cause.user_id, CASE WHEN v_revoked_at IS NULL THEN 'expiry' ELSE 'revocation' END,
+      OVERRIDING SYSTEM VALUE
+      VALUES (p_lock.account_id, v_entry, p_cause.user_id, CASE WHEN v_revoked_at IS NULL THEN 'expiry' ELSE 'revocation' END,
               -v_give, v_available, lots[v_last], p_cause.session_id, p_cause.usage_id, 'service:accounting', p_cause.unit_id,
               p_cause.api_key_id, p_lock.locked_at);
       IF v_revoked_at IS NULL THEN
@@ -59,6 +64,6 @@ BEGIN
   -- Once: cutting the arrays for every lot takes time with the square of their number.
   lots := lots[1:v_last];
   credits := credits[1:v_last];
-  PERFORM apply_balance(p_lock, v_available, p_lock.held + p_held, v_next_expiry);
+  PERFORM apply_balance(p_lock, v_available, p_lock.held + p_held, v_next_expiry, v_entry);
 END
 $$;

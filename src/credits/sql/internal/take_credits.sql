@@ -13,6 +13,7 @@ DECLARE
   v_expires_at timestamptz := p_lock.locked_at;
   v_lot bigint := 9223372036854775807;
   v_remaining bigint;
+  v_entry bigint := p_lock.last_entry;
 BEGIN
   WHILE v_left > 0 LOOP
     SELECT id, expires_at, remaining_credits INTO v_lot, v_expires_at, v_remaining FROM credit_allocations
@@ -25,13 +26,15 @@ BEGIN
     v_take := least(v_remaining, v_left);
     v_left := v_left - v_take;
     v_available := v_available - v_take;
+    v_entry := next_entry(v_entry);
     WITH taken AS (
       UPDATE credit_allocations SET remaining_credits = v_remaining - v_take, is_open = v_remaining > v_take
        WHERE account_id = p_lock.account_id AND id = v_lot
     )
     INSERT INTO credit_ledger
-      (account_id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, notes, unit_id, api_key_id, created_at)
-    VALUES (p_lock.account_id, p_cause.user_id, p_cause.kind, -v_take, v_available, v_lot, p_cause.session_id,
+      (account_id, id, user_id, kind, credits, balance_after, allocation_id, session_id, usage_id, actor, notes, unit_id, api_key_id, created_at)
+    OVERRIDING SYSTEM VALUE
+    VALUES (p_lock.account_id, v_entry, p_cause.user_id, p_cause.kind, -v_take, v_available, v_lot, p_cause.session_id,
             p_cause.usage_id, p_cause.actor, p_cause.notes, p_cause.unit_id, p_cause.api_key_id, p_lock.locked_at);
     IF lots[cardinality(lots)] = v_lot THEN
       credits[cardinality(credits)] := credits[cardinality(credits)] + v_take;
@@ -40,6 +43,6 @@ BEGIN
       credits := credits || v_take;
     END IF;
   END LOOP;
-  PERFORM apply_balance(p_lock, v_available, p_lock.held + p_held, p_lock.next_expiry);
+  PERFORM apply_balance(p_lock, v_available, p_lock.held + p_held, p_lock.next_expiry, v_entry);
 END
 $$;

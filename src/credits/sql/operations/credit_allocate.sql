@@ -14,6 +14,7 @@ DECLARE
   v_lock account_lock := lock_account(p_account);
   v_is_new boolean := v_lock.account_id IS NULL;
   v_lot credit_allocations;
+  v_entry bigint;
   v_now timestamptz;
   v_answer jsonb;
 BEGIN
@@ -67,9 +68,12 @@ BEGIN
   -- Days of 24 hours: an interval of days would follow a session's time zone over a clock change.
   VALUES (p_account, p_credits, p_credits, p_actor, v_now, v_now + make_interval(hours => 24 * p_expiry_days), p_notes)
   RETURNING * INTO v_lot;
-  INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, notes, created_at)
-  VALUES (p_account, 'allocation', p_credits, v_lock.available + p_credits, v_lot.id, p_actor, p_notes, v_now);
-  PERFORM apply_balance(v_lock, v_lock.available + p_credits, v_lock.held, least(v_lock.next_expiry, v_lot.expires_at));
+  v_entry := next_entry(v_lock.last_entry);
+  INSERT INTO credit_ledger (account_id, id, kind, credits, balance_after, allocation_id, actor, notes, created_at)
+  OVERRIDING SYSTEM VALUE
+  VALUES (p_account, v_entry, 'allocation', p_credits, v_lock.available + p_credits, v_lot.id, p_actor, p_notes, v_now);
+  PERFORM apply_balance(v_lock, v_lock.available + p_credits, v_lock.held, least(v_lock.next_expiry, v_lot.expires_at),
+                        v_entry);
   RETURN keep_answer(p, allocation_answer(v_lot) || jsonb_build_object('accountCreated', v_is_new));
 END
 $$;

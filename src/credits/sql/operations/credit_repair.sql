@@ -11,13 +11,14 @@ DECLARE
   v_held bigint;
   v_next_expiry timestamptz;
   v_chain bigint;
+  v_entry bigint;
   v_lot record;
 BEGIN
   PERFORM refuse('{accountId,actor}', ARRAY[
     is_account_id(p_account),
     char_length(p_actor) BETWEEN 1 AND 64]);
   -- Not lock_account: that would expire lots of a balance that may be wrong.
-  SELECT account_id, available, held, next_expiry, low_threshold, last_event, has_budgets INTO v_lock
+  SELECT account_id, available, held, next_expiry, low_threshold, last_event, has_budgets, last_entry INTO v_lock
     FROM credit_balances WHERE account_id = p_account FOR NO KEY UPDATE;
   IF NOT FOUND THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   v_lock.locked_at := clock_timestamp();
@@ -25,8 +26,9 @@ BEGIN
     INTO v_available, v_next_expiry FROM credit_allocations WHERE account_id = p_account;
   SELECT coalesce(sum(allocated_credits), 0) INTO v_held
     FROM streaming_sessions WHERE account_id = p_account AND status = 'active';
-  SELECT coalesce((SELECT balance_after FROM credit_ledger WHERE account_id = p_account ORDER BY id DESC LIMIT 1), 0)
-    INTO v_chain;
+  SELECT balance_after, id INTO v_chain, v_entry FROM credit_ledger WHERE account_id = p_account ORDER BY id DESC LIMIT 1;
+  v_chain := coalesce(v_chain, 0);
+  v_entry := greatest(v_entry, v_lock.last_entry);
   FOR v_lot IN
     SELECT l.id, l.remaining_credits - coalesce(sum(e.credits), 0) AS missing
       FROM credit_allocations l
@@ -35,16 +37,20 @@ BEGIN
     HAVING l.remaining_credits <> coalesce(sum(e.credits), 0) ORDER BY l.id
   LOOP
     v_chain := v_chain + v_lot.missing;
-    INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, notes, created_at)
-    VALUES (p_account, 'correction', v_lot.missing, greatest(v_chain, 0), v_lot.id, p_actor,
+    v_entry := next_entry(v_entry);
+    INSERT INTO credit_ledger (account_id, id, kind, credits, balance_after, allocation_id, actor, notes, created_at)
+    OVERRIDING SYSTEM VALUE
+    VALUES (p_account, v_entry, 'correction', v_lot.missing, greatest(v_chain, 0), v_lot.id, p_actor,
             'The ledger did not add up to this lot', v_lock.locked_at);
   END LOOP;
   IF (v_lock.available, v_lock.held) <> (v_available, v_held) OR v_chain <> v_available THEN
-    INSERT INTO credit_ledger (account_id, kind, credits, balance_after, actor, notes, created_at)
-    VALUES (p_account, 'correction', 0, v_available, p_actor,
+    v_entry := next_entry(v_entry);
+    INSERT INTO credit_ledger (account_id, id, kind, credits, balance_after, actor, notes, created_at)
+    OVERRIDING SYSTEM VALUE
+    VALUES (p_account, v_entry, 'correction', 0, v_available, p_actor,
             format('The balance said %s available and %s held', v_lock.available, v_lock.held), v_lock.locked_at);
   END IF;
-  PERFORM apply_balance(v_lock, v_available, v_held, v_next_expiry);
+  PERFORM apply_balance(v_lock, v_available, v_held, v_next_expiry, v_entry);
   -- Added up once for all periods: an organisation has thousands.
   WITH held AS (
     SELECT period_id, sum(allocated_credits) AS credits, sum(held_tokens) AS tokens, count(*) AS requests
@@ -57,9 +63,9 @@ BEGIN
   )
   UPDATE budget_periods p
      SET open_sessions = coalesce(h.requests, 0),
-         held = coalesce(CASE p.unit WHEN 'credits' THEN h.credits WHEN 'tokens' THEN h.tokens ELSE h.requests END, 0),
-         used = coalesce(CASE p.unit WHEN 'credits' THEN u.credits WHEN 'tokens' THEN u.tokens
-                                     WHEN 'requests' THEN u.requests END, 0)
+         held = coalesce(CASE WHEN p.unit = 'credits' THEN h.credits WHEN p.unit = 'tokens' THEN h.tokens ELSE h.requests END, 0),
+         used = coalesce(CASE WHEN p.unit = 'credits' THEN u.credits WHEN p.unit = 'tokens' THEN u.tokens
+                                     WHEN p.unit = 'requests' THEN u.requests END, 0)
     FROM budget_periods q LEFT JOIN held h ON h.period_id = q.id LEFT JOIN used u ON u.period_id = q.id
    WHERE q.account_id = p_account AND p.account_id = p_account AND p.id = q.id;
   -- A raise that has ended counts until a call notes its end (budget_alerts).

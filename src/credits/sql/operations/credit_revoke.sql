@@ -8,6 +8,7 @@ DECLARE
   p_actor varchar := p ->> 'actor';
   v_lock account_lock := lock_account(p_account);
   v_lot credit_allocations;
+  v_entry bigint;
   v_answer jsonb;
 BEGIN
   PERFORM refuse('{accountId,allocationId,notes,actor,"Idempotency-Key"}', ARRAY[
@@ -22,10 +23,12 @@ BEGIN
   IF NOT FOUND THEN RETURN '{"outcome": "allocation_not_found"}'; END IF;
   IF v_lot.revoked_at IS NOT NULL THEN RETURN keep_answer(p, allocation_answer(v_lot)); END IF;
   IF v_lot.remaining_credits > 0 THEN
-    INSERT INTO credit_ledger (account_id, kind, credits, balance_after, allocation_id, actor, notes, created_at)
-    VALUES (p_account, 'revocation', -v_lot.remaining_credits, v_lock.available - v_lot.remaining_credits,
+    v_entry := next_entry(v_lock.last_entry);
+    INSERT INTO credit_ledger (account_id, id, kind, credits, balance_after, allocation_id, actor, notes, created_at)
+    OVERRIDING SYSTEM VALUE
+    VALUES (p_account, v_entry, 'revocation', -v_lot.remaining_credits, v_lock.available - v_lot.remaining_credits,
             v_lot.id, p_actor, p_notes, v_lock.locked_at);
-    PERFORM apply_balance(v_lock, v_lock.available - v_lot.remaining_credits, v_lock.held, v_lock.next_expiry);
+    PERFORM apply_balance(v_lock, v_lock.available - v_lot.remaining_credits, v_lock.held, v_lock.next_expiry, v_entry);
   END IF;
   UPDATE credit_allocations SET remaining_credits = 0, is_open = FALSE, revoked_at = v_lock.locked_at
    WHERE account_id = p_account AND id = p_allocation

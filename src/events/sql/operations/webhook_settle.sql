@@ -6,9 +6,10 @@
 --
 -- All functions of webhooks lock in one order: endpoints by id, lanes by user, deliveries. A success of an endpoint that
 -- is well leaves the endpoint's row alone, so that deliveries to it do not wait for one another.
-CREATE OR REPLACE FUNCTION webhook_settle(p_account varchar, p jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION webhook_settle(p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
+  p_account varchar := p ->> 'accountId';
   p_endpoint bigint := p ->> 'endpointId';
   p_lease uuid := p ->> 'lease';
   p_delivery bigint := p ->> 'deliveryId';
