@@ -21,7 +21,7 @@ import {
   type KeyBudget,
 } from './dto/api-keys.responses.js';
 import { ApiKey, type GatewaySettings } from './entities/api-key.entity.js';
-import { GatewayKeysService, REVOKED } from './gateway-keys.service.js';
+import { GatewayKeysService, REVOKE } from './gateway-keys.service.js';
 
 /** What the operations return. `sealed`: the key, for a repeated request. */
 type Answer =
@@ -201,20 +201,15 @@ export class ApiKeysService {
 
   /** Ends a key at once, on every instance; again it changes nothing. An admin may end anyone's. @throws ApiKeyNotFound */
   async revoke(caller: Caller, id: number): Promise<void> {
-    const revoked = this.keys
-      .createQueryBuilder()
-      .update()
-      .set({
-        isActive: false,
-        revokedAt: () => 'coalesce(revoked_at, clock_timestamp())',
-        ...REVOKED,
-      })
-      .where('id = :id', { id })
-      .returning(['gateway', 'accountId']);
-    if (!hasRole(caller.role, 'admin')) revoked.andWhere(managedBy(caller));
-    const [key] = (await revoked.execute()).raw as { gateway: string | null; account_id: string }[];
+    const isOfAnyone = hasRole(caller.role, 'admin');
+    const { accountId, userId }: WhoseKeys = isOfAnyone ? await find(this.keys.manager, id) : managedBy(caller);
+    const key = await this.database.row<{ gateway: string | null }>(REVOKE, [
+      accountId,
+      id,
+      isOfAnyone ? null : (userId ?? null),
+    ]);
     if (key === undefined) throw new ApiKeyNotFound();
-    if (key.gateway !== null) await this.gateway.follow(key.account_id, id);
+    if (key.gateway !== null) await this.gateway.follow(accountId, id);
   }
 
   /** A new key, live at its gateway too, if it has one. */
@@ -306,7 +301,7 @@ function managedBy({ accountId, userId, manages }: Caller): WhoseKeys {
 }
 
 /** Another's key is not found, as one that does not exist. */
-async function find(manager: EntityManager, id: number, whose: WhoseKeys): Promise<ApiKey> {
+async function find(manager: EntityManager, id: number, whose?: WhoseKeys): Promise<ApiKey> {
   const key = await manager.findOneBy(ApiKey, { ...whose, id });
   if (key === null) throw new ApiKeyNotFound();
   return key;

@@ -32,13 +32,19 @@ const MAXIMUM_PER_PASS = 100;
 /** Keys looked at together, so that one slow answer does not hold up the rest. */
 const LANES = 4;
 
-const DUE_NOW = `CASE WHEN gateway_state <> 'ended' THEN clock_now() END`;
-/** To be set with the revocation of any key, in the same statement. */
-export const REVOKED = {
-  gatewayState: () => `CASE gateway_state WHEN 'pending' THEN 'failed' WHEN 'opening' THEN 'ending'
-                                          WHEN 'live' THEN 'ending' ELSE gateway_state END`,
-  gatewayDueAt: () => DUE_NOW,
-  gatewayAttempts: 0,
+/** A time that is read once: a cluster takes no clock beside the values of rows. */
+const NOW = 'WITH now AS MATERIALIZED (SELECT clock_now() AS at)';
+/** Ends any key; again it changes nothing. */
+export const REVOKE = {
+  name: 'api_key_revoke',
+  text: `${NOW}
+         UPDATE api_keys
+            SET is_active = FALSE, revoked_at = coalesce(revoked_at, now.at), gateway_attempts = 0,
+                gateway_due_at = CASE WHEN gateway_state <> 'ended' THEN now.at END,
+                gateway_state = CASE WHEN gateway_state = 'pending' THEN 'failed'
+                                     WHEN gateway_state IN ('opening', 'live') THEN 'ending' ELSE gateway_state END
+           FROM now
+          WHERE account_id = $1 AND id = $2 AND ($3::varchar IS NULL OR user_id = $3) RETURNING gateway`,
 };
 
 /**
@@ -67,9 +73,11 @@ const OPENING = {
 /** The key has not been shown to anyone, so it may end from any state. */
 const GIVE_UP = {
   name: 'gateway_key_give_up',
-  text: `UPDATE api_keys
-            SET gateway_state = $3::text, gateway_due_at = CASE WHEN $3::text <> 'ended' THEN clock_now() END,
-                is_active = FALSE, revoked_at = clock_now()
+  text: `${NOW}
+         UPDATE api_keys
+            SET gateway_state = $3::text, gateway_due_at = CASE WHEN $3::text <> 'ended' THEN now.at END,
+                is_active = FALSE, revoked_at = now.at
+           FROM now
           WHERE account_id = $1 AND id = $2 AND gateway_state IN ('pending', 'opening', 'live') RETURNING id`,
 };
 /** The gateway created the key after another request or the sweeper had given it up: end it there too. */
@@ -112,26 +120,29 @@ const BOUNDS_SENT = {
 function claim(name: string, which: string): Statement {
   return {
     name,
+    // All that depends on the time is in the first part: a cluster returns only what needs no clock and no time zone.
     text: `WITH due AS MATERIALIZED (
-             SELECT id, gateway_unsure_until FROM api_keys
-              WHERE account_id = $1 AND id = $2 AND gateway = ANY($3::varchar[]) AND ${which})
+             SELECT id, clock_now() AS now, clock_now() + make_interval(secs => ${LATE_SECONDS}) AS sure_at,
+                    clock_now() + make_interval(secs => least(300, 15 * 2 ^ least(gateway_attempts, 5))) AS next_at,
+                    CASE WHEN gateway_unsure_until > clock_now() THEN gateway_unsure_until::text END AS unsure_until,
+                    created_at > clock_now() - make_interval(secs => ${LATE_SECONDS}) AS may_come_late
+               FROM api_keys
+              WHERE account_id = $1 AND id = $2 AND gateway = ANY($3::varchar[]) AND ${which}
+           ), taken AS MATERIALIZED (SELECT *, next_at::text AS next_text FROM due)
            UPDATE api_keys k
               SET gateway_state = CASE WHEN k.gateway_state = 'pending' THEN 'failed'
                                        WHEN k.gateway_state = 'opening' THEN 'ending'
-                                       WHEN k.gateway_state = 'live' AND k.expires_at <= clock_now()
+                                       WHEN k.gateway_state = 'live' AND k.expires_at <= taken.now
                                        THEN 'ending' ELSE k.gateway_state END,
                   is_active = k.is_active AND k.gateway_state NOT IN ('pending', 'opening'),
-                  revoked_at = CASE WHEN k.gateway_state IN ('pending', 'opening') THEN clock_now()
+                  revoked_at = CASE WHEN k.gateway_state IN ('pending', 'opening') THEN taken.now
                                     ELSE k.revoked_at END,
                   gateway_attempts = k.gateway_attempts + 1,
-                  gateway_unsure_until = clock_now() + make_interval(secs => ${LATE_SECONDS}),
-                  gateway_due_at = clock_now()
-                    + make_interval(secs => least(300, 15 * 2 ^ least(k.gateway_attempts, 5)))
-             FROM due WHERE k.account_id = $1 AND k.id = due.id
-        RETURNING k.account_id, k.id, k.key, k.gateway, k.gateway_state, k.gateway_due_at::text,
-                  CASE WHEN due.gateway_unsure_until > clock_now() THEN due.gateway_unsure_until::text END
-                    AS unsure_until,
-                  k.created_at > clock_now() - make_interval(secs => ${LATE_SECONDS}) AS may_come_late`,
+                  gateway_unsure_until = taken.sure_at,
+                  gateway_due_at = taken.next_at
+             FROM taken WHERE k.account_id = $1 AND k.id = taken.id
+        RETURNING k.account_id, k.id, k.key, k.gateway, k.gateway_state, taken.next_text AS gateway_due_at,
+                  taken.unsure_until, taken.may_come_late`,
   };
 }
 /** Keys whose creation failed have never worked, so keys that may still work come before them. */

@@ -41,12 +41,7 @@ const take = (name: string, which: string) => ({
 const TAKE_ANY = take('quarantine_take', '');
 const TAKE_OF_KNOWN_USERS = take(
   'quarantine_take_known',
-  `AND q.reason = 'unknown_user'
-   AND CASE WHEN q.claimed_account IS NULL
-            THEN EXISTS (SELECT FROM user_accounts a WHERE a.user_id = q.claimed_user)
-            ELSE EXISTS (SELECT FROM members m JOIN organisations o ON o.account_id = m.account_id
-                          WHERE m.account_id = q.claimed_account AND m.user_id = q.claimed_user
-                            AND o.archived_at IS NULL) END`,
+  `AND q.reason = 'unknown_user' AND quarantine_is_known(q.claimed_user, q.claimed_account)`,
 );
 const NOW = { name: 'quarantine_now', text: 'SELECT clock_now() - make_interval(secs => $1) AS time' };
 

@@ -1,4 +1,3 @@
-// @module-tag cluster
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { countByStatus } from '../support/money.js';
 import { expectProblem } from '../support/problems.js';

@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag two-instances
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,3 @@
-// @module-tag cluster
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { KnownTokens } from '../../src/auth/known-tokens.js';

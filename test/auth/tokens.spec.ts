@@ -1,4 +1,3 @@
-// @module-tag cluster
 import { createHmac, sign } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it, vi } from 'vitest';
 import {

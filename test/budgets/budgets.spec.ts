@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag pooler
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';

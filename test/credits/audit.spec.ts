@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag pooler
 import { request } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';

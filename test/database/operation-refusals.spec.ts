@@ -194,6 +194,7 @@ const NOT_CHECKED = [
   'usage_classes',
   'usage_close_day',
   'output_lengths_learn',
+  'quarantine_is_known',
   'usage_details',
   'usage_json',
   'usage_leaders',

@@ -115,6 +115,7 @@ describe("the service's role", () => {
       'organisation_rename',
       'output_lengths_learn',
       'priced_models',
+      'quarantine_is_known',
       'session_hold',
       'session_progress',
       'session_settle',

@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag pooler
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EventPublisher } from '../../src/events/event-publisher.js';

@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag two-instances
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

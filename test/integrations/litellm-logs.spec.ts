@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag two-instances
 import { insertRules } from '../support/prices.js';
 import { createHash } from 'node:crypto';

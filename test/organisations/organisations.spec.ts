@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag two-instances
 // @module-tag pooler
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,4 +1,3 @@
-// @module-tag cluster
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Movements } from '../../src/common/database/movements.js';

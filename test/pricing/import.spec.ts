@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag two-instances
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

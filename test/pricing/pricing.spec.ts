@@ -1,4 +1,3 @@
-// @module-tag cluster
 import { blended } from '../support/prices.js';
 // @module-tag two-instances
 // @module-tag pooler

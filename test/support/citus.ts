@@ -74,11 +74,14 @@ async function createOnAll(servers: CitusServers, name: string): Promise<void> {
 
 /** The same, migrated and distributed. */
 export async function createDistributedDatabase(servers: CitusServers, name: string): Promise<void> {
-  await createCitusDatabase(servers, name);
-  const { ownerUrl } = embeddedUrls(servers[0] as ServerLogin, name);
-  await migrate(MIGRATED, ownerUrl, 'accounting_app', undefined, (runner) =>
-    distribute(runner, () => undefined),
-  );
+  const coordinator = servers[0] as ServerLogin;
+  const { ownerUrl } = embeddedUrls(coordinator, name);
+  await oneAtATime(coordinator, async () => {
+    await createOnAll(servers, name);
+    await migrate(MIGRATED, ownerUrl, 'accounting_app', undefined, (runner) =>
+      distribute(runner, () => undefined),
+    );
+  });
 }
 
 export async function dropCitusDatabase(servers: CitusServers, name: string): Promise<void> {

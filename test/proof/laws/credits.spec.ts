@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag one-by-one
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';

@@ -10,6 +10,7 @@ DECLARE
   p_overlap_seconds integer := p ->> 'overlapSeconds';
   p_sealed text := p ->> 'sealed';
   v_answer jsonb;
+  v_now timestamptz := clock_timestamp();
 BEGIN
   PERFORM refuse('{accountId,id,oldId,overlapSeconds,"Idempotency-Key",sealed}', ARRAY[
     is_account_id(p_account),
@@ -30,7 +31,7 @@ BEGIN
   -- The limit of a line may have changed since the gateway was given it with the successor.
   UPDATE api_keys
      SET gateway_state = 'live',
-         gateway_due_at = CASE WHEN budget_key_id IS NULL THEN expires_at ELSE clock_now() END
+         gateway_due_at = CASE WHEN budget_key_id IS NULL THEN expires_at ELSE v_now END
    WHERE account_id = p_account AND id = p_id AND gateway_state = 'opening';
   IF NOT FOUND THEN RETURN '{"outcome": "ended"}'; END IF;
   IF p_old IS NOT NULL THEN PERFORM api_key_end_after(p_account, p_old, p_overlap_seconds); END IF;

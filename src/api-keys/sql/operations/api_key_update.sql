@@ -7,6 +7,8 @@ DECLARE
   p_changes jsonb := p -> 'changes';
   k api_keys;
   b budgets;
+  v_now timestamptz := clock_timestamp();
+  v_expires_at timestamptz := p_changes ->> 'expiresAt';
 BEGIN
   PERFORM refuse('{accountId,id,changes,name,permissions,creditLimit}', ARRAY[
     is_account_id(p_account),
@@ -21,9 +23,9 @@ BEGIN
   SELECT * INTO k FROM api_keys WHERE account_id = p_account AND id = p_id;
   IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;
   IF NOT api_key_is_live(p_account, p_id) THEN RETURN '{"outcome": "ended"}'; END IF;
-  IF (p_changes ->> 'expiresAt')::timestamptz <= clock_timestamp() THEN RETURN '{"outcome": "past_expiry"}'; END IF;
+  IF v_expires_at <= clock_timestamp() THEN RETURN '{"outcome": "past_expiry"}'; END IF;
   -- The end of a rotation's overlap is not put off: the key has a successor, which may have its expiry changed.
-  IF k.is_rotated AND p_changes ? 'expiresAt' AND (p_changes ->> 'expiresAt')::timestamptz <= k.expires_at IS NOT TRUE THEN
+  IF k.is_rotated AND p_changes ? 'expiresAt' AND v_expires_at <= k.expires_at IS NOT TRUE THEN
     RETURN '{"outcome": "beyond_overlap"}';
   END IF;
   IF p_changes ? 'permissions' THEN
@@ -31,9 +33,8 @@ BEGIN
   END IF;
   UPDATE api_keys
      SET name = coalesce(p_changes ->> 'name', name), permissions = k.permissions,
-         expires_at = CASE WHEN p_changes ? 'expiresAt' THEN (p_changes ->> 'expiresAt')::timestamptz
-                           ELSE expires_at END,
-         gateway_due_at = CASE WHEN p_changes ? 'expiresAt' AND gateway_state <> 'ended' THEN clock_now()
+         expires_at = CASE WHEN p_changes ? 'expiresAt' THEN v_expires_at ELSE expires_at END,
+         gateway_due_at = CASE WHEN p_changes ? 'expiresAt' AND gateway_state <> 'ended' THEN v_now
                                ELSE gateway_due_at END
    WHERE account_id = p_account AND id = p_id;
   IF p_changes ? 'creditLimit' THEN
@@ -42,7 +43,7 @@ BEGIN
     UPDATE budgets SET amount = (p_changes ->> 'creditLimit')::bigint WHERE account_id = p_account AND id = b.id;
     PERFORM budget_changed(p_account, b.id, NULL, b.amount - (p_changes ->> 'creditLimit')::bigint);
     -- The gateway has the limit with each key of the line.
-    UPDATE api_keys SET gateway_due_at = clock_now()
+    UPDATE api_keys SET gateway_due_at = v_now
      WHERE account_id = p_account AND coalesce(budget_key_id, id) = coalesce(k.budget_key_id, k.id)
        AND gateway_state = 'live';
   END IF;

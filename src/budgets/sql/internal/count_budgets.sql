@@ -10,10 +10,10 @@ DECLARE
 BEGIN
   WITH counted AS (
     UPDATE budget_periods
-       SET held = held + CASE unit WHEN 'credits' THEN p_held.credits WHEN 'tokens' THEN p_held.tokens
-                                   WHEN 'requests' THEN p_held.requests ELSE p_held.sessions END,
-           used = used + CASE unit WHEN 'credits' THEN p_used.credits WHEN 'tokens' THEN p_used.tokens
-                                   WHEN 'requests' THEN p_used.requests ELSE p_used.sessions END,
+       SET held = held + CASE WHEN unit = 'credits' THEN p_held.credits WHEN unit = 'tokens' THEN p_held.tokens
+                                   WHEN unit = 'requests' THEN p_held.requests ELSE p_held.sessions END,
+           used = used + CASE WHEN unit = 'credits' THEN p_used.credits WHEN unit = 'tokens' THEN p_used.tokens
+                                   WHEN unit = 'requests' THEN p_used.requests ELSE p_used.sessions END,
            open_sessions = open_sessions + p_held.sessions
      WHERE account_id = p_account AND id = ANY (p_periods)
     RETURNING id, unit, used >= next_alert OR is_exhausted OR raised_until <= v_now AS is_due

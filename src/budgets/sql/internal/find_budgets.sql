@@ -10,6 +10,9 @@ DECLARE
   v_line bigint;
   v_models varchar[] := ARRAY[p_model];
   v_is_ready boolean;
+  v_missing bigint;
+  v_member varchar;
+  b budgets;
   v call_budgets;
 BEGIN
   IF p_key IS NOT NULL THEN
@@ -25,10 +28,15 @@ BEGIN
       INTO v.periods, v_is_ready, v.credits, v.tokens, v.requests, v.sessions
       FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, v_models, p_tags, p_lock.locked_at);
     EXIT WHEN v_is_ready IS NOT FALSE;
-    PERFORM open_period(b, m.member, p_lock.locked_at)
-       FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, v_models, p_tags, p_lock.locked_at) m
-       JOIN budgets b ON b.account_id = p_lock.account_id AND b.id = m.budget_id
-      WHERE m.period_id IS NULL;
+    -- One by one: on a cluster a row of a shard is no row of budgets.
+    FOR v_missing, v_member IN
+      SELECT budget_id, member
+        FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, v_models, p_tags, p_lock.locked_at)
+       WHERE period_id IS NULL
+    LOOP
+      SELECT * INTO b FROM budgets WHERE account_id = p_lock.account_id AND id = v_missing;
+      PERFORM open_period(b, v_member, p_lock.locked_at);
+    END LOOP;
     PERFORM budget_alerts(p_lock.account_id, array_agg(period_id))
        FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, v_models, p_tags, p_lock.locked_at)
       WHERE has_ended_raise;

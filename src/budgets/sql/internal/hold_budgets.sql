@@ -5,7 +5,7 @@ RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE budget_periods
-     SET held = held + CASE unit WHEN 'credits' THEN p_credits WHEN 'tokens' THEN p_tokens ELSE p_calls END,
+     SET held = held + CASE WHEN unit = 'credits' THEN p_credits WHEN unit = 'tokens' THEN p_tokens ELSE p_calls END,
          open_sessions = open_sessions + p_calls
    WHERE account_id = p_account AND id = ANY (p_periods);
 END

@@ -13,10 +13,10 @@ BEGIN
   IF v_last >= v_id THEN
     -- Not every writer holds the lock of the account.
     PERFORM pg_advisory_xact_lock(hashtextextended('event_outbox:' || p_account, 0));
-    SELECT max(id) + 1 INTO v_id FROM event_outbox WHERE account_id = p_account;
+    SELECT coalesce(max(id) + 1, v_id) INTO v_id FROM event_outbox WHERE account_id = p_account;
   END IF;
   INSERT INTO event_outbox (account_id, id, type, occurred_at, data) OVERRIDING SYSTEM VALUE
-  VALUES (p_account, coalesce(v_id, nextval('event_outbox_id_seq')), p_type, clock_timestamp(), p_data);
+  VALUES (p_account, v_id, p_type, clock_timestamp(), p_data);
   PERFORM pg_notify('accounting_events', 'written');
 END
 $$;
