@@ -53,7 +53,7 @@ function foundBy(field: string, index: number): string {
 
 const COLUMNS = `a.user_id, a.username, a.email, a.role, a.created_at, a.updated_at,
   coalesce(available_credits(a.user_id), 0) AS total,
-  coalesce((SELECT held FROM credit_balances b WHERE b.account_id = a.user_id), 0) AS held`;
+  coalesce(held_credits(a.user_id), 0) AS held`;
 
 export const SEARCH = {
   name: 'account_search',

@@ -83,6 +83,9 @@ const PAGE = {
           ORDER BY k.created_at DESC, k.id DESC`,
 };
 
+/** Of any account: an admin names the key alone. */
+const OWNER = { name: 'api_key_owner', text: 'SELECT account_id FROM api_keys WHERE id = $1' };
+
 /** Users' keys for their programs. Rules in README.md beside this file. */
 @Injectable()
 export class ApiKeysService {
@@ -201,13 +204,14 @@ export class ApiKeysService {
 
   /** Ends a key at once, on every instance; again it changes nothing. An admin may end anyone's. @throws ApiKeyNotFound */
   async revoke(caller: Caller, id: number): Promise<void> {
-    const isOfAnyone = hasRole(caller.role, 'admin');
-    const { accountId, userId }: WhoseKeys = isOfAnyone ? await find(this.keys.manager, id) : managedBy(caller);
-    const key = await this.database.row<{ gateway: string | null }>(REVOKE, [
-      accountId,
-      id,
-      isOfAnyone ? null : (userId ?? null),
-    ]);
+    let { accountId, userId }: WhoseKeys = managedBy(caller);
+    if (hasRole(caller.role, 'admin')) {
+      const owner = await this.database.row<{ account_id: string }>(OWNER, [id]);
+      if (owner === undefined) throw new ApiKeyNotFound();
+      accountId = owner.account_id;
+      userId = undefined;
+    }
+    const key = await this.database.row<{ gateway: string | null }>(REVOKE, [accountId, id, userId ?? null]);
     if (key === undefined) throw new ApiKeyNotFound();
     if (key.gateway !== null) await this.gateway.follow(accountId, id);
   }
@@ -301,7 +305,7 @@ function managedBy({ accountId, userId, manages }: Caller): WhoseKeys {
 }
 
 /** Another's key is not found, as one that does not exist. */
-async function find(manager: EntityManager, id: number, whose?: WhoseKeys): Promise<ApiKey> {
+async function find(manager: EntityManager, id: number, whose: WhoseKeys): Promise<ApiKey> {
   const key = await manager.findOneBy(ApiKey, { ...whose, id });
   if (key === null) throw new ApiKeyNotFound();
   return key;

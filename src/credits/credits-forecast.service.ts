@@ -32,7 +32,7 @@ export const FORECAST = {
     coalesce((SELECT jsonb_agg(jsonb_build_object('id', l.id, 'credits', l.remaining_credits,
                                'expiresAt', ${milliseconds('l.expires_at')}) ORDER BY l.expires_at, l.id)
        FROM credit_allocations l
-      WHERE l.account_id = b.account_id AND l.is_open AND l.expires_at > now()), '[]') AS lots
+      WHERE l.account_id = $1 AND l.is_open AND l.expires_at > now()), '[]') AS lots
    FROM credit_balances b CROSS JOIN today t WHERE b.account_id = $1`,
 };
 

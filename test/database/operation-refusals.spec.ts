@@ -189,6 +189,7 @@ const NOT_CHECKED = [
   'events_newest',
   'events_publish',
   'gateway_unit_stays',
+  'held_credits',
   'movements',
   'tokens_of',
   'usage_classes',

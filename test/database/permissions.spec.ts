@@ -104,6 +104,7 @@ describe("the service's role", () => {
       'events_publish',
       'forget_idempotency_keys',
       'gateway_unit_stays',
+      'held_credits',
       'idempotency_earlier',
       'idempotency_keep',
       'member_add',

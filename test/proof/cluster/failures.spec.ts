@@ -39,12 +39,13 @@ let running: Promise<unknown>;
 /** Charges one call after the other; what gets no answer goes again under the same id. */
 async function lane(of: Lane): Promise<void> {
   for (let n = 0; load.isOn; n++) {
-    for (let isDone = false; !isDone && load.isOn; ) {
+    for (let isDone = false; !isDone && load.isOn;) {
       const body = { requestId: `r${n}`, modelId: SONNET, quantities: { tokens: 1000 } };
       const answer = await of.user.post('/api/usage/charge', body).catch(() => undefined);
       if (answer === undefined || answer.status === 503) {
         of.refused++;
-        if (answer !== undefined && answer.headers.get('retry-after') === null) of.wrong.push('no Retry-After');
+        if (answer !== undefined && answer.headers.get('retry-after') === null)
+          of.wrong.push('no Retry-After');
         await pause(100);
         continue;
       }
@@ -62,7 +63,10 @@ async function lane(of: Lane): Promise<void> {
 /** New accounts, which every server gets to know in a two-phase commit. */
 async function newUsers(): Promise<void> {
   while (load.isOn) {
-    await service.as(freshUser()).get('/api/credits/balance').catch(() => undefined);
+    await service
+      .as(freshUser())
+      .get('/api/credits/balance')
+      .catch(() => undefined);
     await pause(20);
   }
 }

@@ -6,7 +6,15 @@ import { EventsSweeper } from '../../../src/events/events.sweeper.js';
 import type { ServerLogin } from '../../../src/postgres-server/open-database.js';
 import { asSuperuser } from '../../support/citus.js';
 import type { HttpClient } from '../../support/http-client.js';
-import { balanceOf, expectSoundBooks, initialize, ledgerOf, SONNET, userWithCredits } from '../../support/money.js';
+import {
+  balanceOf,
+  expectSoundBooks,
+  initialize,
+  ledgerOf,
+  SONNET,
+  userWithCredits,
+} from '../../support/money.js';
+import { documentedOperations, pathWith } from '../../support/operations.js';
 import { startService, type TestService } from '../../support/service.js';
 
 const coordinator = inject('citus')[0] as ServerLogin;
@@ -70,7 +78,7 @@ async function allMovements(user: HttpClient, round: number): Promise<void> {
 
 const pagesOf = async (user: HttpClient, path: string): Promise<Record<string, unknown>[]> => {
   const items: Record<string, unknown>[] = [];
-  for (let cursor = ''; ; ) {
+  for (let cursor = ''; ;) {
     const page = await user.get<{ items: Record<string, unknown>[]; nextCursor: string | null }>(
       `${path}?limit=2${cursor}`,
     );
@@ -105,16 +113,26 @@ it('an account keeps the order of its ledger, lists and events when it moves to 
   expect(servers.size).toBeGreaterThan(0);
   await service.get(EventPublisher).publish();
   const events = await pagesOf(user, '/api/events');
-  expect(events.map(({ data }) => (data as { name?: string }).name).filter(Boolean)).toEqual(['k2', 'k1', 'k0']);
+  expect(events.map(({ data }) => (data as { name?: string }).name).filter(Boolean)).toEqual([
+    'k2',
+    'k1',
+    'k0',
+  ]);
 });
 
 it('an event is published within moments although nothing notifies the coordinator', async () => {
   const sweeping = await service.another({ SWEEP_INTERVAL_SECONDS: '3600', CREDITS_EXPIRING_DAYS: '2' });
   const user = await userWithCredits(service, 1000);
   expect((await charge(user, 'low')).status).toBe(201);
-  expect((await user.post('/api/usage/charge', { requestId: 'x', modelId: SONNET, quantities: { tokens: 5000 } })).status).toBe(201);
+  expect(
+    (await user.post('/api/usage/charge', { requestId: 'x', modelId: SONNET, quantities: { tokens: 5000 } }))
+      .status,
+  ).toBe(201);
   await expect
-    .poll(async () => (await pagesOf(user, '/api/events')).map(({ type }) => type), { timeout: 5000, interval: 50 })
+    .poll(async () => (await pagesOf(user, '/api/events')).map(({ type }) => type), {
+      timeout: 5000,
+      interval: 50,
+    })
     .toEqual(['credits.low']);
   await sweeping.app.close();
 });
@@ -155,7 +173,9 @@ async function statementsOf(work: (instance: TestService) => Promise<void>): Pro
     const notices: Notice[] = [];
     const { pools } = instance.get(Database) as unknown as { pools: Record<string, EventEmitter> };
     for (const pool of Object.values(pools))
-      pool.on('connect', (client: EventEmitter) => client.on('notice', (notice: Notice) => notices.push(notice)));
+      pool.on('connect', (client: EventEmitter) =>
+        client.on('notice', (notice: Notice) => notices.push(notice)),
+      );
     await work(instance);
     await instance.app.close();
     return notices;
@@ -177,7 +197,10 @@ it('every statement of a movement goes to the one server and shard of its accoun
     for (const round of [1, 2, 3]) {
       const sessionId = `hot${round}`;
       expect((await initialize(there, sessionId)).status).toBe(201);
-      const progress = await there.post('/api/streaming-sessions/progress', { sessionId, tokensGenerated: 1500 });
+      const progress = await there.post('/api/streaming-sessions/progress', {
+        sessionId,
+        tokensGenerated: 1500,
+      });
       expect(progress.status, progress.text).toBe(200);
       const end = { sessionId, actualTokens: 1200, success: true };
       expect((await there.post('/api/streaming-sessions/finalize', end)).status).toBe(200);
@@ -204,4 +227,22 @@ it('every statement of a movement goes to the one server and shard of its accoun
     expect(used.get(table), table).toBeGreaterThan(0);
   for (const table of ['usage_records', 'usage_daily', 'budget_periods', 'pricing_rules'])
     expect(used.get(table), table).toBeGreaterThan(0);
+});
+
+it('every route that reads has an answer on a cluster', async () => {
+  const user = await userWithCredits(service, 1000);
+  await allMovements(user, 7);
+  const root = service.as('root', { role: 'admin' });
+  const answers: string[] = [];
+  for (const operation of (await documentedOperations(service)).values()) {
+    if (operation.method !== 'GET' || operation.path.endsWith('/stream')) continue;
+    const names = operation.path.match(/(?<=\{)\w+/g) ?? [];
+    const parameters = names.map((name) => [name, /user|account/i.test(name) ? user.userId : '1']);
+    const { status } = await root.get(
+      pathWith(operation, Object.fromEntries(parameters) as Record<string, string>),
+    );
+    answers.push(`${status} ${operation.path}`);
+  }
+  expect(answers.length).toBeGreaterThan(40);
+  expect(answers.filter((answer) => answer.startsWith('5'))).toEqual([]);
 });

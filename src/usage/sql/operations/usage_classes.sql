@@ -2,31 +2,46 @@
 -- names one), or of all. Of more than p_most records, or more than p_most_prices combinations of rule, tier and threshold,
 -- the newest records count, and `since` is the time of the oldest of those. Calls of one combination have the same prices,
 -- so what they used is added up before it is priced.
+-- Not delegated on a cluster, whose coordinator crashes on a call with NULL for the account: so p_whose and not p_account.
 CREATE OR REPLACE FUNCTION usage_classes(
-  p_account varchar, p_from timestamptz, p_to timestamptz, p_most integer, p_most_prices integer, p_user varchar
+  p_whose varchar, p_from timestamptz, p_to timestamptz, p_most integer, p_most_prices integer, p_user varchar
 ) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_times timestamptz[];
+  v_rules bigint[];
+  v_rules_used bigint[];
+  v_tiers varchar[];
+  v_quantities jsonb[];
+  v_components jsonb;
 BEGIN
+  -- Rows are read first: a cluster does not plan the statement below over them.
+  IF p_whose IS NULL THEN
+    SELECT array_agg(timestamp), array_agg(pricing_rule_id), array_agg(service_tier::varchar), array_agg(quantities)
+      INTO v_times, v_rules, v_tiers, v_quantities FROM (
+        SELECT timestamp, pricing_rule_id, service_tier, quantities FROM usage_records
+         WHERE timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
+         ORDER BY timestamp DESC LIMIT p_most + 1) newest;
+  ELSE
+    SELECT array_agg(timestamp), array_agg(pricing_rule_id), array_agg(service_tier::varchar), array_agg(quantities)
+      INTO v_times, v_rules, v_tiers, v_quantities FROM (
+        SELECT timestamp, pricing_rule_id, service_tier, quantities FROM usage_records
+         WHERE account_id = p_whose AND (p_user IS NULL OR user_id = p_user)
+           AND timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
+         ORDER BY timestamp DESC LIMIT p_most + 1) newest;
+  END IF;
+  v_rules_used := ARRAY(SELECT DISTINCT id FROM unnest(v_rules) AS id WHERE id IS NOT NULL);
+  SELECT coalesce(jsonb_object_agg(id, components), '{}') INTO v_components FROM pricing_rules WHERE id = ANY (v_rules_used);
   RETURN (WITH newest AS MATERIALIZED (
-      SELECT row_number() OVER (ORDER BY timestamp DESC) AS n, * FROM (
-        -- Two statements, of which one finds nothing: before PostgreSQL 18 one plan serves all arguments, and with one
-        -- condition for both it could not use the account's index.
-        (SELECT timestamp, pricing_rule_id, service_tier, quantities FROM usage_records
-          WHERE account_id = p_account AND (p_user IS NULL OR user_id = p_user)
-            AND timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
-          ORDER BY timestamp DESC LIMIT p_most + 1)
-        UNION ALL
-        (SELECT timestamp, pricing_rule_id, service_tier, quantities FROM usage_records
-          WHERE p_account IS NULL
-            AND timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
-          ORDER BY timestamp DESC LIMIT p_most + 1)) either
+      SELECT * FROM unnest(v_times, v_rules, v_tiers, v_quantities) WITH ORDINALITY
+                      AS read (timestamp, pricing_rule_id, service_tier, quantities, n)
     ), thresholds AS MATERIALIZED (
       -- One object and no join: of an account that is not in the statistics yet the planner expects one record, and would look
       -- through all rules for each.
       SELECT jsonb_object_agg(id, above::text) AS of_rule FROM (
-        SELECT id, ARRAY(SELECT DISTINCT (price -> 'above')::bigint FROM jsonb_each(components) c
+        SELECT id, ARRAY(SELECT DISTINCT (price -> 'above')::bigint FROM jsonb_each(rule.components) c
                           CROSS JOIN jsonb_array_elements(c.value) price WHERE price -> 'above' <> '0' ORDER BY 1) AS above
-          FROM pricing_rules WHERE id IN (SELECT pricing_rule_id FROM newest)) rules
+          FROM jsonb_each(v_components) AS rule (id, components)) rules
        WHERE above <> '{}'
     ), graded AS MATERIALIZED (
       -- `above`: the highest threshold that the prompt exceeds. Once for each record: its prompt is as long for every class.
@@ -45,8 +60,8 @@ BEGIN
        WHERE n < (SELECT n FROM cut) AND q.value <> '0'
        GROUP BY 1, 2, 3, 4
     ), priced AS MATERIALIZED (
-      SELECT used.*, component_for(r.components, class, service_tier, jsonb_build_object('input', above + 1)) AS price
-        FROM used JOIN pricing_rules r ON r.id = used.pricing_rule_id
+      SELECT used.*, component_for(v_components -> pricing_rule_id::text, class, service_tier, jsonb_build_object('input', above + 1)) AS price
+        FROM used WHERE v_components ? pricing_rule_id::text
     ), classes AS (
       -- Another class's price is a fallback, and none as well; the blended one of tokens is every token's own (price_call).
       SELECT class, sum(quantity) AS quantity, sum(records) AS records,
