@@ -40,7 +40,7 @@ let running: Promise<unknown>;
 async function lane(of: Lane): Promise<void> {
   for (let n = 0; load.isOn; n++) {
     for (let isDone = false; !isDone && load.isOn;) {
-      const body = { requestId: `r${n}`, modelId: SONNET, quantities: { tokens: 1000 } };
+      const body = { requestId: `r${n}`, modelId: SONNET, tokens: 1000 };
       const answer = await of.user.post('/api/usage/charge', body).catch(() => undefined);
       if (answer === undefined || answer.status === 503) {
         of.refused++;

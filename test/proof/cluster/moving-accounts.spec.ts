@@ -60,7 +60,7 @@ async function move(user: HttpClient): Promise<void> {
 }
 
 const charge = (user: HttpClient, requestId: string) =>
-  user.post('/api/usage/charge', { requestId, modelId: SONNET, quantities: { tokens: 1000 } });
+  user.post('/api/usage/charge', { requestId, modelId: SONNET, tokens: 1000 });
 
 async function allMovements(user: HttpClient, round: number): Promise<void> {
   const allocated = await boss.post('/api/credits/allocate', { userId: user.userId, credits: 20 + round });
@@ -125,7 +125,7 @@ it('an event is published within moments although nothing notifies the coordinat
   const user = await userWithCredits(service, 1000);
   expect((await charge(user, 'low')).status).toBe(201);
   expect(
-    (await user.post('/api/usage/charge', { requestId: 'x', modelId: SONNET, quantities: { tokens: 5000 } }))
+    (await user.post('/api/usage/charge', { requestId: 'x', modelId: SONNET, tokens: 5000 }))
       .status,
   ).toBe(201);
   await expect
