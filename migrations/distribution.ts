@@ -79,6 +79,9 @@ export async function distribute(runner: QueryRunner, progress: Progress): Promi
   }
   await putBack(runner, progress);
   progress(`${await delegateOperations(runner)} functions put on every server`);
+  // A server that was added since has them with the rights of any function.
+  const names = sqlFunctions().map(({ name }) => name);
+  await runner.query(`REVOKE ALL ON FUNCTION ${names.join(', ')} FROM PUBLIC`);
 }
 
 /** Before anything is changed: is this the coordinator of a cluster that can take the tables? */

@@ -8,9 +8,10 @@ const BATCH = 1000;
 const WRITE_LAST_USED = {
   name: 'api_keys_last_used',
   text: `UPDATE api_keys k SET last_used = u.used_at
-           FROM unnest($1::varchar[], $2::bigint[], $3::timestamptz[]) AS u (account_id, id, used_at)
+           FROM (SELECT account_id, id, used_at, used_at - interval '1 minute' AS before
+                   FROM unnest($1::varchar[], $2::bigint[], $3::timestamptz[]) AS u (account_id, id, used_at) OFFSET 0) u
           WHERE k.account_id = u.account_id AND k.id = u.id
-            AND (k.last_used IS NULL OR k.last_used <= u.used_at - interval '1 minute')`,
+            AND (k.last_used IS NULL OR k.last_used <= u.before)`,
 };
 
 interface Use {

@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag two-instances
 // @module-tag pooler
 import { createHash } from 'node:crypto';

@@ -1,4 +1,3 @@
-// @module-tag cluster
 // @module-tag one-by-one
 // @module-tag pooler
 // @module-tag two-instances

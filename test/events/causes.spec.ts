@@ -1,4 +1,3 @@
-// @module-tag cluster
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CreditsSweeper } from '../../src/credits/credits.sweeper.js';
 import { EventsSweeper, LOTS } from '../../src/events/events.sweeper.js';

@@ -1,4 +1,3 @@
-// @module-tag cluster
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CLASS_NAMES, PRICE_CLASSES, SERVICE_TIERS } from '../../src/pricing/price-classes.js';

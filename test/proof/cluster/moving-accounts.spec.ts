@@ -39,7 +39,7 @@ async function placementOf({ userId }: HttpClient): Promise<Placement> {
   const { rows } = await service.owner.query<Placement>(
     `SELECT s.shard, n.nodeport AS port,
             (SELECT array_agg(nodeport) FROM pg_dist_node WHERE shouldhaveshards AND nodeport <> n.nodeport) AS others
-       FROM (SELECT get_shard_id_for_distribution_column('credit_balances', $1) AS shard) s
+       FROM (SELECT get_shard_id_for_distribution_column('credit_balances', $1::varchar) AS shard) s
        JOIN pg_dist_placement p ON p.shardid = s.shard JOIN pg_dist_node n USING (groupid)`,
     [userId],
   );
@@ -125,8 +125,7 @@ it('an event is published within moments although nothing notifies the coordinat
   const user = await userWithCredits(service, 1000);
   expect((await charge(user, 'low')).status).toBe(201);
   expect(
-    (await user.post('/api/usage/charge', { requestId: 'x', modelId: SONNET, tokens: 5000 }))
-      .status,
+    (await user.post('/api/usage/charge', { requestId: 'x', modelId: SONNET, tokens: 5000 })).status,
   ).toBe(201);
   await expect
     .poll(async () => (await pagesOf(user, '/api/events')).map(({ type }) => type), {
@@ -210,7 +209,7 @@ it('every statement of a movement goes to the one server and shard of its accoun
   });
   const { rows } = await service.owner.query<{ shard: string }>(
     `SELECT s.shardid::text AS shard FROM pg_dist_shard s JOIN pg_dist_partition p USING (logicalrelid)
-      WHERE p.partmethod = 'n' OR get_shard_id_for_distribution_column(logicalrelid, $1) = s.shardid`,
+      WHERE p.partmethod = 'n' OR get_shard_id_for_distribution_column(logicalrelid, $1::varchar) = s.shardid`,
     [userId],
   );
   const allowed = new Set(rows.map(({ shard }) => shard));
