@@ -96,7 +96,6 @@ it('an account keeps the order of its ledger, lists and events when it moves to 
     if (round < 2) await move(user);
   }
   const ledger = (await ledgerOf(user)).reverse();
-  const servers = new Set(ledger.map(({ id }) => Math.floor(id / 2 ** 48)));
   for (const [index, { balanceAfter, credits, id }] of ledger.entries()) {
     expect(balanceAfter).toBe((ledger[index - 1]?.balanceAfter ?? 0) + credits);
     expect(id).toBeGreaterThan(ledger[index - 1]?.id ?? 0);
@@ -110,7 +109,6 @@ it('an account keeps the order of its ledger, lists and events when it moves to 
   expect(keys.map(({ name }) => name)).toEqual(['k2', 'k1', 'k0']);
   const ids = keys.map(({ id }) => id as number);
   expect(ids).not.toEqual([...ids].sort((a, b) => b - a));
-  expect(servers.size).toBeGreaterThan(0);
   await service.get(EventPublisher).publish();
   const events = await pagesOf(user, '/api/events');
   expect(events.map(({ data }) => (data as { name?: string }).name).filter(Boolean)).toEqual([
@@ -204,7 +202,6 @@ it('every statement of a movement goes to the one server and shard of its accoun
       const end = { sessionId, actualTokens: 1200, success: true };
       expect((await there.post('/api/streaming-sessions/finalize', end)).status).toBe(200);
       expect((await charge(there, `hot${round}`)).status).toBe(201);
-      expect((await there.get('/api/credits/balance')).status).toBe(200);
     }
   });
   const { rows } = await service.owner.query<{ shard: string }>(
