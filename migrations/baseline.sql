@@ -87,11 +87,11 @@ CREATE TABLE credit_balances (
   account_id    VARCHAR(50) CONSTRAINT pk_credit_balances PRIMARY KEY,
   available     credit_balance NOT NULL DEFAULT 0,
   held          credit_balance NOT NULL DEFAULT 0,
-  last_entry    BIGINT NOT NULL DEFAULT 0,
   next_expiry   TIMESTAMPTZ,
   low_threshold non_negative_bigint,
   last_event    balance_state,
-  has_budgets   BOOLEAN NOT NULL DEFAULT FALSE
+  has_budgets   BOOLEAN NOT NULL DEFAULT FALSE,
+  last_entry    BIGINT NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
 -- is_open changes only when a lot runs empty or is refilled. The partial indexes use it in place of
