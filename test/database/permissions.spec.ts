@@ -294,7 +294,7 @@ describe("the service's role and the rest of the server", () => {
       'CREATE TEMP TABLE credit_allocations (LIKE public.credit_allocations)',
       'CREATE TEMP TABLE credit_ledger (LIKE public.credit_ledger)',
       'CREATE TEMP TABLE streaming_sessions (LIKE public.streaming_sessions)',
-      `INSERT INTO pg_temp.credit_balances VALUES ('${userId}', 1000000, 0, NULL, NULL, NULL, FALSE)`,
+      `INSERT INTO pg_temp.credit_balances VALUES ('${userId}', 1000000, 0, NULL, NULL, NULL, FALSE, 0)`,
       `CREATE FUNCTION pg_temp.available_credits(varchar) RETURNS bigint LANGUAGE sql AS 'SELECT 1000000::bigint'`,
       `CREATE FUNCTION pg_temp.lock_balance(varchar) RETURNS record LANGUAGE sql AS 'SELECT 1, 2'`,
       `CREATE FUNCTION pg_temp.now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT 'infinity'::timestamptz $$`,
