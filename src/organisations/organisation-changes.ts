@@ -7,7 +7,12 @@ import {
   operation,
   type Refused,
 } from '../common/database/database.js';
-import { IdempotencyMismatch, type ServiceError, ValidationError } from '../common/errors/service-error.js';
+import {
+  IdempotencyMismatch,
+  type ServiceError,
+  ServiceUnavailable,
+  ValidationError,
+} from '../common/errors/service-error.js';
 import { type Caller, hasRole, idempotencyScope } from '../common/http/caller.js';
 import { idempotencyOf, type Idempotency } from '../common/http/idempotency.js';
 import {
@@ -76,16 +81,22 @@ export function organisationChange<Request extends object, Answer = object>(
 export class OrganisationChanges {
   constructor(private readonly changes: Changes) {}
 
-  /** @throws what the operation's outcomes say (REFUSALS) */
+  /**
+   * @param request or what makes it when its turn has come
+   * @throws what the operation's outcomes say (REFUSALS)
+   */
   async run<Request extends object, Answer>(
     change: OrganisationChange<Request, Answer>,
     caller: Caller,
     accountId: string,
-    request: Request,
+    request: Request | (() => Promise<Request>),
   ): Promise<Once<Answer>> {
     const asked = { accountId, actorId: caller.userId, supervises: supervises(caller) };
-    const answer = await this.changes.call(`organisations:${accountId}`, change, { ...request, ...asked });
-    if (answer.outcome !== 'ok') throw REFUSALS[answer.outcome]();
+    const answer = await this.changes.call(`organisations:${accountId}`, change, async () => ({
+      ...(typeof request === 'function' ? await request() : request),
+      ...asked,
+    }));
+    if (answer.outcome !== 'ok') throw (REFUSALS[answer.outcome] ?? (() => new ServiceUnavailable()))();
     return { answer, replayed: answer.replayed ?? false };
   }
 
