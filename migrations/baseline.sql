@@ -52,11 +52,11 @@ CREATE TYPE call_price AS (
 CREATE TYPE session_end AS (
   reason VARCHAR, status VARCHAR, quantities JSONB, service_tier VARCHAR, reported_cost_usd NUMERIC, price call_price,
   doubtful_credits BIGINT, service VARCHAR, metadata JSONB, actor VARCHAR, usage_source VARCHAR);
--- What a call reserves or has used; and the periods that it counts in, where their rows are, what still fits them (NULL: no
--- limit), and those of which a raise has ended.
+-- What a call reserves or has used; and the periods that it counts in, with what still fits them (NULL: no limit), and those
+-- of which a raise has ended.
 CREATE TYPE call_amounts AS (credits BIGINT, tokens BIGINT, requests INTEGER, sessions INTEGER);
 CREATE TYPE call_budgets AS (
-  periods BIGINT[], period_rows TID[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT, ended_raises BIGINT[]);
+  periods BIGINT[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT, ended_raises BIGINT[]);
 CREATE TYPE usage_sums AS (
   records BIGINT, credits NUMERIC, provider_cost_usd NUMERIC, costed_records BIGINT, costed_credits NUMERIC,
   unpriced_records BIGINT, charged_credits NUMERIC);
