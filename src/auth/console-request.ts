@@ -9,6 +9,7 @@ export const CONSOLE_HEADER = 'x-requested-by';
 const CONSOLE = 'console';
 /** The console's pages; a person is sent back to no other. */
 const PAGES = /^\/console(\/|$)/;
+const HOME = '/console';
 const MAXIMUM_ADDRESS_LENGTH = 2000;
 
 /**
@@ -23,9 +24,11 @@ export function isFromConsole({ headers }: Request, publicUrl: string): boolean 
 
 /** An address of the console as path and query; for everything else its first page, so that no one is led elsewhere. */
 export function consoleAddress(wanted: unknown, publicUrl: string): string {
-  const isText = typeof wanted === 'string' && wanted.length <= MAXIMUM_ADDRESS_LENGTH;
-  const url = isText && URL.canParse(wanted, publicUrl) ? new URL(wanted, publicUrl) : undefined;
-  return url?.origin === publicUrl && PAGES.test(url.pathname) ? url.pathname + url.search : '/console';
+  if (typeof wanted !== 'string' || !URL.canParse(wanted, publicUrl)) return HOME;
+  const { origin, pathname, search } = new URL(wanted, publicUrl);
+  const isOurs = origin === publicUrl && PAGES.test(pathname);
+  // It has to fit in a cookie.
+  return isOurs && (pathname + search).length <= MAXIMUM_ADDRESS_LENGTH ? pathname + search : HOME;
 }
 
 /** A cookie of this service. With https its name makes browsers refuse it from other hosts of the domain (`__Host-`). */

@@ -215,12 +215,17 @@ function seal(secret: string, { access, refresh, id }: ProviderTokens): string {
   return Buffer.concat([nonce, cipher.getAuthTag(), sealed]).toString('base64');
 }
 
+/** @throws TokenExpired for tokens of another session */
 function open(secret: string, { tokens }: Pick<Row, 'tokens'>): SessionTokens {
   const bytes = Buffer.from(tokens, 'base64');
   const decipher = createDecipheriv(CIPHER, keyOf(secret), bytes.subarray(0, NONCE_BYTES), {
     authTagLength: TAG_BYTES,
   });
   decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-  const text = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES));
-  return JSON.parse(Buffer.concat([text, decipher.final()]).toString('utf8')) as SessionTokens;
+  try {
+    const text = decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES));
+    return JSON.parse(Buffer.concat([text, decipher.final()]).toString('utf8')) as SessionTokens;
+  } catch {
+    throw new TokenExpired();
+  }
 }

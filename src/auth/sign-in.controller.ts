@@ -1,4 +1,4 @@
-import { Controller, Get, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
+import { Controller, Get, HttpCode, Post, Req, Res } from '@nestjs/common';
 import { ApiExcludeController } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { Public } from './access.decorator.js';
@@ -12,8 +12,8 @@ export class SignInController {
   constructor(private readonly signIn: SignInService) {}
 
   @Get()
-  begin(@Query('returnTo') returnTo: unknown, @Res() response: Response): Promise<void> {
-    return this.signIn.begin(returnTo, response);
+  begin(@Req() request: Request, @Res() response: Response): Promise<void> {
+    return this.signIn.begin(request, response);
   }
 
   @Get('callback')

@@ -48,8 +48,8 @@ export class SignInService implements OnModuleDestroy {
   }
 
   /** Sends the browser to the provider, and keeps there where it is to come back to. */
-  async begin(returnTo: unknown, response: Response): Promise<void> {
-    const address = consoleAddress(returnTo, this.config.publicUrl);
+  async begin({ query }: Request, response: Response): Promise<void> {
+    const address = consoleAddress(query.returnTo, this.config.publicUrl);
     const secret = randomBytes(32).toString('base64url');
     try {
       const url = await this.provider.authorizationUrl(secret);

@@ -41,7 +41,7 @@ tabs.onmessage = ({ data }) => {
 /** Continues the session of the browser, if it has one. */
 export async function restore(): Promise<void> {
   try {
-    if (settings.value === null) await readSettings();
+    await readSettings();
     if (settings.value?.signIn && session.value === null) begin(await sessionWith(null));
   } catch {
     // There is none, or the service is away: then `connection` says so.

@@ -19,7 +19,7 @@ export function SignIn() {
   const settings = known.value;
   const comebacks = reconnections.value;
   useEffect(() => {
-    if (settings === null) void restore();
+    if (settings === null || comebacks > 0) void restore();
   }, [comebacks]);
   const signIn = useAction(async (text: string) => begin(await sessionWith(readToken(text))));
   const tokenForm = <TokenForm signIn={signIn} />;
