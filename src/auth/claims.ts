@@ -25,17 +25,12 @@ export function claimAt(claims: unknown, path: string): unknown {
   return undefined;
 }
 
-/** What a token says of its user. Of a list of names or e-mails the first counts, of a list of roles the highest. */
+/** What a token says of its user; of several roles the highest. A name or an e-mail that is no text is refused later. */
 export function accountOf(claims: AccessTokenClaims, { claims: names }: JwtConfig): AccountClaims {
-  const first = (path: string) => {
-    const value = claimAt(claims, path);
-    // What is no text is refused later, by the name of its claim.
-    return (Array.isArray(value) ? value[0] : value) as string;
-  };
   return {
     userId: claims.sub,
-    username: first(names.username),
-    email: first(names.email),
+    username: claimAt(claims, names.username) as string,
+    email: claimAt(claims, names.email) as string,
     role: roleOf(claimAt(claims, names.role)),
   };
 }
