@@ -42,6 +42,8 @@ export async function send(request: Request, as: Credentials | null = session.va
 }
 
 async function reasonOf(response: Response, as: Credentials): Promise<string> {
+  // A console session has no other end; and of a request that the page has given up meanwhile nothing more can be read.
+  if (as.token === null) return endOf(as);
   const { detail } = (await response
     .clone()
     .json()
