@@ -648,6 +648,23 @@ CREATE INDEX idx_api_keys_unended ON api_keys (expires_at)
   WHERE is_active AND expires_at IS NOT NULL AND (end_announced IS NULL OR end_announced < expires_at);
 
 ------------------------------------------------------------------------------------------------------------------------
+-- Sessions of the console
+
+-- A session is found by the digest of the secret in its cookie. The provider's tokens are sealed with a key made of that
+-- secret, which is nowhere here: the database alone opens none of them. An instance that asks for new tokens has until
+-- renewing_until.
+CREATE TABLE console_sessions (
+  digest         VARCHAR(64) CONSTRAINT pk_console_sessions PRIMARY KEY
+                 CONSTRAINT ck_console_sessions_digest CHECK (digest ~ '^[0-9a-f]{64}$'),
+  user_id        VARCHAR(50) NOT NULL,
+  tokens         TEXT NOT NULL,
+  renewing_until TIMESTAMPTZ,
+  created_at     TIMESTAMPTZ NOT NULL DEFAULT now(),
+  ends_at        TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX idx_console_sessions_ends_at ON console_sessions (ends_at);
+
+------------------------------------------------------------------------------------------------------------------------
 -- Events and webhooks
 
 -- Events are written here in the transaction of their movement, and move to events when they are published.

@@ -51,6 +51,9 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   await runner.query(`GRANT SELECT, INSERT, DELETE ON pricing_aliases TO ${role}`);
   await runner.query(`GRANT SELECT, INSERT, UPDATE (ended_at) ON gateway_accounts TO ${role}`);
   await runner.query(`GRANT SELECT, UPDATE (version) ON gateways TO ${role}`);
+  await runner.query(
+    `GRANT SELECT, INSERT, DELETE, UPDATE (tokens, renewing_until) ON console_sessions TO ${role}`,
+  );
   // Operations create and change keys. The service itself only ends them and keeps them in step with a gateway.
   await runner.query(
     `GRANT UPDATE (last_used, is_active, revoked_at, gateway_state, gateway_due_at, gateway_attempts,

@@ -48,7 +48,7 @@ export class AppModule {
         DatabaseModule.forRoot(pool),
         MetricsModule,
         ReportsModule,
-        AuthModule,
+        AuthModule.forRoot(config),
         CreditsModule,
         // Before the directory, whose /accounts/:userId would match /accounts/mine.
         OrganisationsModule,

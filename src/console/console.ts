@@ -67,6 +67,8 @@ function sendSettings(config: AppConfig, request: Request, response: Response): 
     version: VERSION,
     sessionLeaseSeconds: config.sessions.leaseSeconds,
     usersCreateOrganisations: config.organisationsCreatedBy === 'any',
+    signIn: config.signIn !== undefined,
+    takesTokens: config.signIn === undefined || config.environment !== 'production',
     developmentTokens,
     ...(developmentTokens ? { people: config.developmentPeople ?? [] } : {}),
   });

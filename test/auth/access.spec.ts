@@ -183,6 +183,7 @@ const OPERATIONS: Record<string, Row> = {
   getReadiness: { access: 'public' },
   getMetrics: { access: 'public' },
 
+  getMe: { access: 'owner' },
   listAccounts: { access: 'supervisor' },
   getAccount: { access: 'supervisor', needs: ofAlice },
 

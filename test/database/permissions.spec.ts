@@ -155,6 +155,7 @@ const RIGHTS: Record<string, string[]> = {
   budget_periods: ['SELECT'],
   budget_raises: ['SELECT'],
   budgets: ['SELECT'],
+  console_sessions: ['SELECT', 'INSERT', 'UPDATE of columns', 'DELETE'],
   credit_allocations: ['SELECT'],
   credit_balances: ['SELECT'],
   credit_ledger: ['SELECT'],

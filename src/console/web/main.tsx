@@ -5,6 +5,7 @@ import { useEffect } from 'preact/hooks';
 import { LocationProvider, Route, Router, useLocation } from 'preact-iso/router';
 import { queryClient } from './api/query-client';
 import { session } from './api/session';
+import { isRestoring, start } from './api/sign-in';
 import './components/event-toasts';
 import { Toasts } from './components/toasts';
 import { BASE } from './navigation';
@@ -65,6 +66,7 @@ function App() {
     const name = document.querySelector('h1')?.textContent ?? 'Console';
     document.title = `${name} · Accounting`;
   }, [path, isSignedIn]);
+  if (isRestoring.value) return <main aria-busy="true" />;
   return (
     <>
       {isSignedIn ? (
@@ -80,6 +82,7 @@ function App() {
   );
 }
 
+void start();
 render(
   <LocationProvider scope={BASE}>
     <QueryClientProvider client={queryClient}>

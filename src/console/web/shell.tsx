@@ -2,7 +2,8 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso/router';
 import { connection, nextAttempt, tryNow } from './api/connection';
-import { end, isAdmin, isSupervisor, session } from './api/session';
+import { isAdmin, isSupervisor, session } from './api/session';
+import { signOut } from './api/sign-in';
 import { Icon, type IconName } from './components/icons';
 import { ThemeSwitch } from './components/theme-switch';
 import { Button } from './components/ui';
@@ -98,7 +99,13 @@ export function Shell({ children }: { children: ComponentChildren }) {
               <span class="hint">{session.value?.role}</span>
             </div>
             <ThemeSwitch />
-            <Button kind="quiet" icon="logout" aria-label="Sign out" title="Sign out" onClick={() => end()} />
+            <Button
+              kind="quiet"
+              icon="logout"
+              aria-label="Sign out"
+              title="Sign out"
+              onClick={() => void signOut()}
+            />
           </div>
         </div>
       </header>

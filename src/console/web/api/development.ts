@@ -15,6 +15,10 @@ interface Settings {
   sessionLeaseSeconds: number;
   /** Whether users create organisations, not only supervisors. */
   usersCreateOrganisations: boolean;
+  /** Whether people sign in at an OpenID provider. */
+  signIn: boolean;
+  /** Whether a person may bring an access token of their own. */
+  takesTokens: boolean;
   developmentTokens: boolean;
   /** The users of the demo. */
   people?: DevelopmentPerson[];

@@ -3,7 +3,7 @@ import type { Schemas } from './client';
 import { eventReader } from './event-stream';
 import { connection } from './connection';
 import type { LimitFacts } from './limits';
-import { type Session, session } from './session';
+import { credentialsOf, type Session, session } from './session';
 
 /** Something that has happened to an account, as the service reports it. */
 export interface AccountEvent {
@@ -73,9 +73,9 @@ async function follow(current: Session, ended: AbortSignal): Promise<void> {
 /** Refused for good: the next request of the page shows why. */
 const isForGood = ({ status }: Response) => [401, 403, 404].includes(status);
 
-const ask = ({ token }: Session, path: string, ended: AbortSignal, headers: Record<string, string> = {}) =>
+const ask = (current: Session, path: string, ended: AbortSignal, headers: Record<string, string> = {}) =>
   fetch(path, {
-    headers: { Authorization: `Bearer ${token}`, ...headers },
+    headers: { ...credentialsOf(current), ...headers },
     signal: ended,
     cache: 'no-store',
   });
