@@ -11,6 +11,7 @@ export const MAY_IMPORT = {
   common: ['config'],
   accounts: ['common'],
   auth: ['accounts', 'common', 'config'],
+  activity: ['accounts', 'auth', 'common', 'config'],
   events: ['accounts', 'auth', 'common', 'config'],
   pricing: ['auth', 'common', 'config'],
   credits: ['accounts', 'auth', 'common', 'config', 'pricing'],

@@ -645,6 +645,29 @@ CREATE INDEX idx_api_keys_unended ON api_keys (expires_at)
   WHERE is_active AND expires_at IS NOT NULL AND (end_announced IS NULL OR end_announced < expires_at);
 
 ------------------------------------------------------------------------------------------------------------------------
+-- Activity
+
+-- What people and programs changed: append-only, see refuse_activity_change. account_id is '' where a change belongs to no
+-- account. An id is not later than another because it is larger: each server of a cluster gives its own.
+CREATE TABLE activity (
+  account_id VARCHAR(50)  NOT NULL,
+  id         BIGINT GENERATED ALWAYS AS IDENTITY,
+  at         TIMESTAMPTZ  NOT NULL DEFAULT clock_timestamp(),
+  action     VARCHAR(41)  NOT NULL,
+  subject    VARCHAR(200) NOT NULL,
+  actor      VARCHAR(64)  NOT NULL,
+  actor_role VARCHAR(10)  NOT NULL,
+  address    VARCHAR(45),
+  request_id VARCHAR(200),
+  before     JSONB,
+  after      JSONB,
+  CONSTRAINT pk_activity PRIMARY KEY (account_id, id)
+);
+CREATE INDEX idx_activity_account ON activity (account_id, at, id);
+CREATE INDEX idx_activity_actor   ON activity (actor, at, id);
+CREATE INDEX idx_activity_at      ON activity (at, id);
+
+------------------------------------------------------------------------------------------------------------------------
 -- Events and webhooks
 
 -- Events are written here in the transaction of their movement, and move to events when they are published.

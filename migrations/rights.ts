@@ -26,6 +26,7 @@ const READ_ONLY_TABLES = [
   'usage_leaders',
   'api_keys',
   'api_key_digests',
+  'activity',
   'event_outbox',
   'events',
   'webhook_deliveries',

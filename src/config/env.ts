@@ -57,6 +57,8 @@ export interface AppConfig {
   /** Where traces go; undefined: there are none. */
   readonly tracing: TracingConfig | undefined;
   readonly events: EventsConfig;
+  /** How long entries of the activity log are kept. */
+  readonly activityRetentionDays: number;
   readonly webhooks: WebhooksConfig;
   /** Whom the sign-in page offers where it gives development tokens: no setting, the demo names its own. */
   readonly developmentPeople?: readonly DevelopmentPerson[];
@@ -318,6 +320,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
     shutdownSeconds: read.integer('SHUTDOWN_SECONDS', 20, 1, 600),
     tracing: readTracing(read),
+    activityRetentionDays: read.integer('ACTIVITY_RETENTION_DAYS', 730, 30, 36_500),
     events: readEvents(read),
     webhooks: readWebhooks(read),
   };

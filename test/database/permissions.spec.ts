@@ -71,6 +71,8 @@ describe("the service's role", () => {
     const allowed = rows.filter((row) => row.allowed);
     expect(allowed.map(({ name }) => name)).toEqual([
       'account_upsert',
+      'activity_forget',
+      'activity_write',
       'api_key_budget',
       'api_key_create',
       'api_key_open',
