@@ -753,3 +753,36 @@ CREATE TABLE webhook_lanes (
   CONSTRAINT pk_webhook_lanes PRIMARY KEY (endpoint_id, account_id)
 );
 CREATE INDEX idx_webhook_lanes_due ON webhook_lanes (endpoint_id, next_attempt_at);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Alerts
+
+-- Which events people get, and how. A rule has sent all up to seen_event_id, or did not want them; what comes after it goes
+-- together in the next message. lease is of the instance that sends, until due_at.
+CREATE TABLE alert_rules (
+  id            BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_alert_rules PRIMARY KEY,
+  name          VARCHAR(100) NOT NULL,
+  channel       VARCHAR(10)  NOT NULL CONSTRAINT ck_alert_rules_channel CHECK (channel IN ('email', 'slack')),
+  recipients    TEXT[],
+  url           TEXT,
+  event_types   TEXT[] CONSTRAINT ck_alert_rules_types CHECK (event_types::event_type[] IS NOT NULL OR event_types IS NULL),
+  account_id    VARCHAR(50),
+  time_zone     VARCHAR(64)  NOT NULL DEFAULT 'UTC',
+  quiet_from    VARCHAR(5),
+  quiet_until   VARCHAR(5),
+  group_seconds INTEGER      NOT NULL CONSTRAINT ck_alert_rules_group CHECK (group_seconds >= 0),
+  is_active     BOOLEAN      NOT NULL DEFAULT TRUE,
+  seen_event_id BIGINT       NOT NULL,
+  due_at        TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  lease         UUID,
+  attempts      INTEGER      NOT NULL DEFAULT 0,
+  failing_since TIMESTAMPTZ,
+  last_error    VARCHAR(200),
+  last_sent_at  TIMESTAMPTZ,
+  created_by    VARCHAR(64)  NOT NULL,
+  created_at    TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  updated_at    TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  CONSTRAINT ck_alert_rules_whole CHECK (
+    (recipients IS NULL) = (channel <> 'email') AND (url IS NULL) = (channel <> 'slack')
+    AND (quiet_from IS NULL) = (quiet_until IS NULL))
+);

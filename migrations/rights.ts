@@ -70,5 +70,11 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
                    failing_since, secret, previous_secret, previous_secret_until, updated_at)
         ON webhook_endpoints TO ${role}`,
   );
+  await runner.query(
+    `GRANT SELECT, INSERT, DELETE,
+           UPDATE (name, recipients, url, event_types, account_id, time_zone, quiet_from, quiet_until, group_seconds, is_active,
+                   seen_event_id, due_at, lease, attempts, failing_since, last_error, last_sent_at, updated_at)
+        ON alert_rules TO ${role}`,
+  );
   await grantOperations(runner, role);
 }

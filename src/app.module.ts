@@ -4,6 +4,7 @@ import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccountingDataSource } from '../ormconfig.js';
 import { AccountDirectoryModule } from './account-directory/account-directory.module.js';
 import { ActivityModule } from './activity/activity.module.js';
+import { AlertsModule } from './alerts/alerts.module.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
@@ -62,6 +63,7 @@ export class AppModule {
         IntegrationsModule,
         ActivityModule,
         EventsModule,
+        AlertsModule,
         HealthModule,
         ConsoleModule.forRoot(config),
       ],

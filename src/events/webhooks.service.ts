@@ -257,7 +257,12 @@ export class WebhooksService {
 }
 
 /** What the activity log keeps of an endpoint: of its URL, which may have a secret in it, only the server. */
-function settingsOf({ url, eventTypes, description, isActive }: Pick<WebhookEndpoint, 'url' | 'eventTypes' | 'description' | 'isActive'>) {
+function settingsOf({
+  url,
+  eventTypes,
+  description,
+  isActive,
+}: Pick<WebhookEndpoint, 'url' | 'eventTypes' | 'description' | 'isActive'>) {
   return { url: `${new URL(url).origin}/…`, eventTypes, description, isActive };
 }
 

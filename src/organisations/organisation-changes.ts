@@ -85,7 +85,12 @@ export class OrganisationChanges {
     accountId: string,
     request: Request,
   ): Promise<Once<Answer>> {
-    const asked = { accountId, actorId: caller.userId, supervises: supervises(caller), origin: caller.origin };
+    const asked = {
+      accountId,
+      actorId: caller.userId,
+      supervises: supervises(caller),
+      origin: caller.origin,
+    };
     const answer = await this.changes.call(`organisations:${accountId}`, change, { ...request, ...asked });
     if (answer.outcome !== 'ok') throw REFUSALS[answer.outcome]();
     return { answer, replayed: answer.replayed ?? false };

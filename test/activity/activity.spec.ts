@@ -64,6 +64,7 @@ const NO_ACTIVITY = [
   'recordUsage',
   'reportProgress',
   'takeLitellmLogs',
+  'testAlertRule',
   'testWebhook',
   'verifyApiKey',
 ];
@@ -125,10 +126,7 @@ describe('every route that changes something', () => {
     ],
     removeMember: ['member.removed', () => acme.owner.delete(`${acme.path}/members/${member}`)],
     createUnit: ['unit.created', () => keep('unit', acme.owner.post(`${acme.path}/units`, { name: 'A' }))],
-    changeUnit: [
-      'unit.changed',
-      () => patch(acme.owner, `${acme.path}/units/${made.unit}`, { name: 'B' }),
-    ],
+    changeUnit: ['unit.changed', () => patch(acme.owner, `${acme.path}/units/${made.unit}`, { name: 'B' })],
     deleteUnit: ['unit.deleted', () => acme.owner.delete(`${acme.path}/units/${made.unit}`)],
     createBudget: [
       'budget.created',
@@ -175,7 +173,12 @@ describe('every route that changes something', () => {
       'prices.imported',
       () =>
         root.post('/api/pricing/import', {
-          'm-3': { input_cost_per_token: 1e-6, output_cost_per_token: 2e-6, litellm_provider: 'x', mode: 'chat' },
+          'm-3': {
+            input_cost_per_token: 1e-6,
+            output_cost_per_token: 2e-6,
+            litellm_provider: 'x',
+            mode: 'chat',
+          },
         }),
     ],
     createApiKey: [
@@ -209,9 +212,27 @@ describe('every route that changes something', () => {
       'gateway_account.deleted',
       () => root.delete(`/api/integrations/litellm/accounts/${made.map}`),
     ],
+    createAlertRule: [
+      'alert_rule.created',
+      () =>
+        keep(
+          'rule',
+          root.post('/api/alert-rules', {
+            name: 'Top up',
+            channel: 'slack',
+            url: 'https://hooks.example/services/token-of-the-alert-rule',
+          }),
+        ),
+    ],
+    updateAlertRule: [
+      'alert_rule.changed',
+      () => patch(root, `/api/alert-rules/${made.rule}`, { accountId: acme.id }),
+    ],
+    deleteAlertRule: ['alert_rule.deleted', () => root.delete(`/api/alert-rules/${made.rule}`)],
     createWebhook: [
       'webhook.created',
-      () => keep('webhook', root.post('/api/webhooks', { url: 'https://hooks.example/token-of-the-webhook' })),
+      () =>
+        keep('webhook', root.post('/api/webhooks', { url: 'https://hooks.example/token-of-the-webhook' })),
     ],
     updateWebhook: [
       'webhook.changed',
@@ -279,7 +300,9 @@ describe('every route that changes something', () => {
       `SELECT string_agg(to_jsonb(a)::text, E'\\n') AS text FROM activity a`,
     );
     const { rows: digests } = await service.owner.query<{ key: string }>('SELECT key FROM api_key_digests');
-    const { rows: stored } = await service.owner.query<{ secret: string }>('SELECT secret FROM webhook_endpoints');
+    const { rows: stored } = await service.owner.query<{ secret: string }>(
+      'SELECT secret FROM webhook_endpoints',
+    );
     const forbidden = [
       ...secrets,
       ...digests.map(({ key }) => key),
@@ -337,7 +360,11 @@ describe('an entry', () => {
   });
 
   it('has the request id that the caller gave', async () => {
-    await root.post('/api/credits/allocate', { userId: user.userId, credits: 1 }, { 'x-request-id': REQUEST_ID });
+    await root.post(
+      '/api/credits/allocate',
+      { userId: user.userId, credits: 1 },
+      { 'x-request-id': REQUEST_ID },
+    );
     expect((await list(root, '?limit=1'))[0]?.requestId).toBe(REQUEST_ID);
   });
 });
@@ -367,7 +394,12 @@ describe('GET /api/activity', () => {
     await user.send('PUT', '/api/credits/low-threshold', { threshold: 3 }, {});
     const [own, platform] = await list(user, '?limit=2');
     expect(own).toMatchObject({ actor: user.userId, address: expect.any(String) });
-    expect(platform).toMatchObject({ actor: root.userId, actorRole: 'admin', address: null, requestId: null });
+    expect(platform).toMatchObject({
+      actor: root.userId,
+      actorRole: 'admin',
+      address: null,
+      requestId: null,
+    });
   });
 
   it('filters, and goes through all pages in their order', async () => {
@@ -386,8 +418,10 @@ describe('GET /api/activity', () => {
       expect(found.length, query).toBeGreaterThan(0);
     }
     const paged: Entry[] = [];
-    for (let cursor: string | null = ''; cursor !== null; ) {
-      const { body }: Answer<Page> = await root.get<Page>(`${ACTIVITY}?limit=7${cursor && `&cursor=${cursor}`}`);
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const { body }: Answer<Page> = await root.get<Page>(
+        `${ACTIVITY}?limit=7${cursor && `&cursor=${cursor}`}`,
+      );
       paged.push(...body.items);
       cursor = body.nextCursor;
     }

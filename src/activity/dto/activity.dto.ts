@@ -67,7 +67,8 @@ export class ActivityDto {
   @ApiProperty({
     type: 'string',
     nullable: true,
-    description: 'The account that was changed; null for a change that belongs to no account, such as a price',
+    description:
+      'The account that was changed; null for a change that belongs to no account, such as a price',
     example: 'alice',
   })
   accountId: string | null;
