@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION write_activity(
 ) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-  c_not_set CONSTANT text[] := '{outcome,sealed,replayed,accountId,secondsLeft,lastUsed,creditsUsed,creditsHeld,limit,used,
+  c_not_set CONSTANT text[] := '{outcome,sealed,replayed,secondsLeft,lastUsed,creditsUsed,creditsHeld,limit,used,
                                  held,left,startsAt,resetsAt,countsFrom,accountCreated}';
   v_before jsonb := p_before - c_not_set;
   v_after jsonb := p_after - c_not_set;
