@@ -49,7 +49,11 @@ export class AlertsController {
   }
 
   @Get()
-  @ApiOperation({ summary: 'List alert rules, newest first', operationId: 'listAlertRules' })
+  @ApiOperation({
+    summary: 'List alert rules, newest first',
+    description: 'With the time of the last message and, while messages fail, since when and why.',
+    operationId: 'listAlertRules',
+  })
   @ApiOkResponse({ type: AlertRulePageDto })
   @RoleAccess('admin')
   list(@Query() page: PageQueryDto): Promise<AlertRulePageDto> {
@@ -57,7 +61,11 @@ export class AlertsController {
   }
 
   @Get(':id')
-  @ApiOperation({ summary: 'Get one alert rule', operationId: 'getAlertRule' })
+  @ApiOperation({
+    summary: 'Get one alert rule',
+    description: 'With the time of the last message. Of a Slack URL only the server is shown.',
+    operationId: 'getAlertRule',
+  })
   @ApiOkResponse({ type: AlertRuleDto })
   @ApiProblems(AlertRuleNotFound)
   @RoleAccess('admin')
@@ -85,7 +93,11 @@ export class AlertsController {
 
   @Delete(':id')
   @HttpCode(204)
-  @ApiOperation({ summary: 'Delete an alert rule', operationId: 'deleteAlertRule' })
+  @ApiOperation({
+    summary: 'Delete an alert rule',
+    description: 'What waits for its quiet hours or for further events is not sent.',
+    operationId: 'deleteAlertRule',
+  })
   @ApiNoContentResponse({ description: 'Done' })
   @ApiProblems(AlertRuleNotFound)
   @RoleAccess('admin')
