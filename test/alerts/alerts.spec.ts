@@ -274,6 +274,23 @@ describe('the rules of /api/alert-rules', () => {
       expect([answer.status, answer.body.code]).toEqual([404, 'alert_rule.not_found']);
   });
 
+  it('are listed although their URL was stored under another key, which a test reports', async () => {
+    const id = await rule(slackRule());
+    const other = await service.another({ WEBHOOK_SECRETS_KEY: 'another-key-for-secrets-of-the-tests' });
+    try {
+      const admin = other.as(root.userId, { role: 'admin' });
+      expect((await admin.get(`${RULES}/${id}`)).body).toMatchObject({ id, target: null });
+      expect((await admin.post(`${RULES}/${id}/test`)).body).toMatchObject({
+        isDelivered: false,
+        error: 'the secret was encrypted with another WEBHOOK_SECRETS_KEY',
+      });
+      const odd = await admin.post(RULES, { ...slackRule(), url: 'aes-256-gcm:AAAA' });
+      expect([odd.status, odd.body.code]).toEqual([422, 'webhook.target_refused']);
+    } finally {
+      await other.close();
+    }
+  });
+
   it('switched on again, begin with the next event', async () => {
     const id = await rule(EMAIL);
     await patch(root, `${RULES}/${id}`, { isActive: false });
@@ -296,6 +313,7 @@ describe('the rules of /api/alert-rules', () => {
     ['recipients', { ...EMAIL, recipients: ['a@b\r\nBcc: c@d'] }],
     ['url', { ...EMAIL, channel: 'slack', recipients: undefined }],
     ['url', { ...EMAIL, url: 'https://hooks.example/x' }],
+    ['recipients', { ...EMAIL, channel: 'slack', url: 'https://hooks.example/x' }],
     ['channel', { ...EMAIL, channel: 'pigeon' }],
     ['eventTypes', { ...EMAIL, eventTypes: ['credits.gone'] }],
     ['timeZone', { ...EMAIL, timeZone: 'Mars/Olympus' }],
