@@ -207,6 +207,11 @@ function requireQuietHours(from: string | null, until: string | null): void {
 }
 
 /** What people set of a rule, without what becomes of its messages. */
-function settingsOf({ lastSentAt, failingSince, lastError, updatedAt, ...settings }: AlertRuleDto): object {
-  return settings;
+function settingsOf(rule: AlertRuleDto): object {
+  const { name, channel, recipients, target, eventTypes, accountId } = rule;
+  const { timeZone, quietFrom, quietUntil, groupSeconds, isActive } = rule;
+  return {
+    ...{ name, channel, recipients, target, eventTypes, accountId },
+    ...{ timeZone, quietFrom, quietUntil, groupSeconds, isActive },
+  };
 }
