@@ -21,7 +21,7 @@ beforeAll(async () => {
     SMTP_FROM: 'Accounting <accounting@example.com>',
     WEBHOOK_ALLOW_HTTP: 'on',
     WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on',
-    WEBHOOK_TIMEOUT_MS: '2000',
+    WEBHOOK_TIMEOUT_MS: '1000',
     WEBHOOK_SECRETS_KEY: 'a-key-for-secrets-of-the-tests-0123',
   });
   root = service.as(freshUser('root'), { role: 'admin' });
