@@ -287,7 +287,7 @@ describe('an alert rule', () => {
     const page = await asAdmin('/alerts');
     await page.getByText('No rules yet').waitFor();
     await page.getByRole('button', { name: 'New rule' }).click();
-    await dialog(page).getByLabel('Name').fill('Out of credits');
+    await dialog(page).getByRole('textbox', { name: 'Name' }).fill('Out of credits');
     await dialog(page).getByRole('button', { name: 'Slack' }).click();
     await dialog(page).getByLabel('Webhook URL').fill(`${receiver.url}/T0/secret-path`);
     await dialog(page).getByRole('button', { name: 'Selected events' }).click();
@@ -309,7 +309,7 @@ describe('an alert rule', () => {
     await expect.poll(() => receiver.received.at(-1)?.text).toContain(`${userId} has no credits left`);
 
     await page.getByRole('button', { name: 'Edit Out of credits' }).click();
-    await dialog(page).getByLabel('Name').fill('Nothing left');
+    await dialog(page).getByRole('textbox', { name: 'Name' }).fill('Nothing left');
     await dialog(page).getByRole('button', { name: 'Save' }).click();
     await toast(page, 'Rule updated');
     await page.getByRole('button', { name: 'Switch off Nothing left' }).click();
