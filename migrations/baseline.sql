@@ -52,11 +52,11 @@ CREATE TYPE call_price AS (
 CREATE TYPE session_end AS (
   reason VARCHAR, status VARCHAR, quantities JSONB, service_tier VARCHAR, reported_cost_usd NUMERIC, price call_price,
   doubtful_credits BIGINT, service VARCHAR, metadata JSONB, actor VARCHAR, usage_source VARCHAR);
--- What a call reserves or has used; and the periods that it counts in, with what still fits them (NULL: no limit), and those
--- of which a raise has ended.
+-- What a call reserves or has used; and the periods that it counts in, where their rows are, what still fits them (NULL: no
+-- limit), and those of which a raise has ended.
 CREATE TYPE call_amounts AS (credits BIGINT, tokens BIGINT, requests INTEGER, sessions INTEGER);
 CREATE TYPE call_budgets AS (
-  periods BIGINT[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT, ended_raises BIGINT[]);
+  periods BIGINT[], period_rows TID[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT, ended_raises BIGINT[]);
 CREATE TYPE usage_sums AS (
   records BIGINT, credits NUMERIC, provider_cost_usd NUMERIC, costed_records BIGINT, costed_credits NUMERIC,
   unpriced_records BIGINT, charged_credits NUMERIC);
@@ -445,7 +445,7 @@ CREATE INDEX idx_usage_id             ON usage_records (id);
 CREATE INDEX idx_usage_needs_review   ON usage_records (timestamp, id) WHERE billing_status = 'needs_review';
 -- Calls whose reported cost differs from ours by more than 1 %.
 CREATE INDEX idx_usage_cost_differs   ON usage_records (id) WHERE abs(provider_cost_usd - computed_cost_usd) > 0.01 * computed_cost_usd;
-CREATE UNIQUE INDEX uq_usage_request  ON usage_records (account_id, request_id) WHERE request_id IS NOT NULL;
+CREATE UNIQUE INDEX uq_usage_request  ON usage_records (account_id, request_id, user_id) WHERE request_id IS NOT NULL;
 
 -- One decision for each version of a record, and append-only: a version that was decided on has a successor.
 CREATE TABLE usage_reviews (

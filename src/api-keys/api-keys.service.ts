@@ -8,7 +8,12 @@ import { type Caller, hasRole, idempotencyScope, seenUser } from '../common/http
 import { noteActivity, type Originated } from '../common/database/activity.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { type AccountRequest, Database, operation, type Operation } from '../common/database/database.js';
-import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
+import {
+  AccountNotFound,
+  IdempotencyMismatch,
+  unknownOutcome,
+  ValidationError,
+} from '../common/errors/service-error.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { SecretAnswers, type SecretIdempotency } from '../common/http/secret-answers.js';
@@ -273,6 +278,8 @@ export class ApiKeysService {
         throw new TooManyApiKeys();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 }

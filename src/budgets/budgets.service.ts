@@ -2,7 +2,12 @@ import { Injectable } from '@nestjs/common';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
-import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
+import {
+  AccountNotFound,
+  IdempotencyMismatch,
+  unknownOutcome,
+  ValidationError,
+} from '../common/errors/service-error.js';
 import type { Author } from '../common/http/author.js';
 import { type Caller, hasRole, idempotencyScope, seenUser } from '../common/http/caller.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
@@ -100,6 +105,8 @@ export class BudgetsService {
         throw new TooManyBudgets('There are budgets for tags of 3 names, which is the maximum');
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 

@@ -8,7 +8,7 @@ import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
 import { Movements } from '../common/database/movements.js';
 import { exactSum, toSafeInteger } from '../common/database/transformers.js';
-import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
+import { AccountNotFound, IdempotencyMismatch, unknownOutcome } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -224,6 +224,8 @@ export class CreditsService {
         throw new TooManyAllocations();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 
@@ -248,6 +250,8 @@ export class CreditsService {
         throw shortage(answer);
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 
@@ -275,6 +279,8 @@ export class CreditsService {
         throw new AllocationNotFound();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 

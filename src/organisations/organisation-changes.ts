@@ -8,7 +8,12 @@ import {
   operation,
   type Refused,
 } from '../common/database/database.js';
-import { IdempotencyMismatch, type ServiceError, ValidationError } from '../common/errors/service-error.js';
+import {
+  IdempotencyMismatch,
+  type ServiceError,
+  ServiceUnavailable,
+  ValidationError,
+} from '../common/errors/service-error.js';
 import type { Author } from '../common/http/author.js';
 import { type Caller, hasRole, idempotencyScope } from '../common/http/caller.js';
 import { idempotencyOf, type Idempotency } from '../common/http/idempotency.js';
@@ -78,12 +83,15 @@ export function organisationChange<Request extends object, Answer = object>(
 export class OrganisationChanges {
   constructor(private readonly changes: Changes) {}
 
-  /** @throws what the operation's outcomes say (REFUSALS) */
+  /**
+   * @param request or what makes it when its turn has come
+   * @throws what the operation's outcomes say (REFUSALS)
+   */
   async run<Request extends object, Answer>(
     change: OrganisationChange<Request, Answer>,
     caller: Author,
     accountId: string,
-    request: Request,
+    request: Request | (() => Promise<Request>),
   ): Promise<Once<Answer>> {
     const asked = {
       accountId,
@@ -91,8 +99,11 @@ export class OrganisationChanges {
       supervises: supervises(caller),
       origin: caller.origin,
     };
-    const answer = await this.changes.call(`organisations:${accountId}`, change, { ...request, ...asked });
-    if (answer.outcome !== 'ok') throw REFUSALS[answer.outcome]();
+    const answer = await this.changes.call(`organisations:${accountId}`, change, async () => ({
+      ...(typeof request === 'function' ? await request() : request),
+      ...asked,
+    }));
+    if (answer.outcome !== 'ok') throw (REFUSALS[answer.outcome] ?? (() => new ServiceUnavailable()))();
     return { answer, replayed: answer.replayed ?? false };
   }
 

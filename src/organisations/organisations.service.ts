@@ -32,7 +32,10 @@ const CREATE = organisationChange<
 const RENAME = organisationChange<{ name: string }, DescribedOrganisation>('organisation_rename');
 const ARCHIVE = organisationChange<object, DescribedOrganisation>('organisation_archive');
 
-/** Organisations that a user may create, without those that are archived: so many are soon asked for together. */
+/**
+ * Organisations that a user may create, without those that are archived: so many are soon asked for together. They are
+ * counted by each instance, so at most one more is made for each further one.
+ */
 const MOST_CREATED = 100;
 
 /** The personal account first, then organisations that are not archived, by name. */
@@ -69,15 +72,16 @@ export class OrganisationsService {
     if (this.config.organisationsCreatedBy === 'supervisors' && !supervises(caller))
       throw new RoleRequired('supervisor');
     const { name, id = organisationIdOf(name) } = request;
-    const created = supervises(caller)
-      ? 0
-      : await this.organisations.countBy({ createdBy: caller.userId, archivedAt: IsNull() });
     const once = idempotencyOf(idempotencyScope(caller), CREATE.name, key, { id, name });
-    const { answer, replayed } = await this.changes.run(CREATE, caller, caller.userId, {
-      ...{ id, name, hasTooMany: created >= MOST_CREATED },
+    const { answer, replayed } = await this.changes.run(CREATE, caller, caller.userId, async () => ({
+      ...{ id, name, hasTooMany: !supervises(caller) && (await this.hasTooMany(caller)) },
       ...once,
-    });
+    }));
     return { answer: OrganisationDto.from(answer), replayed };
+  }
+
+  private async hasTooMany({ userId }: Caller): Promise<boolean> {
+    return (await this.organisations.countBy({ createdBy: userId, archivedAt: IsNull() })) >= MOST_CREATED;
   }
 
   /** Those of the caller, or all for supervisors, by id. */

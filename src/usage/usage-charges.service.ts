@@ -5,7 +5,12 @@ import { Repository } from 'typeorm';
 import type { Author } from '../common/http/author.js';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Movements } from '../common/database/movements.js';
-import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
+import {
+  AccountNotFound,
+  IdempotencyMismatch,
+  unknownOutcome,
+  ValidationError,
+} from '../common/errors/service-error.js';
 import { canonicalJson, idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -80,6 +85,8 @@ export class UsageChargesService {
         throw new IdempotencyMismatch();
       case 'unpriced':
         throw new UnpricedModel();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 
@@ -142,6 +149,8 @@ export class UsageChargesService {
         throw new UsageChanged();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import { waitingForLocks } from '../support/hold-up.js';
 import type { HttpClient } from '../support/http-client.js';
 import { expectSoundBooks, SONNET } from '../support/money.js';
@@ -263,6 +264,43 @@ describe('what an organisation pays', () => {
     await acme.member('member', { userId: frank.userId });
     expect(await report(100_002)).toMatchObject({ body: { shouldStop: false, allocatedCredits: 362 } });
     expect(await acme.finalize(frank, 'left', 1000)).toMatchObject({ status: 200 });
+  });
+
+  it.each(['finalize', 'late finalize', 'late finalize of an archived organisation'])(
+    'not above its hold by a member who was removed, or after the archive: %s',
+    async (how) => {
+      const own = await organisation(service);
+      await own.allocate(1000);
+      const gone = await own.member('member');
+      expect(await own.start(gone, 's')).toMatchObject({ status: 201, body: { allocatedCredits: 4 } });
+      if (how !== 'finalize') {
+        await service.owner.query(
+          'UPDATE streaming_sessions SET expires_at = now() WHERE account_id = $1 AND session_id = $2',
+          [own.id, 's'],
+        );
+        await service.get(StreamingSessionsSweeper).sweep();
+      }
+      if (how.endsWith('organisation')) {
+        expect((await own.owner.post(`${own.path}/archive`)).status).toBe(200);
+      } else expect((await own.owner.delete(`${own.path}/members/${gone.userId}`)).status).toBe(204);
+      const collected = how === 'finalize' ? 4 : 0;
+      expect(await own.finalize(gone, 's', 1_000_000)).toMatchObject({
+        status: 200,
+        body: { actualCredits: 3000, uncollected: 3000 - collected },
+      });
+      expect((await own.owner.get(`/api/credits/balance?accountId=${own.id}`)).body).toMatchObject({
+        totalCredits: 1000 - collected,
+      });
+    },
+  );
+
+  it('a requestId is one member’s own: it neither refuses nor repeats a colleague’s charge', async () => {
+    const charge = { requestId: 'call-1', accountId: acme.id, modelId: SONNET, tokens: 1000 };
+    for (const user of [alice, bob]) {
+      const first = await user.post<{ record: { userId: string } }>('/api/usage/charge', charge);
+      expect(first).toMatchObject({ status: 201, body: { record: { userId: user.userId } } });
+      expect(await user.post('/api/usage/charge', charge)).toMatchObject({ status: 200, body: first.body });
+    }
   });
 
   it.each(['made', 'rotated'])('no key is %s while its maker is being removed', async (how) => {

@@ -51,14 +51,17 @@ export class Changes {
    * What one operation returns.
    *
    * @param turn what the change waits for, such as `api-keys:alice`
+   * @param request or what makes it when its turn has come
    * @throws ServiceUnavailable when too many wait, or when this one has waited for too long
    */
   call<Request extends object, Answer>(
     turn: string,
     operation: Operation<Request, Answer>,
-    request: Request,
+    request: Request | (() => Promise<Request>),
   ): Promise<Answer> {
-    return this.turns.run(turn, () => this.database.call(operation, request));
+    return this.turns.run(turn, async () =>
+      this.database.call(operation, typeof request === 'function' ? await request() : request),
+    );
   }
 
   /** One transaction. @throws ServiceUnavailable as above */

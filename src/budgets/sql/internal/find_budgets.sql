@@ -19,10 +19,10 @@ BEGIN
   -- Usually a model has one name.
   IF p_priced_as IS DISTINCT FROM p_model OR strpos(p_model, '/') > 0 THEN v_models := model_names(p_model, p_priced_as); END IF;
   FOR v_round IN 1 .. 2 LOOP
-    SELECT array_agg(period_id), bool_and(period_id IS NOT NULL AND has_ended_raise IS NOT TRUE),
+    SELECT array_agg(period_id), array_agg(period_row), bool_and(period_id IS NOT NULL AND has_ended_raise IS NOT TRUE),
            min(room) FILTER (WHERE unit = 'credits'), min(room) FILTER (WHERE unit = 'tokens'),
            min(room) FILTER (WHERE unit = 'requests'), min(room) FILTER (WHERE unit = 'sessions')
-      INTO v.periods, v_is_ready, v.credits, v.tokens, v.requests, v.sessions
+      INTO v.periods, v.period_rows, v_is_ready, v.credits, v.tokens, v.requests, v.sessions
       FROM matching_budgets(p_lock.account_id, p_user, p_path, v_line, v_models, p_tags, p_lock.locked_at);
     EXIT WHEN v_is_ready IS NOT FALSE;
     PERFORM open_period(b, m.member, p_lock.locked_at)

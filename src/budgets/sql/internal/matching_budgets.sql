@@ -7,15 +7,15 @@
 CREATE OR REPLACE FUNCTION matching_budgets(
   p_account varchar, p_user varchar, p_path bigint[], p_line bigint, p_models varchar[], p_tags jsonb, p_at timestamptz
 ) RETURNS TABLE (
-  budget_id bigint, unit varchar, mode varchar, member varchar, period_id bigint, room bigint, has_ended_raise boolean, ended bigint
+  budget_id bigint, unit varchar, mode varchar, member varchar, period_id bigint, period_row tid, room bigint, has_ended_raise boolean, ended bigint
 )
 LANGUAGE sql STABLE AS $$
-  SELECT b.id, b.unit, b.mode, CASE WHEN b.scope = 'each_member' THEN p_user ELSE '' END, p.id,
+  SELECT b.id, b.unit, b.mode, CASE WHEN b.scope = 'each_member' THEN p_user ELSE '' END, p.id, p.place,
          CASE b.mode WHEN 'hard' THEN b.amount + coalesce(p.raised - p.used - p.held, 0) ELSE 9223372036854775807 END,
          p.raised_until <= p_at, CASE WHEN p.raised_until <= p_at THEN p.raised - budget_raised(p_account, p.id, p_at) ELSE 0 END
     FROM budgets b
     LEFT JOIN LATERAL (
-      SELECT id, ends_at, raised, raised_until, used, held FROM budget_periods
+      SELECT id, ctid AS place, ends_at, raised, raised_until, used, held FROM budget_periods
        WHERE account_id = p_account AND budget_periods.budget_id = b.id
          AND user_id = CASE WHEN b.scope = 'each_member' THEN p_user ELSE '' END AND starts_at <= p_at
        ORDER BY starts_at DESC LIMIT 1) p ON p.ends_at > p_at

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION period_room(p_lock account_lock, p_periods bigint[]) RETURNS call_budgets
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  RETURN (SELECT (p_periods, min(room) FILTER (WHERE unit = 'credits'), min(room) FILTER (WHERE unit = 'tokens'), NULL::bigint,
+  RETURN (SELECT (p_periods, NULL::tid[], min(room) FILTER (WHERE unit = 'credits'), min(room) FILTER (WHERE unit = 'tokens'), NULL::bigint,
             NULL::bigint, array_agg(period_id) FILTER (WHERE has_ended))::call_budgets
       FROM unnest(p_periods) AS began (period_id)
      CROSS JOIN LATERAL (

@@ -94,7 +94,7 @@ BEGIN
   END IF;
   v_taken := take_credits(v_lock, (p_user, 'hold', p_session, NULL, p_actor, NULL, v_unit, p_api_key), v_hold, v_hold, '{}', '{}');
   IF v_budgets.periods IS NOT NULL THEN
-    PERFORM hold_budgets(p_account, v_budgets.periods, v_hold, v_tokens, 1);
+    PERFORM hold_budgets(p_account, v_budgets.period_rows, v_hold, v_tokens, 1);
   END IF;
   INSERT INTO streaming_sessions
     (account_id, user_id, session_id, model_id, pricing_rule_id, pricing_source, priced_as, api_key_id, unit_id, tags,

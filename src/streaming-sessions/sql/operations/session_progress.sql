@@ -94,7 +94,10 @@ BEGIN
     s.held_credits := v_taken.credits;
   END IF;
   IF v_grow > 0 AND s.periods IS NOT NULL OR v_more_tokens > 0 THEN
-    PERFORM hold_budgets(p_account, s.periods, v_grow, v_more_tokens, 0);
+    -- Events of the periods may have changed them since they were looked at.
+    PERFORM hold_budgets(
+      p_account, ARRAY(SELECT ctid FROM budget_periods WHERE account_id = p_account AND id = ANY (s.periods)), v_grow,
+      v_more_tokens, 0);
   END IF;
   IF v_is_member AND NOT (v_is_lapsed AND v_refusal IS NOT NULL AND s.periods IS NOT NULL) THEN
     s.expires_at := least(v_lock.locked_at + make_interval(secs => p_lease_seconds), v_end);

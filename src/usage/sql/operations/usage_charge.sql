@@ -84,7 +84,7 @@ BEGIN
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   IF p_account <> p_user AND v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   IF p_tags IS NOT NULL THEN PERFORM refuse('{tags}', ARRAY[is_tags(p_tags)]); END IF;
-  SELECT * INTO r FROM usage_records WHERE account_id = p_account AND request_id = p_request;
+  SELECT * INTO r FROM usage_records WHERE account_id = p_account AND request_id = p_request AND user_id = p_user;
   IF FOUND THEN
     IF r.request_hash <> decode(p_content_hash, 'hex') THEN RETURN '{"outcome": "request_mismatch"}'; END IF;
     v_answer := charge_answer(r);
