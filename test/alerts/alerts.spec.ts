@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AlertsDeliverer } from '../../src/alerts/alerts.deliverer.js';
 import { AlertSender } from '../../src/alerts/alert-sender.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
+import { holdUp } from '../support/hold-up.js';
 import { MailServer } from '../support/mail-server.js';
 import { patch } from '../support/organisations.js';
 import { freshUser, startService, type TestService } from '../support/service.js';
@@ -203,7 +204,13 @@ describe('an alert', () => {
     try {
       await rule(slackRule());
       await happen('alice', 'credits.low');
-      await Promise.all([deliver(), deliver(second), deliver(), deliver(second)]);
+      // Both have found the rule before either of them takes it.
+      await holdUp(
+        service,
+        'SELECT FROM alert_rules FOR UPDATE',
+        [],
+        [() => deliver(), () => deliver(second)],
+      );
       expect(slack.received).toHaveLength(1);
     } finally {
       await second.close();
