@@ -132,6 +132,8 @@ CREATE TABLE credit_ledger (
   created_at    TIMESTAMPTZ NOT NULL,
   CONSTRAINT pk_credit_ledger PRIMARY KEY (account_id, id)
 );
+-- What a member reads of an organisation is a small part of it.
+CREATE INDEX idx_ledger_member ON credit_ledger (account_id, user_id, id) WHERE user_id <> account_id;
 
 -- One row: when the last audit of all accounts ended, and how many differences it found; NULL before there was one.
 CREATE TABLE last_audit (
@@ -440,6 +442,7 @@ CREATE TABLE usage_records (
   CONSTRAINT pk_usage_records PRIMARY KEY (account_id, id)
 ) WITH (fillfactor = 90);
 CREATE INDEX idx_usage_user_timestamp ON usage_records (account_id, timestamp, id);
+CREATE INDEX idx_usage_member         ON usage_records (account_id, user_id, timestamp, id) WHERE user_id <> account_id;
 CREATE INDEX idx_usage_timestamp      ON usage_records (timestamp);
 CREATE INDEX idx_usage_id             ON usage_records (id);
 CREATE INDEX idx_usage_needs_review   ON usage_records (timestamp, id) WHERE billing_status = 'needs_review';

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { InjectThrottlerStorage, type ThrottlerStorage } from '@nestjs/throttler';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
@@ -38,6 +39,7 @@ import {
   type BudgetPeriodDto,
   type BudgetPeriodPageDto,
 } from './dto/budgets.responses.js';
+import { countChange } from '../common/http/rate-limit.js';
 import type { PageQueryDto } from '../common/http/page.js';
 
 const LIST = { name: 'budgets_list', text: 'SELECT budgets_list($1, $2, $3, $4, $5) AS budgets' };
@@ -46,6 +48,12 @@ const PERIODS = {
   text: 'SELECT budget_periods_list($1, $2, $3, $4, $5) AS periods',
 };
 
+/**
+ * Changes and raises of one account's budgets in a minute by the account itself: each may emit an event for every alert that
+ * it passes.
+ */
+const MAXIMUM_CHANGES = 60;
+
 /** Budgets of accounts: what is decided with every hold and charge. Rules in README.md beside this file. */
 @Injectable()
 export class BudgetsService {
@@ -53,6 +61,7 @@ export class BudgetsService {
     private readonly database: Database,
     private readonly changes: Changes,
     private readonly accounts: AccountsService,
+    @InjectThrottlerStorage() private readonly windows: ThrottlerStorage,
   ) {}
 
   /** @throws AccountNotFound, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError for an unknown zone */
@@ -137,8 +146,9 @@ export class BudgetsService {
     return toPage(row?.periods ?? [], limit, (period) => period);
   }
 
-  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey */
+  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey, RateLimited */
   async update(caller: Author, id: number, { amount, mode, alerts }: UpdateBudgetDto): Promise<BudgetDto> {
+    await this.countChange(caller);
     const answer = await this.changes.call(turnOf(caller), UPDATE_BUDGET, {
       accountId: caller.accountId,
       origin: caller.origin,
@@ -168,6 +178,7 @@ export class BudgetsService {
     request: RaiseBudgetDto,
     key: string | null,
   ): Promise<Once<BudgetDto>> {
+    await this.countChange(caller);
     const { memberId = null, amount, until, reason } = request;
     const answer = await this.changes.call(turnOf(caller), RAISE_BUDGET, {
       accountId: caller.accountId,
@@ -195,6 +206,10 @@ export class BudgetsService {
       default:
         throw refusalOf(answer.outcome);
     }
+  }
+
+  private async countChange(caller: Caller): Promise<void> {
+    if (!isPlatform(caller)) await countChange(this.windows, turnOf(caller), MAXIMUM_CHANGES);
   }
 }
 

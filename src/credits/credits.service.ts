@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { LessThan, Repository } from 'typeorm';
+import { LessThan, Raw, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import type { Author } from '../common/http/author.js';
 import { type Caller, idempotencyScope, seenUser } from '../common/http/caller.js';
@@ -299,7 +299,10 @@ export class CreditsService {
     const entries = await this.ledger.find({
       where: {
         accountId,
-        ...(userId !== undefined && { userId }),
+        // The condition of the index on what members of organisations spend.
+        ...(userId !== undefined && {
+          userId: Raw((column) => `${column} = :userId AND ${column} <> account_id`, { userId }),
+        }),
         ...(before !== undefined && { id: LessThan(before) }),
       },
       order: { id: 'DESC' },

@@ -6,7 +6,7 @@ import { type AccountRequest, Database, operation, type Refused } from '../commo
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import type { Author } from '../common/http/author.js';
-import { RateLimited } from '../common/http/rate-limit.js';
+import { countChange } from '../common/http/rate-limit.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { LowThresholdDto } from './dto/thresholds.dto.js';
@@ -22,9 +22,8 @@ const SET_LOW_THRESHOLD = operation<
   Refused<'ok' | 'user_not_found'>
 >('credit_set_low_threshold');
 
-/** Changes of one user's threshold: each takes the balance's lock, and may emit an event to every endpoint. */
+/** Changes of one user's threshold in a minute: each takes the balance's lock, and may emit an event to every endpoint. */
 const MAXIMUM_CHANGES = 10;
-const WINDOW_MILLISECONDS = 60_000;
 
 /** When a user's credits are low. */
 @Injectable()
@@ -51,8 +50,7 @@ export class ThresholdsService {
    */
   async set({ origin }: Author, userId: string, threshold: number | null): Promise<LowThresholdDto> {
     const turn = `low-threshold:${userId}`;
-    const window = await this.windows.increment(turn, WINDOW_MILLISECONDS, MAXIMUM_CHANGES, 0, turn);
-    if (window.isBlocked) throw new RateLimited(window.timeToBlockExpire);
+    await countChange(this.windows, turn, MAXIMUM_CHANGES);
     const answer = await this.changes.call(turn, SET_LOW_THRESHOLD, { accountId: userId, threshold, origin });
     if (answer.outcome !== 'ok') throw new AccountNotFound();
     return this.describe(userId, threshold);

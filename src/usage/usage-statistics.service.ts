@@ -120,7 +120,11 @@ const ofAccount = (name: string, whose: string) => ({
              ORDER BY timestamp DESC, id DESC LIMIT 10) r), '[]') AS recent`,
 });
 export const USER_STATS = ofAccount('usage_user_stats', 'account_id = $3');
-const MEMBER_STATS = ofAccount('usage_member_stats', 'account_id = $3 AND user_id = $4');
+/** The last condition is that of the indexes on what members of organisations spend. */
+const MEMBER_STATS = ofAccount(
+  'usage_member_stats',
+  'account_id = $3 AND user_id = $4 AND user_id <> account_id',
+);
 
 /** The most records of a range that a breakdown adds up: keys and tags are in no roll-up. */
 const BROKEN_DOWN = 50_000;
@@ -135,7 +139,7 @@ const BREAKDOWN = {
     SELECT timestamp, credits, CASE WHEN $5::text IS NULL THEN api_key_id::text ELSE tags ->> $5 END AS name,
            row_number() OVER (ORDER BY timestamp DESC, id DESC) AS n
       FROM usage_records
-     WHERE account_id = $3 AND ($4::text IS NULL OR user_id = $4)
+     WHERE account_id = $3 AND ($4::text IS NULL OR user_id = $4 AND user_id <> account_id)
        AND timestamp >= coalesce($1::timestamptz, '-infinity') AND timestamp < coalesce($2::timestamptz, 'infinity')
      ORDER BY timestamp DESC, id DESC LIMIT ${BROKEN_DOWN + 1}
   ), groups AS (

@@ -11,6 +11,7 @@ import {
   userWithCredits,
 } from '../support/money.js';
 import { eventsOf, organisation, patch } from '../support/organisations.js';
+import { expectProblem } from '../support/problems.js';
 import { startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -860,6 +861,20 @@ describe('events', () => {
     expect(await seen()).toEqual([
       ...['budget.threshold 50', 'budget.threshold 80', 'budget.exhausted', 'budget.recovered'],
     ]);
+  });
+
+  it('come for at most 60 changes and raises a minute by the account itself; supervisors are not counted', async () => {
+    const user = await userWithCredits(service, 10);
+    const { body } = await user.post<{ id: number }>('/api/budgets', {
+      ...{ scope: 'account', unit: 'credits', window: 'day', amount: 100 },
+    });
+    const change = (client: HttpClient, n: number) =>
+      n % 2 === 0
+        ? patch(client, `/api/budgets/${body.id}?accountId=${user.userId}`, { amount: 100 + n })
+        : client.post(`/api/budgets/${body.id}/raises?accountId=${user.userId}`, { amount: 1, reason: 'r' });
+    for (let n = 0; n < 60; n++) expect((await change(user, n)).status).toBeLessThan(300);
+    for (const n of [60, 61]) expectProblem(await change(user, n), 429, { code: 'rate_limit.exceeded' });
+    expect((await change(service.as('boss', { role: 'supervisor' }), 62)).status).toBe(200);
   });
 
   it('come when a raise has ended, with the next call', async () => {

@@ -9,10 +9,15 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   RETURN (WITH newest AS MATERIALIZED (
       SELECT row_number() OVER (ORDER BY timestamp DESC) AS n, * FROM (
-        -- Two statements, of which one finds nothing: before PostgreSQL 18 one plan serves all arguments, and with one
-        -- condition for both it could not use the account's index.
+        -- Three statements, of which two find nothing: before PostgreSQL 18 one plan serves all arguments, and with one
+        -- condition for all it could not use the indexes of accounts and of members.
         (SELECT timestamp, pricing_rule_id, service_tier, quantities FROM usage_records
-          WHERE account_id = p_account AND (p_user IS NULL OR user_id = p_user)
+          WHERE account_id = p_account AND p_user IS NULL
+            AND timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
+          ORDER BY timestamp DESC LIMIT p_most + 1)
+        UNION ALL
+        (SELECT timestamp, pricing_rule_id, service_tier, quantities FROM usage_records
+          WHERE account_id = p_account AND user_id = p_user AND user_id <> account_id
             AND timestamp >= coalesce(p_from, '-infinity') AND timestamp < coalesce(p_to, 'infinity')
           ORDER BY timestamp DESC LIMIT p_most + 1)
         UNION ALL
