@@ -11,6 +11,8 @@ export const MAY_IMPORT = {
   common: ['config'],
   accounts: ['common'],
   auth: ['accounts', 'common', 'config'],
+  activity: ['accounts', 'auth', 'common', 'config'],
+  alerts: ['auth', 'common', 'config', 'events'],
   events: ['accounts', 'auth', 'common', 'config'],
   pricing: ['auth', 'common', 'config'],
   credits: ['accounts', 'auth', 'common', 'config', 'pricing'],

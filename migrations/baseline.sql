@@ -665,6 +665,29 @@ CREATE TABLE console_sessions (
 CREATE INDEX idx_console_sessions_ends_at ON console_sessions (ends_at);
 
 ------------------------------------------------------------------------------------------------------------------------
+-- Activity
+
+-- What people and programs changed: append-only, see refuse_activity_change. account_id is '' where a change belongs to no
+-- account. An id is not later than another because it is larger: each server of a cluster gives its own.
+CREATE TABLE activity (
+  account_id VARCHAR(50)  NOT NULL,
+  id         BIGINT GENERATED ALWAYS AS IDENTITY,
+  at         TIMESTAMPTZ  NOT NULL DEFAULT clock_timestamp(),
+  action     VARCHAR(41)  NOT NULL,
+  subject    VARCHAR(200) NOT NULL,
+  actor      VARCHAR(64)  NOT NULL,
+  actor_role VARCHAR(10)  NOT NULL,
+  address    VARCHAR(45),
+  request_id VARCHAR(200),
+  before     JSONB,
+  after      JSONB,
+  CONSTRAINT pk_activity PRIMARY KEY (account_id, id)
+);
+CREATE INDEX idx_activity_account ON activity (account_id, at, id);
+CREATE INDEX idx_activity_actor   ON activity (actor, at, id);
+CREATE INDEX idx_activity_at      ON activity (at, id);
+
+------------------------------------------------------------------------------------------------------------------------
 -- Events and webhooks
 
 -- Events are written here in the transaction of their movement, and move to events when they are published.
@@ -750,3 +773,36 @@ CREATE TABLE webhook_lanes (
   CONSTRAINT pk_webhook_lanes PRIMARY KEY (endpoint_id, account_id)
 );
 CREATE INDEX idx_webhook_lanes_due ON webhook_lanes (endpoint_id, next_attempt_at);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Alerts
+
+-- Which events people get, and how. A rule has sent all up to seen_event_id, or did not want them; what comes after it goes
+-- together in the next message. lease is of the instance that sends, until due_at.
+CREATE TABLE alert_rules (
+  id            BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_alert_rules PRIMARY KEY,
+  name          VARCHAR(100) NOT NULL,
+  channel       VARCHAR(10)  NOT NULL CONSTRAINT ck_alert_rules_channel CHECK (channel IN ('email', 'slack')),
+  recipients    TEXT[],
+  url           TEXT,
+  event_types   TEXT[] CONSTRAINT ck_alert_rules_types CHECK (event_types::event_type[] IS NOT NULL OR event_types IS NULL),
+  account_id    VARCHAR(50),
+  time_zone     VARCHAR(64)  NOT NULL DEFAULT 'UTC',
+  quiet_from    VARCHAR(5),
+  quiet_until   VARCHAR(5),
+  group_seconds INTEGER      NOT NULL CONSTRAINT ck_alert_rules_group CHECK (group_seconds >= 0),
+  is_active     BOOLEAN      NOT NULL DEFAULT TRUE,
+  seen_event_id BIGINT       NOT NULL,
+  due_at        TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  lease         UUID,
+  attempts      INTEGER      NOT NULL DEFAULT 0,
+  failing_since TIMESTAMPTZ,
+  last_error    VARCHAR(200),
+  last_sent_at  TIMESTAMPTZ,
+  created_by    VARCHAR(64)  NOT NULL,
+  created_at    TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  updated_at    TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  CONSTRAINT ck_alert_rules_whole CHECK (
+    (recipients IS NULL) = (channel <> 'email') AND (url IS NULL) = (channel <> 'slack')
+    AND (quiet_from IS NULL) = (quiet_until IS NULL))
+);

@@ -26,6 +26,7 @@ const READ_ONLY_TABLES = [
   'usage_leaders',
   'api_keys',
   'api_key_digests',
+  'activity',
   'event_outbox',
   'events',
   'webhook_deliveries',
@@ -71,6 +72,12 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
            UPDATE (url, event_types, description, is_active, disabled_at, disabled_reason, deleted_at, resuming_after,
                    failing_since, secret, previous_secret, previous_secret_until, updated_at)
         ON webhook_endpoints TO ${role}`,
+  );
+  await runner.query(
+    `GRANT SELECT, INSERT, DELETE,
+           UPDATE (name, recipients, url, event_types, account_id, time_zone, quiet_from, quiet_until, group_seconds, is_active,
+                   seen_event_id, due_at, lease, attempts, failing_since, last_error, last_sent_at, updated_at)
+        ON alert_rules TO ${role}`,
   );
   await grantOperations(runner, role);
 }

@@ -3,6 +3,8 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccountingDataSource } from '../ormconfig.js';
 import { AccountDirectoryModule } from './account-directory/account-directory.module.js';
+import { ActivityModule } from './activity/activity.module.js';
+import { AlertsModule } from './alerts/alerts.module.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
@@ -59,7 +61,9 @@ export class AppModule {
         PricingModule,
         ApiKeysModule,
         IntegrationsModule,
+        ActivityModule,
         EventsModule,
+        AlertsModule,
         HealthModule,
         ConsoleModule.forRoot(config),
       ],

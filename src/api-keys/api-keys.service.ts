@@ -3,7 +3,9 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { digestOf, GATEWAY_KEY_PREFIX, generateApiKey, hintOf } from '../common/http/api-key-format.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, hasRole, idempotencyScope, seenUser } from '../common/http/caller.js';
+import { noteActivity, type Originated } from '../common/database/activity.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { type AccountRequest, Database, operation, type Operation } from '../common/database/database.js';
 import {
@@ -44,7 +46,7 @@ type Answer =
     };
 
 /** What they all name: the account, and where the answer has a key, how to return it again. */
-type KeyRequest = AccountRequest & Partial<Idempotency> & { sealed?: string | null };
+type KeyRequest = AccountRequest & Originated & Partial<Idempotency> & { sealed?: string | null };
 
 const CREATE = operation<
   KeyRequest & {
@@ -68,7 +70,7 @@ const OPEN = operation<
   KeyRequest & { id: number; oldId: number | null; overlapSeconds: number | null },
   Answer
 >('api_key_open');
-const UPDATE = operation<AccountRequest & { id: number; changes: object }, Answer>('api_key_update');
+const UPDATE = operation<KeyRequest & { id: number; changes: object }, Answer>('api_key_update');
 
 /** Without TypeORM's entities: they took 6 of the 10 ms of processor time of a page of 200. */
 const PAGE = {
@@ -102,7 +104,7 @@ export class ApiKeysService {
    *   the gateway
    */
   async create(
-    caller: Caller,
+    caller: Author,
     request: CreateApiKeyDto,
     idempotencyKey: string | null,
   ): Promise<Once<CreatedApiKeyDto>> {
@@ -114,6 +116,7 @@ export class ApiKeysService {
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
     const created = await this.change(CREATE, {
       accountId: caller.accountId,
+      origin: caller.origin,
       userId: caller.userId,
       digest: digestOf(key),
       hint: hintOf(key),
@@ -148,13 +151,13 @@ export class ApiKeysService {
   }
 
   /** Changes what is given; null takes the expiry or the limit away. @throws ApiKeyNotFound, ApiKeyEnded */
-  async update(caller: Caller, id: number, request: UpdateApiKeyDto): Promise<ApiKeyDto> {
+  async update(caller: Author, id: number, request: UpdateApiKeyDto): Promise<ApiKeyDto> {
     const { name, permissions, creditLimit } = request;
     const expiresAt = utcTime(request.expiresAt);
     const changes = { name, permissions, creditLimit, expiresAt };
     await find(this.keys.manager, id, managedBy(caller));
     const updated = ApiKeyDto.fromAnswer(
-      await this.change(UPDATE, { accountId: caller.accountId, id, changes }),
+      await this.change(UPDATE, { accountId: caller.accountId, origin: caller.origin, id, changes }),
     );
     const changesBounds = expiresAt !== undefined || creditLimit !== undefined;
     if (updated.gateway !== null && changesBounds) await this.gateway.follow(id);
@@ -169,7 +172,7 @@ export class ApiKeysService {
    * @throws AccountNotFound, ApiKeyNotFound, ApiKeyEnded, ApiKeyRotated, TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws
    */
   async rotate(
-    caller: Caller,
+    caller: Author,
     id: number,
     { overlapSeconds }: RotateApiKeyDto,
     idempotencyKey: string | null,
@@ -187,6 +190,7 @@ export class ApiKeysService {
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
     const rotated = await this.change(ROTATE, {
       accountId,
+      origin: caller.origin,
       id,
       digest: digestOf(key),
       hint: hintOf(key),
@@ -200,26 +204,34 @@ export class ApiKeysService {
   }
 
   /** Ends a key at once, on every instance; again it changes nothing. An admin may end anyone's. @throws ApiKeyNotFound */
-  async revoke(caller: Caller, id: number): Promise<void> {
-    const revoked = this.keys
-      .createQueryBuilder()
-      .update()
-      .set({
-        isActive: false,
-        revokedAt: () => 'coalesce(revoked_at, clock_timestamp())',
-        ...REVOKED,
-      })
-      .where('id = :id', { id })
-      .returning('gateway');
-    if (!hasRole(caller.role, 'admin')) revoked.andWhere(managedBy(caller));
-    const [key] = (await revoked.execute()).raw as { gateway: string | null }[];
-    if (key === undefined) throw new ApiKeyNotFound();
+  async revoke(caller: Author, id: number): Promise<void> {
+    const key = await this.keys.manager.transaction(async (manager) => {
+      const revoking = manager
+        .createQueryBuilder()
+        .update(ApiKey)
+        .set({ isActive: false, revokedAt: () => 'coalesce(revoked_at, now())', ...REVOKED })
+        .where('id = :id', { id })
+        .returning('account_id, name, key_hint, gateway, revoked_at = now() AS was_active');
+      if (!hasRole(caller.role, 'admin')) revoking.andWhere(managedBy(caller));
+      const [revoked] = (await revoking.execute()).raw as RevokedKey[];
+      if (revoked === undefined) throw new ApiKeyNotFound();
+      const { account_id: accountId, name, key_hint: keyHint } = revoked;
+      if (revoked.was_active)
+        await noteActivity(manager, caller, {
+          accountId,
+          action: 'api_key.revoked',
+          subject: id,
+          before: { name, keyHint, isActive: true },
+          after: { name, keyHint, isActive: false },
+        });
+      return revoked;
+    });
     if (key.gateway !== null) await this.gateway.follow(id);
   }
 
   /** A new key, live at its gateway too, if it has one. */
   private opened(
-    { accountId }: Caller,
+    { accountId, origin }: Author,
     created: Once<CreatedApiKeyDto>,
     once: SecretIdempotency,
     old: { id: number; overlapSeconds: number } | null,
@@ -229,6 +241,7 @@ export class ApiKeysService {
     return this.gateway.provision(accountId, created.answer, once.idempotencyKey !== null, async () => {
       const opened = await this.change(OPEN, {
         accountId,
+        origin,
         id,
         oldId: old?.id ?? null,
         overlapSeconds: old?.overlapSeconds ?? null,
@@ -269,6 +282,15 @@ export class ApiKeysService {
         throw unknownOutcome(answer);
     }
   }
+}
+
+/** A row that was revoked, now or before. */
+interface RevokedKey {
+  account_id: string;
+  name: string;
+  key_hint: string;
+  gateway: string | null;
+  was_active: boolean;
 }
 
 /** What lets an operation return its key again to the same request. */

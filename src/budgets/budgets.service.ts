@@ -9,6 +9,7 @@ import {
   unknownOutcome,
   ValidationError,
 } from '../common/errors/service-error.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, hasRole, idempotencyScope, seenUser } from '../common/http/caller.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, toPage } from '../common/http/page.js';
@@ -64,7 +65,7 @@ export class BudgetsService {
   ) {}
 
   /** @throws AccountNotFound, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError for an unknown zone */
-  async create(caller: Caller, request: CreateBudgetDto, key: string | null): Promise<Once<BudgetDto>> {
+  async create(caller: Author, request: CreateBudgetDto, key: string | null): Promise<Once<BudgetDto>> {
     const {
       scope,
       scopeId = null,
@@ -78,6 +79,7 @@ export class BudgetsService {
     } = request;
     const answer = await this.changes.call(turnOf(caller), CREATE_BUDGET, {
       accountId: caller.accountId,
+      origin: caller.origin,
       scope,
       scopeId,
       unit,
@@ -145,10 +147,11 @@ export class BudgetsService {
   }
 
   /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey, RateLimited */
-  async update(caller: Caller, id: number, { amount, mode, alerts }: UpdateBudgetDto): Promise<BudgetDto> {
+  async update(caller: Author, id: number, { amount, mode, alerts }: UpdateBudgetDto): Promise<BudgetDto> {
     await this.countChange(caller);
     const answer = await this.changes.call(turnOf(caller), UPDATE_BUDGET, {
       accountId: caller.accountId,
+      origin: caller.origin,
       id,
       changes: { amount, mode, alerts },
       isPlatform: isPlatform(caller),
@@ -158,9 +161,10 @@ export class BudgetsService {
   }
 
   /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey */
-  async remove(caller: Caller, id: number): Promise<void> {
+  async remove(caller: Author, id: number): Promise<void> {
     const { outcome } = await this.changes.call(turnOf(caller), DELETE_BUDGET, {
       accountId: caller.accountId,
+      origin: caller.origin,
       id,
       isPlatform: isPlatform(caller),
     });
@@ -169,7 +173,7 @@ export class BudgetsService {
 
   /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError */
   async raise(
-    caller: Caller,
+    caller: Author,
     id: number,
     request: RaiseBudgetDto,
     key: string | null,
@@ -178,6 +182,7 @@ export class BudgetsService {
     const { memberId = null, amount, until, reason } = request;
     const answer = await this.changes.call(turnOf(caller), RAISE_BUDGET, {
       accountId: caller.accountId,
+      origin: caller.origin,
       id,
       memberId,
       amount,

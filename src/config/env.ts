@@ -59,7 +59,11 @@ export interface AppConfig {
   /** Where traces go; undefined: there are none. */
   readonly tracing: TracingConfig | undefined;
   readonly events: EventsConfig;
+  /** How long entries of the activity log are kept. */
+  readonly activityRetentionDays: number;
   readonly webhooks: WebhooksConfig;
+  /** The mail server for alerts; undefined: the service sends no e-mail. */
+  readonly smtp?: SmtpConfig | undefined;
   /** Whom the sign-in page offers where it gives development tokens: no setting, the demo names its own. */
   readonly developmentPeople?: readonly DevelopmentPerson[];
 }
@@ -91,6 +95,15 @@ export interface WebhooksConfig {
   readonly timeoutMilliseconds: number;
   /** What the secrets of endpoints are encrypted with; undefined: they are stored as they are. */
   readonly secretsKey: string | undefined;
+}
+
+export interface SmtpConfig {
+  /** `smtp://` or `smtps://`, with a login where the server wants one. */
+  readonly url: string;
+  /** The sender of every message. */
+  readonly from: string;
+  /** Whether a connection that begins without TLS must change to it. */
+  readonly requiresTls: boolean;
 }
 
 export interface DatabaseConfig {
@@ -344,8 +357,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
     shutdownSeconds: read.integer('SHUTDOWN_SECONDS', 20, 1, 600),
     tracing: readTracing(read),
+    activityRetentionDays: read.integer('ACTIVITY_RETENTION_DAYS', 730, 30, 36_500),
     events: readEvents(read),
     webhooks: readWebhooks(read),
+    smtp: readSmtp(read),
   };
   const { url, directUrl, readUrl, migrationUrl } = config.database;
   for (const [name, other] of Object.entries({
@@ -528,6 +543,19 @@ function readWebhooks(read: Reader): WebhooksConfig {
     timeoutMilliseconds: read.integer('WEBHOOK_TIMEOUT_MS', 10_000, 100, 30_000),
     secretsKey: read.ownSecret('WEBHOOK_SECRETS_KEY', MINIMUM_SECRET_LENGTH),
   };
+}
+
+function readSmtp(read: Reader): SmtpConfig | undefined {
+  const url = read.url('SMTP_URL', ['smtp:', 'smtps:']);
+  const from = read.text('SMTP_FROM');
+  if ((url === undefined) !== (from === undefined))
+    read.problems.push('SMTP_URL and SMTP_FROM are required together');
+  if (from !== undefined && !/^([^<>@\r\n]*<)?[^\s<>@]+@[^\s<>@]+>?$/.test(from))
+    read.problems.push('SMTP_FROM must be an address such as accounting@example.com');
+  if (url === undefined || from === undefined) return undefined;
+  const { username, hostname } = new URL(url);
+  // A login never goes over the network as it is.
+  return { url, from, requiresTls: username !== '' && !isLoopback(hostname) };
 }
 
 function readTracing(read: Reader): TracingConfig | undefined {

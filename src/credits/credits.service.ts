@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { LessThan, Raw, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, idempotencyScope, seenUser } from '../common/http/caller.js';
 import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
@@ -198,13 +199,14 @@ export class CreditsService {
   }
 
   /** Creates the account of an unknown user. @throws AccountNotFound for an organisation that is not there; EmailTaken, BalanceLimit, TooManyAllocations, IdempotencyMismatch */
-  async allocate(caller: Caller, request: AllocateCreditsDto, key: string | null): Promise<AllocationAnswer> {
+  async allocate(caller: Author, request: AllocateCreditsDto, key: string | null): Promise<AllocationAnswer> {
     const answer = await this.movements.run(ALLOCATE, {
       accountId: accountOf(request),
       credits: request.credits,
       expiryDays: request.expiryDays,
       notes: request.notes ?? null,
       actor: caller.actor,
+      origin: caller.origin,
       email: request.email ?? null,
       username: request.username ?? null,
       ...idempotencyOf(idempotencyScope(caller), 'allocate', key, request),
@@ -228,12 +230,13 @@ export class CreditsService {
   }
 
   /** @throws AccountNotFound, InsufficientCredits, IdempotencyMismatch */
-  async deduct(caller: Caller, request: DeductCreditsDto, key: string | null): Promise<DeductionAnswer> {
+  async deduct(caller: Author, request: DeductCreditsDto, key: string | null): Promise<DeductionAnswer> {
     const answer = await this.movements.run(DEDUCT, {
       accountId: accountOf(request),
       credits: request.credits,
       notes: request.notes,
       actor: caller.actor,
+      origin: caller.origin,
       ...idempotencyOf(idempotencyScope(caller), 'deduct', key, request),
     });
     switch (answer.outcome) {
@@ -254,7 +257,7 @@ export class CreditsService {
 
   /** @throws AllocationNotFound, IdempotencyMismatch */
   async revoke(
-    caller: Caller,
+    caller: Author,
     allocationId: number,
     notes: string | undefined,
     key: string | null,
@@ -266,6 +269,7 @@ export class CreditsService {
       allocationId,
       notes: notes ?? null,
       actor: caller.actor,
+      origin: caller.origin,
       ...idempotencyOf(idempotencyScope(caller), 'revoke', key, { allocationId, notes }),
     });
     switch (answer.outcome) {

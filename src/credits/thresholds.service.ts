@@ -1,9 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectThrottlerStorage, type ThrottlerStorage } from '@nestjs/throttler';
+import type { Originated } from '../common/database/activity.js';
 import { Changes } from '../common/database/changes.js';
 import { type AccountRequest, Database, operation, type Refused } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
+import type { Author } from '../common/http/author.js';
 import { countChange } from '../common/http/rate-limit.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -16,7 +18,7 @@ const READ = {
 
 /** Sets when an account is low; null: as the service is configured. */
 const SET_LOW_THRESHOLD = operation<
-  AccountRequest & { threshold: number | null },
+  AccountRequest & Originated & { threshold: number | null },
   Refused<'ok' | 'user_not_found'>
 >('credit_set_low_threshold');
 
@@ -46,10 +48,10 @@ export class ThresholdsService {
    * @param threshold null: as everyone's
    * @throws AccountNotFound, RateLimited, ServiceUnavailable
    */
-  async set(userId: string, threshold: number | null): Promise<LowThresholdDto> {
+  async set({ origin }: Author, userId: string, threshold: number | null): Promise<LowThresholdDto> {
     const turn = `low-threshold:${userId}`;
     await countChange(this.windows, turn, MAXIMUM_CHANGES);
-    const answer = await this.changes.call(turn, SET_LOW_THRESHOLD, { accountId: userId, threshold });
+    const answer = await this.changes.call(turn, SET_LOW_THRESHOLD, { accountId: userId, threshold, origin });
     if (answer.outcome !== 'ok') throw new AccountNotFound();
     return this.describe(userId, threshold);
   }

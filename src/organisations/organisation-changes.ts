@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Originated } from '../common/database/activity.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import {
   type AccountRequest,
@@ -13,6 +14,7 @@ import {
   ServiceUnavailable,
   ValidationError,
 } from '../common/errors/service-error.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, hasRole, idempotencyScope } from '../common/http/caller.js';
 import { idempotencyOf, type Idempotency } from '../common/http/idempotency.js';
 import {
@@ -61,7 +63,7 @@ const REFUSALS = {
 type Answered<Answer> = (Ok<Answer> & { replayed?: true }) | Refused<keyof typeof REFUSALS>;
 
 /** Who asks for a change: the operations themselves see what the user may do, under the account's lock. */
-interface Asked extends AccountRequest {
+interface Asked extends AccountRequest, Originated {
   actorId: string;
   supervises: boolean;
 }
@@ -87,11 +89,16 @@ export class OrganisationChanges {
    */
   async run<Request extends object, Answer>(
     change: OrganisationChange<Request, Answer>,
-    caller: Caller,
+    caller: Author,
     accountId: string,
     request: Request | (() => Promise<Request>),
   ): Promise<Once<Answer>> {
-    const asked = { accountId, actorId: caller.userId, supervises: supervises(caller) };
+    const asked = {
+      accountId,
+      actorId: caller.userId,
+      supervises: supervises(caller),
+      origin: caller.origin,
+    };
     const answer = await this.changes.call(`organisations:${accountId}`, change, async () => ({
       ...(typeof request === 'function' ? await request() : request),
       ...asked,
@@ -103,7 +110,7 @@ export class OrganisationChanges {
   /** The same, carried out once under its idempotency key. */
   once<Request extends object, Answer>(
     change: OrganisationChange<Request & Idempotency, Answer>,
-    caller: Caller,
+    caller: Author,
     accountId: string,
     request: Request,
     key: string | null,

@@ -4,6 +4,7 @@ import { IsNull, Repository } from 'typeorm';
 import { RoleRequired } from '../auth/auth.errors.js';
 import type { Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { idempotencyOf, type Idempotency } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -64,7 +65,7 @@ export class OrganisationsService {
 
   /** The caller becomes its owner. @throws RoleRequired, OrganisationIdTaken, TooManyOrganisations, IdempotencyMismatch */
   async create(
-    caller: Caller,
+    caller: Author,
     request: CreateOrganisationDto,
     key: string | null,
   ): Promise<Once<OrganisationDto>> {
@@ -108,12 +109,12 @@ export class OrganisationsService {
   }
 
   /** @throws OrganisationNotFound, OrganisationRoleRequired, OrganisationArchived */
-  async rename(caller: Caller, id: string, { name }: RenameOrganisationDto): Promise<OrganisationDto> {
+  async rename(caller: Author, id: string, { name }: RenameOrganisationDto): Promise<OrganisationDto> {
     return OrganisationDto.from((await this.changes.run(RENAME, caller, id, { name })).answer);
   }
 
   /** Again it changes nothing. @throws OrganisationNotFound, OrganisationRoleRequired, OrganisationSessionsActive */
-  async archive(caller: Caller, id: string): Promise<OrganisationDto> {
+  async archive(caller: Author, id: string): Promise<OrganisationDto> {
     return OrganisationDto.from((await this.changes.run(ARCHIVE, caller, id, {})).answer);
   }
 

@@ -10,8 +10,8 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../common/http/caller.js';
+import { CallerAccess, RoleAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
@@ -88,7 +88,7 @@ export class PricingController {
   @ApiIdempotent()
   @RoleAccess('admin')
   async create(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: CreatePricingRuleDto,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) response: Response,
@@ -120,7 +120,7 @@ export class PricingController {
   @ApiIdempotent()
   @RoleAccess('admin')
   async import(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @PriceMapBody() map: PriceMap,
     @Query() query: PriceImportQueryDto,
     @IdempotencyKey() key: string | null,
@@ -143,7 +143,7 @@ export class PricingController {
   @ApiNoContentResponse({ description: 'Done' })
   @ApiProblems(PricingRuleNotFound, PricingRuleBuiltIn, PricingRuleEnded)
   @RoleAccess('admin')
-  remove(@IdParam() id: number): Promise<void> {
-    return this.pricing.remove(id);
+  remove(@CurrentAuthor() caller: Author, @IdParam() id: number): Promise<void> {
+    return this.pricing.remove(caller, id);
   }
 }

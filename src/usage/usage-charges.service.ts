@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
+import type { Author } from '../common/http/author.js';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Movements } from '../common/database/movements.js';
 import {
@@ -113,7 +114,7 @@ export class UsageChargesService {
    * @throws UsageNotFound, NotInReview, AlreadyReviewed, UsageChanged, InsufficientCredits, IdempotencyMismatch
    */
   async review(
-    caller: Caller,
+    caller: Author,
     usageId: number,
     request: ReviewUsageDto,
     key: string | null,
@@ -128,6 +129,7 @@ export class UsageChargesService {
       action: request.action,
       credits: request.credits ?? null,
       actor: caller.actor,
+      origin: caller.origin,
       ...idempotencyOf(idempotencyScope(caller), 'review', key, { ...request, usageId }),
     });
     switch (answer.outcome) {

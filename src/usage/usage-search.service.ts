@@ -2,13 +2,14 @@ import { Injectable } from '@nestjs/common';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { Database } from '../common/database/database.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
+import { csvLine } from '../common/csv.js';
 import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';
 import { ReportTurns } from '../common/http/reports.js';
 import { isoTime } from '../common/http/time.js';
 import type { UsageAnswer } from './usage.operations.js';
 import { type AllRecordsQueryDto, timeRange } from './dto/usage.requests.js';
 import { UsageRecordDto, type UsageSearchPageDto } from './dto/usage.responses.js';
-import { csvLine, USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
+import { USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
 import { recordJson } from './usage.sql.js';
 
 /**

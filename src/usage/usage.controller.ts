@@ -9,6 +9,7 @@ import {
 } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import { type Caller, seenUser } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
@@ -171,7 +172,7 @@ export class UsageController {
   @ApiIdempotent()
   @RoleAccess('admin')
   async review(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @IdParam() id: number,
     @Body() body: ReviewUsageDto,
     @IdempotencyKey() key: string | null,

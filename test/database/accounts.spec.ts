@@ -20,6 +20,7 @@ const TABLES = [
   'usage_corrections',
   'api_keys',
   'idempotency_keys',
+  'activity',
   'event_outbox',
 ];
 const NAMES_A_TABLE = new RegExp(

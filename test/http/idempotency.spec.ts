@@ -26,6 +26,7 @@ const WITHOUT: Record<string, string> = {
   archiveOrganisation: 'an archived organisation is archived',
   takeLitellmLogs: 'each event is identified by its call id',
   replayQuarantine: 'each event is identified by its call id, and leaves the quarantine once',
+  testAlertRule: 'creates and moves nothing; two requests mean two messages',
   testWebhook: 'creates and moves nothing; two requests mean two messages',
   replayWebhookDelivery: 'delivers what was delivered before; receivers drop repeats by their id',
   replayWebhook: 'delivers what was given up; what waits already is not doubled',

@@ -19,8 +19,10 @@ const TAGS: Record<string, string> = {
   'API keys': 'Keys for users’ programs, each with its own permissions, expiry and credit limit.',
   Pricing: 'Prices of models, and when they apply.',
   Integrations: 'Usage reports from gateways.',
+  Activity: 'What people and programs changed.',
   Events: 'Events, in pages and as a live stream.',
   Webhooks: 'Endpoints that receive events, signed according to the Standard Webhooks specification.',
+  Alerts: 'Rules by which people get events by e-mail or in Slack.',
   Health: 'Liveness, readiness and metrics.',
 };
 

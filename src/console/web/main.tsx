@@ -9,6 +9,8 @@ import { isRestoring, start } from './api/sign-in';
 import './components/event-toasts';
 import { Toasts } from './components/toasts';
 import { BASE } from './navigation';
+import { ActivityLog } from './pages/activity-log';
+import { Alerts } from './pages/alerts';
 import { ApiKeys } from './pages/api-keys';
 import { NotFound } from './pages/not-found';
 import { OrganisationPage } from './pages/organisation';
@@ -42,6 +44,8 @@ function Pages() {
       <Route path={`${BASE}/api-keys`} component={ApiKeys} />
       <Route path={`${BASE}/review`} component={Review} />
       <Route path={`${BASE}/quarantine`} component={Quarantine} />
+      <Route path={`${BASE}/activity`} component={ActivityLog} />
+      <Route path={`${BASE}/alerts`} component={Alerts} />
       <Route path={`${BASE}/webhooks`} component={Webhooks} />
       <Route path={`${BASE}/webhooks/:id`} component={WebhookPage} />
       <Route default component={NotFound} />

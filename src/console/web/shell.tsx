@@ -18,6 +18,7 @@ interface Place {
 const ADMIN_PLACES: Place[] = [
   { href: pathTo('review'), name: 'Review', icon: 'review' },
   { href: pathTo('quarantine'), name: 'Quarantine', icon: 'inbox' },
+  { href: pathTo('alerts'), name: 'Alerts', icon: 'bell' },
   { href: pathTo('webhooks'), name: 'Webhooks', icon: 'send' },
 ];
 
@@ -31,6 +32,7 @@ function places(): Place[] {
     { href: pathTo('usage'), name: 'Usage', icon: 'usage' },
     { href: pathTo('prices'), name: 'Prices', icon: 'prices' },
     { href: pathTo('api-keys'), name: 'API keys', icon: 'keys' },
+    { href: pathTo('activity'), name: 'Activity', icon: 'clock' },
     ...(isAdmin.value ? ADMIN_PLACES : []),
   ];
 }

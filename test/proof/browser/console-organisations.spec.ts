@@ -415,7 +415,7 @@ describe('a refused call', () => {
     const refusals = boss.getByRole('list', { name: 'Refused calls and used-up budgets' });
     await refusals.getByRole('listitem').filter({ hasText: 'limit reached' }).getByText(WHY).waitFor();
     await boss.getByRole('link', { name: 'Overview' }).click();
-    const activity = boss.getByRole('list', { name: 'Activity' }).getByRole('listitem');
+    const activity = boss.getByRole('list', { name: 'Events' }).getByRole('listitem');
     await activity.filter({ hasText: org.id }).getByText('4 held of 4 credits per month').first().waitFor();
     await org.finalize(org.user, 'a', 1000);
   });

@@ -642,7 +642,7 @@ describe.runIf(operationOf('GET', '/api/events/stream') !== undefined)('what hap
   it('is shown as it happens, also after the service was away', async () => {
     const user = await userWithCredits(service.direct, 5);
     const page = await as('admin', 'admin');
-    const activity = page.getByRole('list', { name: 'Activity' });
+    const activity = page.getByRole('list', { name: 'Events' });
     await activity.waitFor();
     const review = (requestId: string, who: HttpClient) =>
       who.post('/api/usage/charge', {

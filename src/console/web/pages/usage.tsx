@@ -268,7 +268,7 @@ function AdminFilters({ text }: { text: (name: string) => string }) {
   );
 }
 
-function FilterField({
+export function FilterField({
   label,
   name,
   value,
@@ -320,7 +320,7 @@ function modelsOf(stats: Statistics): string {
   return `${whole(namesOf(stats, 'byModel').length)}${stats.truncated.includes('byModel') ? '+' : ''}`;
 }
 
-function save(content: Blob, name: string): void {
+export function save(content: Blob, name: string): void {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(content);
   link.download = name;
