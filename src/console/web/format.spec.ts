@@ -21,7 +21,12 @@ describe('a time in words', () => {
 
 describe('an amount of money', () => {
   it('has two decimals on cards and four for a call, whatever its size', () => {
-    expect(['0', '0.007479', '0.0149', '2051.2'].map(usd)).toEqual(['$0.00', '$0.01', '$0.01', '$2,051.20']);
+    expect(['0', '0.007479', '0.0149', '2051.2'].map((value) => usd(value))).toEqual([
+      '$0.00',
+      '$0.01',
+      '$0.01',
+      '$2,051.20',
+    ]);
     expect(['0', '0.007479', '0.02', '12'].map(usdOfCall)).toEqual([
       '$0.0000',
       '$0.0075',

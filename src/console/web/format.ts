@@ -14,6 +14,8 @@ const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 export const whole = (value: number) => WHOLE.format(value);
 export const compact = (value: number) =>
   Math.abs(value) < 10_000 ? WHOLE.format(value) : COMPACT.format(value);
+/** Exact, so that figures can be compared; shorter only where it would not fit. */
+export const credits = (value: number) => (Math.abs(value) < 1e9 ? WHOLE : COMPACT).format(value);
 export const signed = (value: number) =>
   value > 0 ? `+${WHOLE.format(value)}` : WHOLE.format(value).replace('-', '−');
 export const day = (value: string) => DAY.format(new Date(value));
@@ -23,7 +25,8 @@ export const plural = (count: number, one: string, many = `${one}s`) =>
   `${whole(count)} ${count === 1 ? one : many}`;
 
 /** An exact amount, shown to the cent: sums, and everything on cards. */
-export const usd = (value: string | number | null) => money(value, 2);
+export const usd = (value: string | number | null, unknown = 'unknown') =>
+  value === null ? unknown : money(value, 2);
 /** The cost of one call, often a fraction of a cent: always to a hundredth of a cent, so that a column can be compared. */
 export const usdOfCall = (value: string | null) => money(value, 4);
 

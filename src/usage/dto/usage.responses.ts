@@ -27,6 +27,9 @@ const creditsBy = (example: Record<string, number>) =>
   ({ type: 'object', additionalProperties: { ...CREDITS }, example }) as const;
 const TRUNCATED_FIELDS = [
   'totalCredits',
+  'collectedCredits',
+  'uncollectedCredits',
+  'recordedCredits',
   'needsReviewCredits',
   'byUser',
   'byUnit',
@@ -35,6 +38,7 @@ const TRUNCATED_FIELDS = [
   'byModel',
   'byDayAndModel',
   'marginByModel',
+  'marginByOperation',
   'marginByDay',
 ] as const;
 export type TruncatedField = (typeof TRUNCATED_FIELDS)[number];
@@ -51,6 +55,9 @@ const TRUNCATED: ApiPropertyOptions = {
     '9007199254740991. The response shows that number instead of the sum.',
   example: [],
 };
+const BY_MODEL =
+  'Credits of chats by model, whatever their outcome: the services `chat`, `chat-streaming` and `chat-streaming-failed`, ' +
+  '`-aborted` and `-timeout`';
 const BY_DAY_AND_MODEL = {
   type: 'object',
   additionalProperties: { type: 'object', additionalProperties: { ...CREDITS } },
@@ -363,11 +370,34 @@ export class UsageSearchPageDto extends UsagePageDto {
   searchedBackTo: string | null;
 }
 
-export class UsageStatsDto {
+/** How the credits of calls are made up: the three parts add up to all of them. */
+class CreditParts {
+  @ApiProperty({ ...CREDITS, description: 'The part that was taken from balances: the income', example: 3 })
+  collectedCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'The part that no balance covered: it waits for a review or was waived',
+    example: 0,
+  })
+  uncollectedCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'The part that was settled elsewhere (`recorded`): counted, never taken',
+    example: 0,
+  })
+  recordedCredits: number;
+}
+
+export class UsageStatsDto extends CreditParts {
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
-  @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'What the calls cost: the sum of collected, uncollected and recorded credits',
+    example: 3,
+  })
+  totalCredits: number;
   @ApiProperty(creditsBy({ 'chat-streaming': 3 })) byService: Record<string, number>;
   @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'Credits by UTC day' }) byDay: Record<
     string,
@@ -375,7 +405,7 @@ export class UsageStatsDto {
   >;
   @ApiProperty({
     ...creditsBy({ [MODEL]: 3 }),
-    description: 'Credits by model, for the services `chat` and `chat-streaming`',
+    description: BY_MODEL,
   })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
@@ -398,16 +428,18 @@ export class UsageStatsDto {
 
 const USD = { type: 'string', description: 'USD', example: '0.003' } as const;
 
-export class MarginDto {
-  @ApiProperty({
-    ...CREDITS,
-    description:
-      'What the calls cost at the users’ prices, whether it is paid, open, waived or settled elsewhere',
-    example: 3,
-  })
-  credits: number;
-  @ApiProperty({ ...USD, description: '`credits` in USD, converted with CREDITS_PER_USD' })
+/** Income and provider cost. What is compared covers the same records: those whose provider cost is known. */
+class Earnings extends CreditParts {
+  @ApiProperty({ ...USD, description: 'What the calls cost in USD, converted with CREDITS_PER_USD' })
   creditsUsd: string;
+  @ApiProperty({ ...USD, description: '`collectedCredits` in USD' })
+  incomeUsd: string;
+  @ApiProperty({
+    ...USD,
+    nullable: true,
+    description: 'The part of `incomeUsd` from records whose provider cost is known; null if there are none',
+  })
+  costedIncomeUsd: string | null;
   @ApiProperty({
     ...USD,
     nullable: true,
@@ -418,15 +450,22 @@ export class MarginDto {
   @ApiProperty({
     ...USD,
     nullable: true,
-    description:
-      'Price minus provider cost of the records whose provider cost is known, also of those that wait for a ' +
-      'review or were waived; null if there are none',
+    description: '`costedIncomeUsd` minus `providerCostUsd`; null if no provider cost is known',
     example: '0.0009',
   })
   marginUsd: string | null;
-  @ApiProperty({ ...CREDITS, example: 1 }) records: number;
   @ApiProperty({ ...CREDITS, description: 'Number of records whose provider cost is known', example: 1 })
   costedRecords: number;
+}
+
+export class MarginDto extends Earnings {
+  @ApiProperty({
+    ...CREDITS,
+    description: 'What the calls cost: the sum of collected, uncollected and recorded credits',
+    example: 3,
+  })
+  credits: number;
+  @ApiProperty({ ...CREDITS, example: 1 }) records: number;
 }
 
 export class UnpricedModelDto {
@@ -442,6 +481,11 @@ const MARGIN_MAP = (key: string) =>
       [key]: {
         credits: 3,
         creditsUsd: '0.003',
+        collectedCredits: 3,
+        uncollectedCredits: 0,
+        recordedCredits: 0,
+        incomeUsd: '0.003',
+        costedIncomeUsd: '0.003',
         providerCostUsd: '0.0021',
         marginUsd: '0.0009',
         records: 1,
@@ -451,7 +495,7 @@ const MARGIN_MAP = (key: string) =>
   }) as const;
 
 @ApiExtraModels(MarginDto)
-export class SystemStatsDto {
+export class SystemStatsDto extends Earnings {
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
   @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
   @ApiProperty({
@@ -477,37 +521,19 @@ export class SystemStatsDto {
   >;
   @ApiProperty({
     ...creditsBy({ [MODEL]: 3 }),
-    description: 'Credits by model, for the services `chat` and `chat-streaming`',
+    description: BY_MODEL,
   })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
   @ApiProperty(TRUNCATED) truncated: TruncatedField[];
-  @ApiProperty({
-    type: 'string',
-    nullable: true,
-    description: 'Sum of the known provider costs; null if none is known',
-    example: '0.0021',
-  })
-  providerCostUsd: string | null;
-  @ApiProperty({ ...USD, description: '`totalCredits` in USD, converted with CREDITS_PER_USD' })
-  creditsUsd: string;
-  @ApiProperty({
-    ...USD,
-    nullable: true,
-    description:
-      'Price minus provider cost of the records whose provider cost is known, also of those that wait for a ' +
-      'review or were waived; null if there are none',
-    example: '0.0009',
-  })
-  marginUsd: string | null;
-  @ApiProperty({ ...CREDITS, description: 'Number of records whose provider cost is known', example: 1 })
-  costedRecords: number;
-  @ApiProperty({
-    ...MARGIN_MAP(MODEL),
-    description: 'Margin by operation; for chats, by model',
-  })
+  @ApiProperty({ ...MARGIN_MAP(MODEL), description: 'Chats by model, whatever their outcome' })
   marginByModel: Record<string, MarginDto>;
-  @ApiProperty({ ...MARGIN_MAP('2026-11-21'), description: 'Credits by UTC day' })
+  @ApiProperty({
+    ...MARGIN_MAP('text-embedding-3-small'),
+    description: 'Calls of other services by operation',
+  })
+  marginByOperation: Record<string, MarginDto>;
+  @ApiProperty({ ...MARGIN_MAP('2026-11-21'), description: 'All calls by UTC day' })
   marginByDay: Record<string, MarginDto>;
   @ApiProperty({
     ...CREDITS,

@@ -124,9 +124,9 @@ describe('a person who opens the demo', () => {
   it('sees growth only in comparison with days that have usage', async () => {
     const page = await signInAs('Ada Moreau');
     // The demo begins in the midst of the days before.
-    await page.getByText('selected period', { exact: true }).waitFor();
+    await page.getByText(/· selected period$/).waitFor();
     await page.getByRole('button', { name: '7 days' }).click();
-    await page.getByText(/^[+−]\d+ % vs the previous 7 days$/).waitFor();
+    await page.getByText(/· [+−]\d+ % vs the previous 7 days$/).waitFor();
   });
 
   it('gets from a model to its calls in the same period', async () => {

@@ -2,10 +2,13 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../api/problem';
 import { time } from '../format';
+import { Explain } from './explain';
 import { Button, Empty, Skeleton, Trouble } from './ui';
 
 export interface Column<Row> {
   header: ComponentChildren;
+  /** The section in docs/figures.md that explains it. */
+  figure?: string;
   /** Its name for screen readers, where the header is not text. */
   label?: string;
   cell: (row: Row, index: number) => ComponentChildren;
@@ -19,6 +22,8 @@ interface TableProps<Row> {
   columns: Column<Row>[];
   /** Rows that are undefined exist, but are not in memory at the moment. */
   rows: readonly (Row | undefined)[];
+  /** What all rows add up to. */
+  total?: Row;
   keyOf: (row: Row) => string | number;
   rowClass?: (row: Row) => string;
   isLoading?: boolean;
@@ -47,6 +52,7 @@ export function Table<Row>(props: TableProps<Row>) {
     caption,
     columns,
     rows,
+    total,
     keyOf,
     rowClass,
     isLoading = false,
@@ -110,7 +116,11 @@ export function Table<Row>(props: TableProps<Row>) {
           <tr aria-rowindex={1}>
             {columns.map((column, index) => (
               <th key={index} scope="col" class={classOf(column)} aria-label={column.label}>
-                {column.header}
+                {column.figure === undefined ? (
+                  column.header
+                ) : (
+                  <Explain figure={column.figure} word={column.header} />
+                )}
               </th>
             ))}
           </tr>
@@ -136,6 +146,17 @@ export function Table<Row>(props: TableProps<Row>) {
           )}
           {last < rows.length && <Spacer rows={rows.length - last} columns={columns.length} />}
         </tbody>
+        {total !== undefined && (
+          <tfoot>
+            <tr>
+              {columns.map((column, index) => (
+                <td key={index} class={classOf(column)}>
+                  {column.cell(total, rows.length)}
+                </td>
+              ))}
+            </tr>
+          </tfoot>
+        )}
       </table>
       {searchedBackTo !== null ? (
         <Searching backTo={searchedBackTo} isPaused={isPaused} loadMore={loadMore} />

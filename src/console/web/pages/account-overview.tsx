@@ -9,7 +9,7 @@ import { CreditsByModel } from '../components/credits-by-model';
 import { AllocationTable, AllocationTimeline } from '../components/allocations';
 import { RangePicker, useRange } from '../components/range';
 import { Button, Card, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
-import { compact, date, day, daysBetween, plural, relative, whole } from '../format';
+import { credits, date, day, daysBetween, plural, relative, whole } from '../format';
 import { pathToAccount, pathToUsage } from '../navigation';
 import { AccountBudgets } from './account-budgets';
 import { Activity } from './activity';
@@ -178,18 +178,21 @@ export function AccountOverview(props: AccountOverviewProps) {
       <div class="stats four">
         <Stat
           label="Available"
+          figure="Available"
           value={<span data-testid="available">{whole(balance.totalCredits)}</span>}
           tone={isOut ? 'bad' : 'neutral'}
           note={plural(balance.activeAllocations.length, 'allocation')}
         />
         <Stat
           label="Held"
+          figure="Held"
           value={whole(balance.heldCredits)}
           note={seesAll ? `by ${plural(sessions.length, 'session')}` : 'by all members'}
         />
         <Stat
           label={seesAll ? 'Used' : 'Used by you'}
-          value={stats.data && compact(stats.data.totalCredits)}
+          figure="Credits used"
+          value={stats.data && credits(stats.data.totalCredits)}
           note={
             pace === undefined
               ? `${day(startDate)} to ${day(endDate)}`
@@ -198,6 +201,7 @@ export function AccountOverview(props: AccountOverviewProps) {
         />
         <Stat
           label="Runs out"
+          figure="Runs out"
           value={runsOutAt === null || isOut ? '–' : relative(runsOutAt)}
           note={
             isOut
