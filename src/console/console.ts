@@ -67,6 +67,7 @@ function sendSettings(config: AppConfig, request: Request, response: Response): 
     version: VERSION,
     sessionLeaseSeconds: config.sessions.leaseSeconds,
     usersCreateOrganisations: config.organisationsCreatedBy === 'any',
+    showsProviderCostToUsers: config.showProviderCostToUsers,
     developmentTokens,
     ...(developmentTokens ? { people: config.developmentPeople ?? [] } : {}),
   });

@@ -116,6 +116,9 @@ const ofAccount = (name: string, whose: string) => ({
     ${byNames('user_id', 'sum(credits)', 'user_id IS NOT NULL', 'added')} AS by_user,
     ${byNames('unit_id::text', 'sum(credits)', 'unit_id > 0', 'added')} AS by_unit,
     EXISTS (SELECT 1 FROM credit_balances WHERE account_id = $3) AS known,
+    (SELECT json_build_array(count(*), coalesce(sum(uncollected_credits), 0))
+       FROM usage_records WHERE ${whose} AND billing_status = 'needs_review'
+        AND ($1::timestamptz IS NULL OR timestamp >= $1) AND ($2::timestamptz IS NULL OR timestamp < $2)) AS review,
     coalesce((SELECT json_agg(${recordJson('r')}
         ORDER BY timestamp DESC, id DESC)
       FROM (SELECT * FROM usage_records
@@ -227,6 +230,7 @@ interface AccountTotals extends Totals {
   by_user: Named<number>;
   by_unit: Named<number>;
   known: boolean;
+  review: [number, number];
   recent: UsageAnswer[];
 }
 
@@ -289,6 +293,8 @@ export class UsageStatisticsService {
         truncated: [...added.truncated, ...namesOfCut({ byUser, byUnit })],
         byUser: byUser.names,
         byUnit: byUnit.names,
+        needsReview: row.review[0],
+        needsReviewCredits: row.review[1],
       }),
       recentActivity: row.recent.map((record) => UsageRecordDto.from(record)),
     };

@@ -1,6 +1,7 @@
 import { ApiExtraModels, ApiProperty, type ApiPropertyOptions, getSchemaPath } from '@nestjs/swagger';
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
+import { LEDGER_KINDS, type LedgerKind } from '../../credits/entities/ledger-entry.entity.js';
 import { USAGE_SOURCES, type UsageSource } from '../../pricing/call.js';
 import { PRICING_SOURCES } from '../../pricing/price.js';
 import { ClassAmountDto } from '../../pricing/dto/call.responses.js';
@@ -243,7 +244,88 @@ export class UsageRecordDto {
   }
 }
 
+/** One change of a lot for a call. */
+export class RecordEntryDto {
+  @ApiProperty({ enum: LEDGER_KINDS, enumName: 'LedgerKind', example: 'hold' }) kind: LedgerKind;
+  @ApiProperty({
+    type: 'integer',
+    format: 'int64',
+    description: 'Added to the lot, or (negative) taken from it',
+    example: -4,
+  })
+  credits: number;
+  @ApiProperty({ ...ID, nullable: true, description: 'Id of the lot' }) allocationId: number | null;
+  @ApiProperty({ description: 'Who made the change: a user id or `service:…`', example: 'alice' })
+  actor: string;
+  @ApiProperty(TIME) createdAt: string;
+}
+
+/** A budget that a call counted in, and the period. */
+export class RecordBudgetDto {
+  @ApiProperty(ID) id: number;
+  @ApiProperty({ description: 'What it limits, as in the list of budgets', example: 'unit' }) scope: string;
+  @ApiProperty({ type: 'string', nullable: true, example: '3' }) scopeId: string | null;
+  @ApiProperty({ description: 'What it counts, as in the list of budgets', example: 'credits' }) unit: string;
+  @ApiProperty({ enum: ['hard', 'soft'], enumName: 'BudgetMode', example: 'hard' }) mode: 'hard' | 'soft';
+  @ApiProperty({
+    type: 'integer',
+    format: 'int64',
+    nullable: true,
+    description: 'The limit for one period, as it is now; null: it only counts',
+    example: 1000,
+  })
+  amount: number | null;
+  @ApiProperty({ type: 'string', nullable: true, description: 'How long a period lasts', example: 'month' })
+  window: string | null;
+  @ApiProperty({ ...TIME, nullable: true, description: 'Begin of the period; null: it has none' })
+  startsAt: string | null;
+  @ApiProperty({ ...TIME, nullable: true, description: 'End of the period; null: it has none' })
+  endsAt: string | null;
+}
+
+/** The streaming session that a record ends. */
+export class RecordSessionDto {
+  @ApiProperty(TIME) startedAt: string;
+  @ApiProperty({ ...CREDITS, description: 'What the call was expected to cost', example: 3 })
+  estimatedCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'The hold that it began with', example: 4 }) firstHold: number;
+  @ApiProperty({ ...CREDITS, description: 'The hold when it ended, with all growth', example: 4 })
+  heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Tokens reported while it ran', example: 500 })
+  tokensGenerated: number;
+  @ApiProperty({
+    enum: ['finalized', 'aborted', 'timeout'],
+    enumName: 'SessionEndReason',
+    nullable: true,
+    example: 'finalized',
+  })
+  endReason: 'finalized' | 'aborted' | 'timeout' | null;
+  @ApiProperty({ description: 'Whether it ended after its lease, or corrected its time-out', example: false })
+  isLate: boolean;
+  @ApiProperty({ ...TIME, nullable: true }) completedAt: string | null;
+}
+
 export class UsageRecordDetailsDto extends UsageRecordDto {
+  @ApiProperty({
+    type: () => [RecordEntryDto],
+    description: 'What holds, settlement and reviews took from lots and gave back to them, oldest first',
+  })
+  entries: RecordEntryDto[];
+  @ApiProperty({
+    description:
+      'False if the account has had more than 20,000 ledger entries since the call began: those only were searched',
+    example: true,
+  })
+  hasAllEntries: boolean;
+  @ApiProperty({ type: () => [RecordBudgetDto], description: 'The budgets that the call counted in' })
+  budgets: RecordBudgetDto[];
+  @ApiProperty({
+    type: () => RecordSessionDto,
+    nullable: true,
+    description: 'Null for a call without a session',
+  })
+  session: RecordSessionDto | null;
+
   @ApiProperty({
     type: () => [ClassAmountDto],
     nullable: true,
@@ -388,7 +470,19 @@ class CreditParts {
   recordedCredits: number;
 }
 
-export class UsageStatsDto extends CreditParts {
+/** What is added up of an account and of the system alike. */
+class Waiting extends CreditParts {
+  @ApiProperty({ ...CREDITS, description: 'Number of records that await review', example: 0 })
+  needsReview: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Uncollected credits of the records that await review',
+    example: 0,
+  })
+  needsReviewCredits: number;
+}
+
+export class UsageStatsDto extends Waiting {
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
@@ -496,6 +590,14 @@ const MARGIN_MAP = (key: string) =>
 
 @ApiExtraModels(MarginDto)
 export class SystemStatsDto extends Earnings {
+  @ApiProperty({ ...CREDITS, description: 'Number of records that await review', example: 0 })
+  needsReview: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Uncollected credits of the records that await review',
+    example: 0,
+  })
+  needsReviewCredits: number;
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
   @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
   @ApiProperty({
@@ -546,12 +648,4 @@ export class SystemStatsDto extends Earnings {
     description: 'The models of the records in `unpricedRecords`, at most the 100 with the most records',
   })
   unpricedModels: UnpricedModelDto[];
-  @ApiProperty({ ...CREDITS, description: 'Number of records that await review', example: 0 })
-  needsReview: number;
-  @ApiProperty({
-    ...CREDITS,
-    description: 'Uncollected credits of the records that await review',
-    example: 0,
-  })
-  needsReviewCredits: number;
 }

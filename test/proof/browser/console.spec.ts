@@ -392,6 +392,9 @@ describe('API keys', () => {
     expect(await dialog(page).getByTestId('key-example').innerText()).toBe(
       `curl -H 'X-API-Key: ${key}' ${service.url}/api/credits/balance`,
     );
+    // It cannot be read again: a key that is pressed by mistake does not take it away.
+    for (let time = 0; time < 3; time++) await page.keyboard.press('Escape');
+    expect(await dialog(page).getByTestId('created-key').innerText()).toBe(key);
     await dialog(page).getByRole('button', { name: 'Copy', exact: true }).click();
     await dialog(page).getByRole('button', { name: 'Copied' }).waitFor();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(key);

@@ -26,6 +26,8 @@ interface TableProps<Row> {
   total?: Row;
   keyOf: (row: Row) => string | number;
   rowClass?: (row: Row) => string;
+  /** A click anywhere in a row, but on what is a link or a button itself; by the keyboard, the row's own button opens it. */
+  onOpen?: (row: Row) => void;
   isLoading?: boolean;
   problem?: Problem | null;
   refresh?: () => void;
@@ -55,6 +57,7 @@ export function Table<Row>(props: TableProps<Row>) {
     total,
     keyOf,
     rowClass,
+    onOpen,
     isLoading = false,
     problem = null,
     refresh,
@@ -108,6 +111,9 @@ export function Table<Row>(props: TableProps<Row>) {
       role="region"
       aria-label={caption}
       tabIndex={0}
+      // Who scrolls with the pointer and goes on with a key needs no frame around the table.
+      onPointerDown={({ currentTarget }) => currentTarget.classList.add('pointed')}
+      onBlur={({ currentTarget }) => currentTarget.classList.remove('pointed')}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
     >
       <table aria-rowcount={hasMore ? -1 : rows.length + 1}>
@@ -135,7 +141,14 @@ export function Table<Row>(props: TableProps<Row>) {
                 </td>
               </tr>
             ) : (
-              <tr key={keyOf(row)} class={rowClass?.(row)} aria-rowindex={first + offset + 2}>
+              <tr
+                key={keyOf(row)}
+                class={`${rowClass?.(row) ?? ''} ${onOpen === undefined ? '' : 'opens'}`.trim()}
+                aria-rowindex={first + offset + 2}
+                onClick={(event) => {
+                  if (!(event.target as Element).closest('a, button, input, label')) onOpen?.(row);
+                }}
+              >
                 {columns.map((column, index) => (
                   <td key={index} class={classOf(column)}>
                     {column.cell(row, first + offset)}

@@ -88,7 +88,7 @@ export function Stat({ label, figure, value, note, tone = 'neutral', href }: Sta
 export const Figure = (props: StatProps) => <Stat figure={props.label} {...props} />;
 
 export function Empty({
-  icon = 'check',
+  icon = 'inbox',
   title,
   children,
 }: {
@@ -220,6 +220,10 @@ export function PageHeader({
   sub?: ComponentChildren;
   children?: ComponentChildren;
 }) {
+  // The name of an account may come after its id.
+  useEffect(() => {
+    if (typeof title === 'string') document.title = `${title} · Accounting`;
+  }, [title]);
   return (
     <header class="page-header">
       <div>

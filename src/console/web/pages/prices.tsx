@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso/router';
 import { answer, api, type PricingRule } from '../api/client';
 import { searched, useAction, usePages } from '../api/hooks';
+import { seesProviderCost } from '../api/development';
 import { isAdmin } from '../api/session';
 import { Confirm } from '../components/dialog';
 import { SearchField } from '../components/search';
@@ -145,7 +146,7 @@ const priceColumns = () => [
     isNumber: true,
     isWide: true,
   },
-  ...(isAdmin.value
+  ...(seesProviderCost()
     ? [
         {
           header: 'Provider cost, USD',
@@ -199,7 +200,7 @@ function Model({ modelId }: { modelId: string }) {
       </p>
       <PageHeader
         title={modelId}
-        sub={`Prices in credits per 1,000 tokens${isAdmin.value ? '; provider cost in USD per 1,000 tokens' : ''}`}
+        sub={`Prices in credits per 1,000 tokens${seesProviderCost() ? '; provider cost in USD per 1,000 tokens' : ''}`}
       >
         <a class="button plain" href={`${pathTo('usage')}?operation=${encodeURIComponent(modelId)}`}>
           {isAdmin.value ? 'Usage' : 'Your usage'}
