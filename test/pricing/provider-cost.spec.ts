@@ -94,6 +94,7 @@ const NOT_FOR_USERS = [
     'listAllUsageRecords',
     'importPricing',
     'listCostDifferences',
+    'previewPricing',
     'listNeedsReview',
     'listUserUsageRecords',
     'reviewUsage',
