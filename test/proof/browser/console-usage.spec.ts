@@ -131,7 +131,7 @@ describe('usage of everyone', () => {
       .getByRole('button', { name: /a-model/ })
       .click();
     await dialog(page).getByText(`T of ${two.userId}`).waitFor();
-    await dialog(page).getByText('Exact sum: 3 credits').waitFor();
+    await dialog(page).getByText('Sum 3, rounded up once: 3 credits').waitFor();
     await page.keyboard.press('Escape');
     const [download] = await Promise.all([
       page.waitForEvent('download'),
@@ -346,7 +346,7 @@ describe('an address', () => {
 
   it('of a user that there is not offers no credits', async () => {
     const page = await as(freshUser('admin'), 'admin', `/users/${freshUser('nobody')}`);
-    await page.getByText('Not found').waitFor();
+    await page.getByText('Not found', { exact: true }).waitFor();
     for (const name of ['Allocate', 'Deduct'])
       expect(await page.getByRole('button', { name }).count()).toBe(0);
   });

@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../../support/console.js';
+import { type ConsoleService, keepScreenshot, launchBrowser, signIn, startConsole, visit } from '../../support/console.js';
 import { operationOf } from '../../support/contract.js';
 import type { HttpClient } from '../../support/http-client.js';
 import { expectSoundBooks, userWithCredits } from '../../support/money.js';

@@ -58,7 +58,7 @@ export function Dialog({
 
 /** Beside the page, which stays in use. It has its own address, and Escape closes it. */
 export function Panel({ title, onClose, children }: Pick<DialogProps, 'title' | 'onClose' | 'children'>) {
-  const element = useRef<HTMLElement>(null);
+  const element = useRef<HTMLDivElement>(null);
   const titleId = useId();
   useEffect(() => element.current?.focus(), [title]);
   useEffect(() => {
@@ -70,13 +70,13 @@ export function Panel({ title, onClose, children }: Pick<DialogProps, 'title' | 
     return () => removeEventListener('keydown', listen);
   });
   return (
-    <aside ref={element} class="panel" role="dialog" aria-labelledby={titleId} tabIndex={-1}>
+    <div ref={element} class="panel" role="dialog" aria-labelledby={titleId} tabIndex={-1}>
       <header class="dialog-header">
         <h2 id={titleId}>{title}</h2>
         <Button kind="quiet" icon="close" aria-label="Close" onClick={onClose} />
       </header>
       <div class="dialog-body">{children}</div>
-    </aside>
+    </div>
   );
 }
 
