@@ -51,6 +51,16 @@ function money(value: string | number | null, digits: number): string {
 export const price = (value: string | null | undefined) =>
   value === null || value === undefined ? null : value.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
 
+/** Moves the decimal point of a number as text, exactly: `shifted('0.0025', 3)` is `2.5`. */
+export function shifted(value: string, places: number): string {
+  const [whole = '', fraction = ''] = value.split('.');
+  const digits =
+    (places < 0 ? whole.padStart(1 - places, '0') : whole) + fraction.padEnd(Math.max(places, 0), '0');
+  const point = places < 0 ? digits.length - fraction.length + places : whole.length + places;
+  const text = `${digits.slice(0, point).replace(/^0+(?=\d)/, '')}.${digits.slice(point)}`;
+  return text.replace(/0+$/, '').replace(/\.$/, '');
+}
+
 const STEPS: [seconds: number, unit: Intl.RelativeTimeFormatUnit][] = [
   [3600, 'hour'],
   [60, 'minute'],

@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import { price } from '../format';
+import { price, shifted } from '../format';
 import { Segmented } from './ui';
 
 export type PriceUnit = 'thousand' | 'million';
@@ -20,16 +20,6 @@ export function PriceUnitSwitch() {
       onChange={(unit) => (priceUnit.value = unit)}
     />
   );
-}
-
-/** Moves the decimal point of a number as text, exactly: `shifted('0.0025', 3)` is `2.5`. */
-export function shifted(value: string, places: number): string {
-  const [whole = '', fraction = ''] = value.split('.');
-  const digits =
-    (places < 0 ? whole.padStart(1 - places, '0') : whole) + fraction.padEnd(Math.max(places, 0), '0');
-  const point = places < 0 ? digits.length - fraction.length + places : whole.length + places;
-  const text = `${digits.slice(0, point).replace(/^0+(?=\d)/, '')}.${digits.slice(point)}`;
-  return text.replace(/0+$/, '').replace(/\.$/, '');
 }
 
 const PLACES: Record<PriceUnit, number> = { thousand: 0, million: 3 };
