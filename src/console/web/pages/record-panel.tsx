@@ -257,7 +257,7 @@ function stepsOf({ session, entries, credits, reviewAction, reviewedAt, reviewed
   steps.push(
     ...at(['refund']).map(([when, sum]) => ({
       at: when,
-      text: `${plural(sum, 'credit')} returned to their lots`,
+      text: `${plural(sum, 'credit')} returned to the allocations`,
     })),
     ...at(['charge']).map(([when, sum]) => ({
       at: when,
