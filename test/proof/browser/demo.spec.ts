@@ -112,7 +112,7 @@ describe('a person who opens the demo', () => {
     const models = page.getByRole('region', { name: 'Usage by model' });
     const toReview = page.getByRole('link', { name: /^To review/ });
     const waiting = await toReview.getByText(/uncollected/).innerText();
-    await models.getByRole('row').filter({ hasText: 'gemini-2.5-flash' }).getByText(/^−/).waitFor();
+    await models.getByRole('row').filter({ hasText: 'gemini-2.5-flash' }).getByText(/^−\$/).waitFor();
     await page.getByRole('button', { name: 'Yesterday' }).click();
     const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
     const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
