@@ -1,6 +1,13 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type ConsoleService, keepScreenshot, launchBrowser, signIn, startConsole, visit } from '../../support/console.js';
+import {
+  type ConsoleService,
+  keepScreenshot,
+  launchBrowser,
+  signIn,
+  startConsole,
+  visit,
+} from '../../support/console.js';
 import { operationOf } from '../../support/contract.js';
 import type { HttpClient } from '../../support/http-client.js';
 import { expectSoundBooks, userWithCredits } from '../../support/money.js';
@@ -323,7 +330,7 @@ describe('prices', () => {
       ['Credits', '16', '20', '+25.0 %'],
       ['Income', '$0.02', '$0.02', '+25.0 %'],
       ['Provider cost', '$0.01', '$0.01', '+0.0 %'],
-      ['Margin', '<$0.01', '<$0.01', '+100.0 %'],
+      ['Margin', '<$0.01', '$0.01', '+100.0 %'],
       [payer, '16', '20', '+25.0 %'],
     ]);
     await keepScreenshot(page, 'price-effect');
@@ -432,7 +439,7 @@ describe('API keys', () => {
     await dialog(page).getByLabel('Old key expires').selectOption({ label: 'immediately' });
     await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
     const next = await dialog(page).getByTestId('created-key').innerText();
-    await page.keyboard.press('Escape');
+    await dialog(page).getByRole('button', { name: 'Close without copying' }).click();
     expect([(await use(key)).status, (await use(next)).status]).toEqual([401, 200]);
 
     await page.getByRole('button', { name: 'Revoke nightly report' }).click();
