@@ -145,7 +145,10 @@ async function cards(): Promise<Record<string, [value: string, note: string]>> {
         ['label', 'value', 'note'].map((part) => card.querySelector(`.stat-${part}`)?.textContent),
       ),
     );
-  return Object.fromEntries(texts.map(([label, value, note]) => [label, [value, note]]));
+  return Object.fromEntries(texts.map(([label, value, note]) => [label, [value, note]])) as Record<
+    string,
+    [value: string, note: string]
+  >;
 }
 
 it('cards: what was used, its parts, and income, cost and margin of the same calls', async () => {
@@ -307,7 +310,10 @@ it('the usage page and its CSV say the same', async () => {
     string[],
     ...string[][],
   ];
-  const records = lines.map((cells) => Object.fromEntries(cells.map((cell, index) => [header[index], cell])));
+  const records = lines.map(
+    (cells) =>
+      Object.fromEntries(cells.map((cell, index) => [header[index], cell])) as Record<string, string>,
+  );
   const sum = (of: (record: Record<string, string>) => number) =>
     records.reduce((total, record) => total + of(record), 0);
   expect(records).toHaveLength(all.records);
