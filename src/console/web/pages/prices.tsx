@@ -99,7 +99,7 @@ export function Prices() {
             {
               header: 'Model',
               cell: (rule) => (
-                <a class="clip" href={pathTo('prices', rule.modelId)} title={rule.modelId}>
+                <a class="clip narrow" href={pathTo('prices', rule.modelId)} title={rule.modelId}>
                   {rule.modelId}
                 </a>
               ),
