@@ -59,7 +59,7 @@ CREATE TYPE call_budgets AS (
   periods BIGINT[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT, ended_raises BIGINT[]);
 CREATE TYPE usage_sums AS (
   records BIGINT, credits NUMERIC, provider_cost_usd NUMERIC, costed_records BIGINT, costed_credits NUMERIC,
-  unpriced_records BIGINT, charged_credits NUMERIC);
+  unpriced_records BIGINT, charged_credits NUMERIC, uncollected_credits NUMERIC);
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Accounts
@@ -465,8 +465,9 @@ CREATE TABLE usage_reviews (
   CONSTRAINT ck_usage_reviews_whole CHECK (version > 0 AND (action = 'bill' OR billed_credits = 0))
 );
 
--- One row per account, user, unit (0: none), UTC day, service and operation, kept in the transaction that writes the record. The costed columns
--- count records whose provider cost is known: a margin can be calculated from these only.
+-- One row per account, user, unit (0: none), UTC day, service and operation, kept in the transaction that writes the record. Of its credits,
+-- charged_credits were collected, uncollected_credits were not, and the others were settled elsewhere. The costed columns
+-- count records whose provider cost is known, costed_credits what was collected for them: a margin is made of these only.
 CREATE TABLE usage_daily (
   account_id        VARCHAR(50) NOT NULL,
   user_id           VARCHAR(50) NOT NULL,
@@ -481,6 +482,7 @@ CREATE TABLE usage_daily (
   unpriced_records  BIGINT NOT NULL DEFAULT 0,
   costed_credits    NUMERIC NOT NULL DEFAULT 0,
   charged_credits   NUMERIC NOT NULL DEFAULT 0,
+  uncollected_credits NUMERIC NOT NULL DEFAULT 0,
   CONSTRAINT pk_usage_daily PRIMARY KEY (account_id, day, user_id, unit_id, service, operation)
 ) WITH (fillfactor = 70);
 -- With all columns of the key, although nothing needs them: a plan made while the table is empty may take this index for a
@@ -498,6 +500,8 @@ CREATE TABLE usage_totals (
   costed_records    BIGINT NOT NULL,
   costed_credits    NUMERIC(38, 0) NOT NULL,
   unpriced_records  BIGINT NOT NULL,
+  charged_credits   NUMERIC(38, 0) NOT NULL,
+  uncollected_credits NUMERIC(38, 0) NOT NULL,
   CONSTRAINT pk_usage_totals PRIMARY KEY (day, service, operation)
 );
 
@@ -515,6 +519,8 @@ CREATE TABLE usage_corrections (
   costed_records    BIGINT NOT NULL,
   costed_credits    NUMERIC(38, 0) NOT NULL,
   unpriced_records  BIGINT NOT NULL,
+  charged_credits   NUMERIC(38, 0) NOT NULL,
+  uncollected_credits NUMERIC(38, 0) NOT NULL,
   CONSTRAINT pk_usage_corrections PRIMARY KEY (account_id, id)
 );
 

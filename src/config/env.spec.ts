@@ -88,6 +88,7 @@ describe('the configuration', () => {
     ['UNPRICED_MODEL_POLICY', 'guess'],
     ['METERING_CALLERS', 'none'],
     ['ORGANISATIONS_CREATED_BY', 'admins'],
+    ['SHOW_PROVIDER_COST_TO_USERS', 'supervisors'],
     ['REQUEST_TIMEOUT_SECONDS', '0'],
     ['JWT_CLOCK_TOLERANCE_SECONDS', '61'],
     ['JWT_JWKS_URI', 'ftp://keys'],

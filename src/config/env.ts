@@ -51,6 +51,8 @@ export interface AppConfig {
   readonly trustsLitellmEndUser: boolean;
   readonly unpricedModelPolicy: 'fallback' | 'reject';
   readonly meteringCallers: 'any' | 'service';
+  /** Whether callers with the role `user` see what calls cost at the provider, and its prices. */
+  readonly showProviderCostToUsers: boolean;
   /** Who may create organisations, by a token of their own: supervisors and admins, or any user. */
   readonly organisationsCreatedBy: 'supervisors' | 'any';
   readonly requestTimeoutSeconds: number;
@@ -298,6 +300,12 @@ class Reader {
   }
 }
 
+/** Where the embedded server keeps its data, unless EMBEDDED_POSTGRES_DIR names another directory. */
+export const EMBEDDED_DIRECTORY = '.data/postgres';
+
+/** The port that the environment names, for a command that reads nothing else of it. */
+export const portOf = (env: NodeJS.ProcessEnv = environmentWithFile()): string => env.PORT ?? '3001';
+
 /**
  * Reads and checks the whole configuration.
  *
@@ -350,6 +358,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     unpricedModelPolicy: read.oneOf('UNPRICED_MODEL_POLICY', 'fallback', ['fallback', 'reject'] as const),
     combinesMovements: read.oneOf('COMBINE_MOVEMENTS', 'on', ['on', 'off'] as const) === 'on',
     meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),
+    showProviderCostToUsers:
+      read.oneOf('SHOW_PROVIDER_COST_TO_USERS', 'off', ['on', 'off'] as const) === 'on',
     organisationsCreatedBy: read.oneOf('ORGANISATIONS_CREATED_BY', 'supervisors', [
       'supervisors',
       'any',
@@ -480,7 +490,7 @@ function readDatabase(read: Reader): DatabaseConfig {
     poolSize: read.integer('DB_POOL_SIZE', 20, 1, 500),
     statementTimeoutMilliseconds: read.integer('DB_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
     connectTimeoutMilliseconds: read.integer('DB_CONNECT_TIMEOUT_MS', 3000, 100, 60_000),
-    embeddedDirectory: resolve(read.text('EMBEDDED_POSTGRES_DIR') ?? '.data/postgres'),
+    embeddedDirectory: resolve(read.text('EMBEDDED_POSTGRES_DIR') ?? EMBEDDED_DIRECTORY),
   };
 }
 

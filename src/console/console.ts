@@ -69,6 +69,7 @@ function sendSettings(config: AppConfig, request: Request, response: Response): 
     usersCreateOrganisations: config.organisationsCreatedBy === 'any',
     signIn: config.signIn !== undefined,
     takesTokens: config.signIn === undefined || config.environment !== 'production',
+    showsProviderCostToUsers: config.showProviderCostToUsers,
     developmentTokens,
     ...(developmentTokens ? { people: config.developmentPeople ?? [] } : {}),
   });

@@ -11,6 +11,7 @@ import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { LongList, Report, reporterOf, ReportsBusy, TooManyReports } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
+import { HidesProviderCost } from '../pricing/provider-cost.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsForecastService } from './credits-forecast.service.js';
 import {
@@ -111,6 +112,7 @@ export class CreditsController {
   @ApiOkResponse({ type: QuoteDto })
   @ApiProblems(UnpricedModel)
   @CallerAccess('pricing:read')
+  @HidesProviderCost()
   calculate(@Body() body: CalculateCreditsDto): Promise<QuoteDto> {
     return this.credits.calculate(body);
   }

@@ -34,9 +34,11 @@ import {
   PricingRuleEnded,
   PricingRuleNotFound,
 } from './pricing.errors.js';
+import { HidesProviderCost } from './provider-cost.js';
 import { PricingService } from './pricing.service.js';
 
 @ApiTags('Pricing')
+@HidesProviderCost()
 @Controller('pricing')
 export class PricingController {
   constructor(

@@ -22,11 +22,10 @@ import type { UsageAnswer } from './usage.operations.js';
 const COUNTED_RECORDS = 50_000;
 const COUNTED_PRICES = 1000;
 
-interface Details {
+type Details = Omit<UsageRecordDetailsDto, keyof UsageRecordDto> & {
   record: UsageAnswer;
   classes: ClassAmount[] | null;
-  exactCredits: string | null;
-}
+};
 
 const DETAILS = { name: 'usage_details', text: 'SELECT usage_details($1, $2, $3) AS details' };
 const CLASSES = {
@@ -54,8 +53,8 @@ export class UsageClassesService {
       caller.apiKeyId === null ? null : caller.accountId,
     ]);
     if (!row?.details) throw new UsageNotFound();
-    const { record, classes, exactCredits } = row.details;
-    return { ...UsageRecordDto.from(record), classes, exactCredits };
+    const { record, ...explanation } = row.details;
+    return { ...UsageRecordDto.from(record), ...explanation };
   }
 
   /**

@@ -22,6 +22,7 @@ import type { AppConfig } from '../config/env.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { BudgetExceeded, InsufficientCredits, LimitExceeded } from '../credits/credits.errors.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
+import { HidesProviderCost, seesProviderCost } from '../pricing/provider-cost.js';
 import {
   AllRecordsQueryDto,
   BreakdownQueryDto,
@@ -77,6 +78,7 @@ const CLASSES =
   'count, and `since` says from when.';
 
 @ApiTags('Usage')
+@HidesProviderCost()
 @ApiExtraModels(UsageSearchPageDto)
 @Controller('usage')
 export class UsageController {
@@ -262,7 +264,14 @@ export class UsageController {
     @Req() request: Request,
     @Res({ passthrough: true }) response: Response,
   ): Promise<UsageSearchPageDto | undefined> {
-    return this.pageOrCsv(caller.accountId, { ...query, spentBy: seenUser(caller) }, request, response);
+    const hidesCost = !seesProviderCost(caller, this.config);
+    return this.pageOrCsv(
+      caller.accountId,
+      { ...query, spentBy: seenUser(caller) },
+      request,
+      response,
+      hidesCost,
+    );
   }
 
   @Get('records/all')
@@ -304,8 +313,9 @@ export class UsageController {
 
   @Get('records/:id')
   @ApiOperation({
-    summary: 'Get a usage record with what each class cost',
+    summary: 'Get a usage record with what explains it',
     description:
+      'What each class cost, the ledger’s entries for the call, the budgets that it counted in, and the life of its session. ' +
       'Yours, or for supervisors, admins and trusted services anyone’s. Another user’s record is the same 404 as one that ' +
       'does not exist.',
     operationId: 'getUsageRecord',
@@ -358,10 +368,16 @@ export class UsageController {
     return this.classes.ofRange(userId, timeRange(query));
   }
 
-  private async pageOrCsv(userId: string, query: SearchedRecords, request: Request, response: Response) {
+  private async pageOrCsv(
+    userId: string,
+    query: SearchedRecords,
+    request: Request,
+    response: Response,
+    hidesCost = false,
+  ) {
     if (!wantsCsv(request)) return this.search.pageOf(userId, query);
     await this.search.requireAccount(userId);
-    return this.download(this.search.csv({ ...query, userId }, reporterOf(request)), response);
+    return this.download(this.search.csv({ ...query, userId }, reporterOf(request), hidesCost), response);
   }
 
   private download(lines: AsyncGenerator<string>, response: Response): Promise<undefined> {

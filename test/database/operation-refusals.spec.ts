@@ -210,6 +210,7 @@ const NOT_CHECKED = [
   'usage_json',
   'usage_leaders',
   'usage_make_leaders',
+  'usage_reprice',
   'webhook_claim',
   'webhook_go_on',
   'webhook_replay',

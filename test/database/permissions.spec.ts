@@ -133,6 +133,7 @@ describe("the service's role", () => {
       'usage_leaders',
       'usage_make_leaders',
       'usage_record',
+      'usage_reprice',
       'usage_review',
       'webhook_claim',
       'webhook_go_on',

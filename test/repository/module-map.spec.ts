@@ -40,7 +40,7 @@ function edgesOf(targetsOf: (source: (typeof sources)[number]) => string[]): Edg
 const imports = edgesOf(({ file, text }) =>
   file.endsWith('.sql')
     ? []
-    : [...text.matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(([, path]) =>
+    : [...text.matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^'?]+)'/g)].map(([, path]) =>
         moduleOf(normalize(join(dirname(file), path as string)).replace(/\.js$/, '.ts')),
       ),
 );

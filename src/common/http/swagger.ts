@@ -49,6 +49,7 @@ export function createDocument(
     .setVersion(version)
     .setDescription(
       'Prepaid credits, holds for streaming sessions, usage and prices for an LLM platform. Credits are integers. ' +
+        'Fields whose names begin with `providerCost` are null for users and API keys, unless the operator shows them. ' +
         'Prices and USD amounts are decimal strings in responses. Times are ISO 8601 in UTC; a time without a zone in a request is UTC. ' +
         'An optional field may be null, which means the same as omitting it unless its description says otherwise. ' +
         'Errors are `application/problem+json` with a stable `code`.\n\n' +
@@ -222,6 +223,6 @@ export function setUpSwagger(
     jsonDocumentUrl: 'api/docs-json',
     yamlDocumentUrl: 'api/docs-yaml',
     customSiteTitle: 'LLM accounting service',
-    swaggerOptions: { persistAuthorization: false, displayRequestDuration: true, tryItOutEnabled: true },
+    swaggerOptions: { persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true },
   });
 }

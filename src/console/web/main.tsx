@@ -18,6 +18,7 @@ import { Organisations } from './pages/organisations';
 import { Overview } from './pages/overview';
 import { ModelPage, Prices } from './pages/prices';
 import { Quarantine } from './pages/quarantine';
+import { RecordPanel } from './pages/record-panel';
 import { Review } from './pages/review';
 import { Sessions } from './pages/sessions';
 import { SignIn } from './pages/sign-in';
@@ -67,14 +68,13 @@ function App() {
   const isSignedIn = session.value !== null;
   const { path } = useLocation();
   useEffect(() => {
-    const name = document.querySelector('h1')?.textContent ?? 'Console';
-    document.title = `${name} · Accounting`;
-  }, [path, isSignedIn]);
+    if (!isSignedIn) document.title = 'Sign in · Accounting';
+  }, [isSignedIn]);
   if (isRestoring.value) return <main aria-busy="true" />;
   return (
     <>
       {isSignedIn ? (
-        <Shell>{isDecodable(path) ? <Pages /> : <NotFound />}</Shell>
+        <Shell beside={<RecordPanel />}>{isDecodable(path) ? <Pages /> : <NotFound />}</Shell>
       ) : (
         <>
           <Outage />

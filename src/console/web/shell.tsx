@@ -37,7 +37,8 @@ function places(): Place[] {
   ];
 }
 
-export function Shell({ children }: { children: ComponentChildren }) {
+/** @param beside what lies over the edge of any page */
+export function Shell({ children, beside }: { children: ComponentChildren; beside: ComponentChildren }) {
   const [isOpen, setOpen] = useState(false);
   const main = useRef<HTMLElement>(null);
   const { path } = useLocation();
@@ -117,6 +118,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
           {children}
         </main>
       </div>
+      {beside}
     </div>
   );
 }

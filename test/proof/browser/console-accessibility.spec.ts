@@ -101,6 +101,7 @@ const DIALOGS: [name: string, path: string, button: string][] = [
   ['change-webhook', '/webhooks/1', 'Edit'],
   ['replay-webhook', '/webhooks/1', 'Replay missed'],
   ['delivery', '/webhooks/1', 'Details of delivery'],
+  ['record', '/usage?user=alice', 'Details of record'],
 ];
 
 /** Goes there as a link does: a reload would require a new sign-in. */

@@ -153,7 +153,7 @@ describe('a webhook endpoint', () => {
     await dialog(page).getByLabel('Old secret expires').selectOption({ label: 'in 1 hour' });
     await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
     const next = await dialog(page).getByTestId('webhook-secret').innerText();
-    await page.keyboard.press('Escape');
+    await dialog(page).getByRole('button', { name: 'Close without copying' }).click();
     await page.getByText('old secret expires').waitFor();
     await page.getByRole('button', { name: 'Send test' }).click();
     await toast(page, 'Test delivered');

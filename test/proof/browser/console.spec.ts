@@ -1,6 +1,13 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../../support/console.js';
+import {
+  type ConsoleService,
+  keepScreenshot,
+  launchBrowser,
+  signIn,
+  startConsole,
+  visit,
+} from '../../support/console.js';
 import { operationOf } from '../../support/contract.js';
 import type { HttpClient } from '../../support/http-client.js';
 import { expectSoundBooks, userWithCredits } from '../../support/money.js';
@@ -297,7 +304,13 @@ describe('prices', () => {
   it('change after a preview of what changes, and the old rule becomes history', async () => {
     const modelId = freshUser('vendor/model:v1');
     const admin = service.direct.as('admin', { role: 'admin' });
-    await admin.post('/api/pricing', { modelId, pricePerThousandTokens: '2' });
+    const cost = { providerCostPerThousandTokens: '0.0015' };
+    await admin.post('/api/pricing', { modelId, pricePerThousandTokens: '2', ...cost });
+    const payer = freshUser('payer');
+    await service.direct.as(payer).get('/api/credits/balance');
+    await admin.post('/api/credits/allocate', { userId: payer, credits: 100 });
+    for (const requestId of ['one', 'two'])
+      await service.direct.as(payer).post('/api/usage/charge', { requestId, modelId, tokens: 4000 });
     const page = await as('admin', 'admin', `/prices/${encodeURIComponent(modelId)}`);
     await page.getByText('current', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'New rule' }).click();
@@ -307,6 +320,24 @@ describe('prices', () => {
     const preview = dialog(page).getByRole('region', { name: 'What changes' });
     await preview.getByText('+25.0 %').waitFor();
     expect(await preview.getByText('fallback price').count()).toBe(0);
+    const effect = dialog(page).getByRole('region', { name: 'Last 30 days at this price' });
+    await effect.getByText('20', { exact: true }).first().waitFor();
+    const rows = await Promise.all(
+      (await effect.getByRole('row').all()).map((row) => row.locator('th, td').allInnerTexts()),
+    );
+    expect(rows).toEqual([
+      ['2 calls', 'Charged', 'At this price', 'Change'],
+      ['Credits', '16', '20', '+25.0 %'],
+      ['Income', '$0.02', '$0.02', '+25.0 %'],
+      ['Provider cost', '$0.01', '$0.01', '+0.0 %'],
+      ['Margin', '<$0.01', '$0.01', '+100.0 %'],
+      [payer, '16', '20', '+25.0 %'],
+    ]);
+    await keepScreenshot(page, 'price-effect');
+    // The same price in another unit.
+    await dialog(page).getByRole('button', { name: 'per million' }).click();
+    expect(await dialog(page).getByLabel('Blended', { exact: true }).inputValue()).toBe('2500');
+    expect(await dialog(page).getByLabel('Blended cost').inputValue()).toBe('1.5');
     await dialog(page).getByLabel('Until').fill('2031-01-01T00:00');
     await preview.getByText('From 1 Jan, 00:00:00 the built-in or fallback price applies').waitFor();
     await dialog(page).getByLabel('Until').fill('');
@@ -392,6 +423,9 @@ describe('API keys', () => {
     expect(await dialog(page).getByTestId('key-example').innerText()).toBe(
       `curl -H 'X-API-Key: ${key}' ${service.url}/api/credits/balance`,
     );
+    // It cannot be read again: a key that is pressed by mistake does not take it away.
+    for (let time = 0; time < 3; time++) await page.keyboard.press('Escape');
+    expect(await dialog(page).getByTestId('created-key').innerText()).toBe(key);
     await dialog(page).getByRole('button', { name: 'Copy', exact: true }).click();
     await dialog(page).getByRole('button', { name: 'Copied' }).waitFor();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(key);
@@ -405,7 +439,7 @@ describe('API keys', () => {
     await dialog(page).getByLabel('Old key expires').selectOption({ label: 'immediately' });
     await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
     const next = await dialog(page).getByTestId('created-key').innerText();
-    await page.keyboard.press('Escape');
+    await dialog(page).getByRole('button', { name: 'Close without copying' }).click();
     expect([(await use(key)).status, (await use(next)).status]).toEqual([401, 200]);
 
     await page.getByRole('button', { name: 'Revoke nightly report' }).click();

@@ -4,6 +4,7 @@ import { type Pages, usePages } from '../api/hooks';
 import { Table } from '../components/table';
 import { Badge, CountNote, Credits, Moment, type Tone } from '../components/ui';
 import { whole } from '../format';
+import { useSearch } from '../navigation';
 
 const TONES: Record<LedgerEntry['kind'], Tone> = {
   allocation: 'good',
@@ -20,6 +21,7 @@ export const useLedger = (reader: AccountReader): Pages<LedgerEntry> =>
   usePages(['ledger', reader.accountId], (cursor, signal) => reader.ledger(cursor, signal));
 
 export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
+  const { setSearch } = useSearch();
   return (
     <>
       <Table
@@ -41,7 +43,17 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
             header: 'Cause',
             cell: (entry) => (
               <span class="clip">
-                {entry.sessionId ?? (entry.usageId === null ? '–' : `usage #${entry.usageId}`)}
+                {entry.usageId === null ? (
+                  (entry.sessionId ?? '–')
+                ) : (
+                  <button
+                    type="button"
+                    class="link"
+                    onClick={() => setSearch({ record: String(entry.usageId) })}
+                  >
+                    {entry.sessionId ?? `usage #${entry.usageId}`}
+                  </button>
+                )}
               </span>
             ),
             isWide: true,

@@ -25,9 +25,10 @@ BEGIN
   END IF;
   EXECUTE v_added || '
     INSERT INTO usage_totals AS t
-      (day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits, unpriced_records)
+      (day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits, unpriced_records,
+       charged_credits, uncollected_credits)
     SELECT day, service, operation, sum(records), sum(credits), sum(provider_cost_usd), sum(costed_records),
-           sum(costed_credits), sum(unpriced_records)
+           sum(costed_credits), sum(unpriced_records), sum(charged_credits), sum(uncollected_credits)
       FROM added GROUP BY 1, 2, 3
     ON CONFLICT (day, service, operation) DO UPDATE
       SET records = t.records + excluded.records,
@@ -35,7 +36,9 @@ BEGIN
           provider_cost_usd = t.provider_cost_usd + excluded.provider_cost_usd,
           costed_records = t.costed_records + excluded.costed_records,
           costed_credits = t.costed_credits + excluded.costed_credits,
-          unpriced_records = t.unpriced_records + excluded.unpriced_records' USING v_from, v_end;
+          unpriced_records = t.unpriced_records + excluded.unpriced_records,
+          charged_credits = t.charged_credits + excluded.charged_credits,
+          uncollected_credits = t.uncollected_credits + excluded.uncollected_credits' USING v_from, v_end;
   GET DIAGNOSTICS v_totals = ROW_COUNT;
   RETURN v_closes OR v_totals > 0;
 END
