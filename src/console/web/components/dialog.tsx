@@ -71,10 +71,10 @@ export function Panel({ title, onClose, children }: Pick<DialogProps, 'title' | 
   });
   return (
     <div ref={element} class="panel" role="dialog" aria-labelledby={titleId} tabIndex={-1}>
-      <header class="dialog-header">
+      <div class="dialog-header">
         <h2 id={titleId}>{title}</h2>
         <Button kind="quiet" icon="close" aria-label="Close" onClick={onClose} />
-      </header>
+      </div>
       <div class="dialog-body">{children}</div>
     </div>
   );
