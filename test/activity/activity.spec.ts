@@ -61,6 +61,7 @@ const NO_ACTIVITY = [
   'checkCredits',
   'finalizeSession',
   'initializeSession',
+  'previewPricing',
   'recordUsage',
   'reportProgress',
   'takeLitellmLogs',

@@ -261,6 +261,10 @@ const OPERATIONS: Record<string, Row> = {
     access: 'admin',
     needs: () => ({ body: { modelId: freshUser('model'), pricePerThousandTokens: '1' } }),
   },
+  previewPricing: {
+    access: 'admin',
+    needs: () => ({ body: { modelId: freshUser('model'), pricePerThousandTokens: '1' } }),
+  },
   listPricingAliases: { access: 'caller', permission: 'pricing:read' },
   createPricingAlias: {
     access: 'admin',

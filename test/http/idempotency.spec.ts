@@ -18,6 +18,7 @@ import { freshUser, startService, type TestService } from '../support/service.js
 const WITHOUT: Record<string, string> = {
   checkCredits: 'a question',
   calculateCredits: 'a question',
+  previewPricing: 'a question',
   verifyApiKey: 'a question',
   initializeSession: 'identified by the session id',
   reportProgress: 'identified by the session id; counts never go down',

@@ -7,6 +7,7 @@ import { IdempotencyMismatch } from '../errors/service-error.js';
 import type { Idempotency } from '../http/idempotency.js';
 import { Turns } from '../turns.js';
 import { Database, type Operation } from './database.js';
+import { DatabasePool } from './driver.js';
 
 /** The most changes that wait in this process, for one turn and in all. */
 const MAXIMUM_WAITING_PER_TURN = 1000;
@@ -36,11 +37,13 @@ export class Changes {
   constructor(
     private readonly dataSource: DataSource,
     private readonly database: Database,
+    pool: DatabasePool,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
     this.turns = new Turns({
       perKey: 1,
-      inAll: Infinity,
+      // However many accounts are locked, the other half of the connections is for everything else.
+      inAll: Math.max(Math.floor(pool.options.max / 2), 1),
       patienceMilliseconds: config.database.connectTimeoutMilliseconds,
       waitingPerKey: MAXIMUM_WAITING_PER_TURN,
       waitingInAll: MAXIMUM_WAITING,
