@@ -117,7 +117,7 @@ export class ActivityService {
   }
 }
 
-/** Where the platform's own people and programs work is no one else's business. */
+/** Only the platform sees where its own people and programs work. */
 function describe(row: ActivityRow, caller: Caller): ActivityDto {
   const seesOrigin = hasRole(caller.role, 'admin') || row.actor_role === 'user' || row.actor === caller.actor;
   return {

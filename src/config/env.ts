@@ -160,7 +160,7 @@ export interface JwtConfig {
   readonly audiences: string[];
   /** Where a token has what this service needs of a user, as names or paths such as `realm_access.roles`. */
   readonly claims: { readonly username: string; readonly email: string; readonly role: string };
-  /** The claim that tells access tokens from other ones, and its value there; undefined: the audience tells them. */
+  /** The claim that tells access tokens from other ones, and its value there; undefined: the audience sets them apart. */
   readonly tokenType: { readonly claim: string; readonly value: string } | undefined;
 }
 

@@ -513,7 +513,7 @@ describe('leases', () => {
     expect(refusal(await progress(user, 's', 500))).toEqual([409, 'session.already_ended']);
   });
 
-  it('stale sessions of an account that stays locked keep no one else’s waiting', async () => {
+  it('stale sessions of an account that stays locked keep no other account’s waiting', async () => {
     const locked = await userWithCredits(service, 100);
     const other = await userWithCredits(service, 100);
     const sessions = ['1', '2', '3', '4', '5', '6', '7', '8'];

@@ -9,7 +9,7 @@ export const CLIENT_SECRET = 'nCq0l7T2oVvJ8rRzXk4mY1wB5sD9fGhE';
 const ACCESS_SECONDS = 300;
 export const AUDIENCE = 'https://accounting.example.com';
 
-/** A real OpenID provider on this machine, at which whoever comes signs in as `person`, without a password. */
+/** A real OpenID provider on this machine, at which every visitor signs in as `person`, without a password. */
 export class OpenIdProvider {
   person = 'alice';
   /** What it writes into access tokens beside the usual. */

@@ -215,7 +215,7 @@ export class AlertRuleDto {
       name: rule.name,
       channel: rule.channel,
       recipients: rule.recipients,
-      // Whoever knows the rest can write there.
+      // Anyone who knows the rest can write there.
       target: url === null ? null : new URL(url).origin,
       eventTypes: rule.eventTypes,
       accountId: rule.accountId,

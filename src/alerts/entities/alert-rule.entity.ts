@@ -21,7 +21,7 @@ export class AlertRule {
   @Column({ type: 'text', array: true, nullable: true })
   recipients: string[] | null;
 
-  /** Of Slack, as `WebhookSecrets` stores it: whoever knows the URL can write there. */
+  /** Of Slack, as `WebhookSecrets` stores it: anyone who knows the URL can write there. */
   @Column({ type: 'text', nullable: true })
   url: string | null;
 
