@@ -10,7 +10,7 @@ DECLARE
                                  held,left,startsAt,resetsAt,countsFrom,accountCreated}';
   v_before jsonb := p_before - c_not_set;
   v_after jsonb := p_after - c_not_set;
-  v_origin jsonb := coalesce(p -> 'origin', jsonb_build_object('actor', p ->> 'actor', 'role', 'service'));
+  v_origin jsonb := coalesce(p -> 'origin', jsonb_build_object('actor', coalesce(p ->> 'actor', p ->> 'actorId'), 'role', 'service'));
   v_same text[];
 BEGIN
   PERFORM refuse('{origin,accountId,action,subject}', ARRAY[
