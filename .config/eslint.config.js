@@ -19,7 +19,7 @@ export const MAY_IMPORT = {
   'account-directory': ['auth', 'common'],
   budgets: ['accounts', 'auth', 'common'],
   'api-keys': ['accounts', 'auth', 'common', 'config'],
-  console: ['auth', 'common', 'config'],
+  console: ['auth', 'common', 'config', 'events'],
   health: ['auth', 'common', 'config', 'credits', 'migrations'],
   usage: ['accounts', 'auth', 'common', 'config', 'credits', 'pricing'],
   integrations: ['api-keys', 'auth', 'common', 'config', 'pricing', 'usage'],

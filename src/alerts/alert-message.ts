@@ -1,4 +1,5 @@
 import type { AccountingEvent, EventType } from '../events/event-types.js';
+import { EVENT_WORDS } from '../events/event-words.js';
 
 /** Events that a message shows one by one; of the others it has the number. */
 export const MOST_SHOWN = 20;
@@ -15,32 +16,6 @@ export interface AlertText {
   /** One line for each event, and one for those that are not shown. */
   readonly lines: readonly string[];
 }
-
-/** What has happened, after the account's name. A type that is missing here does not compile. */
-const WORDS: Record<EventType, string> = {
-  'credits.low': 'is low on credits',
-  'credits.exhausted': 'has no credits left',
-  'credits.recovered': 'has credits again',
-  'credits.expiring': 'has credits that expire soon',
-  'credits.expired': 'had unused credits expire',
-  'session.timed_out': 'had a session time out',
-  'usage.needs_review': 'has a call that needs review',
-  'usage.settled': 'had a call in review settled',
-  'api_key.created': 'has a new API key',
-  'api_key.revoked': 'had an API key revoked',
-  'api_key.expiring': 'has an API key that expires soon',
-  'api_key.expired': 'had an API key expire',
-  'budget.threshold': 'has used much of a budget',
-  'budget.exhausted': 'has used up a budget',
-  'budget.recovered': 'has room in a budget again',
-  'limit.reached': 'had a call refused by a limit',
-  'organisation.created': 'was created',
-  'organisation.renamed': 'was renamed',
-  'organisation.archived': 'was archived',
-  'organisation.member_added': 'has a new member',
-  'organisation.member_changed': 'had a member changed',
-  'organisation.member_removed': 'had a member removed',
-};
 
 /** Members of an event's data that say more than its type, in words. */
 const FACTS: [name: string, words: (value: string | number) => string][] = [
@@ -59,7 +34,7 @@ export function alertText(ruleName: string, { events, counts }: Burst, timeZone:
   const [first] = events;
   if (first === undefined) throw new Error('an alert needs an event');
   const types = [...counts].map(([type, count]) => `${count} × ${type}`).join(', ');
-  const what = total === 1 ? `${first.accountId} ${WORDS[first.type]}` : `${total} events: ${types}`;
+  const what = total === 1 ? `${first.accountId} ${EVENT_WORDS[first.type]}` : `${total} events: ${types}`;
   const shown = events.slice(0, MOST_SHOWN);
   const lines = shown.map((event) => lineOf(event, timeZone));
   if (total > shown.length) lines.push(`… and ${total - shown.length} more`);
@@ -72,7 +47,7 @@ function lineOf({ accountId, type, occurredAt, data }: AccountingEvent, timeZone
     return typeof value === 'string' || typeof value === 'number' ? [words(value)] : [];
   });
   const more = facts.length === 0 ? '' : ` (${facts.join(', ')})`;
-  return oneLine(`${localTime(occurredAt, timeZone)}  ${accountId} ${WORDS[type]}${more}`);
+  return oneLine(`${localTime(occurredAt, timeZone)}  ${accountId} ${EVENT_WORDS[type]}${more}`);
 }
 
 /** Such as `2026-11-21 13:00 Europe/Berlin`. */

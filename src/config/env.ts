@@ -160,7 +160,7 @@ export interface JwtConfig {
   readonly audiences: string[];
   /** Where a token has what this service needs of a user, as names or paths such as `realm_access.roles`. */
   readonly claims: { readonly username: string; readonly email: string; readonly role: string };
-  /** The claim that tells access tokens from other ones, and its value there; undefined: the audience sets them apart. */
+  /** The claim by which access tokens differ from other tokens, and its value; undefined: they differ by their audience. */
   readonly tokenType: { readonly claim: string; readonly value: string } | undefined;
 }
 
@@ -621,7 +621,7 @@ function readClaims(read: Reader): Pick<JwtConfig, 'issuer' | 'audiences' | 'cla
     /^(.+?)(?:=([^=]+))?$/.exec(read.text('JWT_TOKEN_TYPE_CLAIM') ?? 'type') ?? [];
   if (claim === 'off' && audiences.length === 0) {
     read.problems.push(
-      'JWT_AUDIENCE is required when JWT_TOKEN_TYPE_CLAIM is "off": nothing else tells access tokens from others',
+      'JWT_AUDIENCE is required when JWT_TOKEN_TYPE_CLAIM is "off": without either, ID tokens would be accepted as access tokens',
     );
   }
   return {

@@ -141,7 +141,9 @@ export class UpdateAlertRuleDto {
   accountId?: string | null;
 
   @IdField(64, ZONE)
-  @Together('zone', ({ timeZone }: UpdateAlertRuleDto) => timeZone && timeZoneProblem(timeZone))
+  @Together('zone', ({ timeZone }: UpdateAlertRuleDto) =>
+    timeZone === undefined ? undefined : timeZoneProblem(timeZone),
+  )
   timeZone?: string;
 
   @IdField(5, QUIET_FROM)

@@ -16,7 +16,7 @@ const EXTENDED: Order = {
   E: 'Z',
 };
 const SIMPLE: Order = { first: 'TCIE', T: 'DCE', D: 'DCE', C: 'TCIEZ', I: 'TCIEZ', E: 'Z' };
-/** Answers one request to close something; so many of them begin each answer as its statement has asked for. */
+/** The answer to a request to close something. Each statement asks for some, and as many begin its answer. */
 const MARK = '3';
 const STARTUP = 'RSKvNEZ';
 /** Notices, settings that changed and notifications: within an answer and without. */

@@ -11,7 +11,7 @@ import { AnswerCheck, HEADER_BYTES } from './answer-check.js';
  */
 const WAITING_PER_CONNECTION = 100;
 
-/** Answers begin with up to so many marks less one, in turn. */
+/** Statements ask for 0, 1, 2 and 3 marks in turn. */
 const MARKINGS = 4;
 
 /** The client gives up on a server that is silent for this much longer than the server's own limit. */

@@ -20,7 +20,7 @@ export class Replica {
   /** Until when the data that the replica has is new enough. */
   private freshUntil = -Infinity;
   private isProbing = false;
-  /** Give up what the replica has not answered yet. */
+  /** How to fail each statement that the replica has not answered yet. */
   private readonly underWay = new Set<(error: Error) => void>();
 
   constructor(

@@ -241,6 +241,20 @@ describe.each([
     expect(answered).toBeGreaterThanOrEqual(users.length);
   });
 
+  it('with an outcome that no operation has, are 503', async () => {
+    const renamed: Fault = (answer) => ({
+      pieces: [Buffer.from(answer.toString('latin1').replace('"created"', '"creaked"'), 'latin1')],
+    });
+    if (hasTls) return;
+    const [user] = users as [HttpClient];
+    const request = await prepared('hold', user);
+    await service.get(Database).rows(SLEEP, [], 'movements');
+    const unused = proxy.spoil([renamed]);
+    expectProblem(await send(request), 503, { code: 'service.unavailable' });
+    expect(unused()).toBe(0);
+    expect((await send(request)).status).toBe(200);
+  });
+
   it('with another name of their column, end no process', async () => {
     const renamed: Fault = (answer) => ({
       pieces: [Buffer.from(answer.toString('latin1').replace('lane\0', 'lame\0'), 'latin1')],

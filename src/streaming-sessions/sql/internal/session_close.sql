@@ -1,6 +1,7 @@
 -- Ends an active session as p_end says. What it held above its cost goes back to the lots it came from; what it cost above
 -- its hold is taken from the account's other lots. What they cannot cover stays on the usage record for review, with what is
--- doubtful, and so does all above the hold of a user who may no longer spend from the account. The caller holds the account's lock. Returns session_settled_answer.
+-- doubtful, and so does all above the hold of a user who may no longer spend from the account. The caller holds the account's
+-- lock. Returns session_settled_answer.
 CREATE OR REPLACE FUNCTION session_close(s streaming_sessions, p_lock account_lock, p_end session_end) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,7 +1,7 @@
 -- Settles a session once more that a time-out has ended, as p_end says. What the time-out charged is compared with the
 -- actual cost; the difference is returned or taken. What reviews have waived is not asked for again, and what they have
--- billed above the cost stays billed. Of a user who may no longer spend from the account nothing more is taken. The caller holds the account's lock. Returns session_settled_answer, or the outcome
--- balance_limit when the account would have more than it may (2^53 - 1 credits, the largest integer that JSON clients read
+-- billed above the cost stays billed. Nothing more is taken for a user who may no longer spend from the account. The caller
+-- holds the account's lock. Returns session_settled_answer, or the outcome balance_limit when the account would have more than it may (2^53 - 1 credits, the largest integer that JSON clients read
 -- exactly).
 CREATE OR REPLACE FUNCTION session_correct(s streaming_sessions, p_lock account_lock, p_end session_end) RETURNS jsonb
 LANGUAGE plpgsql AS $$

@@ -1,6 +1,7 @@
 -- Notes a change in the activity log, in the change's own transaction: p has who made it and from where (origin). Neither
 -- p_before nor p_after has a secret. What changes by itself, and what is the same in both, is left out; where nothing
--- differs, nothing is noted. Without an origin it is a program that calls the operation itself. p_account '': the change belongs to no account.
+-- differs, nothing is noted. Without an origin the caller is a program that uses the operation directly. p_account '': the
+-- change belongs to no account.
 CREATE OR REPLACE FUNCTION write_activity(
   p jsonb, p_account varchar, p_action varchar, p_subject text, p_before jsonb, p_after jsonb
 ) RETURNS void
@@ -10,7 +11,8 @@ DECLARE
                                  held,left,startsAt,resetsAt,countsFrom,accountCreated}';
   v_before jsonb := p_before - c_not_set;
   v_after jsonb := p_after - c_not_set;
-  v_origin jsonb := coalesce(p -> 'origin', jsonb_build_object('actor', coalesce(p ->> 'actor', p ->> 'actorId'), 'role', 'service'));
+  v_origin jsonb := coalesce(p -> 'origin', jsonb_build_object(
+    'actor', coalesce(p ->> 'actor', p ->> 'actorId'), 'role', 'service'));
   v_same text[];
 BEGIN
   PERFORM refuse('{origin,accountId,action,subject}', ARRAY[
