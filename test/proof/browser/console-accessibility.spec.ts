@@ -96,7 +96,7 @@ const DIALOGS: [name: string, path: string, button: string][] = [
   ['leave', '/organisations/org%3Aacme', 'Leave organisation'],
   ['may-spend', '/organisations/org%3Aacme/members', 'What bob may spend'],
   ['new-alert-rule', '/alerts', 'New rule'],
-  ['change-alert-rule', '/alerts', 'Edit'],
+  ['change-alert-rule', '/alerts', 'Edit Credits run out'],
   ['new-webhook', '/webhooks', 'New endpoint'],
   ['change-webhook', '/webhooks/1', 'Edit'],
   ['replay-webhook', '/webhooks/1', 'Replay missed'],

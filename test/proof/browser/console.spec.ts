@@ -96,6 +96,7 @@ describe('what each role sees', () => {
       'Usage',
       'Prices',
       'API keys',
+      'Activity',
     ]);
     expect(await placesOf('supervisor')).toEqual([
       'Overview',
@@ -105,6 +106,7 @@ describe('what each role sees', () => {
       'Usage',
       'Prices',
       'API keys',
+      'Activity',
     ]);
     expect(await placesOf('admin')).toEqual([
       'Overview',
@@ -114,8 +116,10 @@ describe('what each role sees', () => {
       'Usage',
       'Prices',
       'API keys',
+      'Activity',
       'Review',
       'Quarantine',
+      'Alerts',
       'Webhooks',
     ]);
   });
@@ -687,7 +691,7 @@ describe.runIf(operationOf('GET', '/api/events/stream') !== undefined)('what hap
       });
     await review('seen', user);
     await activity.getByRole('link', { name: user.userId }).first().waitFor();
-    await page.getByRole('status').getByText(`${user.userId} has a call to review`).waitFor();
+    await page.getByRole('status').getByText(`${user.userId} has a call that needs review`).waitFor();
     await service.stop();
     const other = await userWithCredits(service.direct, 5);
     await review('missed', other);
