@@ -432,7 +432,7 @@ CREATE TABLE usage_records (
   periods              BIGINT[],
   request_id           VARCHAR(200),
   request_hash         BYTEA,
-  balance_after        BIGINT,
+  remaining_after_charge BIGINT,
   review_action        review_decision,
   review_credits       BIGINT,
   reviewed_by          VARCHAR(64),

@@ -9,18 +9,24 @@ import type { AlertRule } from './entities/alert-rule.entity.js';
 
 type Target = Pick<AlertRule, 'channel' | 'recipients' | 'url'>;
 
+/** Connecting, greeting, a login and the message have a time limit each, and together they have the sum. */
+export const STEPS = 4;
+
 /** Sends messages to people: by the mail server of the settings, or to a Slack-compatible webhook. */
 @Injectable()
 export class AlertSender {
   private readonly mail: Transporter | undefined;
   private readonly from: string;
   private readonly host: string;
+  private readonly stopping = new AbortController();
+  private readonly mostMilliseconds: number;
 
   constructor(
     private readonly sender: WebhookSender,
     private readonly secrets: WebhookSecrets,
     @Inject(APP_CONFIG) { smtp, webhooks: { timeoutMilliseconds } }: AppConfig,
   ) {
+    this.mostMilliseconds = STEPS * timeoutMilliseconds;
     this.from = smtp?.from ?? '';
     this.host = /@([^\s>]+)/.exec(this.from)?.[1] ?? 'localhost';
     if (smtp === undefined) return;
@@ -35,6 +41,11 @@ export class AlertSender {
       disableFileAccess: true,
       disableUrlAccess: true,
     });
+  }
+
+  /** Ends what is under way: it fails, and is tried again. */
+  close(): void {
+    this.stopping.abort();
   }
 
   get sendsEmail(): boolean {
@@ -58,6 +69,8 @@ export class AlertSender {
   private async email(recipients: string[], id: string, { subject, lines }: AlertText): Promise<Attempt> {
     if (this.mail === undefined) return failed('SMTP_URL is not set', 0);
     const startedAt = performance.now();
+    // The library's own limits begin anew with each byte.
+    const deadline = AbortSignal.timeout(this.mostMilliseconds);
     const milliseconds = () => Math.round(performance.now() - startedAt);
     try {
       await this.mail.sendMail({
@@ -67,6 +80,7 @@ export class AlertSender {
         text: `${lines.join('\n')}\n`,
         messageId: `<${id}@${this.host}>`,
         headers: { 'Auto-Submitted': 'auto-generated' },
+        signal: AbortSignal.any([this.stopping.signal, deadline]),
       });
       return {
         isDelivered: true,
@@ -76,7 +90,8 @@ export class AlertSender {
         milliseconds: milliseconds(),
       };
     } catch (error) {
-      return failed(reasonOf(error as MailError), milliseconds());
+      const reason = deadline.aborted ? 'the mail server is too slow' : reasonOf(error as MailError);
+      return failed(reason, milliseconds());
     }
   }
 }

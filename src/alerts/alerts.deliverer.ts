@@ -14,32 +14,24 @@ import type { AppConfig } from '../config/env.js';
 import type { AccountingEvent, EventType } from '../events/event-types.js';
 import { EventsService } from '../events/events.service.js';
 import { alertText, type Burst, MOST_SHOWN } from './alert-message.js';
-import { AlertSender } from './alert-sender.js';
+import { AlertSender, STEPS } from './alert-sender.js';
 import type { AlertChannel } from './entities/alert-rule.entity.js';
 
 const LOOK_SECONDS = 2;
 /** Beyond the time limits of an attempt: until then its process must have written down what came of it. */
 const LEASE_MARGIN_SECONDS = 30;
-/** Connecting, greeting and sending have a time limit each. */
-const STEPS = 4;
 /** Seconds before each retry; the last for all that follow. What waits is sent together when one succeeds. */
 const PAUSES = [5, 30, 120, 600, 1800, 3600];
 /** Events of one message, and stretches that are read for it. */
 const READ_AT_ONCE = 1000;
 const MOST_STRETCHES = 20;
 
-/** Rules that may have something to send, and are not quiet now. */
+/** Rules that may have something to send. */
 const DUE = {
   name: 'alert_rules_due',
-  text: `SELECT * FROM (
-           SELECT id, name, channel, recipients, url, event_types, account_id, time_zone, group_seconds, seen_event_id,
-                  now() AS now, (now() AT TIME ZONE time_zone)::time AS clock, quiet_from::time AS quiet_from,
-                  quiet_until::time AS quiet_until
-             FROM alert_rules WHERE is_active AND due_at <= now() AND seen_event_id < $1) AS due
-          WHERE quiet_from IS NULL
-             OR CASE WHEN quiet_from <= quiet_until THEN clock < quiet_from OR clock >= quiet_until
-                     ELSE clock < quiet_from AND clock >= quiet_until END
-          ORDER BY id`,
+  text: `SELECT id, name, channel, recipients, url, event_types, account_id, time_zone, quiet_from, quiet_until, group_seconds,
+                seen_event_id, now() AS now
+           FROM alert_rules WHERE is_active AND due_at <= now() AND seen_event_id < $1 ORDER BY id`,
 };
 /** Of several instances one gets the rule: the others find it due later, or further on. */
 const CLAIM = {
@@ -78,6 +70,9 @@ interface DueRule {
   event_types: EventType[] | null;
   account_id: string | null;
   time_zone: string;
+  /** `22:00`, in time_zone. */
+  quiet_from: string | null;
+  quiet_until: string | null;
   group_seconds: number;
   seen_event_id: string;
   now: Date;
@@ -94,6 +89,8 @@ export class AlertsDeliverer implements OnApplicationBootstrap, OnModuleDestroy 
   private readonly logger = new Logger(AlertsDeliverer.name);
   private readonly leaseSeconds: number;
   private readonly task: PeriodicTask;
+  /** By the rule's id. */
+  private readonly works = new Map<string, Promise<void>>();
 
   constructor(
     private readonly database: Database,
@@ -103,7 +100,7 @@ export class AlertsDeliverer implements OnApplicationBootstrap, OnModuleDestroy 
   ) {
     this.leaseSeconds = Math.ceil((STEPS * webhooks.timeoutMilliseconds) / 1000) + LEASE_MARGIN_SECONDS;
     const seconds = Math.min(LOOK_SECONDS, sweepIntervalSeconds);
-    this.task = new PeriodicTask(this.logger, 'Alerts', seconds, () => this.deliver());
+    this.task = new PeriodicTask(this.logger, 'Alerts', seconds, () => this.begin());
   }
 
   onApplicationBootstrap(): void {
@@ -112,22 +109,30 @@ export class AlertsDeliverer implements OnApplicationBootstrap, OnModuleDestroy 
 
   async onModuleDestroy(): Promise<void> {
     await this.task.stop();
+    this.sender.close();
+    await Promise.all(this.works.values());
   }
 
-  /** One pass over all rules, which do not wait for each other. */
+  /** One pass over all rules, and what comes of it. */
   async deliver(): Promise<void> {
+    await this.begin();
+    await Promise.all(this.works.values());
+  }
+
+  /** A pass does not wait for what it begins: a rule whose server is slow must not delay the next look at the others. */
+  private async begin(): Promise<void> {
     const { newest } = await this.events.newest();
-    const due = await this.database.rows<DueRule>(DUE, [newest]);
-    await Promise.all(
-      due.map((rule) =>
-        this.work(rule).catch((error: Error) =>
-          this.logger.warn(`Alert rule ${rule.id} will run again: ${error.message}`),
-        ),
-      ),
-    );
+    for (const rule of await this.database.rows<DueRule>(DUE, [newest])) {
+      if (this.works.has(rule.id)) continue;
+      const work = this.work(rule)
+        .catch((error: Error) => this.logger.warn(`Alert rule ${rule.id} will run again: ${error.message}`))
+        .finally(() => this.works.delete(rule.id));
+      this.works.set(rule.id, work);
+    }
   }
 
   private async work(rule: DueRule): Promise<void> {
+    if (isQuiet(rule)) return;
     const seen = toSafeInteger(rule.seen_event_id);
     const found = await this.read(rule, seen);
     const [first] = found.events;
@@ -178,4 +183,11 @@ export class AlertsDeliverer implements OnApplicationBootstrap, OnModuleDestroy 
     }
     return { events, counts, position };
   }
+}
+
+/** By the clock of Node.js, which has checked the rule's time zone: PostgreSQL may not know its name. */
+function isQuiet({ quiet_from: from, quiet_until: until, time_zone: timeZone, now }: DueRule): boolean {
+  if (from === null || until === null) return false;
+  const clock = new Intl.DateTimeFormat('sv-SE', { timeZone, timeStyle: 'short' }).format(now);
+  return from <= until ? clock >= from && clock < until : clock >= from || clock < until;
 }

@@ -314,7 +314,10 @@ export class CreditsService {
       entries.map(({ id }) => id),
     ]);
     const tags = new Map(tagged.map((row) => [toSafeInteger(row.id), row.tags]));
-    return toPage(entries, limit, (entry) => LedgerEntryDto.from(entry, tags.get(entry.id) ?? null));
+    return toPage(entries, limit, (entry) => ({
+      ...LedgerEntryDto.from(entry, tags.get(entry.id) ?? null),
+      ...(userId !== undefined && { balanceAfter: null }),
+    }));
   }
 
   /** What all accounts own together. @throws SumTooLarge */

@@ -47,7 +47,7 @@ export class UsageClassesService {
   async ofRecord(caller: Caller, id: number): Promise<UsageRecordDetailsDto> {
     const seesAll =
       caller.kind === 'internal' || (caller.kind === 'user' && hasRole(caller.role, 'supervisor'));
-    const [row] = await this.database.rows<{ details: Details | null }>(DETAILS, [
+    const [row] = await this.database.report<{ details: Details | null }>(DETAILS, [
       id,
       seesAll ? null : caller.userId,
       caller.apiKeyId === null ? null : caller.accountId,

@@ -323,6 +323,7 @@ export class UsageController {
   @ApiOkResponse({ type: UsageRecordDetailsDto })
   @ApiProblems(UsageNotFound)
   @CallerAccess('usage:read')
+  @Report()
   recordById(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<UsageRecordDetailsDto> {
     return this.classes.ofRecord(caller, id);
   }

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AlertsDeliverer } from '../../src/alerts/alerts.deliverer.js';
 import { AlertSender } from '../../src/alerts/alert-sender.js';
@@ -243,6 +245,39 @@ describe('an alert', () => {
     await pass(6);
     await deliver();
     expect(slack.received).toHaveLength(2);
+  });
+});
+
+describe('a rule that cannot send', () => {
+  it('never delays the others: a mail server that goes on and on, a time zone that PostgreSQL does not know', async () => {
+    const tarpit = createServer((socket) => {
+      socket.on('error', () => undefined).write('220 mail\r\n');
+      socket.once('data', () => {
+        const timer = setInterval(() => socket.write('250-X\r\n'), 100);
+        socket.once('close', () => clearInterval(timer));
+      });
+    }).listen(0, '127.0.0.1');
+    await once(tarpit, 'listening');
+    const { port } = tarpit.address() as AddressInfo;
+    const other = await service.another({
+      SMTP_URL: `smtp://127.0.0.1:${port}`,
+      WEBHOOK_TIMEOUT_MS: '250',
+      SWEEP_INTERVAL_SECONDS: '1',
+    });
+    try {
+      const id = await rule(EMAIL);
+      await rule({ ...slackRule(), timeZone: 'US/Pacific-New', quietFrom: '03:00', quietUntil: '03:01' });
+      await happen('alice', 'credits.low');
+      await expect.poll(() => slack.received.length, { timeout: 5000 }).toBe(1);
+      await happen('bob', 'credits.low');
+      await expect.poll(() => slack.received.length, { timeout: 5000 }).toBe(2);
+      await expect
+        .poll(async () => (await state(id)).lastError, { timeout: 5000 })
+        .toBe('the mail server is too slow');
+    } finally {
+      await other.close();
+      tarpit.close();
+    }
   });
 });
 

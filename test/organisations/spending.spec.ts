@@ -115,7 +115,7 @@ describe('what an organisation pays', () => {
     await other.allocate(100);
     await other.budget({ scope: 'each_member', unit: 'credits', window: 'day', amount: 30 });
     const [plain, billing] = [await other.member('member'), await other.member('billing')];
-    await other.start(plain, 's');
+    expect((await other.start(plain, 's')).body).toMatchObject({ remainingCredits: 26 });
     const path = `accountId=${other.id}`;
     expect((await plain.get(`/api/credits/balance?${path}`)).body).toEqual({
       ...{ accountId: other.id, userId: other.id, totalCredits: 26, heldCredits: 0, activeAllocations: [] },
@@ -133,6 +133,15 @@ describe('what an organisation pays', () => {
       ...{ status: 403, body: { code: 'account.role_required' } },
     });
     await other.finalize(plain, 's', 1);
+    const call = { requestId: 'c', accountId: other.id, modelId: SONNET, tokens: 1000 };
+    for (let time = 0; time < 2; time++)
+      expect((await plain.post('/api/usage/charge', call)).body).toMatchObject({ totalCredits: 26 });
+    const balances = async (user: HttpClient) =>
+      (
+        await user.get<{ items: { balanceAfter: number | null }[] }>(`/api/credits/ledger?${path}`)
+      ).body.items.map(({ balanceAfter }) => balanceAfter);
+    expect(new Set(await balances(plain))).toEqual(new Set([null]));
+    expect((await balances(billing))[0]).toBe(96);
   });
 
   it.each([

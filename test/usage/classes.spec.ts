@@ -27,6 +27,7 @@ interface Details {
   classes: Amount[] | null;
   exactCredits: string | null;
   entries: { kind: string; credits: number; allocationId: number }[];
+  hasAllEntries: boolean;
 }
 interface Classes {
   classes: (Amount & { records: number; fallbackRecords: number })[];
@@ -62,6 +63,21 @@ describe('GET /usage/records/:id', () => {
       ...{ class: 'reasoning', quantity: 5, pricedAs: 'output', price: '0.015' },
       ...{ credits: '0.075', providerCostUsd: '0.000075' },
     });
+  });
+
+  it('has the newest 200 ledger entries of a session that grew more often', async () => {
+    const modelId = await model({ class: 'tokens', price: '0.01' });
+    const user = await userWithCredits(service, 1000);
+    const session = { sessionId: freshUser('session') };
+    await user.post('/api/streaming-sessions/initialize', { ...session, modelId, estimatedTokens: 0 });
+    for (let tokens = 1; tokens <= 205; tokens++)
+      await user.post('/api/streaming-sessions/progress', { ...session, tokensGenerated: tokens * 100 });
+    await user.post('/api/streaming-sessions/finalize', { ...session, actualTokens: 0 });
+    const page = await user.get<{ items: { id: number }[] }>('/api/usage/records');
+    const record = await details(user, page.body.items[0]?.id as number);
+    expect(record.entries).toHaveLength(200);
+    expect(record.entries.at(-1)).toMatchObject({ kind: 'refund' });
+    expect(record.hasAllEntries).toBe(false);
   });
 
   it('has no classes of a call that was not priced here', async () => {

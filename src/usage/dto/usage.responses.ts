@@ -308,12 +308,13 @@ export class RecordSessionDto {
 export class UsageRecordDetailsDto extends UsageRecordDto {
   @ApiProperty({
     type: () => [RecordEntryDto],
-    description: 'What holds, settlement and reviews took from lots and gave back to them, oldest first',
+    description:
+      'What holds, settlement and reviews took from lots and gave back to them, oldest first: the newest 200',
   })
   entries: RecordEntryDto[];
   @ApiProperty({
     description:
-      'False if the account has had more than 20,000 ledger entries since the call began: those only were searched',
+      'False if there are more entries, or if the account has had more than 20,000 since the call began: those only were searched',
     example: true,
   })
   hasAllEntries: boolean;
@@ -421,7 +422,12 @@ export type RecordFacts = Omit<UsageAnswer, 'timestamp' | 'reviewedAt'> & {
 
 export class ChargeDto {
   @ApiProperty({ type: () => UsageRecordDto }) record: UsageRecordDto;
-  @ApiProperty({ ...CREDITS, description: 'Available credits after the charge', example: 994 })
+  @ApiProperty({
+    ...CREDITS,
+    description:
+      'Credits left after the charge: the balance; in an organisation no more than fits the budgets of the call',
+    example: 994,
+  })
   totalCredits: number;
 
   static from(answer: ChargeAnswer): ChargeDto {

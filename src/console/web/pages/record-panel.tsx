@@ -187,7 +187,7 @@ function Payment({ record }: { record: Details }) {
       </ul>
       {!hasAllEntries && (
         <p class="hint">
-          The account has had many ledger entries since: only those nearest to the call were searched.
+          There may be more ledger entries: the newest 200 of those nearest to the call are shown.
         </p>
       )}
     </section>

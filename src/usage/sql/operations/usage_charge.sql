@@ -130,12 +130,12 @@ BEGIN
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
      provider_cost_usd, provider_cost_source, computed_cost_usd, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
      fallback_classes, usage_source, api_key_id, unit_id, tags, periods, request_id, request_hash,
-     balance_after, counted_as_other)
+     remaining_after_charge, counted_as_other)
   VALUES
     (p_account, p_user, p_at, p_service, p_model, p_credits, p_metadata, p_billing, v_uncollected,
      v_cost, cost_source(p_cost, v_cost), CASE WHEN p_cost IS NOT NULL THEN v_call.provider_cost_usd END, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_quantities, p_tier,
      v_call.fallback_classes, p_source, p_api_key, v_unit, p_tags, v_budgets.periods, p_request, decode(p_content_hash, 'hex'),
-     v_lock.available - p_credits + v_uncollected,
+     greatest(may_still_spend(v_lock, p_user, v_budgets) - p_credits + v_uncollected, 0),
      count_usage(p_account, p_user, v_unit, p_at, p_service, p_model,
                  sums_of_record(p_credits, v_uncollected, p_billing, v_cost, v_rule.source)))
   RETURNING * INTO r;

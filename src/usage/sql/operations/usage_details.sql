@@ -5,13 +5,15 @@
 CREATE OR REPLACE FUNCTION usage_details(p_id bigint, p_user varchar, p_account varchar) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  c_most_entries CONSTANT integer := 20000;
+  c_most_read CONSTANT integer := 20000;
+  c_most_shown CONSTANT integer := 200;
   r usage_records;
   s streaming_sessions;
   v_amounts jsonb;
   v_after bigint;
   v_last bigint;
   v_entries json;
+  v_has_all boolean;
   v_budgets json;
 BEGIN
   SELECT u.* INTO r FROM usage_records u
@@ -30,13 +32,14 @@ BEGIN
   -- The ledger has no index for this, which every movement would pay for: its entries are in the order of time.
   v_after := ledger_before(r.account_id, coalesce(s.started_at, r.timestamp) - interval '1 minute');
   SELECT id INTO v_last FROM credit_ledger
-   WHERE account_id = r.account_id AND id > v_after ORDER BY id OFFSET c_most_entries - 1 LIMIT 1;
+   WHERE account_id = r.account_id AND id > v_after ORDER BY id OFFSET c_most_read - 1 LIMIT 1;
   SELECT coalesce(json_agg(json_build_object(
            'kind', kind, 'credits', credits, 'allocationId', allocation_id, 'actor', actor,
-           'createdAt', iso_time(created_at)) ORDER BY id), '[]') INTO v_entries
-    FROM credit_ledger e
-   WHERE account_id = r.account_id AND id > v_after AND (v_last IS NULL OR id <= v_last)
-     AND (usage_id = r.id OR usage_id IS NULL AND session_id = s.session_id AND user_id = s.user_id);
+           'createdAt', iso_time(created_at)) ORDER BY id) FILTER (WHERE nth <= c_most_shown), '[]'),
+         v_last IS NULL AND count(*) <= c_most_shown INTO v_entries, v_has_all
+    FROM (SELECT *, row_number() OVER (ORDER BY id DESC) AS nth FROM credit_ledger
+           WHERE account_id = r.account_id AND id > v_after AND (v_last IS NULL OR id <= v_last)
+             AND (usage_id = r.id OR usage_id IS NULL AND session_id = s.session_id AND user_id = s.user_id)) e;
   SELECT coalesce(json_agg(json_build_object(
            'id', b.id, 'scope', b.scope, 'scopeId', b.scope_id, 'unit', b.unit, 'mode', b.mode, 'amount', b.amount,
            'window', CASE WHEN b.unit <> 'sessions' THEN b.time_window END,
@@ -48,7 +51,7 @@ BEGIN
     'record', usage_json(r), 'classes', v_amounts,
     'exactCredits', (SELECT trim_scale(coalesce(sum((a ->> 'credits')::numeric), 0))::text
                        FROM jsonb_array_elements(v_amounts) a HAVING v_amounts IS NOT NULL),
-    'entries', v_entries, 'hasAllEntries', v_last IS NULL, 'budgets', v_budgets,
+    'entries', v_entries, 'hasAllEntries', v_has_all, 'budgets', v_budgets,
     'session', CASE WHEN s.account_id IS NOT NULL THEN json_build_object(
       'startedAt', iso_time(s.started_at), 'estimatedCredits', s.estimated_credits, 'firstHold', s.first_hold,
       'heldCredits', s.allocated_credits, 'tokensGenerated', s.tokens_generated, 'endReason', s.end_reason,
