@@ -33,7 +33,11 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
           { header: 'When', cell: (entry) => <Moment at={entry.createdAt} exact /> },
           { header: 'Kind', cell: (entry) => <Badge tone={TONES[entry.kind]}>{entry.kind}</Badge> },
           { header: 'Credits', cell: (entry) => <Credits value={entry.credits} isSigned />, isNumber: true },
-          { header: 'Balance after', cell: ({ balanceAfter }) => (balanceAfter === null ? '–' : whole(balanceAfter)), isNumber: true },
+          {
+            header: 'Balance after',
+            cell: ({ balanceAfter }) => (balanceAfter === null ? '–' : whole(balanceAfter)),
+            isNumber: true,
+          },
           {
             header: 'Allocation',
             cell: (entry) => (entry.allocationId === null ? '–' : `#${entry.allocationId}`),
