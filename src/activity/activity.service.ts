@@ -16,7 +16,9 @@ const CSV_HEADER: (keyof ActivityDto)[] = [
   ...(['id', 'at', 'accountId', 'action', 'subject', 'actor', 'actorRole'] as const),
   ...(['address', 'requestId', 'before', 'after'] as const),
 ];
-const CSV_BATCH = 500;
+const CSV_BATCH = 50;
+/** The most bytes of changes in a page but for its last entry. */
+const PAGE_BYTES = 512 * 1024;
 
 interface ActivityRow {
   id: string;
@@ -31,6 +33,8 @@ interface ActivityRow {
   request_id: string | null;
   before: Record<string, unknown> | null;
   after: Record<string, unknown> | null;
+  /** How many entries the page would have if none was too large. */
+  found: number;
 }
 
 /** What people and programs changed. Rules in README.md beside this file. */
@@ -50,20 +54,21 @@ export class ActivityService {
     const last = page.at(-1);
     return {
       items: page.map((row) => describe(row, caller)),
-      nextCursor: rows.length > query.limit && last ? encodeActivityCursor(last) : null,
+      nextCursor: last && last.found > page.length ? encodeActivityCursor(last) : null,
     };
   }
 
   /** All of them as lines of CSV, in batches. @param reporter whose turns the batches take */
   async *csv(caller: Caller, query: ActivityQueryDto, reporter: string): AsyncGenerator<string> {
     let heading = csvLine(CSV_HEADER);
-    let after = query.cursor === undefined ? undefined : decodeActivityCursor(query.cursor);
+    let position = query.cursor === undefined ? undefined : decodeActivityCursor(query.cursor);
     for (;;) {
-      const rows = await this.turns.report(reporter, () => this.find(query, after, CSV_BATCH));
+      const rows = await this.turns.report(reporter, () => this.find(query, position, CSV_BATCH));
       yield heading + rows.map((row) => lineOf(describe(row, caller))).join('');
       heading = '';
-      after = rows.at(-1);
-      if (rows.length < CSV_BATCH) return;
+      const after = rows.at(-1);
+      if (after === undefined || (after.found === rows.length && rows.length < CSV_BATCH)) return;
+      position = after;
     }
   }
 
@@ -109,8 +114,12 @@ export class ActivityService {
       {
         name: 'activity',
         isPlannedAnew: true,
-        text: `SELECT *, trunc(extract(epoch FROM at) * 1000000)::bigint AS microseconds FROM activity ${where}
-                ORDER BY at DESC, id DESC LIMIT ${limit}`,
+        text: `SELECT * FROM (
+                 SELECT *, sum(bytes) OVER (ORDER BY at DESC, id DESC) - bytes AS bytes_before, count(*) OVER ()::integer AS found
+                   FROM (SELECT *, trunc(extract(epoch FROM at) * 1000000)::bigint AS microseconds,
+                                octet_length(concat(before, after)) AS bytes
+                           FROM activity ${where} ORDER BY at DESC, id DESC LIMIT ${limit}) AS newest) AS sized
+                WHERE bytes_before < ${PAGE_BYTES} ORDER BY at DESC, id DESC`,
       },
       values,
     );

@@ -9,8 +9,8 @@ import type { AlertRule } from './entities/alert-rule.entity.js';
 
 type Target = Pick<AlertRule, 'channel' | 'recipients' | 'url'>;
 
-/** Connecting, greeting, a login and the message have a time limit each, and together they have the sum. */
-export const STEPS = 4;
+/** Connecting, greeting, a login and the message have a time limit each; so has each recipient. */
+const STEPS = 4;
 
 /** Sends messages to people: by the mail server of the settings, or to a Slack-compatible webhook. */
 @Injectable()
@@ -19,14 +19,14 @@ export class AlertSender {
   private readonly from: string;
   private readonly host: string;
   private readonly stopping = new AbortController();
-  private readonly mostMilliseconds: number;
+  private readonly stepMilliseconds: number;
 
   constructor(
     private readonly sender: WebhookSender,
     private readonly secrets: WebhookSecrets,
     @Inject(APP_CONFIG) { smtp, webhooks: { timeoutMilliseconds } }: AppConfig,
   ) {
-    this.mostMilliseconds = STEPS * timeoutMilliseconds;
+    this.stepMilliseconds = timeoutMilliseconds;
     this.from = smtp?.from ?? '';
     this.host = /@([^\s>]+)/.exec(this.from)?.[1] ?? 'localhost';
     if (smtp === undefined) return;
@@ -46,6 +46,11 @@ export class AlertSender {
   /** Ends what is under way: it fails, and is tried again. */
   close(): void {
     this.stopping.abort();
+  }
+
+  /** The most that an attempt takes, in milliseconds. */
+  limitOf({ recipients }: Pick<Target, 'recipients'>): number {
+    return (STEPS + (recipients?.length ?? 0)) * this.stepMilliseconds;
   }
 
   get sendsEmail(): boolean {
@@ -70,10 +75,10 @@ export class AlertSender {
     if (this.mail === undefined) return failed('SMTP_URL is not set', 0);
     const startedAt = performance.now();
     // The library's own limits begin anew with each byte.
-    const deadline = AbortSignal.timeout(this.mostMilliseconds);
+    const deadline = AbortSignal.timeout(this.limitOf({ recipients }));
     const milliseconds = () => Math.round(performance.now() - startedAt);
     try {
-      await this.mail.sendMail({
+      const { rejected } = await this.mail.sendMail({
         from: this.from,
         to: recipients,
         subject,
@@ -85,7 +90,7 @@ export class AlertSender {
       return {
         isDelivered: true,
         status: null,
-        error: null,
+        error: refusalOf(rejected as unknown as string[], recipients.length),
         retryAfterSeconds: 0,
         milliseconds: milliseconds(),
       };
@@ -100,6 +105,10 @@ interface MailError extends Error {
   code?: string;
   responseCode?: number;
 }
+
+/** The library sends to those whom the server takes. */
+const refusalOf = (refused: string[], all: number): string | null =>
+  refused.length === 0 ? null : `the mail server refused ${refused.length} of ${all} recipients`;
 
 /** Never a word of the server's: it may repeat what it was sent. */
 function reasonOf({ code, responseCode }: MailError): string {

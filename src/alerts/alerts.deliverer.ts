@@ -14,7 +14,7 @@ import type { AppConfig } from '../config/env.js';
 import type { AccountingEvent, EventType } from '../events/event-types.js';
 import { EventsService } from '../events/events.service.js';
 import { alertText, type Burst, MOST_SHOWN } from './alert-message.js';
-import { AlertSender, STEPS } from './alert-sender.js';
+import { AlertSender } from './alert-sender.js';
 import type { AlertChannel } from './entities/alert-rule.entity.js';
 
 const LOOK_SECONDS = 2;
@@ -50,8 +50,8 @@ const WAIT = {
 };
 const SENT = {
   name: 'alert_rule_sent',
-  text: `UPDATE alert_rules SET seen_event_id = $3, due_at = now(), lease = NULL, attempts = 0, failing_since = NULL,
-                last_error = NULL, last_sent_at = now()
+  text: `UPDATE alert_rules SET seen_event_id = $3, due_at = now(), lease = NULL, attempts = 0, last_sent_at = now(),
+                failing_since = CASE WHEN $4::text IS NOT NULL THEN coalesce(failing_since, now()) END, last_error = $4
           WHERE id = $1 AND lease = $2`,
 };
 const FAILED = {
@@ -87,7 +87,6 @@ interface Found extends Burst {
 @Injectable()
 export class AlertsDeliverer implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly logger = new Logger(AlertsDeliverer.name);
-  private readonly leaseSeconds: number;
   private readonly task: PeriodicTask;
   /** By the rule's id. */
   private readonly works = new Map<string, Promise<void>>();
@@ -96,9 +95,8 @@ export class AlertsDeliverer implements OnApplicationBootstrap, OnModuleDestroy 
     private readonly database: Database,
     private readonly events: EventsService,
     private readonly sender: AlertSender,
-    @Inject(APP_CONFIG) { sweepIntervalSeconds, webhooks }: AppConfig,
+    @Inject(APP_CONFIG) { sweepIntervalSeconds }: AppConfig,
   ) {
-    this.leaseSeconds = Math.ceil((STEPS * webhooks.timeoutMilliseconds) / 1000) + LEASE_MARGIN_SECONDS;
     const seconds = Math.min(LOOK_SECONDS, sweepIntervalSeconds);
     this.task = new PeriodicTask(this.logger, 'Alerts', seconds, () => this.begin());
   }
@@ -154,14 +152,14 @@ export class AlertsDeliverer implements OnApplicationBootstrap, OnModuleDestroy 
       rule.id,
       seen,
       lease,
-      this.leaseSeconds,
+      Math.ceil(this.sender.limitOf(rule) / 1000) + LEASE_MARGIN_SECONDS,
     ]);
     if (claim === undefined) return;
     const id = `alert-${rule.id}-${seen}-${found.position}`;
     const text = alertText(rule.name, found, rule.time_zone);
     const { isDelivered, error, retryAfterSeconds } = await this.sender.send(rule, id, text);
     if (isDelivered) {
-      await this.database.rows(SENT, [rule.id, lease, found.position]);
+      await this.database.rows(SENT, [rule.id, lease, found.position, error]);
       return;
     }
     const pause = PAUSES[Math.min(claim.attempts, PAUSES.length - 1)] as number;

@@ -38,6 +38,7 @@ beforeEach(async () => {
   await service.owner.query('DELETE FROM alert_rules');
   mail.received.length = 0;
   mail.refusal = undefined;
+  mail.refused = undefined;
   slack.received.length = 0;
   slack.reply = () => ({ status: 200, body: 'ok' });
 });
@@ -249,6 +250,24 @@ describe('an alert', () => {
 });
 
 describe('a rule that cannot send', () => {
+  it('says so when the mail server refuses one of several recipients, until a message has reached all', async () => {
+    const id = await rule({ ...EMAIL, recipients: ['ops@example.com', 'boss@example.com'] });
+    mail.refused = 'boss@example.com';
+    await happen('alice', 'credits.low');
+    await deliver();
+    expect(mail.received.map(({ to }) => to)).toEqual([['ops@example.com']]);
+    expect(await state(id)).toMatchObject({
+      failingSince: expect.any(String),
+      lastError: 'the mail server refused 1 of 2 recipients',
+      lastSentAt: expect.any(String),
+    });
+    mail.refused = undefined;
+    await happen('bob', 'credits.low');
+    await deliver();
+    expect(mail.received.at(-1)?.to).toHaveLength(2);
+    expect(await state(id)).toMatchObject({ failingSince: null, lastError: null });
+  });
+
   it('never delays the others: a mail server that goes on and on, a time zone that PostgreSQL does not know', async () => {
     const tarpit = createServer((socket) => {
       socket.on('error', () => undefined).write('220 mail\r\n');

@@ -253,6 +253,21 @@ describe('what an organisation pays', () => {
     expect(await tryAll(acme.owner, personal, `accountId=${erin.userId}`)).toEqual([404, 404, 404]);
   });
 
+  it('a charge that is repeated after its member was removed is answered as the first time', async () => {
+    const old = await organisation(service);
+    await old.allocate(100);
+    const carol = await old.member('member');
+    const charge = (requestId: string) =>
+      service.internal().post('/api/usage/charge', {
+        ...{ accountId: old.id, userId: carol.userId, requestId, modelId: SONNET, tokens: 1000 },
+      });
+    const first = await charge('call-1');
+    expect(first.status).toBe(201);
+    expect((await old.owner.delete(`${old.path}/members/${carol.userId}`)).status).toBe(204);
+    expect((await charge('call-1')).body).toEqual(first.body);
+    expect(await charge('call-2')).toMatchObject({ status: 404, body: { code: 'account.not_found' } });
+  });
+
   it('not by a member who was removed: what runs ends within its hold', async () => {
     const frank = await acme.member('member');
     const started = await acme.start(frank, 'left');

@@ -78,6 +78,23 @@ describe('POST /pricing/preview', () => {
     expect(same.accounts).toEqual([]);
   });
 
+  it('looks at the model itself and at the thousand names that cost most, however many are recorded', async () => {
+    const family = freshUser('family');
+    const modelId = `${family}-small`;
+    const user = await userWithCredits(service, 10);
+    await root.post('/api/pricing', { modelId: `${family}-*`, pricePerThousandTokens: '1' });
+    expect((await charge(user, modelId, 1000)).status).toBe(201);
+    const records = async (asked: string) =>
+      (await preview({ modelId: asked, pricePerThousandTokens: '2' })).records;
+    expect(await records(`${family}-*`)).toBe(1);
+    await service.owner.query(
+      `INSERT INTO usage_totals SELECT current_date, 'other', 'name-' || n, 1, 5, 0, 0, 0, 0, 5, 0 FROM generate_series(1, 1000) n`,
+    );
+    expect(await records(modelId)).toBe(1);
+    expect(await records(`${family}-*`)).toBe(0);
+    await service.owner.query(`DELETE FROM usage_totals WHERE operation LIKE 'name-%'`);
+  });
+
   it('200: a rule counts for the models that it would price: a pattern, an alias, and none that have a nearer rule', async () => {
     const name = freshUser('model');
     const user = await userWithCredits(service, 1000);

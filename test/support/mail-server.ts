@@ -13,6 +13,8 @@ export class MailServer {
   readonly received: Mail[] = [];
   /** What it says to a message: an error refuses it. */
   refusal: (Error & { responseCode?: number }) | undefined;
+  /** To whom it takes nothing, for the moment. */
+  refused: string | undefined;
   private readonly server = new SMTPServer({
     authOptional: false,
     // Without TLS on loopback.
@@ -22,6 +24,8 @@ export class MailServer {
       username === 'mailer' && password === 'a-password-of-the-tests'
         ? done(null, { user: username })
         : done(new Error('no')),
+    onRcptTo: ({ address }, _session, done) =>
+      address === this.refused ? done(Object.assign(new Error('later'), { responseCode: 450 })) : done(),
     onData: (stream, session, done) => {
       const parts: Buffer[] = [];
       stream.on('data', (part: Buffer) => parts.push(part));

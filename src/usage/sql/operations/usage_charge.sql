@@ -82,7 +82,6 @@ BEGIN
     END IF;
   END IF;
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
-  IF p_account <> p_user AND v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   IF p_tags IS NOT NULL THEN PERFORM refuse('{tags}', ARRAY[is_tags(p_tags)]); END IF;
   SELECT * INTO r FROM usage_records WHERE account_id = p_account AND request_id = p_request AND user_id = p_user;
   IF FOUND THEN
@@ -91,6 +90,8 @@ BEGIN
     PERFORM keep_answer(p, v_answer #- '{record,metadata}');
     RETURN v_answer || '{"replayed": true}';
   END IF;
+  -- Not earlier: what a member has charged stays charged, and its repetition says so.
+  IF p_account <> p_user AND v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   IF p_gateway IS NOT NULL THEN
     -- Until the commit, so that a change of the settings waits for the charge.
     PERFORM FROM gateways WHERE name = p_gateway AND version = (p ->> 'payerVersion')::bigint FOR SHARE;

@@ -1,9 +1,9 @@
 -- What the calls of the last p_days days would have cost by a rule of p_model with these components: of those that the rule
--- would price if it were in force now, and that were priced by a rule. Of more than p_most the newest count, and `since` is
--- the time of the oldest of those. A call that was not paid in full would not have paid more; a provider cost that was
+-- would price if it were in force now, and that were priced by a rule; of more than p_names models those that cost the most.
+-- Of more than p_most calls the newest count, and `since` is the time of the oldest of those. A call that was not paid in full would not have paid more; a provider cost that was
 -- reported stays, and one that was computed is computed anew.
 CREATE OR REPLACE FUNCTION usage_reprice(
-  p_model varchar, p_components jsonb, p_days integer, p_most integer, p_credits_per_usd numeric
+  p_model varchar, p_components jsonb, p_days integer, p_most integer, p_names integer, p_credits_per_usd numeric
 ) RETURNS json
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -11,12 +11,14 @@ DECLARE
   v_closed date := (SELECT closed_until FROM usage_closing);
   v_operations varchar[];
 BEGIN
-  -- Few names, out of the roll-ups: of each the rule that prices it now is looked up once.
+  -- Out of the roll-ups: of each name the rule that prices it now is looked up once. Users may record any names.
   v_operations := ARRAY(
     SELECT operation FROM (
-      SELECT operation FROM usage_totals WHERE day >= v_from::date - 1
-      UNION
-      SELECT operation FROM usage_daily WHERE day >= greatest(v_from::date - 1, v_closed)) named
+      SELECT operation FROM (
+        SELECT operation, charged_credits + uncollected_credits AS credits FROM usage_totals WHERE day >= v_from::date - 1
+        UNION ALL
+        SELECT operation, charged_credits + uncollected_credits FROM usage_daily WHERE day >= greatest(v_from::date - 1, v_closed)) days
+       GROUP BY operation ORDER BY operation = p_model DESC, sum(credits) DESC, operation LIMIT p_names) named
      WHERE rule_rank(operation, p_model) <= rule_rank(operation, (rule_for(operation, now())).model_id));
   RETURN (WITH newest AS MATERIALIZED (
       SELECT r.account_id, r.timestamp, r.credits, r.credits - r.uncollected_credits AS collected, r.uncollected_credits,
