@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 
-/** Which others each folder of `src` may import, and does: the imports run one way. A test holds it and the map in the README. */
+/** Which others each folder of `src` may import, and does: the imports run one way. A test holds it and the map in docs/architecture.md. */
 export const MAY_IMPORT = {
   config: [],
   common: ['config'],
@@ -38,6 +38,7 @@ export default tseslint.config(
   {
     ignores: [
       ...['dist/**', 'node_modules/**', 'coverage/**', '.data/**', 'src/console/web/api/schema.d.ts'],
+      ...['docs/.vitepress/dist/**', 'docs/.vitepress/cache/**'],
       // A package of its own, with its own configuration.
       'clients/typescript/**',
     ],
@@ -50,6 +51,8 @@ export default tseslint.config(
         projectService: {
           allowDefaultProject: [
             '.config/*',
+            'docs/.vitepress/*.js',
+            'docs/api/*.js',
             'test/*.js',
             'test/bench/*.js',
             'clients/generated/*.js',
@@ -85,7 +88,7 @@ export default tseslint.config(
   },
   { files: ['**/*.js'], extends: [tseslint.configs.disableTypeChecked] },
   {
-    files: ['src/config/env.ts', 'test/**', 'clients/**', '.config/**'],
+    files: ['src/config/env.ts', 'test/**', 'clients/**', 'docs/**', '.config/**'],
     rules: { 'no-restricted-syntax': 'off' },
   },
   {
