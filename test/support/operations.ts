@@ -84,7 +84,7 @@ export function pathWith(
   });
   const needed = operation.parameters
     .filter((parameter) => parameter.in === 'query' && parameter.required && !(parameter.name in query))
-    .map(({ name, schema }) => [name, String(schema.example)]);
+    .map(({ name, schema }): [string, string] => [name, String(schema.example)]);
   const search = new URLSearchParams([...needed, ...Object.entries(query)]).toString();
   return search === '' ? path : `${path}?${search}`;
 }
