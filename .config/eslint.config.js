@@ -24,6 +24,7 @@ export const MAY_IMPORT = {
   usage: ['accounts', 'auth', 'common', 'config', 'credits', 'pricing'],
   integrations: ['api-keys', 'auth', 'common', 'config', 'pricing', 'usage'],
   organisations: ['auth', 'common', 'config'],
+  search: ['auth', 'common'],
   'streaming-sessions': ['accounts', 'auth', 'common', 'config', 'credits', 'pricing'],
   'postgres-server': ['common', 'config', 'migrations', 'ormconfig'],
   demo: ['app', 'auth', 'common', 'config', 'events', 'postgres-server', 'pricing'],

@@ -24,6 +24,7 @@ import { HealthModule } from './health/health.module.js';
 import { IntegrationsModule } from './integrations/integrations.module.js';
 import { OrganisationsModule } from './organisations/organisations.module.js';
 import { PricingModule } from './pricing/pricing.module.js';
+import { SearchModule } from './search/search.module.js';
 import { StreamingSessionsModule } from './streaming-sessions/streaming-sessions.module.js';
 import { UsageModule } from './usage/usage.module.js';
 
@@ -62,6 +63,7 @@ export class AppModule {
         ApiKeysModule,
         IntegrationsModule,
         ActivityModule,
+        SearchModule,
         EventsModule,
         AlertsModule,
         HealthModule,

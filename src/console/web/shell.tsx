@@ -2,44 +2,21 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso/router';
 import { connection, nextAttempt, tryNow } from './api/connection';
-import { isAdmin, isSupervisor, session } from './api/session';
+import { session } from './api/session';
 import { signOut } from './api/sign-in';
-import { Icon, type IconName } from './components/icons';
+import { Icon } from './components/icons';
 import { ThemeSwitch } from './components/theme-switch';
 import { Button } from './components/ui';
-import { BASE, pathTo } from './navigation';
-
-interface Place {
-  href: string;
-  name: string;
-  icon: IconName;
-}
-
-const ADMIN_PLACES: Place[] = [
-  { href: pathTo('review'), name: 'Review', icon: 'review' },
-  { href: pathTo('quarantine'), name: 'Quarantine', icon: 'inbox' },
-  { href: pathTo('alerts'), name: 'Alerts', icon: 'bell' },
-  { href: pathTo('webhooks'), name: 'Webhooks', icon: 'send' },
-];
-
-/** The pages that are of use to this role; the API decides what it may do. */
-function places(): Place[] {
-  return [
-    { href: BASE, name: 'Overview', icon: 'overview' },
-    ...(isSupervisor.value ? [{ href: pathTo('users'), name: 'Users', icon: 'users' } as const] : []),
-    { href: pathTo('organisations'), name: 'Organisations', icon: 'organisations' },
-    { href: pathTo('sessions'), name: 'Sessions', icon: 'sessions' },
-    { href: pathTo('usage'), name: 'Usage', icon: 'usage' },
-    { href: pathTo('prices'), name: 'Prices', icon: 'prices' },
-    { href: pathTo('api-keys'), name: 'API keys', icon: 'keys' },
-    { href: pathTo('activity'), name: 'Activity', icon: 'clock' },
-    ...(isAdmin.value ? ADMIN_PLACES : []),
-  ];
-}
+import { Keys, type Overlay, PALETTE_KEY, useKeys } from './keys';
+import { BASE } from './navigation';
+import { Palette } from './palette';
+import { places } from './places';
 
 /** @param beside what lies over the edge of any page */
 export function Shell({ children, beside }: { children: ComponentChildren; beside: ComponentChildren }) {
   const [isOpen, setOpen] = useState(false);
+  const [overlay, show] = useState<Overlay>(null);
+  useKeys(show);
   const main = useRef<HTMLElement>(null);
   const { path } = useLocation();
   const first = useRef(true);
@@ -86,6 +63,11 @@ export function Shell({ children, beside }: { children: ComponentChildren; besid
           </button>
         </div>
         <div id="places" class="places">
+          <button type="button" class="place find" onClick={() => show('palette')}>
+            <Icon name="search" />
+            Search
+            <kbd aria-hidden="true">{PALETTE_KEY}</kbd>
+          </button>
           <nav aria-label="Pages">
             {places().map(({ href, name, icon }) => (
               <a key={href} href={href} class="place" aria-current={isHere(href) ? 'page' : undefined}>
@@ -119,6 +101,8 @@ export function Shell({ children, beside }: { children: ComponentChildren; besid
         </main>
       </div>
       {beside}
+      {overlay === 'palette' && <Palette onClose={() => show(null)} showKeys={() => show('keys')} />}
+      {overlay === 'keys' && <Keys onClose={() => show(null)} />}
     </div>
   );
 }

@@ -153,6 +153,15 @@ describe('every page and form', () => {
         await look(name);
         await page.keyboard.press('Escape');
       }
+      await go(page, '/users');
+      await page.keyboard.press('Control+k');
+      await page.getByRole('combobox').fill('al');
+      await page.getByRole('option', { name: 'People' }).first().waitFor();
+      await look('palette');
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('?');
+      await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+      await look('keys');
       expect(found).toEqual({});
       expect(complaints).toEqual([]);
     },

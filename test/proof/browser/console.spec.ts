@@ -571,6 +571,62 @@ describe('usage', () => {
   });
 });
 
+describe('the command palette', () => {
+  it('finds a person by any word, a model, a page and an action, by the keyboard alone', async () => {
+    const user = await userWithCredits(service.direct, 100);
+    const word = freshUser('w').slice(2, 10);
+    const named = service.direct.as(user.userId, { username: `Rita ${word}`, email: `${word}@example.com` });
+    expect((await named.get('/api/credits/balance')).status).toBe(200);
+    const page = await as('admin', 'admin', '/sessions');
+    const find = async (text: string, first: string) => {
+      await page.keyboard.press('Control+k');
+      await page.getByRole('combobox').fill(text);
+      await page.locator('[role=option][aria-selected=true]', { hasText: first }).waitFor();
+      await page.keyboard.press('Enter');
+      await dialog(page)
+        .first()
+        .waitFor({ state: text === 'price rule' ? 'visible' : 'detached' });
+    };
+    await find(`${word} rit`, `Rita ${word}`);
+    await page.getByRole('heading', { name: `Rita ${word}` }).waitFor();
+    expect(page.url()).toContain(`/users/${user.userId}`);
+    await find('titan express', 'amazon.titan-text-express-v1');
+    await page.getByRole('heading', { name: 'amazon.titan-text-express-v1' }).waitFor();
+    await find('quaran', 'Quarantine');
+    await page.getByRole('heading', { name: 'Quarantine' }).waitFor();
+    await find('price rule', 'New price rule');
+    await page.getByRole('dialog', { name: /price rule/i }).waitFor();
+  });
+
+  it('finds for a user only what is theirs', async () => {
+    const { userId } = await userWithCredits(service.direct, 100);
+    const page = await as(freshUser(), 'user');
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').fill(userId);
+    await page.getByText(`Nothing found for “${userId}”`).waitFor();
+  });
+
+  it('has a map of keys; single characters go to pages, and can be turned off', async () => {
+    const page = await as('boss', 'supervisor');
+    await page.keyboard.press('?');
+    await dialog(page).getByText('Go to Users').waitFor();
+    await page.keyboard.press('Escape');
+    await page.keyboard.type('gu');
+    await page.getByRole('heading', { name: 'Users' }).waitFor();
+    await page.getByLabel('Search users').fill('?gs');
+    expect(await dialog(page).count()).toBe(0);
+    await page.getByRole('heading', { name: 'Users' }).click();
+    await page.keyboard.press('?');
+    await dialog(page).getByLabel('Use keys that are a single character').uncheck();
+    await page.keyboard.press('Escape');
+    await page.getByRole('heading', { name: 'Users' }).click();
+    await page.keyboard.type('gs?/');
+    expect([await dialog(page).count(), page.url()]).toEqual([0, expect.stringContaining('/users')]);
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').waitFor();
+  });
+});
+
 describe('the page itself', () => {
   it('is usable by keyboard: search, dialogs, and the focus goes back where it was', async () => {
     const { userId } = await userWithCredits(service.direct, 100);

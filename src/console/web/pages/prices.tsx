@@ -22,7 +22,7 @@ import {
   Trouble,
 } from '../components/ui';
 import { price, time } from '../format';
-import { pathTo } from '../navigation';
+import { pathTo, useOpen } from '../navigation';
 import { PriceForm } from './price-form';
 import { PriceImportDialog } from './price-import';
 
@@ -31,7 +31,7 @@ const LIMIT = 200;
 export function Prices() {
   const { route } = useLocation();
   const [text, setText] = useState('');
-  const [open, setOpen] = useState<'rule' | 'import' | null>(null);
+  const [open, setOpen] = useOpen<'rule' | 'import'>();
   const pages = usePages<PricingRule>(
     ['prices'],
     async (cursor, signal) => {
@@ -122,8 +122,8 @@ export function Prices() {
         />
         <CountNote count={shown.length} hasMore={pages.hasMore} one="rule" />
       </Card>
-      {open === 'rule' && <PriceForm onClose={() => setOpen(null)} />}
-      {open === 'import' && <PriceImportDialog onClose={() => setOpen(null)} />}
+      {isAdmin.value && open === 'rule' && <PriceForm onClose={() => setOpen(null)} />}
+      {isAdmin.value && open === 'import' && <PriceImportDialog onClose={() => setOpen(null)} />}
     </>
   );
 }
