@@ -21,7 +21,7 @@ export class SearchController {
       'active sessions, and the newest 10,000 calls. A user also finds older calls of their own by the whole id. ' +
       'Supervisors and admins search everything; others find themselves, their organisations, and their own API keys, sessions ' +
       'and requests.',
-    operationId: 'search',
+    operationId: 'searchEverything',
   })
   @ApiOkResponse({ type: SearchResultsDto })
   @TokenAccess()

@@ -20,6 +20,7 @@ const TAGS: Record<string, string> = {
   Pricing: 'Prices of models, and when they apply.',
   Integrations: 'Usage reports from gateways.',
   Activity: 'What people and programs changed.',
+  Search: 'What a person may see, found by any word of it.',
   Events: 'Events, in pages and as a live stream.',
   Webhooks: 'Endpoints that receive events, signed according to the Standard Webhooks specification.',
   Alerts: 'Rules by which people get events by e-mail or in Slack.',
