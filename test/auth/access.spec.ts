@@ -275,7 +275,7 @@ const OPERATIONS: Record<string, Row> = {
   importPricing: { access: 'admin', needs: priceMap },
 
   listActivity: { access: 'owner' },
-  search: { access: 'owner' },
+  searchEverything: { access: 'owner' },
   listEvents: { access: 'owner' },
   streamEvents: { access: 'owner' },
   getLowThreshold: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
