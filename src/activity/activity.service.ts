@@ -17,6 +17,8 @@ const CSV_HEADER: (keyof ActivityDto)[] = [
   ...(['address', 'requestId', 'before', 'after'] as const),
 ];
 const CSV_BATCH = 50;
+/** The most entries that one statement looks through for those that a filter wants. */
+const SEARCHED_ENTRIES = 50_000;
 /** The most bytes of changes in a page but for its last entry. */
 const PAGE_BYTES = 512 * 1024;
 
@@ -33,8 +35,13 @@ interface ActivityRow {
   request_id: string | null;
   before: Record<string, unknown> | null;
   after: Record<string, unknown> | null;
-  /** How many entries the page would have if none was too large. */
-  found: number;
+}
+
+interface Found {
+  /** The first of those wanted, as many as fit in a page. */
+  rows: ActivityRow[];
+  /** From where there may be more; undefined at the end. */
+  next: ActivityPosition | undefined;
 }
 
 /** What people and programs changed. Rules in README.md beside this file. */
@@ -46,15 +53,13 @@ export class ActivityService {
     private readonly turns: ReportTurns,
   ) {}
 
-  /** Newest first. @param query as `visible` returns it */
+  /** Newest first. A page may be short, and even empty, before the list has ended. @param query as `visible` returns it */
   async page(caller: Caller, query: ActivityQueryDto): Promise<ActivityPageDto> {
     const after = query.cursor === undefined ? undefined : decodeActivityCursor(query.cursor);
-    const rows = await this.find(query, after, query.limit + 1);
-    const page = rows.slice(0, query.limit);
-    const last = page.at(-1);
+    const { rows, next } = await this.find(query, after, query.limit);
     return {
-      items: page.map((row) => describe(row, caller)),
-      nextCursor: last && last.found > page.length ? encodeActivityCursor(last) : null,
+      items: rows.map((row) => describe(row, caller)),
+      nextCursor: next === undefined ? null : encodeActivityCursor(next),
     };
   }
 
@@ -62,14 +67,14 @@ export class ActivityService {
   async *csv(caller: Caller, query: ActivityQueryDto, reporter: string): AsyncGenerator<string> {
     let heading = csvLine(CSV_HEADER);
     let position = query.cursor === undefined ? undefined : decodeActivityCursor(query.cursor);
-    for (;;) {
-      const rows = await this.turns.report(reporter, () => this.find(query, position, CSV_BATCH));
+    do {
+      const find = () => this.find(query, position, CSV_BATCH);
+      const { rows, next } = await this.turns.report(reporter, find);
+      // Also where nothing was found: this is where a reader who has hung up ends the search.
       yield heading + rows.map((row) => lineOf(describe(row, caller))).join('');
       heading = '';
-      const after = rows.at(-1);
-      if (after === undefined || (after.found === rows.length && rows.length < CSV_BATCH)) return;
-      position = after;
-    }
+      position = next;
+    } while (position !== undefined);
   }
 
   /**
@@ -89,40 +94,50 @@ export class ActivityService {
     return { ...query, accountId };
   }
 
-  private find(
+  private async find(
     { accountId, actor, action, subject, from, to }: ActivityQueryDto,
     after: ActivityPosition | undefined,
     limit: number,
-  ): Promise<ActivityRow[]> {
+  ): Promise<Found> {
     const values: unknown[] = [];
-    const conditions: string[] = [];
-    const add = (condition: (parameter: string) => string, value: unknown) => {
-      if (value !== undefined) conditions.push(condition(`$${values.push(value)}`));
+    /** Along an index that has the order of the list; `rest` is looked at entry by entry. */
+    const order = ['true'];
+    const rest = ['true'];
+    const add = (conditions: string[], column: string, value: unknown) => {
+      if (value !== undefined) conditions.push(`${column} $${values.push(value)}`);
     };
-    add((value) => `account_id = ${value}`, accountId);
-    add((value) => `actor = ${value}`, actor);
-    add((value) => `action = ${value}`, action);
-    add((value) => `subject = ${value}`, subject);
-    add((value) => `at >= ${value}`, from === undefined ? undefined : new Date(from));
-    add((value) => `at < ${value}`, to === undefined ? undefined : new Date(to));
+    add(order, 'account_id =', accountId);
+    add(accountId === undefined ? order : rest, 'actor =', actor);
+    add(rest, 'action =', action);
+    add(rest, 'subject =', subject);
+    add(order, 'at >=', from === undefined ? undefined : new Date(from));
+    add(order, 'at <', to === undefined ? undefined : new Date(to));
     if (after !== undefined) {
       const time = `'epoch'::timestamptz + $${values.push(after.microseconds)}::bigint * interval '1 microsecond'`;
-      conditions.push(`(at, id) < (${time}, $${values.push(after.id)}::bigint)`);
+      order.push(`(at, id) < (${time}, $${values.push(after.id)}::bigint)`);
     }
-    const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
-    return this.database.report<ActivityRow>(
-      {
-        name: 'activity',
-        isPlannedAnew: true,
-        text: `SELECT * FROM (
-                 SELECT *, sum(bytes) OVER (ORDER BY at DESC, id DESC) - bytes AS bytes_before, count(*) OVER ()::integer AS found
-                   FROM (SELECT *, trunc(extract(epoch FROM at) * 1000000)::bigint AS microseconds,
-                                octet_length(concat(before, after)) AS bytes
-                           FROM activity ${where} ORDER BY at DESC, id DESC LIMIT ${limit}) AS newest) AS sized
-                WHERE bytes_before < ${PAGE_BYTES} ORDER BY at DESC, id DESC`,
-      },
-      values,
-    );
+    const inOrder = `FROM activity WHERE ${order.join(' AND ')} ORDER BY at DESC, id DESC`;
+    const microseconds = 'trunc(extract(epoch FROM at) * 1000000)::bigint';
+    // One more than wanted says that there are more. The last one looked at counts where there are fewer.
+    const text = `
+      WITH searched AS (SELECT * ${inOrder} LIMIT ${SEARCHED_ENTRIES}),
+      page AS MATERIALIZED (
+        SELECT *, ${microseconds} AS microseconds, octet_length(concat(before, after)) AS bytes FROM searched
+         WHERE ${rest.join(' AND ')} ORDER BY at DESC, id DESC LIMIT ${limit + 1}),
+      sized AS (
+        SELECT *, sum(bytes) OVER newest_first - bytes AS bytes_before, row_number() OVER newest_first AS place
+          FROM page WINDOW newest_first AS (ORDER BY at DESC, id DESC))
+      SELECT sized.*, (SELECT count(*) FROM page)::integer AS found, reach.*
+        FROM (SELECT CASE WHEN (SELECT count(*) FROM page) <= ${limit} THEN
+                (SELECT json_build_object('id', id::text, 'microseconds', ${microseconds}::text)
+                 ${inOrder} OFFSET ${SEARCHED_ENTRIES - 1} LIMIT 1) END AS searched) AS reach
+        LEFT JOIN sized ON bytes_before < ${PAGE_BYTES} AND place <= ${limit}
+       ORDER BY place`;
+    type Line = ActivityRow & { id: string | null; found: number; searched: ActivityPosition | null };
+    const lines = await this.database.report<Line>({ name: 'activity', isPlannedAnew: true, text }, values);
+    const rows = lines.filter(({ id }) => id !== null);
+    const isCut = (lines[0]?.found ?? 0) > rows.length;
+    return { rows, next: isCut ? rows.at(-1) : (lines[0]?.searched ?? undefined) };
   }
 }
 

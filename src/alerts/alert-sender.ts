@@ -5,7 +5,7 @@ import type { AppConfig } from '../config/env.js';
 import { type Attempt, WebhookSender } from '../events/webhook-sender.js';
 import { WebhookSecrets } from '../events/webhook-secrets.js';
 import { type AlertText, slackBody } from './alert-message.js';
-import type { AlertRule } from './entities/alert-rule.entity.js';
+import type { AlertChannel, AlertRule } from './entities/alert-rule.entity.js';
 
 type Target = Pick<AlertRule, 'channel' | 'recipients' | 'url'>;
 
@@ -53,8 +53,9 @@ export class AlertSender {
     return (STEPS + (recipients?.length ?? 0)) * this.stepMilliseconds;
   }
 
-  get sendsEmail(): boolean {
-    return this.mail !== undefined;
+  /** What it can send to. */
+  get channels(): AlertChannel[] {
+    return this.mail === undefined ? ['slack'] : ['slack', 'email'];
   }
 
   /**

@@ -26,12 +26,17 @@ const PAUSES = [5, 30, 120, 600, 1800, 3600];
 const READ_AT_ONCE = 1000;
 const MOST_STRETCHES = 20;
 
+/** Those of a channel that this instance cannot send to are left to the others for so long, and fail then. */
+const OTHERS_SECONDS = 60;
+
 /** Rules that may have something to send. */
 const DUE = {
   name: 'alert_rules_due',
   text: `SELECT id, name, channel, recipients, url, event_types, account_id, time_zone, quiet_from, quiet_until, group_seconds,
                 seen_event_id, now() AS now
-           FROM alert_rules WHERE is_active AND due_at <= now() AND seen_event_id < $1 ORDER BY id`,
+           FROM alert_rules
+          WHERE is_active AND due_at <= now() - CASE WHEN channel = ANY ($2::varchar[]) THEN interval '0' ELSE $3 * interval '1 second' END
+            AND seen_event_id < $1 ORDER BY id`,
 };
 /** Of several instances one gets the rule: the others find it due later, or further on. */
 const CLAIM = {
@@ -120,7 +125,8 @@ export class AlertsDeliverer implements OnApplicationBootstrap, OnModuleDestroy 
   /** A pass does not wait for what it begins: a rule whose server is slow must not delay the next look at the others. */
   private async begin(): Promise<void> {
     const { newest } = await this.events.newest();
-    for (const rule of await this.database.rows<DueRule>(DUE, [newest])) {
+    const due = await this.database.rows<DueRule>(DUE, [newest, this.sender.channels, OTHERS_SECONDS]);
+    for (const rule of due) {
       if (this.works.has(rule.id)) continue;
       const work = this.work(rule)
         .catch((error: Error) => this.logger.warn(`Alert rule ${rule.id} will run again: ${error.message}`))

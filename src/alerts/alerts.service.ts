@@ -168,7 +168,7 @@ export class AlertsService {
       throw new ValidationError([
         { field: fields[channel], message: `is required for the channel ${channel}` },
       ]);
-    if (channel === 'email' && recipients !== undefined && !this.sender.sendsEmail)
+    if (channel === 'email' && recipients !== undefined && !this.sender.channels.includes('email'))
       throw new EmailNotConfigured();
     const problem = url === undefined ? undefined : targetProblem(url, this.config.webhooks);
     if (problem !== undefined) throw new TargetRefused(problem);

@@ -81,6 +81,8 @@ export class AuthenticationGuard extends AuthGuard() {
       await this.byToken(request.headers.authorization, request, context);
       if (request.user !== undefined && request.user.userId !== session.userId) {
         delete request.user;
+        // The provider has renewed it with another person's token, and would do so for ever.
+        await this.signIn?.discard(request);
         throw new InvalidToken();
       }
     } catch (error) {

@@ -10,7 +10,8 @@ const CONSOLE = 'console';
 /** The console's pages; a person is sent back to no other. */
 const PAGES = /^\/console(\/|$)/;
 const HOME = '/console';
-const MAXIMUM_ADDRESS_LENGTH = 2000;
+/** Of an address that a sign-in comes back to: several attempts fit in the headers of a request together. */
+const MAXIMUM_ADDRESS_LENGTH = 500;
 
 /**
  * Whether the console itself sent a request: by its header, and by what the browser says of the page. Browsers say at
@@ -27,9 +28,12 @@ export function consoleAddress(wanted: unknown, publicUrl: string): string {
   if (typeof wanted !== 'string' || !URL.canParse(wanted, publicUrl)) return HOME;
   const { origin, pathname, search } = new URL(wanted, publicUrl);
   const isOurs = origin === publicUrl && PAGES.test(pathname);
-  // It has to fit in a cookie.
   return isOurs && (pathname + search).length <= MAXIMUM_ADDRESS_LENGTH ? pathname + search : HOME;
 }
+
+/** The names of the cookies that a request has. */
+export const cookieNames = ({ headers }: Request) =>
+  (headers.cookie ?? '').split(';').map((pair) => pair.trim().replace(/=.*$/s, ''));
 
 /** A cookie of this service. With https its name makes browsers refuse it from other hosts of the domain (`__Host-`). */
 export class Cookie {

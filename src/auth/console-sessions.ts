@@ -21,7 +21,8 @@ const WAITS = 40;
 
 const FIND = {
   name: 'console_session_find',
-  text: `SELECT digest AS key, user_id, tokens, extract(epoch FROM ends_at)::float8 * 1000 AS ends_at
+  text: `SELECT digest AS key, user_id, tokens, extract(epoch FROM ends_at)::float8 * 1000 AS ends_at,
+                coalesce(renewing_until > now(), FALSE) AS is_renewing
            FROM console_sessions WHERE digest = ANY ($1::varchar[]) AND ends_at > now()`,
 };
 const BEGIN = {
@@ -60,6 +61,8 @@ interface Row {
   tokens: string;
   /** In milliseconds since 1970. */
   ends_at: number;
+  /** Whether an instance has it renewed right now. */
+  is_renewing: boolean;
 }
 
 interface SessionTokens extends ProviderTokens {
@@ -177,6 +180,8 @@ export class ConsoleSessions {
       const now = await this.read(secret);
       if (now.tokens !== before.tokens) return now;
       if (Date.now() < expiresAt) return before;
+      // The other instance has given up, so the provider has not answered it.
+      if (!now.is_renewing) break;
       await pause(WAIT_MILLISECONDS);
     }
     throw new ProviderUnavailable();

@@ -77,7 +77,7 @@ export class IdentityProvider {
       const next = tokensOf(await oidc.refreshTokenGrant(provider, refresh));
       // A provider need not give out another refresh token or another ID token.
       return { access: next.access, refresh: next.refresh ?? refresh, id: next.id ?? id };
-    });
+    }, isRenewalRefused);
   }
 
   /** Where the browser goes to sign out at the provider as well; null where it has no such page, or does not answer. */
@@ -91,11 +91,14 @@ export class IdentityProvider {
     return url.toString();
   }
 
-  private async ask<Answer>(question: (provider: oidc.Configuration) => Promise<Answer>): Promise<Answer> {
+  private async ask<Answer>(
+    question: (provider: oidc.Configuration) => Promise<Answer>,
+    isRefused = isRefusal,
+  ): Promise<Answer> {
     try {
       return await question(await this.discover());
     } catch (error) {
-      if (isRefusal(error)) throw new SignInRefused(reasonOf(error));
+      if (isRefused(error)) throw new SignInRefused(reasonOf(error as Error));
       this.logger.warn(`The OpenID provider gave no usable answer: ${reasonOf(error as Error)}`);
       throw new ProviderUnavailable();
     }
@@ -157,12 +160,21 @@ function tokensOf({
  * Whether the provider itself has refused, or its answer is not of this attempt. A provider in trouble (no answer, status
  * 5xx, something that is no JSON) has refused nothing.
  */
-function isRefusal(error: unknown): error is Error {
+function isRefusal(error: unknown): boolean {
   if (error instanceof oidc.AuthorizationResponseError) return true;
   if (error instanceof oidc.ResponseBodyError) return error.status < 500 && error.status !== 429;
   const { code } = error as { code?: string };
   return error instanceof oidc.ClientError && REFUSALS.has(code ?? '');
 }
+
+/** Whether the provider has ended the session: by its answer about the refresh token itself. */
+const isRenewalRefused = (error: unknown): boolean =>
+  error instanceof oidc.ResponseBodyError ? ENDED.has(error.error) : isRefusal(error) && !isUnreadable(error);
+
+/** RFC 6749 5.2, and OpenID Connect Core 3.1.2.6 where the person has to sign in again. */
+const ENDED = new Set(['invalid_grant', 'login_required', 'interaction_required', 'consent_required']);
+
+const isUnreadable = (error: unknown) => (error as { code?: string }).code === 'OAUTH_INVALID_RESPONSE';
 
 /** Of openid-client: an answer whose state, nonce, issuer, audience or times are not those of the attempt. */
 const REFUSALS = new Set([

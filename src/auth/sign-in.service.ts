@@ -6,13 +6,16 @@ import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig, SignInConfig } from '../config/env.js';
 import { OperationClosed } from './auth.errors.js';
-import { consoleAddress, Cookie, isFromConsole } from './console-request.js';
+import { consoleAddress, Cookie, cookieNames, isFromConsole } from './console-request.js';
 import { type ConsoleSession, ConsoleSessions } from './console-sessions.js';
 import { IdentityProvider, type ProviderTokens, SignInRefused, stateOf } from './identity-provider.js';
 import { JwtStrategy } from './jwt.strategy.js';
 
 /** How long a person may take at the provider. */
 const ATTEMPT_SECONDS = 600;
+const ATTEMPT_COOKIE = 'accounting-sign-in-';
+/** Of one browser at a time. Their cookies come with each request, and Node.js refuses headers of more than 16 kB. */
+const MAXIMUM_ATTEMPTS = 5;
 
 /** Why a sign-in did not succeed, for the console, which has the words for it. */
 type SignInProblem = 'expired' | 'refused' | 'rejected' | 'unavailable';
@@ -48,8 +51,9 @@ export class SignInService implements OnModuleDestroy {
   }
 
   /** Sends the browser to the provider, and keeps there where it is to come back to. */
-  async begin({ query }: Request, response: Response): Promise<void> {
-    const address = consoleAddress(query.returnTo, this.config.publicUrl);
+  async begin(request: Request, response: Response): Promise<void> {
+    const address = consoleAddress(request.query.returnTo, this.config.publicUrl);
+    this.limitAttempts(request, response);
     const secret = randomBytes(32).toString('base64url');
     try {
       const url = await this.provider.authorizationUrl(secret);
@@ -106,16 +110,28 @@ export class SignInService implements OnModuleDestroy {
     return this.sessions.find(secret);
   }
 
+  /** Ends the session of a request: it has no answer for its person any more. */
+  async discard(request: Request): Promise<void> {
+    await this.endSession(request);
+  }
+
   private async endSession(request: Request): Promise<ProviderTokens | undefined> {
     const secret = this.sessionCookie.of(request);
     return secret === undefined ? undefined : this.sessions.end(secret);
+  }
+
+  /** Ends the attempts of a browser that has begun too many. */
+  private limitAttempts(request: Request, response: Response): void {
+    const states = cookieNames(request).flatMap((name) => name.split(ATTEMPT_COOKIE)[1] ?? []);
+    if (states.length < MAXIMUM_ATTEMPTS) return;
+    for (const state of states) this.attemptCookie(state).clear(response);
   }
 
   /** One for each attempt, so that two tabs do not disturb each other. `lax`: the provider sends the person here. */
   private attemptCookie(state: string): Cookie {
     return new Cookie(
       this.config,
-      `accounting-sign-in-${state.replace(/[^\w-]/g, '').slice(0, 12)}`,
+      `${ATTEMPT_COOKIE}${state.replace(/[^\w-]/g, '').slice(0, 12)}`,
       'lax',
       ATTEMPT_SECONDS,
     );

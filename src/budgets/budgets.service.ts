@@ -49,8 +49,8 @@ const PERIODS = {
 };
 
 /**
- * Changes and raises of one account's budgets in a minute by the account itself: each may emit an event for every alert that
- * it passes.
+ * Changes of one account's budgets in a minute by the account itself: each may emit an event for every alert that it passes,
+ * and is kept in the activity log.
  */
 const MAXIMUM_CHANGES = 60;
 
@@ -64,7 +64,7 @@ export class BudgetsService {
     @InjectThrottlerStorage() private readonly windows: ThrottlerStorage,
   ) {}
 
-  /** @throws AccountNotFound, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError for an unknown zone */
+  /** @throws AccountNotFound, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch, RateLimited; ValidationError for an unknown zone */
   async create(caller: Author, request: CreateBudgetDto, key: string | null): Promise<Once<BudgetDto>> {
     const {
       scope,
@@ -77,6 +77,7 @@ export class BudgetsService {
       anchorDay,
       alerts,
     } = request;
+    await this.countChange(caller);
     const answer = await this.changes.call(turnOf(caller), CREATE_BUDGET, {
       accountId: caller.accountId,
       origin: caller.origin,
@@ -160,8 +161,9 @@ export class BudgetsService {
     throw refusalOf(answer.outcome);
   }
 
-  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey */
+  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey, RateLimited */
   async remove(caller: Author, id: number): Promise<void> {
+    await this.countChange(caller);
     const { outcome } = await this.changes.call(turnOf(caller), DELETE_BUDGET, {
       accountId: caller.accountId,
       origin: caller.origin,

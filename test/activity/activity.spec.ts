@@ -432,6 +432,20 @@ describe('GET /api/activity', () => {
       expect((await root.get(`${ACTIVITY}?${bad}`)).status, bad).toBe(400);
   });
 
+  it('looks through 50,000 entries for a page, and goes on from there', async () => {
+    await service.owner.query(
+      `INSERT INTO activity (account_id, at, action, subject, actor, actor_role)
+       SELECT 'busy', now() - n * interval '1 millisecond', 'budget.created', CASE n WHEN 50003 THEN 'needle' ELSE 'hay' END, 'busy', 'user'
+         FROM generate_series(1, 50004) n`,
+    );
+    const query = `${ACTIVITY}?accountId=busy&subject=needle`;
+    const { body: first } = await root.get<Page>(query);
+    expect(first.items).toEqual([]);
+    const { body: second } = await root.get<Page>(`${query}&cursor=${first.nextCursor}`);
+    expect(second).toMatchObject({ items: [{ subject: 'needle' }], nextCursor: null });
+    const { text } = await root.get(query, { accept: 'text/csv' });
+    expect(parseCsv(text)).toHaveLength(2);
+  });
   it('has pages of at most 512 kB but for their last entry, and CSV of all', async () => {
     await service.owner.query(
       `INSERT INTO activity (account_id, action, subject, actor, actor_role, after)

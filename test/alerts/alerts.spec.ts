@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AlertsDeliverer } from '../../src/alerts/alerts.deliverer.js';
-import { AlertSender } from '../../src/alerts/alert-sender.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import { holdUp } from '../support/hold-up.js';
 import { MailServer } from '../support/mail-server.js';
@@ -217,6 +216,24 @@ describe('an alert', () => {
       expect(slack.received).toHaveLength(1);
     } finally {
       await second.close();
+    }
+  });
+
+  it('is left to the others by an instance without a mail server, for a minute', async () => {
+    const bare = await service.another({ SMTP_URL: '', SMTP_FROM: '' });
+    try {
+      const id = await rule(EMAIL);
+      await happen('alice', 'credits.low');
+      await deliver(bare);
+      expect(await state(id)).toMatchObject({ failingSince: null, lastError: null });
+      await deliver();
+      expect(mail.received).toHaveLength(1);
+      await happen('alice', 'credits.low');
+      await pass(61);
+      await deliver(bare);
+      expect(await state(id)).toMatchObject({ lastError: 'SMTP_URL is not set' });
+    } finally {
+      await bare.close();
     }
   });
 
@@ -447,6 +464,5 @@ describe('POST /api/alert-rules/:id/test', () => {
     const answer = await root.post(`${RULES}/${id}/test`);
     expect(answer.body).toMatchObject({ isDelivered: false, error: 'the mail server answered 550' });
     expect(answer.text).not.toContain('a-password-of-the-tests');
-    expect(service.get(AlertSender).sendsEmail).toBe(true);
   });
 });

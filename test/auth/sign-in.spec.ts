@@ -123,7 +123,7 @@ describe('signing in', () => {
     'https://accounting.test@evil.example/console',
     'http://accounting.test/console',
     '/api/docs',
-    `/console/${'x'.repeat(3000)}`,
+    `/console/${'x'.repeat(600)}`,
     '/console\u0000',
     '',
   ])('never leads away from the console: %j', async (returnTo) => {
@@ -132,6 +132,17 @@ describe('signing in', () => {
     const end = new URL(await browser.follow(start, `${PUBLIC_URL}/console`));
     expect(end.origin).toBe(PUBLIC_URL);
     expect(end.pathname).toMatch(/^\/console(\/%00|%00)?$/);
+  });
+
+  it('leaves room in the headers of a request, however often a browser is sent to it', async () => {
+    const browser = newBrowser();
+    const start = `/api/sign-in?${new URLSearchParams({ returnTo: `/console/${'x'.repeat(450)}` }).toString()}`;
+    for (let attempt = 0; attempt < 22; attempt++) {
+      expect(await statusOf(browser.request(start))).toBe(302);
+      expect(JSON.stringify([...browser.cookies]).length).toBeLessThan(8000);
+    }
+    expect(await statusOf(browser.script('/api/me'))).toBe(401);
+    expect(await browser.follow('/api/sign-in', `${PUBLIC_URL}/console`)).toBe(`${PUBLIC_URL}/console`);
   });
 
   it('makes a new session, whatever cookie the browser had, and ends the one before', async () => {
@@ -393,6 +404,30 @@ describe('a session', () => {
     expect(await statusOf(browser.script('/api/me'))).toBe(200);
   });
 
+  it.each([
+    [200, '{}'],
+    [200, 'null'],
+    [400, '{"error": "temporarily_unavailable"}'],
+    [400, '{"error": "invalid_client"}'],
+    [429, '{"error": "slow_down"}'],
+    [500, '{}'],
+  ])('goes on after the provider has answered its renewal with %i %s', async (status, body) => {
+    const person = freshUser();
+    const browser = await signedIn(person);
+    after(600);
+    provider.trouble = { status, body };
+    const begun = performance.now();
+    const asked = [service, second].map(({ url }) => {
+      browser.at = url;
+      return browser.script('/api/me');
+    });
+    expect(await Promise.all(asked.map(statusOf))).toEqual([503, 503]);
+    // One of the two waits for the other, but not when that has given up.
+    expect(performance.now() - begun).toBeLessThan(5000);
+    provider.trouble = undefined;
+    expect(await statusOf(browser.script('/api/me'))).toBe(200);
+  });
+
   it('is over when its refresh token has expired, and leaves nothing', async () => {
     const person = freshUser();
     provider.refreshSeconds = 900;
@@ -425,6 +460,7 @@ describe('a session', () => {
     const browser = await signedIn(alice);
     await bare.owner.query('UPDATE console_sessions SET user_id = $2 WHERE user_id = $1', [alice, bob]);
     expect(await statusOf(browser.script('/api/me'))).toBe(401);
+    expect(await rowsOf(bob)).toEqual([]);
   });
 });
 

@@ -17,6 +17,8 @@ export class OpenIdProvider {
   audience = AUDIENCE;
   refreshSeconds = 86_400;
   givesRefreshTokens = true;
+  /** What its token endpoint answers instead, while it is in trouble. */
+  trouble: { status: number; body: string } | undefined;
   /** How often it has given out new tokens for a refresh token. */
   renewals = 0;
   private server: Server | undefined;
@@ -37,6 +39,7 @@ export class OpenIdProvider {
     this.refreshSeconds = 86_400;
     this.givesRefreshTokens = true;
     this.renewals = 0;
+    this.trouble = undefined;
   }
 
   /** What a service is configured with. */
@@ -144,6 +147,10 @@ export class OpenIdProvider {
   /** The page at which a person signs in is answered for them; everything else is the library's. */
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const provider = this.provider as Provider;
+    if (this.trouble !== undefined && request.url === '/token') {
+      const { status, body } = this.trouble;
+      return void response.writeHead(status, { 'content-type': 'application/json' }).end(body);
+    }
     if (!request.url?.startsWith('/interaction/')) return void provider.callback()(request, response);
     const { prompt, params, session } = await provider.interactionDetails(request, response);
     if (prompt.name === 'login') {
