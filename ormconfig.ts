@@ -4,6 +4,7 @@ import { DataSource, type Migration } from 'typeorm';
 import { delegateOperations, isDistributed } from './migrations/distribution.js';
 import { installFunctions } from './migrations/functions.js';
 import { migrations } from './migrations/index.js';
+import { AlertRule } from './src/alerts/entities/alert-rule.entity.js';
 import { ApiKey } from './src/api-keys/entities/api-key.entity.js';
 import { connectionPool, type DatabasePool } from './src/common/database/driver.js';
 import { loadConfig } from './src/config/env.js';
@@ -31,6 +32,7 @@ export class AccountingDataSource extends DataSource {
         },
       },
       entities: [
+        AlertRule,
         ApiKey,
         GatewayAccount,
         LedgerEntry,

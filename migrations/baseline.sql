@@ -59,7 +59,7 @@ CREATE TYPE call_budgets AS (
   periods BIGINT[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT, ended_raises BIGINT[]);
 CREATE TYPE usage_sums AS (
   records BIGINT, credits NUMERIC, provider_cost_usd NUMERIC, costed_records BIGINT, costed_credits NUMERIC,
-  unpriced_records BIGINT, charged_credits NUMERIC);
+  unpriced_records BIGINT, charged_credits NUMERIC, uncollected_credits NUMERIC);
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Accounts
@@ -78,6 +78,10 @@ CREATE TABLE user_accounts (
 CREATE INDEX idx_user_accounts_search_id    ON user_accounts ((lower(user_id) COLLATE "C"), user_id);
 CREATE INDEX idx_user_accounts_search_name  ON user_accounts ((lower(username) COLLATE "C"), user_id);
 CREATE INDEX idx_user_accounts_search_email ON user_accounts ((lower(email) COLLATE "C"), user_id);
+-- GET /search finds by any word: what stands between signs and spaces, as `wordsOf` in search.service.ts has it. No table that
+-- movements write has such an index.
+CREATE INDEX idx_user_accounts_words ON user_accounts USING gin ((array_to_tsvector(array_remove(
+  regexp_split_to_array(lower(user_id || ' ' || username || ' ' || coalesce(email, '')), '[\u0001-/:-@\u005b-\u0060{-\u00a0\u2010-\u2027]+'), ''))));
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Credits
@@ -134,6 +138,8 @@ CREATE TABLE credit_ledger (
   created_at    TIMESTAMPTZ NOT NULL,
   CONSTRAINT pk_credit_ledger PRIMARY KEY (account_id, id)
 );
+-- What a member reads of an organisation is a small part of it.
+CREATE INDEX idx_ledger_member ON credit_ledger (account_id, user_id, id) WHERE user_id <> account_id;
 
 -- One row: when the last audit of all accounts ended, and how many differences it found; NULL before there was one.
 CREATE TABLE last_audit (
@@ -158,6 +164,8 @@ CREATE TABLE organisations (
   archived_at TIMESTAMPTZ
 );
 CREATE INDEX idx_organisations_created_by ON organisations (created_by) WHERE archived_at IS NULL;
+CREATE INDEX idx_organisations_words ON organisations USING gin ((array_to_tsvector(array_remove(
+  regexp_split_to_array(lower(account_id || ' ' || name), '[\u0001-/:-@\u005b-\u0060{-\u00a0\u2010-\u2027]+'), ''))));
 
 -- path has the ids from the top unit down to the unit itself: what a member of the unit spends counts for all of them.
 CREATE TABLE units (
@@ -312,6 +320,8 @@ CREATE TABLE pricing_rules (
 );
 CREATE INDEX idx_pricing_model_from ON pricing_rules (model_id, effective_from DESC);
 CREATE INDEX idx_pricing_prefix     ON pricing_rules (model_id) WHERE model_id LIKE '%*';
+CREATE INDEX idx_pricing_words      ON pricing_rules USING gin ((array_to_tsvector(array_remove(
+  regexp_split_to_array(lower(model_id), '[\u0001-/:-@\u005b-\u0060{-\u00a0\u2010-\u2027]+'), ''))));
 
 -- Other names of models, and the names of providers that stand in front of models' ids, as imports have seen them.
 CREATE TABLE pricing_aliases (
@@ -432,7 +442,7 @@ CREATE TABLE usage_records (
   periods              BIGINT[],
   request_id           VARCHAR(200),
   request_hash         BYTEA,
-  balance_after        BIGINT,
+  remaining_after_charge BIGINT,
   review_action        review_decision,
   review_credits       BIGINT,
   reviewed_by          VARCHAR(64),
@@ -442,12 +452,13 @@ CREATE TABLE usage_records (
   CONSTRAINT pk_usage_records PRIMARY KEY (account_id, id)
 ) WITH (fillfactor = 90);
 CREATE INDEX idx_usage_user_timestamp ON usage_records (account_id, timestamp, id);
+CREATE INDEX idx_usage_member         ON usage_records (account_id, user_id, timestamp, id) WHERE user_id <> account_id;
 CREATE INDEX idx_usage_timestamp      ON usage_records (timestamp);
 CREATE INDEX idx_usage_id             ON usage_records (id);
 CREATE INDEX idx_usage_needs_review   ON usage_records (timestamp, id) WHERE billing_status = 'needs_review';
 -- Calls whose reported cost differs from ours by more than 1 %.
 CREATE INDEX idx_usage_cost_differs   ON usage_records (id) WHERE abs(provider_cost_usd - computed_cost_usd) > 0.01 * computed_cost_usd;
-CREATE UNIQUE INDEX uq_usage_request  ON usage_records (account_id, request_id) WHERE request_id IS NOT NULL;
+CREATE UNIQUE INDEX uq_usage_request  ON usage_records (account_id, request_id, user_id) WHERE request_id IS NOT NULL;
 
 -- One decision for each version of a record, and append-only: a version that was decided on has a successor.
 CREATE TABLE usage_reviews (
@@ -464,8 +475,9 @@ CREATE TABLE usage_reviews (
   CONSTRAINT ck_usage_reviews_whole CHECK (version > 0 AND (action = 'bill' OR billed_credits = 0))
 );
 
--- One row per account, user, unit (0: none), UTC day, service and operation, kept in the transaction that writes the record. The costed columns
--- count records whose provider cost is known: a margin can be calculated from these only.
+-- One row per account, user, unit (0: none), UTC day, service and operation, kept in the transaction that writes the record. Of its credits,
+-- charged_credits were collected, uncollected_credits were not, and the others were settled elsewhere. The costed columns
+-- count records whose provider cost is known, costed_credits what was collected for them: a margin is made of these only.
 CREATE TABLE usage_daily (
   account_id        VARCHAR(50) NOT NULL,
   user_id           VARCHAR(50) NOT NULL,
@@ -480,6 +492,7 @@ CREATE TABLE usage_daily (
   unpriced_records  BIGINT NOT NULL DEFAULT 0,
   costed_credits    NUMERIC NOT NULL DEFAULT 0,
   charged_credits   NUMERIC NOT NULL DEFAULT 0,
+  uncollected_credits NUMERIC NOT NULL DEFAULT 0,
   CONSTRAINT pk_usage_daily PRIMARY KEY (account_id, day, user_id, unit_id, service, operation)
 ) WITH (fillfactor = 70);
 -- With all columns of the key, although nothing needs them: a plan made while the table is empty may take this index for a
@@ -497,6 +510,8 @@ CREATE TABLE usage_totals (
   costed_records    BIGINT NOT NULL,
   costed_credits    NUMERIC(38, 0) NOT NULL,
   unpriced_records  BIGINT NOT NULL,
+  charged_credits   NUMERIC(38, 0) NOT NULL,
+  uncollected_credits NUMERIC(38, 0) NOT NULL,
   CONSTRAINT pk_usage_totals PRIMARY KEY (day, service, operation)
 );
 
@@ -514,6 +529,8 @@ CREATE TABLE usage_corrections (
   costed_records    BIGINT NOT NULL,
   costed_credits    NUMERIC(38, 0) NOT NULL,
   unpriced_records  BIGINT NOT NULL,
+  charged_credits   NUMERIC(38, 0) NOT NULL,
+  uncollected_credits NUMERIC(38, 0) NOT NULL,
   CONSTRAINT pk_usage_corrections PRIMARY KEY (account_id, id)
 );
 
@@ -630,7 +647,11 @@ CREATE TABLE api_keys (
     AND (is_active OR gateway_state NOT IN ('pending', 'opening', 'live'))
     AND (gateway_due_at IS NOT NULL OR gateway_state = 'ended' OR (gateway_state = 'live' AND expires_at IS NULL)))
 );
-CREATE INDEX idx_api_keys_id      ON api_keys (id);
+CREATE INDEX idx_api_keys_id ON api_keys (id);
+-- What a hint shows of the key, as one word: it may have signs in it.
+CREATE INDEX idx_api_keys_hint ON api_keys (lower(right(key_hint, 4)));
+CREATE INDEX idx_api_keys_words ON api_keys USING gin ((array_to_tsvector(array_remove(
+  regexp_split_to_array(lower(name), '[\u0001-/:-@\u005b-\u0060{-\u00a0\u2010-\u2027]+'), ''))));
 CREATE INDEX idx_api_keys_created ON api_keys (account_id, created_at, id);
 
 -- Whose key a digest is: what must be found without an account has a small table of its own, of which each server of a
@@ -646,6 +667,46 @@ CREATE INDEX idx_api_keys_unannounced ON api_keys (expires_at)
   WHERE is_active AND expires_at IS NOT NULL AND expiry_announced IS DISTINCT FROM expires_at;
 CREATE INDEX idx_api_keys_unended ON api_keys (expires_at)
   WHERE is_active AND expires_at IS NOT NULL AND (end_announced IS NULL OR end_announced < expires_at);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Sessions of the console
+
+-- A session is found by the digest of the secret in its cookie. The provider's tokens are sealed with a key made of that
+-- secret, which is nowhere here: the database alone opens none of them. An instance that asks for new tokens has until
+-- renewing_until.
+CREATE TABLE console_sessions (
+  digest         VARCHAR(64) CONSTRAINT pk_console_sessions PRIMARY KEY
+                 CONSTRAINT ck_console_sessions_digest CHECK (digest ~ '^[0-9a-f]{64}$'),
+  user_id        VARCHAR(50) NOT NULL,
+  tokens         TEXT NOT NULL,
+  renewing_until TIMESTAMPTZ,
+  created_at     TIMESTAMPTZ NOT NULL DEFAULT now(),
+  ends_at        TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX idx_console_sessions_ends_at ON console_sessions (ends_at);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Activity
+
+-- What people and programs changed: append-only, see refuse_activity_change. account_id is '' where a change belongs to no
+-- account. An id is not later than another because it is larger: each server of a cluster gives its own.
+CREATE TABLE activity (
+  account_id VARCHAR(50)  NOT NULL,
+  id         BIGINT GENERATED ALWAYS AS IDENTITY,
+  at         TIMESTAMPTZ  NOT NULL DEFAULT clock_timestamp(),
+  action     VARCHAR(41)  NOT NULL,
+  subject    VARCHAR(200) NOT NULL,
+  actor      VARCHAR(64)  NOT NULL,
+  actor_role VARCHAR(10)  NOT NULL,
+  address    VARCHAR(45),
+  request_id VARCHAR(200),
+  before     JSONB,
+  after      JSONB,
+  CONSTRAINT pk_activity PRIMARY KEY (account_id, id)
+);
+CREATE INDEX idx_activity_account ON activity (account_id, at, id);
+CREATE INDEX idx_activity_actor   ON activity (actor, at, id);
+CREATE INDEX idx_activity_at      ON activity (at, id);
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Events and webhooks
@@ -733,3 +794,36 @@ CREATE TABLE webhook_lanes (
   CONSTRAINT pk_webhook_lanes PRIMARY KEY (endpoint_id, account_id)
 );
 CREATE INDEX idx_webhook_lanes_due ON webhook_lanes (endpoint_id, next_attempt_at);
+
+------------------------------------------------------------------------------------------------------------------------
+-- Alerts
+
+-- Which events people get, and how. A rule has sent all up to seen_event_id, or did not want them; what comes after it goes
+-- together in the next message. lease is of the instance that sends, until due_at.
+CREATE TABLE alert_rules (
+  id            BIGINT GENERATED ALWAYS AS IDENTITY CONSTRAINT pk_alert_rules PRIMARY KEY,
+  name          VARCHAR(100) NOT NULL,
+  channel       VARCHAR(10)  NOT NULL CONSTRAINT ck_alert_rules_channel CHECK (channel IN ('email', 'slack')),
+  recipients    TEXT[],
+  url           TEXT,
+  event_types   TEXT[] CONSTRAINT ck_alert_rules_types CHECK (event_types::event_type[] IS NOT NULL OR event_types IS NULL),
+  account_id    VARCHAR(50),
+  time_zone     VARCHAR(64)  NOT NULL DEFAULT 'UTC',
+  quiet_from    VARCHAR(5),
+  quiet_until   VARCHAR(5),
+  group_seconds INTEGER      NOT NULL CONSTRAINT ck_alert_rules_group CHECK (group_seconds >= 0),
+  is_active     BOOLEAN      NOT NULL DEFAULT TRUE,
+  seen_event_id BIGINT       NOT NULL,
+  due_at        TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  lease         UUID,
+  attempts      INTEGER      NOT NULL DEFAULT 0,
+  failing_since TIMESTAMPTZ,
+  last_error    VARCHAR(200),
+  last_sent_at  TIMESTAMPTZ,
+  created_by    VARCHAR(64)  NOT NULL,
+  created_at    TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  updated_at    TIMESTAMPTZ  NOT NULL DEFAULT now(),
+  CONSTRAINT ck_alert_rules_whole CHECK (
+    (recipients IS NULL) = (channel <> 'email') AND (url IS NULL) = (channel <> 'slack')
+    AND (quiet_from IS NULL) = (quiet_until IS NULL))
+);

@@ -24,6 +24,8 @@ const LOCAL_TABLES = [
   'usage_quarantine',
   'output_learning',
   'last_audit',
+  'alert_rules',
+  'console_sessions',
 ];
 /** What a Citus database of this service must have set, on each server. */
 const DATABASE_SETTINGS = {

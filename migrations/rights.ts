@@ -26,6 +26,7 @@ const READ_ONLY_TABLES = [
   'usage_leaders',
   'api_keys',
   'api_key_digests',
+  'activity',
   'event_outbox',
   'events',
   'webhook_deliveries',
@@ -51,6 +52,9 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
   await runner.query(`GRANT SELECT, INSERT, DELETE ON pricing_aliases TO ${role}`);
   await runner.query(`GRANT SELECT, INSERT, UPDATE (ended_at) ON gateway_accounts TO ${role}`);
   await runner.query(`GRANT SELECT, UPDATE (version) ON gateways TO ${role}`);
+  await runner.query(
+    `GRANT SELECT, INSERT, DELETE, UPDATE (tokens, renewing_until) ON console_sessions TO ${role}`,
+  );
   // Operations create and change keys. The service itself only ends them and keeps them in step with a gateway.
   await runner.query(
     `GRANT UPDATE (last_used, is_active, revoked_at, gateway_state, gateway_due_at, gateway_attempts,
@@ -68,6 +72,12 @@ export async function grantRuntimeRole(runner: QueryRunner, role: string): Promi
            UPDATE (url, event_types, description, is_active, disabled_at, disabled_reason, deleted_at, resuming_after,
                    failing_since, secret, previous_secret, previous_secret_until, updated_at)
         ON webhook_endpoints TO ${role}`,
+  );
+  await runner.query(
+    `GRANT SELECT, INSERT, DELETE,
+           UPDATE (name, recipients, url, event_types, account_id, time_zone, quiet_from, quiet_until, group_seconds, is_active,
+                   seen_event_id, due_at, lease, attempts, failing_since, last_error, last_sent_at, updated_at)
+        ON alert_rules TO ${role}`,
   );
   await grantOperations(runner, role);
 }

@@ -3,6 +3,8 @@ import { APP_FILTER, APP_PIPE } from '@nestjs/core';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccountingDataSource } from '../ormconfig.js';
 import { AccountDirectoryModule } from './account-directory/account-directory.module.js';
+import { ActivityModule } from './activity/activity.module.js';
+import { AlertsModule } from './alerts/alerts.module.js';
 import { ApiKeysModule } from './api-keys/api-keys.module.js';
 import { AuthModule } from './auth/auth.module.js';
 import { DatabaseModule } from './common/database/database.module.js';
@@ -22,6 +24,7 @@ import { HealthModule } from './health/health.module.js';
 import { IntegrationsModule } from './integrations/integrations.module.js';
 import { OrganisationsModule } from './organisations/organisations.module.js';
 import { PricingModule } from './pricing/pricing.module.js';
+import { SearchModule } from './search/search.module.js';
 import { StreamingSessionsModule } from './streaming-sessions/streaming-sessions.module.js';
 import { UsageModule } from './usage/usage.module.js';
 
@@ -48,7 +51,7 @@ export class AppModule {
         DatabaseModule.forRoot(pool),
         MetricsModule,
         ReportsModule,
-        AuthModule,
+        AuthModule.forRoot(config),
         CreditsModule,
         // Before the directory, whose /accounts/:userId would match /accounts/mine.
         OrganisationsModule,
@@ -59,7 +62,10 @@ export class AppModule {
         PricingModule,
         ApiKeysModule,
         IntegrationsModule,
+        ActivityModule,
+        SearchModule,
         EventsModule,
+        AlertsModule,
         HealthModule,
         ConsoleModule.forRoot(config),
       ],

@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { resolve } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
@@ -7,7 +8,7 @@ import { createApp } from './app.setup.js';
 import type { LimitedExpressAdapter } from './common/http/limited-express.adapter.js';
 import { createLogger } from './common/http/logging.js';
 import { commandLine } from './cli/command-line.js';
-import { type AppConfig, ConfigError, loadConfig } from './config/env.js';
+import { type AppConfig, ConfigError, loadConfig, EMBEDDED_DIRECTORY } from './config/env.js';
 import { describeConnection, type OpenDatabase, openDatabase } from './postgres-server/open-database.js';
 
 /** Longest wait for connections to the database to end, once no request is under way; the log has a second after it. */
@@ -125,7 +126,9 @@ function announce(config: AppConfig, port: number, database: OpenDatabase): void
   const token =
     config.environment === 'production'
       ? []
-      : [`  Token      ${commandLine('token')} --role admin --sub alice`];
+      : [
+          `  Token      ${directorySetting(config, database)}${commandLine('token')} --role admin --sub alice`,
+        ];
   const lines = [
     `  Console    ${url}/console`,
     `  API        ${url}/api`,
@@ -134,6 +137,15 @@ function announce(config: AppConfig, port: number, database: OpenDatabase): void
     ...token,
   ];
   process.stdout.write(`\nThe accounting service is ready.\n${lines.join('\n')}\n\n`);
+}
+
+/** The secret that tokens are signed with lies beside the data: the command for one must look there too. */
+function directorySetting(
+  { database: { embeddedDirectory } }: AppConfig,
+  { embedded }: OpenDatabase,
+): string {
+  const isChosen = embedded !== undefined && embeddedDirectory !== resolve(EMBEDDED_DIRECTORY);
+  return isChosen ? `EMBEDDED_POSTGRES_DIR='${embeddedDirectory}' ` : '';
 }
 
 function explain(error: NodeJS.ErrnoException & { port?: number }): string {

@@ -2,7 +2,7 @@ import { mkdirSync, statSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 
 /**
- * Takes the README's pictures of the console from a running development service with data, such as
+ * Takes the pictures of the console in docs/quick-start.md from a running development service with data, such as
  * `npm run demo`. SERVICE_URL names another address than http://localhost:3001.
  */
 const SERVICE = process.env.SERVICE_URL ?? 'http://localhost:3001';

@@ -1,6 +1,16 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+const source = fileURLToPath(new URL('src', import.meta.url));
+
 export default defineConfig({
+  // The examples name this package as its users do.
+  resolve: {
+    alias: [
+      { find: /^llm-accounting-client$/, replacement: `${source}/index.ts` },
+      { find: /^llm-accounting-client\/(.+)$/, replacement: `${source}/$1.ts` },
+    ],
+  },
   test: {
     include: ['test/*.spec.ts'],
     globalSetup: 'test/support/global-setup.ts',

@@ -9,6 +9,7 @@ import {
 } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { CurrentCaller, OwnerOrServiceAccess, RoleAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import { type Caller, seenUser } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
@@ -91,7 +92,7 @@ export class ApiKeysController {
   @ApiIdempotent({ answersSecret: true })
   @OwnerOrServiceAccess({ userIdIn: 'body' })
   async create(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: CreateApiKeyDto,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) response: Response,
@@ -169,7 +170,7 @@ export class ApiKeysController {
   @ApiProblems(ApiKeyNotFound, ApiKeyEnded)
   @OwnerOrServiceAccess()
   update(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @IdParam() id: number,
     @Body() body: UpdateApiKeyDto,
   ): Promise<ApiKeyDto> {
@@ -189,7 +190,7 @@ export class ApiKeysController {
   @ApiIdempotent({ answersSecret: true })
   @OwnerOrServiceAccess()
   async rotate(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @IdParam() id: number,
     @Body() body: RotateApiKeyDto,
     @IdempotencyKey() key: string | null,
@@ -212,7 +213,7 @@ export class ApiKeysController {
   @ApiNoContentResponse({ description: 'The key no longer works on any instance' })
   @ApiProblems(ApiKeyNotFound)
   @OwnerOrServiceAccess()
-  revoke(@CurrentCaller() caller: Caller, @IdParam() id: number): Promise<void> {
+  revoke(@CurrentAuthor() caller: Author, @IdParam() id: number): Promise<void> {
     return this.keys.revoke(caller, id);
   }
 }

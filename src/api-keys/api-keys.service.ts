@@ -3,10 +3,17 @@ import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { digestOf, GATEWAY_KEY_PREFIX, generateApiKey, hintOf } from '../common/http/api-key-format.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, hasRole, idempotencyScope, seenUser } from '../common/http/caller.js';
+import { noteActivity, type Originated } from '../common/database/activity.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { type AccountRequest, Database, operation, type Operation } from '../common/database/database.js';
-import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
+import {
+  AccountNotFound,
+  IdempotencyMismatch,
+  unknownOutcome,
+  ValidationError,
+} from '../common/errors/service-error.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { SecretAnswers, type SecretIdempotency } from '../common/http/secret-answers.js';
@@ -39,7 +46,7 @@ type Answer =
     };
 
 /** What they all name: the account, and where the answer has a key, how to return it again. */
-type KeyRequest = AccountRequest & Partial<Idempotency> & { sealed?: string | null };
+type KeyRequest = AccountRequest & Originated & Partial<Idempotency> & { sealed?: string | null };
 
 const CREATE = operation<
   KeyRequest & {
@@ -63,7 +70,7 @@ const OPEN = operation<
   KeyRequest & { id: number; oldId: number | null; overlapSeconds: number | null },
   Answer
 >('api_key_open');
-const UPDATE = operation<AccountRequest & { id: number; changes: object }, Answer>('api_key_update');
+const UPDATE = operation<KeyRequest & { id: number; changes: object }, Answer>('api_key_update');
 
 /** Without TypeORM's entities: they took 6 of the 10 ms of processor time of a page of 200. */
 const PAGE = {
@@ -105,7 +112,7 @@ export class ApiKeysService {
    *   the gateway
    */
   async create(
-    caller: Caller,
+    caller: Author,
     request: CreateApiKeyDto,
     idempotencyKey: string | null,
   ): Promise<Once<CreatedApiKeyDto>> {
@@ -117,6 +124,7 @@ export class ApiKeysService {
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
     const created = await this.change(CREATE, {
       accountId: caller.accountId,
+      origin: caller.origin,
       userId: caller.userId,
       digest: digestOf(key),
       hint: hintOf(key),
@@ -151,13 +159,13 @@ export class ApiKeysService {
   }
 
   /** Changes what is given; null takes the expiry or the limit away. @throws ApiKeyNotFound, ApiKeyEnded */
-  async update(caller: Caller, id: number, request: UpdateApiKeyDto): Promise<ApiKeyDto> {
+  async update(caller: Author, id: number, request: UpdateApiKeyDto): Promise<ApiKeyDto> {
     const { name, permissions, creditLimit } = request;
     const expiresAt = utcTime(request.expiresAt);
     const changes = { name, permissions, creditLimit, expiresAt };
     await find(this.keys.manager, id, managedBy(caller));
     const updated = ApiKeyDto.fromAnswer(
-      await this.change(UPDATE, { accountId: caller.accountId, id, changes }),
+      await this.change(UPDATE, { accountId: caller.accountId, origin: caller.origin, id, changes }),
     );
     const changesBounds = expiresAt !== undefined || creditLimit !== undefined;
     if (updated.gateway !== null && changesBounds) await this.gateway.follow(caller.accountId, id);
@@ -172,7 +180,7 @@ export class ApiKeysService {
    * @throws AccountNotFound, ApiKeyNotFound, ApiKeyEnded, ApiKeyRotated, TooManyApiKeys, IdempotencyMismatch; what `GatewayKeysService.provision` throws
    */
   async rotate(
-    caller: Caller,
+    caller: Author,
     id: number,
     { overlapSeconds }: RotateApiKeyDto,
     idempotencyKey: string | null,
@@ -190,6 +198,7 @@ export class ApiKeysService {
     const key = generateApiKey(gateway === null ? undefined : GATEWAY_KEY_PREFIX);
     const rotated = await this.change(ROTATE, {
       accountId,
+      origin: caller.origin,
       id,
       digest: digestOf(key),
       hint: hintOf(key),
@@ -203,7 +212,7 @@ export class ApiKeysService {
   }
 
   /** Ends a key at once, on every instance; again it changes nothing. An admin may end anyone's. @throws ApiKeyNotFound */
-  async revoke(caller: Caller, id: number): Promise<void> {
+  async revoke(caller: Author, id: number): Promise<void> {
     let { accountId, userId }: WhoseKeys = managedBy(caller);
     if (hasRole(caller.role, 'admin')) {
       const owner = await this.database.row<{ account_id: string }>(OWNER, [id]);
@@ -211,14 +220,27 @@ export class ApiKeysService {
       accountId = owner.account_id;
       userId = undefined;
     }
-    const key = await this.database.row<{ gateway: string | null }>(REVOKE, [accountId, id, userId ?? null]);
-    if (key === undefined) throw new ApiKeyNotFound();
-    if (key.gateway !== null) await this.gateway.follow(accountId, id);
+    const revoked = await this.keys.manager.transaction(async (manager) => {
+      const [[key]] = await manager.query<[RevokedKey[], number]>(REVOKE, [accountId, id, userId ?? null]);
+      if (key?.was_active === true) {
+        const { name, key_hint: keyHint } = key;
+        await noteActivity(manager, caller, {
+          accountId,
+          action: 'api_key.revoked',
+          subject: id,
+          before: { name, keyHint, isActive: true },
+          after: { name, keyHint, isActive: false },
+        });
+      }
+      return key;
+    });
+    if (revoked === undefined) throw new ApiKeyNotFound();
+    if (revoked.gateway !== null) await this.gateway.follow(accountId, id);
   }
 
   /** A new key, live at its gateway too, if it has one. */
   private opened(
-    { accountId }: Caller,
+    { accountId, origin }: Author,
     created: Once<CreatedApiKeyDto>,
     once: SecretIdempotency,
     old: { id: number; overlapSeconds: number } | null,
@@ -228,6 +250,7 @@ export class ApiKeysService {
     return this.gateway.provision(accountId, created.answer, once.idempotencyKey !== null, async () => {
       const opened = await this.change(OPEN, {
         accountId,
+        origin,
         id,
         oldId: old?.id ?? null,
         overlapSeconds: old?.overlapSeconds ?? null,
@@ -264,8 +287,18 @@ export class ApiKeysService {
         throw new TooManyApiKeys();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
+}
+
+/** A row that was revoked, now or before. */
+interface RevokedKey {
+  name: string;
+  key_hint: string;
+  gateway: string | null;
+  was_active: boolean;
 }
 
 /** What lets an operation return its key again to the same request. */

@@ -16,6 +16,7 @@ import {
   InvalidTokenType,
   KeysUnavailable,
   PermissionRequired,
+  ProviderUnavailable,
   RoleRequired,
   ServiceCallerRequired,
   TokenExpired,
@@ -73,6 +74,7 @@ const ApiCallerProblems = (...problems: Parameters<typeof ApiProblems>) =>
     TooManyAtOnce,
     ServiceUnavailable,
     KeysUnavailable,
+    ProviderUnavailable,
   );
 
 /** Any authenticated caller; nothing of a particular user is touched. */

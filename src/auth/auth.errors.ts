@@ -82,6 +82,15 @@ export class KeysUnavailable extends ServiceError {
   }
 }
 
+/** 503: the session's access token has expired, and the OpenID provider could not be asked for the next one. */
+export class ProviderUnavailable extends ServiceError {
+  constructor() {
+    super(503, 'auth.provider_unavailable', 'The sign-in provider does not answer right now; try again', {
+      retryAfterSeconds: KEYS_RETRY_SECONDS,
+    });
+  }
+}
+
 /** 403: the role is not enough. */
 export class RoleRequired extends ServiceError {
   constructor(role: 'supervisor' | 'admin', errors?: FieldError[]) {

@@ -1,4 +1,4 @@
-import { Module } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { ThrottlerModule } from '@nestjs/throttler';
 import { AccountsModule } from '../accounts/accounts.module.js';
@@ -6,12 +6,16 @@ import { BodyGuard } from '../common/http/bodies.js';
 import { CallerTurnsGuard } from '../common/http/caller-turns.guard.js';
 import { rateLimit, RateLimitGuard } from '../common/http/rate-limit.js';
 import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
 import { AccessGuard, NamedUserGuard } from './access.guard.js';
 import { AuthenticationGuard } from './authentication.guard.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
 import { ApiKeyLastUse } from './api-key-last-use.js';
 import { JwtStrategy } from './jwt.strategy.js';
 import { KnownTokens } from './known-tokens.js';
+import { MeController } from './me.controller.js';
+import { SignInController } from './sign-in.controller.js';
+import { SignInService } from './sign-in.service.js';
 
 /**
  * The global guards, in the order they run: who is calling, how often, whether they may, when it is their turn, what was
@@ -35,4 +39,12 @@ import { KnownTokens } from './known-tokens.js';
     { provide: APP_GUARD, useClass: NamedUserGuard },
   ],
 })
-export class AuthModule {}
+export class AuthModule {
+  static forRoot({ signIn }: AppConfig): DynamicModule {
+    return {
+      module: AuthModule,
+      controllers: [MeController, ...(signIn === undefined ? [] : [SignInController])],
+      providers: signIn === undefined ? [] : [SignInService],
+    };
+  }
+}

@@ -1,23 +1,16 @@
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
-import { type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { type ExecutionContext, Inject, Injectable, Optional } from '@nestjs/common';
 import { AuthGuard } from '@nestjs/passport';
 import passport from 'passport';
-import { ServiceError } from '../common/errors/service-error.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
-import { isApiKey, isBearerApiKey } from '../common/http/api-key-format.js';
+import { isApiKey } from '../common/http/api-key-format.js';
 import { ApiKeyAuthenticator } from './api-key.authenticator.js';
-import {
-  AmbiguousCredentials,
-  ApiKeyAsToken,
-  InvalidInternalKey,
-  InvalidToken,
-  TokenExpired,
-  TokenRequired,
-} from './auth.errors.js';
+import { AmbiguousCredentials, InvalidInternalKey, InvalidToken } from './auth.errors.js';
 import { type AuthenticatedRequest, type Caller, INTERNAL_ACTOR } from '../common/http/caller.js';
 import { KnownTokens } from './known-tokens.js';
-import { JwtStrategy } from './jwt.strategy.js';
+import { JwtStrategy, refusal } from './jwt.strategy.js';
+import { SignInService } from './sign-in.service.js';
 
 /**
  * Finds out who is calling. It refuses no one: the rate limit comes next and counts by caller (or by address when there
@@ -32,6 +25,7 @@ export class AuthenticationGuard extends AuthGuard() {
     strategy: JwtStrategy,
     private readonly apiKeys: ApiKeyAuthenticator,
     private readonly knownTokens: KnownTokens,
+    @Optional() private readonly signIn?: SignInService,
   ) {
     // Passport knows strategies by name in one registry per process; a name of its own keeps a second application in
     // the same process from taking this one's place.
@@ -56,7 +50,7 @@ export class AuthenticationGuard extends AuthGuard() {
     return true;
   }
 
-  /** Who the request is from: a token, an API key, or a trusted service that shows neither. */
+  /** Who the request is from: a token, an API key, a trusted service that shows neither, or a session of the console. */
   private async authenticate(
     request: AuthenticatedRequest,
     apiKey: string | undefined,
@@ -74,6 +68,25 @@ export class AuthenticationGuard extends AuthGuard() {
       );
     } else if (request.isTrustedService) {
       request.user = TRUSTED_SERVICE;
+    } else await this.bySession(request, context);
+  }
+
+  /** From here on a request of a session is one with the session's access token: it may do neither more nor less. */
+  private async bySession(request: AuthenticatedRequest, context: ExecutionContext): Promise<void> {
+    try {
+      const session = await this.signIn?.sessionOf(request);
+      if (session === undefined) return;
+      request.headers.authorization = `Bearer ${session.accessToken}`;
+      request.sessionEndsAt = session.endsAt;
+      await this.byToken(request.headers.authorization, request, context);
+      if (request.user !== undefined && request.user.userId !== session.userId) {
+        delete request.user;
+        // The provider has renewed it with another person's token, and would do so for ever.
+        await this.signIn?.discard(request);
+        throw new InvalidToken();
+      }
+    } catch (error) {
+      request.authenticationError = error as Error;
     }
   }
 
@@ -143,13 +156,4 @@ const TRUSTED_SERVICE: Caller = {
 
 function digest(value: string): Buffer {
   return createHash('sha256').update(value).digest();
-}
-
-/** Why passport refused the token: what the key provider said, or an error of jsonwebtoken. */
-function refusal(info: unknown, authorization: string | undefined): ServiceError {
-  if (isBearerApiKey(authorization)) return new ApiKeyAsToken();
-  if (info instanceof ServiceError) return info;
-  const { name, message } = (info ?? {}) as Partial<Error>;
-  if (name === 'TokenExpiredError') return new TokenExpired();
-  return message === 'No auth token' ? new TokenRequired() : new InvalidToken();
 }

@@ -16,13 +16,16 @@ export interface TokenClaims {
  */
 export function developmentToken(config: AppConfig, claims: TokenClaims, hours: number): string {
   if (config.environment === 'production') throw new Error('no token is created here in production');
-  const { accessSecret } = config.jwt;
+  const { accessSecret, claims: names, tokenType, issuer, audiences } = config.jwt;
   if (accessSecret === undefined) throw new Error('tokens can be created here only with JWT_ACCESS_SECRET');
   const payload = {
-    username: claims.username ?? claims.sub,
-    email: claims.email ?? `${claims.sub}@example.com`,
-    role: claims.role,
-    type: 'access',
+    // Also a path is the whole name of a claim here.
+    [names.username]: claims.username ?? claims.sub,
+    [names.email]: claims.email ?? `${claims.sub}@example.com`,
+    [names.role]: claims.role,
+    ...(tokenType === undefined ? {} : { [tokenType.claim]: tokenType.value }),
+    ...(issuer === undefined ? {} : { iss: issuer }),
+    ...(audiences.length === 0 ? {} : { aud: audiences }),
   };
   const options = { subject: claims.sub, expiresIn: Math.round(hours * 3600), algorithm: 'HS256' } as const;
   return jwt.sign(payload, accessSecret, options);

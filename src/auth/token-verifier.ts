@@ -1,6 +1,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import type { JwtConfig } from '../config/env.js';
 import { InvalidToken } from './auth.errors.js';
+import type { AccessTokenClaims } from './claims.js';
 import { isPublicKeyAlgorithm, readPublicKey } from './public-key.js';
 import { PublishedKeys } from './published-keys.js';
 
@@ -59,8 +60,12 @@ function jwksKeyProvider(jwksUri: string): KeyProvider {
 
 /** When a bearer token that has been verified ends, in milliseconds since 1970. */
 export function expiryOf(authorization: string): number {
-  const { exp } = partOf(authorization.replace(/^Bearer /i, ''), 1) as { exp: number };
-  return exp * 1000;
+  return (claimsOf(authorization) as AccessTokenClaims).exp * 1000;
+}
+
+/** The claims of a token, with or without its scheme; undefined where there are none. They are worth what its signature is. */
+export function claimsOf(authorization: string): AccessTokenClaims | undefined {
+  return partOf(authorization.replace(/^Bearer +/i, ''), 1) as AccessTokenClaims | undefined;
 }
 
 /** The header (0) or the claims (1) of a token that is not verified yet; undefined when they are no JSON. */

@@ -9,6 +9,7 @@ import {
 import type { Response } from 'express';
 import { AccountAccess, CurrentCaller } from '../auth/access.decorator.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { IdParam } from '../common/http/params.js';
@@ -50,7 +51,7 @@ export class BudgetsController {
   @ApiIdempotent()
   @AccountAccess('manage')
   async create(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: CreateBudgetDto,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) response: Response,
@@ -120,7 +121,7 @@ export class BudgetsController {
   @ApiProblems(BudgetNotFound, AccountNotFound, BudgetSetByPlatform, BudgetOfKey)
   @AccountAccess('manage')
   update(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @IdParam() id: number,
     @Body() body: UpdateBudgetDto,
   ): Promise<BudgetDto> {
@@ -138,7 +139,7 @@ export class BudgetsController {
   @ApiProblems(BudgetNotFound, AccountNotFound, BudgetSetByPlatform, BudgetOfKey)
   @AccountAccess('manage')
   remove(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @IdParam() id: number,
     @Query() _query: BudgetQueryDto,
   ): Promise<void> {
@@ -165,7 +166,7 @@ export class BudgetsController {
   @ApiIdempotent()
   @AccountAccess('manage')
   async raise(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @IdParam() id: number,
     @Body() body: RaiseBudgetDto,
     @IdempotencyKey() key: string | null,

@@ -1,4 +1,5 @@
 import { type AccountRequest, type Ok, operation, type Refused } from '../common/database/database.js';
+import type { Originated } from '../common/database/activity.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 
 /** The operations of this module, in `sql/operations`. */
@@ -38,13 +39,14 @@ export interface BudgetAnswer {
   countsFrom: string;
 }
 
-interface BudgetRequest extends AccountRequest {
+interface BudgetRequest extends AccountRequest, Originated {
   /** Whether a supervisor or an admin of the platform asks. */
   isPlatform: boolean;
 }
 
 export const CREATE_BUDGET = operation<
   AccountRequest &
+    Originated &
     Idempotency & {
       scope: BudgetScope;
       scopeId: string | null;

@@ -1,8 +1,15 @@
 import { Injectable } from '@nestjs/common';
+import { InjectThrottlerStorage, type ThrottlerStorage } from '@nestjs/throttler';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
-import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
+import {
+  AccountNotFound,
+  IdempotencyMismatch,
+  unknownOutcome,
+  ValidationError,
+} from '../common/errors/service-error.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, hasRole, idempotencyScope, seenUser } from '../common/http/caller.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, toPage } from '../common/http/page.js';
@@ -32,6 +39,7 @@ import {
   type BudgetPeriodDto,
   type BudgetPeriodPageDto,
 } from './dto/budgets.responses.js';
+import { countChange } from '../common/http/rate-limit.js';
 import type { PageQueryDto } from '../common/http/page.js';
 
 const LIST = { name: 'budgets_list', text: 'SELECT budgets_list($1, $2, $3, $4, $5) AS budgets' };
@@ -40,6 +48,12 @@ const PERIODS = {
   text: 'SELECT budget_periods_list($1, $2, $3, $4, $5) AS periods',
 };
 
+/**
+ * Changes of one account's budgets in a minute by the account itself: each may emit an event for every alert that it passes,
+ * and is kept in the activity log.
+ */
+const MAXIMUM_CHANGES = 60;
+
 /** Budgets of accounts: what is decided with every hold and charge. Rules in README.md beside this file. */
 @Injectable()
 export class BudgetsService {
@@ -47,10 +61,11 @@ export class BudgetsService {
     private readonly database: Database,
     private readonly changes: Changes,
     private readonly accounts: AccountsService,
+    @InjectThrottlerStorage() private readonly windows: ThrottlerStorage,
   ) {}
 
-  /** @throws AccountNotFound, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError for an unknown zone */
-  async create(caller: Caller, request: CreateBudgetDto, key: string | null): Promise<Once<BudgetDto>> {
+  /** @throws AccountNotFound, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch, RateLimited; ValidationError for an unknown zone */
+  async create(caller: Author, request: CreateBudgetDto, key: string | null): Promise<Once<BudgetDto>> {
     const {
       scope,
       scopeId = null,
@@ -62,8 +77,10 @@ export class BudgetsService {
       anchorDay,
       alerts,
     } = request;
+    await this.countChange(caller);
     const answer = await this.changes.call(turnOf(caller), CREATE_BUDGET, {
       accountId: caller.accountId,
+      origin: caller.origin,
       scope,
       scopeId,
       unit,
@@ -98,6 +115,8 @@ export class BudgetsService {
         throw new TooManyBudgets('There are budgets for tags of 3 names, which is the maximum');
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 
@@ -128,10 +147,12 @@ export class BudgetsService {
     return toPage(row?.periods ?? [], limit, (period) => period);
   }
 
-  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey */
-  async update(caller: Caller, id: number, { amount, mode, alerts }: UpdateBudgetDto): Promise<BudgetDto> {
+  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey, RateLimited */
+  async update(caller: Author, id: number, { amount, mode, alerts }: UpdateBudgetDto): Promise<BudgetDto> {
+    await this.countChange(caller);
     const answer = await this.changes.call(turnOf(caller), UPDATE_BUDGET, {
       accountId: caller.accountId,
+      origin: caller.origin,
       id,
       changes: { amount, mode, alerts },
       isPlatform: isPlatform(caller),
@@ -140,10 +161,12 @@ export class BudgetsService {
     throw refusalOf(answer.outcome);
   }
 
-  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey */
-  async remove(caller: Caller, id: number): Promise<void> {
+  /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey, RateLimited */
+  async remove(caller: Author, id: number): Promise<void> {
+    await this.countChange(caller);
     const { outcome } = await this.changes.call(turnOf(caller), DELETE_BUDGET, {
       accountId: caller.accountId,
+      origin: caller.origin,
       id,
       isPlatform: isPlatform(caller),
     });
@@ -152,14 +175,16 @@ export class BudgetsService {
 
   /** @throws BudgetNotFound, BudgetSetByPlatform, BudgetOfKey, BudgetScopeNotFound, TooManyBudgets, IdempotencyMismatch; ValidationError */
   async raise(
-    caller: Caller,
+    caller: Author,
     id: number,
     request: RaiseBudgetDto,
     key: string | null,
   ): Promise<Once<BudgetDto>> {
+    await this.countChange(caller);
     const { memberId = null, amount, until, reason } = request;
     const answer = await this.changes.call(turnOf(caller), RAISE_BUDGET, {
       accountId: caller.accountId,
+      origin: caller.origin,
       id,
       memberId,
       amount,
@@ -183,6 +208,10 @@ export class BudgetsService {
       default:
         throw refusalOf(answer.outcome);
     }
+  }
+
+  private async countChange(caller: Caller): Promise<void> {
+    if (!isPlatform(caller)) await countChange(this.windows, turnOf(caller), MAXIMUM_CHANGES);
   }
 }
 

@@ -3,11 +3,11 @@ import { parseArgs } from 'node:util';
 import { Database } from '../common/database/database.js';
 import { connectionPool } from '../common/database/driver.js';
 import { ReportTurns } from '../common/http/reports.js';
-import { loadConfig } from '../config/env.js';
+import { type DatabaseConfig, loadConfig } from '../config/env.js';
 import { CreditsAuditService } from '../credits/credits-audit.service.js';
 import type { AuditDto } from '../credits/dto/credits.responses.js';
 import { REPAIR } from '../credits/credits.operations.js';
-import { reachDatabase } from '../postgres-server/open-database.js';
+import { describeConnection, reachDatabase } from '../postgres-server/open-database.js';
 import { commandLine } from './command-line.js';
 
 const USAGE = `Checks that balances, lots, ledger, holds, usage and key limits of every user agree.
@@ -16,7 +16,7 @@ const USAGE = `Checks that balances, lots, ledger, holds, usage and key limits o
 
 --repair sets the cache of each user at fault to what lots and sessions say, and writes that into the ledger.
 Ends with 0 when nothing is wrong (or everything is repaired), with 1 when something is, and with 2 when it could not
-check, as for an unknown user.
+check, as for an unknown user or a database without accounts.
 `;
 const ACTOR = 'service:audit';
 /** The most that the check of a batch of users may take, in milliseconds. */
@@ -47,6 +47,8 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
       }
       found = await audit.audit(user);
     }
+    if (found.usersChecked === 0)
+      throw new Error(`There are no accounts in ${described(loaded.database)}: nothing was checked`);
     process.stdout.write(json ? `${JSON.stringify(found, null, 2)}\n` : report(found));
     return found.ok;
   } finally {
@@ -55,6 +57,10 @@ async function run({ user, repair, json }: Options): Promise<boolean> {
     await opened.close();
   }
 }
+
+/** Which database it is: an audit of another one than was meant would find nothing wrong. */
+const described = ({ url, embeddedDirectory }: DatabaseConfig) =>
+  url === undefined ? embeddedDirectory : describeConnection(url);
 
 function showProgress(usersChecked: number): void {
   if (process.stderr.isTTY) process.stderr.write(`\r${counted(usersChecked, 'user')} checked`);

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { parseArgs } from 'node:util';
+import { portOf } from '../config/env.js';
 import { openInBrowser } from '../demo/browser.js';
 import { type DemoOptions, startDemo, welcome } from '../demo/demo.js';
 import { MOST_PEOPLE } from '../demo/people.js';
@@ -10,7 +11,7 @@ const USAGE = `Shows the service with a month of use, on a database of its own t
   ${commandLine('demo')} [--users 400] [--port 3001] [--seed 1] [--no-open]
 
 --users   10 to ${MOST_PEOPLE} (default 400)
---port    0 takes a free one (default 3001)
+--port    0 takes a free one (default: PORT, or 3001)
 --seed    another number, other people
 --no-open leaves the browser alone
 `;
@@ -19,7 +20,7 @@ function readOptions(): (DemoOptions & { opens: boolean }) | undefined {
   const { values } = parseArgs({
     options: {
       users: { type: 'string', default: '400' },
-      port: { type: 'string', default: '3001' },
+      port: { type: 'string', default: portOf() },
       seed: { type: 'string', default: '1' },
       'no-open': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },

@@ -9,6 +9,13 @@ import { VERSION } from './version.js';
 const BASE = { NODE_ENV: 'test', JWT_ACCESS_SECRET: 'a-secret', DATABASE_URL: 'postgresql://h/d' };
 const PRODUCTION = { ...BASE, NODE_ENV: 'production', JWT_ACCESS_SECRET: 'f0e1d2c3b4a5968778695a4b3c2d1e0f' };
 
+const SIGN_IN = {
+  JWT_ACCESS_SECRET: '',
+  JWT_JWKS_URI: 'https://sso.example.com/keys',
+  OIDC_ISSUER: 'https://sso.example.com',
+  OIDC_CLIENT_ID: 'console',
+};
+
 function problemsOf(env: Record<string, string>): string {
   try {
     loadConfig(env);
@@ -81,11 +88,59 @@ describe('the configuration', () => {
     ['UNPRICED_MODEL_POLICY', 'guess'],
     ['METERING_CALLERS', 'none'],
     ['ORGANISATIONS_CREATED_BY', 'admins'],
+    ['SHOW_PROVIDER_COST_TO_USERS', 'supervisors'],
     ['REQUEST_TIMEOUT_SECONDS', '0'],
     ['JWT_CLOCK_TOLERANCE_SECONDS', '61'],
     ['JWT_JWKS_URI', 'ftp://keys'],
-  ])('stops the start and names %s when it is "%s"', (name, value) => {
-    expect(problemsOf({ ...BASE, [name]: value })).toMatch(new RegExp(`\\b${name}\\b`));
+    ['JWT_AUDIENCE', ' , ', { JWT_TOKEN_TYPE_CLAIM: 'off' }],
+    ['OIDC_ISSUER', 'http://sso.example.com'],
+    ['OIDC_ISSUER', 'https://sso.example.com/?realm=x'],
+    ['OIDC_CLIENT_ID', ''],
+    ['OIDC_CLIENT_SECRET', 'short'],
+    ['OIDC_SCOPE', 'profile email'],
+    ['OIDC_PARAMETERS', 'audience=x&redirect_uri=https://evil.example'],
+    ['OIDC_PARAMETERS', 'state=fixed'],
+    ['OIDC_SESSION_HOURS', '0'],
+    ['PUBLIC_URL', 'http://accounting.example.com'],
+    ['PUBLIC_URL', 'https://accounting.example.com/console'],
+    ['PUBLIC_URL', 'https://user@accounting.example.com'],
+    ['PUBLIC_URL', '', { NODE_ENV: 'production' }],
+    ['JWT_JWKS_URI', ''],
+  ] as [string, string, Record<string, string>?][])(
+    'stops the start and names %s when it is "%s"',
+    (name, value, more) => {
+      const base = /^(OIDC|PUBLIC|JWT_JWKS_URI$)/.test(name) ? { ...BASE, ...SIGN_IN } : BASE;
+      expect(problemsOf({ ...base, ...more, [name]: value })).toMatch(new RegExp(`\\b${name}\\b`));
+    },
+  );
+
+  it('of a provider needs its issuer, a client there, its keys, and an address of this machine in development', () => {
+    const { signIn, jwt, warnings } = loadConfig({ ...BASE, ...SIGN_IN, JWT_AUDIENCE: 'one, two' });
+    expect(signIn).toMatchObject({ publicUrl: 'http://localhost:3001', sessionHours: 12, parameters: {} });
+    expect(jwt).toMatchObject({
+      issuer: SIGN_IN.OIDC_ISSUER,
+      audiences: ['one', 'two'],
+      algorithms: ['RS256', 'ES256'],
+    });
+    expect(jwt.tokenType).toEqual({ claim: 'type', value: 'access' });
+    expect(warnings).toEqual([]);
+    expect(loadConfig(BASE).signIn).toBeUndefined();
+  });
+
+  it.each([
+    ['typ=Bearer', { claim: 'typ', value: 'Bearer' }],
+    ['token_use', { claim: 'token_use', value: 'access' }],
+    ['https://a.example/?x=1=y', { claim: 'https://a.example/?x=1', value: 'y' }],
+    ['off', undefined],
+  ])('knows access tokens by JWT_TOKEN_TYPE_CLAIM=%s', (claim, tokenType) => {
+    const { jwt } = loadConfig({ ...BASE, JWT_AUDIENCE: 'a', JWT_TOKEN_TYPE_CLAIM: claim });
+    expect(jwt.tokenType).toEqual(tokenType);
+  });
+
+  it('warns where tokens of other applications, or ID tokens, would be accepted', () => {
+    expect(loadConfig({ ...BASE, ...SIGN_IN }).warnings.join()).toContain('JWT_AUDIENCE');
+    const own = { JWT_AUDIENCE: SIGN_IN.OIDC_CLIENT_ID, JWT_TOKEN_TYPE_CLAIM: 'off' };
+    expect(loadConfig({ ...BASE, ...SIGN_IN, ...own }).warnings.join()).toContain('ID tokens');
   });
 
   it('reports all that is wrong at once', () => {

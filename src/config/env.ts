@@ -21,6 +21,8 @@ export interface AppConfig {
   readonly database: DatabaseConfig;
   readonly reports: ReportsConfig;
   readonly jwt: JwtConfig;
+  /** How people sign in to the console; undefined: with an access token that they bring. */
+  readonly signIn: SignInConfig | undefined;
   /** Secret of trusted services; undefined switches internal callers off. */
   readonly internalApiKey: string | undefined;
   /** `off`: there is no `/metrics`. `token`: requires the bearer token. `open`: for everyone. */
@@ -49,6 +51,8 @@ export interface AppConfig {
   readonly trustsLitellmEndUser: boolean;
   readonly unpricedModelPolicy: 'fallback' | 'reject';
   readonly meteringCallers: 'any' | 'service';
+  /** Whether callers with the role `user` see what calls cost at the provider, and its prices. */
+  readonly showProviderCostToUsers: boolean;
   /** Who may create organisations, by a token of their own: supervisors and admins, or any user. */
   readonly organisationsCreatedBy: 'supervisors' | 'any';
   readonly requestTimeoutSeconds: number;
@@ -57,7 +61,11 @@ export interface AppConfig {
   /** Where traces go; undefined: there are none. */
   readonly tracing: TracingConfig | undefined;
   readonly events: EventsConfig;
+  /** How long entries of the activity log are kept. */
+  readonly activityRetentionDays: number;
   readonly webhooks: WebhooksConfig;
+  /** The mail server for alerts; undefined: the service sends no e-mail. */
+  readonly smtp?: SmtpConfig | undefined;
   /** Whom the sign-in page offers where it gives development tokens: no setting, the demo names its own. */
   readonly developmentPeople?: readonly DevelopmentPerson[];
 }
@@ -89,6 +97,15 @@ export interface WebhooksConfig {
   readonly timeoutMilliseconds: number;
   /** What the secrets of endpoints are encrypted with; undefined: they are stored as they are. */
   readonly secretsKey: string | undefined;
+}
+
+export interface SmtpConfig {
+  /** `smtp://` or `smtps://`, with a login where the server wants one. */
+  readonly url: string;
+  /** The sender of every message. */
+  readonly from: string;
+  /** Whether a connection that begins without TLS must change to it. */
+  readonly requiresTls: boolean;
 }
 
 export interface DatabaseConfig {
@@ -137,6 +154,29 @@ export interface JwtConfig {
   readonly jwksUri: string | undefined;
   readonly algorithms: Algorithm[];
   readonly clockToleranceSeconds: number;
+  /** What `iss` must be; undefined: anything. */
+  readonly issuer: string | undefined;
+  /** What `aud` must name one of; empty: anything. */
+  readonly audiences: string[];
+  /** Where a token has what this service needs of a user, as names or paths such as `realm_access.roles`. */
+  readonly claims: { readonly username: string; readonly email: string; readonly role: string };
+  /** The claim by which access tokens differ from other tokens, and its value; undefined: they differ by their audience. */
+  readonly tokenType: { readonly claim: string; readonly value: string } | undefined;
+}
+
+/** The OpenID provider that people sign in with, and this service as its client. */
+export interface SignInConfig {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string | undefined;
+  /** Separated by blanks. */
+  readonly scope: string;
+  /** Further parameters of the authorization request, such as `audience`. */
+  readonly parameters: Readonly<Record<string, string>>;
+  /** The origin under which browsers reach this service. */
+  readonly publicUrl: string;
+  /** After so many hours a person signs in anew, however active the session is. */
+  readonly sessionHours: number;
 }
 
 /** A configuration that cannot be used; the message has one line per bad variable and names it. */
@@ -260,6 +300,12 @@ class Reader {
   }
 }
 
+/** Where the embedded server keeps its data, unless EMBEDDED_POSTGRES_DIR names another directory. */
+export const EMBEDDED_DIRECTORY = '.data/postgres';
+
+/** The port that the environment names, for a command that reads nothing else of it. */
+export const portOf = (env: NodeJS.ProcessEnv = environmentWithFile()): string => env.PORT ?? '3001';
+
 /**
  * Reads and checks the whole configuration.
  *
@@ -285,6 +331,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
       timeoutMilliseconds: read.integer('DB_REPORT_TIMEOUT_MS', 30_000, 100, 3_600_000),
     },
     jwt: readJwt(read, environment, database.embeddedDirectory),
+    signIn: readSignIn(read, isProduction),
     internalApiKey: read.ownSecret('INTERNAL_API_KEY', 8),
     metricsAccess: read.oneOf('METRICS_ACCESS', metricsToken === undefined ? openMetrics : 'token', [
       'open',
@@ -311,6 +358,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     unpricedModelPolicy: read.oneOf('UNPRICED_MODEL_POLICY', 'fallback', ['fallback', 'reject'] as const),
     combinesMovements: read.oneOf('COMBINE_MOVEMENTS', 'on', ['on', 'off'] as const) === 'on',
     meteringCallers: read.oneOf('METERING_CALLERS', 'any', ['any', 'service'] as const),
+    showProviderCostToUsers:
+      read.oneOf('SHOW_PROVIDER_COST_TO_USERS', 'off', ['on', 'off'] as const) === 'on',
     organisationsCreatedBy: read.oneOf('ORGANISATIONS_CREATED_BY', 'supervisors', [
       'supervisors',
       'any',
@@ -318,8 +367,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     requestTimeoutSeconds: read.integer('REQUEST_TIMEOUT_SECONDS', 30, 1, 600),
     shutdownSeconds: read.integer('SHUTDOWN_SECONDS', 20, 1, 600),
     tracing: readTracing(read),
+    activityRetentionDays: read.integer('ACTIVITY_RETENTION_DAYS', 730, 30, 36_500),
     events: readEvents(read),
     webhooks: readWebhooks(read),
+    smtp: readSmtp(read),
   };
   const { url, directUrl, readUrl, migrationUrl } = config.database;
   for (const [name, other] of Object.entries({
@@ -344,6 +395,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = environmentWithFile()): AppC
     );
   }
   warnings.push(...differentDatabases(config.database));
+  if (config.signIn !== undefined) warnings.push(...checkSignIn(read, config.signIn, config.jwt));
   if (config.sessions.maximumAgeSeconds < config.sessions.leaseSeconds) {
     read.problems.push('SESSION_MAX_AGE_SECONDS must be at least SESSION_LEASE_SECONDS');
   }
@@ -438,7 +490,7 @@ function readDatabase(read: Reader): DatabaseConfig {
     poolSize: read.integer('DB_POOL_SIZE', 20, 1, 500),
     statementTimeoutMilliseconds: read.integer('DB_STATEMENT_TIMEOUT_MS', 10_000, 100, 600_000),
     connectTimeoutMilliseconds: read.integer('DB_CONNECT_TIMEOUT_MS', 3000, 100, 60_000),
-    embeddedDirectory: resolve(read.text('EMBEDDED_POSTGRES_DIR') ?? '.data/postgres'),
+    embeddedDirectory: resolve(read.text('EMBEDDED_POSTGRES_DIR') ?? EMBEDDED_DIRECTORY),
   };
 }
 
@@ -503,6 +555,19 @@ function readWebhooks(read: Reader): WebhooksConfig {
   };
 }
 
+function readSmtp(read: Reader): SmtpConfig | undefined {
+  const url = read.url('SMTP_URL', ['smtp:', 'smtps:']);
+  const from = read.text('SMTP_FROM');
+  if ((url === undefined) !== (from === undefined))
+    read.problems.push('SMTP_URL and SMTP_FROM are required together');
+  if (from !== undefined && !/^([^<>@\r\n]*<)?[^\s<>@]+@[^\s<>@]+>?$/.test(from))
+    read.problems.push('SMTP_FROM must be an address such as accounting@example.com');
+  if (url === undefined || from === undefined) return undefined;
+  const { username, hostname } = new URL(url);
+  // A login never goes over the network as it is.
+  return { url, from, requiresTls: username !== '' && !isLoopback(hostname) };
+}
+
 function readTracing(read: Reader): TracingConfig | undefined {
   const endpoint = read.url('OTEL_EXPORTER_OTLP_ENDPOINT', ['https:', 'http:']);
   const serviceName = read.text('OTEL_SERVICE_NAME') ?? 'accounting-service';
@@ -543,7 +608,94 @@ function readJwt(read: Reader, environment: AppConfig['environment'], embeddedDi
     jwksUri,
     algorithms: accessSecret === undefined ? ['RS256', 'ES256'] : ['HS256'],
     clockToleranceSeconds: read.integer('JWT_CLOCK_TOLERANCE_SECONDS', 5, 0, 60),
+    ...readClaims(read),
   };
+}
+
+function readClaims(read: Reader): Pick<JwtConfig, 'issuer' | 'audiences' | 'claims' | 'tokenType'> {
+  const audiences = (read.text('JWT_AUDIENCE') ?? '')
+    .split(',')
+    .map((audience) => audience.trim())
+    .filter((audience) => audience !== '');
+  const [, claim = '', value = 'access'] =
+    /^(.+?)(?:=([^=]+))?$/.exec(read.text('JWT_TOKEN_TYPE_CLAIM') ?? 'type') ?? [];
+  if (claim === 'off' && audiences.length === 0) {
+    read.problems.push(
+      'JWT_AUDIENCE is required when JWT_TOKEN_TYPE_CLAIM is "off": without either, ID tokens would be accepted as access tokens',
+    );
+  }
+  return {
+    issuer: read.text('JWT_ISSUER') ?? read.text('OIDC_ISSUER'),
+    audiences,
+    claims: {
+      username: read.text('JWT_CLAIM_USERNAME') ?? 'username',
+      email: read.text('JWT_CLAIM_EMAIL') ?? 'email',
+      role: read.text('JWT_CLAIM_ROLE') ?? 'role',
+    },
+    tokenType: claim === 'off' ? undefined : { claim, value },
+  };
+}
+
+function readSignIn(read: Reader, isProduction: boolean): SignInConfig | undefined {
+  const issuer = read.url('OIDC_ISSUER', ['https:', 'http:']);
+  const clientId = read.text('OIDC_CLIENT_ID');
+  const clientSecret = read.secret('OIDC_CLIENT_SECRET', 8);
+  const parameters = new URLSearchParams(read.text('OIDC_PARAMETERS') ?? '');
+  const scope = read.text('OIDC_SCOPE') ?? 'openid profile email';
+  const sessionHours = read.integer('OIDC_SESSION_HOURS', 12, 1, 720);
+  const publicUrl = read.url('PUBLIC_URL', ['https:', 'http:']);
+  if ((read.text('OIDC_ISSUER') === undefined) !== (clientId === undefined))
+    read.problems.push('OIDC_ISSUER and OIDC_CLIENT_ID are required together');
+  if (issuer === undefined || clientId === undefined) return undefined;
+  if (publicUrl === undefined && read.text('PUBLIC_URL') === undefined && isProduction)
+    read.problems.push('PUBLIC_URL is required with OIDC_ISSUER: the provider sends people back to it');
+  if (!scope.split(' ').includes('openid')) read.problems.push('OIDC_SCOPE must contain openid');
+  const fixed = [...parameters.keys()].find((name) => FIXED_PARAMETERS.has(name));
+  if (fixed !== undefined)
+    read.problems.push(`OIDC_PARAMETERS must not set ${fixed}, which the service sets`);
+  const origin = publicUrl ?? `http://localhost:${read.integer('PORT', 3001, 0, 65535)}`;
+  for (const [name, address] of Object.entries({ OIDC_ISSUER: issuer, PUBLIC_URL: origin })) {
+    const { protocol, hostname, username, password, search, hash } = new URL(address);
+    if (username !== '' || password !== '' || search !== '' || hash !== '')
+      read.problems.push(`${name} must have no user, query or fragment`);
+    if (protocol === 'http:' && !isLoopback(hostname))
+      read.problems.push(`${name} must be https unless its host is this machine`);
+  }
+  if (new URL(origin).pathname !== '/') read.problems.push('PUBLIC_URL must have no path');
+  return {
+    issuer,
+    clientId,
+    clientSecret,
+    scope,
+    parameters: Object.fromEntries(parameters),
+    publicUrl: new URL(origin).origin,
+    sessionHours,
+  };
+}
+
+/** What OIDC_PARAMETERS may not replace: each of them protects the sign-in. */
+const FIXED_PARAMETERS = new Set(
+  'client_id redirect_uri response_type response_mode scope state nonce code_challenge code_challenge_method request request_uri'.split(
+    ' ',
+  ),
+);
+
+/** The access tokens of a session pass the checks of all others. @returns warnings */
+function checkSignIn(read: Reader, { clientId }: SignInConfig, jwt: JwtConfig): string[] {
+  if (jwt.accessSecret !== undefined) {
+    read.problems.push(
+      'JWT_JWKS_URI (or JWT_PUBLIC_KEY) is required with OIDC_ISSUER: it verifies the access tokens of the provider',
+    );
+  }
+  if (jwt.audiences.length === 0)
+    return [
+      'JWT_AUDIENCE is not set: access tokens that OIDC_ISSUER issued for other applications are accepted',
+    ];
+  if (jwt.tokenType === undefined && jwt.audiences.includes(clientId))
+    return [
+      'JWT_AUDIENCE names OIDC_CLIENT_ID and JWT_TOKEN_TYPE_CLAIM is "off": ID tokens pass as access tokens',
+    ];
+  return [];
 }
 
 /** An attacker who can change a key server's answer can sign in as anyone, so it must come by TLS or from this machine. */

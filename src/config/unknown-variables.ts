@@ -45,11 +45,13 @@ function nearestOf(name: string, known: ReadonlySet<string>): [nearest: string, 
   if (known.has(name)) return [name, 0];
   const whole = [...known].find((each) => leavesOutWords(name, each));
   if (whole !== undefined) return [whole, 1];
-  const ranked = [...known].map((each) => ({
-    each,
-    far: distance(name, each),
-    same: commonStart(name, each),
-  }));
+  const [first = ''] = name.split('_');
+  const ranked = [...known].map((each) => {
+    const mistakes = distance(name, each);
+    // Of names that are far, those are nearer that are about the same thing.
+    const isOther = mistakes > MAXIMUM_MISTAKES && !each.split('_').includes(first);
+    return { each, far: mistakes + (isOther ? name.length : 0), same: commonStart(name, each) };
+  });
   ranked.sort((a, b) => a.far - b.far || b.same - a.same);
   return [ranked[0]?.each ?? '', ranked[0]?.far ?? Infinity];
 }

@@ -67,6 +67,9 @@ function sendSettings(config: AppConfig, request: Request, response: Response): 
     version: VERSION,
     sessionLeaseSeconds: config.sessions.leaseSeconds,
     usersCreateOrganisations: config.organisationsCreatedBy === 'any',
+    signIn: config.signIn !== undefined,
+    takesTokens: config.signIn === undefined || config.environment !== 'production',
+    showsProviderCostToUsers: config.showProviderCostToUsers,
     developmentTokens,
     ...(developmentTokens ? { people: config.developmentPeople ?? [] } : {}),
   });

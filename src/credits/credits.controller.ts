@@ -2,6 +2,7 @@ import { Body, Controller, Get, HttpCode, Post, Query, Req, Res } from '@nestjs/
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import { type Caller, seenUser } from '../common/http/caller.js';
 import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/service-error.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
@@ -10,6 +11,7 @@ import { IdParam, AccountIdParam } from '../common/http/params.js';
 import { LongList, Report, reporterOf, ReportsBusy, TooManyReports } from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
+import { HidesProviderCost } from '../pricing/provider-cost.js';
 import { CreditsAuditService } from './credits-audit.service.js';
 import { CreditsForecastService } from './credits-forecast.service.js';
 import {
@@ -110,6 +112,7 @@ export class CreditsController {
   @ApiOkResponse({ type: QuoteDto })
   @ApiProblems(UnpricedModel)
   @CallerAccess('pricing:read')
+  @HidesProviderCost()
   calculate(@Body() body: CalculateCreditsDto): Promise<QuoteDto> {
     return this.credits.calculate(body);
   }
@@ -127,7 +130,7 @@ export class CreditsController {
   @ApiIdempotent()
   @RoleAccess('supervisor')
   async allocate(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: AllocateCreditsDto,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) response: Response,
@@ -151,7 +154,7 @@ export class CreditsController {
   @ApiIdempotent()
   @RoleAccess('admin')
   async deduct(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: DeductCreditsDto,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) response: Response,
@@ -175,7 +178,7 @@ export class CreditsController {
   @ApiIdempotent()
   @RoleAccess('admin')
   async revoke(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @IdParam() id: number,
     @Body() body: RevokeAllocationDto,
     @IdempotencyKey() key: string | null,

@@ -5,6 +5,7 @@ import {
   operation,
   type Refused,
 } from '../common/database/database.js';
+import type { Originated } from '../common/database/activity.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import type { Call } from '../pricing/call.js';
 import type { Quote } from '../pricing/price.js';
@@ -54,6 +55,7 @@ export interface AllocationAnswer {
 /** Gives an account a lot of `credits` that expires after `expiryDays` days of 24 hours. */
 export const ALLOCATE = operation<
   AccountRequest &
+    Originated &
     Idempotency & {
       credits: number;
       expiryDays: number;
@@ -76,13 +78,13 @@ export interface DeductionAnswer {
 
 /** Takes `credits` away, first to expire first; all or nothing. */
 export const DEDUCT = operation<
-  AccountRequest & Idempotency & { credits: number; notes: string; actor: string },
+  AccountRequest & Originated & Idempotency & { credits: number; notes: string; actor: string },
   Ok<DeductionAnswer> | Shortage | Refused<'user_not_found' | 'idempotency_mismatch'>
 >('credit_deduct');
 
 /** Empties one lot for good; repeated, it returns the same. */
 export const REVOKE = operation<
-  AccountRequest & Idempotency & { allocationId: number; notes: string | null; actor: string },
+  AccountRequest & Originated & Idempotency & { allocationId: number; notes: string | null; actor: string },
   Ok<AllocationAnswer> | Refused<'allocation_not_found' | 'idempotency_mismatch'>
 >('credit_revoke');
 

@@ -1,13 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { LessThan, Repository } from 'typeorm';
+import { LessThan, Raw, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, idempotencyScope, seenUser } from '../common/http/caller.js';
 import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
 import { Movements } from '../common/database/movements.js';
 import { exactSum, toSafeInteger } from '../common/database/transformers.js';
-import { AccountNotFound, IdempotencyMismatch } from '../common/errors/service-error.js';
+import { AccountNotFound, IdempotencyMismatch, unknownOutcome } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -198,13 +199,14 @@ export class CreditsService {
   }
 
   /** Creates the account of an unknown user. @throws AccountNotFound for an organisation that is not there; EmailTaken, BalanceLimit, TooManyAllocations, IdempotencyMismatch */
-  async allocate(caller: Caller, request: AllocateCreditsDto, key: string | null): Promise<AllocationAnswer> {
+  async allocate(caller: Author, request: AllocateCreditsDto, key: string | null): Promise<AllocationAnswer> {
     const answer = await this.movements.run(ALLOCATE, {
       accountId: accountOf(request),
       credits: request.credits,
       expiryDays: request.expiryDays,
       notes: request.notes ?? null,
       actor: caller.actor,
+      origin: caller.origin,
       email: request.email ?? null,
       username: request.username ?? null,
       ...idempotencyOf(idempotencyScope(caller), 'allocate', key, request),
@@ -222,16 +224,19 @@ export class CreditsService {
         throw new TooManyAllocations();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 
   /** @throws AccountNotFound, InsufficientCredits, IdempotencyMismatch */
-  async deduct(caller: Caller, request: DeductCreditsDto, key: string | null): Promise<DeductionAnswer> {
+  async deduct(caller: Author, request: DeductCreditsDto, key: string | null): Promise<DeductionAnswer> {
     const answer = await this.movements.run(DEDUCT, {
       accountId: accountOf(request),
       credits: request.credits,
       notes: request.notes,
       actor: caller.actor,
+      origin: caller.origin,
       ...idempotencyOf(idempotencyScope(caller), 'deduct', key, request),
     });
     switch (answer.outcome) {
@@ -245,12 +250,14 @@ export class CreditsService {
         throw shortage(answer);
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 
   /** @throws AllocationNotFound, IdempotencyMismatch */
   async revoke(
-    caller: Caller,
+    caller: Author,
     allocationId: number,
     notes: string | undefined,
     key: string | null,
@@ -262,6 +269,7 @@ export class CreditsService {
       allocationId,
       notes: notes ?? null,
       actor: caller.actor,
+      origin: caller.origin,
       ...idempotencyOf(idempotencyScope(caller), 'revoke', key, { allocationId, notes }),
     });
     switch (answer.outcome) {
@@ -271,6 +279,8 @@ export class CreditsService {
         throw new AllocationNotFound();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 
@@ -289,7 +299,10 @@ export class CreditsService {
     const entries = await this.ledger.find({
       where: {
         accountId,
-        ...(userId !== undefined && { userId }),
+        // The condition of the index on what members of organisations spend.
+        ...(userId !== undefined && {
+          userId: Raw((column) => `${column} = :userId AND ${column} <> account_id`, { userId }),
+        }),
         ...(before !== undefined && { id: LessThan(before) }),
       },
       order: { id: 'DESC' },
@@ -301,7 +314,10 @@ export class CreditsService {
       entries.map(({ id }) => id),
     ]);
     const tags = new Map(tagged.map((row) => [toSafeInteger(row.id), row.tags]));
-    return toPage(entries, limit, (entry) => LedgerEntryDto.from(entry, tags.get(entry.id) ?? null));
+    return toPage(entries, limit, (entry) => ({
+      ...LedgerEntryDto.from(entry, tags.get(entry.id) ?? null),
+      ...(userId !== undefined && { balanceAfter: null }),
+    }));
   }
 
   /** What all accounts own together. @throws SumTooLarge */

@@ -1,6 +1,7 @@
 import { Body, Controller, Get, Put } from '@nestjs/common';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import { CurrentCaller, OwnerAccess, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import type { Caller } from '../common/http/caller.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
 import { AccountIdParam } from '../common/http/params.js';
@@ -36,8 +37,8 @@ export class ThresholdsController {
   })
   @ApiOkResponse({ type: LowThresholdDto })
   @OwnerAccess()
-  set(@CurrentCaller() caller: Caller, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
-    return this.thresholds.set(caller.accountId, body.threshold);
+  set(@CurrentAuthor() caller: Author, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
+    return this.thresholds.set(caller, caller.accountId, body.threshold);
   }
 
   @Get(':userId')
@@ -64,7 +65,11 @@ export class ThresholdsController {
   @ApiOkResponse({ type: LowThresholdDto })
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor')
-  setOf(@AccountIdParam() userId: string, @Body() body: SetLowThresholdDto): Promise<LowThresholdDto> {
-    return this.thresholds.set(userId, body.threshold);
+  setOf(
+    @CurrentAuthor() caller: Author,
+    @AccountIdParam() userId: string,
+    @Body() body: SetLowThresholdDto,
+  ): Promise<LowThresholdDto> {
+    return this.thresholds.set(caller, userId, body.threshold);
   }
 }

@@ -1,10 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectThrottlerStorage, type ThrottlerStorage } from '@nestjs/throttler';
+import type { Originated } from '../common/database/activity.js';
 import { Changes } from '../common/database/changes.js';
 import { type AccountRequest, Database, operation, type Refused } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
-import { RateLimited } from '../common/http/rate-limit.js';
+import type { Author } from '../common/http/author.js';
+import { countChange } from '../common/http/rate-limit.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import type { LowThresholdDto } from './dto/thresholds.dto.js';
@@ -16,13 +18,12 @@ const READ = {
 
 /** Sets when an account is low; null: as the service is configured. */
 const SET_LOW_THRESHOLD = operation<
-  AccountRequest & { threshold: number | null },
+  AccountRequest & Originated & { threshold: number | null },
   Refused<'ok' | 'user_not_found'>
 >('credit_set_low_threshold');
 
-/** Changes of one user's threshold: each takes the balance's lock, and may emit an event to every endpoint. */
+/** Changes of one user's threshold in a minute: each takes the balance's lock, and may emit an event to every endpoint. */
 const MAXIMUM_CHANGES = 10;
-const WINDOW_MILLISECONDS = 60_000;
 
 /** When a user's credits are low. */
 @Injectable()
@@ -47,11 +48,10 @@ export class ThresholdsService {
    * @param threshold null: as everyone's
    * @throws AccountNotFound, RateLimited, ServiceUnavailable
    */
-  async set(userId: string, threshold: number | null): Promise<LowThresholdDto> {
+  async set({ origin }: Author, userId: string, threshold: number | null): Promise<LowThresholdDto> {
     const turn = `low-threshold:${userId}`;
-    const window = await this.windows.increment(turn, WINDOW_MILLISECONDS, MAXIMUM_CHANGES, 0, turn);
-    if (window.isBlocked) throw new RateLimited(window.timeToBlockExpire);
-    const answer = await this.changes.call(turn, SET_LOW_THRESHOLD, { accountId: userId, threshold });
+    await countChange(this.windows, turn, MAXIMUM_CHANGES);
+    const answer = await this.changes.call(turn, SET_LOW_THRESHOLD, { accountId: userId, threshold, origin });
     if (answer.outcome !== 'ok') throw new AccountNotFound();
     return this.describe(userId, threshold);
   }

@@ -141,7 +141,11 @@ class Author {
   private found(): void {
     const { id, name, owner, units, members } = this.organisation;
     const create = { hasTooMany: false, accountId: owner.userId, id, name };
-    this.calls.push({ at: this.founded, operation: 'organisation_create', request: create });
+    this.calls.push({
+      at: this.founded,
+      operation: 'organisation_create',
+      request: { ...create, actor: this.organisation.owner.userId },
+    });
     const by = { actorId: owner.userId, supervises: false };
     for (const unit of units)
       this.add(this.founded + SECOND, 'unit_create', { ...by, name: unit, parentId: null });

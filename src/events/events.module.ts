@@ -30,5 +30,6 @@ import { WebhooksService } from './webhooks.service.js';
     WebhookSender,
     WebhooksService,
   ],
+  exports: [EventsService, WebhookSecrets, WebhookSender],
 })
 export class EventsModule {}

@@ -1,6 +1,7 @@
 import { Inject, Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import { type AccountRequest, Database, generalOperation } from '../common/database/database.js';
+import { ServiceUnavailable } from '../common/errors/service-error.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { TaskOnRequest } from '../common/task-on-request.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -106,7 +107,10 @@ export class WebhookDeliverer implements OnModuleDestroy {
     for (const id of this.underWay.values()) byEndpoint[id] = (byEndpoint[id] ?? 0) + 1;
     const values = [free, PARALLEL_FAILING, this.leaseSeconds, JSON.stringify(byEndpoint)];
     const lanes = await this.database.rows<{ lane: Lane }>(CLAIM, values);
-    for (const { lane } of lanes) this.begin(lane);
+    for (const { lane } of lanes) {
+      if (typeof lane?.endpointId !== 'number') throw new ServiceUnavailable();
+      this.begin(lane);
+    }
   }
 
   private begin(lane: Lane): void {

@@ -1,6 +1,9 @@
 import { Injectable } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { noteActivity } from '../common/database/activity.js';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
+import type { Author } from '../common/http/author.js';
 import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';
 import { isoTime } from '../common/http/time.js';
 import type { DeliveriesQueryDto, ReplayWebhookDto } from './dto/webhooks.requests.js';
@@ -29,7 +32,7 @@ const IS_ACTIVE = {
   name: 'webhook_is_active',
   text: 'SELECT is_active FROM webhook_endpoints WHERE id = $1 AND deleted_at IS NULL',
 };
-const REPLAY = { name: 'webhook_replay', text: 'SELECT webhook_replay($1, $2, $3, $4, $5, $6) AS replay' };
+const REPLAY = 'SELECT webhook_replay($1, $2, $3, $4, $5, $6) AS replay';
 
 /** Deliveries that one call lets be made again. */
 const MAXIMUM_REPLAYED = 10_000;
@@ -61,7 +64,10 @@ interface DeliveryRow {
 /** What was delivered, what waits, what was given up, and how to have it again. */
 @Injectable()
 export class WebhookDeliveriesService {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly dataSource: DataSource,
+  ) {}
 
   /** Newest first. @throws WebhookNotFound */
   async page(endpointId: number, { limit, cursor, status }: DeliveriesQueryDto): Promise<DeliveryPageDto> {
@@ -75,28 +81,43 @@ export class WebhookDeliveriesService {
   }
 
   /** @throws WebhookNotFound, WebhookInactive, DeliveryNotFound */
-  async replayOne(endpointId: number, deliveryId: number): Promise<DeliveryDto> {
-    const replayed = await this.replay(endpointId, deliveryId, null, null);
+  async replayOne(caller: Author, endpointId: number, deliveryId: number): Promise<DeliveryDto> {
+    const replayed = await this.replay(caller, endpointId, deliveryId, null, null);
     const delivery = await this.database.row<DeliveryRow>(ONE, [endpointId, deliveryId]);
     if (replayed === null || delivery === undefined) throw new DeliveryNotFound();
     return toDelivery(delivery);
   }
 
   /** @throws WebhookNotFound, WebhookInactive */
-  async replaySince(endpointId: number, { since, cursor }: ReplayWebhookDto): Promise<ReplayDto> {
+  async replaySince(
+    caller: Author,
+    endpointId: number,
+    { since, cursor }: ReplayWebhookDto,
+  ): Promise<ReplayDto> {
     // A moment: the database takes fewer zones than ISO 8601 has.
-    const replay = await this.replay(endpointId, null, new Date(since), decodeCursor(cursor) ?? null);
+    const replay = await this.replay(caller, endpointId, null, new Date(since), decodeCursor(cursor) ?? null);
     const after = replay?.after ?? null;
     return { replayed: replay?.replayed ?? 0, nextCursor: after === null ? null : encodeCursor(after) };
   }
 
   /** Null for a delivery that is not there. @throws WebhookNotFound, WebhookInactive */
   private async replay(
+    caller: Author,
     ...values: [endpoint: number, delivery: number | null, since: Date | null, after: number | null]
   ): Promise<Replay | null> {
     const limits = [MAXIMUM_REPLAYED, MOST_LOOKED_AT];
-    const row = await this.database.row<{ replay: Replay | null }>(REPLAY, [...values, ...limits]);
-    const replay = row?.replay ?? null;
+    const replay = await this.dataSource.transaction(async (manager) => {
+      const [row] = await manager.query<{ replay: Replay | null }[]>(REPLAY, [...values, ...limits]);
+      const done = row?.replay ?? null;
+      const [endpointId, deliveryId, since] = values;
+      if (done !== null)
+        await noteActivity(manager, caller, {
+          action: 'webhook.replayed',
+          subject: endpointId,
+          after: { ...(deliveryId === null ? { since } : { deliveryId }), replayed: done.replayed },
+        });
+      return done;
+    });
     if (replay === null && !(await this.isActive(values[0]))) throw new WebhookInactive();
     return replay;
   }

@@ -55,7 +55,7 @@ export class WebhookSender {
   /**
    * One attempt. It never throws.
    *
-   * @param secrets of the endpoint; while a rotated one is valid the message bears both signatures
+   * @param secrets of the endpoint; while a rotated one is valid the message bears both signatures, and without any none
    */
   async send(url: string, secrets: readonly string[], message: Message): Promise<Attempt> {
     const startedAt = performance.now();
@@ -107,9 +107,10 @@ export class WebhookSender {
 
 function headersOf({ id, body }: Message, secrets: readonly string[]): Record<string, string> {
   const now = new Date();
+  const plain = { 'content-type': 'application/json', 'user-agent': `llm-accounting-service/${VERSION}` };
+  if (secrets.length === 0) return plain;
   return {
-    'content-type': 'application/json',
-    'user-agent': `llm-accounting-service/${VERSION}`,
+    ...plain,
     'webhook-id': id,
     'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
     'webhook-signature': secrets.map((secret) => new Webhook(secret).sign(id, now, body)).join(' '),

@@ -8,8 +8,8 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../common/http/caller.js';
+import { RoleAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
@@ -68,7 +68,7 @@ export class WebhooksController {
   @ApiIdempotent({ answersSecret: true })
   @RoleAccess('admin')
   async create(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: CreateWebhookDto,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) response: Response,
@@ -117,8 +117,12 @@ export class WebhooksController {
   @ApiOkResponse({ type: WebhookDto })
   @ApiProblems(WebhookNotFound, TargetRefused)
   @RoleAccess('admin')
-  update(@IdParam() id: number, @Body() body: UpdateWebhookDto): Promise<WebhookDto> {
-    return this.webhooks.update(id, body);
+  update(
+    @CurrentAuthor() caller: Author,
+    @IdParam() id: number,
+    @Body() body: UpdateWebhookDto,
+  ): Promise<WebhookDto> {
+    return this.webhooks.update(caller, id, body);
   }
 
   @Delete(':id')
@@ -131,8 +135,8 @@ export class WebhooksController {
   @ApiNoContentResponse({ description: 'The endpoint is deleted and receives nothing more' })
   @ApiProblems(WebhookNotFound)
   @RoleAccess('admin')
-  delete(@IdParam() id: number): Promise<void> {
-    return this.webhooks.delete(id);
+  delete(@CurrentAuthor() caller: Author, @IdParam() id: number): Promise<void> {
+    return this.webhooks.delete(caller, id);
   }
 
   @Post(':id/rotate-secret')
@@ -147,7 +151,7 @@ export class WebhooksController {
   @ApiIdempotent({ answersSecret: true })
   @RoleAccess('admin')
   async rotateSecret(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @IdParam() id: number,
     @Body() body: RotateWebhookSecretDto,
     @IdempotencyKey() key: string | null,
@@ -198,8 +202,12 @@ export class WebhooksController {
   @ApiOkResponse({ type: DeliveryDto })
   @ApiProblems(WebhookNotFound, DeliveryNotFound, WebhookInactive)
   @RoleAccess('admin')
-  replayOne(@IdParam() id: number, @IdParam('deliveryId') deliveryId: number): Promise<DeliveryDto> {
-    return this.deliveries.replayOne(id, deliveryId);
+  replayOne(
+    @CurrentAuthor() caller: Author,
+    @IdParam() id: number,
+    @IdParam('deliveryId') deliveryId: number,
+  ): Promise<DeliveryDto> {
+    return this.deliveries.replayOne(caller, id, deliveryId);
   }
 
   @Post(':id/replay')
@@ -214,7 +222,11 @@ export class WebhooksController {
   @ApiOkResponse({ type: ReplayDto })
   @ApiProblems(WebhookNotFound, WebhookInactive)
   @RoleAccess('admin')
-  replaySince(@IdParam() id: number, @Body() body: ReplayWebhookDto): Promise<ReplayDto> {
-    return this.deliveries.replaySince(id, body);
+  replaySince(
+    @CurrentAuthor() caller: Author,
+    @IdParam() id: number,
+    @Body() body: ReplayWebhookDto,
+  ): Promise<ReplayDto> {
+    return this.deliveries.replaySince(caller, id, body);
   }
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
-import { type EntityManager, IsNull, LessThan, Repository } from 'typeorm';
-import { type Caller, idempotencyScope } from '../common/http/caller.js';
+import { type EntityManager, LessThan, Repository } from 'typeorm';
+import { type Author } from '../common/http/author.js';
+import { idempotencyScope } from '../common/http/caller.js';
+import { noteActivity } from '../common/database/activity.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
 import { SecretAnswers, type SecretIdempotency } from '../common/http/secret-answers.js';
@@ -56,7 +58,7 @@ export class WebhooksService {
   ) {}
 
   /** Makes an endpoint; its secret is in this answer and in none afterwards. @throws TargetRefused, TooManyWebhooks */
-  create(caller: Caller, request: CreateWebhookDto, key: string | null): Promise<Once<CreatedWebhookDto>> {
+  create(caller: Author, request: CreateWebhookDto, key: string | null): Promise<Once<CreatedWebhookDto>> {
     this.requireTarget(request.url);
     const once = this.secretAnswers.idempotency(idempotencyScope(caller), 'webhook', key, request);
     return this.withSecret(once, async (manager, secret) => {
@@ -70,7 +72,13 @@ export class WebhooksService {
         secret: this.secrets.seal(secret),
         createdBy: caller.userId,
       });
-      return find(manager, Number(identifiers[0]?.id));
+      const made = await find(manager, Number(identifiers[0]?.id));
+      await noteActivity(manager, caller, {
+        action: 'webhook.created',
+        subject: made.id,
+        after: settingsOf(made),
+      });
+      return made;
     });
   }
 
@@ -96,14 +104,18 @@ export class WebhooksService {
    *
    * @throws WebhookNotFound, TargetRefused
    */
-  async update(id: number, request: UpdateWebhookDto): Promise<WebhookDto> {
+  async update(caller: Author, id: number, request: UpdateWebhookDto): Promise<WebhookDto> {
     if (request.url !== undefined) this.requireTarget(request.url);
     const { url, eventTypes, description, isActive } = request;
     const wasSwitched =
       isActive === undefined ? {} : { disabledAt: null, disabledReason: null, resumingAfter: null };
     const resumes = isActive === true || url !== undefined;
     const updated = await this.endpoints.manager.transaction(async (manager) => {
-      await manager.findOne(WebhookEndpoint, { where: { id }, lock: { mode: 'for_no_key_update' } });
+      const before = await manager.findOne(WebhookEndpoint, {
+        where: { id },
+        lock: { mode: 'for_no_key_update' },
+      });
+      if (before === null) throw new WebhookNotFound();
       await manager.update(
         WebhookEndpoint,
         { id },
@@ -117,19 +129,38 @@ export class WebhooksService {
           updatedAt: () => 'clock_timestamp()',
         },
       );
-      return find(manager, id);
+      const after = await find(manager, id);
+      await noteActivity(manager, caller, {
+        action: 'webhook.changed',
+        subject: id,
+        before: settingsOf(before),
+        after: settingsOf(after),
+      });
+      return after;
     });
     if (resumes) await this.goOn(id);
     return updated;
   }
 
   /** What it still had to get goes with it. @throws WebhookNotFound */
-  async delete(id: number): Promise<void> {
-    const { affected } = await this.endpoints.update(
-      { id, deletedAt: IsNull() },
-      { isActive: false, deletedAt: () => 'clock_timestamp()' },
-    );
-    if (!affected) throw new WebhookNotFound();
+  async delete(caller: Author, id: number): Promise<void> {
+    await this.endpoints.manager.transaction(async (manager) => {
+      const endpoint = await manager.findOne(WebhookEndpoint, {
+        where: { id },
+        lock: { mode: 'for_no_key_update' },
+      });
+      if (endpoint === null) throw new WebhookNotFound();
+      await manager.update(
+        WebhookEndpoint,
+        { id },
+        { isActive: false, deletedAt: () => 'clock_timestamp()' },
+      );
+      await noteActivity(manager, caller, {
+        action: 'webhook.deleted',
+        subject: id,
+        before: settingsOf(endpoint),
+      });
+    });
     await this.goOn(id);
   }
 
@@ -140,7 +171,7 @@ export class WebhooksService {
 
   /** A new secret; until the overlap has passed, messages bear signatures by both. @throws WebhookNotFound */
   rotateSecret(
-    caller: Caller,
+    caller: Author,
     id: number,
     { overlapSeconds }: RotateWebhookSecretDto,
     key: string | null,
@@ -161,6 +192,8 @@ export class WebhooksService {
         .where('id = :id', { id, overlapSeconds })
         .execute();
       if (!affected) throw new WebhookNotFound();
+      const after = { overlapSeconds };
+      await noteActivity(manager, caller, { action: 'webhook.secret_rotated', subject: id, after });
       return find(manager, id);
     });
   }
@@ -221,6 +254,16 @@ export class WebhooksService {
     const problem = targetProblem(url, this.config.webhooks);
     if (problem !== undefined) throw new TargetRefused(problem);
   }
+}
+
+/** What the activity log keeps of an endpoint: of its URL, which may have a secret in it, only the server. */
+function settingsOf({
+  url,
+  eventTypes,
+  description,
+  isActive,
+}: Pick<WebhookEndpoint, 'url' | 'eventTypes' | 'description' | 'isActive'>) {
+  return { url: `${new URL(url).origin}/…`, eventTypes, description, isActive };
 }
 
 async function find(manager: EntityManager, id: number): Promise<WebhookDto> {

@@ -1,9 +1,10 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, IsNull, MoreThan, Repository } from 'typeorm';
+import { noteActivity } from '../common/database/activity.js';
 import { Changes } from '../common/database/changes.js';
 import { ValidationError } from '../common/errors/service-error.js';
-import type { Caller } from '../common/http/caller.js';
+import type { Author } from '../common/http/author.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import {
   GatewayAccountDto,
@@ -43,7 +44,7 @@ export class GatewayAccountsService {
   }
 
   /** Takes the place of what was set for the same team or organization. @throws ValidationError */
-  set(caller: Caller, { name }: Gateway, request: SetGatewayAccountDto): Promise<GatewayAccountDto> {
+  set(caller: Author, { name }: Gateway, request: SetGatewayAccountDto): Promise<GatewayAccountDto> {
     const { kind, externalId, accountId, unitId = null } = request;
     return this.changes.transaction(TURN, async (manager) => {
       await manager.query(LOCK);
@@ -55,17 +56,32 @@ export class GatewayAccountsService {
       const setBy = caller.userId;
       await manager.insert(GatewayAccount, { gateway: name, kind, externalId, accountId, unitId, setBy });
       const made = await manager.findOneByOrFail(GatewayAccount, group);
+      const after = GatewayAccountDto.from(made);
+      await noteActivity(manager, caller, {
+        accountId,
+        action: 'gateway_account.set',
+        subject: `${kind} ${externalId}`,
+        ...(before !== null && { before: GatewayAccountDto.from(before) }),
+        after,
+      });
       await manager.query(CHANGED, [name]);
-      return GatewayAccountDto.from(made);
+      return after;
     });
   }
 
   /** Calls of the team or organization are their users' own again. @throws GatewayAccountNotFound */
-  async remove({ name }: Gateway, id: number): Promise<void> {
+  async remove(caller: Author, { name }: Gateway, id: number): Promise<void> {
     await this.changes.transaction(TURN, async (manager) => {
       const set = { id, gateway: name, endedAt: IsNull() };
+      const before = await manager.findOneBy(GatewayAccount, set);
       const { affected } = await manager.update(GatewayAccount, set, { endedAt: NOW });
-      if (affected === 0) throw new GatewayAccountNotFound();
+      if (before === null || affected === 0) throw new GatewayAccountNotFound();
+      await noteActivity(manager, caller, {
+        accountId: before.accountId,
+        action: 'gateway_account.deleted',
+        subject: `${before.kind} ${before.externalId}`,
+        before: GatewayAccountDto.from(before),
+      });
       await manager.query(CHANGED, [name]);
     });
   }

@@ -1,7 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
+import { noteActivity } from '../common/database/activity.js';
 import { Database } from '../common/database/database.js';
+import type { Author } from '../common/http/author.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { ChargesService, type Outcome } from './charges.service.js';
 import {
@@ -143,8 +145,11 @@ export class QuarantineService {
   }
 
   /** Tries all that waits of a gateway once more, up to 2,000 events: those first that were not tried for longest. */
-  async replay(gateway: Gateway): Promise<EventCountsDto> {
+  async replay(caller: Author, gateway: Gateway): Promise<EventCountsDto> {
     const counts = noEvents();
+    // Each call that is charged has a record of its own; this is that it was asked for.
+    const asked = { action: 'quarantine.retried', subject: gateway.name } as const;
+    await noteActivity(this.quarantine.manager, caller, asked);
     await this.replayAll(gateway, TAKE_ANY, 0, counts);
     return counts;
   }

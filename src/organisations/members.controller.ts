@@ -8,6 +8,7 @@ import {
 } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { CurrentCaller, TokenAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { UserIdParam } from '../common/http/params.js';
@@ -47,7 +48,7 @@ export class MembersController {
   @ApiIdempotent()
   @TokenAccess()
   async add(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @OrganisationIdParam() id: string,
     @Body() body: AddMemberDto,
     @IdempotencyKey() key: string | null,
@@ -85,7 +86,7 @@ export class MembersController {
   @ApiProblems(OrganisationArchived, MemberNotFound, OrganisationOwnerRequired, UnitNotFound)
   @TokenAccess()
   change(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @OrganisationIdParam() id: string,
     @UserIdParam() userId: string,
     @Body() body: ChangeMemberDto,
@@ -105,7 +106,7 @@ export class MembersController {
   @ApiProblems(OrganisationArchived, MemberNotFound, OrganisationOwnerRequired)
   @TokenAccess()
   remove(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @OrganisationIdParam() id: string,
     @UserIdParam() userId: string,
   ): Promise<void> {

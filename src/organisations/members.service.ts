@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { MoreThan, Repository } from 'typeorm';
 import type { Once } from '../common/database/changes.js';
+import type { Author } from '../common/http/author.js';
 import type { Caller } from '../common/http/caller.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import {
@@ -38,7 +39,7 @@ export class MembersService {
 
   /** @throws MemberExists, UnitNotFound, TooManyMembers, IdempotencyMismatch */
   async add(
-    caller: Caller,
+    caller: Author,
     id: string,
     { userId, role, unitId }: AddMemberDto,
     key: string | null,
@@ -66,12 +67,12 @@ export class MembersService {
   }
 
   /** Changes what is given. @throws MemberNotFound, OrganisationOwnerRequired, UnitNotFound */
-  async change(caller: Caller, id: string, userId: string, changes: ChangeMemberDto): Promise<MemberDto> {
+  async change(caller: Author, id: string, userId: string, changes: ChangeMemberDto): Promise<MemberDto> {
     return MemberDto.from((await this.changes.run(CHANGE, caller, id, { userId, changes })).answer);
   }
 
   /** Also ends the API keys that the member made in the organisation. @throws MemberNotFound, OrganisationOwnerRequired */
-  async remove(caller: Caller, id: string, userId: string): Promise<void> {
+  async remove(caller: Author, id: string, userId: string): Promise<void> {
     await this.changes.run(REMOVE, caller, id, { userId });
   }
 }

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { Originated } from '../common/database/activity.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import {
   type AccountRequest,
@@ -7,7 +8,13 @@ import {
   operation,
   type Refused,
 } from '../common/database/database.js';
-import { IdempotencyMismatch, type ServiceError, ValidationError } from '../common/errors/service-error.js';
+import {
+  IdempotencyMismatch,
+  type ServiceError,
+  ServiceUnavailable,
+  ValidationError,
+} from '../common/errors/service-error.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, hasRole, idempotencyScope } from '../common/http/caller.js';
 import { idempotencyOf, type Idempotency } from '../common/http/idempotency.js';
 import {
@@ -56,7 +63,7 @@ const REFUSALS = {
 type Answered<Answer> = (Ok<Answer> & { replayed?: true }) | Refused<keyof typeof REFUSALS>;
 
 /** Who asks for a change: the operations themselves see what the user may do, under the account's lock. */
-interface Asked extends AccountRequest {
+interface Asked extends AccountRequest, Originated {
   actorId: string;
   supervises: boolean;
 }
@@ -76,23 +83,34 @@ export function organisationChange<Request extends object, Answer = object>(
 export class OrganisationChanges {
   constructor(private readonly changes: Changes) {}
 
-  /** @throws what the operation's outcomes say (REFUSALS) */
+  /**
+   * @param request or what makes it when its turn has come
+   * @throws what the operation's outcomes say (REFUSALS)
+   */
   async run<Request extends object, Answer>(
     change: OrganisationChange<Request, Answer>,
-    caller: Caller,
+    caller: Author,
     accountId: string,
-    request: Request,
+    request: Request | (() => Promise<Request>),
   ): Promise<Once<Answer>> {
-    const asked = { accountId, actorId: caller.userId, supervises: supervises(caller) };
-    const answer = await this.changes.call(`organisations:${accountId}`, change, { ...request, ...asked });
-    if (answer.outcome !== 'ok') throw REFUSALS[answer.outcome]();
+    const asked = {
+      accountId,
+      actorId: caller.userId,
+      supervises: supervises(caller),
+      origin: caller.origin,
+    };
+    const answer = await this.changes.call(`organisations:${accountId}`, change, async () => ({
+      ...(typeof request === 'function' ? await request() : request),
+      ...asked,
+    }));
+    if (answer.outcome !== 'ok') throw (REFUSALS[answer.outcome] ?? (() => new ServiceUnavailable()))();
     return { answer, replayed: answer.replayed ?? false };
   }
 
   /** The same, carried out once under its idempotency key. */
   once<Request extends object, Answer>(
     change: OrganisationChange<Request & Idempotency, Answer>,
-    caller: Caller,
+    caller: Author,
     accountId: string,
     request: Request,
     key: string | null,

@@ -3,6 +3,7 @@ import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestj
 import type { Response } from 'express';
 import { CurrentCaller, TokenAccess } from '../auth/access.decorator.js';
 import { RoleRequired } from '../auth/auth.errors.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
@@ -44,7 +45,7 @@ export class OrganisationsController {
   @ApiIdempotent()
   @TokenAccess()
   async create(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: CreateOrganisationDto,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) response: Response,
@@ -90,7 +91,7 @@ export class OrganisationsController {
   @ApiProblems(OrganisationNotFound, OrganisationRoleRequired, OrganisationArchived)
   @TokenAccess()
   rename(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @OrganisationIdParam() id: string,
     @Body() body: RenameOrganisationDto,
   ): Promise<OrganisationDto> {
@@ -107,7 +108,7 @@ export class OrganisationsController {
   @ApiOkResponse({ type: OrganisationDto })
   @ApiProblems(OrganisationNotFound, OrganisationRoleRequired, OrganisationSessionsActive)
   @TokenAccess()
-  archive(@CurrentCaller() caller: Caller, @OrganisationIdParam() id: string): Promise<OrganisationDto> {
+  archive(@CurrentAuthor() caller: Author, @OrganisationIdParam() id: string): Promise<OrganisationDto> {
     return this.organisations.archive(caller, id);
   }
 }

@@ -4,6 +4,7 @@ import { IsNull, Repository } from 'typeorm';
 import { RoleRequired } from '../auth/auth.errors.js';
 import type { Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
+import type { Author } from '../common/http/author.js';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { idempotencyOf, type Idempotency } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -31,7 +32,10 @@ const CREATE = organisationChange<
 const RENAME = organisationChange<{ name: string }, DescribedOrganisation>('organisation_rename');
 const ARCHIVE = organisationChange<object, DescribedOrganisation>('organisation_archive');
 
-/** Organisations that a user may create, without those that are archived: so many are soon asked for together. */
+/**
+ * Organisations that a user may create, without those that are archived: so many are soon asked for together. They are
+ * counted by each instance, so at most one more is made for each further one.
+ */
 const MOST_CREATED = 100;
 
 /** The personal account first, then organisations that are not archived, by name. */
@@ -61,22 +65,23 @@ export class OrganisationsService {
 
   /** The caller becomes its owner. @throws RoleRequired, OrganisationIdTaken, TooManyOrganisations, IdempotencyMismatch */
   async create(
-    caller: Caller,
+    caller: Author,
     request: CreateOrganisationDto,
     key: string | null,
   ): Promise<Once<OrganisationDto>> {
     if (this.config.organisationsCreatedBy === 'supervisors' && !supervises(caller))
       throw new RoleRequired('supervisor');
     const { name, id = organisationIdOf(name) } = request;
-    const created = supervises(caller)
-      ? 0
-      : await this.organisations.countBy({ createdBy: caller.userId, archivedAt: IsNull() });
     const once = idempotencyOf(idempotencyScope(caller), CREATE.name, key, { id, name });
-    const { answer, replayed } = await this.changes.run(CREATE, caller, caller.userId, {
-      ...{ id, name, hasTooMany: created >= MOST_CREATED },
+    const { answer, replayed } = await this.changes.run(CREATE, caller, caller.userId, async () => ({
+      ...{ id, name, hasTooMany: !supervises(caller) && (await this.hasTooMany(caller)) },
       ...once,
-    });
+    }));
     return { answer: OrganisationDto.from(answer), replayed };
+  }
+
+  private async hasTooMany({ userId }: Caller): Promise<boolean> {
+    return (await this.organisations.countBy({ createdBy: userId, archivedAt: IsNull() })) >= MOST_CREATED;
   }
 
   /** Those of the caller, or all for supervisors, by id. */
@@ -104,12 +109,12 @@ export class OrganisationsService {
   }
 
   /** @throws OrganisationNotFound, OrganisationRoleRequired, OrganisationArchived */
-  async rename(caller: Caller, id: string, { name }: RenameOrganisationDto): Promise<OrganisationDto> {
+  async rename(caller: Author, id: string, { name }: RenameOrganisationDto): Promise<OrganisationDto> {
     return OrganisationDto.from((await this.changes.run(RENAME, caller, id, { name })).answer);
   }
 
   /** Again it changes nothing. @throws OrganisationNotFound, OrganisationRoleRequired, OrganisationSessionsActive */
-  async archive(caller: Caller, id: string): Promise<OrganisationDto> {
+  async archive(caller: Author, id: string): Promise<OrganisationDto> {
     return OrganisationDto.from((await this.changes.run(ARCHIVE, caller, id, {})).answer);
   }
 

@@ -8,6 +8,7 @@ import {
 } from '@nestjs/swagger';
 import type { Response } from 'express';
 import { CurrentCaller, TokenAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import type { Caller } from '../common/http/caller.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { IdParam } from '../common/http/params.js';
@@ -46,7 +47,7 @@ export class UnitsController {
   @ApiIdempotent()
   @TokenAccess()
   async create(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @OrganisationIdParam() id: string,
     @Body() body: CreateUnitDto,
     @IdempotencyKey() key: string | null,
@@ -80,7 +81,7 @@ export class UnitsController {
   @ApiProblems(OrganisationRoleRequired, OrganisationArchived, UnitNotFound, UnitNameTaken)
   @TokenAccess()
   change(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @OrganisationIdParam() id: string,
     @IdParam('unitId') unitId: number,
     @Body() body: ChangeUnitDto,
@@ -105,7 +106,7 @@ export class UnitsController {
   )
   @TokenAccess()
   delete(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @OrganisationIdParam() id: string,
     @IdParam('unitId') unitId: number,
   ): Promise<void> {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
+import type { Author } from '../common/http/author.js';
 import type { Caller } from '../common/http/caller.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import {
@@ -40,7 +41,7 @@ export class UnitsService {
 
   /** @throws UnitNotFound for the parent, UnitNameTaken, TooManyUnits, ValidationError beyond 5 levels, IdempotencyMismatch */
   async create(
-    caller: Caller,
+    caller: Author,
     id: string,
     { name, parentId }: CreateUnitDto,
     key: string | null,
@@ -57,13 +58,13 @@ export class UnitsService {
   }
 
   /** Renames it, or moves it with all below it. @throws UnitNotFound, UnitNameTaken, ValidationError for a cycle or beyond 5 levels */
-  async change(caller: Caller, id: string, unitId: number, changes: ChangeUnitDto): Promise<UnitDto> {
+  async change(caller: Author, id: string, unitId: number, changes: ChangeUnitDto): Promise<UnitDto> {
     const { answer } = await this.changes.run(CHANGE, caller, id, { id: unitId, changes });
     return UnitDto.from(answer);
   }
 
   /** Its budgets go with it. @throws UnitNotFound, UnitNotEmpty */
-  async delete(caller: Caller, id: string, unitId: number): Promise<void> {
+  async delete(caller: Author, id: string, unitId: number): Promise<void> {
     await this.changes.run(DELETE, caller, id, { id: unitId });
   }
 }

@@ -7,8 +7,8 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../common/http/caller.js';
+import { CallerAccess, RoleAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
 import { IdParam } from '../common/http/params.js';
@@ -48,7 +48,7 @@ export class AliasesController {
   @ApiIdempotent()
   @RoleAccess('admin')
   async create(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: CreateAliasDto,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) response: Response,
@@ -70,7 +70,7 @@ export class AliasesController {
   @ApiNoContentResponse({ description: 'Done' })
   @ApiProblems(AliasNotFound)
   @RoleAccess('admin')
-  remove(@IdParam() id: number): Promise<void> {
-    return this.aliases.remove(id);
+  remove(@CurrentAuthor() caller: Author, @IdParam() id: number): Promise<void> {
+    return this.aliases.remove(caller, id);
   }
 }

@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { type EntityManager, MoreThan, QueryFailedError, Repository } from 'typeorm';
-import { type Caller, idempotencyScope } from '../common/http/caller.js';
+import type { Author } from '../common/http/author.js';
+import { idempotencyScope } from '../common/http/caller.js';
+import { noteActivity } from '../common/database/activity.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { postgresError } from '../common/errors/database-errors.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
@@ -30,10 +32,10 @@ export class AliasesService {
   }
 
   /** @throws AliasExists */
-  async create(caller: Caller, request: CreateAliasDto, key: string | null): Promise<Once<AliasDto>> {
+  async create(caller: Author, request: CreateAliasDto, key: string | null): Promise<Once<AliasDto>> {
     const once = idempotencyOf(idempotencyScope(caller), 'price-alias', key, request);
     try {
-      return await this.changes.once(PRICING, once, (manager) => add(manager, caller.userId, request));
+      return await this.changes.once(PRICING, once, (manager) => add(manager, caller, request));
     } catch (error) {
       if (error instanceof QueryFailedError && postgresError(error).code === '23505') throw new AliasExists();
       throw error;
@@ -41,15 +43,26 @@ export class AliasesService {
   }
 
   /** @throws AliasNotFound */
-  async remove(id: number): Promise<void> {
-    const { affected } = await this.aliases.delete({ id });
-    if (affected === 0) throw new AliasNotFound();
+  async remove(caller: Author, id: number): Promise<void> {
+    await this.changes.transaction(PRICING, async (manager) => {
+      const alias = await manager.findOneBy(PricingAlias, { id });
+      const { affected } = await manager.delete(PricingAlias, { id });
+      if (alias === null || affected === 0) throw new AliasNotFound();
+      const before = AliasDto.from(alias);
+      await noteActivity(manager, caller, { action: 'price_alias.deleted', subject: alias.alias, before });
+    });
   }
 }
 
-async function add(manager: EntityManager, createdBy: string, request: CreateAliasDto): Promise<AliasDto> {
-  const { identifiers } = await manager.insert(PricingAlias, { ...request, createdBy });
-  return AliasDto.from(
-    await manager.findOneByOrFail(PricingAlias, { id: Number((identifiers[0] as { id: number }).id) }),
-  );
+async function add(manager: EntityManager, caller: Author, request: CreateAliasDto): Promise<AliasDto> {
+  const { identifiers } = await manager.insert(PricingAlias, {
+    ...request,
+    createdBy: caller.userId,
+  });
+  const made = await manager.findOneByOrFail(PricingAlias, {
+    id: Number((identifiers[0] as { id: number }).id),
+  });
+  const after = AliasDto.from(made);
+  await noteActivity(manager, caller, { action: 'price_alias.created', subject: made.alias, after });
+  return after;
 }

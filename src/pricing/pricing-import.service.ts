@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inject, Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
-import { type Caller, idempotencyScope } from '../common/http/caller.js';
+import type { Author } from '../common/http/author.js';
+import { idempotencyScope } from '../common/http/caller.js';
+import { noteActivity } from '../common/database/activity.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -16,6 +18,9 @@ import { databaseTime, lockAllModels, PRICING } from './pricing-locks.js';
 
 /** What a person can still look through. */
 const MOST_CHANGES = 500;
+
+/** Changes that the activity log names; the rules themselves are the whole history. */
+const MOST_NOTED = 50;
 
 /** What comparing and writing one takes at most: half of it was measured. */
 const MILLISECONDS_PER_PRICE = 0.3;
@@ -44,7 +49,7 @@ export class PricingImportService {
 
   /** Opens a rule for every model whose price is new or another than before; `dryRun` only says what it would do. */
   async import(
-    caller: Caller,
+    caller: Author,
     map: PriceMap,
     query: PriceImportQueryDto,
     key: string | null,
@@ -69,6 +74,12 @@ export class PricingImportService {
         reason: 'another rule begins at this moment: import again',
       }));
       const { closed, unchanged, changes } = applied;
+      if (opened > 0 && !query.dryRun)
+        await noteActivity(manager, caller, {
+          action: 'prices.imported',
+          subject: 'catalogue',
+          after: { created: opened, closed, unchanged, changes: changes.slice(0, MOST_NOTED) },
+        });
       return { created: opened, closed, unchanged, changes, skipped: [...skipped, ...late], notes };
     });
   }

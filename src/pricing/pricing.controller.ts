@@ -10,8 +10,8 @@ import {
   ApiTags,
 } from '@nestjs/swagger';
 import type { Response } from 'express';
-import { CallerAccess, CurrentCaller, RoleAccess } from '../auth/access.decorator.js';
-import type { Caller } from '../common/http/caller.js';
+import { CallerAccess, RoleAccess } from '../auth/access.decorator.js';
+import { type Author, CurrentAuthor } from '../common/http/author.js';
 import { LargeBodyTooLarge } from '../common/errors/request-errors.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { PageQueryDto } from '../common/http/page.js';
@@ -34,9 +34,11 @@ import {
   PricingRuleEnded,
   PricingRuleNotFound,
 } from './pricing.errors.js';
+import { HidesProviderCost } from './provider-cost.js';
 import { PricingService } from './pricing.service.js';
 
 @ApiTags('Pricing')
+@HidesProviderCost()
 @Controller('pricing')
 export class PricingController {
   constructor(
@@ -88,7 +90,7 @@ export class PricingController {
   @ApiIdempotent()
   @RoleAccess('admin')
   async create(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: CreatePricingRuleDto,
     @IdempotencyKey() key: string | null,
     @Res({ passthrough: true }) response: Response,
@@ -120,7 +122,7 @@ export class PricingController {
   @ApiIdempotent()
   @RoleAccess('admin')
   async import(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @PriceMapBody() map: PriceMap,
     @Query() query: PriceImportQueryDto,
     @IdempotencyKey() key: string | null,
@@ -143,7 +145,7 @@ export class PricingController {
   @ApiNoContentResponse({ description: 'Done' })
   @ApiProblems(PricingRuleNotFound, PricingRuleBuiltIn, PricingRuleEnded)
   @RoleAccess('admin')
-  remove(@IdParam() id: number): Promise<void> {
-    return this.pricing.remove(id);
+  remove(@CurrentAuthor() caller: Author, @IdParam() id: number): Promise<void> {
+    return this.pricing.remove(caller, id);
   }
 }

@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 import { type EntityManager, MoreThan, MoreThanOrEqual, QueryFailedError } from 'typeorm';
-import { type Caller, idempotencyScope } from '../common/http/caller.js';
+import type { Author } from '../common/http/author.js';
+import { idempotencyScope } from '../common/http/caller.js';
+import { noteActivity } from '../common/database/activity.js';
 import { Changes, type Once } from '../common/database/changes.js';
 import { Database } from '../common/database/database.js';
 import { postgresError } from '../common/errors/database-errors.js';
@@ -122,13 +124,13 @@ export class PricingService {
    * @throws ValidationError when it has no price, would begin in the past or end before it begins; PricingOverlap
    */
   async create(
-    caller: Caller,
+    caller: Author,
     request: CreatePricingRuleDto,
     key: string | null,
   ): Promise<Once<PricingRuleDto>> {
     const once = idempotencyOf(idempotencyScope(caller), 'price', key, request);
     try {
-      return await this.changes.once(PRICING, once, (manager) => addRule(manager, caller.userId, request));
+      return await this.changes.once(PRICING, once, (manager) => addRule(manager, caller, request));
     } catch (error) {
       // 23P01: the exclusion constraint has seen an overlap, perhaps with a rule made at the same moment.
       if (error instanceof QueryFailedError && postgresError(error).code === '23P01')
@@ -142,10 +144,11 @@ export class PricingService {
    *
    * @throws PricingRuleNotFound, PricingRuleBuiltIn, PricingRuleEnded
    */
-  async remove(id: number): Promise<void> {
+  async remove(caller: Author, id: number): Promise<void> {
     await this.changes.transaction(PRICING, async (manager) => {
-      const { modelId, source } = (await rulesLeft(manager).andWhere({ id }).getOne()) ?? {};
-      if (modelId === undefined) throw new PricingRuleNotFound();
+      const rule = await rulesLeft(manager).andWhere({ id }).getOne();
+      if (rule === null) throw new PricingRuleNotFound();
+      const { modelId, source } = rule;
       if (source !== 'rule') throw new PricingRuleBuiltIn();
       await lockModel(manager, modelId);
       // The time after the wait: the change that was waited for may have ended the rule.
@@ -159,8 +162,14 @@ export class PricingService {
           now,
         })
         .execute();
-      if (ended.affected === 1) return;
-      if (!(await withdraw(manager, id, modelId, now))) throw new PricingRuleEnded();
+      const hasBegun = ended.affected === 1;
+      if (!hasBegun && !(await withdraw(manager, id, modelId, now))) throw new PricingRuleEnded();
+      await noteActivity(manager, caller, {
+        action: hasBegun ? 'price.ended' : 'price.removed',
+        subject: modelId,
+        before: described(rule),
+        ...(hasBegun && { after: { ...described(rule), effectiveTo: now } }),
+      });
     });
   }
 }
@@ -192,9 +201,11 @@ async function withdraw(manager: EntityManager, id: number, modelId: string, now
 const rulesLeft = (manager: EntityManager) =>
   manager.createQueryBuilder(PricingRule, 'rule').where(NOT_WITHDRAWN);
 
+const described = (rule: PricingRule) => PricingRuleDto.from(rule, rulePrices(rule.components));
+
 async function addRule(
   manager: EntityManager,
-  createdBy: string,
+  caller: Author,
   request: CreatePricingRuleDto,
 ): Promise<PricingRuleDto> {
   const components = stored(componentsOf(request));
@@ -224,13 +235,20 @@ async function addRule(
     components,
     effectiveFrom,
     effectiveTo,
-    createdBy,
+    createdBy: caller.userId,
   });
   const id = Number(identifiers[0]?.id);
   const ended = (closed.raw as { id: string }[])[0];
   if (ended) await manager.update(PricingRule, { id: Number(ended.id) }, { supersededBy: id });
   const rule = await manager.findOneByOrFail(PricingRule, { id });
-  return PricingRuleDto.from(rule, rulePrices(rule.components));
+  const before = ended && (await manager.findOneByOrFail(PricingRule, { id: Number(ended.id) }));
+  await noteActivity(manager, caller, {
+    action: 'price.created',
+    subject: rule.modelId,
+    ...(before !== undefined && { before: described(before) }),
+    after: described(rule),
+  });
+  return described(rule);
 }
 
 /** When the rule begins, by the database's clock. */

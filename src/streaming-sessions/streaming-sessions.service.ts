@@ -4,7 +4,7 @@ import { Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { type Caller, seenUser } from '../common/http/caller.js';
 import { Movements } from '../common/database/movements.js';
-import { AccountNotFound } from '../common/errors/service-error.js';
+import { AccountNotFound, unknownOutcome } from '../common/errors/service-error.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
@@ -93,6 +93,8 @@ export class StreamingSessionsService {
         throw new SessionAlreadyEnded('belongs to a session that has ended: use a new id');
       case 'unpriced':
         throw new UnpricedModel();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 

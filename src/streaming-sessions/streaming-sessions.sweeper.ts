@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { Database } from '../common/database/database.js';
+import { inLanes } from '../common/lanes.js';
 import { isOutage } from '../common/errors/database-errors.js';
 import { Metrics } from '../common/metrics/metrics.service.js';
 import { Sweeper } from '../common/sweeper.js';
@@ -10,6 +11,9 @@ import { TIME_OUT } from './sessions.operations.js';
 /** Sessions looked up at a time, and the most that one pass ends. */
 const BATCH = 100;
 const MAXIMUM_PER_PASS = 10_000;
+/** Busy accounts that one pass waits for at once, and for how long in all: the next pass may find other accounts' sessions. */
+const LANES = 4;
+const WAITING_MILLISECONDS = 2000;
 
 /** In the order of their expiry, each batch after the last one of the batch before, so that none is met twice. */
 const STALE_SESSIONS = {
@@ -44,20 +48,29 @@ export class StreamingSessionsSweeper extends Sweeper {
   /** One pass. Answers how many sessions this instance has ended. */
   async sweep(stopped?: AbortSignal): Promise<number> {
     let ended = 0;
-    const busy: StaleSession[] = [];
+    const busy = new Map<string, StaleSession[]>();
     for await (const session of this.stale()) {
       if (stopped?.aborted) break;
       // SKIP LOCKED first: a busy user does not hold up the others, and two sweepers share the work.
       const outcome = await this.end(session, false);
       if (outcome === 'ok') ended++;
-      else if (outcome === 'busy') busy.push(session);
+      else if (outcome === 'busy') {
+        const { account_id: account } = session;
+        const waiting = busy.get(account);
+        if (waiting === undefined) busy.set(account, [session]);
+        else waiting.push(session);
+      }
     }
-    // Then in turn, so that an account which is always busy is swept too.
-    for (const session of busy) {
-      if (stopped?.aborted) break;
-      const outcome = await this.end(session, true);
-      if (outcome === 'ok') ended++;
-    }
+    // Then with some patience, so that an account which is always busy is swept too. No account keeps the others from it.
+    const until = performance.now() + WAITING_MILLISECONDS;
+    await inLanes(LANES, shuffled([...busy.values()]), async (sessions) => {
+      for (const session of sessions) {
+        if (stopped?.aborted || performance.now() > until) return;
+        const outcome = await this.end(session, true);
+        if (outcome === 'busy') return;
+        if (outcome === 'ok') ended++;
+      }
+    });
     this.metrics.countSweptSessions(ended);
     return ended;
   }
@@ -91,4 +104,12 @@ export class StreamingSessionsSweeper extends Sweeper {
       last = batch.at(-1) as StaleSession;
     }
   }
+}
+
+/** In an order that no account can choose. */
+function shuffled<Item>(items: Item[]): Item[] {
+  return items
+    .map((item) => ({ item, place: Math.random() }))
+    .sort((one, other) => one.place - other.place)
+    .map(({ item }) => item);
 }

@@ -2,9 +2,15 @@ import { createHash } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Repository } from 'typeorm';
+import type { Author } from '../common/http/author.js';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Movements } from '../common/database/movements.js';
-import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
+import {
+  AccountNotFound,
+  IdempotencyMismatch,
+  unknownOutcome,
+  ValidationError,
+} from '../common/errors/service-error.js';
 import { canonicalJson, idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
 import { APP_CONFIG } from '../config/config.module.js';
@@ -79,6 +85,8 @@ export class UsageChargesService {
         throw new IdempotencyMismatch();
       case 'unpriced':
         throw new UnpricedModel();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 
@@ -106,7 +114,7 @@ export class UsageChargesService {
    * @throws UsageNotFound, NotInReview, AlreadyReviewed, UsageChanged, InsufficientCredits, IdempotencyMismatch
    */
   async review(
-    caller: Caller,
+    caller: Author,
     usageId: number,
     request: ReviewUsageDto,
     key: string | null,
@@ -121,6 +129,7 @@ export class UsageChargesService {
       action: request.action,
       credits: request.credits ?? null,
       actor: caller.actor,
+      origin: caller.origin,
       ...idempotencyOf(idempotencyScope(caller), 'review', key, { ...request, usageId }),
     });
     switch (answer.outcome) {
@@ -140,6 +149,8 @@ export class UsageChargesService {
         throw new UsageChanged();
       case 'idempotency_mismatch':
         throw new IdempotencyMismatch();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 }

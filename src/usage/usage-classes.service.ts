@@ -22,11 +22,10 @@ import type { UsageAnswer } from './usage.operations.js';
 const COUNTED_RECORDS = 50_000;
 const COUNTED_PRICES = 1000;
 
-interface Details {
+type Details = Omit<UsageRecordDetailsDto, keyof UsageRecordDto> & {
   record: UsageAnswer;
   classes: ClassAmount[] | null;
-  exactCredits: string | null;
-}
+};
 
 const DETAILS = { name: 'usage_details', text: 'SELECT usage_details($1, $2, $3) AS details' };
 const CLASSES = {
@@ -48,14 +47,14 @@ export class UsageClassesService {
   async ofRecord(caller: Caller, id: number): Promise<UsageRecordDetailsDto> {
     const seesAll =
       caller.kind === 'internal' || (caller.kind === 'user' && hasRole(caller.role, 'supervisor'));
-    const [row] = await this.database.rows<{ details: Details | null }>(DETAILS, [
+    const [row] = await this.database.report<{ details: Details | null }>(DETAILS, [
       id,
       seesAll ? null : caller.userId,
       caller.apiKeyId === null ? null : caller.accountId,
     ]);
     if (!row?.details) throw new UsageNotFound();
-    const { record, classes, exactCredits } = row.details;
-    return { ...UsageRecordDto.from(record), classes, exactCredits };
+    const { record, ...explanation } = row.details;
+    return { ...UsageRecordDto.from(record), ...explanation };
   }
 
   /**

@@ -1,3 +1,4 @@
+import { csvLine } from '../common/csv.js';
 import { isoTime } from '../common/http/time.js';
 import type { RecordFacts } from './dto/usage.responses.js';
 
@@ -48,23 +49,4 @@ export function usageCsvLine(record: RecordFacts): string {
     record.unitId,
     record.tags === null ? null : JSON.stringify(record.tags),
   ]);
-}
-
-export function csvLine(values: (string | number | null)[]): string {
-  return `${values.map(csvField).join(',')}\r\n`;
-}
-
-/**
- * Where a spreadsheet would begin a formula: at the start of a field, and after a semicolon or a line break, which begin
- * one where the spreadsheet's list separator is the semicolon; quotes may stand between. The wide forms count as the plain
- * ones do.
- */
-const FORMULA = /(?<=(?:^|[;\r\n])"*)(?=[=+\-@\t\r＝＋－＠])/g;
-
-/** Texts that a spreadsheet would take for a formula get an apostrophe, so that opening the file runs nothing. */
-function csvField(value: string | number | null): string {
-  if (value === null) return '';
-  if (typeof value === 'number') return String(value);
-  const text = value.replace(FORMULA, "'");
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -2,13 +2,15 @@ import { Injectable } from '@nestjs/common';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { Database } from '../common/database/database.js';
 import { AccountNotFound } from '../common/errors/service-error.js';
+import { csvLine } from '../common/csv.js';
 import { decodeCursor, encodeCursor, toPage } from '../common/http/page.js';
 import { ReportTurns } from '../common/http/reports.js';
 import { isoTime } from '../common/http/time.js';
+import { withoutProviderCost } from '../pricing/provider-cost.js';
 import type { UsageAnswer } from './usage.operations.js';
 import { type AllRecordsQueryDto, timeRange } from './dto/usage.requests.js';
 import { UsageRecordDto, type UsageSearchPageDto } from './dto/usage.responses.js';
-import { csvLine, USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
+import { USAGE_CSV_HEADER, usageCsvLine } from './usage-csv.js';
 import { recordJson } from './usage.sql.js';
 
 /**
@@ -67,15 +69,16 @@ export class UsageSearchService {
    * All of them as lines of CSV, read in batches so that memory stays flat however many there are.
    *
    * @param reporter whose turns the batches take
+   * @param hidesCost the columns of the provider cost are empty
    */
-  async *csv(query: SearchedRecords, reporter: string): AsyncGenerator<string> {
+  async *csv(query: SearchedRecords, reporter: string, hidesCost = false): AsyncGenerator<string> {
     let heading = csvLine(USAGE_CSV_HEADER);
     let after = decodeCursor(query.cursor);
     do {
       const find = () => this.find(query, after, CSV_BATCH);
       const { records, isCut, searched } = await this.turns.report(reporter, find);
       // Also where nothing was found: this is where a reader who has hung up ends the search.
-      yield heading + records.map(usageCsvLine).join('');
+      yield heading + (hidesCost ? withoutProviderCost(records) : records).map(usageCsvLine).join('');
       heading = '';
       after = isCut || records.length === CSV_BATCH ? records.at(-1)?.id : searched?.[0];
     } while (after !== undefined);

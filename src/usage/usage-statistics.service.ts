@@ -30,13 +30,15 @@ import {
 } from './usage.sql.js';
 
 const COUNTED = `service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
-           unpriced_records`;
+           unpriced_records, charged_credits, uncollected_credits`;
 /** Single records in the columns of a roll-up. */
 const FROM_RECORDS = `
     SELECT account_id, user_id, coalesce(unit_id, 0), (timestamp AT TIME ZONE 'UTC')::date, ${COUNTED_NAMES}, 1, credits,
            coalesce(provider_cost_usd, 0), (provider_cost_usd IS NOT NULL)::integer,
-           CASE WHEN provider_cost_usd IS NULL THEN 0 ELSE credits END,
-           (pricing_source IS NOT DISTINCT FROM 'fallback')::integer
+           CASE WHEN provider_cost_usd IS NULL OR billing_status = 'recorded' THEN 0 ELSE credits - uncollected_credits END,
+           (pricing_source IS NOT DISTINCT FROM 'fallback')::integer,
+           CASE WHEN billing_status = 'recorded' THEN 0 ELSE credits - uncollected_credits END,
+           CASE WHEN billing_status = 'recorded' THEN 0 ELSE uncollected_credits END
       FROM usage_records`;
 
 /**
@@ -99,6 +101,8 @@ const FACTS_OF_ALL = `(
 const TOTALS = `
   (SELECT coalesce(sum(records), 0) FROM sums) AS records,
   (SELECT coalesce(sum(credits), 0) FROM sums) AS credits,
+  (SELECT coalesce(sum(charged_credits), 0) FROM sums) AS collected,
+  (SELECT coalesce(sum(uncollected_credits), 0) FROM sums) AS uncollected,
   ${byNames('service', 'sum(credits)')} AS by_service,
   ${byDays('sum(credits)')} AS by_day,
   ${byNames('operation', 'sum(credits)', IS_CHAT)} AS by_model,
@@ -112,6 +116,9 @@ const ofAccount = (name: string, whose: string) => ({
     ${byNames('user_id', 'sum(credits)', 'user_id IS NOT NULL', 'added')} AS by_user,
     ${byNames('unit_id::text', 'sum(credits)', 'unit_id > 0', 'added')} AS by_unit,
     EXISTS (SELECT 1 FROM credit_balances WHERE account_id = $3) AS known,
+    (SELECT json_build_array(count(*), coalesce(sum(uncollected_credits), 0))
+       FROM usage_records WHERE ${whose} AND billing_status = 'needs_review'
+        AND ($1::timestamptz IS NULL OR timestamp >= $1) AND ($2::timestamptz IS NULL OR timestamp < $2)) AS review,
     coalesce((SELECT json_agg(${recordJson('r')}
         ORDER BY timestamp DESC, id DESC)
       FROM (SELECT * FROM usage_records
@@ -120,7 +127,11 @@ const ofAccount = (name: string, whose: string) => ({
              ORDER BY timestamp DESC, id DESC LIMIT 10) r), '[]') AS recent`,
 });
 export const USER_STATS = ofAccount('usage_user_stats', 'account_id = $3');
-const MEMBER_STATS = ofAccount('usage_member_stats', 'account_id = $3 AND user_id = $4');
+/** The last condition is that of the indexes on what members of organisations spend. */
+const MEMBER_STATS = ofAccount(
+  'usage_member_stats',
+  'account_id = $3 AND user_id = $4 AND user_id <> account_id',
+);
 
 /** The most records of a range that a breakdown adds up: keys and tags are in no roll-up. */
 const BROKEN_DOWN = 50_000;
@@ -135,7 +146,7 @@ const BREAKDOWN = {
     SELECT timestamp, credits, CASE WHEN $5::text IS NULL THEN api_key_id::text ELSE tags ->> $5 END AS name,
            row_number() OVER (ORDER BY timestamp DESC, id DESC) AS n
       FROM usage_records
-     WHERE account_id = $3 AND ($4::text IS NULL OR user_id = $4)
+     WHERE account_id = $3 AND ($4::text IS NULL OR user_id = $4 AND user_id <> account_id)
        AND timestamp >= coalesce($1::timestamptz, '-infinity') AND timestamp < coalesce($2::timestamptz, 'infinity')
      ORDER BY timestamp DESC, id DESC LIMIT ${BROKEN_DOWN + 1}
   ), groups AS (
@@ -158,11 +169,15 @@ const BREAKDOWN = {
 const usd = (credits: string) => `trim_scale(round(${credits}::numeric / $4::numeric, 18))`;
 
 /**
- * What calls cost at the users' prices beside what the provider charged. The margin is made of the records whose cost is known; where it is
- * known of none, cost and margin are null and not 0.
+ * What was collected for calls beside what the provider charged for them. The margin is made of the records whose cost is known; where it
+ * is known of none, cost and margin are null and not 0.
  */
 const MARGIN = `json_build_object(
     'credits', sum(credits), 'creditsUsd', ${usd('sum(credits)')}::text,
+    'collectedCredits', sum(charged_credits), 'uncollectedCredits', sum(uncollected_credits),
+    'recordedCredits', sum(credits) - sum(charged_credits) - sum(uncollected_credits),
+    'incomeUsd', ${usd('sum(charged_credits)')}::text,
+    'costedIncomeUsd', CASE WHEN sum(costed_records) > 0 THEN ${usd('sum(costed_credits)')}::text END,
     'providerCostUsd', CASE WHEN sum(costed_records) > 0 THEN trim_scale(sum(provider_cost_usd))::text END,
     'marginUsd', CASE WHEN sum(costed_records) > 0
                       THEN trim_scale(${usd('sum(costed_credits)')} - sum(provider_cost_usd))::text END,
@@ -192,7 +207,8 @@ const SYSTEM_STATS = {
   SELECT ${TOTALS},
     ${BY_USER} AS by_user,
     (SELECT ${MARGIN} FROM sums HAVING count(*) > 0) AS margin,
-    ${byNames('operation', MARGIN)} AS margin_by_model,
+    ${byNames('operation', MARGIN, IS_CHAT)} AS margin_by_model,
+    ${byNames('operation', MARGIN, `NOT ${IS_CHAT}`)} AS margin_by_operation,
     ${byDays(MARGIN)} AS margin_by_day,
     coalesce((SELECT json_agg(json_build_object('modelId', model, 'records', n) ORDER BY n DESC, model) FROM (
       SELECT ${OPERATION} AS model, sum(unpriced_records) AS n FROM sums WHERE unpriced_records > 0
@@ -206,6 +222,8 @@ const SYSTEM_STATS = {
 interface Totals {
   records: string;
   credits: string;
+  collected: string;
+  uncollected: string;
   by_service: Named<number>;
   by_day: Named<number>;
   by_model: Named<number>;
@@ -216,6 +234,7 @@ interface AccountTotals extends Totals {
   by_user: Named<number>;
   by_unit: Named<number>;
   known: boolean;
+  review: [number, number];
   recent: UsageAnswer[];
 }
 
@@ -230,6 +249,7 @@ interface SystemTotals extends Totals {
   by_user: { users: [string, number][]; asOf: string | null };
   margin: MarginDto | null;
   margin_by_model: Named<MarginDto>;
+  margin_by_operation: Named<MarginDto>;
   margin_by_day: Named<MarginDto>;
   unpriced: string;
   unpriced_models: UnpricedModelDto[];
@@ -240,6 +260,11 @@ interface SystemTotals extends Totals {
 const NOTHING: MarginDto = {
   credits: 0,
   creditsUsd: '0',
+  collectedCredits: 0,
+  uncollectedCredits: 0,
+  recordedCredits: 0,
+  incomeUsd: '0',
+  costedIncomeUsd: null,
   providerCostUsd: null,
   marginUsd: null,
   records: 0,
@@ -272,6 +297,8 @@ export class UsageStatisticsService {
         truncated: [...added.truncated, ...namesOfCut({ byUser, byUnit })],
         byUser: byUser.names,
         byUnit: byUnit.names,
+        needsReview: row.review[0],
+        needsReviewCredits: row.review[1],
       }),
       recentActivity: row.recent.map((record) => UsageRecordDto.from(record)),
     };
@@ -317,16 +344,23 @@ export class UsageStatisticsService {
       ...added,
       truncated: [
         ...added.truncated,
-        ...namesOfCut({ marginByModel: row.margin_by_model, marginByDay: row.margin_by_day }),
+        ...namesOfCut({
+          marginByModel: row.margin_by_model,
+          marginByOperation: row.margin_by_operation,
+          marginByDay: row.margin_by_day,
+        }),
         ...(isCut(users, top, added.totalCredits) ? (['byUser'] as const) : []),
       ],
       byUser: fromPairs(users.slice(0, top)),
       byUserAsOf: asOf === null ? null : new Date(asOf).toISOString(),
       creditsUsd: margin.creditsUsd,
+      incomeUsd: margin.incomeUsd,
+      costedIncomeUsd: margin.costedIncomeUsd,
       providerCostUsd: margin.providerCostUsd,
       marginUsd: margin.marginUsd,
       costedRecords: margin.costedRecords,
       marginByModel: row.margin_by_model.names,
+      marginByOperation: row.margin_by_operation.names,
       marginByDay: row.margin_by_day.names,
       unpricedRecords: Number(row.unpriced),
       unpricedModels: row.unpriced_models,
@@ -338,9 +372,17 @@ export class UsageStatisticsService {
 
 function totals(row: Totals) {
   const { by_service: byService, by_day: byDay, by_model: byModel, by_day_and_model: byDayAndModel } = row;
+  const [totalCredits, collectedCredits, uncollectedCredits] = [
+    row.credits,
+    row.collected,
+    row.uncollected,
+  ].map(BigInt) as [bigint, bigint, bigint];
   return within({
     totalRecords: Number(row.records),
-    totalCredits: Number(row.credits),
+    totalCredits: Number(totalCredits),
+    collectedCredits: Number(collectedCredits),
+    uncollectedCredits: Number(uncollectedCredits),
+    recordedCredits: Number(totalCredits - collectedCredits - uncollectedCredits),
     byService: byService.names,
     byDay: byDay.names,
     byModel: byModel.names,

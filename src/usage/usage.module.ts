@@ -2,6 +2,8 @@ import { Module } from '@nestjs/common';
 import { TypeOrmModule } from '@nestjs/typeorm';
 import { AccountsModule } from '../accounts/accounts.module.js';
 import { UsageRecord } from './entities/usage-record.entity.js';
+import { PricePreviewController } from './price-preview.controller.js';
+import { PricePreviewService } from './price-preview.service.js';
 import { UsageStatisticsService } from './usage-statistics.service.js';
 import { UsageTotalsSweeper } from './usage-totals.sweeper.js';
 import { UsageChargesService } from './usage-charges.service.js';
@@ -12,8 +14,9 @@ import { UsageService } from './usage.service.js';
 
 @Module({
   imports: [TypeOrmModule.forFeature([UsageRecord]), AccountsModule],
-  controllers: [UsageController],
+  controllers: [UsageController, PricePreviewController],
   providers: [
+    PricePreviewService,
     UsageService,
     UsageChargesService,
     UsageClassesService,

@@ -1,3 +1,4 @@
+import type { Originated } from '../common/database/activity.js';
 import { type AccountRequest, type Ok, operation, type Refused } from '../common/database/database.js';
 import type { Idempotency } from '../common/http/idempotency.js';
 import type { Shortage } from '../credits/credits.operations.js';
@@ -95,6 +96,7 @@ export const GATEWAY_CHARGE = operation<
 /** Decides on what a record has open, in the version given; `credits` instead of what could not be collected. */
 export const REVIEW = operation<
   AccountRequest &
+    Originated &
     Idempotency & {
       usageId: number;
       version: number;

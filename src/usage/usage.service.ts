@@ -1,7 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import { type Caller, idempotencyScope } from '../common/http/caller.js';
 import { Movements } from '../common/database/movements.js';
-import { AccountNotFound, IdempotencyMismatch, ValidationError } from '../common/errors/service-error.js';
+import {
+  AccountNotFound,
+  IdempotencyMismatch,
+  unknownOutcome,
+  ValidationError,
+} from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { type RecordUsageDto, utcTime } from './dto/usage.requests.js';
 import { DayLimit } from './usage.errors.js';
@@ -47,6 +52,8 @@ export class UsageService {
         throw new IdempotencyMismatch();
       case 'day_limit':
         throw new DayLimit();
+      default:
+        throw unknownOutcome(answer);
     }
   }
 }

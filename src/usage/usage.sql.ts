@@ -1,10 +1,8 @@
 /** The record in the row `row`, of all columns of usage_records, as the API returns it. */
 export const recordJson = (row: string) => `usage_json(ROW(${row}.*)::usage_records)`;
 
-/** What the design calls a model: the operation of chat calls. */
-export const IS_CHAT = `service IN ('chat', 'chat-streaming')`;
-/** Chats of every outcome: also those that failed, were aborted or timed out. */
-const IS_ANY_CHAT = `counted_service(service) <> ''`;
+/** A chat of every outcome, also one that failed, was aborted or timed out: it belongs to its model, its operation. */
+export const IS_CHAT = `counted_service(service) <> ''`;
 
 /** The names that a record is counted under in the roll-ups, as SQL's `count_usage` has them; '' is none. */
 export const COUNTED_NAMES = `CASE WHEN counted_as_other THEN counted_service(service) ELSE service END,
@@ -34,7 +32,8 @@ const DAY = `CASE WHEN ${IS_OLD} THEN '${REST}' ELSE to_char(day, 'YYYY-MM-DD') 
 /** The columns of a roll-up, added up. */
 export const ADDED_UP = `sum(records) AS records, sum(credits) AS credits, sum(provider_cost_usd) AS provider_cost_usd,
            sum(costed_records) AS costed_records, sum(costed_credits) AS costed_credits,
-           sum(unpriced_records) AS unpriced_records`;
+           sum(unpriced_records) AS unpriced_records, sum(charged_credits) AS charged_credits,
+           sum(uncollected_credits) AS uncollected_credits`;
 
 /** A map of an answer. */
 export interface Named<Value> {
@@ -64,14 +63,14 @@ export const byNames = (
 export const byDays = (value: string) =>
   named(`SELECT ${DAY} AS name, ${value} AS value, bool_or(${IS_OLD}) AS is_cut FROM sums GROUP BY 1`);
 
-/** Credits of chats of every outcome by day, and in each by model. Names that are equally large are taken in the order of their bytes. */
+/** Credits of chats by day, and in each by model. Names that are equally large are taken in the order of their bytes. */
 export const BY_DAY_AND_MODEL = named(
   `SELECT day AS name, json_object_agg(model, credits ORDER BY model) AS value, bool_or(is_cut) AS is_cut FROM (
      SELECT ${DAY} AS day, CASE WHEN is_named THEN operation ELSE '${REST}' END AS model, sum(credits) AS credits,
             bool_or(${IS_OLD} OR NOT is_named) AS is_cut
-       FROM (SELECT *, operation IN (SELECT operation FROM sums WHERE ${IS_ANY_CHAT} AND operation <> ''
+       FROM (SELECT *, operation IN (SELECT operation FROM sums WHERE ${IS_CHAT} AND operation <> ''
                                       GROUP BY 1 ORDER BY ${lastRest('operation')} LIMIT ${NAMED_MODELS}) AS is_named
-               FROM sums WHERE ${IS_ANY_CHAT}) c GROUP BY 1, 2) d GROUP BY 1`,
+               FROM sums WHERE ${IS_CHAT}) c GROUP BY 1, 2) d GROUP BY 1`,
 );
 
 /** What an answer calls an operation. */

@@ -207,6 +207,16 @@ describe('401 naming the claim, and no account', () => {
   });
 });
 
+describe('a list of roles', () => {
+  it('gives the highest that this service knows', async () => {
+    const sub = freshUser();
+    const role = ['user', 'supervisor', 'auditor'];
+    expect((await requestWith({ sub, role }, `${BALANCE}/${sub}`)).status).toBe(200);
+    expectProblem(await requestWith({ sub, role }, '/api/credits/audit'), 403);
+    expect(await accountOf(sub)).toMatchObject({ role: 'supervisor' });
+  });
+});
+
 describe('a role this service does not know', () => {
   it.each<[string, unknown]>([
     ['missing', undefined],
@@ -214,7 +224,7 @@ describe('a role this service does not know', () => {
     ['unknown', 'superuser'],
     ['admin in capitals', 'ADMIN'],
     ['admin with a blank', 'admin '],
-    ['a list with admin', ['admin']],
+    ['a list without one', ['ADMIN', 'superuser', ['admin']]],
     ['an object', { role: 'admin' }],
     ['a number', 2],
     ['a name every object has', 'constructor'],

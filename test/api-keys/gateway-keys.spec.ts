@@ -935,7 +935,12 @@ describe('changes whose requests overlap at the proxy', () => {
     await other.query('BEGIN');
     await other.query('SELECT api_key_update($1, $2)', [
       user.userId,
-      { accountId: user.userId, id: made.id, changes: { creditLimit: 2000 } },
+      {
+        accountId: user.userId,
+        id: made.id,
+        changes: { creditLimit: 2000 },
+        origin: { actor: user.userId, role: 'user' },
+      },
     ]);
     const sending = service.get(GatewayKeysService).follow(user.userId, made.id);
     await expect.poll(() => waitingForLocks(service)).toBe(1);

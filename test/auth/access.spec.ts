@@ -149,6 +149,13 @@ async function webhook(): Promise<Needs> {
   const answer = await as('admin').post<{ id: number }>('/api/webhooks', webhookTarget().body);
   return { path: { id: String(answer.body.id) } };
 }
+const newAlertRule = () => ({ body: { name: 'x', channel: 'slack', ...webhookTarget().body } });
+async function alertRule(): Promise<Needs> {
+  // As above.
+  await service.owner.query('DELETE FROM alert_rules');
+  const answer = await as('admin').post<{ id: number }>('/api/alert-rules', newAlertRule().body);
+  return { path: { id: String(answer.body.id) } };
+}
 async function delivery(): Promise<Needs> {
   const { path } = await webhook();
   await service.as(ALICE).post('/api/api-keys', { name: 'of a delivery' });
@@ -183,6 +190,7 @@ const OPERATIONS: Record<string, Row> = {
   getReadiness: { access: 'public' },
   getMetrics: { access: 'public' },
 
+  getMe: { access: 'owner' },
   listAccounts: { access: 'supervisor' },
   getAccount: { access: 'supervisor', needs: ofAlice },
 
@@ -253,6 +261,10 @@ const OPERATIONS: Record<string, Row> = {
     access: 'admin',
     needs: () => ({ body: { modelId: freshUser('model'), pricePerThousandTokens: '1' } }),
   },
+  previewPricing: {
+    access: 'admin',
+    needs: () => ({ body: { modelId: freshUser('model'), pricePerThousandTokens: '1' } }),
+  },
   listPricingAliases: { access: 'caller', permission: 'pricing:read' },
   createPricingAlias: {
     access: 'admin',
@@ -262,12 +274,23 @@ const OPERATIONS: Record<string, Row> = {
   deletePricingRule: { access: 'admin', needs: pricingRule },
   importPricing: { access: 'admin', needs: priceMap },
 
+  listActivity: { access: 'owner' },
+  searchEverything: { access: 'owner' },
   listEvents: { access: 'owner' },
   streamEvents: { access: 'owner' },
   getLowThreshold: { access: 'self', userIdIn: 'query', permission: 'credits:read' },
   setLowThreshold: { access: 'owner' },
   getUserLowThreshold: { access: 'supervisor', needs: ofAlice },
   setUserLowThreshold: { access: 'supervisor', needs: ofAlice },
+  createAlertRule: { access: 'admin', needs: newAlertRule },
+  listAlertRules: { access: 'admin' },
+  getAlertRule: { access: 'admin', needs: alertRule },
+  updateAlertRule: {
+    access: 'admin',
+    needs: async () => ({ ...(await alertRule()), body: { name: 'y' } }),
+  },
+  deleteAlertRule: { access: 'admin', needs: alertRule },
+  testAlertRule: { access: 'admin', needs: alertRule },
   createWebhook: { access: 'admin', needs: webhookTarget },
   listWebhooks: { access: 'admin' },
   getWebhook: { access: 'admin', needs: webhook },

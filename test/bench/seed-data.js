@@ -223,12 +223,13 @@ const LAST = [
     'daily roll-up',
     `INSERT INTO usage_daily
        (account_id, user_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
-        unpriced_records, charged_credits)
+        unpriced_records, charged_credits, uncollected_credits)
      SELECT account_id, user_id, (timestamp AT TIME ZONE 'UTC')::date AS day, service, operation, count(*), sum(credits),
             coalesce(sum(provider_cost_usd), 0), count(provider_cost_usd),
-            coalesce(sum(credits) FILTER (WHERE provider_cost_usd IS NOT NULL), 0),
+            coalesce(sum(credits - uncollected_credits) FILTER (WHERE provider_cost_usd IS NOT NULL AND billing_status <> 'recorded'), 0),
             count(*) FILTER (WHERE pricing_source = 'fallback'),
-            coalesce(sum(credits - uncollected_credits) FILTER (WHERE billing_status <> 'recorded'), 0)
+            coalesce(sum(credits - uncollected_credits) FILTER (WHERE billing_status <> 'recorded'), 0),
+            coalesce(sum(uncollected_credits) FILTER (WHERE billing_status <> 'recorded'), 0)
        FROM usage_records GROUP BY 1, 2, 3, 4, 5 ORDER BY day, account_id`,
   ],
 ];

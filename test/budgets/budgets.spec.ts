@@ -11,6 +11,7 @@ import {
   userWithCredits,
 } from '../support/money.js';
 import { eventsOf, organisation, patch } from '../support/organisations.js';
+import { expectProblem } from '../support/problems.js';
 import { startService, type TestService } from '../support/service.js';
 
 let service: TestService;
@@ -701,7 +702,50 @@ describe('changes', () => {
     expect(await reached()).toHaveLength(5);
     const types = (await eventsOf(service, acme.id)).map(([type]) => type);
     expect(types.filter((type) => type === 'budget.exhausted')).toHaveLength(5);
-    expect(types.filter((type) => type === 'budget.recovered')).toHaveLength(3);
+    // One for the raise, and one for the change, which is for all.
+    const recovered = (await eventsOf(service, acme.id)).filter(([type]) => type === 'budget.recovered');
+    expect(recovered.map(([, data]) => (data as { userId: string | null }).userId)).toEqual([
+      bob.userId,
+      null,
+    ]);
+  });
+
+  it('of each member emits one event for a change of its limit, however many members have crossed it', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const members = await Promise.all(Array.from({ length: 3 }, () => acme.member('member')));
+    const alerts = [10, 50, 90];
+    const id = await acme.budget({
+      scope: 'each_member',
+      unit: 'credits',
+      window: 'day',
+      amount: 100,
+      alerts,
+    });
+    const charge = (user: HttpClient, requestId: string, credits: number) =>
+      user.post('/api/usage/charge', {
+        ...{ accountId: acme.id, requestId, modelId: SONNET, tokens: (credits * 1000) / 3 },
+      });
+    for (const [n, user] of members.entries())
+      expect((await charge(user, 'first', 3 * (n + 1))).status).toBe(201);
+    const after = async (amount: number) => {
+      const before = (await eventsOf(service, acme.id)).length;
+      const changed = await patch(acme.owner, `/api/budgets/${id}`, { accountId: acme.id, amount });
+      expect(changed.status, changed.text).toBe(200);
+      return (await eventsOf(service, acme.id)).slice(before);
+    };
+    expect(await after(11)).toMatchObject([
+      ['budget.threshold', { userId: null, percent: 50, used: 9, limit: 11 }],
+    ]);
+    expect(await after(5)).toMatchObject([['budget.exhausted', { userId: null, limit: 5 }]]);
+    expect(await after(4)).toEqual([]);
+    expect(await after(7)).toMatchObject([['budget.recovered', { userId: null, used: 6, limit: 7 }]]);
+    expect(await after(8)).toEqual([]);
+    // Each member’s own crossings are found from there.
+    expect((await charge(members[0] as HttpClient, 'more', 3)).status).toBe(201);
+    expect((await eventsOf(service, acme.id)).at(-1)).toMatchObject([
+      ...['budget.threshold', { userId: members[0]?.userId, percent: 50, used: 6 }],
+    ]);
   });
 
   it('what waits for a review counts when it is billed, in the period of its call; a repair sets what is wrong', async () => {
@@ -860,6 +904,24 @@ describe('events', () => {
     expect(await seen()).toEqual([
       ...['budget.threshold 50', 'budget.threshold 80', 'budget.exhausted', 'budget.recovered'],
     ]);
+  });
+
+  it('come for at most 60 changes a minute by the account itself; supervisors are not counted', async () => {
+    const user = await userWithCredits(service, 10);
+    const { body } = await user.post<{ id: number }>('/api/budgets', {
+      ...{ scope: 'account', unit: 'credits', window: 'day', amount: 100 },
+    });
+    const change = (client: HttpClient, n: number) =>
+      n % 2 === 0
+        ? patch(client, `/api/budgets/${body.id}?accountId=${user.userId}`, { amount: 100 + n })
+        : client.post(`/api/budgets/${body.id}/raises?accountId=${user.userId}`, { amount: 1, reason: 'r' });
+    for (let n = 1; n < 60; n++) expect((await change(user, n)).status).toBeLessThan(300);
+    for (const n of [60, 61]) expectProblem(await change(user, n), 429, { code: 'rate_limit.exceeded' });
+    const again = { scope: 'account', unit: 'tokens', window: 'day', amount: 100 };
+    expectProblem(await user.post('/api/budgets', again), 429, { code: 'rate_limit.exceeded' });
+    const removal = await user.delete(`/api/budgets/${body.id}`);
+    expectProblem(removal, 429, { code: 'rate_limit.exceeded' });
+    expect((await change(service.as('boss', { role: 'supervisor' }), 62)).status).toBe(200);
   });
 
   it('come when a raise has ended, with the next call', async () => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { HttpClient } from '../support/http-client.js';
 import { SONNET, times, userWithCredits } from '../support/money.js';
+import { organisation } from '../support/organisations.js';
 import { startService, type TestService } from '../support/service.js';
 
 /** Those that grow with every request. */
@@ -177,4 +178,34 @@ it('neither the beginning of a minute nor a refusal reads the sessions that are 
     }
   });
   expect(read).toBeLessThan(open);
+});
+
+it('what a member of an organisation reads of their own does not read what the others spend', async () => {
+  const acme = await organisation(service);
+  await acme.allocate(1000);
+  const member = await acme.member('member');
+  for (const sessionId of ['s', 't']) {
+    await acme.start(member, sessionId);
+    await acme.finalize(member, sessionId, 1000);
+  }
+  await service.owner.query(
+    `INSERT INTO usage_records (account_id, user_id, service, operation, credits, billing_status)
+     SELECT '${acme.id}', 'other', 's', 'o', 1, 'recorded' FROM generate_series(1, 5000) n;
+     INSERT INTO credit_ledger (account_id, user_id, kind, credits, balance_after, actor, created_at)
+     SELECT '${acme.id}', 'other', 'charge', 1, 1, 'x', now() FROM generate_series(1, 5000) n;
+     ANALYZE usage_records; ANALYZE credit_ledger`,
+  );
+  const paths = ['/credits/ledger', '/usage/stats', '/usage/breakdown?by=apiKey', '/usage/classes'];
+  for (const table of ['usage_records', 'credit_ledger']) {
+    const read = await rowsRead(table, async (instance) => {
+      for (let round = 0; round < 7; round++) {
+        for (const path of paths) {
+          const url = `/api${path}${path.includes('?') ? '&' : '?'}accountId=${acme.id}`;
+          const { status, text } = await member.at(instance.url).get(url);
+          expect(status, text).toBe(200);
+        }
+      }
+    });
+    expect(read, table).toBeLessThan(1000);
+  }
 });

@@ -63,6 +63,17 @@ const PARAMETERS: Record<string, Parameter> = {
   'idempotency_earlier.idempotencyKey': { good: 'k', bad: [null, '', text(256)] },
   requestHash: { good: HASH, bad: [null, 'a'.repeat(62)] },
   answer: { good: {}, bad: [null, [], 1] },
+  // A call that is refused for something else does not come to it.
+  origin: any({ actor: 'boss', role: 'admin', address: '127.0.0.1', requestId: 'r' }),
+  'activity_write.origin': {
+    good: { actor: 'boss', role: 'admin' },
+    bad: [null, {}, { actor: '', role: 'admin' }, { actor: 'boss', role: 'king' }],
+  },
+  'activity_write.accountId': { good: 'USER', bad: ['all', 'service:x'] },
+  'activity_write.action': { good: 'price.created', bad: [null, '', 'price', 'Price.created'] },
+  subject: { good: 'x', bad: [null, '', text(201)] },
+  before: any(null),
+  after: any({ a: 1 }),
   expiryDays: { good: 1, bad: [null, 0, -1, 3651] },
   email: { good: 'a@b', bad: ['', text(256)] },
   p_email: { good: 'a@b', bad: [null, '', text(256)] },
@@ -128,7 +139,9 @@ const PARAMETERS: Record<string, Parameter> = {
   p_limit: limit,
   creditLimit: { good: 5, bad: [-1, MOST + 1] },
   days: { good: 30, bad: [null, -1, 100_000] },
-  p_days: { good: 30, bad: [null, 0, -1, 100_000] },
+  p_days: { good: 30, bad: [null, -1, 100_000] },
+  'activity_forget.p_days': { good: 30, bad: [null, 29, 100_000] },
+  'events_forget.p_days': { good: 30, bad: [null, 0, -1, 100_000] },
   digest: { good: HASH, bad: [null, '', text(64)] },
   hint: { good: 'x', bad: [null, '', text(21)] },
   name: { good: 'x', bad: id(100) },
@@ -200,6 +213,7 @@ const NOT_CHECKED = [
   'usage_json',
   'usage_leaders',
   'usage_make_leaders',
+  'usage_reprice',
   'webhook_claim',
   'webhook_go_on',
   'webhook_replay',
@@ -234,7 +248,9 @@ function operations(): Map<string, Called> {
       const idempotent = source.includes('is_idempotency(p)')
         ? ['callerId', 'idempotencyKey', 'requestHash']
         : [];
-      return [name, { fields: [...new Set([...reads, ...idempotent])], takesRequest, isOfAccount }];
+      const noted = /\bwrite_activity\(\s*p,/.test(source) ? ['origin'] : [];
+      const fields = [...new Set([...reads, ...idempotent, ...noted])];
+      return [name, { fields, takesRequest, isOfAccount }];
     }),
   );
 }

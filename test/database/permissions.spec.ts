@@ -71,6 +71,8 @@ describe("the service's role", () => {
     const allowed = rows.filter((row) => row.allowed);
     expect(allowed.map(({ name }) => name)).toEqual([
       'account_upsert',
+      'activity_forget',
+      'activity_write',
       'api_key_budget',
       'api_key_create',
       'api_key_open',
@@ -133,6 +135,7 @@ describe("the service's role", () => {
       'usage_leaders',
       'usage_make_leaders',
       'usage_record',
+      'usage_reprice',
       'usage_review',
       'webhook_claim',
       'webhook_go_on',
@@ -152,11 +155,14 @@ describe("the service's role", () => {
 
 /** What a role may do with each table, beyond reading all of it. */
 const RIGHTS: Record<string, string[]> = {
+  activity: ['SELECT'],
+  alert_rules: ['SELECT', 'INSERT', 'UPDATE of columns', 'DELETE'],
   api_key_digests: ['SELECT'],
   api_keys: ['SELECT', 'UPDATE of columns'],
   budget_periods: ['SELECT'],
   budget_raises: ['SELECT'],
   budgets: ['SELECT'],
+  console_sessions: ['SELECT', 'INSERT', 'UPDATE of columns', 'DELETE'],
   credit_allocations: ['SELECT'],
   credit_balances: ['SELECT'],
   credit_ledger: ['SELECT'],

@@ -18,6 +18,7 @@ import { freshUser, startService, type TestService } from '../support/service.js
 const WITHOUT: Record<string, string> = {
   checkCredits: 'a question',
   calculateCredits: 'a question',
+  previewPricing: 'a question',
   verifyApiKey: 'a question',
   initializeSession: 'identified by the session id',
   reportProgress: 'identified by the session id; counts never go down',
@@ -26,6 +27,7 @@ const WITHOUT: Record<string, string> = {
   archiveOrganisation: 'an archived organisation is archived',
   takeLitellmLogs: 'each event is identified by its call id',
   replayQuarantine: 'each event is identified by its call id, and leaves the quarantine once',
+  testAlertRule: 'creates and moves nothing; two requests mean two messages',
   testWebhook: 'creates and moves nothing; two requests mean two messages',
   replayWebhookDelivery: 'delivers what was delivered before; receivers drop repeats by their id',
   replayWebhook: 'delivers what was given up; what waits already is not doubled',

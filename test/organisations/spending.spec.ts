@@ -1,5 +1,6 @@
 // @module-tag cluster
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StreamingSessionsSweeper } from '../../src/streaming-sessions/streaming-sessions.sweeper.js';
 import { waitingForLocks } from '../support/hold-up.js';
 import type { HttpClient } from '../support/http-client.js';
 import { expectSoundBooks, SONNET } from '../support/money.js';
@@ -115,7 +116,7 @@ describe('what an organisation pays', () => {
     await other.allocate(100);
     await other.budget({ scope: 'each_member', unit: 'credits', window: 'day', amount: 30 });
     const [plain, billing] = [await other.member('member'), await other.member('billing')];
-    await other.start(plain, 's');
+    expect((await other.start(plain, 's')).body).toMatchObject({ remainingCredits: 26 });
     const path = `accountId=${other.id}`;
     expect((await plain.get(`/api/credits/balance?${path}`)).body).toEqual({
       ...{ accountId: other.id, userId: other.id, totalCredits: 26, heldCredits: 0, activeAllocations: [] },
@@ -133,6 +134,15 @@ describe('what an organisation pays', () => {
       ...{ status: 403, body: { code: 'account.role_required' } },
     });
     await other.finalize(plain, 's', 1);
+    const call = { requestId: 'c', accountId: other.id, modelId: SONNET, tokens: 1000 };
+    for (let time = 0; time < 2; time++)
+      expect((await plain.post('/api/usage/charge', call)).body).toMatchObject({ totalCredits: 26 });
+    const balances = async (user: HttpClient) =>
+      (
+        await user.get<{ items: { balanceAfter: number | null }[] }>(`/api/credits/ledger?${path}`)
+      ).body.items.map(({ balanceAfter }) => balanceAfter);
+    expect(new Set(await balances(plain))).toEqual(new Set([null]));
+    expect((await balances(billing))[0]).toBe(96);
   });
 
   it.each([
@@ -244,6 +254,21 @@ describe('what an organisation pays', () => {
     expect(await tryAll(acme.owner, personal, `accountId=${erin.userId}`)).toEqual([404, 404, 404]);
   });
 
+  it('a charge that is repeated after its member was removed is answered as the first time', async () => {
+    const old = await organisation(service);
+    await old.allocate(100);
+    const carol = await old.member('member');
+    const charge = (requestId: string) =>
+      service.internal().post('/api/usage/charge', {
+        ...{ accountId: old.id, userId: carol.userId, requestId, modelId: SONNET, tokens: 1000 },
+      });
+    const first = await charge('call-1');
+    expect(first.status).toBe(201);
+    expect((await old.owner.delete(`${old.path}/members/${carol.userId}`)).status).toBe(204);
+    expect((await charge('call-1')).body).toEqual(first.body);
+    expect(await charge('call-2')).toMatchObject({ status: 404, body: { code: 'account.not_found' } });
+  });
+
   it('not by a member who was removed: what runs ends within its hold', async () => {
     const frank = await acme.member('member');
     const started = await acme.start(frank, 'left');
@@ -264,6 +289,43 @@ describe('what an organisation pays', () => {
     await acme.member('member', { userId: frank.userId });
     expect(await report(100_002)).toMatchObject({ body: { shouldStop: false, allocatedCredits: 362 } });
     expect(await acme.finalize(frank, 'left', 1000)).toMatchObject({ status: 200 });
+  });
+
+  it.each(['finalize', 'late finalize', 'late finalize of an archived organisation'])(
+    'not above its hold by a member who was removed, or after the archive: %s',
+    async (how) => {
+      const own = await organisation(service);
+      await own.allocate(1000);
+      const gone = await own.member('member');
+      expect(await own.start(gone, 's')).toMatchObject({ status: 201, body: { allocatedCredits: 4 } });
+      if (how !== 'finalize') {
+        await service.owner.query(
+          'UPDATE streaming_sessions SET expires_at = now() WHERE account_id = $1 AND session_id = $2',
+          [own.id, 's'],
+        );
+        await service.get(StreamingSessionsSweeper).sweep();
+      }
+      if (how.endsWith('organisation')) {
+        expect((await own.owner.post(`${own.path}/archive`)).status).toBe(200);
+      } else expect((await own.owner.delete(`${own.path}/members/${gone.userId}`)).status).toBe(204);
+      const collected = how === 'finalize' ? 4 : 0;
+      expect(await own.finalize(gone, 's', 1_000_000)).toMatchObject({
+        status: 200,
+        body: { actualCredits: 3000, uncollected: 3000 - collected },
+      });
+      expect((await own.owner.get(`/api/credits/balance?accountId=${own.id}`)).body).toMatchObject({
+        totalCredits: 1000 - collected,
+      });
+    },
+  );
+
+  it('a requestId is one member’s own: it neither refuses nor repeats a colleague’s charge', async () => {
+    const charge = { requestId: 'call-1', accountId: acme.id, modelId: SONNET, tokens: 1000 };
+    for (const user of [alice, bob]) {
+      const first = await user.post<{ record: { userId: string } }>('/api/usage/charge', charge);
+      expect(first).toMatchObject({ status: 201, body: { record: { userId: user.userId } } });
+      expect(await user.post('/api/usage/charge', charge)).toMatchObject({ status: 200, body: first.body });
+    }
   });
 
   it.each(['made', 'rotated'])('no key is %s while its maker is being removed', async (how) => {

@@ -40,7 +40,7 @@ function edgesOf(targetsOf: (source: (typeof sources)[number]) => string[]): Edg
 const imports = edgesOf(({ file, text }) =>
   file.endsWith('.sql')
     ? []
-    : [...text.matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(([, path]) =>
+    : [...text.matchAll(/\b(?:from|import)\s*\(?\s*'(\.[^'?]+)'/g)].map(([, path]) =>
         moduleOf(normalize(join(dirname(file), path as string)).replace(/\.js$/, '.ts')),
       ),
 );
@@ -92,10 +92,10 @@ function line(module: string): string {
   return lines.map((text, index) => (index === 0 ? module : '').padEnd(width) + text).join('\n');
 }
 
-it('modules need each other one way, in TypeScript and in SQL, as the README says', () => {
+it('modules need each other one way, in TypeScript and in SQL, as docs/architecture.md says', () => {
   const map = inOrder().map(line).join('\n');
   const [, stated] =
-    /<!-- module map -->\n+```text\n([^]*?)\n```/.exec(readFileSync('README.md', 'utf8')) ?? [];
+    /<!-- module map -->\n+```text\n([^]*?)\n```/.exec(readFileSync('docs/architecture.md', 'utf8')) ?? [];
   expect(stated).toBe(map);
 });
 

@@ -513,6 +513,27 @@ describe('leases', () => {
     expect(refusal(await progress(user, 's', 500))).toEqual([409, 'session.already_ended']);
   });
 
+  it('stale sessions of an account that stays locked keep no other account’s waiting', async () => {
+    const locked = await userWithCredits(service, 100);
+    const other = await userWithCredits(service, 100);
+    const sessions = ['1', '2', '3', '4', '5', '6', '7', '8'];
+    for (const id of sessions) await initialize(locked, id);
+    await endLeases(service, locked);
+    await initialize(other, 's');
+    await endLeases(service, other);
+    const gate = await service.owner.connect();
+    await gate.query('BEGIN');
+    await gate.query('SELECT FROM credit_balances WHERE account_id = $1 FOR UPDATE', [locked.userId]);
+    const begun = performance.now();
+    expect(await service.get(StreamingSessionsSweeper).sweep()).toBe(1);
+    // It has waited for the account once, for half a second.
+    expect(performance.now() - begun).toBeLessThan(3000);
+    await gate.query('ROLLBACK');
+    gate.release();
+    expect(await balanceOf(other)).toMatchObject({ totalCredits: 100, heldCredits: 0 });
+    expect(await service.get(StreamingSessionsSweeper).sweep()).toBe(sessions.length);
+  });
+
   it('a session that timed out is aborted late once, like a late finalize', async () => {
     const user = await userWithCredits(service, 100);
     await initialize(user, 's');

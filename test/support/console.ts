@@ -40,12 +40,16 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** @param env beyond what the tests' services have */
-export async function startConsole(env: Record<string, string> = {}): Promise<ConsoleService> {
+/** @param env beyond what the tests' services have; may depend on the service's address */
+export async function startConsole(
+  env: Record<string, string> | ((url: string) => Promise<Record<string, string>>) = {},
+): Promise<ConsoleService> {
   const direct = await startService();
   const compiled = await compileService();
   await buildConsole(compiled.directory);
   const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const settings = typeof env === 'function' ? await env(url) : env;
   let running: ServiceProcess | undefined;
   const start = async (more: Record<string, string> = {}) => {
     running = await compiled.start({
@@ -55,7 +59,7 @@ export async function startConsole(env: Record<string, string> = {}): Promise<Co
       LOG_LEVEL: 'warn',
       SWEEP_INTERVAL_SECONDS: '1',
       PORT: String(port),
-      ...env,
+      ...settings,
       ...more,
     });
   };
@@ -65,7 +69,7 @@ export async function startConsole(env: Record<string, string> = {}): Promise<Co
   };
   await start();
   return {
-    url: `http://127.0.0.1:${port}`,
+    url,
     direct,
     start,
     stop,

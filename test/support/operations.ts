@@ -5,6 +5,7 @@ export interface Parameter {
   in: 'path' | 'query' | 'header';
   name: string;
   required?: boolean;
+  schema: Property;
 }
 
 export interface Property {
@@ -70,7 +71,7 @@ export function exampleBody({ body }: DocumentedOperation): Record<string, unkno
   return Object.fromEntries(body.required.map((name) => [name, body.properties[name]?.example]));
 }
 
-/** The path with its parameters filled in and a query behind it. */
+/** The path with its parameters filled in, and behind it the query, with the document's examples of what it must have. */
 export function pathWith(
   operation: DocumentedOperation,
   parameters: Record<string, string> = {},
@@ -81,6 +82,9 @@ export function pathWith(
     if (value === undefined) throw new Error(`${operation.operationId} needs the path parameter ${name}`);
     return encodeURIComponent(value);
   });
-  const search = new URLSearchParams(query).toString();
+  const needed = operation.parameters
+    .filter((parameter) => parameter.in === 'query' && parameter.required && !(parameter.name in query))
+    .map(({ name, schema }): [string, string] => [name, String(schema.example)]);
+  const search = new URLSearchParams([...needed, ...Object.entries(query)]).toString();
   return search === '' ? path : `${path}?${search}`;
 }

@@ -138,6 +138,8 @@ export async function startOn(
     COMBINE_MOVEMENTS: process.env.TEST_COMBINE_MOVEMENTS,
     // A client that reads answers to their end has to come to it.
     EVENT_STREAM_SECONDS: '1',
+    // Off by default; test/pricing/provider-cost.spec.ts has it so.
+    SHOW_PROVIDER_COST_TO_USERS: 'on',
     ...env,
   });
   if (isPooled) await setForRole(owner, config);

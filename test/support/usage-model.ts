@@ -15,14 +15,15 @@ export interface Fact {
   /** In 10^-18 USD; null is unknown. */
   cost: bigint | null;
   isUnpriced: boolean;
-  needsReview: boolean;
+  status: string;
+  uncollected: bigint;
 }
 
 /** Every record there is, as the table has it. */
 export async function readFacts(database: pg.Pool): Promise<Fact[]> {
   const { rows } = await database.query<Record<string, string | null>>(
     `SELECT id, account_id, (extract(epoch FROM timestamp) * 1000000)::bigint AS at, service, operation, credits,
-            provider_cost_usd::text AS cost, pricing_source, billing_status
+            provider_cost_usd::text AS cost, pricing_source, billing_status, uncollected_credits
        FROM usage_records`,
   );
   return rows.map((row) => ({
@@ -34,7 +35,8 @@ export async function readFacts(database: pg.Pool): Promise<Fact[]> {
     credits: BigInt(String(row.credits)),
     cost: row.cost === null || row.cost === undefined ? null : scaled(row.cost),
     isUnpriced: row.pricing_source === 'fallback',
-    needsReview: row.billing_status === 'needs_review',
+    status: String(row.billing_status),
+    uncollected: BigInt(String(row.uncollected_credits)),
   }));
 }
 
@@ -58,14 +60,16 @@ const CHATS = ['chat', ...['', '-failed', '-aborted', '-timeout'].map((end) => `
 
 /** What the statistics must say of these records, by adding up one record after the other. */
 export function statisticsOf(facts: Fact[]) {
-  const chat = facts.filter(({ service }) => service === 'chat' || service === 'chat-streaming');
-  const anyChat = facts.filter(({ service }) => CHATS.includes(service));
+  const [chats, others] = [true, false].map((isChat) =>
+    facts.filter(({ service }) => CHATS.includes(service) === isChat),
+  ) as [Fact[], Fact[]];
   const maps = {
     byService: creditsBy(facts, ({ service }) => service),
     byDay: creditsBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
-    byModel: creditsBy(chat, ({ operation }) => operation),
-    byDayAndModel: byDayAndModel(anyChat),
-    marginByModel: marginBy(facts, ({ operation }) => operation),
+    byModel: creditsBy(chats, ({ operation }) => operation),
+    byDayAndModel: byDayAndModel(chats),
+    marginByModel: marginBy(chats, ({ operation }) => operation),
+    marginByOperation: marginBy(others, ({ operation }) => operation),
     marginByDay: marginBy(facts, ({ at }) => isoTime(at).slice(0, 10)),
   };
   return {
@@ -74,11 +78,10 @@ export function statisticsOf(facts: Fact[]) {
     byUser: creditsBy(facts, ({ userId }) => userId),
     ...maps,
     // Only the models of a day are more than an answer names.
-    truncated:
-      creditsBy(anyChat, ({ operation }) => operation).length > MODELS_OF_DAY ? ['byDayAndModel'] : [],
+    truncated: creditsBy(chats, ({ operation }) => operation).length > MODELS_OF_DAY ? ['byDayAndModel'] : [],
     ...marginOf(facts),
     unpricedRecords: facts.filter(({ isUnpriced }) => isUnpriced).length,
-    needsReview: facts.filter(({ needsReview }) => needsReview).length,
+    needsReview: facts.filter(({ status }) => status === 'needs_review').length,
     recent: facts
       .toSorted((a, b) => (a.at === b.at ? b.id - a.id : a.at < b.at ? 1 : -1))
       .slice(0, 10)
@@ -112,11 +115,21 @@ function byDayAndModel(chats: Fact[]): [day: string, models: NamedCredits][] {
 const USD_PER_CREDIT = 10n ** 15n;
 
 function marginOf(facts: Fact[]) {
-  const credits = facts.reduce((sum, fact) => sum + fact.credits, 0n);
+  const sum = (some: Fact[], of: (fact: Fact) => bigint) => some.reduce((all, fact) => all + of(fact), 0n);
+  const credits = sum(facts, (fact) => fact.credits);
+  const settledElsewhere = facts.filter(({ status }) => status === 'recorded');
+  const settledHere = facts.filter(({ status }) => status !== 'recorded');
+  const collectedOf = (some: Fact[]) =>
+    sum(some, (fact) => (fact.status === 'recorded' ? 0n : fact.credits - fact.uncollected));
   const costed = facts.filter((fact): fact is Fact & { cost: bigint } => fact.cost !== null);
-  const income = costed.reduce((sum, fact) => sum + fact.credits, 0n) * USD_PER_CREDIT;
-  const cost = costed.reduce((sum, fact) => sum + fact.cost, 0n);
+  const income = collectedOf(costed) * USD_PER_CREDIT;
+  const cost = costed.reduce((all, fact) => all + fact.cost, 0n);
   return {
+    collectedCredits: Number(collectedOf(facts)),
+    uncollectedCredits: Number(sum(settledHere, (fact) => fact.uncollected)),
+    recordedCredits: Number(sum(settledElsewhere, (fact) => fact.credits)),
+    incomeUsd: unscaled(collectedOf(facts) * USD_PER_CREDIT),
+    costedIncomeUsd: costed.length === 0 ? null : unscaled(income),
     creditsUsd: unscaled(credits * USD_PER_CREDIT),
     providerCostUsd: costed.length === 0 ? null : unscaled(cost),
     marginUsd: costed.length === 0 ? null : unscaled(income - cost),

@@ -83,16 +83,22 @@ async function expectUsageIsWhatWasTaken(): Promise<void> {
   expect(rows).toEqual([]);
 }
 
+/** Of one record: the income, and what was not collected. */
+const COLLECTED = `CASE billing_status WHEN 'recorded' THEN 0 ELSE credits - uncollected_credits END`;
+const UNCOLLECTED = `CASE billing_status WHEN 'recorded' THEN 0 ELSE uncollected_credits END`;
+
 async function expectRollUpIsSound(): Promise<void> {
   const { rows } = await service.owner.query(
     `SELECT * FROM (
        SELECT account_id, (timestamp AT TIME ZONE 'UTC')::date AS day, service, operation, count(*) AS records,
               sum(credits) AS credits, coalesce(sum(provider_cost_usd), 0) AS cost, count(provider_cost_usd) AS costed,
-              coalesce(sum(credits) FILTER (WHERE provider_cost_usd IS NOT NULL), 0) AS costed_credits
+              coalesce(sum(${COLLECTED}) FILTER (WHERE provider_cost_usd IS NOT NULL), 0) AS costed_credits,
+              sum(${COLLECTED}) AS collected, sum(${UNCOLLECTED}) AS uncollected
          FROM usage_records GROUP BY 1, 2, 3, 4) r
        FULL JOIN (SELECT * FROM usage_daily WHERE records > 0) d USING (account_id, day, service, operation)
-      WHERE (r.records, r.credits, r.cost, r.costed, r.costed_credits) IS DISTINCT FROM
-            (d.records, d.credits, d.provider_cost_usd, d.costed_records, d.costed_credits)`,
+      WHERE (r.records, r.credits, r.cost, r.costed, r.costed_credits, r.collected, r.uncollected) IS DISTINCT FROM
+            (d.records, d.credits, d.provider_cost_usd, d.costed_records, d.costed_credits, d.charged_credits,
+             d.uncollected_credits)`,
   );
   expect(rows).toEqual([]);
 }
@@ -607,15 +613,19 @@ describe('GET /usage/needs-review', () => {
 
 describe('GET /usage/system-stats', () => {
   /** The same from the records, added up plainly; 1,000 credits are 1 USD. */
-  async function plainly(key: string, from: string | null) {
+  async function plainly(key: string, from: string | null, where = 'TRUE') {
     const { rows } = await service.owner.query<{ k: string; margin: object }>(
       `SELECT ${key} AS k, jsonb_build_object(
           'credits', sum(credits), 'creditsUsd', trim_scale(sum(credits) * 0.001)::text,
           'providerCostUsd', trim_scale(sum(provider_cost_usd))::text,
-          'marginUsd', trim_scale(sum(credits) FILTER (WHERE provider_cost_usd IS NOT NULL) * 0.001
+          'collectedCredits', sum(${COLLECTED}), 'uncollectedCredits', sum(${UNCOLLECTED}),
+          'recordedCredits', coalesce(sum(credits) FILTER (WHERE billing_status = 'recorded'), 0),
+          'incomeUsd', trim_scale(sum(${COLLECTED}) * 0.001)::text,
+          'costedIncomeUsd', trim_scale(sum(${COLLECTED}) FILTER (WHERE provider_cost_usd IS NOT NULL) * 0.001)::text,
+          'marginUsd', trim_scale(sum(${COLLECTED}) FILTER (WHERE provider_cost_usd IS NOT NULL) * 0.001
                                   - sum(provider_cost_usd))::text,
           'records', count(*), 'costedRecords', count(provider_cost_usd)) AS margin
-         FROM usage_records WHERE $1::timestamptz IS NULL OR timestamp >= $1 GROUP BY 1`,
+         FROM usage_records WHERE ($1::timestamptz IS NULL OR timestamp >= $1) AND ${where} GROUP BY 1`,
       [from],
     );
     return Object.fromEntries(rows.map(({ k, margin }) => [k, margin]));
@@ -640,18 +650,15 @@ describe('GET /usage/system-stats', () => {
       [`?startDate=${middle}`, middle],
     ] as const) {
       const { body } = await root.get<Record<string, unknown>>(`/api/usage/system-stats${query}`);
-      expect(body.marginByModel).toEqual(await plainly('operation', from));
+      const isChat = `service IN ('chat', 'chat-streaming') OR service ~ '^chat-streaming-(failed|aborted|timeout)$'`;
+      expect(body.marginByModel).toEqual(await plainly('operation', from, `(${isChat})`));
+      expect(body.marginByOperation).toEqual(await plainly('operation', from, `NOT (${isChat})`));
       expect(body.marginByDay).toEqual(
         await plainly(`to_char(timestamp AT TIME ZONE 'UTC', 'YYYY-MM-DD')`, from),
       );
       const all = (await plainly(`'all'`, from)).all as Record<string, unknown>;
-      expect(body).toMatchObject({
-        totalCredits: all.credits,
-        creditsUsd: all.creditsUsd,
-        providerCostUsd: all.providerCostUsd,
-        marginUsd: all.marginUsd,
-        costedRecords: all.costedRecords,
-      });
+      const { credits: totalCredits, records: totalRecords, ...figures } = all;
+      expect(body).toMatchObject({ totalCredits, totalRecords, ...figures });
     }
     const { body } = await root.get<Record<string, unknown>>('/api/usage/system-stats');
     expect(body.marginByModel).toMatchObject({

@@ -26,6 +26,8 @@ interface Details {
   pricingNotes: string[];
   classes: Amount[] | null;
   exactCredits: string | null;
+  entries: { kind: string; credits: number; allocationId: number }[];
+  hasAllEntries: boolean;
 }
 interface Classes {
   classes: (Amount & { records: number; fallbackRecords: number })[];
@@ -63,6 +65,21 @@ describe('GET /usage/records/:id', () => {
     });
   });
 
+  it('has the newest 200 ledger entries of a session that grew more often', async () => {
+    const modelId = await model({ class: 'tokens', price: '0.01' });
+    const user = await userWithCredits(service, 1000);
+    const session = { sessionId: freshUser('session') };
+    await user.post('/api/streaming-sessions/initialize', { ...session, modelId, estimatedTokens: 0 });
+    for (let tokens = 1; tokens <= 205; tokens++)
+      await user.post('/api/streaming-sessions/progress', { ...session, tokensGenerated: tokens * 100 });
+    await user.post('/api/streaming-sessions/finalize', { ...session, actualTokens: 0 });
+    const page = await user.get<{ items: { id: number }[] }>('/api/usage/records');
+    const record = await details(user, page.body.items[0]?.id as number);
+    expect(record.entries).toHaveLength(200);
+    expect(record.entries.at(-1)).toMatchObject({ kind: 'refund' });
+    expect(record.hasAllEntries).toBe(false);
+  });
+
   it('has no classes of a call that was not priced here', async () => {
     const user = service.as(freshUser());
     const made = await user.post<{ id: number }>('/api/usage/record', {
@@ -73,6 +90,54 @@ describe('GET /usage/records/:id', () => {
       classes: null,
       exactCredits: null,
     });
+  });
+
+  it('has the life of its session: holds, settlement and review, lot by lot, and the budgets that it counted in', async () => {
+    const modelId = await model({ class: 'tokens', price: '0.01' });
+    const user = await userWithCredits(service, 25);
+    await root.post('/api/credits/allocate', { userId: user.userId, credits: 30, expiryDays: 9 });
+    const own = await user.get<{ activeAllocations: { id: number }[] }>('/api/credits/balance');
+    const [first, second] = own.body.activeAllocations.map(({ id }) => id);
+    const budget = { scope: 'account', unit: 'credits', window: 'month', amount: 1000 };
+    const made = await user.post<{ id: number }>('/api/budgets', budget);
+    const sessionId = freshUser('session');
+    await user.post('/api/streaming-sessions/initialize', { sessionId, modelId, estimatedTokens: 1000 });
+    await user.post('/api/streaming-sessions/progress', { sessionId, tokensGenerated: 2900 });
+    await user.post('/api/streaming-sessions/finalize', { sessionId, actualTokens: 3300 });
+    const page = await user.get<{ items: { id: number }[] }>('/api/usage/records');
+    const record = await details(user, page.body.items[0]?.id as number);
+    expect(record).toMatchObject({
+      credits: 33,
+      hasAllEntries: true,
+      budgets: [{ id: made.body.id, ...budget, mode: 'hard', scopeId: null }],
+      session: {
+        ...{ estimatedCredits: 10, firstHold: 12, heldCredits: 35, tokensGenerated: 2900 },
+        ...{ endReason: 'finalized', isLate: false },
+      },
+    });
+    // The lot that expires first gives first, and gets back last.
+    expect(record.entries.map(({ kind, credits, allocationId }) => [kind, credits, allocationId])).toEqual([
+      ['hold', -12, first],
+      ['hold', -18, first],
+      ['hold', -5, second],
+      ['refund', 2, second],
+    ]);
+    expect(record.entries.reduce((sum, { credits }) => sum + credits, 0)).toBe(-33);
+  });
+
+  it('has what a charge and its review took, and not what others did meanwhile', async () => {
+    const user = await userWithCredits(service, 10);
+    const modelId = await model({ class: 'tokens', price: '0.01' });
+    const id = await charge(user, { modelId, tokens: 1500, onInsufficient: 'review' });
+    await root.post('/api/credits/allocate', { userId: user.userId, credits: 30 });
+    await charge(user, { modelId, tokens: 100 });
+    await root.post(`/api/usage/records/${id}/review`, { version: 1, action: 'bill' });
+    const record = await details(user, id);
+    expect(record).toMatchObject({ credits: 15, billingStatus: 'billed', session: null, budgets: [] });
+    expect(record.entries.map(({ kind, credits }) => [kind, credits])).toEqual([
+      ['charge', -9],
+      ['charge', -6],
+    ]);
   });
 
   it('is the same 404 for another user’s record as for none; supervisors and services see it', async () => {

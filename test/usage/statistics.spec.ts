@@ -31,6 +31,9 @@ interface UserStats {
   userId: string;
   totalRecords: number;
   totalCredits: number;
+  collectedCredits: number;
+  uncollectedCredits: number;
+  recordedCredits: number;
   byService: Names;
   byDay: Names;
   byModel: Names;
@@ -47,6 +50,7 @@ type SystemStats = Omit<UserStats, 'userId' | 'recentActivity'> & {
   needsReviewCredits: number;
   unpricedModels: object[];
   marginByModel: Record<string, object>;
+  marginByOperation: Record<string, object>;
   marginByDay: Record<string, object>;
 };
 
@@ -87,6 +91,7 @@ function randomRecord() {
     status: random.pick(['recorded', 'billed', 'needs_review', 'waived']),
     cost: random.chance(0.4) ? null : `${random.integer(0, 3)}.${random.big(0n, 10n ** 18n - 1n)}`,
     source: random.pick([null, 'rule', 'default', 'fallback']),
+    uncollected: random.pick([0, 0, 1]),
   };
 }
 
@@ -94,12 +99,13 @@ function randomRecord() {
 async function writeRecords(): Promise<void> {
   const records = JSON.stringify(Array.from({ length: RECORDS }, randomRecord));
   const from = `FROM json_to_recordset($1) AS r (account_id varchar, at timestamptz, service varchar, operation varchar,
-                  credits bigint, status varchar, cost numeric, source varchar)`;
+                  credits bigint, status varchar, cost numeric, source varchar, uncollected bigint)`;
   await asNewYork((database) =>
     database.query(
       `SELECT count(write_usage(jsonb_populate_record(NULL::usage_records, jsonb_build_object(
           'account_id', account_id, 'timestamp', at, 'service', service, 'operation', operation, 'credits', credits,
-          'metadata', '{}'::jsonb, 'billing_status', status, 'provider_cost_usd', cost, 'pricing_source', source)))) ${from}`,
+          'metadata', '{}'::jsonb, 'billing_status', status, 'provider_cost_usd', cost, 'pricing_source', source,
+          'uncollected_credits', CASE WHEN status IN ('needs_review', 'waived') THEN least(uncollected, credits) ELSE 0 END)))) ${from}`,
       [records],
     ),
   );
@@ -254,8 +260,8 @@ const RANGE_KINDS: (() => Range)[] = [
 function expectSystem(actual: SystemStats, range: Fact[], top: number, message: string): void {
   const { byUser, recent: _, ...expected } = statisticsOf(range);
   const largest = byUser.map(([, credits]) => credits).sort((a, b) => b - a);
-  const { byUser: actualTop, byService, byDay, byModel, marginByModel, marginByDay, ...others } = actual;
-  const { byDayAndModel, ...rest } = others;
+  const { byUser: actualTop, byService, byDay, byModel, byDayAndModel, ...others } = actual;
+  const { marginByModel, marginByOperation, marginByDay, ...rest } = others;
   // Tested with charges, which make them.
   const { unpricedModels: _models, needsReviewCredits: _credits, byUserAsOf, ...numbers } = rest;
   // There are few records: never out of a list.
@@ -268,6 +274,7 @@ function expectSystem(actual: SystemStats, range: Fact[], top: number, message: 
       byModel: entries(byModel),
       byDayAndModel: entriesByDay(byDayAndModel),
       marginByModel: byName(Object.entries(marginByModel)),
+      marginByOperation: byName(Object.entries(marginByOperation)),
       marginByDay: byName(Object.entries(marginByDay)),
     },
     message,
@@ -294,6 +301,9 @@ function expectUser(actual: UserStats, userId: string, range: Fact[], message: s
       userId: actual.userId,
       totalRecords: actual.totalRecords,
       totalCredits: actual.totalCredits,
+      collectedCredits: actual.collectedCredits,
+      uncollectedCredits: actual.uncollectedCredits,
+      recordedCredits: actual.recordedCredits,
       byService: entries(actual.byService),
       byDay: entries(actual.byDay),
       byModel: entries(actual.byModel),
@@ -306,6 +316,9 @@ function expectUser(actual: UserStats, userId: string, range: Fact[], message: s
     userId,
     totalRecords: expected.totalRecords,
     totalCredits: expected.totalCredits,
+    collectedCredits: expected.collectedCredits,
+    uncollectedCredits: expected.uncollectedCredits,
+    recordedCredits: expected.recordedCredits,
     byService: expected.byService,
     byDay: expected.byDay,
     byModel: expected.byModel,
@@ -522,7 +535,7 @@ describe('the answer', () => {
     expect(Object.entries(body.byModel).sort()).toEqual([...names.map((name) => [name, 2]), ['x', 3]].sort());
   });
 
-  it('counts as models the operations of chat and chat-streaming, by day those of chats of every outcome', async () => {
+  it('counts a chat under its model whatever its outcome, in all and by day', async () => {
     const user = service.as();
     const services = [
       'chat',
@@ -536,8 +549,8 @@ describe('the answer', () => {
       await user.post('/api/usage/record', { service: name, operation: `m${index}`, credits: 5 });
     }
     const { body } = await user.get<UserStats>('/api/usage/stats');
-    expect(body.byModel).toEqual({ m0: 5, m1: 5 });
-    expect(Object.values(body.byDayAndModel)).toEqual([{ m0: 5, m1: 5, m2: 5, m3: 5 }]);
+    expect(body.byModel).toEqual({ m0: 5, m1: 5, m2: 5, m3: 5 });
+    expect(Object.values(body.byDayAndModel)).toEqual([body.byModel]);
   });
 
   it('ends with the last 10 records of the range, newest first', async () => {
@@ -718,7 +731,15 @@ describe('of a user with more names than an answer has room for', () => {
   it('so is everyone, whether days are closed or not', async () => {
     const open = await root.get<SystemStats>('/api/usage/system-stats');
     expect(open.body.truncated).toEqual([
-      ...['byService', 'byDay', 'byModel', 'byDayAndModel', 'marginByModel', 'marginByDay'],
+      ...[
+        'byService',
+        'byDay',
+        'byModel',
+        'byDayAndModel',
+        'marginByModel',
+        'marginByOperation',
+        'marginByDay',
+      ],
     ]);
     expect(Object.keys(open.body.marginByModel)).toHaveLength(201);
     expect(Object.keys(open.body.marginByDay)).toHaveLength(367);
@@ -817,7 +838,7 @@ describe('of a user with more than 1,000 names in a day', () => {
     const whole = (await user.get<UserStats>('/api/usage/stats')).body;
     expect(whole).toMatchObject({
       byService: { chat: 10, 'chat-streaming-failed': 10, other: 40, s: NAMES - 1 + 20 },
-      byModel: { other: 10 },
+      byModel: { other: 20 },
       byDayAndModel: { [DAY]: { other: 20 } },
     });
     expect(whole.truncated).toEqual(['byService', 'byModel', 'byDayAndModel']);

@@ -1,41 +1,33 @@
-"""A chat route that passes the user's token on."""
+"""The chat service of the guide (docs/guides/chat-service.md), which passes the user's token on."""
 
+import importlib
+import sys
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
 
 import httpx
-import openai
 import pytest
-from fastapi import Depends, FastAPI
-from fastapi.responses import StreamingResponse
-
-from llm_accounting import AsyncAccounting
-from llm_accounting.fastapi import answer_accounting_errors, user_accounting
-from llm_accounting.openai import metered
+from fastapi import FastAPI
 
 from .support import OPENAI_MODEL, Provider, Service
 
+CHAT = {"messages": [{"role": "user", "content": "what is new"}]}
+
 
 @pytest.fixture
-async def app(service: Service, provider: Provider) -> AsyncIterator[FastAPI]:
-    accounting = AsyncAccounting(service.url, internal_api_key=service.key)
-    client = openai.AsyncOpenAI(base_url=f"{provider.url}/v1", api_key="test")
-    app = FastAPI()
-    answer_accounting_errors(app)
-
-    @app.post("/chat")
-    async def chat(own: Annotated[AsyncAccounting, Depends(user_accounting(accounting))]) -> StreamingResponse:
-        call: dict[str, Any] = {"model": OPENAI_MODEL, "messages": [{"role": "user", "content": "what is new"}]}
-        stream = await metered(client, accounting=own).chat.completions.create(**call, stream=True)
-
-        async def text() -> AsyncIterator[str]:
-            async for chunk in stream:
-                yield chunk.choices[0].delta.content or ""
-
-        return StreamingResponse(text())
-
-    yield app
-    await accounting.close()
+async def app(service: Service, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FastAPI]:
+    environment = {
+        "ACCOUNTING_URL": service.url,
+        "ACCOUNTING_KEY": service.key,
+        "OPENAI_BASE_URL": f"{provider.url}/v1",
+        "OPENAI_API_KEY": "test",
+        "MODEL": OPENAI_MODEL,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    example = importlib.import_module("examples.chat_service")
+    yield example.app
+    await example.accounting.close()
+    del sys.modules["examples.chat_service"]
 
 
 @pytest.fixture
@@ -45,26 +37,26 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_the_user_of_the_request_pays(http: httpx.AsyncClient, service: Service, user: str) -> None:
-    response = await http.post("/chat", headers={"Authorization": f"Bearer {service.token(user)}"})
+    response = await http.post("/chat", json=CHAT, headers={"Authorization": f"Bearer {service.token(user)}"})
     assert len(response.text.split()) == 50
     assert service.record(user)["userId"] == user
 
 
 async def test_a_request_without_a_token_is_refused(http: httpx.AsyncClient) -> None:
-    response = await http.post("/chat")
+    response = await http.post("/chat", json=CHAT)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 async def test_a_user_without_credits_gets_a_402(http: httpx.AsyncClient, service: Service) -> None:
     user = service.user(1)
-    response = await http.post("/chat", headers={"Authorization": f"Bearer {service.token(user)}"})
+    response = await http.post("/chat", json=CHAT, headers={"Authorization": f"Bearer {service.token(user)}"})
     assert response.status_code == 402
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["code"] == "credits.insufficient"
 
 
 async def test_a_bad_token_is_the_services_401(http: httpx.AsyncClient) -> None:
-    response = await http.post("/chat", headers={"Authorization": "Bearer nonsense"})
+    response = await http.post("/chat", json=CHAT, headers={"Authorization": "Bearer nonsense"})
     assert response.status_code == 401
     assert response.json()["code"] == "auth.invalid_token"

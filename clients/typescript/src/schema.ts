@@ -207,7 +207,7 @@ export interface components {
       completedAt: string | null;
       /**
        * Format: int64
-       * @description Available credits after the hold
+       * @description Credits left after the hold: the balance; in an organisation no more than fits the budgets of the call
        * @example 996
        */
       remainingCredits: number;
@@ -911,7 +911,7 @@ export interface components {
       record: components['schemas']['UsageRecordDto'];
       /**
        * Format: int64
-       * @description Available credits after the charge
+       * @description Credits left after the charge: the balance; in an organisation no more than fits the budgets of the call
        * @example 994
        */
       totalCredits: number;

@@ -1,11 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo } from 'node:net';
-import express from 'express';
 import OpenAI from 'openai';
 import { expect, inject, it } from 'vitest';
 import { accessToken } from '../../testing/service.js';
-import { accountingErrors, forwardUser } from '../src/express.js';
 import { Accounting } from '../src/index.js';
 import { forUser, problemResponse } from '../src/next.js';
 import { metered } from '../src/openai.js';
@@ -18,23 +16,30 @@ const plain = new OpenAI({ apiKey: 'any', baseURL: `${world.provider}/v1` });
 const accounting = new Accounting({ baseUrl, internalApiKey, userId: 'operator' });
 const body = { model: GPT, messages: [{ role: 'user' as const, content: PROMPT }] };
 
-/** A chat route as a service would write it, in either framework. */
+/** The chat service of the guide (docs/guides/chat-service.md). */
 async function listen(): Promise<{ url: string; stop(): void }> {
-  const app = express();
-  app.get('/chat', forwardUser(accounting), async (request, response) => {
-    const openai = metered(plain, { accounting: request.accounting });
-    const stream = await openai.chat.completions.create({ ...body, stream: true }, fake({ tokens: 20 }));
-    for await (const chunk of stream) response.write(chunk.choices[0]?.delta.content ?? '');
-    response.end();
+  Object.assign(process.env, {
+    ACCOUNTING_URL: baseUrl,
+    ACCOUNTING_KEY: internalApiKey,
+    OPENAI_API_KEY: 'any',
+    OPENAI_BASE_URL: `${world.provider}/v1`,
+    PORT: '0',
   });
-  app.use(accountingErrors());
-  const server = app.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const { server } = await import('../examples/chat-service.js');
+  if (!server.listening) await once(server, 'listening');
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/chat`,
     stop: () => void server.close(),
   };
 }
+/** A request to it. */
+const chat = (headers: Record<string, string> = {}) => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json', ...headers },
+  body: JSON.stringify({ messages: body.messages }),
+});
+
+/** A route of Next, as a service would write it. */
 async function route(request: Request): Promise<Response> {
   try {
     const openai = metered(plain, { accounting: forUser(accounting, request) });
@@ -56,10 +61,10 @@ const bearer = (user: User) => ({
 it('Express: the user of the request pays; 402 and 401 are answered as the service does', async () => {
   const app = await listen();
   const [user, poor] = [await User.with(world, 10_000), await User.with(world, 5)];
-  const answer = await fetch(`${app.url}/chat`, { headers: bearer(user) });
-  expect((await answer.text()).trim().split(' ')).toHaveLength(20);
-  expect((await user.onlyRecord()).credits).toBe(47);
-  const refused = await fetch(`${app.url}/chat`, { headers: bearer(poor) });
+  const answer = await fetch(app.url, chat(bearer(user)));
+  expect((await answer.text()).trim().split(' ')).toHaveLength(50);
+  expect((await user.onlyRecord()).credits).toBe(77);
+  const refused = await fetch(app.url, chat(bearer(poor)));
   expect(refused.status).toBe(402);
   expect(refused.headers.get('content-type')).toContain('application/problem+json');
   expect(await refused.json()).toMatchObject({
@@ -67,8 +72,12 @@ it('Express: the user of the request pays; 402 and 401 are answered as the servi
     detail: 'Insufficient credits',
     limits: [],
   });
-  const anonymous = await fetch(`${app.url}/chat`);
+  const anonymous = await fetch(app.url, chat());
   expect(anonymous.status).toBe(401);
+  // Enough for the prompt and the first part of the answer, which is then cut short by the provider at what they pay for.
+  const short = await User.with(world, 60);
+  const part = await (await fetch(app.url, chat(bearer(short)))).text();
+  expect(part.trim().split(' ').length).toBeLessThan(50);
   app.stop();
 });
 

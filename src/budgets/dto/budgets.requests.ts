@@ -12,6 +12,7 @@ import {
   Together,
   UserIdField,
 } from '../../common/http/validators.js';
+import { timeZoneProblem } from '../../common/http/time.js';
 import {
   BUDGET_MODES,
   BUDGET_SCOPES,
@@ -51,17 +52,6 @@ function scopeIdProblem({ scope, scopeId }: CreateBudgetDto): string | undefined
   }
   if (scope === 'model') return scopeId.length <= 100 ? undefined : 'must have at most 100 characters';
   return scope === 'tag' ? tagProblem(scopeId) : undefined;
-}
-
-/** UTC, or an area and a place: names in one word, such as IST, are other zones to PostgreSQL. */
-function timeZoneProblem(timeZone: string): string | undefined {
-  try {
-    if (timeZone !== 'UTC' && !/^[A-Z]\w+\//.test(timeZone)) throw new RangeError();
-    new Intl.DateTimeFormat('en', { timeZone });
-    return undefined;
-  } catch {
-    return 'must be UTC, or the IANA name of a time zone such as Europe/Berlin';
-  }
 }
 
 export class CreateBudgetDto {

@@ -26,6 +26,7 @@ const BOUND = message('2');
 const PARSED = message('1');
 const NO_DATA = message('n');
 const READY = message('Z', 'I');
+const MARK = message('3');
 
 let check: AnswerCheck;
 beforeEach(() => {
@@ -57,13 +58,13 @@ describe('an answer that a server sends', () => {
     ['a failure of the commit', [BOUND, NO_DATA, completed('INSERT 0 1'), error('ERROR', '40001'), READY]],
     ['the end of the server behind it', [BOUND, NO_DATA, completed('DO'), READY, error('FATAL', '57P01')]],
   ])('is taken: %s', (_, messages) => {
-    check.begin('extended');
+    check.begin('extended', 0);
     receive(...messages);
     expect(check.isAnswered).toBe(true);
   });
 
   it('may have several parts when the statement was sent as text', () => {
-    check.begin('simple');
+    check.begin('simple', 0);
     receive(
       completed('BEGIN'),
       columns('a'),
@@ -73,6 +74,37 @@ describe('an answer that a server sends', () => {
       READY,
     );
     expect(check.isAnswered).toBe(true);
+  });
+});
+
+describe('the marks of a statement', () => {
+  const answer = [BOUND, columns('a'), row('1'), completed('SELECT 1'), READY];
+
+  it.each([0, 1, 3])('begin its answer: %i', (marks) => {
+    check.begin('extended', marks);
+    receive(...Array<Buffer>(marks).fill(MARK), ...answer);
+    expect(check.isAnswered).toBe(true);
+  });
+
+  it.each([
+    [1, 0],
+    [0, 1],
+    [2, 1],
+    [1, 2],
+    [0, 3],
+  ])('%i do not begin the answer to a statement with %i', (came, marks) => {
+    check.begin('extended', marks);
+    expect(() => receive(...Array<Buffer>(came).fill(MARK), ...answer)).toThrow(DamagedAnswer);
+  });
+
+  it('come before an error, but not before the end of the server', () => {
+    check.begin('extended', 1);
+    expect(() => receive(error('ERROR', '23505'))).toThrow(DamagedAnswer);
+    check.begin('extended', 1);
+    receive(error('FATAL', '57P01'));
+    check.begin('extended', 1);
+    receive(MARK, error('ERROR', '23505'));
+    expect(check.isRefused).toBe(true);
   });
 });
 
@@ -88,7 +120,7 @@ describe('an error', () => {
     ['FATAL', '53300', false],
     ['PANIC', '58030', false],
   ])('of severity %s and code %s proves that nothing happened: %s', (severity, code, isRefused) => {
-    check.begin('extended');
+    check.begin('extended', 0);
     receive(error(severity, code));
     expect(check.isRefused).toBe(isRefused);
   });
@@ -115,12 +147,12 @@ describe('what no server sends', () => {
     ['a message of an unknown type', [message('x')]],
     ['a short message that is long', [message('2', 'body')]],
   ])('is not taken: %s', (_, messages) => {
-    check.begin('extended');
+    check.begin('extended', 0);
     expect(() => receive(...messages)).toThrow(DamagedAnswer);
   });
 
   it('is not waited for: a length that no message has', () => {
-    check.begin('extended');
+    check.begin('extended', 0);
     expect(() => check.header('2'.charCodeAt(0), 0x7f00_0004)).toThrow(DamagedAnswer);
   });
 });

@@ -5,10 +5,9 @@ import { isUtf8 } from 'node:buffer';
  * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 const EXTENDED: Order = {
-  first: '123E',
-  1: '23E',
+  first: '12E',
+  1: '2E',
   2: 'TnE',
-  3: 'Z',
   T: 'DCE',
   D: 'DCE',
   n: 'CIE',
@@ -17,6 +16,8 @@ const EXTENDED: Order = {
   E: 'Z',
 };
 const SIMPLE: Order = { first: 'TCIE', T: 'DCE', D: 'DCE', C: 'TCIEZ', I: 'TCIEZ', E: 'Z' };
+/** The answer to a request to close something. Each statement asks for some, and as many begin its answer. */
+const MARK = '3';
 const STARTUP = 'RSKvNEZ';
 /** Notices, settings that changed and notifications: within an answer and without. */
 const ASYNCHRONOUS = 'NSA';
@@ -39,23 +40,35 @@ export class DamagedAnswer extends Error {}
 
 /**
  * Reads along what the server of one connection sends, and throws at what no server sends: wrong framing, messages out
- * of order, rows that do not fit their description or are fewer than the server counted, text that is not UTF-8, and
- * anything behind the end of an answer. A changed digit of a value is not noticed: that takes TLS.
+ * of order, rows that do not fit their description or are fewer than the server counted, text that is not UTF-8, anything
+ * behind the end of an answer, and an answer with the marks of another statement. A changed digit of a value is not
+ * noticed: that takes TLS.
  */
 export class AnswerCheck {
   private order: Order = {};
   private expected = STARTUP;
+  /** Marks that are still to come. */
+  private marks = 0;
   private columns = 0;
   private rows = 0;
   private describesRows = false;
   /** Whether the last ErrorResponse is a refusal of the statement, and the server's connection lives on. */
   isRefused = false;
 
-  /** A statement was sent. */
-  begin(protocol: 'simple' | 'extended'): void {
+  /**
+   * A statement was sent.
+   *
+   * @param marks how many of them begin its answer
+   */
+  begin(protocol: 'simple' | 'extended', marks: number): void {
     this.order = protocol === 'simple' ? SIMPLE : EXTENDED;
-    this.expected = this.order.first ?? NOTHING;
+    this.marks = marks;
+    this.expected = this.nextExpected();
     this.describesRows = false;
+  }
+
+  private nextExpected(): string {
+    return this.marks > 0 ? `${MARK}E` : (this.order.first ?? NOTHING);
   }
 
   /** Whether the last statement is answered to its end. */
@@ -92,7 +105,10 @@ export class AnswerCheck {
       throw new DamagedAnswer('The database sent a message with a body');
     if (ASYNCHRONOUS.includes(name) || this.isAnswered) return;
     if (name === 'Z') this.expected = NOTHING;
-    else if (this.expected !== STARTUP) this.expected = this.order[name] ?? NOTHING;
+    else if (name === MARK) {
+      this.marks--;
+      this.expected = this.nextExpected();
+    } else if (this.expected !== STARTUP) this.expected = this.order[name] ?? NOTHING;
   }
 
   private row(bytes: Buffer, start: number, end: number): void {
@@ -148,7 +164,9 @@ export class AnswerCheck {
       throw new DamagedAnswer('The database sent an error without its fields');
     }
     const ends = severity === 'FATAL' || severity === 'PANIC';
-    if (this.isAnswered && !ends) throw new DamagedAnswer('The database sent an error for no statement');
+    if ((this.isAnswered || this.marks > 0) && !ends) {
+      throw new DamagedAnswer('The database sent an error for no statement');
+    }
     this.isRefused =
       this.expected !== STARTUP &&
       severity === 'ERROR' &&

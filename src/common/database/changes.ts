@@ -7,6 +7,7 @@ import { IdempotencyMismatch } from '../errors/service-error.js';
 import type { Idempotency } from '../http/idempotency.js';
 import { Turns } from '../turns.js';
 import { Database, type Operation } from './database.js';
+import { DatabasePool } from './driver.js';
 
 /** The most changes that wait in this process, for one turn and in all. */
 const MAXIMUM_WAITING_PER_TURN = 1000;
@@ -36,11 +37,13 @@ export class Changes {
   constructor(
     private readonly dataSource: DataSource,
     private readonly database: Database,
+    pool: DatabasePool,
     @Inject(APP_CONFIG) config: AppConfig,
   ) {
     this.turns = new Turns({
       perKey: 1,
-      inAll: Infinity,
+      // However many accounts are locked, the other half of the connections is for everything else.
+      inAll: Math.max(Math.floor(pool.options.max / 2), 1),
       patienceMilliseconds: config.database.connectTimeoutMilliseconds,
       waitingPerKey: MAXIMUM_WAITING_PER_TURN,
       waitingInAll: MAXIMUM_WAITING,
@@ -51,14 +54,17 @@ export class Changes {
    * What one operation returns.
    *
    * @param turn what the change waits for, such as `api-keys:alice`
+   * @param request or what makes it when its turn has come
    * @throws ServiceUnavailable when too many wait, or when this one has waited for too long
    */
   call<Request extends object, Answer>(
     turn: string,
     operation: Operation<Request, Answer>,
-    request: Request,
+    request: Request | (() => Promise<Request>),
   ): Promise<Answer> {
-    return this.turns.run(turn, () => this.database.call(operation, request));
+    return this.turns.run(turn, async () =>
+      this.database.call(operation, typeof request === 'function' ? await request() : request),
+    );
   }
 
   /** One transaction. @throws ServiceUnavailable as above */

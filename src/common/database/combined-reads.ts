@@ -26,6 +26,7 @@ export class CombinedReads<Row extends { key: string }> {
       ...options,
       lanes: LANES,
       maximumTogether: MAXIMUM_TOGETHER,
+      maximumSlow: Infinity,
       maximumWaiting: MAXIMUM_WAITING,
       maximumWaitingPerKey: MAXIMUM_WAITING,
       isOneByOnePerKey: false,

@@ -123,6 +123,7 @@ async function play(when: Arrival[], script: Statement[], lanes: number, isOneBy
     isCombining: true,
     lanes,
     maximumTogether: MAXIMUM_TOGETHER,
+    maximumSlow: Infinity,
     maximumWaitingPerKey: MAXIMUM_WAITING_PER_KEY,
     maximumWaiting: 40,
     patienceMilliseconds: PATIENCE,
@@ -243,6 +244,7 @@ describe('requests that are combined, with statements of any duration and any en
       isCombining: true,
       lanes: 1,
       maximumTogether: 5,
+      maximumSlow: Infinity,
       maximumWaitingPerKey: 100,
       maximumWaiting: 1000,
       patienceMilliseconds: PATIENCE,
@@ -277,6 +279,7 @@ describe('requests that are combined, with statements of any duration and any en
       isCombining: true,
       lanes: 1,
       maximumTogether: 64,
+      maximumSlow: Infinity,
       maximumWaitingPerKey: 100,
       maximumWaiting: 1000,
       patienceMilliseconds: PATIENCE,
@@ -307,6 +310,7 @@ describe('requests that are combined, with statements of any duration and any en
       isCombining: true,
       lanes: 4,
       maximumTogether: 2,
+      maximumSlow: Infinity,
       maximumWaitingPerKey: 100,
       maximumWaiting: 1000,
       patienceMilliseconds: PATIENCE,
@@ -341,5 +345,43 @@ describe('requests that are combined, with statements of any duration and any en
       { id: MAXIMUM_WAITING_PER_KEY + 1, waited: 0 },
       { id: MAXIMUM_WAITING_PER_KEY + 2, waited: 0 },
     ]);
+  });
+
+  it('of slow keys are under way no more than they may be at once, and keep no other key waiting', async () => {
+    let underWay = 0;
+    let most = 0;
+    const run = async (requests: readonly Keyed<number>[]) => {
+      const isSlow = requests[0]?.key !== 'fast';
+      if (isSlow) most = Math.max(most, ++underWay);
+      await new Promise((passed) => setTimeout(passed, isSlow ? 1000 : 5));
+      if (isSlow) underWay--;
+      return requests.map(({ work }) => work);
+    };
+    const combiner = new Combiner<number, number>({
+      isCombining: true,
+      lanes: 2,
+      maximumTogether: 64,
+      maximumSlow: 2,
+      maximumWaitingPerKey: 100,
+      maximumWaiting: 1000,
+      patienceMilliseconds: PATIENCE,
+      isOneByOnePerKey: true,
+      together: run,
+      alone: async (request) => (await run([request]))[0] as number,
+      mayBeOfOne: () => false,
+    });
+    const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const ask = (key: string) => combiner.ask(key, 1).catch(() => 'late');
+    for (const key of keys) void ask(key);
+    await vi.advanceTimersByTimeAsync(10_000);
+    most = 0;
+    const slow = keys.map(ask);
+    await vi.advanceTimersByTimeAsync(600);
+    const begun = performance.now();
+    const fast = ask('fast').then(() => performance.now() - begun);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(most).toBe(2);
+    expect(await fast).toBeLessThan(20);
+    expect(await Promise.all(slow)).toContain(1);
   });
 });

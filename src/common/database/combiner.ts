@@ -18,6 +18,8 @@ export interface CombinerOptions<Work, Answer> {
   readonly maximumTogether: number;
   /** Whether requests of several keys may go in one statement, asked for each statement; left out: they may. */
   mayMixKeys?(): boolean;
+  /** Statements of slow keys under way at once; the connections beyond them are for other keys. */
+  readonly maximumSlow: number;
   /** The most requests that wait, for one key and in all; the next one is refused at once. */
   readonly maximumWaitingPerKey: number;
   readonly maximumWaiting: number;
@@ -63,6 +65,7 @@ export class Combiner<Work, Answer> {
   /** Keys whose last statement outlived its lane. Each goes by itself, so that no other key waits in its statement. */
   private readonly slow = new LRUCache<string, true>({ max: MAXIMUM_SLOW_KEYS });
   private lanesInUse = 0;
+  private slowUnderWay = 0;
   private deadline: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: CombinerOptions<Work, Answer>) {}
@@ -105,8 +108,10 @@ export class Combiner<Work, Answer> {
     let room = this.options.maximumTogether;
     for (const [key, waiting] of this.waiting) {
       if (room === 0) break;
-      const goesAlone = this.options.mayMixKeys?.() === false || this.slow.has(key);
+      const isSlow = this.slow.has(key);
+      const goesAlone = this.options.mayMixKeys?.() === false || isSlow;
       if (this.busy.has(key) || (goesAlone && batch.length > 0)) continue;
+      if (isSlow && this.slowUnderWay >= this.options.maximumSlow) continue;
       this.rejectLate(waiting);
       const requests = waiting.splice(0, room);
       this.waitingCount -= requests.length;
@@ -124,7 +129,10 @@ export class Combiner<Work, Answer> {
 
   private occupyLane(batch: Batch<Work, Answer>): void {
     let isOccupied = true;
+    // A slow key goes alone.
+    const isSlow = this.slow.has(batch[0]?.key ?? '');
     this.lanesInUse++;
+    if (isSlow) this.slowUnderWay++;
     const leave = () => {
       if (isOccupied) this.lanesInUse--;
       isOccupied = false;
@@ -136,6 +144,7 @@ export class Combiner<Work, Answer> {
     }, LANE_MILLISECONDS);
     void this.send(batch).then((answer) => {
       clearTimeout(timer);
+      if (isSlow) this.slowUnderWay--;
       if (isOccupied) for (const { key } of batch) this.slow.delete(key);
       // Also of a statement that has left its lane already: its keys are free only now. The next statement is on its way
       // before the requests of this one go on, so that the database does not wait for their responses.

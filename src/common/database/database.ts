@@ -172,7 +172,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   private async askReplica<Row extends object>(query: QueryConfig): Promise<Row[] | undefined> {
     if (!this.replica?.isFresh) return undefined;
     try {
-      return await this.replica.pool.run<Row & Record<string, unknown>>(query);
+      return await this.replica.run<Row & Record<string, unknown>>(query);
     } catch (error) {
       if (isCutOff(error)) throw error;
       // It may be away, or have ended the statement for what it has to replay.

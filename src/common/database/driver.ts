@@ -11,6 +11,9 @@ import { AnswerCheck, HEADER_BYTES } from './answer-check.js';
  */
 const WAITING_PER_CONNECTION = 100;
 
+/** Statements ask for 0, 1, 2 and 3 marks in turn. */
+const MARKINGS = 4;
+
 /** The client gives up on a server that is silent for this much longer than the server's own limit. */
 export const SILENCE_MILLISECONDS = 2000;
 
@@ -64,6 +67,8 @@ declare module 'pg' {
 class Line extends pg.Connection {
   private readonly check = new AnswerCheck();
   private readonly answerMilliseconds: number;
+  private marking = 0;
+  private isMarked = false;
   private handOn: (chunk: Buffer) => void = () => undefined;
   private timer: NodeJS.Timeout | undefined;
   /** The beginning of a message whose end has not come, and how many bytes it takes to go on. */
@@ -82,13 +87,36 @@ class Line extends pg.Connection {
   }
 
   override query(text: string): void {
+    this.mark();
     this.begin('simple');
     super.query(text);
   }
 
+  override parse(...message: Parameters<pg.Connection['parse']>): void {
+    this.mark();
+    super.parse(...message);
+  }
+
+  override bind(...message: Parameters<pg.Connection['bind']>): void {
+    this.mark();
+    super.bind(...message);
+  }
+
   override sync(): void {
+    this.mark();
     this.begin('extended');
     super.sync();
+  }
+
+  /**
+   * Asks the server for other marks than those of the statement before, so that an answer that comes twice is not taken for
+   * the next one's. A mark is the answer to closing a portal that is not there: nothing happens.
+   */
+  private mark(): void {
+    if (this.isMarked) return;
+    this.isMarked = true;
+    this.marking = (this.marking + 1) % MARKINGS;
+    for (let mark = 0; mark < this.marking; mark++) super.close({ type: 'P' }, false);
   }
 
   override attachListeners(stream: Socket): void {
@@ -107,7 +135,8 @@ class Line extends pg.Connection {
   }
 
   private begin(protocol: 'simple' | 'extended'): void {
-    this.check.begin(protocol);
+    this.check.begin(protocol, this.marking);
+    this.isMarked = false;
     clearTimeout(this.timer);
     if (this.answerMilliseconds === 0) return;
     this.timer = setTimeout(() => {

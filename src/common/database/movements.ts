@@ -49,6 +49,7 @@ export class Movements {
         return database.isDistributed ? config.database.poolSize : LANES;
       },
       maximumTogether: MAXIMUM_TOGETHER,
+      maximumSlow: Math.max(Math.floor(config.database.poolSize / 2), 1),
       maximumWaitingPerKey: MAXIMUM_WAITING_PER_ACCOUNT,
       maximumWaiting: MAXIMUM_WAITING,
       patienceMilliseconds: config.database.connectTimeoutMilliseconds,

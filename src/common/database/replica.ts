@@ -1,3 +1,4 @@
+import type { QueryConfig, QueryResultRow } from 'pg';
 import { DatabasePool } from './driver.js';
 
 const PROBE_MILLISECONDS = 500;
@@ -19,17 +20,37 @@ export class Replica {
   /** Until when the data that the replica has is new enough. */
   private freshUntil = -Infinity;
   private isProbing = false;
+  /** How to fail each statement that the replica has not answered yet. */
+  private readonly underWay = new Set<(error: Error) => void>();
 
   constructor(
     readonly pool: DatabasePool,
     private readonly primary: DatabasePool,
     private readonly maximumLagSeconds: number,
   ) {
-    this.timer = setInterval(() => void this.probe(), PROBE_MILLISECONDS).unref();
+    this.timer = setInterval(() => {
+      if (this.isProbing && !this.isFresh) this.giveUp();
+      void this.probe();
+    }, PROBE_MILLISECONDS).unref();
   }
 
   get isFresh(): boolean {
     return performance.now() < this.freshUntil;
+  }
+
+  /** One statement. A replica that falls silent fails it when its data would be too old, long before its time limit. */
+  async run<Row extends QueryResultRow>(query: QueryConfig): Promise<Row[]> {
+    return new Promise<Row[]>((resolve, reject) => {
+      this.underWay.add(reject);
+      this.pool
+        .run<Row>(query)
+        .then(resolve, reject)
+        .finally(() => this.underWay.delete(reject));
+    });
+  }
+
+  private giveUp(): void {
+    for (const reject of this.underWay) reject(new Error('The replica is silent'));
   }
 
   /** It has failed to answer, and is asked again once a probe finds it well. */

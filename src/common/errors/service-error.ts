@@ -93,6 +93,11 @@ export class ServiceUnavailable extends ServiceError {
   }
 }
 
+/** For an outcome that no operation has: the answer was damaged, and whether it was carried out is unknown. */
+export function unknownOutcome(_: never): ServiceUnavailable {
+  return new ServiceUnavailable();
+}
+
 /** 503: a report took longer than DB_REPORT_TIMEOUT_MS. */
 export class ReportTooLong extends ServiceError {
   constructor() {

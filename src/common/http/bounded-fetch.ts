@@ -16,6 +16,7 @@ export interface BoundedRequest {
 
 export interface BoundedAnswer {
   readonly status: number;
+  readonly contentType: string;
   readonly text: string;
 }
 
@@ -107,5 +108,9 @@ async function exchange(
     if (bytes > maximumBytes) throw new Error(`the answer has more than ${maximumBytes} bytes`);
     parts.push(part);
   }
-  return { status: response.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') };
+  const {
+    statusCode: status = 0,
+    headers: { 'content-type': contentType = '' },
+  } = response;
+  return { status, contentType, text: Buffer.concat(parts).toString('utf8') };
 }

@@ -47,11 +47,14 @@ export interface AuthenticatedRequest extends Request {
   /** Why authentication failed; the access guard throws it where a caller is needed. */
   authenticationError?: Error;
   isTrustedService?: boolean;
+  /** Of a person who has signed in to the console: when that ends at the latest, in milliseconds since 1970. */
+  sessionEndsAt?: number;
 }
 
-/** Least privilege: a role this service does not know counts as `user`. */
+/** The highest role that a claim names, alone or in a list. Least privilege: what this service does not know counts as `user`. */
 export function roleOf(claim: unknown): Role {
-  return ROLES.find((role) => role === claim) ?? 'user';
+  const named: unknown[] = Array.isArray(claim) ? claim : [claim];
+  return ROLES.findLast((role) => named.includes(role)) ?? 'user';
 }
 
 /** Whether a role may do what `needed` may: admins may do all that supervisors may. */

@@ -30,7 +30,7 @@ export const IdempotencyKey = createParamDecorator((_: unknown, context: Executi
   return key;
 });
 
-/** Documents the header. */
+/** Documents the header. It has no example: Swagger UI would send that with every request, and the second one would be a 422. */
 export const ApiIdempotent = ({ answersSecret = false } = {}) =>
   applyDecorators(
     ApiProblems(IdempotencyMismatch, ...(answersSecret ? [SecretGone] : [])),
@@ -44,7 +44,6 @@ export const ApiIdempotent = ({ answersSecret = false } = {}) =>
           ? ' Use a random key, such as a UUID: it also encrypts the stored copy of the secret in this response.'
           : ''),
       schema: { type: 'string', minLength: 1, maxLength: 255, pattern: PRINTABLE.source },
-      example: '6b0c2a52-top-up-42',
     }),
   );
 

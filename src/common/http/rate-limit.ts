@@ -53,6 +53,18 @@ export function networkOf(address: string): string {
   return parsed instanceof ipaddr.IPv6 ? parsed.parts.slice(0, 4).join(':') : parsed.toString();
 }
 
+/**
+ * Counts a change that may emit events, to every endpoint.
+ *
+ * @param turn whose changes are counted together
+ * @param max in a minute
+ * @throws RateLimited
+ */
+export async function countChange(storage: ThrottlerStorage, turn: string, max: number): Promise<void> {
+  const window = await storage.increment(turn, 60_000, max, 0, turn);
+  if (window.isBlocked) throw new RateLimited(window.timeToBlockExpire);
+}
+
 /** Counts a request that no route has taken, by its address: who sent it is not looked at. @throws RateLimited */
 export async function countStranger(
   storage: ThrottlerStorage,

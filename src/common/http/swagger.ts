@@ -19,8 +19,11 @@ const TAGS: Record<string, string> = {
   'API keys': 'Keys for users’ programs, each with its own permissions, expiry and credit limit.',
   Pricing: 'Prices of models, and when they apply.',
   Integrations: 'Usage reports from gateways.',
+  Activity: 'What people and programs changed.',
+  Search: 'What a person may see, found by any word of it.',
   Events: 'Events, in pages and as a live stream.',
   Webhooks: 'Endpoints that receive events, signed according to the Standard Webhooks specification.',
+  Alerts: 'Rules by which people get events by e-mail or in Slack.',
   Health: 'Liveness, readiness and metrics.',
 };
 
@@ -47,6 +50,7 @@ export function createDocument(
     .setVersion(version)
     .setDescription(
       'Prepaid credits, holds for streaming sessions, usage and prices for an LLM platform. Credits are integers. ' +
+        'Fields whose names begin with `providerCost` are null for users and API keys, unless the operator shows them. ' +
         'Prices and USD amounts are decimal strings in responses. Times are ISO 8601 in UTC; a time without a zone in a request is UTC. ' +
         'An optional field may be null, which means the same as omitting it unless its description says otherwise. ' +
         'Errors are `application/problem+json` with a stable `code`.\n\n' +
@@ -220,6 +224,6 @@ export function setUpSwagger(
     jsonDocumentUrl: 'api/docs-json',
     yamlDocumentUrl: 'api/docs-yaml',
     customSiteTitle: 'LLM accounting service',
-    swaggerOptions: { persistAuthorization: false, displayRequestDuration: true, tryItOutEnabled: true },
+    swaggerOptions: { persistAuthorization: true, displayRequestDuration: true, tryItOutEnabled: true },
   });
 }

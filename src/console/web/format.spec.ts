@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { percent, relative, usd, usdOfCall } from './format';
+import { percent, relative, usd, usdOfCall, shifted } from './format';
 
 describe('a time in words', () => {
   const now = new Date(2026, 10, 21, 15, 54).getTime();
@@ -21,7 +21,12 @@ describe('a time in words', () => {
 
 describe('an amount of money', () => {
   it('has two decimals on cards and four for a call, whatever its size', () => {
-    expect(['0', '0.007479', '0.0149', '2051.2'].map(usd)).toEqual(['$0.00', '$0.01', '$0.01', '$2,051.20']);
+    expect(['0', '0.007479', '0.0149', '2051.2'].map((value) => usd(value))).toEqual([
+      '$0.00',
+      '$0.01',
+      '$0.01',
+      '$2,051.20',
+    ]);
     expect(['0', '0.007479', '0.02', '12'].map(usdOfCall)).toEqual([
       '$0.0000',
       '$0.0075',
@@ -41,4 +46,21 @@ describe('an amount of money', () => {
     expect(percent(-0.78, 1.28)).toBe('−60.9 %');
     expect(usd(null)).toBe('unknown');
   });
+});
+
+describe('a price per another number of tokens', () => {
+  it.each([
+    ['0.0025', 3, '2.5'],
+    ['2.5', -3, '0.0025'],
+    ['15', 3, '15000'],
+    ['15000', -3, '15'],
+    ['0', 3, '0'],
+    ['0.000000000000000001', 3, '0.000000000000001'],
+    ['0.000000000000001', -3, '0.000000000000000001'],
+    ['1234567.125', 3, '1234567125'],
+    ['0.5', -3, '0.0005'],
+    ['7', 0, '7'],
+  ])('%s moved by %i places is exactly %s', (value, places, moved) =>
+    expect(shifted(value, places)).toBe(moved),
+  );
 });

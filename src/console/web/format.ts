@@ -14,6 +14,8 @@ const RELATIVE = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 export const whole = (value: number) => WHOLE.format(value);
 export const compact = (value: number) =>
   Math.abs(value) < 10_000 ? WHOLE.format(value) : COMPACT.format(value);
+/** Exact, so that figures can be compared; shorter only where it would not fit. */
+export const credits = (value: number) => (Math.abs(value) < 1e9 ? WHOLE : COMPACT).format(value);
 export const signed = (value: number) =>
   value > 0 ? `+${WHOLE.format(value)}` : WHOLE.format(value).replace('-', '−');
 export const day = (value: string) => DAY.format(new Date(value));
@@ -23,7 +25,8 @@ export const plural = (count: number, one: string, many = `${one}s`) =>
   `${whole(count)} ${count === 1 ? one : many}`;
 
 /** An exact amount, shown to the cent: sums, and everything on cards. */
-export const usd = (value: string | number | null) => money(value, 2);
+export const usd = (value: string | number | null, unknown = 'unknown') =>
+  value === null ? unknown : money(value, 2);
 /** The cost of one call, often a fraction of a cent: always to a hundredth of a cent, so that a column can be compared. */
 export const usdOfCall = (value: string | null) => money(value, 4);
 
@@ -47,6 +50,16 @@ function money(value: string | number | null, digits: number): string {
 /** A price as it is stored, without trailing zeros. */
 export const price = (value: string | null | undefined) =>
   value === null || value === undefined ? null : value.replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
+
+/** Moves the decimal point of a number as text, exactly: `shifted('0.0025', 3)` is `2.5`. */
+export function shifted(value: string, places: number): string {
+  const [whole = '', fraction = ''] = value.split('.');
+  const digits =
+    (places < 0 ? whole.padStart(1 - places, '0') : whole) + fraction.padEnd(Math.max(places, 0), '0');
+  const point = places < 0 ? digits.length - fraction.length + places : whole.length + places;
+  const text = `${digits.slice(0, point).replace(/^0+(?=\d)/, '')}.${digits.slice(point)}`;
+  return text.replace(/0+$/, '').replace(/\.$/, '');
+}
 
 const STEPS: [seconds: number, unit: Intl.RelativeTimeFormatUnit][] = [
   [3600, 'hour'],

@@ -5,9 +5,12 @@ import { useEffect } from 'preact/hooks';
 import { LocationProvider, Route, Router, useLocation } from 'preact-iso/router';
 import { queryClient } from './api/query-client';
 import { session } from './api/session';
+import { isRestoring, start } from './api/sign-in';
 import './components/event-toasts';
 import { Toasts } from './components/toasts';
 import { BASE } from './navigation';
+import { ActivityLog } from './pages/activity-log';
+import { Alerts } from './pages/alerts';
 import { ApiKeys } from './pages/api-keys';
 import { NotFound } from './pages/not-found';
 import { OrganisationPage } from './pages/organisation';
@@ -15,6 +18,7 @@ import { Organisations } from './pages/organisations';
 import { Overview } from './pages/overview';
 import { ModelPage, Prices } from './pages/prices';
 import { Quarantine } from './pages/quarantine';
+import { RecordPanel } from './pages/record-panel';
 import { Review } from './pages/review';
 import { Sessions } from './pages/sessions';
 import { SignIn } from './pages/sign-in';
@@ -41,6 +45,8 @@ function Pages() {
       <Route path={`${BASE}/api-keys`} component={ApiKeys} />
       <Route path={`${BASE}/review`} component={Review} />
       <Route path={`${BASE}/quarantine`} component={Quarantine} />
+      <Route path={`${BASE}/activity`} component={ActivityLog} />
+      <Route path={`${BASE}/alerts`} component={Alerts} />
       <Route path={`${BASE}/webhooks`} component={Webhooks} />
       <Route path={`${BASE}/webhooks/:id`} component={WebhookPage} />
       <Route default component={NotFound} />
@@ -62,13 +68,13 @@ function App() {
   const isSignedIn = session.value !== null;
   const { path } = useLocation();
   useEffect(() => {
-    const name = document.querySelector('h1')?.textContent ?? 'Console';
-    document.title = `${name} · Accounting`;
-  }, [path, isSignedIn]);
+    if (!isSignedIn) document.title = 'Sign in · Accounting';
+  }, [isSignedIn]);
+  if (isRestoring.value) return <main aria-busy="true" />;
   return (
     <>
       {isSignedIn ? (
-        <Shell>{isDecodable(path) ? <Pages /> : <NotFound />}</Shell>
+        <Shell beside={<RecordPanel />}>{isDecodable(path) ? <Pages /> : <NotFound />}</Shell>
       ) : (
         <>
           <Outage />
@@ -80,6 +86,7 @@ function App() {
   );
 }
 
+void start();
 render(
   <LocationProvider scope={BASE}>
     <QueryClientProvider client={queryClient}>

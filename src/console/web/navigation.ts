@@ -19,6 +19,12 @@ export function pathToUsage(accountId: string, filters: Record<string, string> =
   return `${pathTo('usage')}?${query.toString()}`;
 }
 
+/** The form that is open on a page is part of the address: it can be reached from elsewhere. */
+export function useOpen<Form extends string>(): [open: Form | null, setOpen: (form: Form | null) => void] {
+  const { search, setSearch } = useSearch();
+  return [(search.open as Form | undefined) ?? null, (open) => setSearch({ open })];
+}
+
 interface Search {
   /** What follows the question mark. */
   search: Record<string, string | undefined>;

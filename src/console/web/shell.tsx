@@ -2,40 +2,21 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso/router';
 import { connection, nextAttempt, tryNow } from './api/connection';
-import { end, isAdmin, isSupervisor, session } from './api/session';
-import { Icon, type IconName } from './components/icons';
+import { session } from './api/session';
+import { signOut } from './api/sign-in';
+import { Icon } from './components/icons';
 import { ThemeSwitch } from './components/theme-switch';
 import { Button } from './components/ui';
-import { BASE, pathTo } from './navigation';
+import { Keys, type Overlay, PALETTE_KEY, useKeys } from './keys';
+import { BASE } from './navigation';
+import { Palette } from './palette';
+import { places } from './places';
 
-interface Place {
-  href: string;
-  name: string;
-  icon: IconName;
-}
-
-const ADMIN_PLACES: Place[] = [
-  { href: pathTo('review'), name: 'Review', icon: 'review' },
-  { href: pathTo('quarantine'), name: 'Quarantine', icon: 'inbox' },
-  { href: pathTo('webhooks'), name: 'Webhooks', icon: 'send' },
-];
-
-/** The pages that are of use to this role; the API decides what it may do. */
-function places(): Place[] {
-  return [
-    { href: BASE, name: 'Overview', icon: 'overview' },
-    ...(isSupervisor.value ? [{ href: pathTo('users'), name: 'Users', icon: 'users' } as const] : []),
-    { href: pathTo('organisations'), name: 'Organisations', icon: 'organisations' },
-    { href: pathTo('sessions'), name: 'Sessions', icon: 'sessions' },
-    { href: pathTo('usage'), name: 'Usage', icon: 'usage' },
-    { href: pathTo('prices'), name: 'Prices', icon: 'prices' },
-    { href: pathTo('api-keys'), name: 'API keys', icon: 'keys' },
-    ...(isAdmin.value ? ADMIN_PLACES : []),
-  ];
-}
-
-export function Shell({ children }: { children: ComponentChildren }) {
+/** @param beside what lies over the edge of any page */
+export function Shell({ children, beside }: { children: ComponentChildren; beside: ComponentChildren }) {
   const [isOpen, setOpen] = useState(false);
+  const [overlay, show] = useState<Overlay>(null);
+  useKeys(show);
   const main = useRef<HTMLElement>(null);
   const { path } = useLocation();
   const first = useRef(true);
@@ -82,6 +63,11 @@ export function Shell({ children }: { children: ComponentChildren }) {
           </button>
         </div>
         <div id="places" class="places">
+          <button type="button" class="place find" onClick={() => show('palette')}>
+            <Icon name="search" />
+            Search
+            <kbd aria-hidden="true">{PALETTE_KEY}</kbd>
+          </button>
           <nav aria-label="Pages">
             {places().map(({ href, name, icon }) => (
               <a key={href} href={href} class="place" aria-current={isHere(href) ? 'page' : undefined}>
@@ -98,7 +84,13 @@ export function Shell({ children }: { children: ComponentChildren }) {
               <span class="hint">{session.value?.role}</span>
             </div>
             <ThemeSwitch />
-            <Button kind="quiet" icon="logout" aria-label="Sign out" title="Sign out" onClick={() => end()} />
+            <Button
+              kind="quiet"
+              icon="logout"
+              aria-label="Sign out"
+              title="Sign out"
+              onClick={() => void signOut()}
+            />
           </div>
         </div>
       </header>
@@ -108,6 +100,9 @@ export function Shell({ children }: { children: ComponentChildren }) {
           {children}
         </main>
       </div>
+      {beside}
+      {overlay === 'palette' && <Palette onClose={() => show(null)} showKeys={() => show('keys')} />}
+      {overlay === 'keys' && <Keys onClose={() => show(null)} />}
     </div>
   );
 }

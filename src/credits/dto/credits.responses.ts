@@ -187,8 +187,14 @@ export class LedgerEntryDto {
     example: -4,
   })
   credits: number;
-  @ApiProperty({ ...CREDITS, description: 'Available credits after this entry', example: 996 })
-  balanceAfter: number;
+  @ApiProperty({
+    ...CREDITS,
+    nullable: true,
+    description:
+      'Available credits after this entry; null for plain members of an organisation, who do not see its balance',
+    example: 996,
+  })
+  balanceAfter: number | null;
   @ApiProperty({
     ...ID,
     nullable: true,

@@ -8,10 +8,10 @@ import {
   ApiOperation,
   ApiTags,
 } from '@nestjs/swagger';
-import { CurrentCaller, RoleAccess, ServiceAccess } from '../../auth/access.decorator.js';
+import { RoleAccess, ServiceAccess } from '../../auth/access.decorator.js';
 import { LargeBodyTooLarge } from '../../common/errors/request-errors.js';
 import { LargeBody } from '../../common/http/bodies.js';
-import type { Caller } from '../../common/http/caller.js';
+import { type Author, CurrentAuthor } from '../../common/http/author.js';
 import { PageQueryDto } from '../../common/http/page.js';
 import { IdParam } from '../../common/http/params.js';
 import { ApiProblems } from '../../common/http/problem.dto.js';
@@ -101,8 +101,8 @@ export class LitellmController {
   })
   @ApiOkResponse({ type: EventCountsDto })
   @RoleAccess('admin')
-  replay(): Promise<EventCountsDto> {
-    return this.quarantine.replay(this.gateway);
+  replay(@CurrentAuthor() caller: Author): Promise<EventCountsDto> {
+    return this.quarantine.replay(caller, this.gateway);
   }
 
   @Get('accounts')
@@ -130,7 +130,7 @@ export class LitellmController {
   @ApiOkResponse({ type: GatewayAccountDto })
   @RoleAccess('admin')
   setAccount(
-    @CurrentCaller() caller: Caller,
+    @CurrentAuthor() caller: Author,
     @Body() body: SetGatewayAccountDto,
   ): Promise<GatewayAccountDto> {
     return this.accounts.set(caller, this.gateway, body);
@@ -146,7 +146,7 @@ export class LitellmController {
   @ApiNoContentResponse({ description: 'Done' })
   @ApiProblems(GatewayAccountNotFound)
   @RoleAccess('admin')
-  removeAccount(@IdParam() id: number): Promise<void> {
-    return this.accounts.remove(this.gateway, id);
+  removeAccount(@CurrentAuthor() caller: Author, @IdParam() id: number): Promise<void> {
+    return this.accounts.remove(caller, this.gateway, id);
   }
 }

@@ -54,7 +54,12 @@ export class SessionStartedDto {
   @ApiProperty(TIME) startedAt: string;
   @ApiProperty({ ...TIME, description: 'End of the lease, which progress renews' }) expiresAt: string;
   @ApiProperty({ ...COMPLETED, example: null }) completedAt: string | null;
-  @ApiProperty({ ...CREDITS, description: 'Available credits after the hold', example: 996 })
+  @ApiProperty({
+    ...CREDITS,
+    description:
+      'Credits left after the hold: the balance; in an organisation no more than fits the budgets of the call',
+    example: 996,
+  })
   remainingCredits: number;
   @ApiProperty({
     enum: PRICING_SOURCES,

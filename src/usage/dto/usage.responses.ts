@@ -1,6 +1,7 @@
 import { ApiExtraModels, ApiProperty, type ApiPropertyOptions, getSchemaPath } from '@nestjs/swagger';
 import { ACCOUNT } from '../../common/http/account.js';
 import { isoTime } from '../../common/http/time.js';
+import { LEDGER_KINDS, type LedgerKind } from '../../credits/entities/ledger-entry.entity.js';
 import { USAGE_SOURCES, type UsageSource } from '../../pricing/call.js';
 import { PRICING_SOURCES } from '../../pricing/price.js';
 import { ClassAmountDto } from '../../pricing/dto/call.responses.js';
@@ -27,6 +28,9 @@ const creditsBy = (example: Record<string, number>) =>
   ({ type: 'object', additionalProperties: { ...CREDITS }, example }) as const;
 const TRUNCATED_FIELDS = [
   'totalCredits',
+  'collectedCredits',
+  'uncollectedCredits',
+  'recordedCredits',
   'needsReviewCredits',
   'byUser',
   'byUnit',
@@ -35,6 +39,7 @@ const TRUNCATED_FIELDS = [
   'byModel',
   'byDayAndModel',
   'marginByModel',
+  'marginByOperation',
   'marginByDay',
 ] as const;
 export type TruncatedField = (typeof TRUNCATED_FIELDS)[number];
@@ -51,6 +56,9 @@ const TRUNCATED: ApiPropertyOptions = {
     '9007199254740991. The response shows that number instead of the sum.',
   example: [],
 };
+const BY_MODEL =
+  'Credits of chats by model, whatever their outcome: the services `chat`, `chat-streaming` and `chat-streaming-failed`, ' +
+  '`-aborted` and `-timeout`';
 const BY_DAY_AND_MODEL = {
   type: 'object',
   additionalProperties: { type: 'object', additionalProperties: { ...CREDITS } },
@@ -236,7 +244,89 @@ export class UsageRecordDto {
   }
 }
 
+/** One change of a lot for a call. */
+export class RecordEntryDto {
+  @ApiProperty({ enum: LEDGER_KINDS, enumName: 'LedgerKind', example: 'hold' }) kind: LedgerKind;
+  @ApiProperty({
+    type: 'integer',
+    format: 'int64',
+    description: 'Added to the lot, or (negative) taken from it',
+    example: -4,
+  })
+  credits: number;
+  @ApiProperty({ ...ID, nullable: true, description: 'Id of the lot' }) allocationId: number | null;
+  @ApiProperty({ description: 'Who made the change: a user id or `service:…`', example: 'alice' })
+  actor: string;
+  @ApiProperty(TIME) createdAt: string;
+}
+
+/** A budget that a call counted in, and the period. */
+export class RecordBudgetDto {
+  @ApiProperty(ID) id: number;
+  @ApiProperty({ description: 'What it limits, as in the list of budgets', example: 'unit' }) scope: string;
+  @ApiProperty({ type: 'string', nullable: true, example: '3' }) scopeId: string | null;
+  @ApiProperty({ description: 'What it counts, as in the list of budgets', example: 'credits' }) unit: string;
+  @ApiProperty({ enum: ['hard', 'soft'], enumName: 'BudgetMode', example: 'hard' }) mode: 'hard' | 'soft';
+  @ApiProperty({
+    type: 'integer',
+    format: 'int64',
+    nullable: true,
+    description: 'The limit for one period, as it is now; null: it only counts',
+    example: 1000,
+  })
+  amount: number | null;
+  @ApiProperty({ type: 'string', nullable: true, description: 'How long a period lasts', example: 'month' })
+  window: string | null;
+  @ApiProperty({ ...TIME, nullable: true, description: 'Begin of the period; null: it has none' })
+  startsAt: string | null;
+  @ApiProperty({ ...TIME, nullable: true, description: 'End of the period; null: it has none' })
+  endsAt: string | null;
+}
+
+/** The streaming session that a record ends. */
+export class RecordSessionDto {
+  @ApiProperty(TIME) startedAt: string;
+  @ApiProperty({ ...CREDITS, description: 'What the call was expected to cost', example: 3 })
+  estimatedCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'The hold that it began with', example: 4 }) firstHold: number;
+  @ApiProperty({ ...CREDITS, description: 'The hold when it ended, with all growth', example: 4 })
+  heldCredits: number;
+  @ApiProperty({ ...CREDITS, description: 'Tokens reported while it ran', example: 500 })
+  tokensGenerated: number;
+  @ApiProperty({
+    enum: ['finalized', 'aborted', 'timeout'],
+    enumName: 'SessionEndReason',
+    nullable: true,
+    example: 'finalized',
+  })
+  endReason: 'finalized' | 'aborted' | 'timeout' | null;
+  @ApiProperty({ description: 'Whether it ended after its lease, or corrected its time-out', example: false })
+  isLate: boolean;
+  @ApiProperty({ ...TIME, nullable: true }) completedAt: string | null;
+}
+
 export class UsageRecordDetailsDto extends UsageRecordDto {
+  @ApiProperty({
+    type: () => [RecordEntryDto],
+    description:
+      'What holds, settlement and reviews took from lots and gave back to them, oldest first: the newest 200',
+  })
+  entries: RecordEntryDto[];
+  @ApiProperty({
+    description:
+      'False if there are more entries, or if the account has had more than 20,000 since the call began: those only were searched',
+    example: true,
+  })
+  hasAllEntries: boolean;
+  @ApiProperty({ type: () => [RecordBudgetDto], description: 'The budgets that the call counted in' })
+  budgets: RecordBudgetDto[];
+  @ApiProperty({
+    type: () => RecordSessionDto,
+    nullable: true,
+    description: 'Null for a call without a session',
+  })
+  session: RecordSessionDto | null;
+
   @ApiProperty({
     type: () => [ClassAmountDto],
     nullable: true,
@@ -332,7 +422,12 @@ export type RecordFacts = Omit<UsageAnswer, 'timestamp' | 'reviewedAt'> & {
 
 export class ChargeDto {
   @ApiProperty({ type: () => UsageRecordDto }) record: UsageRecordDto;
-  @ApiProperty({ ...CREDITS, description: 'Available credits after the charge', example: 994 })
+  @ApiProperty({
+    ...CREDITS,
+    description:
+      'Credits left after the charge: the balance; in an organisation no more than fits the budgets of the call',
+    example: 994,
+  })
   totalCredits: number;
 
   static from(answer: ChargeAnswer): ChargeDto {
@@ -363,11 +458,46 @@ export class UsageSearchPageDto extends UsagePageDto {
   searchedBackTo: string | null;
 }
 
-export class UsageStatsDto {
+/** How the credits of calls are made up: the three parts add up to all of them. */
+class CreditParts {
+  @ApiProperty({ ...CREDITS, description: 'The part that was taken from balances: the income', example: 3 })
+  collectedCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'The part that no balance covered: it waits for a review or was waived',
+    example: 0,
+  })
+  uncollectedCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'The part that was settled elsewhere (`recorded`): counted, never taken',
+    example: 0,
+  })
+  recordedCredits: number;
+}
+
+/** What is added up of an account and of the system alike. */
+class Waiting extends CreditParts {
+  @ApiProperty({ ...CREDITS, description: 'Number of records that await review', example: 0 })
+  needsReview: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Uncollected credits of the records that await review',
+    example: 0,
+  })
+  needsReviewCredits: number;
+}
+
+export class UsageStatsDto extends Waiting {
   @ApiProperty(ACCOUNT) accountId: string;
   @ApiProperty({ example: 'alice' }) userId: string;
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
-  @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'What the calls cost: the sum of collected, uncollected and recorded credits',
+    example: 3,
+  })
+  totalCredits: number;
   @ApiProperty(creditsBy({ 'chat-streaming': 3 })) byService: Record<string, number>;
   @ApiProperty({ ...creditsBy({ '2026-11-21': 3 }), description: 'Credits by UTC day' }) byDay: Record<
     string,
@@ -375,7 +505,7 @@ export class UsageStatsDto {
   >;
   @ApiProperty({
     ...creditsBy({ [MODEL]: 3 }),
-    description: 'Credits by model, for the services `chat` and `chat-streaming`',
+    description: BY_MODEL,
   })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
@@ -398,16 +528,18 @@ export class UsageStatsDto {
 
 const USD = { type: 'string', description: 'USD', example: '0.003' } as const;
 
-export class MarginDto {
-  @ApiProperty({
-    ...CREDITS,
-    description:
-      'What the calls cost at the users’ prices, whether it is paid, open, waived or settled elsewhere',
-    example: 3,
-  })
-  credits: number;
-  @ApiProperty({ ...USD, description: '`credits` in USD, converted with CREDITS_PER_USD' })
+/** Income and provider cost. What is compared covers the same records: those whose provider cost is known. */
+class Earnings extends CreditParts {
+  @ApiProperty({ ...USD, description: 'What the calls cost in USD, converted with CREDITS_PER_USD' })
   creditsUsd: string;
+  @ApiProperty({ ...USD, description: '`collectedCredits` in USD' })
+  incomeUsd: string;
+  @ApiProperty({
+    ...USD,
+    nullable: true,
+    description: 'The part of `incomeUsd` from records whose provider cost is known; null if there are none',
+  })
+  costedIncomeUsd: string | null;
   @ApiProperty({
     ...USD,
     nullable: true,
@@ -418,15 +550,22 @@ export class MarginDto {
   @ApiProperty({
     ...USD,
     nullable: true,
-    description:
-      'Price minus provider cost of the records whose provider cost is known, also of those that wait for a ' +
-      'review or were waived; null if there are none',
+    description: '`costedIncomeUsd` minus `providerCostUsd`; null if no provider cost is known',
     example: '0.0009',
   })
   marginUsd: string | null;
-  @ApiProperty({ ...CREDITS, example: 1 }) records: number;
   @ApiProperty({ ...CREDITS, description: 'Number of records whose provider cost is known', example: 1 })
   costedRecords: number;
+}
+
+export class MarginDto extends Earnings {
+  @ApiProperty({
+    ...CREDITS,
+    description: 'What the calls cost: the sum of collected, uncollected and recorded credits',
+    example: 3,
+  })
+  credits: number;
+  @ApiProperty({ ...CREDITS, example: 1 }) records: number;
 }
 
 export class UnpricedModelDto {
@@ -442,6 +581,11 @@ const MARGIN_MAP = (key: string) =>
       [key]: {
         credits: 3,
         creditsUsd: '0.003',
+        collectedCredits: 3,
+        uncollectedCredits: 0,
+        recordedCredits: 0,
+        incomeUsd: '0.003',
+        costedIncomeUsd: '0.003',
         providerCostUsd: '0.0021',
         marginUsd: '0.0009',
         records: 1,
@@ -451,7 +595,15 @@ const MARGIN_MAP = (key: string) =>
   }) as const;
 
 @ApiExtraModels(MarginDto)
-export class SystemStatsDto {
+export class SystemStatsDto extends Earnings {
+  @ApiProperty({ ...CREDITS, description: 'Number of records that await review', example: 0 })
+  needsReview: number;
+  @ApiProperty({
+    ...CREDITS,
+    description: 'Uncollected credits of the records that await review',
+    example: 0,
+  })
+  needsReviewCredits: number;
   @ApiProperty({ ...CREDITS, example: 1 }) totalRecords: number;
   @ApiProperty({ ...CREDITS, example: 3 }) totalCredits: number;
   @ApiProperty({
@@ -477,37 +629,19 @@ export class SystemStatsDto {
   >;
   @ApiProperty({
     ...creditsBy({ [MODEL]: 3 }),
-    description: 'Credits by model, for the services `chat` and `chat-streaming`',
+    description: BY_MODEL,
   })
   byModel: Record<string, number>;
   @ApiProperty(BY_DAY_AND_MODEL) byDayAndModel: Record<string, Record<string, number>>;
   @ApiProperty(TRUNCATED) truncated: TruncatedField[];
-  @ApiProperty({
-    type: 'string',
-    nullable: true,
-    description: 'Sum of the known provider costs; null if none is known',
-    example: '0.0021',
-  })
-  providerCostUsd: string | null;
-  @ApiProperty({ ...USD, description: '`totalCredits` in USD, converted with CREDITS_PER_USD' })
-  creditsUsd: string;
-  @ApiProperty({
-    ...USD,
-    nullable: true,
-    description:
-      'Price minus provider cost of the records whose provider cost is known, also of those that wait for a ' +
-      'review or were waived; null if there are none',
-    example: '0.0009',
-  })
-  marginUsd: string | null;
-  @ApiProperty({ ...CREDITS, description: 'Number of records whose provider cost is known', example: 1 })
-  costedRecords: number;
-  @ApiProperty({
-    ...MARGIN_MAP(MODEL),
-    description: 'Margin by operation; for chats, by model',
-  })
+  @ApiProperty({ ...MARGIN_MAP(MODEL), description: 'Chats by model, whatever their outcome' })
   marginByModel: Record<string, MarginDto>;
-  @ApiProperty({ ...MARGIN_MAP('2026-11-21'), description: 'Credits by UTC day' })
+  @ApiProperty({
+    ...MARGIN_MAP('text-embedding-3-small'),
+    description: 'Calls of other services by operation',
+  })
+  marginByOperation: Record<string, MarginDto>;
+  @ApiProperty({ ...MARGIN_MAP('2026-11-21'), description: 'All calls by UTC day' })
   marginByDay: Record<string, MarginDto>;
   @ApiProperty({
     ...CREDITS,
@@ -520,12 +654,4 @@ export class SystemStatsDto {
     description: 'The models of the records in `unpricedRecords`, at most the 100 with the most records',
   })
   unpricedModels: UnpricedModelDto[];
-  @ApiProperty({ ...CREDITS, description: 'Number of records that await review', example: 0 })
-  needsReview: number;
-  @ApiProperty({
-    ...CREDITS,
-    description: 'Uncollected credits of the records that await review',
-    example: 0,
-  })
-  needsReviewCredits: number;
 }

@@ -27,6 +27,7 @@ beforeAll(async () => {
   service = await startConsole(TARGETS_ON_THIS_MACHINE);
   const admin = service.direct.as('admin', { role: 'admin' }).at(service.url);
   await admin.post('/api/webhooks', { url: receiver.url, description: 'top-up reminders' });
+  await admin.post('/api/alert-rules', { name: 'Credits run out', channel: 'slack', url: receiver.url });
   await seedConsole(service.direct);
   await service.direct.internal().post('/api/integrations/litellm/logs', gatewayCall('someone-else'));
   browser = await launchBrowser();
@@ -76,6 +77,8 @@ const PAGES: [name: string, path: string, shows: string][] = [
   ['api-keys', '/api-keys', 'No API keys yet'],
   ['review', '/review', 'Select record'],
   ['quarantine', '/quarantine', 'unknown user'],
+  ['activity', '/activity', 'Credits allocated'],
+  ['alerts', '/alerts', 'Credits run out'],
   ['webhooks', '/webhooks', 'top-up reminders'],
   ['webhook', '/webhooks/1', 'Details of delivery'],
   ['not-found', '/nowhere', 'There is no such page'],
@@ -92,10 +95,13 @@ const DIALOGS: [name: string, path: string, button: string][] = [
   ['archive', '/organisations/org%3Aacme', 'Archive organisation'],
   ['leave', '/organisations/org%3Aacme', 'Leave organisation'],
   ['may-spend', '/organisations/org%3Aacme/members', 'What bob may spend'],
+  ['new-alert-rule', '/alerts', 'New rule'],
+  ['change-alert-rule', '/alerts', 'Edit Credits run out'],
   ['new-webhook', '/webhooks', 'New endpoint'],
   ['change-webhook', '/webhooks/1', 'Edit'],
   ['replay-webhook', '/webhooks/1', 'Replay missed'],
   ['delivery', '/webhooks/1', 'Details of delivery'],
+  ['record', '/usage?user=alice', 'Details of record'],
 ];
 
 /** Goes there as a link does: a reload would require a new sign-in. */
@@ -147,6 +153,15 @@ describe('every page and form', () => {
         await look(name);
         await page.keyboard.press('Escape');
       }
+      await go(page, '/users');
+      await page.keyboard.press('Control+k');
+      await page.getByRole('combobox').fill('al');
+      await page.getByRole('option', { name: 'People' }).first().waitFor();
+      await look('palette');
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('?');
+      await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+      await look('keys');
       expect(found).toEqual({});
       expect(complaints).toEqual([]);
     },

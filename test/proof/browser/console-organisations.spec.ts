@@ -155,13 +155,13 @@ describe('the API keys of an organisation', () => {
       .withHeaders({ 'x-api-key': key })
       .post('/api/usage/charge', { requestId: 'by-key', modelId: 'unknown-model', tokens: 1000 });
     expect(charged.body).toMatchObject({ record: { accountId: org.id, userId: org.user.userId } });
-    await page.keyboard.press('Escape');
+    await button(dialog(page), 'Close without copying').click();
     await page.getByText('1 key', { exact: true }).waitFor();
     await button(page, 'Rotate notebook').click();
     await dialog(page).getByLabel('Old key expires').selectOption('immediately');
     await button(dialog(page), 'Rotate').click();
     expect(await dialog(page).getByTestId('created-key').innerText()).not.toBe(key);
-    await page.keyboard.press('Escape');
+    await button(dialog(page), 'Close without copying').click();
     await page.getByText('2 keys', { exact: true }).waitFor();
     await button(page, 'Revoke notebook').click();
     await button(dialog(page), 'Revoke key').click();
@@ -415,7 +415,7 @@ describe('a refused call', () => {
     const refusals = boss.getByRole('list', { name: 'Refused calls and used-up budgets' });
     await refusals.getByRole('listitem').filter({ hasText: 'limit reached' }).getByText(WHY).waitFor();
     await boss.getByRole('link', { name: 'Overview' }).click();
-    const activity = boss.getByRole('list', { name: 'Activity' }).getByRole('listitem');
+    const activity = boss.getByRole('list', { name: 'Events' }).getByRole('listitem');
     await activity.filter({ hasText: org.id }).getByText('4 held of 4 credits per month').first().waitFor();
     await org.finalize(org.user, 'a', 1000);
   });

@@ -131,7 +131,7 @@ describe('usage of everyone', () => {
       .getByRole('button', { name: /a-model/ })
       .click();
     await dialog(page).getByText(`T of ${two.userId}`).waitFor();
-    await dialog(page).getByText('Exact sum: 3 credits').waitFor();
+    await dialog(page).getByText('Sum 3, rounded up once: 3 credits').waitFor();
     await page.keyboard.press('Escape');
     const [download] = await Promise.all([
       page.waitForEvent('download'),
@@ -276,5 +276,114 @@ describe('a model without a price', () => {
     await dialog(page).getByRole('button', { name: 'Create alias' }).click();
     await dialog(page).waitFor({ state: 'detached' });
     expect(await charge()).toMatchObject({ credits: 7, pricedAs: modelId });
+  });
+});
+
+describe('a record', () => {
+  it('opens by its row beside the page, at an address of its own, and explains what it cost', async () => {
+    const [userId, modelId] = [freshUser('payer'), freshUser('model')];
+    const root = service.direct.as('root', { role: 'admin' });
+    const user = service.direct.as(userId);
+    const components = [
+      { class: 'input', price: '0.003', providerCostUsd: '0.000001' },
+      { class: 'output', price: '0.0155', providerCostUsd: '0.00001' },
+    ];
+    await root.post('/api/pricing', { modelId, components });
+    await user.get('/api/credits/balance');
+    for (const credits of [20, 100]) await root.post('/api/credits/allocate', { userId, credits });
+    await user.post('/api/budgets', { scope: 'account', unit: 'credits', window: 'month', amount: 900 });
+    const sessionId = freshUser('session');
+    await user.post('/api/streaming-sessions/initialize', {
+      ...{ sessionId, modelId, inputTokens: 1001, maxOutputTokens: 900 },
+    });
+    await user.post('/api/streaming-sessions/progress', { sessionId, tokensGenerated: 800 });
+    await user.post('/api/streaming-sessions/finalize', {
+      ...{ sessionId, quantities: { input: 1001, output: 801 } },
+    });
+    const page = await as(userId, 'user', '/usage');
+    const table = page.getByRole('region', { name: 'Usage records, newest first' });
+    await table.getByRole('row').nth(1).getByText('chat-streaming').click();
+    const panel = page.getByRole('dialog', { name: /^Usage record/ });
+    await panel.getByText('Sum 15.4185, rounded up once: 16 credits').waitFor();
+    const text = (await panel.innerText()).replace(/\s+/g, ' ');
+    expect(text).toContain('output 801 0.0155 12.4155');
+    expect(text).toMatch(/16 credits from allocation #\d+/);
+    expect(text).toContain('Whole account: 900 credits per month');
+    expect(text).toMatch(
+      /Held \d+ credits: an estimate of .+ 800 tokens reported while it ran .+ Finalized: cost 16 credits/,
+    );
+    expect(text).not.toMatch(/cost in usd|provider cost/i);
+    const id = /Usage record (\d+)/.exec(text)?.[1];
+    expect(page.url()).toContain(`record=${id}`);
+    await page.keyboard.press('Escape');
+    await panel.waitFor({ state: 'detached' });
+    expect(page.url()).not.toContain('record=');
+    const shared = await as(freshUser('admin'), 'admin', `/usage?record=${id}`);
+    const again = shared.getByRole('dialog', { name: `Usage record ${id}` });
+    await again.getByText('Cost in USD').waitFor();
+    await keepScreenshot(shared, 'record');
+    await again.getByRole('link', { name: new RegExp(`^Rule #\\d+ of ${modelId}$`) }).click();
+    await shared.getByRole('heading', { level: 1, name: modelId }).waitFor();
+  });
+});
+
+describe('an address', () => {
+  it('with two days is a period, with a part that there is not shows another one, and has the title of its page', async () => {
+    const userId = freshUser();
+    await service.direct.as(userId, { username: 'Grace Hopper' }).post('/api/usage/charge', {
+      ...{ requestId: freshUser('call'), modelId: 'm', tokens: 900, onInsufficient: 'review' },
+    });
+    const page = await as(freshUser('admin'), 'admin', '/usage?from=2026-01-02&to=2026-01-05');
+    expect(await page.getByLabel('Start date (UTC)').inputValue()).toBe('2026-01-02');
+    expect(await page.getByRole('button', { name: 'Custom' }).getAttribute('aria-pressed')).toBe('true');
+    const account = await as(freshUser('admin'), 'admin', `/users/${userId}/ledger`);
+    await account
+      .getByRole('region', { name: 'Ledger, newest first' })
+      .or(account.getByText('No ledger entries yet'))
+      .waitFor();
+    await expect.poll(() => account.title()).toBe('Grace Hopper · Accounting');
+  });
+
+  it('of a user that there is not offers no credits', async () => {
+    const page = await as(freshUser('admin'), 'admin', `/users/${freshUser('nobody')}`);
+    await page.getByText('Not found', { exact: true }).waitFor();
+    for (const name of ['Allocate', 'Deduct'])
+      expect(await page.getByRole('button', { name }).count()).toBe(0);
+  });
+});
+
+describe('the page of an account', () => {
+  it('counts all calls of the period that were not paid, and draws a new lot from when it began', async () => {
+    const userId = freshUser();
+    const user = service.direct.as(userId);
+    for (let call = 0; call < 12; call++)
+      await user.post('/api/usage/charge', {
+        ...{ requestId: `unpaid-${call}`, modelId: 'm', tokens: 900, onInsufficient: 'review' },
+      });
+    await service.direct
+      .as('root', { role: 'admin' })
+      .post('/api/credits/allocate', { userId, credits: 9, expiryDays: 30 });
+    const page = await as(freshUser('admin'), 'admin', `/users/${userId}`);
+    await page
+      .getByText('12 calls of this period could not be paid in full: 12 credits to review.')
+      .waitFor();
+    const lot = page.locator('.allocation-whole');
+    await lot.waitFor();
+    expect(Number(await lot.getAttribute('x'))).toBeLessThan(1);
+    await page.getByRole('link', { name: 'Usage', exact: true }).last().click();
+    const table = page.getByRole('region', { name: 'Usage records, newest first' });
+    await table.click({ position: { x: 4, y: 4 } });
+    await page.keyboard.press('PageDown');
+    expect(await table.evaluate((frame) => getComputedStyle(frame).outlineStyle)).toBe('none');
+  });
+});
+
+describe('a list without a match', () => {
+  it('shows no tick, which would say that all is well', async () => {
+    const page = await as(freshUser('admin'), 'admin', '/usage?service=none-of-this-name');
+    const empty = page.locator('.empty').filter({ hasText: 'No matching usage' });
+    await empty.waitFor();
+    const tick = 'M5 13l4 4L19 7';
+    expect(await empty.locator('path').getAttribute('d')).not.toBe(tick);
   });
 });

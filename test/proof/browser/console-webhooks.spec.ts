@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { gatewayCall } from '../../support/console-data.js';
@@ -152,7 +153,7 @@ describe('a webhook endpoint', () => {
     await dialog(page).getByLabel('Old secret expires').selectOption({ label: 'in 1 hour' });
     await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
     const next = await dialog(page).getByTestId('webhook-secret').innerText();
-    await page.keyboard.press('Escape');
+    await dialog(page).getByRole('button', { name: 'Close without copying' }).click();
     await page.getByText('old secret expires').waitFor();
     await page.getByRole('button', { name: 'Send test' }).click();
     await toast(page, 'Test delivered');
@@ -278,5 +279,58 @@ describe('the quarantine', () => {
     await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn))));
     await count('100 calls').waitFor();
     await owner.query('DELETE FROM usage_quarantine');
+  });
+});
+
+describe('an alert rule', () => {
+  it('is created, sends a test and alerts, is changed and deleted, and its history is under Activity', async () => {
+    const page = await asAdmin('/alerts');
+    await page.getByText('No rules yet').waitFor();
+    await page.getByRole('button', { name: 'New rule' }).click();
+    await dialog(page).getByRole('textbox', { name: 'Name' }).fill('Out of credits');
+    await dialog(page).getByRole('button', { name: 'Slack' }).click();
+    await dialog(page).getByLabel('Webhook URL').fill(`${receiver.url}/T0/secret-path`);
+    await dialog(page).getByRole('button', { name: 'Selected events' }).click();
+    await dialog(page).getByLabel('No credits left').check();
+    await dialog(page).getByLabel('Send').selectOption('at once');
+    await dialog(page).getByLabel('Quiet from').fill('25:00');
+    await dialog(page).getByLabel('Quiet until').fill('07:00');
+    await dialog(page).getByRole('button', { name: 'Create rule' }).click();
+    await dialog(page).getByText('must be a time such as 22:00').waitFor();
+    await dialog(page).getByLabel('Quiet from').fill('');
+    await dialog(page).getByLabel('Quiet until').fill('');
+    await dialog(page).getByRole('button', { name: 'Create rule' }).click();
+    await toast(page, 'Rule created');
+    expect(await page.content()).not.toContain('secret-path');
+
+    await page.getByRole('button', { name: 'Send a test of Out of credits' }).click();
+    await toast(page, /Test sent in \d+ ms/);
+    const userId = await exhaust();
+    await expect.poll(() => receiver.received.at(-1)?.text).toContain(`${userId} has no credits left`);
+
+    await page.getByRole('button', { name: 'Edit Out of credits' }).click();
+    await dialog(page).getByRole('textbox', { name: 'Name' }).fill('Nothing left');
+    await dialog(page).getByRole('button', { name: 'Save' }).click();
+    await toast(page, 'Rule updated');
+    await page.getByRole('button', { name: 'Switch off Nothing left' }).click();
+    await toast(page, 'Rule switched off');
+    await page.getByRole('button', { name: 'Delete Nothing left' }).click();
+    await dialog(page).getByRole('button', { name: 'Delete' }).click();
+    await page.getByText('No rules yet').waitFor();
+
+    await page.getByRole('link', { name: 'Activity' }).click();
+    await rowOf(page, 'Alert rule deleted').waitFor();
+    await page.getByLabel('Action').selectOption('Alert rule changed');
+    await expect.poll(() => page.getByRole('row').count()).toBe(3);
+    await rowOf(page, 'name: Out of credits → Nothing left').getByText('admin', { exact: true }).waitFor();
+    expect(page.url()).toContain('action=alert_rule.changed');
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'CSV' }).click(),
+    ]);
+    expect(download.suggestedFilename()).toBe('activity.csv');
+    const lines = (await readFile(await download.path(), 'utf8')).trim().split('\r\n');
+    expect(lines).toHaveLength(3);
+    expect(lines[2]).toContain('Nothing left');
   });
 });

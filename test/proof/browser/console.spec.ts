@@ -1,6 +1,13 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type ConsoleService, launchBrowser, signIn, startConsole, visit } from '../../support/console.js';
+import {
+  type ConsoleService,
+  keepScreenshot,
+  launchBrowser,
+  signIn,
+  startConsole,
+  visit,
+} from '../../support/console.js';
 import { operationOf } from '../../support/contract.js';
 import type { HttpClient } from '../../support/http-client.js';
 import { expectSoundBooks, userWithCredits } from '../../support/money.js';
@@ -89,6 +96,7 @@ describe('what each role sees', () => {
       'Usage',
       'Prices',
       'API keys',
+      'Activity',
     ]);
     expect(await placesOf('supervisor')).toEqual([
       'Overview',
@@ -98,6 +106,7 @@ describe('what each role sees', () => {
       'Usage',
       'Prices',
       'API keys',
+      'Activity',
     ]);
     expect(await placesOf('admin')).toEqual([
       'Overview',
@@ -107,8 +116,10 @@ describe('what each role sees', () => {
       'Usage',
       'Prices',
       'API keys',
+      'Activity',
       'Review',
       'Quarantine',
+      'Alerts',
       'Webhooks',
     ]);
   });
@@ -297,7 +308,13 @@ describe('prices', () => {
   it('change after a preview of what changes, and the old rule becomes history', async () => {
     const modelId = freshUser('vendor/model:v1');
     const admin = service.direct.as('admin', { role: 'admin' });
-    await admin.post('/api/pricing', { modelId, pricePerThousandTokens: '2' });
+    const cost = { providerCostPerThousandTokens: '0.0015' };
+    await admin.post('/api/pricing', { modelId, pricePerThousandTokens: '2', ...cost });
+    const payer = freshUser('payer');
+    await service.direct.as(payer).get('/api/credits/balance');
+    await admin.post('/api/credits/allocate', { userId: payer, credits: 100 });
+    for (const requestId of ['one', 'two'])
+      await service.direct.as(payer).post('/api/usage/charge', { requestId, modelId, tokens: 4000 });
     const page = await as('admin', 'admin', `/prices/${encodeURIComponent(modelId)}`);
     await page.getByText('current', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'New rule' }).click();
@@ -307,6 +324,24 @@ describe('prices', () => {
     const preview = dialog(page).getByRole('region', { name: 'What changes' });
     await preview.getByText('+25.0 %').waitFor();
     expect(await preview.getByText('fallback price').count()).toBe(0);
+    const effect = dialog(page).getByRole('region', { name: 'Last 30 days at this price' });
+    await effect.getByText('20', { exact: true }).first().waitFor();
+    const rows = await Promise.all(
+      (await effect.getByRole('row').all()).map((row) => row.locator('th, td').allInnerTexts()),
+    );
+    expect(rows).toEqual([
+      ['2 calls', 'Charged', 'At this price', 'Change'],
+      ['Credits', '16', '20', '+25.0 %'],
+      ['Income', '$0.02', '$0.02', '+25.0 %'],
+      ['Provider cost', '$0.01', '$0.01', '+0.0 %'],
+      ['Margin', '<$0.01', '$0.01', '+100.0 %'],
+      [payer, '16', '20', '+25.0 %'],
+    ]);
+    await keepScreenshot(page, 'price-effect');
+    // The same price in another unit.
+    await dialog(page).getByRole('button', { name: 'per million' }).click();
+    expect(await dialog(page).getByLabel('Blended', { exact: true }).inputValue()).toBe('2500');
+    expect(await dialog(page).getByLabel('Blended cost').inputValue()).toBe('1.5');
     await dialog(page).getByLabel('Until').fill('2031-01-01T00:00');
     await preview.getByText('From 1 Jan, 00:00:00 the built-in or fallback price applies').waitFor();
     await dialog(page).getByLabel('Until').fill('');
@@ -392,6 +427,9 @@ describe('API keys', () => {
     expect(await dialog(page).getByTestId('key-example').innerText()).toBe(
       `curl -H 'X-API-Key: ${key}' ${service.url}/api/credits/balance`,
     );
+    // It cannot be read again: a key that is pressed by mistake does not take it away.
+    for (let time = 0; time < 3; time++) await page.keyboard.press('Escape');
+    expect(await dialog(page).getByTestId('created-key').innerText()).toBe(key);
     await dialog(page).getByRole('button', { name: 'Copy', exact: true }).click();
     await dialog(page).getByRole('button', { name: 'Copied' }).waitFor();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(key);
@@ -405,7 +443,7 @@ describe('API keys', () => {
     await dialog(page).getByLabel('Old key expires').selectOption({ label: 'immediately' });
     await dialog(page).getByRole('button', { name: 'Rotate', exact: true }).click();
     const next = await dialog(page).getByTestId('created-key').innerText();
-    await page.keyboard.press('Escape');
+    await dialog(page).getByRole('button', { name: 'Close without copying' }).click();
     expect([(await use(key)).status, (await use(next)).status]).toEqual([401, 200]);
 
     await page.getByRole('button', { name: 'Revoke nightly report' }).click();
@@ -533,6 +571,62 @@ describe('usage', () => {
   });
 });
 
+describe('the command palette', () => {
+  it('finds a person by any word, a model, a page and an action, by the keyboard alone', async () => {
+    const user = await userWithCredits(service.direct, 100);
+    const word = freshUser('w').slice(2, 10);
+    const named = service.direct.as(user.userId, { username: `Rita ${word}`, email: `${word}@example.com` });
+    expect((await named.get('/api/credits/balance')).status).toBe(200);
+    const page = await as('admin', 'admin', '/sessions');
+    const find = async (text: string, first: string) => {
+      await page.keyboard.press('Control+k');
+      await page.getByRole('combobox').fill(text);
+      await page.locator('[role=option][aria-selected=true]', { hasText: first }).waitFor();
+      await page.keyboard.press('Enter');
+      await dialog(page)
+        .first()
+        .waitFor({ state: text === 'price rule' ? 'visible' : 'detached' });
+    };
+    await find(`${word} rit`, `Rita ${word}`);
+    await page.getByRole('heading', { name: `Rita ${word}` }).waitFor();
+    expect(page.url()).toContain(`/users/${user.userId}`);
+    await find('titan express', 'amazon.titan-text-express-v1');
+    await page.getByRole('heading', { name: 'amazon.titan-text-express-v1' }).waitFor();
+    await find('quaran', 'Quarantine');
+    await page.getByRole('heading', { name: 'Quarantine' }).waitFor();
+    await find('price rule', 'New price rule');
+    await page.getByRole('dialog', { name: /price rule/i }).waitFor();
+  });
+
+  it('finds for a user only what is theirs', async () => {
+    const { userId } = await userWithCredits(service.direct, 100);
+    const page = await as(freshUser(), 'user');
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').fill(userId);
+    await page.getByText(`Nothing found for “${userId}”`).waitFor();
+  });
+
+  it('has a map of keys; single characters go to pages, and can be turned off', async () => {
+    const page = await as('boss', 'supervisor');
+    await page.keyboard.press('?');
+    await dialog(page).getByText('Go to Users').waitFor();
+    await page.keyboard.press('Escape');
+    await page.keyboard.type('gu');
+    await page.getByRole('heading', { name: 'Users' }).waitFor();
+    await page.getByLabel('Search users').fill('?gs');
+    expect(await dialog(page).count()).toBe(0);
+    await page.getByRole('heading', { name: 'Users' }).click();
+    await page.keyboard.press('?');
+    await dialog(page).getByLabel('Use keys that are a single character').uncheck();
+    await page.keyboard.press('Escape');
+    await page.getByRole('heading', { name: 'Users' }).click();
+    await page.keyboard.type('gs?/');
+    expect([await dialog(page).count(), page.url()]).toEqual([0, expect.stringContaining('/users')]);
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').waitFor();
+  });
+});
+
 describe('the page itself', () => {
   it('is usable by keyboard: search, dialogs, and the focus goes back where it was', async () => {
     const { userId } = await userWithCredits(service.direct, 100);
@@ -642,7 +736,7 @@ describe.runIf(operationOf('GET', '/api/events/stream') !== undefined)('what hap
   it('is shown as it happens, also after the service was away', async () => {
     const user = await userWithCredits(service.direct, 5);
     const page = await as('admin', 'admin');
-    const activity = page.getByRole('list', { name: 'Activity' });
+    const activity = page.getByRole('list', { name: 'Events' });
     await activity.waitFor();
     const review = (requestId: string, who: HttpClient) =>
       who.post('/api/usage/charge', {
@@ -653,7 +747,7 @@ describe.runIf(operationOf('GET', '/api/events/stream') !== undefined)('what hap
       });
     await review('seen', user);
     await activity.getByRole('link', { name: user.userId }).first().waitFor();
-    await page.getByRole('status').getByText(`${user.userId} has a call to review`).waitFor();
+    await page.getByRole('status').getByText(`${user.userId} has a call that needs review`).waitFor();
     await service.stop();
     const other = await userWithCredits(service.direct, 5);
     await review('missed', other);

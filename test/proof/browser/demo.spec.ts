@@ -112,7 +112,7 @@ describe('a person who opens the demo', () => {
     const models = page.getByRole('region', { name: 'Usage by model' });
     const toReview = page.getByRole('link', { name: /^To review/ });
     const waiting = await toReview.getByText(/uncollected/).innerText();
-    await models.getByRole('row').filter({ hasText: 'gemini-2.5-flash' }).getByText(/^−/).waitFor();
+    await models.getByRole('row').filter({ hasText: 'gemini-2.5-flash' }).getByText(/^−\$/).waitFor();
     await page.getByRole('button', { name: 'Yesterday' }).click();
     const yesterday = new Date(Date.now() - 86_400_000).toISOString().slice(0, 10);
     const day = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', timeZone: 'UTC' });
@@ -124,9 +124,9 @@ describe('a person who opens the demo', () => {
   it('sees growth only in comparison with days that have usage', async () => {
     const page = await signInAs('Ada Moreau');
     // The demo begins in the midst of the days before.
-    await page.getByText('selected period', { exact: true }).waitFor();
+    await page.getByText(/· selected period$/).waitFor();
     await page.getByRole('button', { name: '7 days' }).click();
-    await page.getByText(/^[+−]\d+ % vs the previous 7 days$/).waitFor();
+    await page.getByText(/· [+−]\d+ % vs the previous 7 days$/).waitFor();
   });
 
   it('gets from a model to its calls in the same period', async () => {
@@ -173,7 +173,9 @@ describe('a person who opens the demo', () => {
     const expectColumns = async (table: string | RegExp) => {
       const frame = page.getByRole('region', { name: table });
       await frame.waitFor();
-      expect(await frame.getByRole('columnheader', { name: 'Provider cost' }).count()).toBe(columns);
+      // Of records one column; of prices those of input and output.
+      const shown = await frame.getByRole('columnheader', { name: /cost/i }).count();
+      expect(shown > 0).toBe(columns > 0);
     };
     await place(page, 'Usage').click();
     if (name === 'Sam Okafor') {

@@ -43,4 +43,33 @@ describe('Swagger UI in a real browser', () => {
     await expect.poll(() => answer.first().textContent()).toContain('"userId": "browser-user"');
     expect(complaints).toEqual([]);
   });
+
+  it('repeats a request without a key that makes it a conflict, imports as a dry run, and stays authorised', async () => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 1600 } });
+    await page.goto(`${service.url}/api/docs`);
+    await page.getByRole('button', { name: 'Authorize' }).first().click();
+    const token = accessToken({ sub: 'alice', role: 'admin' });
+    await page.locator('.auth-container input').first().fill(token);
+    await page.locator('.auth-btn-wrapper button.authorize').first().click();
+    await page.locator('.btn-done').first().click();
+    await page.reload();
+    // What is allocated by the example is what the example of a charge spends: both are of the announced token's user.
+    for (const [name, statuses] of [
+      ['Credits-allocateCredits', ['201', '201']],
+      ['Usage-chargeUsage', ['201', '200']],
+    ] as const) {
+      const operation = page.locator(`#operations-${name}`);
+      await operation.locator('.opblock-summary').click();
+      for (const [time, status] of statuses.entries()) {
+        if (time > 0) await operation.getByRole('button', { name: 'Clear' }).click();
+        await operation.getByRole('button', { name: 'Execute' }).click();
+        const shown = operation.locator('.live-responses-table .response .response-col_status').first();
+        await expect.poll(() => shown.textContent()).toContain(status);
+      }
+    }
+    const prices = page.locator('#operations-Pricing-importPricing');
+    await prices.locator('.opblock-summary').click();
+    const dryRun = prices.locator('tr[data-param-name="dryRun"] select');
+    expect(await dryRun.inputValue()).toBe('true');
+  });
 });

@@ -10,7 +10,7 @@ import { expectSoundBooks, userWithCredits } from '../../support/money.js';
 import { startService, type TestService } from '../../support/service.js';
 import { accessToken } from '../../support/tokens.js';
 
-/** What a user of the client writes: the README's session. It prints what it was answered. */
+/** What a user of the client writes: the session of docs/guides/session.md. It prints what it was answered. */
 const SESSION = `
 import createClient from 'openapi-fetch';
 import type { components, paths } from './accounting.js';
@@ -139,7 +139,7 @@ async function compile(name: string, text: string): Promise<string[]> {
 }
 
 describe('a TypeScript client made of openapi.json', () => {
-  it('compiles, and plays a session that ends as the README says', async () => {
+  it('compiles, and plays a session that ends as the guide says', async () => {
     expect(await compile('session', SESSION)).toEqual([]);
     const token = accessToken({ sub: 'alice', role: 'admin' });
     const program = [join(directory, 'session.js'), service.url, token];
@@ -159,13 +159,13 @@ describe('a TypeScript client made of openapi.json', () => {
     await expectSoundBooks(service);
   });
 
-  it('is what the README shows: its lines compile, hold credits, and say what is short', async () => {
-    const readme = await readFile('README.md', 'utf8');
-    const lines = /^```ts\n([^]*?)^```$/m.exec(readme)?.[1];
+  it('is what the guide shows: its lines compile, hold credits, and say what is short', async () => {
+    const guide = await readFile('docs/guides/any-language.md', 'utf8');
+    const lines = /^```ts\n([^]*?)^```$/m.exec(guide)?.[1];
     expect(lines?.split('\n').length).toBeGreaterThan(9);
     const values = 'const [baseUrl = "", token = ""] = process.argv.slice(2);\n';
-    expect(await compile('readme', `${values}${lines}`)).toEqual([]);
-    const program = join(directory, 'readme.js');
+    expect(await compile('guide', `${values}${lines}`)).toEqual([]);
+    const program = join(directory, 'guide.js');
     const run = async (sub: string) => {
       const values = [program, service.url, accessToken({ sub })];
       return (await promisify(execFile)(process.execPath, values, { timeout: 30_000 })).stdout;

@@ -319,6 +319,10 @@ describe('npm run demo, broken off', () => {
     const { port } = taken.address() as { port: number };
     const demo = launch('--users', '10', '--port', String(port));
     expect(await demo.ended).toBe(1);
+    // Named by PORT, as that of the service is.
+    const env = { PORT: String(port), TMPDIR: temporary };
+    const named = await service.run(env, 'src/cli/demo.js', '--users', '10', '--no-open');
+    expect(named).toMatchObject({ exitCode: 1, output: expect.stringContaining(`Port ${port} is in use`) });
     expect(demo.said()).toContain(`Port ${port} is in use`);
     expect(demo.said()).not.toContain('Starting');
     expect(await readdir(temporary)).toEqual([]);

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { EventPublisher } from '../../../src/events/event-publisher.js';
+import { WebhookDeliverer } from '../../../src/events/webhook-deliverer.js';
 import { Database } from '../../../src/common/database/database.js';
 import { type DatabaseProxy, type Fault, startDatabaseProxy } from '../../support/database-proxy.js';
 import { type DatabaseTls, startDatabaseTls } from '../../support/database-tls.js';
@@ -12,6 +14,7 @@ import {
   times,
   userWithCredits,
 } from '../../support/money.js';
+import { makeEndpoint, TARGETS_ON_THIS_MACHINE, writeEvent } from '../../support/events.js';
 import { expectProblem } from '../../support/problems.js';
 import { startService, type TestService } from '../../support/service.js';
 
@@ -41,6 +44,9 @@ const FAULTS: Record<string, (where: number) => Fault> = {
     pieces: [changed(answer, where, (byte) => byte ^ 255)],
   }),
 };
+
+/** Opens a connection, where all others are in use. */
+const SLEEP = { name: 'sleep', text: 'SELECT pg_sleep(0.01)::text' };
 
 const at = (answer: Buffer, where: number) => Math.min(Math.floor(where * answer.length), answer.length - 1);
 
@@ -138,6 +144,7 @@ describe.each([
       DB_POOL_SIZE: String(CONNECTIONS),
       DB_STATEMENT_TIMEOUT_MS: String(STATEMENT_TIMEOUT_MILLISECONDS),
       COMBINE_MOVEMENTS: combines ? 'on' : 'off',
+      ...TARGETS_ON_THIS_MACHINE,
     });
     boss = service.as('boss', { role: 'admin' });
     users = (await times(CONNECTIONS, () => userWithCredits(direct, 1_000_000))).map(({ userId }) =>
@@ -163,7 +170,6 @@ describe.each([
 
   /** Sends requests at once while the answers to their statements are spoilt. @returns those answered well */
   async function spoil(faults: (Fault | undefined)[], requests: Sent[]): Promise<number> {
-    const SLEEP = { name: 'sleep', text: 'SELECT pg_sleep(0.01)::text' };
     // So many connections are open, and what is spoilt is no handshake.
     await times(CONNECTIONS, () => service.get(Database).rows(SLEEP, [], 'movements'));
     const unused = proxy.spoil(faults);
@@ -216,4 +222,54 @@ describe.each([
       else expect(answered).toBeLessThan((rounds * CONNECTIONS) / 2);
     },
   );
+
+  it('twice, are never taken for the answer to the next request', async () => {
+    const twice: Fault = (answer) => ({ pieces: [answer, answer] });
+    let answered = 0;
+    for (const user of users) {
+      const requests = await times(2, () => prepared('hold', user));
+      await service.get(Database).rows(SLEEP, [], 'movements');
+      const unused = proxy.spoil([twice]);
+      for (const request of requests) {
+        const { status, body } = await send(request);
+        if (status === 201) answered++;
+        else expect(status).toBe(503);
+        if (status === 201) expect(body).toMatchObject({ sessionId: request.id });
+      }
+      expect(unused()).toBe(0);
+    }
+    expect(answered).toBeGreaterThanOrEqual(users.length);
+  });
+
+  it('with an outcome that no operation has, are 503', async () => {
+    const renamed: Fault = (answer) => ({
+      pieces: [Buffer.from(answer.toString('latin1').replace('"created"', '"creaked"'), 'latin1')],
+    });
+    if (hasTls) return;
+    const [user] = users as [HttpClient];
+    const request = await prepared('hold', user);
+    await service.get(Database).rows(SLEEP, [], 'movements');
+    const unused = proxy.spoil([renamed]);
+    expectProblem(await send(request), 503, { code: 'service.unavailable' });
+    expect(unused()).toBe(0);
+    expect((await send(request)).status).toBe(200);
+  });
+
+  it('with another name of their column, end no process', async () => {
+    const renamed: Fault = (answer) => ({
+      pieces: [Buffer.from(answer.toString('latin1').replace('lane\0', 'lame\0'), 'latin1')],
+    });
+    if (hasTls) return;
+    const endpoint = await makeEndpoint(service, { url: 'http://127.0.0.1:18999/hook' });
+    await writeEvent(direct, 'a-user');
+    await direct.get(EventPublisher).publish();
+    const rejections: unknown[] = [];
+    const note = (error: unknown) => rejections.push(error);
+    process.on('unhandledRejection', note);
+    proxy.spoil(Array<Fault>(50).fill(renamed));
+    await service.get(WebhookDeliverer).deliver();
+    process.off('unhandledRejection', note);
+    expect(rejections).toEqual([]);
+    expect((await boss.delete(`/api/webhooks/${endpoint.id}`)).status).toBe(204);
+  });
 });

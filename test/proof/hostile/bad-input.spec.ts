@@ -94,6 +94,8 @@ const GOOD: Record<string, object> = {
   rotateApiKey: {},
   verifyApiKey: { key: 'ak_none' },
   createWebhook: { url: 'https://hooks.example/accounting' },
+  createAlertRule: { name: 'bad rule', channel: 'slack', url: 'https://hooks.example/alerts' },
+  previewPricing: { modelId: 'bad/model', pricePerThousandTokens: '3' },
   rotateWebhookSecret: {},
   createBudget: { scope: 'account', unit: 'credits', window: 'day', amount: 1, mode: 'soft' },
   raiseBudget: { amount: 1, reason: 'bad' },

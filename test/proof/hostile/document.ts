@@ -21,6 +21,7 @@ export interface Schema {
 export interface Parameter {
   in: 'path' | 'query' | 'header';
   name: string;
+  required?: boolean;
   schema: Schema;
   example?: unknown;
 }

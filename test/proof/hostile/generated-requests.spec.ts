@@ -34,7 +34,13 @@ let writes: WriteLog;
 let world: World;
 
 beforeAll(async () => {
-  service = await startService({ RATE_LIMIT_MAX: '100000000', WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on' });
+  service = await startService({
+    RATE_LIMIT_MAX: '100000000',
+    WEBHOOK_ALLOW_PRIVATE_ADDRESSES: 'on',
+    // Nothing listens there: rules for e-mail can be made, and no message arrives.
+    SMTP_URL: 'smtp://127.0.0.1:1',
+    SMTP_FROM: 'accounting@example.com',
+  });
   world = await makeWorld();
   client = new HostileClient(service.url, IN_FLIGHT);
   writes = await WriteLog.on(service.owner);
@@ -102,6 +108,8 @@ async function makeWorld(): Promise<World> {
   }
   for (let endpoint = 0; endpoint < 60; endpoint++)
     expect((await root.post('/api/webhooks', { url: NOWHERE })).status).toBe(201);
+  const rule = { name: 'rule', channel: 'email', recipients: ['ops@example.com'] };
+  for (let n = 0; n < 30; n++) expect((await root.post('/api/alert-rules', rule)).status).toBe(201);
   expect((await root.post('/api/api-keys', { name: 'announced' })).status).toBe(201);
   await service.owner.query('SELECT events_publish(1000)');
   const made = await service.owner.query<{ endpoint: string; delivery: string }>(

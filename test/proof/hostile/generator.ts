@@ -134,7 +134,7 @@ export class RequestGenerator {
         parametersIn(operation, 'path').map(({ name }) => [name, parameterText(values[name])]),
       ),
       query: parametersIn(operation, 'query')
-        .filter(({ name }) => name in values || (whole && random.chance(0.3)))
+        .filter(({ name, required }) => required || name in values || (whole && random.chance(0.3)))
         .flatMap(({ name, schema, example: own }): [string, string][] => {
           const value = values[name] ?? own ?? schema.example;
           return value === undefined ? [] : [[name, parameterText(value)]];

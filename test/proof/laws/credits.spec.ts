@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CreditsAuditService } from '../../../src/credits/credits-audit.service.js';
 import { Database } from '../../../src/common/database/database.js';
+import type { Origin } from '../../../src/common/http/author.js';
 import { Movements } from '../../../src/common/database/movements.js';
 import { ALLOCATE, DEDUCT, EXPIRE, REVOKE } from '../../../src/credits/credits.operations.js';
 import { HOLD, PROGRESS, SETTLE, TIME_OUT } from '../../../src/streaming-sessions/sessions.operations.js';
@@ -134,11 +135,13 @@ const story = fc.oneof(
 const NO_KEY = { callerId: 'property', idempotencyKey: null, requestHash: null };
 const LEASE = { bufferPercent: 20, leaseSeconds: 900 };
 
+const ORIGIN: Origin = { actor: 'property', role: 'service', address: null, requestId: null };
+
 /** One user of the real database. */
 class Subject {
   private readonly movements: Movements;
   private readonly database: Database;
-  private readonly named: { accountId: string; userId: string; actor: string };
+  private readonly named: { accountId: string; userId: string; actor: string; origin: Origin };
 
   constructor(
     instance: TestService,
@@ -146,7 +149,7 @@ class Subject {
   ) {
     this.movements = instance.get(Movements);
     this.database = instance.get(Database);
-    this.named = { accountId: userId, userId, actor: 'property' };
+    this.named = { accountId: userId, userId, actor: 'property', origin: ORIGIN };
   }
 
   on(instance: TestService): Subject {

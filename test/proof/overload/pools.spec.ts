@@ -3,7 +3,8 @@ import { Changes } from '../../../src/common/database/changes.js';
 import { Database } from '../../../src/common/database/database.js';
 import { isRefusal, isUnavailable } from '../../../src/common/errors/database-errors.js';
 import { type DatabaseProxy, startDatabaseProxy } from '../../support/database-proxy.js';
-import { balanceOf, countByStatus, initialize, times, userWithCredits } from '../../support/money.js';
+import { waitingForLocks } from '../../support/hold-up.js';
+import { balanceOf, countByStatus, initialize, SONNET, times, userWithCredits } from '../../support/money.js';
 import { expectProblem } from '../../support/problems.js';
 import { startService, type TestService } from '../../support/service.js';
 
@@ -43,6 +44,26 @@ describe('1,200 reads of one user at once, of a database that takes its time', (
     await slow.close();
     await proxy.close();
   });
+});
+
+it('changes of accounts that are locked leave connections to everything else', async () => {
+  const owners = await times(6, () => userWithCredits(service, 100));
+  const other = await userWithCredits(service, 100);
+  const gate = await service.owner.connect();
+  await gate.query('BEGIN');
+  await gate.query('SELECT FROM credit_balances WHERE account_id = ANY ($1) FOR UPDATE', [
+    owners.map(({ userId }) => userId),
+  ]);
+  const budget = { scope: 'account', unit: 'credits', window: 'day', amount: 1 };
+  const changes = owners.map((owner) => owner.post('/api/budgets', budget));
+  await expect.poll(() => waitingForLocks(service), { interval: 5, timeout: 5000 }).toBe(1);
+  const begun = performance.now();
+  const price = await other.post('/api/credits/calculate', { modelId: SONNET, tokens: 1 });
+  expect(price.status, price.text).toBe(200);
+  expect(performance.now() - begun).toBeLessThan(1000);
+  await gate.query('ROLLBACK');
+  gate.release();
+  expect(countByStatus(await Promise.all(changes))).toEqual({ 201: 6 });
 });
 
 it('a column of another type makes no statement fail, however many connections have prepared it', async () => {

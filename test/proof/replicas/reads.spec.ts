@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createEmbeddedDatabase, embeddedUrls, migrate } from '../../../src/postgres-server/open-database.js';
+import { startDatabaseProxy } from '../../support/database-proxy.js';
 import type { HttpClient } from '../../support/http-client.js';
 import { SONNET, userWithCredits } from '../../support/money.js';
 import {
@@ -103,6 +104,24 @@ describe.skipIf(!tools)(`statistics from a streaming replica${why}`, () => {
     expect(performance.now() - begun).toBeLessThan((MAXIMUM_LAG_SECONDS + 5) * 1000);
     await onReplica.query('SELECT pg_wal_replay_resume()');
     await expectFromReplica();
+  });
+
+  it('come from the primary when the replica falls silent, also those under way', async () => {
+    const proxy = await startDatabaseProxy(embeddedUrls(replica, NAME).url);
+    const other = await service.another({ DATABASE_READ_URL: proxy.url });
+    const ask = async () =>
+      (await user.at(other.url).get<{ totalRecords: number }>('/api/usage/stats')).body.totalRecords;
+    await expect.poll(ask, { timeout: 10_000 }).toBe(charges);
+    // It has been asked, and is fresh.
+    await expect
+      .poll(async () => (await ask(), proxy.taken()), { timeout: 10_000 })
+      .toContain('usage_user_stats');
+    proxy.silence();
+    const begun = performance.now();
+    for (let n = 0; n < 5; n++) expect(await ask()).toBe(charges);
+    expect(performance.now() - begun).toBeLessThan((MAXIMUM_LAG_SECONDS + 5) * 1000);
+    await proxy.close();
+    await other.close();
   });
 
   it('come from the primary while the replica is away, and from the replica when it is back', async () => {

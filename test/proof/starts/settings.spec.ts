@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startService, type TestService } from '../../support/service.js';
@@ -60,5 +61,37 @@ describe('npm run token', () => {
     expect(exitCode).toBe(1);
     expect(output).toMatch(/^no token is created here in production\n/);
     expect(output).not.toMatch(/ey\w+\./);
+  });
+});
+
+describe('a start with EMBEDDED_POSTGRES_DIR', () => {
+  it('prints a command whose token the service accepts, and an audit that names another database is no success', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'accounting-directory-'));
+    const setting = { EMBEDDED_POSTGRES_DIR: join(directory, 'postgres') };
+    const service = await compiled.start({ ...setting, LOG_LEVEL: 'warn' });
+    const line = /Token +EMBEDDED_POSTGRES_DIR='([^']+)' npm run -s token -- (.+)/.exec(service.output());
+    const [, named = '', args = ''] = line ?? [];
+    const token = (env: Record<string, string>) => compiled.run(env, 'src/cli/token.js', ...args.split(' '));
+    const statusOf = async (env: Record<string, string>) =>
+      (
+        await fetch(`${service.url}/api/credits/balance`, {
+          headers: { authorization: `Bearer ${(await token(env)).output.trim()}` },
+        })
+      ).status;
+    expect(await statusOf({ EMBEDDED_POSTGRES_DIR: named })).toBe(200);
+    expect(await statusOf({ EMBEDDED_POSTGRES_DIR: join(directory, 'other', 'postgres') })).toBe(401);
+    const audit = (env: Record<string, string>) => compiled.run(env, 'src/cli/audit.js');
+    expect(await audit(setting)).toMatchObject({
+      exitCode: 0,
+      output: expect.stringContaining('1 user checked'),
+    });
+    expect(await service.stop()).toBe(0);
+    // The server of the tests has a database of this service without accounts.
+    const { exitCode, output } = await audit({ DATABASE_URL: direct.databaseUrl, JWT_ACCESS_SECRET: SECRET });
+    expect([exitCode, output]).toEqual([
+      2,
+      expect.stringMatching(/^There are no accounts in PostgreSQL at \S+: nothing was checked/),
+    ]);
+    await rm(directory, { recursive: true, force: true });
   });
 });

@@ -40,6 +40,10 @@ BEGIN
                          p_gateway, p_settings, NULL);
   IF v_id IS NULL THEN RETURN '{"outcome": "too_many"}'; END IF;
   v_answer := api_key_answer(p_account, v_id) || jsonb_build_object('sealed', p_sealed);
+  -- One for a gateway is noted when it is live there (api_key_open).
+  IF p_gateway IS NULL THEN
+    PERFORM write_activity(p, p_account, 'api_key.created', v_id::text, NULL, api_key_answer(p_account, v_id));
+  END IF;
   RETURN CASE WHEN p_gateway IS NULL THEN keep_answer(p, v_answer) ELSE v_answer END;
 END
 $$;

@@ -35,6 +35,9 @@ BEGIN
    WHERE account_id = p_account AND id = p_id AND gateway_state = 'opening';
   IF NOT FOUND THEN RETURN '{"outcome": "ended"}'; END IF;
   IF p_old IS NOT NULL THEN PERFORM api_key_end_after(p_account, p_old, p_overlap_seconds); END IF;
+  PERFORM write_activity(
+    p, p_account, CASE WHEN p_old IS NULL THEN 'api_key.created' ELSE 'api_key.rotated' END, coalesce(p_old, p_id)::text, NULL,
+    api_key_answer(p_account, p_id) || jsonb_build_object('overlapSeconds', p_overlap_seconds));
   v_answer := api_key_answer(p_account, p_id) || jsonb_build_object('sealed', p_sealed);
   RETURN keep_answer(p, v_answer);
 END

@@ -37,6 +37,10 @@ BEGIN
   IF v_id IS NULL THEN RETURN '{"outcome": "too_many"}'; END IF;
   IF k.gateway IS NULL THEN PERFORM api_key_end_after(p_account, p_id, p_overlap_seconds); END IF;
   v_answer := api_key_answer(p_account, v_id) || jsonb_build_object('sealed', p_sealed);
+  IF k.gateway IS NULL THEN
+    PERFORM write_activity(p, p_account, 'api_key.rotated', p_id::text, NULL,
+                           v_answer || jsonb_build_object('overlapSeconds', p_overlap_seconds));
+  END IF;
   RETURN CASE WHEN k.gateway IS NULL THEN keep_answer(p, v_answer) ELSE v_answer END;
 END
 $$;

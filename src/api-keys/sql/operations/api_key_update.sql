@@ -6,6 +6,7 @@ DECLARE
   p_id bigint := p ->> 'id';
   p_changes jsonb := p -> 'changes';
   k api_keys;
+  v_before jsonb;
   b budgets;
   v_now timestamptz := clock_timestamp();
   v_expires_at timestamptz := p_changes ->> 'expiresAt';
@@ -28,6 +29,7 @@ BEGIN
   IF k.is_rotated AND p_changes ? 'expiresAt' AND v_expires_at <= k.expires_at IS NOT TRUE THEN
     RETURN '{"outcome": "beyond_overlap"}';
   END IF;
+  v_before := api_key_answer(p_account, p_id);
   IF p_changes ? 'permissions' THEN
     k.permissions := ARRAY(SELECT jsonb_array_elements_text(p_changes -> 'permissions'));
   END IF;
@@ -47,6 +49,7 @@ BEGIN
      WHERE account_id = p_account AND coalesce(budget_key_id, id) = coalesce(k.budget_key_id, k.id)
        AND gateway_state = 'live';
   END IF;
+  PERFORM write_activity(p, p_account, 'api_key.changed', p_id::text, v_before, api_key_answer(p_account, p_id));
   RETURN api_key_answer(p_account, p_id);
 END
 $$;

@@ -79,6 +79,7 @@ BEGIN
           p_actor, v_now)
   RETURNING * INTO b;
   UPDATE credit_balances SET has_budgets = TRUE WHERE account_id = p_account AND NOT has_budgets;
+  PERFORM write_activity(p, p_account, 'budget.created', b.id::text, NULL, budget_json(b, NULL));
   RETURN keep_answer(p, jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, NULL)));
 END
 $$;

@@ -11,6 +11,7 @@ BEGIN
   SELECT * INTO b FROM budgets WHERE account_id = p_account AND id = p_id;
   v_refusal := budget_refusal_of(b, (p ->> 'isPlatform')::boolean);
   IF v_refusal IS NOT NULL THEN RETURN v_refusal; END IF;
+  PERFORM write_activity(p, p_account, 'budget.deleted', p_id::text, budget_json(b, NULL), NULL);
   UPDATE budgets SET deleted_at = v_now WHERE account_id = p_account AND id = p_id;
   RETURN '{"outcome": "ok"}';
 END

@@ -45,6 +45,8 @@ BEGIN
   UPDATE budget_periods SET raised = raised + p_amount, raised_until = least(raised_until, p_until)
    WHERE account_id = p_account AND id = v_period;
   PERFORM budget_changed(p_account, p_id, v_period, 0);
+  PERFORM write_activity(p, p_account, 'budget.raised', p_id::text, NULL, jsonb_build_object(
+    'amount', p_amount, 'until', iso_time(p_until), 'reason', p_reason, 'memberId', p_member));
   RETURN keep_answer(p, jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, p_member)));
 END
 $$;

@@ -11,7 +11,7 @@ DECLARE
                               THEN ARRAY(SELECT jsonb_array_elements_text(p_changes -> 'alerts')::smallint) END;
   v_now timestamptz := budget_lock(p_account);
   v_refusal jsonb;
-  v_before bigint;
+  v_before budgets;
   b budgets;
 BEGIN
   PERFORM refuse('{accountId,id,changes,amount,mode,alerts,isPlatform}', ARRAY[
@@ -26,12 +26,13 @@ BEGIN
   v_refusal := budget_refusal_of(b, (p ->> 'isPlatform')::boolean);
   IF v_refusal IS NOT NULL THEN RETURN v_refusal; END IF;
   PERFORM budget_raises_ended(p_account, p_id);
-  v_before := b.amount;
+  v_before := b;
   UPDATE budgets
      SET amount = coalesce(p_amount, amount), mode = coalesce(p_mode, mode), alerts = coalesce(p_alerts, alerts)
    WHERE account_id = p_account AND id = p_id
   RETURNING * INTO b;
-  PERFORM budget_changed(p_account, p_id, NULL, v_before - b.amount);
+  PERFORM budget_changed(p_account, p_id, NULL, v_before.amount - b.amount);
+  PERFORM write_activity(p, p_account, 'budget.changed', p_id::text, budget_json(v_before, NULL), budget_json(b, NULL));
   RETURN jsonb_build_object('outcome', 'ok', 'budget', budget_json(b, NULL));
 END
 $$;

@@ -1,8 +1,8 @@
 import createClient from 'openapi-fetch';
 import { reportTrouble } from './connection';
-import { noAnswer, type Problem, problemOf } from './problem';
+import { noAnswer, problemOf } from './problem';
 import type { components, paths } from './schema';
-import { end, type Session, session } from './session';
+import { credentialsOf, end, endOf, type Session, session } from './session';
 
 export type Schemas = components['schemas'];
 export type Balance = Schemas['BalanceDto'];
@@ -21,9 +21,12 @@ export type { Page } from './pages';
 /** Every operation of the API, with the types of its document. */
 export const api = createClient<paths>({ baseUrl: location.origin, fetch: (request) => send(request) });
 
-/** Sends a request with the token of the person who has signed in, or is signing in. */
-export async function send(request: Request, as: Session | null = session.value): Promise<Response> {
-  if (as !== null) request.headers.set('Authorization', `Bearer ${as.token}`);
+type Credentials = Pick<Session, 'token'>;
+
+/** Sends a request of the person who has signed in, or is signing in. */
+export async function send(request: Request, as: Credentials | null = session.value): Promise<Response> {
+  for (const [name, value] of Object.entries(as === null ? {} : credentialsOf(as)))
+    request.headers.set(name, value);
   let response: Response;
   try {
     response = await fetch(request);
@@ -33,19 +36,19 @@ export async function send(request: Request, as: Session | null = session.value)
     throw noAnswer();
   }
   // The session may have ended meanwhile, or another may have begun: only the one that asked is refused.
-  if (response.status === 401 && as !== null && as === session.value) end(await reasonOf(response));
+  if (response.status === 401 && as !== null && as === session.value) end(await reasonOf(response, as));
   if (response.status === 503 || response.status === 502) reportTrouble('unavailable');
   return response;
 }
 
-async function reasonOf(response: Response): Promise<string> {
+async function reasonOf(response: Response, as: Credentials): Promise<string> {
+  // A console session has no other end; and of a request that the page has given up meanwhile nothing more can be read.
+  if (as.token === null) return endOf(as);
   const { detail } = (await response
     .clone()
     .json()
     .catch(() => ({}))) as { detail?: string };
-  return detail === 'Token expired'
-    ? 'Your access token has expired.'
-    : 'The service no longer accepts your access token.';
+  return detail === 'Token expired' ? endOf(as) : 'The service no longer accepts your access token.';
 }
 
 /**
@@ -61,12 +64,17 @@ export async function answer<Data>(
   return data as Data;
 }
 
-/** Whether the service accepts this token; null: it does. */
-export async function verify(candidate: Session): Promise<Problem | null> {
-  const response = await send(new Request(`${location.origin}/api/credits/balance`), candidate);
-  return response.ok
-    ? null
-    : problemOf(response.status, await response.json().catch(() => null), response.headers);
+/**
+ * The session of a token, as the service reads it; without one, the session of the browser's cookie.
+ *
+ * @throws Problem when the service accepts none
+ */
+export async function sessionWith(token: string | null): Promise<Session> {
+  const response = await send(new Request(`${location.origin}/api/me`), { token });
+  const body: unknown = await response.json().catch(() => null);
+  if (!response.ok) throw problemOf(response.status, body, response.headers);
+  const { userId, username, role, expiresAt } = body as Schemas['MeDto'];
+  return { token, userId, username, role, expiresAt: Date.parse(expiresAt) };
 }
 
 /** One key for each form that is opened: a request that is sent again moves no credits twice. */

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import { problemOf } from './problem';
-import type { Role } from './session';
+import { isAdmin, type Role } from './session';
 
 export interface DevelopmentPerson {
   sub: string;
@@ -15,6 +15,12 @@ interface Settings {
   sessionLeaseSeconds: number;
   /** Whether users create organisations, not only supervisors. */
   usersCreateOrganisations: boolean;
+  /** Whether people sign in at an OpenID provider. */
+  signIn: boolean;
+  /** Whether a person may bring an access token of their own. */
+  takesTokens: boolean;
+  /** Whether users see what their calls cost at the provider. */
+  showsProviderCostToUsers: boolean;
   developmentTokens: boolean;
   /** The users of the demo. */
   people?: DevelopmentPerson[];
@@ -22,6 +28,9 @@ interface Settings {
 
 /** Null until they have been read. */
 export const settings = signal<Settings | null>(null);
+
+/** Columns and figures about provider costs; the service leaves them out of the answers to others. */
+export const seesProviderCost = () => isAdmin.value || settings.value?.showsProviderCostToUsers === true;
 
 /** The settings that are public: they are needed before sign-in. */
 export async function readSettings(): Promise<void> {

@@ -1,9 +1,9 @@
 import { effect, signal } from '@preact/signals';
-import type { Schemas } from './client';
+import { EVENT_WORDS } from '../../../events/event-words.js';
 import { eventReader } from './event-stream';
 import { connection } from './connection';
 import type { LimitFacts } from './limits';
-import { type Session, session } from './session';
+import { credentialsOf, type Session, session } from './session';
 
 /** Something that has happened to an account, as the service reports it. */
 export interface AccountEvent {
@@ -73,9 +73,9 @@ async function follow(current: Session, ended: AbortSignal): Promise<void> {
 /** Refused for good: the next request of the page shows why. */
 const isForGood = ({ status }: Response) => [401, 403, 404].includes(status);
 
-const ask = ({ token }: Session, path: string, ended: AbortSignal, headers: Record<string, string> = {}) =>
+const ask = (current: Session, path: string, ended: AbortSignal, headers: Record<string, string> = {}) =>
   fetch(path, {
-    headers: { Authorization: `Bearer ${token}`, ...headers },
+    headers: { ...credentialsOf(current), ...headers },
     signal: ended,
     cache: 'no-store',
   });
@@ -97,33 +97,9 @@ function take(event: AccountEvent): void {
   latest.value = event;
 }
 
-const WORDS: Record<Schemas['EventDto']['type'], string> = {
-  'credits.low': 'is low on credits',
-  'credits.exhausted': 'is out of credits',
-  'credits.recovered': 'has credits again',
-  'credits.expired': 'had unused credits expire',
-  'credits.expiring': 'has credits expiring soon',
-  'session.timed_out': 'had a session time out',
-  'usage.needs_review': 'has a call to review',
-  'usage.settled': 'had a call in review settled',
-  'api_key.created': 'has a new API key',
-  'api_key.revoked': 'had an API key revoked',
-  'api_key.expiring': 'has an API key expiring soon',
-  'api_key.expired': 'had an API key expire',
-  'budget.threshold': 'has used much of a budget',
-  'budget.exhausted': 'has used up a budget',
-  'budget.recovered': 'has room in a budget again',
-  'limit.reached': 'had a call refused by a limit',
-  'organisation.created': 'was created',
-  'organisation.renamed': 'was renamed',
-  'organisation.archived': 'was archived',
-  'organisation.member_added': 'has a new member',
-  'organisation.member_changed': 'had a member changed',
-  'organisation.member_removed': 'had a member removed',
-};
-
 /** A newer service may emit other types. */
-export const wordsFor = ({ type }: AccountEvent): string => (WORDS as Record<string, string>)[type] ?? type;
+export const wordsFor = ({ type }: AccountEvent): string =>
+  (EVENT_WORDS as Record<string, string>)[type] ?? type;
 
 /** The limit that an event is about, as it was then. */
 export const limitOf = ({ type, data }: AccountEvent): LimitFacts | null =>

@@ -1,6 +1,6 @@
 import { reportTrouble } from './connection';
 import { noAnswer, problemOf } from './problem';
-import { end, session } from './session';
+import { credentialsOf, end, endOf, session } from './session';
 
 /**
  * Sends a large text unchanged, and reports how much of it has been sent.
@@ -14,7 +14,8 @@ export function upload<Data>(path: string, text: string, onProgress: (share: num
     const asked = session.value;
     request.open('POST', path);
     request.setRequestHeader('Content-Type', 'application/json');
-    if (asked !== null) request.setRequestHeader('Authorization', `Bearer ${asked.token}`);
+    for (const [name, value] of Object.entries(asked === null ? {} : credentialsOf(asked)))
+      request.setRequestHeader(name, value);
     request.upload.onprogress = ({ loaded, total }) => onProgress(total === 0 ? 0 : loaded / total);
     request.onerror = () => {
       reportTrouble('unreachable');
@@ -28,7 +29,7 @@ export function upload<Data>(path: string, text: string, onProgress: (share: num
         // Not JSON: the status has to be enough.
       }
       if (request.status >= 200 && request.status < 300) return done(body as Data);
-      if (request.status === 401 && asked === session.value) end('Your access token has expired.');
+      if (request.status === 401 && asked !== null && asked === session.value) end(endOf(asked));
       fail(problemOf(request.status, body));
     };
     request.send(text);

@@ -23,7 +23,7 @@ export function AllocationTimeline({ allocations }: { allocations: Allocation[] 
   if (allocations.length === 0) return null;
   const shown = allocations.slice(0, MOST_LANES);
   const now = Date.now();
-  const start = Math.min(...shown.map((allocation) => Date.parse(allocation.allocatedAt)), now - DAY);
+  const start = Math.min(...shown.map((allocation) => Date.parse(allocation.allocatedAt)), now);
   const end = Math.max(...shown.map((allocation) => Date.parse(allocation.expiresAt)), now + DAY);
   const x = (time: number) => ((time - start) / (end - start)) * WIDTH;
   const height = TOP + shown.length * LANE + 4;

@@ -12,7 +12,7 @@ import {
   Tooltip,
 } from 'chart.js';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { compact } from '../format';
+import { compact, credits } from '../format';
 import { theme } from '../theme';
 import { Empty, Segmented } from './ui';
 
@@ -43,6 +43,8 @@ interface ChartProps {
   labels: string[];
   series: Series[];
   format?: (value: number) => string;
+  /** Shorter, at the axis. */
+  axisFormat?: (value: number) => string;
   /** The least maximum of the axis: below it, rounded numbers on the axis would repeat. */
   leastHeight?: number;
   /** One bar for each day, made of the series. */
@@ -70,7 +72,8 @@ export function TimeChart({
   title,
   labels,
   series,
-  format = compact,
+  format = credits,
+  axisFormat = compact,
   leastHeight = LEAST_CREDITS,
   isStacked = false,
 }: ChartProps) {
@@ -81,7 +84,7 @@ export function TimeChart({
   };
   if (series.every(({ values }) => values.every((value) => !value)))
     return <Empty icon="usage" title="No usage in this period" />;
-  const parts = { title, labels, series, format, leastHeight, isStacked };
+  const parts = { title, labels, series, format, axisFormat, leastHeight, isStacked };
   return (
     <figure class="chart">
       <div class="chart-tools">
@@ -139,6 +142,7 @@ function configuration({
   labels,
   series,
   format,
+  axisFormat,
   leastHeight,
   isStacked,
 }: Required<ChartProps>): ChartConfiguration {
@@ -184,7 +188,7 @@ function configuration({
           suggestedMax: leastHeight,
           border: { display: false },
           grid: { color: line },
-          ticks: { color: muted, font, maxTicksLimit: 6, callback: (value) => format(Number(value)) },
+          ticks: { color: muted, font, maxTicksLimit: 6, callback: (value) => axisFormat(Number(value)) },
         },
       },
       plugins: {

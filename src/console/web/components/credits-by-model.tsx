@@ -1,3 +1,4 @@
+import { meaningOf } from '../figures';
 import { day } from '../format';
 import { type Series, TimeChart } from './chart';
 import { Empty } from './ui';
@@ -45,7 +46,7 @@ function seriesOf({ byDay, byDayAndModel, truncated, days }: CreditsByModelProps
     {
       label: 'Other services',
       color: 'chart-else',
-      hint: 'Everything except chats, such as images and embeddings',
+      hint: meaningOf('Other services'),
       values: days.map((name) => (byDay[name] ?? 0) - chatOf(name)),
     },
   ];

@@ -10,11 +10,20 @@ interface DialogProps {
   /** The dialog cannot be closed while an action runs, so that its result is seen. */
   isLocked?: boolean;
   isWide?: boolean;
+  /** Only its buttons close it, and Escape does not. */
+  staysOnEscape?: boolean;
   children: ComponentChildren;
 }
 
 /** The browser's own dialog: it keeps the focus inside, and Escape closes it. */
-export function Dialog({ title, onClose, isLocked = false, isWide = false, children }: DialogProps) {
+export function Dialog({
+  title,
+  onClose,
+  isLocked = false,
+  isWide = false,
+  staysOnEscape = false,
+  children,
+}: DialogProps) {
   const element = useRef<HTMLDialogElement>(null);
   const titleId = useId();
   useEffect(() => {
@@ -29,9 +38,13 @@ export function Dialog({ title, onClose, isLocked = false, isWide = false, child
       ref={element}
       class={isWide ? 'wide' : ''}
       aria-labelledby={titleId}
+      // A browser closes a dialog at the second Escape, also when its `cancel` was prevented: so the key itself is.
+      onKeyDown={(event) => {
+        if (event.key === 'Escape' && (isLocked || staysOnEscape)) event.preventDefault();
+      }}
       onCancel={(event) => {
         event.preventDefault();
-        if (!isLocked) onClose();
+        if (!isLocked && !staysOnEscape) onClose();
       }}
     >
       <header class="dialog-header">
@@ -40,6 +53,30 @@ export function Dialog({ title, onClose, isLocked = false, isWide = false, child
       </header>
       {children}
     </dialog>
+  );
+}
+
+/** Beside the page, which stays in use. It has its own address, and Escape closes it. */
+export function Panel({ title, onClose, children }: Pick<DialogProps, 'title' | 'onClose' | 'children'>) {
+  const element = useRef<HTMLDivElement>(null);
+  const titleId = useId();
+  useEffect(() => element.current?.focus(), [title]);
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => {
+      // What lies above it comes first.
+      if (event.key === 'Escape' && document.querySelector('dialog[open], :popover-open') === null) onClose();
+    };
+    addEventListener('keydown', listen);
+    return () => removeEventListener('keydown', listen);
+  });
+  return (
+    <div ref={element} class="panel" role="dialog" aria-labelledby={titleId} tabIndex={-1}>
+      <div class="dialog-header">
+        <h2 id={titleId}>{title}</h2>
+        <Button kind="quiet" icon="close" aria-label="Close" onClick={onClose} />
+      </div>
+      <div class="dialog-body">{children}</div>
+    </div>
   );
 }
 

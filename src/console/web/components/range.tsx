@@ -16,9 +16,10 @@ const YESTERDAY = ['yesterday', 'Yesterday'] as const;
 /** The period in the address, in days of UTC. */
 export function useRange(fallbackDays = 30): Range & { days: string } {
   const { search } = useSearch();
-  const days = search.days ?? String(fallbackDays);
-  const today = isoDay(Date.now());
   const { from, to } = search;
+  // Two days in an address are a period, also where it does not say so.
+  const days = search.days ?? (isDay(from) && isDay(to) ? 'custom' : String(fallbackDays));
+  const today = isoDay(Date.now());
   if (days === 'custom' && isDay(from) && isDay(to)) return { startDate: from, endDate: to, days };
   const yesterday = isoDay(Date.now() - DAY);
   if (days === 'yesterday') return { startDate: yesterday, endDate: yesterday, days };

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from 'preact/hooks';
+import { isPageKey } from '../page-keys';
 import { Icon } from './icons';
 
 interface SearchFieldProps {
@@ -14,16 +15,7 @@ export function SearchField({ label, value, onChange, onEnter, placeholder }: Se
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const listen = (event: KeyboardEvent) => {
-      const { target } = event;
-      const isTyping = target instanceof HTMLElement && target.matches('input, textarea, select');
-      if (
-        event.key !== '/' ||
-        isTyping ||
-        event.ctrlKey ||
-        event.metaKey ||
-        document.querySelector('dialog[open]')
-      )
-        return;
+      if (event.key !== '/' || !isPageKey(event)) return;
       event.preventDefault();
       field.current?.focus();
     };

@@ -20,7 +20,7 @@ export function SecretOnce({ title, secret, testId, onClose, more, children }: S
   const [isCopied, setCopied] = useState(false);
   const copy = async () => setCopied(await copyText(secret));
   return (
-    <Dialog title={title} onClose={onClose}>
+    <Dialog title={title} onClose={onClose} staysOnEscape={!isCopied}>
       <div class="dialog-body">
         <p class="note warn">{children}</p>
         <div class="secret">

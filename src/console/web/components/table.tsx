@@ -2,10 +2,13 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Problem } from '../api/problem';
 import { time } from '../format';
+import { Explain } from './explain';
 import { Button, Empty, Skeleton, Trouble } from './ui';
 
 export interface Column<Row> {
   header: ComponentChildren;
+  /** The section in docs/figures.md that explains it. */
+  figure?: string;
   /** Its name for screen readers, where the header is not text. */
   label?: string;
   cell: (row: Row, index: number) => ComponentChildren;
@@ -19,8 +22,12 @@ interface TableProps<Row> {
   columns: Column<Row>[];
   /** Rows that are undefined exist, but are not in memory at the moment. */
   rows: readonly (Row | undefined)[];
+  /** What all rows add up to. */
+  total?: Row;
   keyOf: (row: Row) => string | number;
   rowClass?: (row: Row) => string;
+  /** A click anywhere in a row, but on what is a link or a button itself; by the keyboard, the row's own button opens it. */
+  onOpen?: (row: Row) => void;
   isLoading?: boolean;
   problem?: Problem | null;
   refresh?: () => void;
@@ -47,8 +54,10 @@ export function Table<Row>(props: TableProps<Row>) {
     caption,
     columns,
     rows,
+    total,
     keyOf,
     rowClass,
+    onOpen,
     isLoading = false,
     problem = null,
     refresh,
@@ -102,6 +111,9 @@ export function Table<Row>(props: TableProps<Row>) {
       role="region"
       aria-label={caption}
       tabIndex={0}
+      // Who scrolls with the pointer and goes on with a key needs no frame around the table.
+      onPointerDown={({ currentTarget }) => currentTarget.classList.add('pointed')}
+      onBlur={({ currentTarget }) => currentTarget.classList.remove('pointed')}
       onScroll={(event) => setTop(event.currentTarget.scrollTop)}
     >
       <table aria-rowcount={hasMore ? -1 : rows.length + 1}>
@@ -110,7 +122,11 @@ export function Table<Row>(props: TableProps<Row>) {
           <tr aria-rowindex={1}>
             {columns.map((column, index) => (
               <th key={index} scope="col" class={classOf(column)} aria-label={column.label}>
-                {column.header}
+                {column.figure === undefined ? (
+                  column.header
+                ) : (
+                  <Explain figure={column.figure} word={column.header} />
+                )}
               </th>
             ))}
           </tr>
@@ -125,7 +141,14 @@ export function Table<Row>(props: TableProps<Row>) {
                 </td>
               </tr>
             ) : (
-              <tr key={keyOf(row)} class={rowClass?.(row)} aria-rowindex={first + offset + 2}>
+              <tr
+                key={keyOf(row)}
+                class={`${rowClass?.(row) ?? ''} ${onOpen === undefined ? '' : 'opens'}`.trim()}
+                aria-rowindex={first + offset + 2}
+                onClick={(event) => {
+                  if (!(event.target as Element).closest('a, button, input, label')) onOpen?.(row);
+                }}
+              >
                 {columns.map((column, index) => (
                   <td key={index} class={classOf(column)}>
                     {column.cell(row, first + offset)}
@@ -136,6 +159,17 @@ export function Table<Row>(props: TableProps<Row>) {
           )}
           {last < rows.length && <Spacer rows={rows.length - last} columns={columns.length} />}
         </tbody>
+        {total !== undefined && (
+          <tfoot>
+            <tr>
+              {columns.map((column, index) => (
+                <td key={index} class={classOf(column)}>
+                  {column.cell(total, rows.length)}
+                </td>
+              ))}
+            </tr>
+          </tfoot>
+        )}
       </table>
       {searchedBackTo !== null ? (
         <Searching backTo={searchedBackTo} isPaused={isPaused} loadMore={loadMore} />

@@ -5,6 +5,7 @@ import type { Problem } from '../api/problem';
 import { isSupervisor } from '../api/session';
 import { plural, relative, time, whole } from '../format';
 import { pathTo, pathToAccount } from '../navigation';
+import { Explain } from './explain';
 import { Icon, type IconName } from './icons';
 import { Limits } from './limits';
 
@@ -58,13 +59,16 @@ export function Badge({ tone = 'neutral', children }: { tone?: Tone; children: C
 
 interface StatProps {
   label: string;
+  /** The section in docs/figures.md that explains it. */
+  figure?: string;
   value: ComponentChildren;
   note?: ComponentChildren;
   tone?: Tone;
   href?: string | undefined;
 }
 
-export function Stat({ label, value, note, tone = 'neutral', href }: StatProps) {
+/** A figure. With an address the whole of it is a link, but for the button that explains it. */
+export function Stat({ label, figure, value, note, tone = 'neutral', href }: StatProps) {
   const content = (
     <>
       <span class="stat-label">{label}</span>
@@ -72,17 +76,19 @@ export function Stat({ label, value, note, tone = 'neutral', href }: StatProps) 
       <span class="stat-note">{note}</span>
     </>
   );
-  return href === undefined ? (
-    <div class="stat">{content}</div>
-  ) : (
-    <a href={href} class="stat">
-      {content}
-    </a>
+  return (
+    <div class="stat">
+      {href === undefined ? content : <a href={href}>{content}</a>}
+      {figure !== undefined && <Explain figure={figure} />}
+    </div>
   );
 }
 
+/** A figure that docs/figures.md explains under its own name. */
+export const Figure = (props: StatProps) => <Stat figure={props.label} {...props} />;
+
 export function Empty({
-  icon = 'check',
+  icon = 'inbox',
   title,
   children,
 }: {
@@ -214,6 +220,10 @@ export function PageHeader({
   sub?: ComponentChildren;
   children?: ComponentChildren;
 }) {
+  // The name of an account may come after its id.
+  useEffect(() => {
+    if (typeof title === 'string') document.title = `${title} · Accounting`;
+  }, [title]);
   return (
     <header class="page-header">
       <div>

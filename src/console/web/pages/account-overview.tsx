@@ -9,7 +9,7 @@ import { CreditsByModel } from '../components/credits-by-model';
 import { AllocationTable, AllocationTimeline } from '../components/allocations';
 import { RangePicker, useRange } from '../components/range';
 import { Button, Card, PageHeader, Skeleton, Stat, Tabs, Trouble } from '../components/ui';
-import { compact, date, day, daysBetween, plural, relative, whole } from '../format';
+import { credits, date, day, daysBetween, plural, relative, whole } from '../format';
 import { pathToAccount, pathToUsage } from '../navigation';
 import { AccountBudgets } from './account-budgets';
 import { Activity } from './activity';
@@ -72,16 +72,17 @@ export function AccountOverview(props: AccountOverviewProps) {
   const runsOutAt = forecast.data?.runsOutAt ?? null;
   const pace =
     forecast.data === null || forecast.data === undefined ? undefined : forecast.data.creditsPerDay;
+  const isKnown = now.data !== undefined || !now.error?.isMissing;
   // It stays while the numbers are loaded, so that the focus is not lost.
   const header = (
     <PageHeader title={title} sub={sub}>
       <RangePicker />
-      {isSupervisor.value && (
+      {isSupervisor.value && isKnown && (
         <Button kind="primary" icon="plus" onClick={() => setForm('allocate')}>
           Allocate
         </Button>
       )}
-      {isAdmin.value && (
+      {isAdmin.value && isKnown && (
         <Button icon="minus" onClick={() => setForm('deduct')}>
           Deduct
         </Button>
@@ -163,6 +164,8 @@ export function AccountOverview(props: AccountOverviewProps) {
           ['keys', 'API keys', keys],
         ] satisfies Part[])),
   ];
+  // An address may name a part that there is not, such as one of another kind of account.
+  const shown = tabs.find(([part]) => part === tab) ?? tabs[0];
   return (
     <>
       {header}
@@ -173,23 +176,26 @@ export function AccountOverview(props: AccountOverviewProps) {
         ledger={seesAll ? ledger.items : undefined}
         usedUp={usedUp(budgets.data ?? [])}
         names={names}
-        usage={stats.data?.recentActivity ?? []}
+        stats={stats.data}
       />
       <div class="stats four">
         <Stat
           label="Available"
+          figure="Available"
           value={<span data-testid="available">{whole(balance.totalCredits)}</span>}
           tone={isOut ? 'bad' : 'neutral'}
           note={plural(balance.activeAllocations.length, 'allocation')}
         />
         <Stat
           label="Held"
+          figure="Held"
           value={whole(balance.heldCredits)}
           note={seesAll ? `by ${plural(sessions.length, 'session')}` : 'by all members'}
         />
         <Stat
           label={seesAll ? 'Used' : 'Used by you'}
-          value={stats.data && compact(stats.data.totalCredits)}
+          figure="Credits used"
+          value={stats.data && credits(stats.data.totalCredits)}
           note={
             pace === undefined
               ? `${day(startDate)} to ${day(endDate)}`
@@ -198,6 +204,7 @@ export function AccountOverview(props: AccountOverviewProps) {
         />
         <Stat
           label="Runs out"
+          figure="Runs out"
           value={runsOutAt === null || isOut ? '–' : relative(runsOutAt)}
           note={
             isOut
@@ -223,10 +230,10 @@ export function AccountOverview(props: AccountOverviewProps) {
           {/* A tab keeps the period of the page. */}
           <Tabs
             label="Account sections"
-            current={tab}
+            current={shown?.[0] ?? ''}
             tabs={tabs.map(([part, text]) => [part, text, pathToAccount(accountId, part) + location.search])}
           />
-          {tabs.find(([part]) => part === tab)?.[2]()}
+          {shown?.[2]()}
         </>
       )}
       {form === 'allocate' && (

@@ -50,8 +50,8 @@ export function Activity() {
   const latest = events.value;
   if (latest === null) return null;
   return (
-    <Card title="Activity" hint="Live">
-      <ol class="activity" aria-label="Activity">
+    <Card title="Events" hint="Live">
+      <ol class="activity" aria-label="Events">
         {latest.slice(0, SHOWN).map((event) => (
           <EventItem
             key={event.id}
@@ -59,7 +59,7 @@ export function Activity() {
             who={isSupervisor.value ? <AccountLink accountId={event.userId} /> : 'This account'}
           />
         ))}
-        {latest.length === 0 && <li class="hint">No activity yet.</li>}
+        {latest.length === 0 && <li class="hint">No events yet.</li>}
       </ol>
     </Card>
   );

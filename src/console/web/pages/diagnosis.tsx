@@ -1,5 +1,5 @@
 import type { Forecast } from '../api/accounts';
-import type { ActiveSession, Balance, LedgerEntry, UsageRecord } from '../api/client';
+import type { ActiveSession, Balance, LedgerEntry, UsageStats } from '../api/client';
 import type { CountedBudget } from '../api/budgets';
 import { capital, limitInWords, type Names } from '../api/limits';
 import { isSoon } from '../components/allocations';
@@ -16,7 +16,8 @@ interface Facts {
   sessions: ActiveSession[];
   /** Left out where only a part of it is seen. */
   ledger: LedgerEntry[] | undefined;
-  usage: UsageRecord[];
+  /** Of the period of the page. */
+  stats: UsageStats | undefined;
   /** Limits that refuse calls now. */
   usedUp: CountedBudget[];
   names: Names;
@@ -33,7 +34,7 @@ const DAY = 86_400_000;
 const DEFAULT_LEASE_SECONDS = 900;
 
 /** The problems of an account, the worst first. */
-export function findings({ balance, forecast, sessions, ledger, usage, usedUp, names }: Facts): Finding[] {
+export function findings({ balance, forecast, sessions, ledger, stats, usedUp, names }: Facts): Finding[] {
   const found: Finding[] = [];
   const now = Date.now();
   if (balance.totalCredits === 0) {
@@ -48,12 +49,10 @@ export function findings({ balance, forecast, sessions, ledger, usage, usedUp, n
       text: `Calls that count for this limit are refused. ${capital(limitInWords(budget, names))}.`,
     });
   }
-  const waiting = usage.filter(({ billingStatus }) => billingStatus === 'needs_review');
-  if (waiting.length > 0) {
-    const uncollected = waiting.reduce((sum, record) => sum + record.uncollectedCredits, 0);
+  if (stats !== undefined && stats.needsReview > 0) {
     found.push({
       tone: 'bad',
-      text: `${whole(waiting.length)} of the last ${plural(usage.length, 'call')} could not be paid in full: ${plural(uncollected, 'credit')} to review.`,
+      text: `${plural(stats.needsReview, 'call')} of this period could not be paid in full: ${plural(stats.needsReviewCredits, 'credit')} to review.`,
       ...(isAdmin.value
         ? {
             to: [`${pathTo('review')}?search=${encodeURIComponent(balance.userId)}`, 'Review'] as [

@@ -4,6 +4,7 @@ import { type Pages, usePages } from '../api/hooks';
 import { Table } from '../components/table';
 import { Badge, CountNote, Credits, Moment, type Tone } from '../components/ui';
 import { whole } from '../format';
+import { useSearch } from '../navigation';
 
 const TONES: Record<LedgerEntry['kind'], Tone> = {
   allocation: 'good',
@@ -20,6 +21,7 @@ export const useLedger = (reader: AccountReader): Pages<LedgerEntry> =>
   usePages(['ledger', reader.accountId], (cursor, signal) => reader.ledger(cursor, signal));
 
 export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
+  const { setSearch } = useSearch();
   return (
     <>
       <Table
@@ -31,7 +33,11 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
           { header: 'When', cell: (entry) => <Moment at={entry.createdAt} exact /> },
           { header: 'Kind', cell: (entry) => <Badge tone={TONES[entry.kind]}>{entry.kind}</Badge> },
           { header: 'Credits', cell: (entry) => <Credits value={entry.credits} isSigned />, isNumber: true },
-          { header: 'Balance after', cell: (entry) => whole(entry.balanceAfter), isNumber: true },
+          {
+            header: 'Balance after',
+            cell: ({ balanceAfter }) => (balanceAfter === null ? '–' : whole(balanceAfter)),
+            isNumber: true,
+          },
           {
             header: 'Allocation',
             cell: (entry) => (entry.allocationId === null ? '–' : `#${entry.allocationId}`),
@@ -41,7 +47,17 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
             header: 'Cause',
             cell: (entry) => (
               <span class="clip">
-                {entry.sessionId ?? (entry.usageId === null ? '–' : `usage #${entry.usageId}`)}
+                {entry.usageId === null ? (
+                  (entry.sessionId ?? '–')
+                ) : (
+                  <button
+                    type="button"
+                    class="link"
+                    onClick={() => setSearch({ record: String(entry.usageId) })}
+                  >
+                    {entry.sessionId ?? `usage #${entry.usageId}`}
+                  </button>
+                )}
               </span>
             ),
             isWide: true,

@@ -4,6 +4,7 @@ import { useAction } from '../api/hooks';
 import { Dialog, ProblemNote } from '../components/dialog';
 import { Field, Form, parseWhole } from '../components/form';
 import { Button } from '../components/ui';
+import { useOpen } from '../navigation';
 import { CreatedKey } from './created-key';
 
 type Permission = Schemas['Permission'];
@@ -23,19 +24,19 @@ interface NewKeyProps {
 
 /** A button that makes an API key, and shows the key once. */
 export function NewKey({ accountId, kind = 'plain' }: NewKeyProps) {
-  const [isOpen, setOpen] = useState(false);
+  const [open, setOpen] = useOpen<'key'>();
   const [created, setCreated] = useState<CreatedApiKey | null>(null);
   return (
     <>
-      <Button kind={kind} icon="plus" onClick={() => setOpen(true)}>
+      <Button kind={kind} icon="plus" onClick={() => setOpen('key')}>
         New key
       </Button>
-      {isOpen && (
+      {open === 'key' && (
         <CreateKey
           accountId={accountId}
-          onClose={() => setOpen(false)}
+          onClose={() => setOpen(null)}
           onDone={(key) => {
-            setOpen(false);
+            setOpen(null);
             setCreated(key);
           }}
         />

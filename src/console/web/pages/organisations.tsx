@@ -11,10 +11,10 @@ import { Field, Form } from '../components/form';
 import { Table } from '../components/table';
 import { toast } from '../components/toasts';
 import { Badge, Button, Card, CountNote, Credits, Empty, Moment, PageHeader } from '../components/ui';
-import { pathToAccount } from '../navigation';
+import { pathToAccount, useOpen } from '../navigation';
 
 export function Organisations() {
-  const [isOpen, setOpen] = useState(false);
+  const [open, setOpen] = useOpen<'organisation'>();
   const pages = usePages<Organisation>(['organisations'], organisations);
   const mine = useQuery(myAccounts);
   const accountOf = (id: string) => mine.data?.find(({ accountId }) => accountId === id);
@@ -29,7 +29,7 @@ export function Organisations() {
         }
       >
         {(isSupervisor.value || settings.value?.usersCreateOrganisations) && (
-          <Button kind="primary" icon="plus" onClick={() => setOpen(true)}>
+          <Button kind="primary" icon="plus" onClick={() => setOpen('organisation')}>
             New organisation
           </Button>
         )}
@@ -75,7 +75,7 @@ export function Organisations() {
         />
         <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="organisation" />
       </Card>
-      {isOpen && <NewOrganisation onClose={() => setOpen(false)} />}
+      {open === 'organisation' && <NewOrganisation onClose={() => setOpen(null)} />}
     </>
   );
 }

@@ -6,8 +6,9 @@ import { isAdmin, isSupervisor, session } from '../api/session';
 import { TimeChart } from '../components/chart';
 import { CreditsByModel, isRest } from '../components/credits-by-model';
 import { previousOf, RangePicker, useRange } from '../components/range';
-import { Button, Card, Credits, PageHeader, Skeleton, Stat, Trouble, UserLink } from '../components/ui';
-import { compact, day, daysBetween, percent, plural, usd, whole } from '../format';
+import { Button, Card, Credits, PageHeader, Skeleton, Figure, Trouble, UserLink } from '../components/ui';
+import { compact, credits, day, daysBetween, percent, plural, usd, whole } from '../format';
+import { meaningOf } from '../figures';
 import { pathTo } from '../navigation';
 import { Activity } from './activity';
 import { AliasForm } from './alias-form';
@@ -91,41 +92,66 @@ function SystemOverview() {
     <>
       {header}
       <div class="stats">
-        <Stat
+        <Figure
           label="Credits used"
-          value={data && compact(data.totalCredits)}
-          note={data && earlier.data ? change(data, earlier.data, before) : ''}
+          value={data && credits(data.totalCredits)}
+          note={
+            data &&
+            [plural(data.totalRecords, 'call'), earlier.data && change(data, earlier.data, before)].join(
+              ' · ',
+            )
+          }
         />
-        <Stat
-          label="Usage value"
-          value={data && usd(data.creditsUsd)}
-          note={data && plural(data.totalRecords, 'call')}
+        <Figure
+          label="Collected"
+          value={data && credits(data.collectedCredits)}
+          note={data && `${usd(data.incomeUsd)} of income`}
         />
-        <Stat
+        <Figure
+          label="Uncollected"
+          value={data && credits(data.uncollectedCredits)}
+          note="not covered by a balance"
+        />
+        <Figure
+          label="Only recorded"
+          value={data && credits(data.recordedCredits)}
+          note="settled elsewhere"
+        />
+        <Figure
+          label="Income at known cost"
+          value={data && usd(data.costedIncomeUsd, '–')}
+          note={data && `of ${plural(data.costedRecords, 'call')}`}
+        />
+        <Figure
           label="Provider cost"
-          value={data && (data.totalRecords === 0 ? '–' : usd(data.providerCostUsd))}
-          note={data && costNote(data)}
+          value={data && usd(data.providerCostUsd, '–')}
+          note={data && (data.costedRecords === 0 ? 'not known' : 'of the same calls')}
         />
-        <Stat
+        <Figure
           label="Margin"
-          value={data && (data.totalRecords === 0 ? '–' : usd(data.marginUsd))}
+          value={data && usd(data.marginUsd, '–')}
           tone={marginTone(data)}
           note={data && marginNote(data)}
         />
-        <Stat
+        <Figure
+          label="Income at unknown cost"
+          value={data && usd(unknownIncome(data))}
+          note={data && `of ${plural(data.totalRecords - data.costedRecords, 'call')}, in no margin`}
+        />
+        <Figure
           label="Available"
-          value={now.data && compact(now.data.availableCredits)}
+          value={now.data && credits(now.data.availableCredits)}
           note={now.data && `credits across ${plural(now.data.users, 'user')}`}
           href={pathTo('users')}
         />
-        <Stat label="Held" value={now.data && compact(now.data.heldCredits)} note="by active sessions" />
-        <Stat
+        <Figure label="Held" value={now.data && credits(now.data.heldCredits)} note="by active sessions" />
+        <Figure
           label="Active sessions"
           value={now.data && whole(now.data.activeSessions)}
           note="now"
           href={pathTo('sessions')}
         />
-        <Stat
+        <Figure
           label="To review"
           value={waiting.data && waiting.data.calls}
           tone={waiting.data && waiting.data.credits > 0 ? 'bad' : 'neutral'}
@@ -152,7 +178,7 @@ function SystemCharts({
   days: string[];
 }) {
   const labels = days.map(day);
-  const income = days.map((name) => Number(stats.marginByDay[name]?.creditsUsd ?? 0));
+  const income = days.map((name) => Number(stats.marginByDay[name]?.costedIncomeUsd ?? 0));
   const cost = days.map((name) => Number(stats.marginByDay[name]?.providerCostUsd ?? 0));
   const users = Object.entries(stats.byUser).sort(([, a], [, b]) => b - a);
   const dollars = (value: number) => (value < 1000 ? usd(value) : `$${compact(value)}`);
@@ -161,15 +187,16 @@ function SystemCharts({
       <Card title="Credits by day and model" class="two-thirds">
         <CreditsByModel {...stats} days={days} />
       </Card>
-      <Card title="Usage value and provider cost" class="third">
+      <Card title="Income and provider cost" hint="Calls whose provider cost is known" class="third">
         <TimeChart
-          title="Usage value and provider cost by day, in USD"
+          title="Income and provider cost by day, in USD"
           labels={labels}
-          format={dollars}
+          format={(value) => usd(value)}
+          axisFormat={dollars}
           leastHeight={LEAST_DOLLARS}
           series={[
-            { label: 'Usage value', color: 'chart-2', values: income },
-            { label: 'Provider cost', color: 'chart-3', values: cost },
+            { label: 'Income', color: 'chart-2', values: income, hint: meaningOf('Income at known cost') },
+            { label: 'Provider cost', color: 'chart-3', values: cost, hint: meaningOf('Provider cost') },
           ]}
         />
       </Card>
@@ -225,9 +252,10 @@ async function callsToReview(signal: AbortSignal): Promise<Waiting> {
 function Attention({ stats, waiting }: { stats: SystemStats; waiting: Waiting | undefined }) {
   const { unpricedModels, truncated } = stats;
   const [aliased, setAliased] = useState<string | null>(null);
-  const loss = Object.entries(stats.marginByModel).filter(
-    ([name, { marginUsd }]) =>
-      !isRest(name, truncated.includes('marginByModel')) && marginUsd !== null && Number(marginUsd) < 0,
+  const loss = (['marginByModel', 'marginByOperation'] as const).flatMap((map) =>
+    Object.entries(stats[map]).filter(
+      ([name, { marginUsd }]) => !isRest(name, truncated.includes(map)) && Number(marginUsd ?? 0) < 0,
+    ),
   );
   const isWaiting = waiting !== undefined && waiting.calls !== '0';
   if (!isWaiting && unpricedModels.length === 0 && loss.length === 0)
@@ -281,19 +309,14 @@ function change(now: SystemStats, before: SystemStats, range: Range): string {
   return `${share >= 0 ? '+' : '−'}${Math.abs(share * 100).toFixed(0)} % vs ${against}`;
 }
 
-const costNote = ({ costedRecords, totalRecords }: SystemStats) =>
-  totalRecords === 0
-    ? 'no calls'
-    : costedRecords === totalRecords
-      ? 'known for every call'
-      : `known for ${percent(costedRecords, totalRecords)} of calls`;
+/** Exact enough: both are added up by the service, and shown to the cent. */
+const unknownIncome = ({ incomeUsd, costedIncomeUsd }: SystemStats) =>
+  Number(incomeUsd) - Number(costedIncomeUsd ?? 0);
 
-const marginNote = ({ marginUsd, providerCostUsd, totalRecords }: SystemStats) =>
-  totalRecords === 0
-    ? 'no calls'
-    : marginUsd === null || providerCostUsd === null
-      ? 'no provider cost known'
-      : `${percent(Number(marginUsd), Number(marginUsd) + Number(providerCostUsd))} where the cost is known`;
+const marginNote = ({ marginUsd, costedIncomeUsd }: SystemStats) =>
+  marginUsd === null
+    ? 'no provider cost known'
+    : `${percent(Number(marginUsd), Number(costedIncomeUsd))} of that income`;
 
 const marginTone = (stats: SystemStats | undefined) =>
   stats?.marginUsd === null || stats === undefined ? 'neutral' : Number(stats.marginUsd) < 0 ? 'bad' : 'good';

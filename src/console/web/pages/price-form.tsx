@@ -1,12 +1,14 @@
 import { useQuery } from '@tanstack/preact-query';
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { answer, api, type PricingRule, type Schemas } from '../api/client';
 import { useAction } from '../api/hooks';
 import { Dialog, ProblemNote } from '../components/dialog';
 import { Field, Form } from '../components/form';
+import { PER, priceUnit, PriceUnitSwitch, shownPrice, storedPrice } from '../components/price-unit';
 import { toast } from '../components/toasts';
 import { Badge } from '../components/ui';
 import { price, time } from '../format';
+import { PriceEffect } from './price-effect';
 
 const FIELDS = [
   ['pricePerThousandTokens', 'Blended'],
@@ -19,7 +21,7 @@ const FIELDS = [
   ['providerCostPerThousandCachedInputTokens', 'Cached cost'],
 ] as const;
 type PriceName = (typeof FIELDS)[number][0];
-const DECIMAL = /^\d{1,7}(\.\d{1,18})?$/;
+const DECIMAL = /^\d{1,10}(\.\d{1,18})?$/;
 const SHOWN = ['modelId', 'effectiveFrom', 'effectiveTo', ...FIELDS.map(([name]) => name)];
 
 interface PriceFormProps {
@@ -32,7 +34,19 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
   const [modelId, setModelId] = useState(given ?? '');
   const [from, setFrom] = useState('');
   const [to, setTo] = useState('');
+  // In the unit that is shown.
   const [changes, setChanges] = useState<Partial<Record<PriceName, string>>>({});
+  const unit = priceUnit.value;
+  const shownIn = useRef(unit);
+  if (shownIn.current !== unit) {
+    const before = shownIn.current;
+    shownIn.current = unit;
+    const converted = Object.entries(changes).map(([name, value]) => [
+      name,
+      DECIMAL.test(value) ? shownPrice(storedPrice(value, before), unit) : value,
+    ]);
+    setChanges(Object.fromEntries(converted) as typeof changes);
+  }
   const known = useQuery({
     queryKey: ['model', modelId.trim()],
     queryFn: ({ signal }) =>
@@ -41,20 +55,23 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
   });
   const current: PricingRule | null = known.data?.current ?? null;
   // A price that was not edited keeps its current value.
-  const valueOf = (name: PriceName) => changes[name] ?? price(current?.[name]) ?? '';
+  const currentOf = (name: PriceName) => {
+    const stored = price(current?.[name]);
+    return stored === null ? null : shownPrice(stored);
+  };
+  const valueOf = (name: PriceName) => changes[name] ?? currentOf(name) ?? '';
   const wrong = FIELDS.filter(([name]) => valueOf(name) !== '' && !DECIMAL.test(valueOf(name)));
   const isValid = modelId.trim() !== '' && valueOf('pricePerThousandTokens') !== '' && wrong.length === 0;
+  const rule: Schemas['CreatePricingRuleDto'] = { modelId: modelId.trim() };
+  for (const [name] of FIELDS)
+    if (valueOf(name) !== '' && DECIMAL.test(valueOf(name))) rule[name] = storedPrice(valueOf(name));
   const create = useAction(async () => {
     if (!isValid) return;
-    const body: Schemas['CreatePricingRuleDto'] = {
-      modelId: modelId.trim(),
-      pricePerThousandTokens: valueOf('pricePerThousandTokens'),
-    };
-    for (const [name] of FIELDS) if (valueOf(name) !== '') body[name] = valueOf(name);
+    const body = { ...rule };
     if (from !== '') body.effectiveFrom = new Date(from).toISOString();
     if (to !== '') body.effectiveTo = new Date(to).toISOString();
-    const rule = await answer(api.POST('/api/pricing', { body }));
-    toast(`New price for ${rule.modelId} from ${time(rule.effectiveFrom)}`, 'good');
+    const made = await answer(api.POST('/api/pricing', { body }));
+    toast(`New price for ${made.modelId} from ${time(made.effectiveFrom)}`, 'good');
     onClose();
   });
   const field = ([name, label]: (typeof FIELDS)[number]) => (
@@ -98,12 +115,13 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
             spellcheck={false}
           />
         )}
+        <PriceUnitSwitch />
         <fieldset>
-          <legend>User price (credits per 1,000 tokens)</legend>
+          <legend>User price (credits per {PER[unit]})</legend>
           <div class="row four">{FIELDS.slice(0, 4).map(field)}</div>
         </fieldset>
         <fieldset>
-          <legend>Provider cost (USD per 1,000 tokens)</legend>
+          <legend>Provider cost (USD per {PER[unit]})</legend>
           <div class="row four">{FIELDS.slice(4).map(field)}</div>
         </fieldset>
         <div class="row">
@@ -133,7 +151,8 @@ export function PriceForm({ modelId: given, onClose }: PriceFormProps) {
             </button>
           ))}
         </div>
-        <Preview current={current} valueOf={valueOf} from={from} to={to} />
+        <Preview current={current} currentOf={currentOf} valueOf={valueOf} from={from} to={to} />
+        {isValid && <PriceEffect rule={rule} />}
       </Form>
     </Dialog>
   );
@@ -157,18 +176,20 @@ function startTimes(now = new Date()): [label: string, start: string][] {
 
 function Preview({
   current,
+  currentOf,
   valueOf,
   from,
   to,
 }: {
   current: PricingRule | null;
+  currentOf: (name: PriceName) => string | null;
   valueOf: (name: PriceName) => string;
   from: string;
   to: string;
 }) {
   const changed = FIELDS.map(([name, label]) => ({
     label,
-    before: price(current?.[name]),
+    before: currentOf(name),
     after: valueOf(name) === '' ? null : valueOf(name),
   })).filter(
     ({ before, after }) => (before === null) !== (after === null) || Number(before) !== Number(after),

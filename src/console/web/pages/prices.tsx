@@ -3,8 +3,10 @@ import { useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso/router';
 import { answer, api, type PricingRule } from '../api/client';
 import { searched, useAction, usePages } from '../api/hooks';
+import { seesProviderCost } from '../api/development';
 import { isAdmin } from '../api/session';
 import { Confirm } from '../components/dialog';
+import { AlignedPrice, PER, priceUnit, PriceUnitSwitch, shownPrice } from '../components/price-unit';
 import { SearchField } from '../components/search';
 import { Table } from '../components/table';
 import { toast } from '../components/toasts';
@@ -20,7 +22,7 @@ import {
   Trouble,
 } from '../components/ui';
 import { price, time } from '../format';
-import { pathTo } from '../navigation';
+import { pathTo, useOpen } from '../navigation';
 import { PriceForm } from './price-form';
 import { PriceImportDialog } from './price-import';
 
@@ -29,7 +31,7 @@ const LIMIT = 200;
 export function Prices() {
   const { route } = useLocation();
   const [text, setText] = useState('');
-  const [open, setOpen] = useState<'rule' | 'import' | null>(null);
+  const [open, setOpen] = useOpen<'rule' | 'import'>();
   const pages = usePages<PricingRule>(
     ['prices'],
     async (cursor, signal) => {
@@ -51,8 +53,9 @@ export function Prices() {
     <>
       <PageHeader
         title="Prices"
-        sub="Current prices in credits per 1,000 tokens. The blended price applies to calls that report only a total."
+        sub={`Current prices in credits per ${PER[priceUnit.value]}${seesProviderCost() ? ', provider cost in USD' : ''}. The blended price applies to calls that report only a total.`}
       >
+        <PriceUnitSwitch />
         {isAdmin.value && (
           <>
             <Button icon="upload" onClick={() => setOpen('import')}>
@@ -96,7 +99,7 @@ export function Prices() {
             {
               header: 'Model',
               cell: (rule) => (
-                <a class="clip" href={pathTo('prices', rule.modelId)} title={rule.modelId}>
+                <a class="clip narrow" href={pathTo('prices', rule.modelId)} title={rule.modelId}>
                   {rule.modelId}
                 </a>
               ),
@@ -119,48 +122,44 @@ export function Prices() {
         />
         <CountNote count={shown.length} hasMore={pages.hasMore} one="rule" />
       </Card>
-      {open === 'rule' && <PriceForm onClose={() => setOpen(null)} />}
-      {open === 'import' && <PriceImportDialog onClose={() => setOpen(null)} />}
+      {isAdmin.value && open === 'rule' && <PriceForm onClose={() => setOpen(null)} />}
+      {isAdmin.value && open === 'import' && <PriceImportDialog onClose={() => setOpen(null)} />}
     </>
   );
 }
 
-const priceColumns = () => [
-  { header: 'Blended', cell: (rule: PricingRule) => price(rule.pricePerThousandTokens), isNumber: true },
-  {
-    header: 'Input',
-    cell: (rule: PricingRule) => price(rule.pricePerThousandInputTokens) ?? '–',
+type PriceName = Extract<keyof PricingRule, `${'price' | 'providerCost'}PerThousand${string}`>;
+/** The first price that a rule has: one of a class of its own, or the blended one that applies instead. */
+const firstOf = (rule: PricingRule, names: PriceName[]) =>
+  names.map((name) => rule[name]).find((value) => value !== null);
+
+const priceColumns = () => {
+  const column = (header: string, names: PriceName[], { isWide = true, prefix = '' } = {}) => ({
+    header,
+    cell: (rule: PricingRule) => <AlignedPrice value={firstOf(rule, names)} prefix={prefix} />,
     isNumber: true,
-    isWide: true,
-  },
-  {
-    header: 'Output',
-    cell: (rule: PricingRule) => price(rule.pricePerThousandOutputTokens) ?? '–',
-    isNumber: true,
-    isWide: true,
-  },
-  {
-    header: 'Cached',
-    cell: (rule: PricingRule) => price(rule.pricePerThousandCachedInputTokens) ?? '–',
-    isNumber: true,
-    isWide: true,
-  },
-  ...(isAdmin.value
-    ? [
-        {
-          header: 'Provider cost, USD',
-          cell: (rule: PricingRule) =>
-            price(rule.providerCostPerThousandTokens) ??
-            price(rule.providerCostPerThousandOutputTokens) ??
-            '–',
-          isNumber: true,
-          isWide: true,
-        },
-      ]
-    : []),
-];
+    isWide,
+  });
+  const cost = (header: string, name: PriceName) =>
+    seesProviderCost() ? [column(header, [name, 'providerCostPerThousandTokens'], { prefix: '$' })] : [];
+  return [
+    column('Blended', ['pricePerThousandTokens'], { isWide: false }),
+    column('Input', ['pricePerThousandInputTokens']),
+    ...cost('Input cost', 'providerCostPerThousandInputTokens'),
+    column('Output', ['pricePerThousandOutputTokens']),
+    ...cost('Output cost', 'providerCostPerThousandOutputTokens'),
+    column('Cached', ['pricePerThousandCachedInputTokens']),
+  ];
+};
 
 export const ModelPage = ({ modelId }: { modelId: string }) => <Model key={modelId} modelId={modelId} />;
+
+/** `3 credits per 1,000 tokens`, in the unit that is shown. */
+function creditsPer(stored: string | null): string {
+  if (stored === null) return 'no price for text tokens';
+  const shown = shownPrice(price(stored) ?? '0');
+  return `${shown} ${Number(shown) === 1 ? 'credit' : 'credits'} per ${PER[priceUnit.value]}`;
+}
 
 interface Ending {
   rule: PricingRule;
@@ -199,8 +198,9 @@ function Model({ modelId }: { modelId: string }) {
       </p>
       <PageHeader
         title={modelId}
-        sub={`Prices in credits per 1,000 tokens${isAdmin.value ? '; provider cost in USD per 1,000 tokens' : ''}`}
+        sub={`Prices in credits per ${PER[priceUnit.value]}${seesProviderCost() ? ', provider cost in USD' : ''}`}
       >
+        <PriceUnitSwitch />
         <a class="button plain" href={`${pathTo('usage')}?operation=${encodeURIComponent(modelId)}`}>
           {isAdmin.value ? 'Usage' : 'Your usage'}
         </a>
@@ -219,8 +219,7 @@ function Model({ modelId }: { modelId: string }) {
           {current === null && quote.data && (
             <p class="note warn">
               No price set. {quote.data.pricingSource === 'default' ? 'Built-in price' : 'Fallback'}:{' '}
-              {price(quote.data.pricePerThousandTokens)}{' '}
-              {Number(quote.data.pricePerThousandTokens) === 1 ? 'credit' : 'credits'} per 1,000 tokens.
+              {creditsPer(quote.data.pricePerThousandTokens)}.
             </p>
           )}
           {current === null && quote.error && (

@@ -12,7 +12,7 @@ import { toast } from '../components/toasts';
 import { Button, Card, CountNote, Credits, Empty, Moment, PageHeader, UserLink } from '../components/ui';
 import { plural, whole } from '../format';
 import { useSearch } from '../navigation';
-import { OPERATION, RecordDetail } from './usage-table';
+import { OPERATION } from './usage-table';
 
 type Decision = 'bill' | 'waive';
 const LIMIT = 100;
@@ -34,7 +34,6 @@ export function Review() {
   );
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const [deciding, setDeciding] = useState<{ decision: Decision; records: UsageRecord[] } | null>(null);
-  const [shown, setShown] = useState<UsageRecord | null>(null);
   const text = search.search ?? '';
   const wanted = text.trim().toLowerCase();
   const rows = searched(
@@ -83,9 +82,12 @@ export function Review() {
           rows={rows}
           caption="Calls to review"
           keyOf={(record) => record.id}
+          onOpen={(record) => setSearch({ record: String(record.id) })}
           empty={
             wanted === '' ? (
-              <Empty title="No calls to review">All finished calls are paid.</Empty>
+              <Empty icon="check" title="No calls to review">
+                All finished calls are paid.
+              </Empty>
             ) : (
               <Empty title={`No calls to review match “${text.trim()}”`} />
             )
@@ -117,7 +119,11 @@ export function Review() {
             {
               header: OPERATION,
               cell: (record) => (
-                <button type="button" class="link clip" onClick={() => setShown(record)}>
+                <button
+                  type="button"
+                  class="link clip"
+                  onClick={() => setSearch({ record: String(record.id) })}
+                >
                   {record.operation}
                 </button>
               ),
@@ -173,7 +179,6 @@ export function Review() {
           }}
         />
       )}
-      {shown && <RecordDetail record={shown} onClose={() => setShown(null)} />}
     </>
   );
 }

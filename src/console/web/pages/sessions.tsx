@@ -6,7 +6,7 @@ import { isAdmin, isSupervisor, session } from '../api/session';
 import { SearchField } from '../components/search';
 import { Card, PageHeader, Stat, Trouble } from '../components/ui';
 import { UserPicker } from '../components/user-picker';
-import { compact, whole } from '../format';
+import { credits, whole } from '../format';
 import { useSearch } from '../navigation';
 import { isStale } from './diagnosis';
 import { SessionTable } from './session-table';
@@ -64,12 +64,12 @@ export function Sessions() {
             />
             <Stat
               label="Held"
-              value={data && compact(data.reduce((sum, { allocatedCredits }) => sum + allocatedCredits, 0))}
+              value={data && credits(data.reduce((sum, { allocatedCredits }) => sum + allocatedCredits, 0))}
               note="credits"
             />
             <Stat
               label="Used so far"
-              value={data && compact(data.reduce((sum, { usedCredits }) => sum + usedCredits, 0))}
+              value={data && credits(data.reduce((sum, { usedCredits }) => sum + usedCredits, 0))}
               note="credits"
             />
             <Stat

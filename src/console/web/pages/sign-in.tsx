@@ -1,14 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
-import { verify } from '../api/client';
-import {
-  developmentToken,
-  type DevelopmentPerson,
-  readSettings,
-  settings as known,
-} from '../api/development';
-import { useAction } from '../api/hooks';
+import { sessionWith } from '../api/client';
+import { developmentToken, type DevelopmentPerson, settings as known } from '../api/development';
+import { type Action, useAction } from '../api/hooks';
 import { reconnections } from '../api/connection';
 import { begin, endedBecause, readToken, type Role } from '../api/session';
+import { restore, signInAddress, signInProblem } from '../api/sign-in';
 import { Field, Select } from '../components/form';
 import { Button } from '../components/ui';
 import { ThemeSwitch } from '../components/theme-switch';
@@ -20,16 +16,13 @@ const ROLES: [Role, string][] = [
 ];
 
 export function SignIn() {
-  const [token, setToken] = useState('');
   const settings = known.value;
   const comebacks = reconnections.value;
-  useEffect(() => void readSettings().catch(() => undefined), [comebacks]);
-  const signIn = useAction(async (text: string) => {
-    const candidate = readToken(text);
-    const refusal = await verify(candidate);
-    if (refusal !== null) throw refusal;
-    begin(candidate);
-  });
+  useEffect(() => {
+    if (settings === null || comebacks > 0) void restore();
+  }, [comebacks]);
+  const signIn = useAction(async (text: string) => begin(await sessionWith(readToken(text))));
+  const tokenForm = <TokenForm signIn={signIn} />;
   return (
     <main class="sign-in">
       <div class="sign-in-card">
@@ -46,56 +39,80 @@ export function SignIn() {
             {endedBecause.value} Sign in again to continue where you left off.
           </p>
         )}
+        {signInProblem.value !== null && (
+          <p class="note bad" role="alert">
+            {signInProblem.value}
+          </p>
+        )}
+        {settings?.signIn && (
+          <a class="button primary" href={signInAddress()}>
+            Sign in
+          </a>
+        )}
         {settings?.developmentTokens && (
           <DevelopmentSignIn people={settings.people ?? []} signIn={(text) => signIn.run(text)} />
         )}
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            void signIn.run(token);
-          }}
-        >
-          <div class="field">
-            <label for="token">Access token</label>
-            <textarea
-              id="token"
-              rows={4}
-              spellcheck={false}
-              autocomplete="off"
-              value={token}
-              required
-              aria-invalid={signIn.problem !== null}
-              aria-describedby="token-hint"
-              onInput={(event) => setToken(event.currentTarget.value)}
-              onKeyDown={(event) => {
-                if (event.key === 'Enter' && !event.shiftKey) {
-                  event.preventDefault();
-                  event.currentTarget.form?.requestSubmit();
-                }
-              }}
-            />
-            <p id="token-hint" class="hint">
-              The token from your platform’s sign-in. It is kept in this page’s memory only: reloading the
-              page discards it.
-            </p>
-          </div>
-          {signIn.problem && (
-            <p class="note bad" role="alert">
-              {signIn.problem.status === 401
-                ? `The service rejected this token: ${signIn.problem.message}.`
-                : signIn.problem.message}
-            </p>
-          )}
-          <Button type="submit" kind="primary" isBusy={signIn.isBusy} disabled={token.trim() === ''}>
-            Sign in
-          </Button>
-        </form>
+        {settings?.signIn && settings.takesTokens && (
+          <details>
+            <summary>Use an access token</summary>
+            {tokenForm}
+          </details>
+        )}
+        {!settings?.signIn && tokenForm}
         <footer class="hint">
           <ThemeSwitch />
           {settings && <span>Version {settings.version}</span>}
         </footer>
       </div>
     </main>
+  );
+}
+
+/** For a person who has a token: in development, and where no provider is configured. */
+function TokenForm({ signIn }: { signIn: Action<[text: string], void> }) {
+  const [token, setToken] = useState('');
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        void signIn.run(token);
+      }}
+    >
+      <div class="field">
+        <label for="token">Access token</label>
+        <textarea
+          id="token"
+          rows={4}
+          spellcheck={false}
+          autocomplete="off"
+          value={token}
+          required
+          aria-invalid={signIn.problem !== null}
+          aria-describedby="token-hint"
+          onInput={(event) => setToken(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter' && !event.shiftKey) {
+              event.preventDefault();
+              event.currentTarget.form?.requestSubmit();
+            }
+          }}
+        />
+        <p id="token-hint" class="hint">
+          The token from your platform’s sign-in. It is kept in this page’s memory only: reloading the page
+          discards it.
+        </p>
+      </div>
+      {signIn.problem && (
+        <p class="note bad" role="alert">
+          {signIn.problem.status === 401
+            ? `The service rejected this token: ${signIn.problem.message}.`
+            : signIn.problem.message}
+        </p>
+      )}
+      <Button type="submit" kind="primary" isBusy={signIn.isBusy} disabled={token.trim() === ''}>
+        Sign in
+      </Button>
+    </form>
   );
 }
 

@@ -18,9 +18,9 @@ import { CreditsByModel, isRest } from '../components/credits-by-model';
 import { Select } from '../components/form';
 import { RangePicker, useRange } from '../components/range';
 import { toast } from '../components/toasts';
-import { Button, Card, PageHeader, Skeleton, Stat, Trouble } from '../components/ui';
+import { Button, Card, PageHeader, Skeleton, Figure, Trouble } from '../components/ui';
 import { UserPicker } from '../components/user-picker';
-import { compact, daysBetween, whole } from '../format';
+import { credits, daysBetween, whole } from '../format';
 import { useSearch } from '../navigation';
 import { OPERATION, RECORDS_HINT, UsageTable } from './usage-table';
 
@@ -136,16 +136,16 @@ export function Usage() {
       ) : (
         <>
           <div class="stats four">
-            <Stat
-              label="Credits"
-              value={stats.data && compact(stats.data.totalCredits)}
-              note="selected period, all services"
+            <Figure
+              label="Credits used"
+              value={stats.data && credits(stats.data.totalCredits)}
+              note={stats.data && partsOf(stats.data)}
             />
-            <Stat label="Calls" value={stats.data && whole(stats.data.totalRecords)} note="records" />
-            <Stat label="Models" value={stats.data && modelsOf(stats.data)} note="used in chats" />
-            <Stat
+            <Figure label="Calls" value={stats.data && whole(stats.data.totalRecords)} note="records" />
+            <Figure label="Models" value={stats.data && modelsOf(stats.data)} note="used in chats" />
+            <Figure
               label="Per day"
-              value={stats.data && compact(Math.round(stats.data.totalCredits / Math.max(1, days.length)))}
+              value={stats.data && credits(Math.round(stats.data.totalCredits / Math.max(1, days.length)))}
               note="average credits"
             />
           </div>
@@ -175,6 +175,9 @@ export function Usage() {
 type Statistics = Pick<
   UsageStats,
   | 'totalCredits'
+  | 'collectedCredits'
+  | 'uncollectedCredits'
+  | 'recordedCredits'
   | 'totalRecords'
   | 'byService'
   | 'byUser'
@@ -268,7 +271,7 @@ function AdminFilters({ text }: { text: (name: string) => string }) {
   );
 }
 
-function FilterField({
+export function FilterField({
   label,
   name,
   value,
@@ -316,11 +319,26 @@ function namesOf(stats: Statistics | undefined, map: 'byService' | 'byModel' | '
   );
 }
 
+/** What the credits are made of, where that is more than what was collected. */
+export const partsOf = (
+  stats: Pick<UsageStats, 'collectedCredits' | 'uncollectedCredits' | 'recordedCredits'>,
+) =>
+  (
+    [
+      ['collected', stats.collectedCredits],
+      ['uncollected', stats.uncollectedCredits],
+      ['only recorded', stats.recordedCredits],
+    ] as const
+  )
+    .filter(([name, value]) => name === 'collected' || value > 0)
+    .map(([name, value]) => `${credits(value)} ${name}`)
+    .join(' · ');
+
 function modelsOf(stats: Statistics): string {
   return `${whole(namesOf(stats, 'byModel').length)}${stats.truncated.includes('byModel') ? '+' : ''}`;
 }
 
-function save(content: Blob, name: string): void {
+export function save(content: Blob, name: string): void {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(content);
   link.download = name;

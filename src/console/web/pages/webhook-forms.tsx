@@ -51,13 +51,12 @@ interface WebhookFormProps {
 export function WebhookForm({ webhook, onCreated, onChanged, onClose }: WebhookFormProps) {
   const [url, setUrl] = useState(webhook?.url ?? '');
   const [description, setDescription] = useState(webhook?.description ?? '');
-  const [which, setWhich] = useState<'all' | 'some'>(webhook?.eventTypes ? 'some' : 'all');
-  const [types, setTypes] = useState<EventType[]>(webhook?.eventTypes ?? []);
+  const [types, setTypes] = useState<EventType[] | null>(webhook?.eventTypes ?? null);
   const save = useAction(async () => {
     const body = {
       url: url.trim(),
       description: description.trim() === '' ? null : description.trim(),
-      eventTypes: which === 'all' ? null : types,
+      eventTypes: types,
     };
     if (webhook === undefined) onCreated?.(await createWebhook({ ...body, isActive: true }));
     else {
@@ -65,8 +64,6 @@ export function WebhookForm({ webhook, onCreated, onChanged, onClose }: WebhookF
       onChanged?.();
     }
   });
-  const toggle = (type: EventType, isOn: boolean) =>
-    setTypes((before) => NAMES.filter((name) => (name === type ? isOn : before.includes(name))));
   return (
     <Dialog
       title={webhook === undefined ? 'New webhook endpoint' : 'Edit endpoint'}
@@ -76,7 +73,7 @@ export function WebhookForm({ webhook, onCreated, onChanged, onClose }: WebhookF
       <Form
         action={webhook === undefined ? 'Create endpoint' : 'Save'}
         isBusy={save.isBusy}
-        isDisabled={url.trim() === '' || (which === 'some' && types.length === 0)}
+        isDisabled={url.trim() === '' || types?.length === 0}
         onSubmit={() => void save.run()}
         onCancel={onClose}
       >
@@ -102,34 +99,48 @@ export function WebhookForm({ webhook, onCreated, onChanged, onClose }: WebhookF
           maxLength={200}
           hint="Internal note"
         />
-        <fieldset>
-          <legend>Events</legend>
-          <Segmented
-            label="Which events"
-            value={which}
-            options={[
-              ['all', 'All events'],
-              ['some', 'Selected events'],
-            ]}
-            onChange={setWhich}
-          />
-          {which === 'all' ? (
-            <p class="hint">Includes event types added in the future.</p>
-          ) : (
-            NAMES.map((type) => (
-              <label key={type} class="check">
-                <input
-                  type="checkbox"
-                  checked={types.includes(type)}
-                  onChange={(event) => toggle(type, event.currentTarget.checked)}
-                />
-                {TYPES[type]} <span class="hint mono">{type}</span>
-              </label>
-            ))
-          )}
-        </fieldset>
+        <EventTypesField value={types} onChange={setTypes} />
       </Form>
     </Dialog>
+  );
+}
+
+interface EventTypesFieldProps {
+  /** Null: all, including types added later. */
+  value: EventType[] | null;
+  onChange: (types: EventType[] | null) => void;
+}
+
+export function EventTypesField({ value, onChange }: EventTypesFieldProps) {
+  const toggle = (type: EventType, isOn: boolean) =>
+    onChange(NAMES.filter((name) => (name === type ? isOn : value?.includes(name))));
+  return (
+    <fieldset>
+      <legend>Events</legend>
+      <Segmented
+        label="Which events"
+        value={value === null ? 'all' : 'some'}
+        options={[
+          ['all', 'All events'],
+          ['some', 'Selected events'],
+        ]}
+        onChange={(which) => onChange(which === 'all' ? null : [])}
+      />
+      {value === null ? (
+        <p class="hint">Includes event types added in the future.</p>
+      ) : (
+        NAMES.map((type) => (
+          <label key={type} class="check">
+            <input
+              type="checkbox"
+              checked={value.includes(type)}
+              onChange={(event) => toggle(type, event.currentTarget.checked)}
+            />
+            {TYPES[type]} <span class="hint mono">{type}</span>
+          </label>
+        ))
+      )}
+    </fieldset>
   );
 }
 

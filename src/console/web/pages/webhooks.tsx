@@ -5,19 +5,19 @@ import { type CreatedWebhook, type Webhook, webhooks } from '../api/webhooks';
 import { SecretOnce } from '../components/secret-once';
 import { Table } from '../components/table';
 import { Button, Card, CountNote, Empty, Moment, PageHeader } from '../components/ui';
-import { pathTo } from '../navigation';
+import { pathTo, useOpen } from '../navigation';
 import { WebhookForm } from './webhook-forms';
 import { answerOf, counted, WebhookState } from './webhook-state';
 
 export function Webhooks() {
   const { route } = useLocation();
   const pages = usePages<Webhook>(['webhooks'], webhooks);
-  const [isOpen, setOpen] = useState(false);
+  const [open, setOpen] = useOpen<'endpoint'>();
   const [created, setCreated] = useState<CreatedWebhook | null>(null);
   return (
     <>
       <PageHeader title="Webhooks" sub="Endpoints that receive events as they happen">
-        <Button kind="primary" icon="plus" onClick={() => setOpen(true)}>
+        <Button kind="primary" icon="plus" onClick={() => setOpen('endpoint')}>
           New endpoint
         </Button>
       </PageHeader>
@@ -70,11 +70,11 @@ export function Webhooks() {
         />
         <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="endpoint" />
       </Card>
-      {isOpen && (
+      {open === 'endpoint' && (
         <WebhookForm
-          onClose={() => setOpen(false)}
+          onClose={() => setOpen(null)}
           onCreated={(webhook) => {
-            setOpen(false);
+            setOpen(null);
             setCreated(webhook);
           }}
         />

@@ -74,6 +74,7 @@ BEGIN
   VALUES (p_account, v_entry, 'allocation', p_credits, v_lock.available + p_credits, v_lot.id, p_actor, p_notes, v_now);
   PERFORM apply_balance(v_lock, v_lock.available + p_credits, v_lock.held, least(v_lock.next_expiry, v_lot.expires_at),
                         v_entry);
+  PERFORM write_activity(p, p_account, 'credits.allocated', v_lot.id::text, NULL, allocation_answer(v_lot));
   RETURN keep_answer(p, allocation_answer(v_lot) || jsonb_build_object('accountCreated', v_is_new));
 END
 $$;

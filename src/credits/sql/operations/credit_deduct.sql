@@ -26,6 +26,9 @@ BEGIN
                               'availableCredits', v_lock.available);
   END IF;
   PERFORM take_credits(v_lock, (NULL, 'deduction', NULL, NULL, p_actor, p_notes, NULL, NULL), p_credits, 0, '{}', '{}');
+  PERFORM write_activity(p, p_account, 'credits.deducted', p_account,
+                         jsonb_build_object('availableCredits', v_lock.available),
+                         jsonb_build_object('availableCredits', v_lock.available - p_credits, 'deducted', p_credits, 'notes', p_notes));
   RETURN keep_answer(p, jsonb_build_object(
     'outcome', 'ok', 'accountId', p_account, 'userId', p_account, 'deducted', p_credits,
     'totalCredits', v_lock.available - p_credits));

@@ -86,6 +86,9 @@ BEGIN
   UPDATE credit_balances SET has_budgets = TRUE
    WHERE account_id = p_account AND NOT has_budgets
      AND EXISTS (SELECT FROM budgets WHERE account_id = p_account AND deleted_at IS NULL AND NOT is_key_limit);
+  PERFORM write_activity(p, p_account, 'balance.repaired', p_account,
+                         jsonb_build_object('availableCredits', v_lock.available, 'heldCredits', v_lock.held),
+                         jsonb_build_object('availableCredits', v_available, 'heldCredits', v_held));
   RETURN jsonb_build_object('outcome', 'ok', 'availableBefore', v_lock.available, 'available', v_available,
                             'heldBefore', v_lock.held, 'held', v_held);
 END

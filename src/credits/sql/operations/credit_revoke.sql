@@ -30,6 +30,9 @@ BEGIN
             v_lot.id, p_actor, p_notes, v_lock.locked_at);
     PERFORM apply_balance(v_lock, v_lock.available - v_lot.remaining_credits, v_lock.held, v_lock.next_expiry, v_entry);
   END IF;
+  PERFORM write_activity(p, p_account, 'credits.revoked', p_allocation::text,
+                         jsonb_build_object('remainingCredits', v_lot.remaining_credits),
+                         jsonb_build_object('remainingCredits', 0, 'revokedAt', iso_time(v_lock.locked_at), 'notes', p_notes));
   UPDATE credit_allocations SET remaining_credits = 0, is_open = FALSE, revoked_at = v_lock.locked_at
    WHERE account_id = p_account AND id = p_allocation
   RETURNING * INTO v_lot;

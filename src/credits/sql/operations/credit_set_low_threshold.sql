@@ -24,6 +24,8 @@ BEGIN
     v_lock.last_event := NULL;
   END IF;
   UPDATE credit_balances SET low_threshold = p_threshold, last_event = v_lock.last_event WHERE account_id = p_account;
+  PERFORM write_activity(p, p_account, 'threshold.set', p_account, jsonb_build_object('threshold', v_lock.low_threshold),
+                         jsonb_build_object('threshold', p_threshold));
   RETURN '{"outcome": "ok"}';
 END
 $$;

@@ -38,6 +38,7 @@ BEGIN
   INSERT INTO members (account_id, user_id, role, unit_id, added_by)
   VALUES (p_account, p_user, p_role, p_unit, p_actor) RETURNING * INTO m;
   PERFORM member_event(m, 'added');
+  PERFORM write_activity(p, p_account, 'member.added', p_user, NULL, member_answer(m));
   RETURN keep_answer(p, member_answer(m));
 END
 $$;

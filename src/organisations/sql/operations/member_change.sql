@@ -10,6 +10,7 @@ DECLARE
   v_role varchar := p_changes ->> 'role';
   v_unit bigint := p_changes ->> 'unitId';
   v_access record;
+  v_before jsonb;
   m members;
 BEGIN
   PERFORM refuse('{accountId,actorId,supervises,userId,changes,role,unitId}', ARRAY[
@@ -30,9 +31,11 @@ BEGIN
   IF v_role <> 'owner' AND member_is_last_owner(p_account, p_user) THEN RETURN '{"outcome": "owner_required"}'; END IF;
   IF v_unit IS NOT NULL AND NOT unit_exists(p_account, v_unit) THEN RETURN '{"outcome": "unit_not_found"}'; END IF;
   IF (v_role, v_unit) IS DISTINCT FROM (m.role::varchar, m.unit_id) THEN
+    v_before := member_answer(m);
     UPDATE members SET role = v_role, unit_id = v_unit WHERE account_id = p_account AND user_id = p_user
     RETURNING * INTO m;
     PERFORM member_event(m, 'changed');
+    PERFORM write_activity(p, p_account, 'member.changed', p_user, v_before, member_answer(m));
   END IF;
   RETURN member_answer(m);
 END

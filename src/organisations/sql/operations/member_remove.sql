@@ -25,6 +25,7 @@ BEGIN
   DELETE FROM members WHERE account_id = p_account AND user_id = p_user;
   PERFORM organisation_revoke_keys(p_account, p_user);
   PERFORM member_event(m, 'removed');
+  PERFORM write_activity(p, p_account, 'member.removed', p_user, member_answer(m), NULL);
   RETURN '{"outcome": "ok"}';
 END
 $$;

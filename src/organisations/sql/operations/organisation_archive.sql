@@ -6,6 +6,7 @@ DECLARE
   p_actor varchar := p ->> 'actorId';
   p_supervises boolean := p ->> 'supervises';
   v_access record;
+  v_before jsonb;
 BEGIN
   PERFORM refuse('{accountId,actorId,supervises}', ARRAY[
     is_account_id(p_account),
@@ -17,10 +18,12 @@ BEGIN
   IF EXISTS (SELECT FROM streaming_sessions WHERE account_id = p_account AND status = 'active') THEN
     RETURN '{"outcome": "sessions_active"}';
   END IF;
+  v_before := organisation_answer(p_account);
   UPDATE organisations SET archived_at = clock_now() WHERE account_id = p_account;
   PERFORM organisation_revoke_keys(p_account, NULL);
   PERFORM write_event(p_account, 'organisation.archived', jsonb_build_object('name', name))
      FROM organisations WHERE account_id = p_account;
+  PERFORM write_activity(p, p_account, 'organisation.archived', p_account, v_before, organisation_answer(p_account));
   RETURN organisation_answer(p_account);
 END
 $$;

@@ -26,6 +26,7 @@ BEGIN
   IF NOT FOUND THEN RETURN coalesce(earlier_answer(p), '{"outcome": "id_taken"}'); END IF;
   INSERT INTO members (account_id, user_id, role, added_by) VALUES (p_id, p_owner, 'owner', p_owner);
   PERFORM write_event(p_id, 'organisation.created', jsonb_build_object('name', p_name));
+  PERFORM write_activity(p, p_id, 'organisation.created', p_id, NULL, organisation_answer(p_id));
   RETURN keep_answer(p, organisation_answer(p_id));
 END
 $$;

@@ -7,6 +7,7 @@ DECLARE
   p_supervises boolean := p ->> 'supervises';
   p_name varchar := p ->> 'name';
   v_access record;
+  v_before jsonb;
 BEGIN
   PERFORM refuse('{accountId,actorId,supervises,name}', ARRAY[
     is_account_id(p_account),
@@ -15,8 +16,10 @@ BEGIN
     is_id(p_name, 100)]);
   v_access := organisation_enter(p_account, p_actor, p_supervises, '{owner,admin,supervisor}');
   IF v_access.refusal IS NOT NULL THEN RETURN jsonb_build_object('outcome', v_access.refusal); END IF;
+  v_before := organisation_answer(p_account);
   UPDATE organisations SET name = p_name WHERE account_id = p_account AND name <> p_name;
   IF FOUND THEN PERFORM write_event(p_account, 'organisation.renamed', jsonb_build_object('name', p_name)); END IF;
+  PERFORM write_activity(p, p_account, 'organisation.renamed', p_account, v_before, organisation_answer(p_account));
   RETURN organisation_answer(p_account);
 END
 $$;

@@ -13,6 +13,7 @@ DECLARE
   v_access record;
   v_above bigint[] := '{}';
   v_levels integer;
+  v_before jsonb;
   u units;
 BEGIN
   PERFORM refuse('{accountId,actorId,supervises,id,changes,name,parentId}', ARRAY[
@@ -39,10 +40,12 @@ BEGIN
     FROM units WHERE account_id = p_account AND p_id = ANY (path);
   IF cardinality(v_above) + v_levels > c_levels THEN RETURN '{"outcome": "too_deep"}'; END IF;
   IF unit_name_is_taken(p_account, v_parent, v_name, p_id) THEN RETURN '{"outcome": "name_taken"}'; END IF;
+  v_before := unit_answer(p_account, p_id);
   UPDATE units SET name = v_name, parent_id = v_parent WHERE account_id = p_account AND id = p_id;
   IF v_parent IS DISTINCT FROM u.parent_id THEN
     UPDATE units SET path = v_above || path[cardinality(u.path):] WHERE account_id = p_account AND p_id = ANY (path);
   END IF;
+  PERFORM write_activity(p, p_account, 'unit.changed', p_id::text, v_before, unit_answer(p_account, p_id));
   RETURN unit_answer(p_account, p_id);
 END
 $$;

@@ -38,6 +38,7 @@ BEGIN
   INSERT INTO units (account_id, id, parent_id, name, path) OVERRIDING SYSTEM VALUE
   SELECT p_account, id, p_parent, p_name, v_above || id FROM nextval('units_id_seq') AS id
   RETURNING id INTO v_id;
+  PERFORM write_activity(p, p_account, 'unit.created', v_id::text, NULL, unit_answer(p_account, v_id));
   RETURN keep_answer(p, unit_answer(p_account, v_id));
 END
 $$;

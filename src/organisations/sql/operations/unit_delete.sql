@@ -26,6 +26,7 @@ BEGIN
                              AND set_by = 'platform') THEN
     RETURN '{"outcome": "has_platform_budget"}';
   END IF;
+  PERFORM write_activity(p, p_account, 'unit.deleted', p_id::text, unit_answer(p_account, p_id), NULL);
   UPDATE budgets SET deleted_at = clock_now()
    WHERE account_id = p_account AND scope = 'unit' AND scope_id = p_id::text AND deleted_at IS NULL;
   DELETE FROM units WHERE account_id = p_account AND id = p_id;

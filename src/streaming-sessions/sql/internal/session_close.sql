@@ -1,6 +1,7 @@
 -- Ends an active session as p_end says. What it held above its cost goes back to the lots it came from; what it cost above
--- its hold is taken from the account's other lots, and what they cannot cover stays on the usage record for review, with what
--- is doubtful. The caller holds the account's lock. Returns session_settled_answer.
+-- its hold is taken from the account's other lots. What they cannot cover stays on the usage record for review, with what is
+-- doubtful, and so does all above the hold of a user who may no longer spend from the account. The caller holds the account's
+-- lock. Returns session_settled_answer.
 CREATE OR REPLACE FUNCTION session_close(s streaming_sessions, p_lock account_lock, p_end session_end) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -8,7 +9,8 @@ DECLARE
   v_cost numeric := coalesce(p_end.reported_cost_usd, (p_end.price).provider_cost_usd);
   v_due bigint := v_credits - p_end.doubtful_credits;
   v_overage bigint := greatest(v_due - s.allocated_credits, 0);
-  v_collected bigint := least(v_overage, p_lock.available);
+  v_collected bigint := CASE WHEN v_overage > 0 AND may_spend(s.account_id, s.user_id) THEN least(v_overage, p_lock.available)
+                        ELSE 0 END;
   v_uncollected bigint := v_overage - v_collected + p_end.doubtful_credits;
   v_status varchar := CASE WHEN v_uncollected > 0 THEN 'needs_review' ELSE 'billed' END;
   v_usage bigint;

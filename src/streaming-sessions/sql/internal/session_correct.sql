@@ -1,7 +1,7 @@
 -- Settles a session once more that a time-out has ended, as p_end says. What the time-out charged is compared with the
 -- actual cost; the difference is returned or taken. What reviews have waived is not asked for again, and what they have
--- billed above the cost stays billed. The caller holds the account's lock. Returns session_settled_answer, or the outcome
--- balance_limit when the account would have more than it may (2^53 - 1 credits, the largest integer that JSON clients read
+-- billed above the cost stays billed. Nothing more is taken for a user who may no longer spend from the account. The caller
+-- holds the account's lock. Returns session_settled_answer, or the outcome balance_limit when the account would have more than it may (2^53 - 1 credits, the largest integer that JSON clients read
 -- exactly).
 CREATE OR REPLACE FUNCTION session_correct(s streaming_sessions, p_lock account_lock, p_end session_end) RETURNS jsonb
 LANGUAGE plpgsql AS $$
@@ -31,6 +31,7 @@ BEGIN
     FROM usage_reviews WHERE account_id = s.account_id AND usage_id = s.usage_id;
   v_due := v_credits - p_end.doubtful_credits;
   v_charge := least(greatest(v_due - v_waived - v_before, 0), p_lock.available);
+  IF v_charge > 0 AND NOT may_spend(s.account_id, s.user_id) THEN v_charge := 0; END IF;
   v_return := greatest(v_before - v_due - greatest(-v_waived, 0), 0);
   v_paid := v_before + v_charge - v_return;
   v_uncollected := greatest(v_credits - v_paid - v_waived, 0);

@@ -104,7 +104,7 @@ BEGIN
   VALUES
     (p_account, p_user, p_session, p_model, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_api_key, v_unit,
      p_tags, v_budgets.periods, v_tokens, p_tokens, p_input, p_output, p_max_output,
-     v_affordable, v_estimate, v_hold, v_lock.available - v_hold,
+     v_affordable, v_estimate, v_hold, may_still_spend(v_lock, p_user, v_budgets) - v_hold,
      v_hold, v_taken.lots, v_taken.credits, v_lock.locked_at, v_lock.locked_at + make_interval(secs => p_lease_seconds))
   RETURNING * INTO s;
   IF v_budgets.sessions IS NOT NULL THEN

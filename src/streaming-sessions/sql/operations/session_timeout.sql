@@ -1,5 +1,5 @@
 -- Ends a session whose lease has run out: charges the last reported progress and gives the rest back. The sweeper calls
--- it; without wait a busy account is left for later (outcome busy).
+-- it; without wait a busy account is left for later (outcome busy), with wait one that stays busy for half a second.
 -- Outcomes: ok, busy, not_stale (ended or renewed meanwhile).
 CREATE OR REPLACE FUNCTION session_timeout(p_account varchar, p jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
@@ -17,7 +17,14 @@ BEGIN
     is_user_id(p_user),
     is_id(p_session, 100),
     p_wait IS NOT NULL]);
-  IF NOT p_wait THEN
+  IF p_wait THEN
+    BEGIN
+      PERFORM set_config('lock_timeout', '500', TRUE);
+      PERFORM FROM credit_balances WHERE account_id = p_account FOR NO KEY UPDATE;
+    EXCEPTION WHEN lock_not_available THEN
+      RETURN '{"outcome": "busy"}';
+    END;
+  ELSE
     PERFORM FROM credit_balances WHERE account_id = p_account FOR NO KEY UPDATE SKIP LOCKED;
     IF NOT FOUND THEN RETURN '{"outcome": "busy"}'; END IF;
   END IF;

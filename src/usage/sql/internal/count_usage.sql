@@ -18,7 +18,8 @@ BEGIN
          costed_records = costed_records + p_sums.costed_records,
          costed_credits = costed_credits + p_sums.costed_credits,
          unpriced_records = unpriced_records + p_sums.unpriced_records,
-         charged_credits = charged_credits + p_sums.charged_credits
+         charged_credits = charged_credits + p_sums.charged_credits,
+         uncollected_credits = uncollected_credits + p_sums.uncollected_credits
    WHERE account_id = p_account AND day = v_day AND user_id = p_user AND unit_id = coalesce(p_unit, 0)
      AND service = p_service AND operation = p_operation;
   IF NOT FOUND THEN
@@ -30,16 +31,17 @@ BEGIN
     END IF;
     INSERT INTO usage_daily
       (account_id, day, user_id, unit_id, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
-       unpriced_records, charged_credits)
+       unpriced_records, charged_credits, uncollected_credits)
     VALUES (p_account, v_day, p_user, coalesce(p_unit, 0), p_service, p_operation, p_sums.records, p_sums.credits, p_sums.provider_cost_usd,
-            p_sums.costed_records, p_sums.costed_credits, p_sums.unpriced_records, p_sums.charged_credits);
+            p_sums.costed_records, p_sums.costed_credits, p_sums.unpriced_records, p_sums.charged_credits, p_sums.uncollected_credits);
   END IF;
   IF v_day < (now() AT TIME ZONE 'UTC')::date - 1 THEN
     INSERT INTO usage_corrections
       (account_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
-       unpriced_records)
+       unpriced_records, charged_credits, uncollected_credits)
     VALUES (p_account, v_day, p_service, p_operation, p_sums.records, p_sums.credits, p_sums.provider_cost_usd,
-            p_sums.costed_records, p_sums.costed_credits, p_sums.unpriced_records);
+            p_sums.costed_records, p_sums.costed_credits, p_sums.unpriced_records, p_sums.charged_credits,
+            p_sums.uncollected_credits);
   END IF;
   RETURN FALSE;
 END

@@ -82,15 +82,16 @@ BEGIN
     END IF;
   END IF;
   IF v_lock.account_id IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
-  IF p_account <> p_user AND v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   IF p_tags IS NOT NULL THEN PERFORM refuse('{tags}', ARRAY[is_tags(p_tags)]); END IF;
-  SELECT * INTO r FROM usage_records WHERE account_id = p_account AND request_id = p_request;
+  SELECT * INTO r FROM usage_records WHERE account_id = p_account AND request_id = p_request AND user_id = p_user;
   IF FOUND THEN
     IF r.request_hash <> decode(p_content_hash, 'hex') THEN RETURN '{"outcome": "request_mismatch"}'; END IF;
     v_answer := charge_answer(r);
     PERFORM keep_answer(p, v_answer #- '{record,metadata}');
     RETURN v_answer || '{"replayed": true}';
   END IF;
+  -- Not earlier: what a member has charged stays charged, and its repetition says so.
+  IF p_account <> p_user AND v_path IS NULL THEN RETURN '{"outcome": "user_not_found"}'; END IF;
   IF p_gateway IS NOT NULL THEN
     -- Until the commit, so that a change of the settings waits for the charge.
     PERFORM FROM gateways WHERE name = p_gateway AND version = (p ->> 'payerVersion')::bigint FOR SHARE;
@@ -130,12 +131,12 @@ BEGIN
     (account_id, user_id, timestamp, service, operation, credits, metadata, billing_status, uncollected_credits,
      provider_cost_usd, provider_cost_source, computed_cost_usd, pricing_rule_id, pricing_source, priced_as, quantities, service_tier,
      fallback_classes, usage_source, api_key_id, unit_id, tags, periods, request_id, request_hash,
-     balance_after, counted_as_other)
+     remaining_after_charge, counted_as_other)
   VALUES
     (p_account, p_user, p_at, p_service, p_model, p_credits, p_metadata, p_billing, v_uncollected,
      v_cost, cost_source(p_cost, v_cost), CASE WHEN p_cost IS NOT NULL THEN v_call.provider_cost_usd END, v_rule.id, v_rule.source, nullif(v_rule.model_id, p_model), p_quantities, p_tier,
      v_call.fallback_classes, p_source, p_api_key, v_unit, p_tags, v_budgets.periods, p_request, decode(p_content_hash, 'hex'),
-     v_lock.available - p_credits + v_uncollected,
+     greatest(may_still_spend(v_lock, p_user, v_budgets) - p_credits + v_uncollected, 0),
      count_usage(p_account, p_user, v_unit, p_at, p_service, p_model,
                  sums_of_record(p_credits, v_uncollected, p_billing, v_cost, v_rule.source)))
   RETURNING * INTO r;

@@ -19,10 +19,10 @@ BEGIN
     v_end := least(v_end, (SELECT min(day) + 1 FROM usage_daily WHERE day >= v_from));
     UPDATE usage_closing SET closed_until = v_end;
     v_added := 'SELECT account_id, day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits,
-                       unpriced_records FROM usage_daily WHERE day >= $1 AND day < $2
+                       unpriced_records, charged_credits, uncollected_credits FROM usage_daily WHERE day >= $1 AND day < $2
                 UNION ALL
                 SELECT account_id, day, service, operation, -records, -credits, -provider_cost_usd, -costed_records,
-                       -costed_credits, -unpriced_records FROM usage_corrections WHERE day >= $1 AND day < $2';
+                       -costed_credits, -unpriced_records, -charged_credits, -uncollected_credits FROM usage_corrections WHERE day >= $1 AND day < $2';
   ELSE
     -- No correction is ever changed.
     SELECT array_agg(id) INTO v_ids
@@ -31,9 +31,10 @@ BEGIN
     v_added := 'SELECT * FROM usage_corrections WHERE id = ANY ($3)';
   END IF;
   EXECUTE 'INSERT INTO usage_totals AS t
-      (day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits, unpriced_records)
+      (day, service, operation, records, credits, provider_cost_usd, costed_records, costed_credits, unpriced_records,
+       charged_credits, uncollected_credits)
     SELECT day, service, operation, sum(records), sum(credits), sum(provider_cost_usd), sum(costed_records),
-           sum(costed_credits), sum(unpriced_records)
+           sum(costed_credits), sum(unpriced_records), sum(charged_credits), sum(uncollected_credits)
       FROM (' || v_added || ') added GROUP BY 1, 2, 3
     ON CONFLICT (day, service, operation) DO UPDATE
       SET records = t.records + excluded.records,
@@ -41,7 +42,9 @@ BEGIN
           provider_cost_usd = t.provider_cost_usd + excluded.provider_cost_usd,
           costed_records = t.costed_records + excluded.costed_records,
           costed_credits = t.costed_credits + excluded.costed_credits,
-          unpriced_records = t.unpriced_records + excluded.unpriced_records' USING v_from, v_end, v_ids;
+          unpriced_records = t.unpriced_records + excluded.unpriced_records,
+          charged_credits = t.charged_credits + excluded.charged_credits,
+          uncollected_credits = t.uncollected_credits + excluded.uncollected_credits' USING v_from, v_end, v_ids;
   DELETE FROM usage_corrections WHERE id = ANY (v_ids);
   RETURN TRUE;
 END

@@ -12,6 +12,7 @@ DECLARE
   p_actor varchar := p ->> 'actor';
   v_lock account_lock := lock_account(p_account);
   v_answer jsonb;
+  v_before jsonb;
   v_amount bigint;
   v_taken record;
   r usage_records;
@@ -42,6 +43,7 @@ BEGIN
   v_lock.locked_at := greatest(v_lock.locked_at, r.reviewed_at + interval '1 microsecond');
   r.reviewed_at := v_lock.locked_at;
   r.billing_status := 'waived';
+  v_before := jsonb_build_object('billingStatus', 'needs_review', 'credits', r.credits, 'uncollectedCredits', r.uncollected_credits);
   IF p_action = 'bill' THEN
     v_amount := coalesce(p_credits, r.uncollected_credits);
     IF v_amount > v_lock.available THEN
@@ -63,6 +65,9 @@ BEGIN
     r.uncollected_credits := 0;
     r.billing_status := 'billed';
   END IF;
+  PERFORM write_activity(p, p_account, 'usage.reviewed', p_usage::text, v_before, jsonb_build_object(
+    'billingStatus', r.billing_status, 'credits', r.credits, 'uncollectedCredits', r.uncollected_credits, 'userId', r.user_id,
+    'version', p_version));
   RETURN keep_answer(p, usage_answer(replace_usage(r)));
 END
 $$;

@@ -2,22 +2,29 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /**
- * Runs the commands of the README's sessions as they stand, against the service that is running, and compares each
- * answer with the printed one. Only times and ids may differ. SERVICE_URL stands in for the README's address.
+ * Runs the commands of the README and of the guides as they stand, against the service that is running, and compares each
+ * answer with the printed one. Only times and ids may differ. SERVICE_URL stands in for the printed address.
  */
-const SECTIONS = ['One session', 'Prices, keys', 'Organisations'];
+const PAGES = [
+  'README.md',
+  'docs/guides/session.md',
+  'docs/guides/prices.md',
+  'docs/guides/organisations.md',
+];
 const ADDRESS = 'http://localhost:3001';
 const MARK = '--- end of answer ---';
 
-const played = readFileSync('README.md', 'utf8')
-  .split('\n## ')
-  .filter((part) => SECTIONS.some((title) => part.startsWith(title)))
-  .join('\n');
-const steps = [...played.matchAll(/```sh\n(.*?)```\s*```json\n(.*?)```/gs)].map(([, commands, answer]) => ({
-  commands: commands.replaceAll(ADDRESS, process.env.SERVICE_URL ?? ADDRESS),
-  expected: JSON.parse(answer),
-}));
-if (steps.length < 12) throw new Error(`The README's session has only ${steps.length} steps`);
+const steps = PAGES.flatMap((page) => {
+  const text = readFileSync(page, 'utf8');
+  const played = [...text.matchAll(/```sh\n(.*?)```\s*```json\n(.*?)```/gs)];
+  // A block without an answer behind it would be proved by nothing.
+  if (played.length === 0 || played.length !== text.match(/^```sh$/gm)?.length)
+    throw new Error(`${page} has commands without an answer, or none`);
+  return played.map(([, commands, answer]) => ({
+    commands: commands.replaceAll(ADDRESS, process.env.SERVICE_URL ?? ADDRESS),
+    expected: JSON.parse(answer),
+  }));
+});
 
 const script = steps.map(({ commands }) => `${commands}\necho; echo '${MARK}'\n`).join('');
 const { stdout, stderr, status } = spawnSync('bash', ['-s'], { input: script, encoding: 'utf8' });
@@ -65,5 +72,5 @@ for (const [index, { commands, expected }] of steps.entries()) {
   failed++;
   process.stderr.write(`${commands}  expected ${wanted}\n  got      ${given}\n`);
 }
-process.stdout.write(`README session: ${steps.length - failed} answers as printed, ${failed} not\n`);
+process.stdout.write(`${steps.length - failed} answers as printed, ${failed} not\n`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -1,0 +1,4 @@
+import { apiPages } from '../.vitepress/openapi.js';
+
+/** The pages of the API, out of openapi.json. */
+export default { watch: ['../../openapi.json'], paths: () => apiPages() };
