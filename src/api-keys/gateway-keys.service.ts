@@ -34,16 +34,6 @@ const LANES = 4;
 
 /** A time that is read once: a cluster takes no clock beside the values of rows. */
 const NOW = 'WITH now AS MATERIALIZED (SELECT clock_now() AS at)';
-/** Ends any key; again it changes nothing. */
-export const REVOKE = `${NOW}
-  UPDATE api_keys
-     SET is_active = FALSE, revoked_at = coalesce(revoked_at, now.at), gateway_attempts = 0,
-         gateway_due_at = CASE WHEN gateway_state <> 'ended' THEN now.at END,
-         gateway_state = CASE WHEN gateway_state = 'pending' THEN 'failed'
-                              WHEN gateway_state IN ('opening', 'live') THEN 'ending' ELSE gateway_state END
-    FROM now
-   WHERE account_id = $1 AND id = $2 AND ($3::varchar IS NULL OR user_id = $3)
-  RETURNING name, key_hint, gateway, revoked_at = now.at AS was_active`;
 
 /**
  * What a key is at the gateway: whose, in which team or organization, and for how long it may still work, by the clock that

@@ -122,6 +122,7 @@ const PARAMETERS: Record<string, Parameter> = {
   apiKeyId: { good: null, bad: [999_999] },
   'usage_record.apiKeyId': any(null),
   'session_progress.apiKeyId': any(null),
+  'api_key_revoke.userId': { good: null, bad: ['', 'org:x'] },
   'session_settle.apiKeyId': any(null),
   reason: { good: 'finalized', bad: [null, '', 'timeout'] },
   success: { good: true, bad: [null] },

@@ -76,6 +76,7 @@ describe("the service's role", () => {
       'api_key_budget',
       'api_key_create',
       'api_key_open',
+      'api_key_revoke',
       'api_key_rotate',
       'api_key_update',
       'api_keys_live',

@@ -1,4 +1,4 @@
--- Revokes the API keys of an organisation that one user has made, or all (NULL). As any revocation (REVOKE in src/api-keys),
+-- Revokes the API keys of an organisation that one user has made, or all (NULL). As any revocation (api_key_revoke),
 -- and after the row that keeps keys from being made: api_key_may_have waits for that.
 CREATE OR REPLACE FUNCTION organisation_revoke_keys(p_account varchar, p_user varchar) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -21,7 +21,7 @@ BEGIN
              FROM (SELECT timestamp, pricing_rule_id, service_tier, quantities FROM usage_records
                     WHERE timestamp >= $1 AND timestamp < $2'
                           || CASE WHEN p_whose IS NOT NULL THEN ' AND account_id = $3' ELSE '' END
-                          || CASE WHEN p_user IS NOT NULL THEN ' AND user_id = $4' ELSE '' END || '
+                          || CASE WHEN p_user IS NOT NULL THEN ' AND user_id = $4 AND user_id <> account_id' ELSE '' END || '
                     ORDER BY timestamp DESC LIMIT $5) newest'
      INTO v_times, v_rules, v_tiers, v_quantities
     USING coalesce(p_from, '-infinity'), coalesce(p_to, 'infinity'), p_whose, p_user, p_most + 1;
