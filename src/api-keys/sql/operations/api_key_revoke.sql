@@ -7,6 +7,7 @@ DECLARE
   p_user varchar := p ->> 'userId';
   v_now timestamptz := clock_timestamp();
   k record;
+  v_facts jsonb;
 BEGIN
   PERFORM refuse('{accountId,id,userId}', ARRAY[
     is_account_id(p_account), p_id > 0, p_user IS NULL OR is_user_id(p_user)]);
@@ -16,10 +17,11 @@ BEGIN
                               WHEN gateway_state IN ('opening', 'live') THEN 'ending' ELSE gateway_state END,
          gateway_due_at = CASE WHEN gateway_state <> 'ended' THEN v_now END, gateway_attempts = 0
    WHERE account_id = p_account AND id = p_id AND (p_user IS NULL OR user_id = p_user)
-  RETURNING revoked_at = v_now AS was_active, jsonb_build_object('name', name, 'keyHint', key_hint) AS facts INTO k;
+  RETURNING name, key_hint, revoked_at = v_now AS was_active INTO k;
   IF NOT FOUND THEN RETURN '{"outcome": "not_found"}'; END IF;
   IF k.was_active THEN
-    PERFORM write_activity(p, p_account, 'api_key.revoked', p_id::text, k.facts || '{"isActive": true}', k.facts || '{"isActive": false}');
+    v_facts := jsonb_build_object('name', k.name, 'keyHint', k.key_hint);
+    PERFORM write_activity(p, p_account, 'api_key.revoked', p_id::text, v_facts || '{"isActive": true}', v_facts || '{"isActive": false}');
   END IF;
   RETURN api_key_answer(p_account, p_id);
 END
