@@ -28,7 +28,8 @@ const NAMES_A_TABLE = new RegExp(
 );
 
 /** They work through the rows of all accounts, a bounded number at a time. No movement calls them. */
-const OVER_ALL_ACCOUNTS = /^(?:events_|output_lengths_|usage_classes|usage_close_|usage_.*leaders|usage_reprice|forget_)/;
+const OVER_ALL_ACCOUNTS =
+  /^(?:events_|output_lengths_|usage_classes|usage_close_|usage_.*leaders|usage_reprice|forget_)/;
 
 /** The statements of a function, without comments. */
 function statementsOf(text: string): string[] {
