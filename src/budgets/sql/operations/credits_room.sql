@@ -2,11 +2,13 @@
 -- NULL without a limit.
 CREATE OR REPLACE FUNCTION credits_room(p_account varchar, p_user varchar, p_key bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_lock account_lock;
+  v_room bigint;
 BEGIN
-  RETURN (SELECT min(greatest(room - ended, 0))
-      FROM matching_budgets(
-             p_account, p_user, member_path(p_account, p_user),
-             (SELECT coalesce(budget_key_id, id) FROM api_keys WHERE account_id = p_account AND id = p_key), NULL, NULL, now())
-     WHERE unit = 'credits' AND mode = 'hard' AND room IS NOT NULL);
+  v_lock.account_id := p_account;
+  v_lock.locked_at := now();
+  v_room := (find_budgets(v_lock, p_user, member_path(p_account, p_user), p_key, NULL, NULL, NULL, FALSE)).credits;
+  RETURN CASE WHEN v_room < 9223372036854775807 THEN greatest(v_room, 0) END;
 END
 $$;
