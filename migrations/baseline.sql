@@ -57,6 +57,9 @@ CREATE TYPE session_end AS (
 CREATE TYPE call_amounts AS (credits BIGINT, tokens BIGINT, requests INTEGER, sessions INTEGER);
 CREATE TYPE call_budgets AS (
   periods BIGINT[], credits BIGINT, tokens BIGINT, requests BIGINT, sessions BIGINT, ended_raises BIGINT[]);
+-- What the budgets of a session count when it ends: what it held is free, and what it used is used.
+CREATE TYPE session_count AS (
+  periods BIGINT[], session BIGINT, held_credits BIGINT, held_tokens BIGINT, used_credits BIGINT, used_tokens BIGINT);
 CREATE TYPE usage_sums AS (
   records BIGINT, credits NUMERIC, provider_cost_usd NUMERIC, costed_records BIGINT, costed_credits NUMERIC,
   unpriced_records BIGINT, charged_credits NUMERIC, uncollected_credits NUMERIC);

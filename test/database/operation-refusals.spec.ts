@@ -229,11 +229,14 @@ interface Called {
   isOfAccount: boolean;
 }
 
-/** What each operation reads, by its own text. */
+/** What each operation reads, by its own text and by that of a function which it hands its request to. */
 function operations(): Map<string, Called> {
-  const called = sqlFunctions().filter(({ name, isOperation }) => isOperation && !NOT_CHECKED.includes(name));
+  const functions = sqlFunctions();
+  const called = functions.filter(({ name, isOperation }) => isOperation && !NOT_CHECKED.includes(name));
   return new Map(
-    called.map(({ name, text: source }) => {
+    called.map(({ name, text }) => {
+      const inner = /:= (\w+)\(p_account, p,/.exec(text)?.[1];
+      const source = text + (functions.find((each) => each.name === inner)?.text ?? '');
       const takesRequest = /\((?:\w+ varchar, )?p jsonb\)/.test(source);
       const isOfAccount = source.includes(' varchar, p jsonb)');
       const reads = takesRequest

@@ -1,8 +1,11 @@
 -- Ends an active session as p_end says. What it held above its cost goes back to the lots it came from; what it cost above
 -- its hold is taken from the account's other lots. What they cannot cover stays on the usage record for review, with what is
 -- doubtful, and so does all above the hold of a user who may no longer spend from the account. The caller holds the account's
--- lock. Returns session_settled_answer.
-CREATE OR REPLACE FUNCTION session_close(s streaming_sessions, p_lock account_lock, p_end session_end) RETURNS jsonb
+-- lock. answer is session_settled_answer. counts gains what budgets have to count, and the caller hands it to count_ends before
+-- anything reads or writes a period: a batch counts many ends at once.
+CREATE OR REPLACE FUNCTION session_close(
+  s streaming_sessions, p_lock account_lock, p_end session_end, OUT answer jsonb, INOUT counts session_count[]
+)
 LANGUAGE plpgsql AS $$
 DECLARE
   v_credits bigint := (p_end.price).credits;
@@ -41,11 +44,11 @@ BEGIN
       s.allocated_credits - v_due, -s.allocated_credits, s.held_lots, s.held_credits);
   END IF;
   IF s.periods IS NOT NULL THEN
-    IF count_budgets(s.account_id, s.periods, (-s.allocated_credits, -s.held_tokens, -1, -1),
-                     (v_credits - v_uncollected, v_tokens, 1, 0)) THEN
-      DELETE FROM session_places WHERE account_id = s.account_id AND session = s.id;
-    END IF;
+    counts := counts || (s.periods, s.id, s.allocated_credits, s.held_tokens, v_credits - v_uncollected, v_tokens)::session_count;
     IF v_collected > 0 OR v_tokens > s.held_tokens THEN
+      -- What exceeds a limit is known when all are counted.
+      PERFORM count_ends(s.account_id, counts);
+      counts := NULL;
       v_overrun := budget_overrun(p_lock, s.periods, (v_collected, v_tokens - s.held_tokens, 0, 0));
     END IF;
   END IF;
@@ -59,6 +62,6 @@ BEGIN
          usage_id = v_usage, completed_at = p_lock.locked_at
    WHERE account_id = s.account_id AND user_id = s.user_id AND session_id = s.session_id
   RETURNING * INTO s;
-  RETURN session_settled_answer(s);
+  answer := session_settled_answer(s);
 END
 $$;

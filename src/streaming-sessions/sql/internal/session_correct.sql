@@ -60,7 +60,7 @@ BEGIN
   END IF;
   IF s.periods IS NOT NULL THEN
     v_tokens := coalesce((p_end.price).tokens, 0);
-    PERFORM count_budgets(s.account_id, s.periods, (0, 0, 0, 0), (v_paid - v_before, v_tokens - v_tokens_before, 0, 0));
+    PERFORM count_budgets(s.account_id, s.periods, v_paid - v_before, v_tokens - v_tokens_before, 0);
     -- The time-out has given back what it did not charge: all above that was held no longer.
     IF v_charge > 0 OR v_tokens > v_tokens_before THEN
       v_overrun := budget_overrun(p_lock, s.periods, (v_charge, greatest(v_tokens - v_tokens_before, 0), 0, 0));

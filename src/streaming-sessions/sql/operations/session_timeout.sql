@@ -9,7 +9,7 @@ DECLARE
   p_wait boolean := p ->> 'wait';
   v_lock account_lock;
   v_quantities jsonb;
-  v_answer jsonb;
+  v_closed record;
   s streaming_sessions;
 BEGIN
   PERFORM refuse('{accountId,userId,sessionId,wait}', ARRAY[
@@ -34,16 +34,17 @@ BEGIN
      AND expires_at <= v_lock.locked_at;
   IF NOT FOUND THEN RETURN '{"outcome": "not_stale"}'; END IF;
   v_quantities := session_quantities(s, s.tokens_generated);
-  v_answer := session_close(s, v_lock, (
+  v_closed := session_close(s, v_lock, (
     'timeout', 'failed', v_quantities, 'standard', NULL, price_call(components_of(s.pricing_rule_id), v_quantities, 'standard'), 0,
     'chat-streaming-timeout',
     jsonb_build_object('sessionId', p_session, 'partialTokens', s.tokens_generated,
                        'duration', round(extract(epoch FROM v_lock.locked_at - s.started_at), 3)),
-    'service:accounting', 'estimated'));
+    'service:accounting', 'estimated'), NULL);
+  IF v_closed.counts IS NOT NULL THEN PERFORM count_ends(p_account, v_closed.counts); END IF;
   PERFORM write_event(p_account, 'session.timed_out', jsonb_build_object(
     'sessionId', p_session, 'userId', p_user, 'unitId', s.unit_id, 'apiKeyId', s.api_key_id, 'tags', s.tags, 'modelId', s.model_id, 'startedAt', iso_time(s.started_at),
-    'tokensGenerated', s.tokens_generated, 'heldCredits', s.allocated_credits, 'usedCredits', v_answer -> 'actualCredits',
-    'uncollectedCredits', v_answer -> 'uncollected'));
-  RETURN v_answer;
+    'tokensGenerated', s.tokens_generated, 'heldCredits', s.allocated_credits, 'usedCredits', v_closed.answer -> 'actualCredits',
+    'uncollectedCredits', v_closed.answer -> 'uncollected'));
+  RETURN v_closed.answer;
 END
 $$;

@@ -146,7 +146,7 @@ BEGIN
     PERFORM take_credits(v_lock, (p_user, 'charge', NULL, r.id, p_actor, NULL, v_unit, p_api_key), p_credits, 0, '{}', '{}');
   END IF;
   IF v_budgets.periods IS NOT NULL THEN
-    PERFORM count_budgets(p_account, v_budgets.periods, (0, 0, 0, 0), (p_credits, v_tokens, 1, 0));
+    PERFORM count_budgets(p_account, v_budgets.periods, p_credits, v_tokens, 1);
   END IF;
   v_answer := charge_answer(r);
   PERFORM keep_answer(p, v_answer #- '{record,metadata}');

@@ -59,7 +59,7 @@ BEGIN
     UPDATE streaming_sessions SET held_lots = v_taken.lots, held_credits = v_taken.credits
      WHERE account_id = p_account AND user_id = r.user_id AND session_id = r.session_id;
     IF r.periods IS NOT NULL THEN
-      PERFORM count_budgets(p_account, r.periods, (0, 0, 0, 0), (v_amount, 0, 0, 0));
+      PERFORM count_budgets(p_account, r.periods, v_amount, 0, 0);
     END IF;
     r.credits := r.credits - r.uncollected_credits + v_amount;
     r.uncollected_credits := 0;
