@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { AccountsService } from '../accounts/accounts.service.js';
 import { AccountRoleRequired } from '../auth/auth.errors.js';
-import { csvLine } from '../common/csv.js';
+import { csvLine, csvRow } from '../common/csv.js';
 import type { ActivityAction } from '../common/database/activity.js';
 import { Database } from '../common/database/database.js';
 import { toSafeInteger } from '../common/database/transformers.js';
@@ -71,7 +71,7 @@ export class ActivityService {
       const find = () => this.find(query, position, CSV_BATCH);
       const { rows, next } = await this.turns.report(reporter, find);
       // Also where nothing was found: this is where a reader who has hung up ends the search.
-      yield heading + rows.map((row) => lineOf(describe(row, caller))).join('');
+      yield heading + rows.map((row) => csvRow(describe(row, caller), CSV_HEADER)).join('');
       heading = '';
       position = next;
     } while (position !== undefined);
@@ -157,13 +157,4 @@ function describe(row: ActivityRow, caller: Caller): ActivityDto {
     before: row.before,
     after: row.after,
   };
-}
-
-function lineOf(entry: ActivityDto): string {
-  return csvLine(
-    CSV_HEADER.map((name) => {
-      const value = entry[name];
-      return value !== null && typeof value === 'object' ? JSON.stringify(value) : value;
-    }),
-  );
 }

@@ -3,6 +3,13 @@ export function csvLine(values: (string | number | null)[]): string {
   return `${values.map(csvField).join(',')}\r\n`;
 }
 
+/** A row of an answer as a line; what is an object there is JSON. */
+export function csvRow<Row>(row: Row, names: readonly (keyof Row)[]): string {
+  const field = (value: unknown) =>
+    typeof value === 'string' || typeof value === 'number' || value === null ? value : JSON.stringify(value);
+  return csvLine(names.map((name) => field(row[name])));
+}
+
 /**
  * Where a spreadsheet would begin a formula: at the start of a field, and after a semicolon or a line break, which begin
  * one where the spreadsheet's list separator is the semicolon; quotes may stand between. The wide forms count as the plain

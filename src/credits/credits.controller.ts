@@ -1,15 +1,32 @@
-import { Body, Controller, Get, HttpCode, Post, Query, Req, Res } from '@nestjs/common';
-import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { Body, Controller, Get, HttpCode, Inject, Post, Query, Req, Res } from '@nestjs/common';
+import {
+  ApiCreatedResponse,
+  ApiExtraModels,
+  ApiOkResponse,
+  ApiOperation,
+  ApiTags,
+  getSchemaPath,
+} from '@nestjs/swagger';
 import type { Request, Response } from 'express';
 import { CallerAccess, CurrentCaller, RoleAccess, SelfAccess } from '../auth/access.decorator.js';
 import { type Author, CurrentAuthor } from '../common/http/author.js';
 import { type Caller, seenUser } from '../common/http/caller.js';
 import { AccountNotFound, ReportTooLong, SumTooLarge } from '../common/errors/service-error.js';
+import { sendCsv } from '../common/http/csv-download.js';
 import { ApiIdempotent, IdempotencyKey, markReplayed } from '../common/http/idempotency.js';
 import { OwnPageQueryDto, PageQueryDto } from '../common/http/page.js';
 import { IdParam, AccountIdParam } from '../common/http/params.js';
-import { LongList, Report, reporterOf, ReportsBusy, TooManyReports } from '../common/http/reports.js';
+import {
+  LongList,
+  Report,
+  reporterOf,
+  ReportsBusy,
+  TooManyReports,
+  wantsCsv,
+} from '../common/http/reports.js';
 import { ApiProblems } from '../common/http/problem.dto.js';
+import { APP_CONFIG } from '../config/config.module.js';
+import type { AppConfig } from '../config/env.js';
 import { UnpricedModel } from '../pricing/pricing.errors.js';
 import { HidesProviderCost } from '../pricing/provider-cost.js';
 import { CreditsAuditService } from './credits-audit.service.js';
@@ -46,13 +63,24 @@ const FORECAST =
   'since the first use if that is more recent. Credits held by active sessions are not available, ' +
   'and count towards the rate only once their session is settled.';
 
+const LEDGER_OR_CSV = ApiOkResponse({
+  description:
+    'One page as JSON; with `Accept: text/csv`, all entries from the cursor on as CSV, one per line',
+  content: {
+    'application/json': { schema: { $ref: getSchemaPath(LedgerPageDto) } },
+    'text/csv': { schema: { type: 'string' }, example: 'id,createdAt,kind,…\r\n' },
+  },
+});
+
 @ApiTags('Credits')
+@ApiExtraModels(LedgerPageDto)
 @Controller('credits')
 export class CreditsController {
   constructor(
     private readonly credits: CreditsService,
     private readonly auditService: CreditsAuditService,
     private readonly forecasts: CreditsForecastService,
+    @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {}
 
   @Get('balance')
@@ -197,12 +225,17 @@ export class CreditsController {
       'Entries never change.',
     operationId: 'getLedger',
   })
-  @ApiOkResponse({ type: LedgerPageDto })
+  @LEDGER_OR_CSV
   @ApiProblems(AccountNotFound)
   @SelfAccess('credits:read', { userIdIn: 'body' })
-  @LongList()
-  ledger(@CurrentCaller() caller: Caller, @Query() page: OwnPageQueryDto): Promise<LedgerPageDto> {
-    return this.credits.ledgerPage(caller.accountId, page, seenUser(caller));
+  @LongList({ hasDownload: true })
+  ledger(
+    @CurrentCaller() caller: Caller,
+    @Query() page: OwnPageQueryDto,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<LedgerPageDto | undefined> {
+    return this.ledgerOf(caller.accountId, page, request, response, seenUser(caller));
   }
 
   @Get('ledger/:userId')
@@ -211,12 +244,17 @@ export class CreditsController {
     description: 'The same as your own ledger, for a user, or for an organisation by its id.',
     operationId: 'getUserLedger',
   })
-  @ApiOkResponse({ type: LedgerPageDto })
+  @LEDGER_OR_CSV
   @ApiProblems(AccountNotFound)
   @RoleAccess('supervisor', { hasOwnPath: true })
-  @LongList()
-  userLedger(@AccountIdParam() userId: string, @Query() page: PageQueryDto): Promise<LedgerPageDto> {
-    return this.credits.ledgerPage(userId, page);
+  @LongList({ hasDownload: true })
+  userLedger(
+    @AccountIdParam() userId: string,
+    @Query() page: PageQueryDto,
+    @Req() request: Request,
+    @Res({ passthrough: true }) response: Response,
+  ): Promise<LedgerPageDto | undefined> {
+    return this.ledgerOf(userId, page, request, response);
   }
 
   @Get('forecast')
@@ -274,6 +312,20 @@ export class CreditsController {
     return this.auditService.audit(null, {
       reporter: reporterOf(request),
       isWanted: () => !response.destroyed,
+    });
+  }
+
+  private ledgerOf(
+    accountId: string,
+    page: PageQueryDto,
+    request: Request,
+    response: Response,
+    userId?: string,
+  ): Promise<LedgerPageDto | undefined> {
+    if (!wantsCsv(request)) return this.credits.ledgerPage(accountId, page, userId);
+    return sendCsv(this.credits.ledgerCsv(accountId, page, userId), response, {
+      fileName: 'ledger.csv',
+      patienceSeconds: this.config.requestTimeoutSeconds,
     });
   }
 }

@@ -4,6 +4,7 @@ import { LessThan, Raw, Repository } from 'typeorm';
 import { AccountsService } from '../accounts/accounts.service.js';
 import type { Author } from '../common/http/author.js';
 import { type Caller, idempotencyScope, seenUser } from '../common/http/caller.js';
+import { csvLine, csvRow } from '../common/csv.js';
 import type { CombinedReads } from '../common/database/combined-reads.js';
 import { Database } from '../common/database/database.js';
 import { Movements } from '../common/database/movements.js';
@@ -118,6 +119,22 @@ const TOTALS = {
 /** A body names one of the two. */
 const accountOf = ({ userId, accountId }: { userId?: string; accountId?: string }) =>
   (userId ?? accountId) as string;
+
+const LEDGER_CSV_HEADER: (keyof LedgerEntryDto)[] = [
+  ...([
+    'id',
+    'createdAt',
+    'kind',
+    'credits',
+    'balanceAfter',
+    'allocationId',
+    'sessionId',
+    'usageId',
+  ] as const),
+  ...(['userId', 'unitId', 'apiKeyId', 'tags', 'actor', 'notes'] as const),
+];
+/** Entries of one statement of a download. */
+const CSV_BATCH = 1000;
 
 /** Balances, allocations and the ledger. Rules in README.md beside this file. */
 @Injectable()
@@ -318,6 +335,27 @@ export class CreditsService {
       ...LedgerEntryDto.from(entry, tags.get(entry.id) ?? null),
       ...(userId !== undefined && { balanceAfter: null }),
     }));
+  }
+
+  /**
+   * The ledger from the cursor on as lines of CSV, in batches.
+   *
+   * @param userId only what this member spent
+   * @throws AccountNotFound before the first line
+   */
+  async *ledgerCsv(accountId: string, { cursor }: PageQueryDto, userId?: string): AsyncGenerator<string> {
+    let heading = csvLine(LEDGER_CSV_HEADER);
+    let position = cursor;
+    do {
+      const { items, nextCursor } = await this.ledgerPage(
+        accountId,
+        { limit: CSV_BATCH, cursor: position },
+        userId,
+      );
+      yield heading + items.map((entry) => csvRow(entry, LEDGER_CSV_HEADER)).join('');
+      heading = '';
+      position = nextCursor ?? undefined;
+    } while (position !== undefined);
   }
 
   /** What all accounts own together. @throws SumTooLarge */

@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { allocateCredits } from '../support/sql.js';
 import { CreditsSweeper } from '../../src/credits/credits.sweeper.js';
+import { parseCsv } from '../support/csv.js';
 import type { Answer, HttpClient } from '../support/http-client.js';
 import {
   balanceOf,
@@ -15,6 +16,7 @@ import {
   times,
   userWithCredits,
 } from '../support/money.js';
+import { organisation } from '../support/organisations.js';
 import { freshUser, startService, type TestService } from '../support/service.js';
 
 const ALLOCATE = '/api/credits/allocate';
@@ -536,6 +538,56 @@ describe('GET /credits/ledger', () => {
     expect((await boss.get(`/api/credits/ledger/${freshUser()}`)).status).toBe(404);
     const user = service.as();
     expect((await user.get('/api/credits/ledger')).body).toEqual({ items: [], nextCursor: null });
+  });
+});
+
+describe('GET /credits/ledger with Accept: text/csv', () => {
+  const asCsv = { accept: 'text/csv' };
+
+  it('is every entry of the list, however many there are', async () => {
+    const user = await userWithCredits(service, 5000);
+    await service.owner.query('SELECT credit_deduct($1, $2) FROM generate_series(1, 1100)', [
+      user.userId,
+      JSON.stringify({ credits: 1, notes: '=1+1', actor: 'root' }),
+    ]);
+    const { headers, text } = await user.get('/api/credits/ledger?limit=2', asCsv);
+    expect(headers.get('content-type')).toBe('text/csv; charset=utf-8');
+    expect(headers.get('content-disposition')).toBe('attachment; filename="ledger.csv"');
+    const [names, ...lines] = parseCsv(text);
+    expect(lines.map((line) => Number(line[4]))).toEqual(
+      Array.from({ length: 1101 }, (_, index) => 3900 + index),
+    );
+    const [newest] = await ledgerOf(user);
+    // No spreadsheet takes a note for a formula.
+    const shown = { ...newest, notes: "'=1+1" };
+    expect(lines[0]).toEqual(names?.map((name) => String(shown[name as keyof typeof shown] ?? '')));
+    expect((await boss.get(`/api/credits/ledger/${user.userId}`, asCsv)).text).toBe(text);
+  });
+
+  it('shows members of an organisation what they spent, without its balance', async () => {
+    const acme = await organisation(service);
+    await acme.allocate(1000);
+    const [ann, ben] = [await acme.member('member'), await acme.member('member')];
+    for (const [user, id] of [
+      [ann, 's1'],
+      [ben, 's2'],
+    ] as const)
+      await acme.start(user, id);
+    const address = `/api/credits/ledger?accountId=${acme.id}`;
+    const lines = parseCsv((await ann.get(address, asCsv)).text);
+    expect(lines.map((line) => line.slice(2, 5))).toEqual([
+      ['kind', 'credits', 'balanceAfter'],
+      ['hold', '-4', ''],
+    ]);
+    expect(parseCsv((await acme.owner.get(address, asCsv)).text)).toHaveLength(4);
+    expect((await service.as().get(address, asCsv)).status).toBe(404);
+  });
+
+  it('is a heading alone where there is nothing; 404 for a user never seen, 400 for a cursor that is none', async () => {
+    const user = service.as();
+    expect(parseCsv((await user.get('/api/credits/ledger', asCsv)).text)).toHaveLength(1);
+    expect((await boss.get(`/api/credits/ledger/${freshUser()}`, asCsv)).status).toBe(404);
+    expect((await user.get('/api/credits/ledger?cursor=none', asCsv)).status).toBe(400);
   });
 });
 

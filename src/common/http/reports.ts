@@ -133,7 +133,8 @@ class ReportInterceptor implements NestInterceptor {
     const kind = isDownload ? 'downloads' : 'reports';
     if (!isDownload) endWith(response, await this.turns.takeAnswer(reporter, hungUp.signal));
     const isQuick = this.reflector.get<boolean>(IS_QUICK, context.getHandler());
-    const end = isQuick ? () => undefined : await this.turns.take(kind, reporter, hungUp.signal);
+    const end =
+      isQuick && !isDownload ? () => undefined : await this.turns.take(kind, reporter, hungUp.signal);
     response.off('close', hangUp);
     return next.handle().pipe(finalize(end));
   }
@@ -154,10 +155,13 @@ export const Report = ({ hasDownload = false } = {}) =>
 /**
  * On a route that reads little and may still answer with much more than most routes do: one at a time for each caller, until
  * its answer has been taken. It does not wait for the reports of others.
+ *
+ * @param hasDownload the route also answers with CSV, and then takes a turn at downloads
  */
-export const LongList = () =>
+export const LongList = ({ hasDownload = false } = {}) =>
   applyDecorators(
     SetMetadata(IS_QUICK, true),
+    SetMetadata(HAS_DOWNLOAD, hasDownload),
     UseInterceptors(ReportInterceptor),
-    ApiProblems(TooManyReports),
+    ApiProblems(TooManyReports, ...(hasDownload ? [ReportsBusy] : [])),
   );

@@ -89,6 +89,8 @@ export interface AccountReader extends UsageSource {
   forecast(signal?: AbortSignal): Promise<Forecast>;
   stats(range: Range, signal?: AbortSignal): Promise<UsageStats>;
   ledger(cursor: string | undefined, signal?: AbortSignal): Promise<Page<LedgerEntry>>;
+  /** Where the whole ledger is as CSV. */
+  readonly ledgerAddress: string;
   sessions(signal?: AbortSignal): Promise<ActiveSession[]>;
   keys(cursor: string | undefined, signal?: AbortSignal): Promise<Page<ApiKey>>;
 }
@@ -123,6 +125,7 @@ function own(accountId: string, isSelf: boolean): AccountReader {
           }),
         ),
       ),
+    ledgerAddress: `/api/credits/ledger?${new URLSearchParams({ accountId }).toString()}`,
     usage: async (filters, cursor, signal) =>
       page(
         await answer(
@@ -165,6 +168,7 @@ function another(userId: string): AccountReader {
           }),
         ),
       ),
+    ledgerAddress: `/api/credits/ledger/${encodeURIComponent(userId)}`,
     usage: async (filters, cursor, signal) =>
       page(
         await answer(

@@ -121,7 +121,7 @@ export function AccountOverview(props: AccountOverviewProps) {
         </Card>
       </div>
       <Card title="Ledger" hint="Every change to the balance, with the resulting balance">
-        <Ledger pages={ledger} />
+        <Ledger pages={ledger} address={reader.ledgerAddress} />
       </Card>
     </>
   );

@@ -1,8 +1,7 @@
 import { type ActivityAction, type ActivityEntry, type ActivityFilters, activity } from '../api/activity';
-import { send } from '../api/client';
-import { useAction, usePages } from '../api/hooks';
-import { problemOf } from '../api/problem';
+import { usePages } from '../api/hooks';
 import { isAdmin } from '../api/session';
+import { DownloadCsv } from '../components/download-csv';
 import { Select } from '../components/form';
 import { Table } from '../components/table';
 import {
@@ -17,7 +16,7 @@ import {
   type Tone,
 } from '../components/ui';
 import { useSearch } from '../navigation';
-import { FilterField, save } from './usage';
+import { FilterField } from './usage';
 
 /** Every action in words; one that is missing here does not compile. */
 const ACTIONS: Record<ActivityAction, string> = {
@@ -81,20 +80,6 @@ export function ActivityLog() {
   const pages = usePages<ActivityEntry>(['activity', filters], (cursor, signal) =>
     activity(filters, cursor, signal),
   );
-  const download = useAction(
-    async () => {
-      const query = new URLSearchParams(filters as Record<string, string>);
-      const response = await send(
-        new Request(`${location.origin}/api/activity?${query.toString()}`, {
-          headers: { Accept: 'text/csv' },
-        }),
-      );
-      if (!response.ok)
-        throw problemOf(response.status, await response.json().catch(() => null), response.headers);
-      save(await response.blob(), 'activity.csv');
-    },
-    { isRead: true },
-  );
   return (
     <>
       <PageHeader
@@ -122,15 +107,11 @@ export function ActivityLog() {
             Clear filters
           </Button>
         )}
-        <Button icon="download" isBusy={download.isBusy} onClick={() => void download.run()}>
-          CSV
-        </Button>
+        <DownloadCsv
+          address={`/api/activity?${new URLSearchParams(filters as Record<string, string>).toString()}`}
+          fileName="activity.csv"
+        />
       </div>
-      {download.problem && (
-        <p class="note bad" role="alert">
-          {download.problem.message}
-        </p>
-      )}
       <Card>
         <Table
           {...pages}

@@ -1,6 +1,7 @@
 import type { AccountReader } from '../api/accounts';
 import type { LedgerEntry } from '../api/client';
 import { type Pages, usePages } from '../api/hooks';
+import { DownloadCsv } from '../components/download-csv';
 import { Table } from '../components/table';
 import { Badge, CountNote, Credits, Moment, type Tone } from '../components/ui';
 import { whole } from '../format';
@@ -20,7 +21,7 @@ const TONES: Record<LedgerEntry['kind'], Tone> = {
 export const useLedger = (reader: AccountReader): Pages<LedgerEntry> =>
   usePages(['ledger', reader.accountId], (cursor, signal) => reader.ledger(cursor, signal));
 
-export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
+export function Ledger({ pages, address }: { pages: Pages<LedgerEntry>; address: string }) {
   const { setSearch } = useSearch();
   return (
     <>
@@ -83,6 +84,7 @@ export function Ledger({ pages }: { pages: Pages<LedgerEntry> }) {
         ]}
       />
       <CountNote count={pages.rows.length} hasMore={pages.hasMore} one="entry" many="entries" />
+      {pages.rows.length > 0 && <DownloadCsv address={address} fileName="ledger.csv" />}
     </>
   );
 }

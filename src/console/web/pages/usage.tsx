@@ -8,16 +8,14 @@ import {
   readerOf,
   type UsageFilters,
 } from '../api/accounts';
-import { answer, api, send, type UsageRecord, type UsageStats } from '../api/client';
-import { useAction } from '../api/hooks';
+import { answer, api, type UsageRecord, type UsageStats } from '../api/client';
 import { choicesOf } from '../api/limits';
 import { useNames } from '../api/names';
-import { problemOf } from '../api/problem';
 import { isAdmin, isSupervisor, session } from '../api/session';
 import { CreditsByModel, isRest } from '../components/credits-by-model';
+import { DownloadCsv } from '../components/download-csv';
 import { Select } from '../components/form';
 import { RangePicker, useRange } from '../components/range';
-import { toast } from '../components/toasts';
 import { Button, Card, PageHeader, Skeleton, Figure, Trouble } from '../components/ui';
 import { UserPicker } from '../components/user-picker';
 import { credits, daysBetween, whole } from '../format';
@@ -56,21 +54,7 @@ export function Usage() {
       ? 'Your calls (enter a user to see theirs)'
       : `Calls by ${user || 'all users'}`;
   const isNarrowed = [...FILTERS, ...ADMIN_FILTERS].some((name) => text(name) !== '');
-  const download = useAction(
-    async () => {
-      const query = new URLSearchParams(Object.entries(wanted).map(([name, value]) => [name, String(value)]));
-      const response = await send(
-        new Request(`${location.origin}${addressOf(isAll, user)}${query.toString()}`, {
-          headers: { Accept: 'text/csv' },
-        }),
-      );
-      if (!response.ok)
-        throw problemOf(response.status, await response.json().catch(() => null), response.headers);
-      save(await response.blob(), `usage-${user || 'all'}-${startDate}-${endDate}.csv`);
-      toast('CSV downloaded', 'good');
-    },
-    { isRead: true },
-  );
+  const query = new URLSearchParams(Object.entries(wanted).map(([name, value]) => [name, String(value)]));
   return (
     <>
       <PageHeader title="Usage" sub={`${whose}, days in UTC`}>
@@ -122,15 +106,11 @@ export function Usage() {
             Clear filters
           </Button>
         )}
-        <Button icon="download" isBusy={download.isBusy} onClick={() => void download.run()}>
-          CSV
-        </Button>
+        <DownloadCsv
+          address={`${addressOf(isAll, user)}${query.toString()}`}
+          fileName={`usage-${user || 'all'}-${startDate}-${endDate}.csv`}
+        />
       </div>
-      {download.problem && (
-        <p class="note bad" role="alert">
-          {download.problem.message}
-        </p>
-      )}
       {stats.error && stats.data === undefined ? (
         <Trouble problem={stats.error} retry={() => void stats.refetch()} />
       ) : (
@@ -336,13 +316,4 @@ export const partsOf = (
 
 function modelsOf(stats: Statistics): string {
   return `${whole(namesOf(stats, 'byModel').length)}${stats.truncated.includes('byModel') ? '+' : ''}`;
-}
-
-export function save(content: Blob, name: string): void {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(content);
-  link.download = name;
-  link.click();
-  // By then the browser has started to read it.
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
