@@ -310,6 +310,21 @@ describe('movements of several accounts that go together', { retry: 3 }, () => {
     expect(proxy.taken()).toEqual(['movements']);
   });
 
+  it('carry out the ends of sessions first, but after earlier movements of the same session', async () => {
+    const [user, other] = [await knownUser(4), await knownUser(100)];
+    for (const each of [user, other]) expect((await initialize(each, 'first')).status).toBe(201);
+    const end = (each: HttpClient, tokens: number) => () =>
+      each.post(`${SESSIONS}/finalize`, { sessionId: 'first', actualTokens: tokens, success: true });
+    const report = () => other.post(`${SESSIONS}/progress`, { sessionId: 'first', tokensGenerated: 10 });
+    const answers = await behindFullLanes([
+      () => initialize(user, 'second'),
+      end(user, 0),
+      report,
+      end(other, 10),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual([201, 200, 200, 200]);
+  });
+
   it('lock their accounts in the order of their bytes, however they are sent', async () => {
     const [upper, lower] = ['Z', 'a'].map((first) => direct.as(freshUser(first))) as [HttpClient, HttpClient];
     const boss = direct.as('boss', { role: 'supervisor' });

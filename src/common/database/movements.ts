@@ -83,7 +83,8 @@ export class Movements {
 
   /** What the statement has not come to in a fifth of a second goes again, so that no movement waits long for others. */
   private async together(movements: readonly Keyed<Movement>[]): Promise<unknown[]> {
-    const calls = movements.map(({ work: { name, request } }) => ({ ...request, operation: name }));
+    const inOrder = endsFirst(movements);
+    const calls = inOrder.map(({ work: { name, request } }) => ({ ...request, operation: name }));
     const hasSeveralAccounts = movements.some(({ key }) => key !== movements[0]?.key);
     const rows = await this.database.rows<{ place: string; answer: { outcome: string } | null }>(
       MOVEMENTS,
@@ -94,12 +95,30 @@ export class Movements {
       ],
       'movements',
     );
-    const answers = new Map(rows.map(({ place, answer }) => [Number(place), answer]));
-    return movements.map((_, index) => {
-      const answer = answers.get(index + 1);
+    const answers = new Map(rows.map(({ place, answer }) => [inOrder[Number(place) - 1], answer]));
+    return movements.map((movement) => {
+      const answer = answers.get(movement);
       // Whether it was carried out is unknown.
       if (typeof answer !== 'object' || answer === null) throw new ServiceUnavailable();
       return answer.outcome === 'not_carried_out' ? NOT_CARRIED_OUT : answer;
     });
   }
+}
+
+/**
+ * Ends of sessions go before the other movements, but after earlier ones of the same session: what they give back is there
+ * for the others, and their budgets count them at once.
+ */
+function endsFirst(movements: readonly Keyed<Movement>[]): Keyed<Movement>[] {
+  const sessions = new Set<string>();
+  const ends = new Set(
+    movements.filter(({ work: { name, request } }) => {
+      const { accountId, userId, sessionId } = request as AccountRequest & Record<string, unknown>;
+      const session = JSON.stringify([accountId, userId, sessionId]);
+      const isFirst = !sessions.has(session);
+      sessions.add(session);
+      return isFirst && name === 'session_settle';
+    }),
+  );
+  return [...ends, ...movements.filter((movement) => !ends.has(movement))];
 }

@@ -5,8 +5,7 @@
 -- and those of one account in the order of p_calls. With several accounts in it a lock that is held for long must not keep
 -- the others: after p_lock_milliseconds it gives up.
 --
--- Only the ends of sessions come first, where no other call of their session precedes them: what they give back is there for
--- the others, and their budgets count them all at once.
+-- Ends of sessions that follow each other are counted in their budgets at once.
 CREATE OR REPLACE FUNCTION movements(
   p_account varchar, p_calls jsonb, p_lock_milliseconds integer, OUT place bigint, OUT answer jsonb
 )
@@ -14,22 +13,17 @@ RETURNS SETOF record
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   v_call jsonb;
-  v_is_end boolean;
   v_account varchar;
   v_counts session_count[];
   v_settled record;
   v_until timestamptz;
 BEGIN
   PERFORM set_config('lock_timeout', p_lock_milliseconds::text, TRUE);
-  FOR v_call, place, v_is_end IN
-    SELECT c.value, c.ordinality, e.is_end
-      FROM (SELECT value, ordinality, min(ordinality) OVER (
-                     PARTITION BY value ->> 'accountId', value ->> 'userId', value ->> 'sessionId') AS first
-              FROM jsonb_array_elements(p_calls) WITH ORDINALITY) c
-     CROSS JOIN LATERAL (SELECT c.value ->> 'operation' = 'session_settle' AND c.first = c.ordinality AS is_end) e
-     ORDER BY c.value ->> 'accountId' COLLATE "C", e.is_end DESC, c.ordinality
+  FOR v_call, place IN
+    SELECT c.value, c.ordinality FROM jsonb_array_elements(p_calls) WITH ORDINALITY c
+     ORDER BY c.value ->> 'accountId' COLLATE "C", c.ordinality
   LOOP
-    IF v_counts IS NOT NULL AND (NOT v_is_end OR v_call ->> 'accountId' <> v_account) THEN
+    IF v_counts IS NOT NULL AND (v_call ->> 'operation' <> 'session_settle' OR v_call ->> 'accountId' <> v_account) THEN
       PERFORM count_ends(v_account, v_counts);
       v_counts := NULL;
     END IF;
