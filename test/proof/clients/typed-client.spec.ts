@@ -16,7 +16,7 @@ import createClient from 'openapi-fetch';
 import type { components, paths } from './accounting.js';
 
 const [baseUrl = '', token = ''] = process.argv.slice(2);
-const api = createClient<paths>({ baseUrl, headers: { Authorization: \`Bearer \${token}\` } });
+const api = createClient<paths, 'application/json' | 'application/problem+json'>({ baseUrl, headers: { Authorization: \`Bearer \${token}\` } });
 const modelId = 'anthropic.claude-3-sonnet-20240229-v1:0';
 
 const allocated = await api.POST('/api/credits/allocate', { body: { userId: 'alice', credits: 1000 } });
@@ -64,7 +64,7 @@ const MISTAKES = `
 import createClient from 'openapi-fetch';
 import type { components, paths } from './accounting.js';
 
-const api = createClient<paths>({ baseUrl: '' });
+const api = createClient<paths, 'application/json' | 'application/problem+json'>({ baseUrl: '' });
 // @ts-expect-error no such path
 await api.GET('/api/credits/balances');
 // @ts-expect-error no such method of this path
