@@ -1,3 +1,4 @@
+// @module-tag cluster
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EVERYTHING } from '../../src/search/search.service.js';
 import { wordQuery } from '../../src/search/words.js';
@@ -119,31 +120,35 @@ describe('GET /api/search, for supervisors', () => {
     expect((await ask(boss, TAG, '&limit=20')).body.hasMore).toBe(false);
   });
 
-  it('asks the indexes of words with the very expressions that they are made of', async () => {
-    const client = await service.owner.connect();
-    try {
-      // The tables are small: their indexes are taken only where nothing else may be.
-      await client.query('SET enable_seqscan = off');
-      await client.query('SET enable_indexscan = off');
-      const { rows } = await client.query<{ 'QUERY PLAN': string }>(
-        `EXPLAIN (COSTS OFF) ${EVERYTHING.text
-          .replaceAll('$1', `'anna'`)
-          .replaceAll('$2', client.escapeLiteral(wordQuery('anna') ?? ''))
-          .replaceAll('$3', '6')}`,
-      );
-      const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
-      for (const index of ['user_accounts_words', 'organisations_words', 'pricing_words', 'api_keys_words'])
-        expect(plan).toContain(`Bitmap Index Scan on idx_${index}`);
-      for (const index of [
-        'user_accounts_search_id',
-        'user_accounts_search_name',
-        'user_accounts_search_email',
-      ])
-        expect(plan).toMatch(new RegExp(`on idx_${index}\\n +Index Cond: .*>= 'anna'`));
-    } finally {
-      client.release(true);
-    }
-  });
+  // The coordinator of a cluster does not say how the other servers find rows.
+  it.skipIf(process.env['TEST_CITUS'])(
+    'asks the indexes of words with the very expressions that they are made of',
+    async () => {
+      const client = await service.owner.connect();
+      try {
+        // The tables are small: their indexes are taken only where nothing else may be.
+        await client.query('SET enable_seqscan = off');
+        await client.query('SET enable_indexscan = off');
+        const { rows } = await client.query<{ 'QUERY PLAN': string }>(
+          `EXPLAIN (COSTS OFF) ${EVERYTHING.text
+            .replaceAll('$1', `'anna'`)
+            .replaceAll('$2', client.escapeLiteral(wordQuery('anna') ?? ''))
+            .replaceAll('$3', '6')}`,
+        );
+        const plan = rows.map((row) => row['QUERY PLAN']).join('\n');
+        for (const index of ['user_accounts_words', 'organisations_words', 'pricing_words', 'api_keys_words'])
+          expect(plan).toContain(`Bitmap Index Scan on idx_${index}`);
+        for (const index of [
+          'user_accounts_search_id',
+          'user_accounts_search_name',
+          'user_accounts_search_email',
+        ])
+          expect(plan).toMatch(new RegExp(`on idx_${index}\\n +Index Cond: .*>= 'anna'`));
+      } finally {
+        client.release(true);
+      }
+    },
+  );
 
   it('finds a word that all users have', async () => {
     await service.owner.query(
