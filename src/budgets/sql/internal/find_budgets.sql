@@ -11,6 +11,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
   v_line bigint;
   v_models varchar[] := CASE WHEN p_model IS NOT NULL THEN ARRAY[p_model] END;
+  v_scopes text[];
+  v_names text;
   v_missing bigint[];
   v_ended bigint[];
   v_id bigint;
@@ -23,6 +25,9 @@ BEGIN
   END IF;
   -- Usually a model has one name.
   IF p_priced_as IS DISTINCT FROM p_model OR strpos(p_model, '/') > 0 THEN v_models := model_names(p_model, p_priced_as); END IF;
+  -- Not in the query: each of its expressions is prepared anew in each call.
+  v_scopes := budget_scopes(p_user, p_path, v_line, v_models, p_tags);
+  v_names := E'\n' || array_to_string(v_models, E'\n');
   FOR v_round IN 1 .. 2 LOOP
     SELECT array_agg(period_id), min(room) FILTER (WHERE unit = 'credits'), min(room) FILTER (WHERE unit = 'tokens'),
            min(room) FILTER (WHERE unit = 'requests'), min(room) FILTER (WHERE unit = 'sessions'),
@@ -42,8 +47,8 @@ BEGIN
                AND user_id = CASE WHEN b.scope = 'each_member' THEN p_user ELSE '' END AND starts_at <= p_lock.locked_at
              ORDER BY starts_at DESC LIMIT 1) p ON p.ends_at > p_lock.locked_at
          WHERE b.account_id = p_lock.account_id AND b.deleted_at IS NULL
-           AND b.applies_to = ANY (budget_scopes(p_user, p_path, v_line, v_models, p_tags))
-           AND (b.applies_to <> 'model:*' OR strpos(E'\n' || array_to_string(v_models, E'\n'), E'\n' || left(b.scope_id, -1)) > 0)
+           AND b.applies_to = ANY (v_scopes)
+           AND (b.applies_to <> 'model:*' OR strpos(v_names, E'\n' || left(b.scope_id, -1)) > 0)
       ) matching;
     EXIT WHEN v_missing IS NULL AND v_ended IS NULL OR NOT p_begins;
     FOREACH v_id IN ARRAY coalesce(v_missing, '{}') LOOP
