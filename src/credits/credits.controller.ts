@@ -323,7 +323,7 @@ export class CreditsController {
     userId?: string,
   ): Promise<LedgerPageDto | undefined> {
     if (!wantsCsv(request)) return this.credits.ledgerPage(accountId, page, userId);
-    return sendCsv(this.credits.ledgerCsv(accountId, page, userId), response, {
+    return sendCsv(this.credits.ledgerCsv(accountId, page, reporterOf(request), userId), response, {
       fileName: 'ledger.csv',
       patienceSeconds: this.config.requestTimeoutSeconds,
     });

@@ -12,6 +12,7 @@ import { exactSum, toSafeInteger } from '../common/database/transformers.js';
 import { AccountNotFound, IdempotencyMismatch, unknownOutcome } from '../common/errors/service-error.js';
 import { idempotencyOf } from '../common/http/idempotency.js';
 import { decodeCursor, type PageQueryDto, toPage } from '../common/http/page.js';
+import { ReportTurns } from '../common/http/reports.js';
 import { APP_CONFIG } from '../config/config.module.js';
 import type { AppConfig } from '../config/env.js';
 import { callOf } from '../pricing/call.js';
@@ -133,8 +134,8 @@ const LEDGER_CSV_HEADER: (keyof LedgerEntryDto)[] = [
   ] as const),
   ...(['userId', 'unitId', 'apiKeyId', 'tags', 'actor', 'notes'] as const),
 ];
-/** Entries of one statement of a download. */
-const CSV_BATCH = 1000;
+/** Entries of one statement of a download: more at once would keep the process from movements. */
+const CSV_BATCH = 50;
 
 /** Balances, allocations and the ledger. Rules in README.md beside this file. */
 @Injectable()
@@ -148,6 +149,7 @@ export class CreditsService {
     private readonly movements: Movements,
     private readonly database: Database,
     private readonly accounts: AccountsService,
+    private readonly turns: ReportTurns,
     @InjectRepository(LedgerEntry) private readonly ledger: Repository<LedgerEntry>,
     @Inject(APP_CONFIG) private readonly config: AppConfig,
   ) {
@@ -340,18 +342,22 @@ export class CreditsService {
   /**
    * The ledger from the cursor on as lines of CSV, in batches.
    *
+   * @param reporter whose turns at reports the batches take
    * @param userId only what this member spent
    * @throws AccountNotFound before the first line
    */
-  async *ledgerCsv(accountId: string, { cursor }: PageQueryDto, userId?: string): AsyncGenerator<string> {
+  async *ledgerCsv(
+    accountId: string,
+    { cursor }: PageQueryDto,
+    reporter: string,
+    userId?: string,
+  ): AsyncGenerator<string> {
     let heading = csvLine(LEDGER_CSV_HEADER);
     let position = cursor;
     do {
-      const { items, nextCursor } = await this.ledgerPage(
-        accountId,
-        { limit: CSV_BATCH, cursor: position },
-        userId,
-      );
+      const page = { limit: CSV_BATCH, cursor: position };
+      const find = () => this.ledgerPage(accountId, page, userId);
+      const { items, nextCursor } = await this.turns.report(reporter, find);
       yield heading + items.map((entry) => csvRow(entry, LEDGER_CSV_HEADER)).join('');
       heading = '';
       position = nextCursor ?? undefined;

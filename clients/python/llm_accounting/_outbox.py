@@ -219,6 +219,7 @@ class _SpoolFile:
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(self._process).encode(), 0)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._is_torn = False
 
     def load(self) -> list[Entry]:
         """What another process left, oldest first. The file has only that afterwards."""
@@ -250,12 +251,18 @@ class _SpoolFile:
         os.replace(temporary, self._path)
         os.close(self._descriptor)
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND)
+        self._is_torn = False
         return list(entries.values())
 
     def append(self, line: dict[str, Any], *, sync: bool) -> None:
         if self._process != os.getpid():
             raise SpoolInUse(f"{self._path} belongs to the process that this one was forked from")
-        os.write(self._descriptor, _line(line).encode())
+        # A full disk takes a part of a line: the next one begins with a line break.
+        content = (b"\n" if self._is_torn else b"") + _line(line).encode()
+        self._is_torn = True
+        while content:
+            content = content[os.write(self._descriptor, content) :]
+        self._is_torn = False
         if sync:
             os.fsync(self._descriptor)
 

@@ -271,7 +271,7 @@ export class Accounting {
     if ((error as { cause?: Error }).cause?.name !== 'TimeoutError') return;
     const { userId, accountId } = this.caller;
     const body = { sessionId, userId, accountId, tokensGenerated: 0 };
-    const settlement: Settlement = { id: sessionId, route: 'abort', body };
+    const settlement: Settlement = { id: settlementId(body), route: 'abort', body };
     void this.shared.outbox.settle(settlement, () => this.headers()).catch(() => undefined);
   }
 
@@ -375,6 +375,15 @@ interface SessionBody {
 }
 
 /** A settlement, and the charge in its place if the service has no session of that id. */
+/** Another user may have a session of the same id. */
+function settlementId({
+  accountId,
+  userId,
+  sessionId,
+}: Pick<SessionBody, 'accountId' | 'userId' | 'sessionId'>): string {
+  return JSON.stringify([accountId, userId, sessionId]);
+}
+
 function settlementOf(
   route: 'finalize' | 'abort',
   usage: CallUsage & { tokensGenerated?: number },
@@ -386,7 +395,7 @@ function settlementOf(
   const isFree = route === 'abort' && !tokensGenerated;
   const call = { requestId: sessionId, modelId, tags, userId, accountId };
   return {
-    id: sessionId,
+    id: settlementId({ accountId, userId, sessionId }),
     route,
     body: { sessionId, userId, accountId, ...usage },
     charge: isFree ? undefined : { ...call, ...(route === 'abort' ? estimated : used) },

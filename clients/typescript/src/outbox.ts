@@ -51,6 +51,7 @@ export class Outbox {
       await this.spool?.add(settlement);
     } catch (error) {
       this.assumed.delete(settlement.id);
+      this.spool?.done(settlement.id);
       throw error;
     }
   }
@@ -114,10 +115,10 @@ export class Outbox {
       return await this.api.call<SettledAnswer>(route, body, await headers());
     } catch (error) {
       if ((error as AccountingError).code !== 'session.not_found') throw error;
-      // The service never held credits for it.
+      // The service never held credits for it. The call has been made: what the account cannot pay waits for a review.
       return charge === undefined
         ? undefined
-        : this.api.call<SettledAnswer>('charge', charge, await headers());
+        : this.api.call<SettledAnswer>('charge', { ...charge, onInsufficient: 'review' }, await headers());
     }
   }
 

@@ -7,9 +7,9 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   unlinkSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { misuse } from './errors.js';
@@ -19,7 +19,7 @@ const COMPACT_BYTES = 1_000_000;
 
 /** One settlement that must reach the service; it is repeated until the service answers. */
 export interface Settlement {
-  /** The session's id, also the request id where the call is charged without a session. */
+  /** Account, user and session. */
   id: string;
   route: 'finalize' | 'abort';
   body: Record<string, unknown>;
@@ -39,6 +39,8 @@ export class Spool {
   private readonly pending = new Map<string, Settlement>();
   private waiting: { line: string; written: () => void; failed: (error: Error) => void }[] = [];
   private isWriting = false;
+  /** Whether the file may end within a line: a full disk takes a part of what is written. */
+  private isTorn = true;
   private bytes = 0;
 
   /** @throws AccountingError `client.spool_in_use` while another living process uses the file */
@@ -69,7 +71,7 @@ export class Spool {
   /** Keeps what the service refused for good, with its answer, beside the spool. */
   reject(settlement: Settlement, reason: string): void {
     const file = openSync(`${this.path}.rejected`, 'a', 0o600);
-    writeSync(file, `${JSON.stringify({ ...settlement, reason })}\n`);
+    writeFileSync(file, `${JSON.stringify({ ...settlement, reason })}\n`);
     fsyncSync(file);
     closeSync(file);
   }
@@ -100,7 +102,11 @@ export class Spool {
       else if (this.bytes > COMPACT_BYTES && this.pending.size === 0) this.compact();
     };
     try {
-      this.bytes += writeSync(this.file as number, lines.map(({ line }) => `${line}\n`).join(''));
+      const text = (this.isTorn ? '\n' : '') + lines.map(({ line }) => `${line}\n`).join('');
+      this.isTorn = true;
+      writeFileSync(this.file as number, text);
+      this.isTorn = false;
+      this.bytes += text.length;
       fsync(this.file as number, end);
     } catch (error) {
       end(error as Error);
@@ -117,21 +123,24 @@ export class Spool {
     }
   }
 
-  /** Writes what is pending to a new file in place of the old one. */
+  /** Writes what is pending to a new file in place of the old one, which stays where the disk has no room for both. */
   private compact(): void {
-    if (this.file !== undefined) closeSync(this.file);
     const fresh = `${this.path}.new`;
-    const file = openSync(fresh, 'w', 0o600);
-    writeSync(
-      file,
-      this.unfinished()
-        .map((each) => `${JSON.stringify(each)}\n`)
-        .join(''),
-    );
-    fsyncSync(file);
-    closeSync(file);
-    renameSync(fresh, this.path);
-    syncDirectory(dirname(this.path));
+    try {
+      writeFileSync(
+        fresh,
+        this.unfinished()
+          .map((each) => `${JSON.stringify(each)}\n`)
+          .join(''),
+        { mode: 0o600, flush: true },
+      );
+      renameSync(fresh, this.path);
+      syncDirectory(dirname(this.path));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      rmSync(fresh, { force: true });
+    }
+    if (this.file !== undefined) closeSync(this.file);
     this.file = openSync(this.path, 'a', 0o600);
     this.bytes = 0;
   }

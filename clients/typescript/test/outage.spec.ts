@@ -57,6 +57,20 @@ describe('failOpen', () => {
     await (await accounting.session(request)).abort(0);
   });
 
+  it('has a call that the account cannot pay reviewed, and the calls of others charged after it', async () => {
+    const [poor, rich] = [await User.with(world, 1), await User.with(world, 10_000)];
+    const accounting = connect(poor);
+    await gate.shut();
+    for (const { id: userId } of [poor, rich]) {
+      const session = await accounting.for({ userId }).session({ ...request, sessionId: 'conversation-1' });
+      await session.finalize({ inputTokens: 10, outputTokens: 40 });
+    }
+    await gate.open();
+    await until('charged', async () => (await rich.records()).length === 1);
+    expect(await poor.records()).toMatchObject([{ credits: 50, billingStatus: 'needs_review' }]);
+    expect(await rich.available()).toBe(10_000 - 50);
+  });
+
   it('lets no call through whose user is known by a token alone: it may be forged', async () => {
     const user = await User.with(world, 10_000);
     const claims = Buffer.from(JSON.stringify({ sub: user.id })).toString('base64url');
