@@ -18,8 +18,8 @@ export class SearchController {
       'Users are found by how the words of their id, name or e-mail begin, organisations by those of their id or name, API ' +
       'keys by those of their name or hint, and models by those of their id. If there are several words, all of them must ' +
       'match, in any order. Sessions and requests are found by how their id begins, in upper and lower case as it is: ' +
-      'active sessions, and the newest 10,000 calls, or the newest 1,000 of each account of a user, who also finds older calls ' +
-      'by the whole id. ' +
+      'active sessions, and the newest 10,000 calls. Users find those among the newest 1,000 calls of each of their accounts, ' +
+      'and older ones by the whole id. ' +
       'Supervisors and admins search everything; others find themselves, their organisations, and their own API keys, sessions ' +
       'and requests.',
     operationId: 'searchEverything',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -192,6 +193,25 @@ def test_a_settlement_that_is_rejected_for_good_is_put_aside(service: Service, u
     service.resume()
     until(lambda: [record["credits"] for record in service.records(user)] == [50])
     accounting.close()
+
+
+def test_a_spool_has_all_that_it_acknowledged_after_the_disk_was_full(tmp_path: Path) -> None:
+    spool = _outbox._SpoolFile(tmp_path / "spool")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    acknowledged = 0
+    try:
+        # A limit on the size of files takes a part of what is written, as a full disk does.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        with pytest.raises(OSError, match="File too large"):
+            while True:
+                spool.append({"number": acknowledged}, sync=False)
+                acknowledged += 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    spool.append({"number": acknowledged}, sync=True)
+    spool.close()
+    read = [_outbox._parse(line) for line in (tmp_path / "spool").read_bytes().splitlines()]
+    assert [line["number"] for line in read if line] == list(range(acknowledged + 1))
 
 
 def test_two_processes_do_not_share_a_spool(service: Service, user: str, tmp_path: Path) -> None:

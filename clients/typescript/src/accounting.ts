@@ -374,7 +374,6 @@ interface SessionBody {
   accountId?: string | undefined;
 }
 
-/** A settlement, and the charge in its place if the service has no session of that id. */
 /** Another user may have a session of the same id. */
 function settlementId({
   accountId,
@@ -384,6 +383,7 @@ function settlementId({
   return JSON.stringify([accountId, userId, sessionId]);
 }
 
+/** A settlement, and the charge in its place if the service has no session of that id. */
 function settlementOf(
   route: 'finalize' | 'abort',
   usage: CallUsage & { tokensGenerated?: number },

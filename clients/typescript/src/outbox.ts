@@ -20,7 +20,7 @@ interface Kept {
  */
 export class Outbox {
   private readonly kept = new Map<string, Kept>();
-  /** Credits of calls without a hold, by session id: under way, or not settled yet. */
+  /** Credits of calls without a hold, by the settlement's id: under way, or not settled yet. */
   private readonly assumed = new Map<string, number>();
   private readonly sending = new Set<Promise<unknown>>();
   private timer: NodeJS.Timeout | undefined;

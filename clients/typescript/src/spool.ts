@@ -19,7 +19,7 @@ const COMPACT_BYTES = 1_000_000;
 
 /** One settlement that must reach the service; it is repeated until the service answers. */
 export interface Settlement {
-  /** Account, user and session. */
+  /** Account, user and session as one text. */
   id: string;
   route: 'finalize' | 'abort';
   body: Record<string, unknown>;
@@ -123,7 +123,7 @@ export class Spool {
     }
   }
 
-  /** Writes what is pending to a new file in place of the old one, which stays where the disk has no room for both. */
+  /** Writes what is pending to a new file in place of the old one. If that fails, as on a full disk, the old one stays. */
   private compact(): void {
     const fresh = `${this.path}.new`;
     try {
@@ -136,8 +136,7 @@ export class Spool {
       );
       renameSync(fresh, this.path);
       syncDirectory(dirname(this.path));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    } catch {
       rmSync(fresh, { force: true });
     }
     if (this.file !== undefined) closeSync(this.file);

@@ -1,15 +1,18 @@
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest';
 import type { Api } from '../src/api.js';
 import { type Accounting, AccountingUnavailable } from '../src/index.js';
 import { metered } from '../src/openai.js';
 import { Outbox } from '../src/outbox.js';
+import { Spool } from '../src/spool.js';
 import { Gate } from './support/gate.js';
 import { Program } from './support/program.js';
 import { fake, GPT, PROMPT, until, User } from './support/world.js';
@@ -192,6 +195,21 @@ describe('the spool', () => {
     await appendFile(spool, '{"id":"cut sh');
     connect(user);
     await until('charged', async () => (await user.records()).length === 1);
+  });
+
+  it('has all that it acknowledged after the disk was full, also when it began', () => {
+    const acknowledged: string[] = [];
+    // With 4 blocks of a kilobyte the second process has no room for a new file beside the old one.
+    for (const blocks of [8, 4]) {
+      const limited = `trap '' XFSZ; ulimit -S -f ${blocks}; exec "$@"`;
+      const program = fileURLToPath(new URL('programs/full-disk.js', import.meta.url));
+      const output = execFileSync('bash', ['-c', limited, 'bash', process.execPath, program, spool]);
+      acknowledged.push(...(JSON.parse(output.toString()) as string[]));
+    }
+    expect(acknowledged.length).toBeGreaterThan(20);
+    const next = new Spool(spool);
+    expect(next.unfinished().map(({ id }) => id)).toEqual(expect.arrayContaining(acknowledged));
+    next.close();
   });
 
   it('keeps what the service refuses for good beside it, and reports it', async () => {

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { waitingForLocks } from '../../support/hold-up.js';
 import type { HttpClient } from '../../support/http-client.js';
@@ -216,6 +217,17 @@ describe('downloads', () => {
     const { status, text } = await whole.get(RECORDS, asCsv);
     expect(status).toBe(200);
     expect(text.split('\r\n')).toHaveLength(3002);
+  });
+
+  it('read the ledger in one turn at a time for each caller, as reports do', async () => {
+    const three = await whileLocked('credit_ledger', async () => {
+      const begun = times(3, () => victim.get('/api/credits/ledger', asCsv));
+      await heldUp(1);
+      await pause(300);
+      expect(await waitingForLocks(service)).toBe(1);
+      return { begun };
+    });
+    expect((await three.begun).map(({ status }) => status)).toEqual([200, 200, 200]);
   });
 
   it('are not begun for HEAD', async () => {
